@@ -1,0 +1,253 @@
+"""The words of the platform as frozen structs: functions, revisions, triggers, invocations, records.
+
+No I/O happens here. Durations are whole milliseconds (``_ms``) or microseconds (``_us``), sizes are mebibytes (``_mb``)
+or bytes, moments are Unix milliseconds (``_at_ms``), money is whole micro-units of the price table's currency.
+
+The life of an invocation::
+
+    accepted ──► waiting ──claim──► running ──finish──► done | dead
+        │           ▲                 │ │
+        │           └────release──────┘ └──finish──► retrying ──due──► waiting
+        └──hand-off──► running
+"""
+
+from __future__ import annotations
+
+import enum
+from typing import Annotated
+
+import msgspec
+
+
+class Status(enum.StrEnum):
+    """How an attempt ended, as its record says it."""
+
+    OK = "ok"
+    ERROR = "error"
+    TIMEOUT = "timeout"
+    OOM = "oom"
+    INIT_ERROR = "init_error"
+    LOST = "lost"
+    REJECTED = "rejected"
+
+
+class ColdStart(enum.StrEnum):
+    """What an attempt had to wait for: nothing, user code in a prewarmed sandbox, or a sandbox made from nothing."""
+
+    NONE = "none"
+    PREWARMED = "prewarmed"
+    FULL = "full"
+
+
+class Network(enum.StrEnum):
+    """What a sandbox can reach: nothing, or whatever the host can reach."""
+
+    NONE = "none"
+    OUTBOUND = "outbound"
+
+
+class Access(enum.StrEnum):
+    """What a function may do with a bucket. ``write`` includes reading."""
+
+    READ = "read"
+    WRITE = "write"
+
+
+class OnMissed(enum.StrEnum):
+    """What a timer does about due times that passed while no scheduler ran."""
+
+    SKIP = "skip"
+    ONCE = "once"
+    ALL = "all"
+
+
+class Mode(enum.StrEnum):
+    """Whether a caller waits for the answer (``sync``) or got a 202 (``async``). They wait in separate streams."""
+
+    SYNC = "sync"
+    ASYNC = "async"
+
+
+class HttpTrigger(msgspec.Struct, frozen=True, kw_only=True, tag="http", tag_field="kind"):
+    """A route of the gateway. ``path`` may hold ``{name}`` segments; no methods means every method."""
+
+    path: str
+    methods: tuple[str, ...] = ()
+
+
+class TimerTrigger(msgspec.Struct, frozen=True, kw_only=True, tag="timer", tag_field="kind"):
+    """Due times: a cron line (5 fields, or 6 with seconds first) in an IANA time zone, or every ``every_ms``."""
+
+    cron: str | None = None
+    every_ms: int | None = None
+    timezone: str = "UTC"
+    on_missed: OnMissed = OnMissed.SKIP
+    input: msgspec.Raw | None = None
+
+
+class UploadTrigger(msgspec.Struct, frozen=True, kw_only=True, tag="upload", tag_field="kind"):
+    """Objects of a bucket whose key starts with ``prefix`` and ends with one of ``suffix`` (any, when empty)."""
+
+    bucket: str
+    prefix: str = ""
+    suffix: tuple[str, ...] = ()
+
+
+Trigger = HttpTrigger | TimerTrigger | UploadTrigger
+
+
+class FunctionConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything about a revision that is not code. Two revisions with equal configuration and code are one."""
+
+    runtime: str
+    handler: str
+    memory_mb: int = 256
+    cpu_milli: int = 1000
+    timeout_ms: int = 30_000
+    env: dict[str, str] = {}
+    network: Network = Network.NONE
+    buckets: dict[str, Access] = {}
+    max_concurrency: int = 100
+    prewarm: int = 0
+    triggers: tuple[Trigger, ...] = ()
+
+
+class Revision(msgspec.Struct, frozen=True, kw_only=True):
+    """An immutable pair of code artifact (the SHA-256 of its bundle) and configuration."""
+
+    function: str
+    number: int
+    artifact: str
+    config: FunctionConfig
+    created_at_ms: int
+
+    @property
+    def ref(self) -> str:
+        """The revision's name everywhere: ``function@number``."""
+        return f"{self.function}@{self.number}"
+
+
+class Bucket(msgspec.Struct, frozen=True, kw_only=True):
+    """A folder whose files functions read and write. ``path`` is absolute; None is a folder of the data directory."""
+
+    name: str
+    path: str | None = None
+
+
+class FunctionSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """A function as a manifest declares it. ``source`` is a folder and ``requirements`` a file inside it."""
+
+    name: str
+    source: str
+    requirements: str | None = None
+    config: FunctionConfig
+
+
+class Project(msgspec.Struct, frozen=True, kw_only=True):
+    """One manifest: what `faas deploy` takes."""
+
+    functions: tuple[FunctionSpec, ...]
+    buckets: tuple[Bucket, ...] = ()
+
+
+class Invocation(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+    """One accepted request to run a revision on an event.
+
+    ``event`` is JSON, ready for the handler. ``trigger`` is ``http``, ``timer``, ``upload`` or ``invoke`` (API and CLI).
+    ``reply_to`` is the reply stream of the process that awaits the outcome. ``depth`` counts the links of a chain of
+    functions that triggered one another.
+    """
+
+    id: str
+    function: str
+    revision: int
+    trigger: str
+    mode: Mode
+    event: bytes
+    accepted_at_ms: int
+    attempt: int = 1
+    depth: int = 0
+    reply_to: str | None = None
+    client_context: str | None = None
+
+    @property
+    def ref(self) -> str:
+        """The revision to run: ``function@number``."""
+        return f"{self.function}@{self.revision}"
+
+
+class LogLine(msgspec.Struct, frozen=True, array_like=True):
+    """One line that an attempt printed, and when the runner read it."""
+
+    at_ms: int
+    text: str
+
+
+class Failure(msgspec.Struct, frozen=True, array_like=True):
+    """Why an attempt failed, in the shape that Lambda users know. ``stack`` holds the user's own frames only."""
+
+    type: str
+    message: str
+    stack: tuple[str, ...] = ()
+
+
+class Record(msgspec.Struct, frozen=True, kw_only=True):
+    """What one attempt leaves behind. The ledger is all records; (invocation_id, attempt) is unique.
+
+    ``queue_ms`` and ``init_ms`` never overlap: together they are what passed from acceptance to the handler's start.
+    ``final`` says that the invocation is settled by this attempt, ``dead`` that it failed for good with nobody waiting.
+    """
+
+    invocation_id: str
+    attempt: int
+    function: str
+    revision: int
+    trigger: str
+    mode: Mode
+    status: Status
+    accepted_at_ms: int
+    started_at_ms: int
+    ended_at_ms: int
+    queue_ms: int
+    init_ms: int
+    duration_us: int
+    billed_ms: int
+    memory_limit_mb: int
+    memory_peak_mb: int
+    cold_start: ColdStart
+    cost_micro: int
+    node: str
+    sandbox: str
+    depth: int = 0
+    final: bool = True
+    dead: bool = False
+    error: Failure | None = None
+    logs: tuple[LogLine, ...] = ()
+    logs_cut: bool = False
+
+
+class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+    """What the caller of an invocation gets: its record's figures, and the handler's result.
+
+    ``body`` is JSON, or raw bytes when ``is_bytes``. Logs travel only to callers that ask (``faas invoke``).
+    """
+
+    record: Record
+    body: bytes = b"null"
+    is_bytes: bool = False
+
+
+class Counts(msgspec.Struct, frozen=True, kw_only=True):
+    """Where the invocations of one revision (or function) are, at one instant."""
+
+    accepted: Annotated[int, msgspec.Meta(ge=0)] = 0
+    waiting: int = 0
+    running: int = 0
+    retrying: int = 0
+    done: int = 0
+    dead: int = 0
+
+    @property
+    def drift(self) -> int:
+        """Invocations accepted and in no place (positive) or in two (negative). Always 0."""
+        return self.accepted - self.waiting - self.running - self.retrying - self.done - self.dead

@@ -1,0 +1,114 @@
+"""One Settings object: defaults < faas.toml < FAAS_* environment < flags. Nothing else reads the environment.
+
+The table below is the only place that knows a default or a limit; `docs/reference/settings.md` is generated from it.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, get_type_hints
+
+import msgspec
+
+from faas.core import errors
+
+_Doc = msgspec.Meta
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Every setting, with its default. Each may stand in ``faas.toml`` and as ``FAAS_<NAME>`` in the environment."""
+
+    data_dir: Annotated[str, _Doc(description="Folder of everything the platform keeps.")] = "~/.faas"
+    host: Annotated[str, _Doc(description="Address that the gateway and the control API listen on.")] = "127.0.0.1"
+    port: Annotated[int, _Doc(description="Port of the gateway; 0 takes any free one.", ge=0, le=65535)] = 8080
+    api_port: Annotated[int, _Doc(description="Port of the control API; 0 takes any free one.", ge=0, le=65535)] = 0
+    redis_url: Annotated[str, _Doc(description="Redis or Valkey to use; empty starts the embedded server.")] = ""
+    redis_prefix: Annotated[str, _Doc(description="First part of every Redis key.")] = "faas"
+    database_url: Annotated[str, _Doc(description="SQLAlchemy URL; empty is SQLite in the data directory.")] = ""
+    engine: Annotated[str, _Doc(description="auto, docker or process.", pattern="^(auto|docker|process)$")] = "auto"
+    base_image: Annotated[str, _Doc(description="Image of the sandboxes; empty finds, pulls or builds one.")] = ""
+    nodes: Annotated[int, _Doc(description="Node processes that `faas up` starts.", ge=0)] = 1
+    hand_off: Annotated[bool, _Doc(description="Give sync calls at once to a free slot of the same node.")] = True
+    memory_mb: Annotated[int, _Doc(description="Memory that a node shares out; 0 is 80% of the machine's.", ge=0)] = 0
+    stock_none: Annotated[int, _Doc(description="Prewarmed sandboxes held ready with no network.", ge=0)] = 1
+    stock_outbound: Annotated[int, _Doc(description="Prewarmed sandboxes held ready with network.", ge=0)] = 0
+    stock_memory_mb: Annotated[int, _Doc(description="Memory limit of a prewarmed sandbox.", ge=32)] = 128
+    keep_min_ms: Annotated[int, _Doc(description="Shortest time that an idle sandbox is kept.", ge=0)] = 60_000
+    keep_max_ms: Annotated[int, _Doc(description="Longest time that an idle sandbox is kept.", ge=0)] = 900_000
+    grace_ms: Annotated[int, _Doc(description="What a stopping node gives running attempts.", ge=0)] = 30_000
+    heartbeat_ms: Annotated[int, _Doc(description="How often a node renews its lease.", ge=100)] = 2_000
+    lease_ms: Annotated[int, _Doc(description="After how long without renewal a node counts as dead.", ge=500)] = 10_000
+    max_event_bytes: Annotated[int, _Doc(description="Largest event of an invocation.", ge=1)] = 6_291_556
+    max_result_bytes: Annotated[int, _Doc(description="Largest result of a handler.", ge=1)] = 6_291_556
+    max_log_bytes: Annotated[int, _Doc(description="Log bytes kept of one attempt.", ge=0)] = 262_144
+    max_waiting: Annotated[int, _Doc(description="Sync (and async) invocations that may wait per revision.", ge=1)] = (
+        10_000
+    )
+    max_waiting_async: Annotated[int, _Doc(description="Async invocations that may wait per revision.", ge=1)] = (
+        1_000_000
+    )
+    max_queue_wait_ms: Annotated[int, _Doc(description="How long a sync call may wait for a slot.", ge=1)] = 60_000
+    max_source_bytes: Annotated[int, _Doc(description="Largest source that a deploy uploads.", ge=1)] = 268_435_456
+    max_artifact_bytes: Annotated[int, _Doc(description="Largest unpacked artifact.", ge=1)] = 1_073_741_824
+    tmp_mb: Annotated[int, _Doc(description="Size of /tmp in a sandbox.", ge=1)] = 512
+    max_pids: Annotated[int, _Doc(description="Processes and threads of a sandbox.", ge=8)] = 256
+    max_file_mb: Annotated[int, _Doc(description="Largest file that a sandbox may write.", ge=1)] = 2_048
+    build_timeout_s: Annotated[int, _Doc(description="Longest build of one function.", ge=1)] = 600
+    price_gb_s_micro: Annotated[int, _Doc(description="Price of a GB-second, in millionths of a micro-unit.", ge=0)] = (
+        16_666_700
+    )
+    price_request_nano: Annotated[int, _Doc(description="Price of an invocation, in nano-units.", ge=0)] = 200
+    currency: Annotated[str, _Doc(description="Name of the currency on statements.")] = "USD"
+    region: Annotated[str, _Doc(description="AWS_REGION of the sandboxes.")] = "local"
+
+    @property
+    def root(self) -> Path:
+        """The data directory, absolute."""
+        return Path(self.data_dir).expanduser().absolute()
+
+
+def load(
+    environ: Mapping[str, str] | None = None, flags: Mapping[str, Any] | None = None, file: Path | None = None
+) -> Settings:
+    """Merge the sources, later ones winning; flags that are None were not given.
+
+    ``file`` defaults to ``faas.toml`` in the data directory. Raises `errors.BadRequest` naming the source and the key.
+    """
+    environ = os.environ if environ is None else environ
+    from_env = {key[5:].lower(): value for key, value in environ.items() if key.startswith("FAAS_")}
+    from_env = {key: value for key, value in from_env.items() if key in Settings.__struct_fields__}
+    from_flags = {key: value for key, value in (flags or {}).items() if value is not None}
+    chosen = from_flags.get("data_dir") or from_env.get("data_dir") or Settings().data_dir
+    file = file or Path(str(chosen)).expanduser() / "faas.toml"
+    merged = {**_from_file(file), **_checked(from_env, "environment", "FAAS_"), **from_flags}
+    merged["data_dir"] = str(chosen)
+    return _convert(merged, "settings")
+
+
+def _from_file(file: Path) -> dict[str, Any]:
+    if not file.is_file():
+        return {}
+    try:
+        table = tomllib.loads(file.read_text())
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise errors.BadRequest(f"{file}: {error}", hint="write it as TOML: key = value") from error
+    return _checked(table, str(file), "")
+
+
+def _checked(table: Mapping[str, Any], source: str, prefix: str) -> dict[str, Any]:
+    hints = get_type_hints(Settings)
+    for key, value in table.items():
+        if key not in hints:
+            raise errors.BadRequest(f"{source}: unknown setting {key}", hint="see docs/reference/settings.md")
+        _convert({key: value}, f"{source}: {prefix}{key.upper() if prefix else key}")
+    return dict(table)
+
+
+def _convert(table: Mapping[str, Any], where: str) -> Settings:
+    try:
+        return msgspec.convert(dict(table), Settings, strict=False)
+    except msgspec.ValidationError as error:
+        raise errors.BadRequest(f"{where}: {error}", hint="see docs/reference/settings.md") from error

@@ -1,0 +1,116 @@
+"""The port of the sandboxes: an engine makes them, a sandbox holds one revision and runs one attempt at a time.
+
+The life of a sandbox::
+
+    starting ──ready──► prewarmed ──load──► loading ──loaded──► idle ◄──run / ran──► busy
+        │                   │                  │                  │                   │
+        └───────────────────┴──────────────────┴───── closed ◄────┴───────────────────┘
+
+If user code fails, the sandbox *returns* an outcome that says so; if the sandbox itself fails, it *raises* one of the
+two errors below.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+import msgspec
+
+from faas.core import errors, model
+
+
+class EngineUnavailable(errors.Unavailable):
+    """The engine does not answer (the Docker daemon is away); nothing was started."""
+
+    code = "engine_unavailable"
+
+
+class SandboxLost(errors.Unavailable):
+    """The sandbox went away, or broke the protocol, for a reason that is not known to be the function's."""
+
+    code = "sandbox_lost"
+
+
+class Spec(msgspec.Struct, frozen=True, kw_only=True):
+    """What is fixed when a sandbox starts: its network class and the limits of the stock it is made for."""
+
+    network: model.Network = model.Network.NONE
+    memory_mb: int = 128
+    cpu_milli: int = 1000
+
+
+class Loaded(msgspec.Struct, frozen=True, kw_only=True):
+    """The answer to a `load`: ``error`` is None when the handler is ready. ``init_us`` is the time the import took."""
+
+    init_us: int
+    error: model.Failure | None = None
+    status: model.Status = model.Status.OK
+    logs: tuple[model.LogLine, ...] = ()
+    logs_cut: bool = False
+
+
+class Ran(msgspec.Struct, frozen=True, kw_only=True):
+    """The answer to a `run`. ``reusable`` is False when the sandbox's state is in doubt and it must be closed.
+
+    ``duration_us`` is the handler's, measured in the sandbox on the monotonic clock; when the sandbox died or timed
+    out, it is the time from the runner's send to the end as the runner saw it.
+    """
+
+    status: model.Status
+    duration_us: int
+    memory_peak_mb: int
+    body: bytes = b"null"
+    is_bytes: bool = False
+    error: model.Failure | None = None
+    logs: tuple[model.LogLine, ...] = ()
+    logs_cut: bool = False
+    reusable: bool = True
+
+
+class Sandbox(Protocol):
+    """One container (or process) with the agent in it. It holds one revision, ever."""
+
+    id: str
+    spec: Spec
+    started_ms: int
+    """How long it took from the engine's call to the agent's `ready`."""
+
+    def on_closed(self, callback: Callable[[Sandbox], None]) -> None:
+        """Call ``callback(sandbox)`` once, when the sandbox has gone for whatever reason."""
+
+    async def load(self, revision: model.Revision, code: Path) -> Loaded:
+        """Put the unpacked artifact ``code`` into the sandbox, set the revision's limits, import its handler.
+
+        Raises `SandboxLost`. A failing import is a `Loaded` with an error.
+        """
+
+    def run(self, invocation: model.Invocation) -> asyncio.Future[Ran]:
+        """Run one attempt, bounded by the revision's timeout. Not a coroutine: the frame is sent before it returns.
+
+        The future raises `SandboxLost` only for the platform's own faults.
+        """
+
+    async def close(self) -> None:
+        """End the sandbox and remove all it left on this host. Safe to call twice."""
+
+
+class Engine(Protocol):
+    """Makes sandboxes of one kind."""
+
+    name: str
+    isolates: bool
+
+    async def check(self) -> None:
+        """Raise `EngineUnavailable` when no sandbox could be started now."""
+
+    async def start(self, spec: Spec) -> Sandbox:
+        """A prewarmed sandbox: it runs the agent and no user code. Raises `EngineUnavailable` or `SandboxLost`."""
+
+    async def sweep(self) -> int:
+        """Remove what dead runners of this data directory left behind; the number of sandboxes removed."""
+
+    async def close(self) -> None:
+        """Let go of the engine's own resources (its sandboxes are closed by their owners)."""
