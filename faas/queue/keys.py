@@ -1,0 +1,101 @@
+"""Every Redis key: its type, its shape and how long it lives. No other module spells one."""
+
+from __future__ import annotations
+
+import msgspec
+
+from faas.core import model
+
+GROUP = "runners"
+"""The consumer group of every queue stream; created at 0, so that no entry is ever before it. Consumers are node ids."""
+
+FORMAT = "1"
+"""Version of what the keys hold. A platform refuses a Redis that holds a later one."""
+
+
+class Keys(msgspec.Struct, frozen=True):
+    """The keys of one platform. All start with the prefix, so that several platforms may share a server."""
+
+    prefix: str
+
+    def queue(self, ref: str, mode: model.Mode | str) -> str:
+        """Stream of waiting and claimed invocations of one revision and mode.
+
+        Field ``i`` is the msgpack of `model.Invocation`. An entry leaves by XACK and XDEL when it is finished, only.
+        """
+        return f"{self.prefix}:q:{ref}:{mode}"
+
+    @property
+    def refs(self) -> str:
+        """Set of the revisions that have queues. Forever."""
+        return f"{self.prefix}:refs"
+
+    def counts(self, ref: str) -> str:
+        """Hash ``accepted``, ``done``, ``dead`` of one revision. Forever."""
+        return f"{self.prefix}:counts:{ref}"
+
+    @property
+    def nodes(self) -> str:
+        """Set of node ids that may hold claims; a node leaves it when nothing is left to take over."""
+        return f"{self.prefix}:nodes"
+
+    def node(self, node: str) -> str:
+        """String: what a node says of itself (JSON `leases.NodeState`). Its lifetime is the node's lease."""
+        return f"{self.prefix}:node:{node}"
+
+    def running(self, node: str) -> str:
+        """Hash of the calls handed off on a node: ``<ref> <id>`` to the msgpack of the invocation without its event."""
+        return f"{self.prefix}:running:{node}"
+
+    def slots(self, node: str) -> str:
+        """Hash of a node's slots that exist or are being made: ref to number. Its lifetime is the node's lease."""
+        return f"{self.prefix}:slots:{node}"
+
+    @property
+    def demand(self) -> str:
+        """Stream of requests for sandboxes. Fields: ``ref``, ``why`` (waiting, load, warm), ``reply`` (a list key)."""
+        return f"{self.prefix}:demand"
+
+    def demanded(self, ref: str) -> str:
+        """String, lives 1 s at most: demand for the revision was signalled and is being looked at."""
+        return f"{self.prefix}:demanded:{ref}"
+
+    def load_reply(self, request: str) -> str:
+        """List with the one answer to a `load` request; lives a minute."""
+        return f"{self.prefix}:load:{request}"
+
+    @property
+    def records(self) -> str:
+        """Stream of finished attempts on their way to the ledger: field ``r``, the msgpack of `model.Record`."""
+        return f"{self.prefix}:records"
+
+    def reply(self, address: str) -> str:
+        """Stream of outcomes for the callers that one process holds: fields ``i`` (id), ``o`` (msgpack `model.Outcome`).
+
+        Lives a minute past its last entry.
+        """
+        return f"{self.prefix}:reply:{address}"
+
+    @property
+    def retrying(self) -> str:
+        """Sorted set of retries by due time in ms; members are msgpack invocations."""
+        return f"{self.prefix}:retrying"
+
+    def guard(self, name: str) -> str:
+        """Hash of what was enqueued before: timers' last due times, objects' last versions. Forever."""
+        return f"{self.prefix}:guard:{name}"
+
+    @property
+    def catalog(self) -> str:
+        """Pub/sub channel: a new version number of the catalog of functions."""
+        return f"{self.prefix}:catalog"
+
+    @property
+    def runtimes(self) -> str:
+        """Hash of the runtimes that nodes can run: ``3.11`` to JSON (``machine``). Written at a node's start."""
+        return f"{self.prefix}:runtimes"
+
+    @property
+    def format(self) -> str:
+        """String: `FORMAT` of the platform that wrote here first."""
+        return f"{self.prefix}:format"

@@ -1,0 +1,169 @@
+"""One connection to Redis for the life of invocations: commands of one event-loop turn leave in one write.
+
+hiredis packs and parses; this module only keeps order. It speaks RESP2 and knows nothing of keys or scripts. Everything
+that is not on the path of an invocation uses redis-py instead.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import collections
+import urllib.parse
+from typing import Any
+
+import hiredis
+import msgspec
+
+from faas.core import errors
+
+Reply = Any
+
+
+class Address(msgspec.Struct, frozen=True):
+    """Where a Redis listens, from its URL (``redis://``, ``rediss://`` is not spoken, or ``unix://``)."""
+
+    path: str | None
+    host: str
+    port: int
+    username: str | None
+    password: str | None
+    db: int
+
+
+def parse_url(url: str) -> Address:
+    """Read a Redis URL. Raises `errors.BadRequest` for a scheme that the link does not speak."""
+    parts = urllib.parse.urlsplit(url)
+    query = urllib.parse.parse_qs(parts.query)
+    if parts.scheme not in ("redis", "unix"):
+        raise errors.BadRequest(f"Redis URL {url!r} must start with redis:// or unix://")
+    user = urllib.parse.unquote(parts.username) if parts.username else None
+    password = urllib.parse.unquote(parts.password) if parts.password else None
+    if parts.scheme == "unix":
+        return Address(urllib.parse.unquote(parts.path), "", 0, user, password, int(query.get("db", ["0"])[0]))
+    db = int(parts.path.strip("/") or query.get("db", ["0"])[0])
+    return Address(None, parts.hostname or "localhost", parts.port or 6379, user, password, db)
+
+
+class Link(asyncio.Protocol):
+    """A multiplexed connection. `call` returns a future at once; replies resolve the futures in order.
+
+    A lost connection fails every outstanding future with `errors.Unavailable`; the owner opens a new link.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._reader = hiredis.Reader()
+        self._waiting: collections.deque[asyncio.Future[Reply] | None] = collections.deque()
+        self._outgoing: list[bytes] = []
+        self._transport: asyncio.Transport | None = None
+        self._last_heard = loop.time()
+        self.lost: asyncio.Future[None] = loop.create_future()
+        self.client_id = 0
+
+    @classmethod
+    async def open(cls, url: str) -> Link:
+        """Connect, authenticate and select. Raises `errors.Unavailable` when Redis does not answer."""
+        address = parse_url(url)
+        loop = asyncio.get_running_loop()
+        link = cls(loop)
+        try:
+            async with asyncio.timeout(5):
+                if address.path is not None:
+                    await loop.create_unix_connection(lambda: link, address.path)
+                else:
+                    await loop.create_connection(lambda: link, address.host, address.port)
+                await link._greet(address)
+        except (OSError, hiredis.HiredisError) as error:
+            link.close()
+            raise errors.Unavailable(f"Redis at {_shown(address)} does not answer: {error}") from error
+        return link
+
+    async def _greet(self, address: Address) -> None:
+        if address.password is not None:
+            user = (address.username,) if address.username else ()
+            await self.call("AUTH", *user, address.password)
+        if address.db:
+            await self.call("SELECT", address.db)
+        self.client_id = await self.call("CLIENT", "ID")
+
+    @property
+    def is_open(self) -> bool:
+        """Whether commands can be sent."""
+        return not self.lost.done() and self._transport is not None
+
+    def silent_ms(self) -> int:
+        """For how long replies have been due and none came; 0 when nothing is outstanding."""
+        if not self._waiting:
+            return 0
+        return int((self._loop.time() - self._last_heard) * 1000)
+
+    def call(self, *args: str | bytes | int) -> asyncio.Future[Reply]:
+        """Send a command. The future carries the reply, or `hiredis.ReplyError`, or `errors.Unavailable`."""
+        future = self._loop.create_future()
+        self._send(hiredis.pack_command(args), future)
+        return future
+
+    def tell(self, *args: str | bytes | int) -> None:
+        """Send a command whose reply nobody awaits."""
+        self._send(hiredis.pack_command(args), None)
+
+    def _send(self, packed: bytes, future: asyncio.Future[Reply] | None) -> None:
+        if not self.is_open:
+            if future is not None:
+                future.set_exception(_gone())
+            return
+        if not self._waiting:
+            self._last_heard = self._loop.time()
+        self._waiting.append(future)
+        if not self._outgoing:
+            self._loop.call_soon(self._flush)
+        self._outgoing.append(packed)
+
+    def _flush(self) -> None:
+        if self._transport is not None and self._outgoing:
+            self._transport.write(b"".join(self._outgoing))
+        self._outgoing.clear()
+
+    def close(self) -> None:
+        """Drop the connection; what is outstanding fails."""
+        self._flush()
+        if self._transport is not None:
+            self._transport.close()
+        self._settle_loss()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - a stream protocol gets a stream transport
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        self._last_heard = self._loop.time()
+        self._reader.feed(data)
+        while (reply := self._reader.gets()) is not False:
+            future = self._waiting.popleft()
+            if future is None or future.done():
+                continue
+            if isinstance(reply, hiredis.ReplyError):
+                future.set_exception(reply)
+            else:
+                future.set_result(reply)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._settle_loss()
+
+    def _settle_loss(self) -> None:
+        self._transport = None
+        if not self.lost.done():
+            self.lost.set_result(None)
+        while self._waiting:
+            future = self._waiting.popleft()
+            if future is not None and not future.done():
+                future.set_exception(_gone())
+                future.exception()
+
+
+def _gone() -> errors.Unavailable:
+    return errors.Unavailable("the connection to Redis is gone", hint="it is retried; see `faas doctor`")
+
+
+def _shown(address: Address) -> str:
+    return address.path or f"{address.host}:{address.port}"

@@ -1,0 +1,39 @@
+-- Finish an attempt: it leaves its place, its record goes on to the ledger, its reply to the caller, all or nothing.
+-- When the entry is not in its place any more (the lease had lapsed and it was taken over), nothing happens.
+-- KEYS  1 place: queue stream, or running hash  2 counts  3 records  4 reply stream  5 sync stream  6 async stream
+-- ARGV  1 'queue' or 'handoff'  2 entry id, or field  3 record (msgpack)  4 'done' or 'dead'
+--       5 invocation id  6 outcome for the caller (msgpack; '' for no reply)  7 node  8 how many to claim next
+-- Returns {finished (0 or 1), entries left in the queues, claimed: mode, entry id, invocation, ...}
+local finished
+if ARGV[1] == 'queue' then
+  finished = redis.call('XACK', KEYS[1], 'runners', ARGV[2])
+  if finished == 1 then redis.call('XDEL', KEYS[1], ARGV[2]) end
+else
+  finished = redis.call('HDEL', KEYS[1], ARGV[2])
+end
+if finished == 1 then
+  redis.call('HINCRBY', KEYS[2], ARGV[4], 1)
+  redis.call('XADD', KEYS[3], '*', 'r', ARGV[3])
+  if ARGV[6] ~= '' then
+    redis.call('XADD', KEYS[4], '*', 'i', ARGV[5], 'o', ARGV[6])
+    redis.call('PEXPIRE', KEYS[4], 60000)
+  end
+end
+local answer = {finished, redis.call('XLEN', KEYS[5]) + redis.call('XLEN', KEYS[6])}
+local left = tonumber(ARGV[8])
+if left > 0 and answer[2] > 0 then
+  for place = 5, 6 do
+    if left > 0 and redis.call('XLEN', KEYS[place]) > 0 then
+      local got = redis.call('XREADGROUP', 'GROUP', 'runners', ARGV[7], 'COUNT', left, 'STREAMS', KEYS[place], '>')
+      if got then
+        for _, entry in ipairs(got[1][2]) do
+          answer[#answer + 1] = place == 5 and 'sync' or 'async'
+          answer[#answer + 1] = entry[1]
+          answer[#answer + 1] = entry[2][2]
+          left = left - 1
+        end
+      end
+    end
+  end
+end
+return answer
