@@ -7,7 +7,7 @@ import msgspec
 from faas.core import model
 
 GROUP = "runners"
-"""The consumer group of every queue stream; created at 0, so that no entry is ever before it. Consumers are node ids."""
+"""The consumer group of every queue stream, created at 0 so that no entry is ever before it. Consumers are nodes."""
 
 FORMAT = "1"
 """Version of what the keys hold. A platform refuses a Redis that holds a later one."""
@@ -70,7 +70,7 @@ class Keys(msgspec.Struct, frozen=True):
         return f"{self.prefix}:records"
 
     def reply(self, address: str) -> str:
-        """Stream of outcomes for the callers that one process holds: fields ``i`` (id), ``o`` (msgpack `model.Outcome`).
+        """Stream of outcomes for one process's callers: fields ``i`` (id), ``o`` (msgpack `model.Outcome`).
 
         Lives a minute past its last entry.
         """

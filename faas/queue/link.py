@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import collections
 import urllib.parse
-from typing import Any
+from typing import Any, cast
 
 import hiredis
 import msgspec
@@ -100,12 +100,12 @@ class Link(asyncio.Protocol):
     def call(self, *args: str | bytes | int) -> asyncio.Future[Reply]:
         """Send a command. The future carries the reply, or `hiredis.ReplyError`, or `errors.Unavailable`."""
         future = self._loop.create_future()
-        self._send(hiredis.pack_command(args), future)
+        self._send(_pack(args), future)
         return future
 
     def tell(self, *args: str | bytes | int) -> None:
         """Send a command whose reply nobody awaits."""
-        self._send(hiredis.pack_command(args), None)
+        self._send(_pack(args), None)
 
     def _send(self, packed: bytes, future: asyncio.Future[Reply] | None) -> None:
         if not self.is_open:
@@ -159,6 +159,12 @@ class Link(asyncio.Protocol):
             if future is not None and not future.done():
                 future.set_exception(_gone())
                 future.exception()
+
+
+def _pack(args: tuple[str | bytes | int, ...]) -> bytes:
+    # hiredis types its argument as a tuple of one element; it takes any number.
+    packed: bytes = cast(Any, hiredis.pack_command)(args)
+    return packed
 
 
 def _gone() -> errors.Unavailable:

@@ -1,0 +1,270 @@
+"""The moves of an invocation between its places in Redis, each one atomic script.
+
+::
+
+    enqueue ──► waiting ──claim──► running ──finish──► done | dead
+                   ▲  │               │
+                   │  └─abandon─► done│
+                   └─────release──────┘
+    hand_off ─────────────────────► running ──finish──► done
+
+The scripts' headers in ``scripts/`` say what each does; this module only names their keys and packs their arguments.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from importlib import resources
+from typing import Any
+
+import msgspec
+
+from faas.core import errors, model
+from faas.queue import keys as keyring
+from faas.queue import link as links
+
+_SCRIPTS = ("enqueue", "handoff", "claim", "finish", "release", "abandon", "counts", "look", "settle_lost")
+
+
+class Guard(msgspec.Struct, frozen=True, kw_only=True):
+    """What makes an enqueue happen once: a field of a Redis hash, set in the same script.
+
+    A plain guard refuses when the field already holds ``value`` (an object's version); a ``monotonic`` one refuses when
+    the integer it holds is not smaller (a timer's due time).
+    """
+
+    key: str
+    field: str
+    value: str
+    monotonic: bool = False
+
+
+class Claim(msgspec.Struct, frozen=True):
+    """A claimed invocation, and the stream entry by which it is finished or released."""
+
+    entry: str
+    invocation: model.Invocation
+
+
+class Finished(msgspec.Struct, frozen=True):
+    """The answer to a finish: False in ``settled`` means that the lease had lapsed and nothing happened.
+
+    ``left`` counts the entries still in the revision's queues, ``claims`` is the work claimed along with it.
+    """
+
+    settled: bool
+    left: int
+    claims: tuple[Claim, ...]
+
+
+class Load(msgspec.Struct, frozen=True):
+    """What waits for a revision, and how many slots exist or are being made for it on all living nodes."""
+
+    waiting_sync: int
+    waiting_async: int
+    slots: int
+
+
+class Queue:
+    """The queues of one platform over one link. Every method raises `errors.Unavailable` when Redis is away."""
+
+    def __init__(self, link: links.Link, keys: keyring.Keys, digests: dict[str, str], limits: dict[model.Mode, int]):
+        self.keys = keys
+        self.link = link
+        self._digests = digests
+        self._limits = limits
+        self._encode = msgspec.msgpack.Encoder().encode
+        self._decode = msgspec.msgpack.Decoder(model.Invocation).decode
+
+    @classmethod
+    async def connect(
+        cls, redis_url: str, prefix: str, *, max_waiting: int = 10_000, max_waiting_async: int = 1_000_000
+    ) -> Queue:
+        """Open a link, load the scripts, and check that what Redis holds is of a format this platform knows."""
+        link = await links.Link.open(redis_url)
+        keys = keyring.Keys(prefix)
+        digests = {}
+        for name in _SCRIPTS:
+            source = resources.files("faas.queue").joinpath("scripts", f"{name}.lua").read_bytes()
+            digests[name] = (await link.call("SCRIPT", "LOAD", source)).decode()
+        await link.call("SET", keys.format, keyring.FORMAT, "NX")
+        held = (await link.call("GET", keys.format)).decode()
+        if held != keyring.FORMAT:
+            link.close()
+            raise errors.Conflict(
+                f"Redis holds format {held}, this platform knows {keyring.FORMAT}", hint="use the newer faas"
+            )
+        return cls(link, keys, digests, {model.Mode.SYNC: max_waiting, model.Mode.ASYNC: max_waiting_async})
+
+    def close(self) -> None:
+        """Drop the link."""
+        self.link.close()
+
+    def _run(self, script: str, keys: tuple[str, ...], *args: str | bytes | int) -> asyncio.Future[Any]:
+        return self.link.call("EVALSHA", self._digests[script], len(keys), *keys, *args)
+
+    async def enqueue(self, invocation: model.Invocation, guard: Guard | None = None) -> bool:
+        """Accept an invocation; False when its guard says that this was done before.
+
+        Raises `errors.Throttled` when as many wait as may.
+        """
+        ref, mode = invocation.ref, invocation.mode
+        other = model.Mode.ASYNC if mode is model.Mode.SYNC else model.Mode.SYNC
+        names = self.keys
+        guard = guard or Guard(key="none", field="", value="")
+        answer = await self._run(
+            "enqueue",
+            (
+                names.queue(ref, mode),
+                names.queue(ref, other),
+                names.refs,
+                names.counts(ref),
+                names.demand,
+                names.demanded(ref),
+                names.guard(guard.key),
+            ),
+            ref,
+            self._encode(invocation),
+            self._limits[mode],
+            guard.field,
+            guard.value,
+            int(guard.monotonic),
+        )
+        if answer[0] == b"full":
+            raise errors.Throttled(
+                f"{answer[1]} {mode} invocations of {ref} are waiting", limit=self._limits[mode], function=ref
+            )
+        return bool(answer[0] == b"ok")
+
+    def hand_off(self, node: str, invocation: model.Invocation) -> asyncio.Future[Any]:
+        """Write down that a node runs this call without its having been queued. Usually not awaited."""
+        stub = msgspec.structs.replace(invocation, event=b"")
+        return self._run(
+            "handoff",
+            (self.keys.running(node), self.keys.counts(invocation.ref)),
+            hand_off_field(invocation),
+            self._encode(stub),
+        )
+
+    async def claim(self, node: str, ref: str, count: int) -> list[Claim]:
+        """Claim up to ``count`` waiting invocations of a revision, sync ones first; empty when none waits."""
+        answer = await self._run("claim", self._queues(ref), node, count)
+        return self._claims(answer)
+
+    async def finish_claimed(
+        self, claim: Claim, record: model.Record, *, node: str, reply: bytes = b"", claim_next: int = 0
+    ) -> Finished:
+        """Settle a claimed invocation: record, reply (msgpack `model.Outcome`) and the next claims in one step."""
+        invocation = claim.invocation
+        place = self.keys.queue(invocation.ref, invocation.mode)
+        return await self._finish("queue", place, claim.entry, invocation, record, node, reply, claim_next)
+
+    async def finish_handed_off(
+        self, invocation: model.Invocation, record: model.Record, *, node: str, claim_next: int = 0
+    ) -> Finished:
+        """Settle a call that was handed off; its caller has the answer from memory."""
+        place, field = self.keys.running(node), hand_off_field(invocation)
+        return await self._finish("handoff", place, field, invocation, record, node, b"", claim_next)
+
+    async def _finish(
+        self,
+        kind: str,
+        place: str,
+        entry: str,
+        invocation: model.Invocation,
+        record: model.Record,
+        node: str,
+        reply: bytes,
+        claim_next: int,
+    ) -> Finished:
+        ref = invocation.ref
+        names = (
+            place,
+            self.keys.counts(ref),
+            self.keys.records,
+            self.keys.reply(invocation.reply_to or "none"),
+            *self._queues(ref),
+        )
+        answer = await self._run(
+            "finish",
+            names,
+            kind,
+            entry,
+            self._encode(record),
+            "dead" if record.dead else "done",
+            invocation.id,
+            reply,
+            node,
+            claim_next,
+        )
+        return Finished(answer[0] == 1, answer[1], tuple(self._claims(answer[2:])))
+
+    async def release(
+        self, claim: Claim, *, record: model.Record | None = None, again: model.Invocation | None = None
+    ) -> bool:
+        """Give a claimed invocation back; False when it was not claimed any more.
+
+        ``record`` is the attempt that ended without an outcome (lost), ``again`` the invocation as it shall wait.
+        """
+        invocation = claim.invocation
+        ref = invocation.ref
+        answer = await self._run(
+            "release",
+            (
+                self.keys.queue(ref, invocation.mode),
+                self.keys.records,
+                self.keys.demand,
+                self.keys.demanded(ref),
+            ),
+            claim.entry,
+            self._encode(again or invocation),
+            self._encode(record) if record else b"",
+            ref,
+        )
+        return bool(answer == 1)
+
+    async def look(self, ref: str) -> Load:
+        """What waits for a revision and how many slots there are for it."""
+        waiting_sync, waiting_async, slots = await self._run(
+            "look", (*self._queues(ref), self.keys.nodes), self.keys.prefix, ref
+        )
+        return Load(waiting_sync, waiting_async, slots)
+
+    async def counts(self) -> dict[str, model.Counts]:
+        """Where the invocations of every revision are, at one instant."""
+        flat = await self._run("counts", (self.keys.refs, self.keys.nodes, self.keys.retrying), self.keys.prefix)
+        rows = [flat[start : start + 7] for start in range(0, len(flat), 7)]
+        return {
+            ref.decode(): model.Counts(accepted=accepted, waiting=waiting, running=running, done=done, dead=dead)
+            for ref, accepted, waiting, running, done, dead, _ in rows
+        }
+
+    async def guard_value(self, key: str, field: str) -> str | None:
+        """What a guard's field holds."""
+        held = await self.link.call("HGET", self.keys.guard(key), field)
+        return held.decode() if held is not None else None
+
+    async def guard_items(self, key: str) -> dict[str, str]:
+        """Every field of a guard's hash."""
+        flat = await self.link.call("HGETALL", self.keys.guard(key))
+        texts = [item.decode() for item in flat]
+        return dict(zip(texts[::2], texts[1::2], strict=True))
+
+    async def guard_set(self, key: str, field: str, value: str) -> None:
+        """Set a guard without enqueueing (a timer that must not fire for the past)."""
+        await self.link.call("HSET", self.keys.guard(key), field, value)
+
+    async def guard_drop(self, key: str, field: str) -> None:
+        """Forget a guard (an object was deleted)."""
+        await self.link.call("HDEL", self.keys.guard(key), field)
+
+    def _queues(self, ref: str) -> tuple[str, str]:
+        return self.keys.queue(ref, model.Mode.SYNC), self.keys.queue(ref, model.Mode.ASYNC)
+
+    def _claims(self, flat: list[bytes]) -> list[Claim]:
+        return [Claim(flat[start + 1].decode(), self._decode(flat[start + 2])) for start in range(0, len(flat), 3)]
+
+
+def hand_off_field(invocation: model.Invocation) -> str:
+    """The field of a handed-off call in its node's running hash."""
+    return f"{invocation.ref} {invocation.id}"

@@ -1,0 +1,84 @@
+"""The records on their way to the ledger: a stream read by recorders, whose entries leave only when they are stored."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import redis.asyncio
+import redis.exceptions
+
+from faas.core import errors, model
+from faas.queue import keys as keyring
+
+_GROUP = "recorders"
+
+
+class RecordsReader:
+    """One recorder's view of the records stream. What it read and did not call done comes first when it is back."""
+
+    def __init__(self, client: redis.asyncio.Redis, keys: keyring.Keys, consumer: str) -> None:
+        self._client = client
+        self._stream = keys.records
+        self._consumer = consumer
+        self._recovered = False
+        self._decode = msgspec.msgpack.Decoder(model.Record).decode
+
+    @classmethod
+    async def open(cls, redis_url: str, prefix: str, consumer: str) -> RecordsReader:
+        """Connect and make sure of the group. Raises `errors.Unavailable`."""
+        reader = cls(redis.asyncio.Redis.from_url(redis_url), keyring.Keys(prefix), consumer)
+        try:
+            await reader._client.xgroup_create(reader._stream, _GROUP, id="0", mkstream=True)
+        except redis.exceptions.ResponseError as error:
+            if "BUSYGROUP" not in str(error):
+                raise errors.Unavailable(f"Redis refuses the records stream: {error}") from error
+        except (redis.exceptions.ConnectionError, redis.exceptions.TimeoutError) as error:
+            raise errors.Unavailable(f"Redis does not answer: {error}") from error
+        return reader
+
+    async def read(self, count: int, block_ms: int) -> list[tuple[str, model.Record]]:
+        """Up to ``count`` entries as (stream id, record), oldest first; empty after ``block_ms`` without any.
+
+        The first reads give what this consumer had read before it died. Raises `errors.Unavailable`.
+        """
+        try:
+            if not self._recovered:
+                entries = await self._next("0", count, None)
+                if entries:
+                    return entries
+                self._recovered = True
+            return await self._next(">", count, block_ms)
+        except (redis.exceptions.ConnectionError, redis.exceptions.TimeoutError) as error:
+            self._recovered = False
+            raise errors.Unavailable(f"Redis does not answer: {error}") from error
+
+    async def _next(self, start: str, count: int, block_ms: int | None) -> list[tuple[str, model.Record]]:
+        # redis-py types the reply as anything that any protocol version may give; we read RESP2 and RESP3 alike.
+        got: Any = await self._client.xreadgroup(
+            _GROUP, self._consumer, {self._stream: start}, count=count, block=block_ms
+        )
+        streams = got.items() if isinstance(got, dict) else got or ()
+        entries = [entry for _, found in streams for entry in _flat(found)]
+        return [(entry.decode(), self._decode(fields[b"r"])) for entry, fields in entries]
+
+    async def done(self, stream_ids: list[str]) -> None:
+        """The ledger has these: acknowledge and delete them in one step. Raises `errors.Unavailable`."""
+        if not stream_ids:
+            return
+        try:
+            async with self._client.pipeline(transaction=True) as pipeline:
+                pipeline.xack(self._stream, _GROUP, *stream_ids)
+                pipeline.xdel(self._stream, *stream_ids)
+                await pipeline.execute()
+        except (redis.exceptions.ConnectionError, redis.exceptions.TimeoutError) as error:
+            raise errors.Unavailable(f"Redis does not answer: {error}") from error
+
+    async def close(self) -> None:
+        """Drop the connection."""
+        await self._client.aclose()
+
+
+def _flat(found: list[Any]) -> list[Any]:
+    """RESP3 wraps a stream's entries in one more list than RESP2."""
+    return found[0] if found and isinstance(found[0], list) and found[0] and isinstance(found[0][0], tuple) else found

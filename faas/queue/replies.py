@@ -1,0 +1,74 @@
+"""The answers to the callers that one process holds: it reads its own reply stream and resolves their futures."""
+
+from __future__ import annotations
+
+import asyncio
+
+import msgspec
+
+from faas.core import errors, ids, model
+from faas.queue import keys as keyring
+from faas.queue import link as links
+
+
+class Replies:
+    """One reply stream and the futures that wait on it. Futures of callers who have gone are simply cancelled."""
+
+    def __init__(self, link: links.Link, keys: keyring.Keys) -> None:
+        self.address = ids.new_id()
+        self._link = link
+        self._stream = keys.reply(self.address)
+        self._waiting: dict[str, asyncio.Future[model.Outcome]] = {}
+        self._decode = msgspec.msgpack.Decoder(model.Outcome).decode
+        self._reader = asyncio.create_task(self._read(), name="replies")
+
+    @classmethod
+    async def open(cls, redis_url: str, prefix: str) -> Replies:
+        """Connect and start reading. Raises `errors.Unavailable`."""
+        return cls(await links.Link.open(redis_url), keyring.Keys(prefix))
+
+    def expect(self, invocation_id: str) -> asyncio.Future[model.Outcome]:
+        """The outcome of an invocation whose ``reply_to`` is this address; ask before enqueueing it.
+
+        The future raises `errors.Unavailable` when the connection breaks. Cancel it to stop expecting.
+        """
+        future: asyncio.Future[model.Outcome] = asyncio.get_running_loop().create_future()
+        self._waiting[invocation_id] = future
+        future.add_done_callback(lambda _: self._waiting.pop(invocation_id, None))
+        return future
+
+    async def close(self) -> None:
+        """Stop reading, drop the connection, and fail whoever still waits."""
+        self._reader.cancel()
+        await asyncio.gather(self._reader, return_exceptions=True)
+        self._link.tell("DEL", self._stream)
+        self._link.close()
+        self._fail(errors.Unavailable("this process stops"))
+
+    async def _read(self) -> None:
+        last = b"0-0"
+        try:
+            while True:
+                got = await self._link.call("XREAD", "COUNT", 512, "BLOCK", 5000, "STREAMS", self._stream, last)
+                for entry, fields in got[0][1] if got else ():
+                    last = entry
+                    self._resolve(fields[1].decode(), fields[3])
+                if got:
+                    self._link.tell("XTRIM", self._stream, "MINID", _after(last))
+        except errors.Unavailable as error:
+            self._fail(error)
+
+    def _resolve(self, invocation_id: str, packed: bytes) -> None:
+        future = self._waiting.get(invocation_id)
+        if future is not None and not future.done():
+            future.set_result(self._decode(packed))
+
+    def _fail(self, error: errors.Unavailable) -> None:
+        for future in list(self._waiting.values()):
+            if not future.done():
+                future.set_exception(error)
+
+
+def _after(entry: bytes) -> str:
+    at_ms, number = entry.split(b"-")
+    return f"{at_ms.decode()}-{int(number) + 1}"

@@ -1,0 +1,198 @@
+"""The moves of an invocation, on a real server: accepted = waiting + running + done + dead after every step."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import msgspec
+import pytest
+
+from faas.core import errors, ids, model
+from faas.queue import invocations, records, replies
+
+
+@pytest.fixture
+async def queue(redis_url: str, prefix: str) -> AsyncIterator[invocations.Queue]:
+    opened = await invocations.Queue.connect(redis_url, prefix, max_waiting=3)
+    yield opened
+    drifts = {ref: counts.drift for ref, counts in (await opened.counts()).items()}
+    assert not any(drifts.values()), drifts
+    opened.close()
+
+
+def invocation(
+    mode: model.Mode = model.Mode.ASYNC, reply_to: str | None = None, event: bytes = b'{"n": 1}'
+) -> model.Invocation:
+    return model.Invocation(
+        id=ids.new_id(),
+        function="echo",
+        revision=3,
+        trigger="invoke",
+        mode=mode,
+        event=event,
+        accepted_at_ms=1,
+        reply_to=reply_to,
+    )
+
+
+def record(of: model.Invocation, status: model.Status = model.Status.OK, dead: bool = False) -> model.Record:
+    return model.Record(
+        invocation_id=of.id,
+        attempt=of.attempt,
+        function=of.function,
+        revision=of.revision,
+        trigger=of.trigger,
+        mode=of.mode,
+        status=status,
+        accepted_at_ms=1,
+        started_at_ms=2,
+        ended_at_ms=3,
+        queue_ms=1,
+        init_ms=0,
+        duration_us=900,
+        billed_ms=1,
+        memory_limit_mb=128,
+        memory_peak_mb=12,
+        cold_start=model.ColdStart.NONE,
+        cost_micro=0,
+        node="n1",
+        sandbox="s1",
+        dead=dead,
+    )
+
+
+async def counts(queue: invocations.Queue) -> model.Counts:
+    return (await queue.counts())["echo@3"]
+
+
+async def test_an_invocation_goes_from_waiting_to_running_to_done(queue: invocations.Queue) -> None:
+    sent = invocation()
+    assert await queue.enqueue(sent)
+    assert await counts(queue) == model.Counts(accepted=1, waiting=1)
+    (claim,) = await queue.claim("n1", "echo@3", 5)
+    assert claim.invocation == sent
+    assert await counts(queue) == model.Counts(accepted=1, running=1)
+    finished = await queue.finish_claimed(claim, record(sent), node="n1")
+    assert finished == invocations.Finished(True, 0, ())
+    assert await counts(queue) == model.Counts(accepted=1, done=1)
+
+
+async def test_a_second_finish_of_the_same_claim_changes_nothing(queue: invocations.Queue) -> None:
+    await queue.enqueue(invocation())
+    (claim,) = await queue.claim("n1", "echo@3", 1)
+    assert (await queue.finish_claimed(claim, record(claim.invocation), node="n1")).settled
+    assert not (await queue.finish_claimed(claim, record(claim.invocation), node="n1")).settled
+    assert await queue.link.call("XLEN", queue.keys.records) == 1
+
+
+async def test_a_released_claim_waits_again_and_its_old_owner_cannot_finish_it(queue: invocations.Queue) -> None:
+    await queue.enqueue(invocation())
+    (stale,) = await queue.claim("n1", "echo@3", 1)
+    again = msgspec.structs.replace(stale.invocation, attempt=2)
+    assert await queue.release(stale, again=again, record=record(stale.invocation, model.Status.LOST))
+    assert not await queue.release(stale)
+    (fresh,) = await queue.claim("n2", "echo@3", 1)
+    assert fresh.invocation.attempt == 2
+    assert not (await queue.finish_claimed(stale, record(stale.invocation), node="n1")).settled
+    assert await counts(queue) == model.Counts(accepted=1, running=1)
+    assert (await queue.finish_claimed(fresh, record(fresh.invocation, dead=True), node="n2")).settled
+    assert await counts(queue) == model.Counts(accepted=1, dead=1)
+
+
+async def test_sync_calls_are_claimed_before_async_ones_that_waited_longer(queue: invocations.Queue) -> None:
+    await queue.enqueue(invocation(model.Mode.ASYNC))
+    await queue.enqueue(invocation(model.Mode.SYNC))
+    claims = await queue.claim("n1", "echo@3", 2)
+    assert [claim.invocation.mode for claim in claims] == [model.Mode.SYNC, model.Mode.ASYNC]
+
+
+async def test_a_finish_claims_the_next_one_in_the_same_step(queue: invocations.Queue) -> None:
+    first, second = invocation(), invocation()
+    await queue.enqueue(first)
+    await queue.enqueue(second)
+    (claim,) = await queue.claim("n1", "echo@3", 1)
+    finished = await queue.finish_claimed(claim, record(first), node="n1", claim_next=1)
+    assert [claim.invocation.id for claim in finished.claims] == [second.id]
+    assert finished.left == 1
+
+
+async def test_a_hand_off_is_running_until_it_is_finished_once(queue: invocations.Queue) -> None:
+    call = invocation(model.Mode.SYNC)
+    await queue.enqueue(invocation())
+    await queue.link.call("SADD", queue.keys.nodes, "n1")
+    await queue.hand_off("n1", call)
+    assert await counts(queue) == model.Counts(accepted=2, waiting=1, running=1)
+    assert (await queue.finish_handed_off(call, record(call), node="n1")).settled
+    assert not (await queue.finish_handed_off(call, record(call), node="n1")).settled
+    assert await counts(queue) == model.Counts(accepted=2, waiting=1, done=1)
+
+
+async def test_past_the_bound_a_call_is_refused_and_not_counted(queue: invocations.Queue) -> None:
+    for _ in range(3):
+        await queue.enqueue(invocation(model.Mode.SYNC))
+    with pytest.raises(errors.Throttled, match="3 sync invocations of echo@3 are waiting"):
+        await queue.enqueue(invocation(model.Mode.SYNC))
+    assert await counts(queue) == model.Counts(accepted=3, waiting=3)
+
+
+async def test_a_guarded_version_is_enqueued_once_until_it_changes(queue: invocations.Queue) -> None:
+    first = invocations.Guard(key="objects:photos", field="a.jpg", value="v1")
+    assert await queue.enqueue(invocation(), first)
+    assert not await queue.enqueue(invocation(), first)
+    assert await queue.enqueue(invocation(), msgspec.structs.replace(first, value="v2"))
+    assert await queue.guard_items("objects:photos") == {"a.jpg": "v2"}
+    assert (await counts(queue)).accepted == 2
+
+
+async def test_a_due_time_is_enqueued_once_and_never_after_a_later_one(queue: invocations.Queue) -> None:
+    due = invocations.Guard(key="timers", field="echo/0", value="1000", monotonic=True)
+    assert await queue.enqueue(invocation(), due)
+    assert not await queue.enqueue(invocation(), due)
+    assert not await queue.enqueue(invocation(), msgspec.structs.replace(due, value="999"))
+    assert await queue.enqueue(invocation(), msgspec.structs.replace(due, value="1001"))
+
+
+async def test_a_burst_leaves_one_demand_signal(queue: invocations.Queue) -> None:
+    for _ in range(20):
+        await queue.enqueue(invocation())
+    assert await queue.link.call("XLEN", queue.keys.demand) == 1
+    assert await queue.look("echo@3") == invocations.Load(0, 20, 0)
+
+
+async def test_the_caller_hears_the_outcome_on_its_reply_stream(queue: invocations.Queue, redis_url: str) -> None:
+    heard = await replies.Replies.open(redis_url, queue.keys.prefix)
+    call = invocation(model.Mode.SYNC, reply_to=heard.address)
+    future = heard.expect(call.id)
+    await queue.enqueue(call)
+    (claim,) = await queue.claim("n1", "echo@3", 1)
+    outcome = model.Outcome(record=record(call), body=b'{"ok":true}')
+    await queue.finish_claimed(claim, outcome.record, node="n1", reply=msgspec.msgpack.encode(outcome))
+    assert await future == outcome
+    await heard.close()
+
+
+async def test_records_come_again_until_they_are_done(queue: invocations.Queue, redis_url: str) -> None:
+    await queue.enqueue(invocation())
+    (claim,) = await queue.claim("n1", "echo@3", 1)
+    await queue.finish_claimed(claim, record(claim.invocation), node="n1")
+    first = await records.RecordsReader.open(redis_url, queue.keys.prefix, "r1")
+    ((entry, read),) = await first.read(10, 1000)
+    assert read == record(claim.invocation)
+    await first.close()
+    second = await records.RecordsReader.open(redis_url, queue.keys.prefix, "r1")
+    assert await second.read(10, 1) == [(entry, read)]
+    await second.done([entry])
+    assert await second.read(10, 1) == []
+    assert await queue.link.call("XLEN", queue.keys.records) == 0
+    await second.close()
+
+
+async def test_a_redis_of_a_later_format_is_refused(queue: invocations.Queue, redis_url: str) -> None:
+    await queue.link.call("SET", queue.keys.format, "99")
+    with pytest.raises(errors.Conflict, match="format 99"):
+        await invocations.Queue.connect(redis_url, queue.keys.prefix)
+
+
+async def test_a_redis_that_is_not_there_is_one_clear_line() -> None:
+    with pytest.raises(errors.Unavailable, match=r"Redis at /nowhere/redis\.sock does not answer"):
+        await invocations.Queue.connect("unix:///nowhere/redis.sock", "t")
