@@ -1,0 +1,244 @@
+"""The event shapes that functions see; pure functions over bytes. (How an answer is read: `faas.core.http_replies`.)
+
+HTTP events have the API-gateway payload format 2.0, uploads are S3 notification records, timers are scheduled events,
+so that handlers written for AWS Lambda run unchanged. `http_event` is on the path of every call: whatever can be known
+before a request arrives stands in a constant or in a small bounded cache.
+"""
+
+from __future__ import annotations
+
+import functools
+import time
+import urllib.parse
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+
+from faas.core.http_replies import Reply, http_reply
+
+__all__ = ["ACCOUNT_ID", "Reply", "form_key", "http_event", "http_reply", "timer_event", "upload_event"]
+
+ACCOUNT_ID = "000000000000"
+"""The account of event shapes and resource names that must hold one; there is no other account."""
+
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+_TEXT_TYPES = frozenset(
+    {
+        "application/json",
+        "application/javascript",
+        "application/ecmascript",
+        "application/xml",
+        "application/x-www-form-urlencoded",
+        "application/graphql",
+        "application/x-ndjson",
+        "application/yaml",
+    }
+)
+
+_encode = msgspec.json.Encoder().encode
+
+
+def http_event(
+    *,
+    method: str,
+    raw_path: str,
+    raw_query: str,
+    headers: Iterable[tuple[str, str]],
+    body: bytes,
+    source_ip: str,
+    protocol: str,
+    invocation_id: str,
+    route_key: str,
+    path_parameters: dict[str, str],
+    domain: str,
+    stage: str = "$default",
+    time_ms: int,
+) -> bytes:
+    """One HTTP request in the payload format 2.0, as JSON.
+
+    ``raw_path`` and ``raw_query`` are as sent, ``headers`` in the order and case they came in, repeated ones included.
+    Keys that the format calls optional are absent when there is nothing to put there.
+    """
+    named, cookies = _named_headers(headers)
+    prefix = domain.partition(".")[0]
+    event: dict[str, Any] = {
+        "version": "2.0",
+        "routeKey": route_key,
+        "rawPath": raw_path,
+        "rawQueryString": raw_query,
+        "headers": named,
+        "requestContext": {
+            "accountId": ACCOUNT_ID,
+            "apiId": prefix,
+            "domainName": domain,
+            "domainPrefix": prefix,
+            "http": {
+                "method": method,
+                "path": raw_path,
+                "protocol": protocol,
+                "sourceIp": source_ip,
+                "userAgent": named.get("user-agent", ""),
+            },
+            "requestId": invocation_id,
+            "routeKey": route_key,
+            "stage": stage,
+            "time": _access_log_time(time_ms // 1000),
+            "timeEpoch": time_ms,
+        },
+        "isBase64Encoded": False,
+    }
+    if cookies:
+        event["cookies"] = cookies
+    if raw_query and (parameters := _query_parameters(raw_query)):
+        event["queryStringParameters"] = parameters
+    if path_parameters:
+        event["pathParameters"] = path_parameters
+    if body:
+        event["body"] = content = _text_or_bytes(body, named)
+        event["isBase64Encoded"] = content is body
+    try:
+        return _encode(event)
+    except UnicodeEncodeError:
+        return _encode(_without_surrogates(event))
+
+
+def _named_headers(headers: Iterable[tuple[str, str]]) -> tuple[dict[str, str], list[str]]:
+    named: dict[str, str] = {}
+    cookies: list[str] = []
+    for name, value in headers:
+        key = name.lower()
+        if key == "cookie":
+            cookies += [cookie for part in value.split(";") if (cookie := part.strip())]
+        elif key in named:
+            named[key] += "," + value
+        else:
+            named[key] = value
+    return named, cookies
+
+
+def _query_parameters(raw_query: str) -> dict[str, str]:
+    parameters: dict[str, str] = {}
+    for key, value in urllib.parse.parse_qsl(raw_query, keep_blank_values=True):
+        parameters[key] = f"{parameters[key]},{value}" if key in parameters else value
+    return parameters
+
+
+def _text_or_bytes(body: bytes, headers: dict[str, str]) -> str | bytes:
+    """The body as text, or unchanged when it is to travel as base64 (which is how bytes are encoded)."""
+    if "content-encoding" in headers or not _is_text(headers.get("content-type", "")):
+        return body
+    try:
+        return body.decode()
+    except UnicodeDecodeError:
+        return body
+
+
+@functools.lru_cache(maxsize=256)
+def _is_text(content_type: str) -> bool:
+    media_type = content_type.partition(";")[0].strip().lower()
+    if not media_type:
+        return True
+    return media_type.startswith("text/") or media_type in _TEXT_TYPES or media_type.endswith(("+json", "+xml"))
+
+
+@functools.lru_cache(maxsize=8)
+def _access_log_time(at_s: int) -> str:
+    moment = time.gmtime(at_s)
+    return time.strftime(f"%d/{_MONTHS[moment.tm_mon - 1]}/%Y:%H:%M:%S +0000", moment)
+
+
+def _without_surrogates(value: Any) -> Any:
+    """Bytes that were no UTF-8 reach us as lone surrogates; they are shown as the Latin-1 that HTTP once was."""
+    if isinstance(value, str):
+        return _as_latin1(value)
+    if isinstance(value, dict):
+        return {_as_latin1(key): _without_surrogates(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_as_latin1(item) for item in value]
+    return value
+
+
+def _as_latin1(text: str) -> str:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "surrogateescape").decode("latin-1")
+    return text
+
+
+def timer_event(
+    *, invocation_id: str, due_ms: int, function: str, trigger: int, region: str, given: bytes | None = None
+) -> bytes:
+    """A due time as a scheduled event, or ``given``: the trigger's own input, which replaces the event.
+
+    ``trigger`` is the timer's place among the function's triggers; it names the rule in ``resources``.
+    """
+    if given is not None:
+        return given
+    return _encode(
+        {
+            "version": "0",
+            "id": invocation_id,
+            "detail-type": "Scheduled Event",
+            "source": "aws.events",
+            "account": ACCOUNT_ID,
+            "time": _iso_time(due_ms)[:19] + "Z",
+            "region": region,
+            "resources": [f"arn:aws:events:{region}:{ACCOUNT_ID}:rule/{function}-{trigger}"],
+            "detail": {},
+        }
+    )
+
+
+def upload_event(
+    *,
+    invocation_id: str,
+    bucket: str,
+    key: str,
+    size: int,
+    etag: str,
+    version: str,
+    modified_ns: int,
+    region: str,
+    configuration: str,
+) -> bytes:
+    """One complete object as an S3 notification with the event name ``ObjectCreated:Put``.
+
+    The key is encoded as in a form: ``+`` for a space, ``%2B`` for a plus sign, slashes as they are. ``sequencer``
+    grows from one version of a key to the next; compare it as text. ``configuration`` names the trigger.
+    """
+    principal = {"principalId": ACCOUNT_ID}
+    record = {
+        "eventVersion": "2.1",
+        "eventSource": "aws:s3",
+        "awsRegion": region,
+        "eventTime": _iso_time(modified_ns // 1_000_000),
+        "eventName": "ObjectCreated:Put",
+        "userIdentity": principal,
+        "requestParameters": {"sourceIPAddress": "127.0.0.1"},
+        "responseElements": {"x-amz-request-id": invocation_id, "x-amz-id-2": invocation_id},
+        "s3": {
+            "s3SchemaVersion": "1.0",
+            "configurationId": configuration,
+            "bucket": {"name": bucket, "ownerIdentity": principal, "arn": f"arn:aws:s3:::{bucket}"},
+            "object": {
+                "key": form_key(key),
+                "size": size,
+                "eTag": etag,
+                "versionId": version,
+                "sequencer": f"{max(modified_ns, 0):018X}",
+            },
+        },
+    }
+    return _encode({"Records": [record]})
+
+
+def form_key(key: str) -> str:
+    """An object's key as upload events carry it; ``urllib.parse.unquote_plus`` gives the key again."""
+    return urllib.parse.quote_plus(key, safe="/", errors="surrogateescape")
+
+
+def _iso_time(at_ms: int) -> str:
+    moment = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(at_ms // 1000))
+    return f"{moment}.{at_ms % 1000:03d}Z"

@@ -1,0 +1,171 @@
+"""How a function's result becomes an HTTP response; pure functions over bytes, on the path of every call.
+
+===========================================  ==========================================================================
+the result                                   the response
+===========================================  ==========================================================================
+an object with ``statusCode``                what it says: status, headers, cookies, body
+any other JSON value                         200, ``application/json``, compact
+a text                                       200, ``application/json``, without its quotes
+raw bytes                                    200, ``application/octet-stream``
+===========================================  ==========================================================================
+
+An object with ``statusCode`` that breaks the rules is the function's fault: `errors.FunctionFailed` with the reason.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from typing import Any
+
+import msgspec
+
+from faas.core import errors
+
+_HINT = 'return {"statusCode": 200, "headers": {...}, "body": "text"}, or any JSON value without "statusCode"'
+_TEXT = ("content-type", "text/plain; charset=utf-8")
+_JSON = ("content-type", "application/json")
+_BYTES = ("content-type", "application/octet-stream")
+
+_NO_BODY = frozenset({204, 205, 304})
+_NOT_THE_HANDLERS = frozenset(
+    {
+        "connection",
+        "content-length",
+        "keep-alive",
+        "proxy-authenticate",
+        "proxy-authorization",
+        "proxy-connection",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+    }
+)
+_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+").fullmatch
+_UNSENDABLE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]").search
+
+_Scalar = str | int | float | bool | None
+
+
+class Reply(msgspec.Struct, frozen=True):
+    """An HTTP response ready to send. Lengths and connection headers are the server's business, so none are here."""
+
+    status: int
+    headers: list[tuple[str, str]]
+    body: bytes
+
+
+class _Probe(msgspec.Struct):
+    """Whether a result is a response at all: any object may hold ``headers`` or ``body`` of its own."""
+
+    statusCode: Any = msgspec.UNSET
+
+
+class _Answer(_Probe):
+    """The keys of a response that are read; unknown ones are ignored, as those who know the format expect."""
+
+    headers: dict[str, _Scalar] | None = None
+    cookies: list[str] | None = None
+    body: str | None = None
+    isBase64Encoded: Any = None
+
+
+_probe = msgspec.json.Decoder(_Probe).decode
+_answer = msgspec.json.Decoder(_Answer).decode
+_text = msgspec.json.Decoder(str).decode
+
+
+def http_reply(body: bytes, is_bytes: bool) -> Reply:
+    """The response that a handler's result asks for.
+
+    ``body`` is the result as JSON, or raw bytes when ``is_bytes``. Headers that frame the message (``content-length``,
+    ``transfer-encoding`` and the like) are left out whatever the handler says. Raises `errors.FunctionFailed` for a
+    malformed response.
+    """
+    if is_bytes:
+        return Reply(200, [_BYTES], body)
+    try:
+        if body.lstrip()[:1] != b"{":
+            return _plain(body)
+        answer = _read(body)
+        return _plain(body) if answer is None else _respond(answer)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise _malformed(str(error), "result is not JSON") from error
+
+
+def _plain(body: bytes) -> Reply:
+    if body.lstrip()[:1] == b'"':
+        return Reply(200, [_JSON], _text(body).encode())
+    return Reply(200, [_JSON], msgspec.json.format(body, indent=-1))
+
+
+def _read(body: bytes) -> _Answer | None:
+    try:
+        answer = _answer(body)
+    except msgspec.ValidationError as error:
+        if _probe(body).statusCode is msgspec.UNSET:
+            return None
+        raise _malformed(str(error)) from error
+    return None if answer.statusCode is msgspec.UNSET else answer
+
+
+def _respond(answer: _Answer) -> Reply:
+    status = _status(answer.statusCode)
+    headers, has_type = _headers(answer.headers) if answer.headers else ([], False)
+    for cookie in answer.cookies or ():
+        headers.append(("set-cookie", _sendable(cookie, "a cookie")))
+    if not answer.body or status in _NO_BODY:
+        return Reply(status, headers, b"")
+    encoded = answer.isBase64Encoded is True
+    if not has_type:
+        headers.append(_BYTES if encoded else _TEXT)
+    return Reply(status, headers, _decoded(answer.body) if encoded else answer.body.encode())
+
+
+def _status(value: Any) -> int:
+    numeric_text = type(value) is str and len(value) == 3 and value.isascii() and value.isdigit()
+    if numeric_text or (type(value) is float and value.is_integer()):
+        value = int(value)
+    if type(value) is int and 200 <= value <= 599:
+        return value
+    raise _malformed(f"statusCode is {value!r}, expected a number from 200 to 599")
+
+
+def _headers(given: dict[str, _Scalar]) -> tuple[list[tuple[str, str]], bool]:
+    headers = []
+    has_type = False
+    for name, value in given.items():
+        lower = name.lower()
+        if value is None or lower in _NOT_THE_HANDLERS:
+            continue
+        if _NAME(name) is None:
+            raise _malformed(f"header name {name!r} is not one that HTTP allows")
+        has_type = has_type or lower == "content-type"
+        headers.append((name, _sendable(_header_text(value), f"header {name}")))
+    return headers, has_type
+
+
+def _header_text(value: str | float) -> str:
+    if type(value) is str:
+        return value
+    return str(value).lower() if type(value) is bool else str(value)
+
+
+def _sendable(value: str, what: str) -> str:
+    """Refuses control characters: a line break in a value would let it add headers, or a response, of its own."""
+    if _UNSENDABLE(value) is not None:
+        raise _malformed(f"{what} holds a control character: {value!r}")
+    return value
+
+
+def _decoded(body: str) -> bytes:
+    try:
+        return base64.b64decode("".join(body.split()), validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise _malformed(f"isBase64Encoded is true, but body is not base64: {error}") from error
+
+
+def _malformed(reason: str, what: str = "malformed HTTP response") -> errors.FunctionFailed:
+    return errors.FunctionFailed(f"{what}: {reason}", hint=_HINT)

@@ -1,0 +1,125 @@
+from __future__ import annotations
+
+import base64
+import json
+from typing import Any
+
+import pytest
+
+from faas.core import errors, events
+
+
+def _reply(result: Any) -> events.Reply:
+    return events.http_reply(json.dumps(result).encode(), is_bytes=False)
+
+
+@pytest.mark.parametrize(
+    ("result", "body"),
+    [
+        ({"a": [1, 2.5]}, b'{"a":[1,2.5]}'),
+        ([1, {"b": None}], b'[1,{"b":null}]'),
+        ("hé\nllo", "hé\nllo".encode()),
+        ("", b""),
+        (None, b"null"),
+        (7, b"7"),
+        (10**30, str(10**30).encode()),
+        ({"headers": [1], "body": {"x": 1}}, b'{"headers":[1],"body":{"x":1}}'),
+        ({"body": "x", "cookies": 3}, b'{"body":"x","cookies":3}'),
+    ],
+)
+def test_a_result_without_status_code_is_the_body(result: Any, body: bytes) -> None:
+    assert _reply(result) == events.Reply(200, [("content-type", "application/json")], body)
+
+
+def test_raw_bytes_are_sent_as_they_are() -> None:
+    assert events.http_reply(b"\x00\xff", is_bytes=True).body == b"\x00\xff"
+
+
+def test_status_headers_cookies_and_body_are_taken_from_the_answer() -> None:
+    reply = _reply(
+        {
+            "statusCode": 201,
+            "headers": {"Content-Type": "text/html", "X-N": 5, "X-F": 1.5, "X-T": True, "X-Not": False, "X-Null": None},
+            "cookies": ["a=1; Path=/", "b=2"],
+            "body": "é",
+            "unknown": {"x": 1},
+            "multiValueHeaders": {"x": ["y"]},
+        }
+    )
+    assert reply.status == 201
+    assert reply.body == "é".encode()
+    assert reply.headers == [
+        ("Content-Type", "text/html"),
+        ("X-N", "5"),
+        ("X-F", "1.5"),
+        ("X-T", "true"),
+        ("X-Not", "false"),
+        ("set-cookie", "a=1; Path=/"),
+        ("set-cookie", "b=2"),
+    ]
+
+
+@pytest.mark.parametrize(("given", "status"), [("404", 404), (204, 204), (599, 599), (200.0, 200)])
+def test_a_status_may_be_a_number_or_numeric_text(given: Any, status: int) -> None:
+    assert _reply({"statusCode": given}).status == status
+
+
+@pytest.mark.parametrize("given", [None, "abc", "", "２００", " 200", 99, 100, 199, 600, -1, 200.5, True, [], {}])
+def test_a_status_code_that_is_no_status_is_the_functions_fault(given: Any) -> None:
+    with pytest.raises(errors.FunctionFailed, match="statusCode"):
+        _reply({"statusCode": given})
+
+
+@pytest.mark.parametrize("absent", [{}, {"body": None}, {"body": ""}, {"headers": None, "cookies": None}])
+def test_an_answer_without_a_body_has_no_content_type(absent: dict[str, Any]) -> None:
+    assert _reply({"statusCode": 200, **absent}) == events.Reply(200, [], b"")
+
+
+@pytest.mark.parametrize("status", [204, 304])
+def test_a_status_that_allows_no_body_gets_none(status: int) -> None:
+    assert _reply({"statusCode": status, "body": "x"}).body == b""
+
+
+def test_a_text_body_without_a_type_is_plain_text() -> None:
+    assert _reply({"statusCode": 200, "body": "x"}).headers == [("content-type", "text/plain; charset=utf-8")]
+
+
+def test_a_body_is_decoded_only_when_it_says_that_it_is_base64() -> None:
+    encoded = base64.b64encode(b"\x89PNG").decode()
+    assert _reply({"statusCode": 200, "body": encoded, "isBase64Encoded": True}).body == b"\x89PNG"
+    assert _reply({"statusCode": 200, "body": encoded, "isBase64Encoded": False}).body == encoded.encode()
+    assert _reply({"statusCode": 200, "body": encoded, "isBase64Encoded": "true"}).body == encoded.encode()
+    wrapped = base64.encodebytes(b"x" * 100).decode()
+    assert _reply({"statusCode": 200, "body": wrapped, "isBase64Encoded": True}).body == b"x" * 100
+
+
+@pytest.mark.parametrize(
+    ("wrong", "reason"),
+    [
+        ({"body": "not base64!", "isBase64Encoded": True}, "not base64"),
+        ({"body": "é", "isBase64Encoded": True}, "not base64"),
+        ({"headers": ["x"]}, "headers"),
+        ({"headers": {"X": ["y"]}}, "headers"),
+        ({"cookies": "a=1"}, "cookies"),
+        ({"body": {"x": 1}}, "body"),
+        ({"headers": {"X": "a\r\nSet-Cookie: evil=1"}}, "control character"),
+        ({"headers": {"X": "a\x00"}}, "control character"),
+        ({"headers": {"X\r\nY": "a"}}, "header name"),
+        ({"headers": {"": "a"}}, "header name"),
+        ({"cookies": ["a=1\r\nX: y"]}, "control character"),
+    ],
+)
+def test_a_malformed_answer_is_the_functions_fault_and_says_why(wrong: dict[str, Any], reason: str) -> None:
+    with pytest.raises(errors.FunctionFailed, match=reason):
+        _reply({"statusCode": 200, **wrong})
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b'{"a": NaN}', b'"\\ud800"', b'{"statusCode": 200, "body": "\xff"}', b"x"])
+def test_a_result_that_is_not_json_is_the_functions_fault(body: bytes) -> None:
+    with pytest.raises(errors.FunctionFailed):
+        events.http_reply(body, is_bytes=False)
+
+
+def test_headers_that_frame_the_message_are_left_to_the_server() -> None:
+    framing = {"Content-Length": 9999, "Transfer-Encoding": "chunked", "Connection": "close", "Upgrade": "h2c"}
+    assert _reply({"statusCode": 200, "headers": {**framing, "X-Kept": "1"}}).headers == [("X-Kept", "1")]
