@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import msgspec
 import redis.asyncio
 import redis.exceptions
 
 from faas.core import errors, model
 from faas.queue import keys as keyring
+from faas.queue import streams
 
 _GROUP = "recorders"
 
@@ -54,13 +53,8 @@ class RecordsReader:
             raise errors.Unavailable(f"Redis does not answer: {error}") from error
 
     async def _next(self, start: str, count: int, block_ms: int | None) -> list[tuple[str, model.Record]]:
-        # redis-py types the reply as anything that any protocol version may give; we read RESP2 and RESP3 alike.
-        got: Any = await self._client.xreadgroup(
-            _GROUP, self._consumer, {self._stream: start}, count=count, block=block_ms
-        )
-        streams = got.items() if isinstance(got, dict) else got or ()
-        entries = [entry for _, found in streams for entry in _flat(found)]
-        return [(entry.decode(), self._decode(fields[b"r"])) for entry, fields in entries]
+        got = await self._client.xreadgroup(_GROUP, self._consumer, {self._stream: start}, count=count, block=block_ms)
+        return [(entry.decode(), self._decode(fields[b"r"])) for entry, fields in streams.entries(got)]
 
     async def done(self, stream_ids: list[str]) -> None:
         """The ledger has these: acknowledge and delete them in one step. Raises `errors.Unavailable`."""
@@ -77,8 +71,3 @@ class RecordsReader:
     async def close(self) -> None:
         """Drop the connection."""
         await self._client.aclose()
-
-
-def _flat(found: list[Any]) -> list[Any]:
-    """RESP3 wraps a stream's entries in one more list than RESP2."""
-    return found[0] if found and isinstance(found[0], list) and found[0] and isinstance(found[0][0], tuple) else found

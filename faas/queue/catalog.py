@@ -1,0 +1,86 @@
+"""The version of the catalog of functions: announced by a deploy, seen by every living node."""
+
+from __future__ import annotations
+
+import asyncio
+
+import msgspec
+import redis.asyncio
+import redis.exceptions
+
+from faas.core import errors
+from faas.queue import keys as keyring
+from faas.queue import streams
+
+_POLL_S = 0.02
+
+
+class NodeState(msgspec.Struct, frozen=True, kw_only=True):
+    """What a node says of itself at each renewal of its lease."""
+
+    catalog: int
+    host: str
+    pid: int
+    memory_mb: int
+    memory_used_mb: int = 0
+    sandboxes: dict[str, int] = {}
+
+
+class Catalog:
+    """Announces versions and waits until the living nodes have loaded them."""
+
+    def __init__(self, client: redis.asyncio.Redis, keys: keyring.Keys) -> None:
+        self._client = client
+        self._keys = keys
+
+    @classmethod
+    async def open(cls, redis_url: str, prefix: str) -> Catalog:
+        """A catalog over its own connection, made at the first command."""
+        return cls(redis.asyncio.Redis.from_url(redis_url), keyring.Keys(prefix))
+
+    async def announce(self, version: int) -> None:
+        """Tell every process that follows the catalog. Raises `errors.Unavailable`."""
+        try:
+            await self._client.publish(self._keys.catalog, version)
+        except redis.exceptions.ConnectionError as error:
+            raise errors.Unavailable(f"Redis does not answer: {error}") from error
+
+    async def wait_until_seen(self, version: int, timeout_ms: int) -> bool:
+        """Whether every living node has loaded the version before ``timeout_ms`` passed; True when there is none."""
+        try:
+            async with asyncio.timeout(timeout_ms / 1000):
+                # What is awaited lives in other processes, so there is no event to wait for.
+                while any(state.catalog < version for state in (await self.nodes()).values()):  # noqa: ASYNC110
+                    await asyncio.sleep(_POLL_S)
+        except TimeoutError:
+            return False
+        return True
+
+    async def nodes(self) -> dict[str, NodeState]:
+        """The nodes whose lease holds, and what they say of themselves. Raises `errors.Unavailable`."""
+        try:
+            members = await self._client.smembers(self._keys.nodes)
+            names = sorted(streams.text(member) for member in members)
+            held = await self._client.mget([self._keys.node(name) for name in names]) if names else []
+        except redis.exceptions.ConnectionError as error:
+            raise errors.Unavailable(f"Redis does not answer: {error}") from error
+        return {
+            name: msgspec.json.decode(state, type=NodeState)
+            for name, state in zip(names, held, strict=True)
+            if state is not None
+        }
+
+    async def renew(self, node: str, state: NodeState, lease_ms: int) -> None:
+        """Renew a node's lease and say how it is. Raises `errors.Unavailable`."""
+        try:
+            async with self._client.pipeline(transaction=True) as pipeline:
+                pipeline.sadd(self._keys.nodes, node)
+                pipeline.set(self._keys.node(node), msgspec.json.encode(state), px=lease_ms)
+                pipeline.pexpire(self._keys.slots(node), lease_ms)
+                await pipeline.execute()
+        except redis.exceptions.ConnectionError as error:
+            raise errors.Unavailable(f"Redis does not answer: {error}") from error
+
+    async def close(self) -> None:
+        """Drop the connection."""
+        await self._client.aclose()

@@ -1,0 +1,52 @@
+"""Requests for sandboxes and versions of the catalog, between real connections to a real server."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from faas.core import errors
+from faas.queue import catalog, demand
+
+STATE = catalog.NodeState(catalog=1, host="h", pid=1, memory_mb=1024)
+
+
+async def test_a_load_is_answered_by_the_node_that_read_it(redis_url: str, prefix: str) -> None:
+    asking, node = await demand.Demand.open(redis_url, prefix), await demand.Demand.open(redis_url, prefix)
+    asked = asyncio.create_task(asking.ask_load("echo@3", 5000))
+    (request,) = await node.read("n1", 10, 5000)
+    assert (request.ref, request.why) == ("echo@3", "load")
+    report = demand.LoadReport(ok=True, init_us=1200)
+    await node.answer(request, report)
+    await node.done(request, more=True)
+    assert await asked == report
+    assert await node.read("n2", 10, 1) == []
+    await asking.close()
+    await node.close()
+
+
+async def test_a_load_that_no_node_takes_says_so(redis_url: str, prefix: str) -> None:
+    asking = await demand.Demand.open(redis_url, prefix)
+    with pytest.raises(errors.Unavailable, match="no node loaded echo@3 within 50 ms"):
+        await asking.ask_load("echo@3", 50)
+    await asking.close()
+
+
+async def test_a_deploy_waits_for_every_living_node(redis_url: str, prefix: str) -> None:
+    versions = await catalog.Catalog.open(redis_url, prefix)
+    assert await versions.wait_until_seen(7, 100)
+    await versions.renew("n1", STATE, 60_000)
+    assert not await versions.wait_until_seen(2, 50)
+    waiting = asyncio.create_task(versions.wait_until_seen(2, 5000))
+    await versions.renew("n1", catalog.NodeState(catalog=2, host="h", pid=1, memory_mb=1024), 60_000)
+    assert await waiting
+    await versions.close()
+
+
+async def test_a_node_whose_lease_lapsed_is_not_waited_for(redis_url: str, prefix: str) -> None:
+    versions = await catalog.Catalog.open(redis_url, prefix)
+    await versions.renew("n1", STATE, 1)
+    assert await versions.wait_until_seen(2, 5000)
+    assert await versions.nodes() == {}
+    await versions.close()
