@@ -1,0 +1,85 @@
+"""The command `faas`: the table of its commands, and the one place where an error becomes an exit code."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+import click
+
+from faas.cli import exits, failures, options
+from faas.cli.lazy import Entry, LazyGroup
+
+_PROJECT = "Project"
+_FUNCTIONS = "Functions"
+_PLATFORM = "Platform"
+
+COMMANDS = {
+    "init": Entry("faas.cli.init", "init", "Write a working project with a comment on every line.", _PROJECT),
+    "deploy": Entry("faas.cli.deploy", "deploy", "Deploy a project: a folder with a faas.yaml.", _PROJECT),
+    "schema": Entry("faas.cli.schema", "schema", "Print the JSON Schema of faas.yaml.", _PROJECT),
+    "ls": Entry("faas.cli.functions", "ls", "List the functions.", _FUNCTIONS),
+    "describe": Entry("faas.cli.functions", "describe", "Show everything about one function.", _FUNCTIONS),
+    "invoke": Entry("faas.cli.invoke", "invoke", "Call a function and print its result.", _FUNCTIONS),
+    "logs": Entry("faas.cli.logs", "logs", "Print what a function printed.", _FUNCTIONS),
+    "records": Entry("faas.cli.ledger", "records", "List the records of attempts, newest first.", _FUNCTIONS),
+    "stats": Entry("faas.cli.ledger", "stats", "Show calls, errors, durations and cold starts.", _FUNCTIONS),
+    "bill": Entry("faas.cli.ledger", "bill", "Add up billed milliseconds and cost.", _FUNCTIONS),
+    "cp": Entry("faas.cli.cp", "cp", "Copy files into and out of buckets.", _FUNCTIONS),
+    "rm": Entry("faas.cli.functions", "rm", "Remove functions.", _FUNCTIONS),
+    "up": Entry("faas.cli.up", "up", "Start the platform.", _PLATFORM),
+    "down": Entry("faas.cli.up", "down", "Stop the platform.", _PLATFORM),
+    "status": Entry("faas.cli.status", "status", "Show where the invocations are, and the nodes.", _PLATFORM),
+    "doctor": Entry("faas.cli.doctor", "doctor", "Establish the facts, one line each.", _PLATFORM),
+    "version": Entry("faas.cli.version", "version", "Print the version.", _PLATFORM),
+    "completion": Entry("faas.cli.completion", "completion", "Print the shell's completion script.", _PLATFORM),
+    "node": Entry("faas.cli.processes", "node", "Run one node.", _PLATFORM, hidden=True),
+    "scheduler": Entry("faas.cli.processes", "scheduler", "Run one scheduler.", _PLATFORM, hidden=True),
+    "recorder": Entry("faas.cli.processes", "recorder", "Run one recorder.", _PLATFORM, hidden=True),
+    "api": Entry("faas.cli.processes", "api", "Run one control API.", _PLATFORM, hidden=True),
+    "builder": Entry("faas.cli.processes", "builder", "Run one builder.", _PLATFORM, hidden=True),
+}
+
+EPILOG = f"""\b
+First steps:
+  faas init hello && cd hello
+  faas up --detach
+  faas deploy
+  faas invoke hello --data '{{"name": "Ada"}}'
+
+\b
+Exit codes:
+{exits.lines()}
+"""
+
+
+@click.group(
+    cls=LazyGroup,
+    entries=COMMANDS,
+    epilog=EPILOG,
+    params=[options.data_dir_option()],
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120},
+)
+def group() -> None:
+    """Event-driven functions on one machine or many.
+
+    Write a function, deploy it, and HTTP requests, timers and object uploads run it in warm containers, billed by the
+    millisecond. Data goes to stdout, talk to stderr; --json turns tables into JSON and errors into one JSON object.
+    """
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run the command line and exit with one of the codes of `exits.TABLE`."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    sys.exit(run(arguments))
+
+
+def run(arguments: list[str]) -> int:
+    """Run one command and return its exit code; errors become one line (or one JSON object) on stderr."""
+    chosen: dict[str, str] = {}
+    try:
+        result = group.main(arguments, prog_name="faas", standalone_mode=False, obj=chosen)
+        sys.stdout.flush()
+    except BaseException as error:  # noqa: BLE001  the command line is where every error ends, as a line and a code
+        return failures.report(error, as_json=failures.wants_json(arguments), data_dir=chosen.get("data_dir"))
+    return result if isinstance(result, int) else exits.OK

@@ -1,0 +1,79 @@
+"""Options that several commands share, and the settings that they choose."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+from faas.core import settings as settings_module
+
+_DATA_DIR = "data_dir"
+_AGE = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|w)\s*$")
+_UNIT_MS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def data_dir_option() -> click.Option:
+    """The option ``--data-dir``: which platform a command talks about."""
+    return click.Option(
+        ["--data-dir"],
+        metavar="DIR",
+        expose_value=False,
+        callback=_remember_data_dir,
+        help="Data directory of the platform [env FAAS_DATA_DIR; default ~/.faas].",
+    )
+
+
+def _remember_data_dir(ctx: click.Context, _param: click.Parameter, value: str | None) -> None:
+    if value is not None:
+        ctx.ensure_object(dict)[_DATA_DIR] = value
+
+
+def json_option(command: Command) -> Command:
+    """The option ``--json``: data as JSON on stdout, and an error as one JSON object on stderr."""
+    return click.option("--json", "as_json", is_flag=True, help="Print JSON.")(command)
+
+
+def since_option(command: Command) -> Command:
+    """The option ``--since``: an age or a moment, as Unix milliseconds (None when not given)."""
+    return click.option(
+        "--since",
+        "since_ms",
+        type=Moment(),
+        metavar="TIME",
+        help="Only what is newer: an age (90s, 10m, 24h, 7d) or a moment (2026-01-31, 2026-01-31T12:00:00+01:00).",
+    )(command)
+
+
+class Moment(click.ParamType[int]):
+    """An age such as ``10m``, or a date or moment in ISO 8601 (local time unless it says otherwise)."""
+
+    name = "time"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Unix milliseconds."""
+        if isinstance(value, int):
+            return value
+        age = _AGE.match(value)
+        if age:
+            return int(time.time() * 1000 - float(age[1]) * _UNIT_MS[age[2]])
+        return self._moment(value, param, ctx)
+
+    def _moment(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        from datetime import datetime
+
+        try:
+            return int(datetime.fromisoformat(value).timestamp() * 1000)
+        except (ValueError, OverflowError):
+            self.fail(f"{value!r} is no time: write an age (90s, 10m, 7d) or a moment (2026-01-31T12:00)", param, ctx)
+
+
+def settings(**flags: Any) -> settings_module.Settings:
+    """The settings of the platform that this call of the command line is about; ``flags`` win over everything."""
+    chosen = click.get_current_context().ensure_object(dict)
+    return settings_module.load(flags={_DATA_DIR: chosen.get(_DATA_DIR), **flags})
