@@ -1,0 +1,40 @@
+"""How long an idle slot is kept, and how many slots a revision should have. Pure functions, no clock, no I/O."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+_COVERED = 0.95
+_MARGIN = 1.5
+
+
+def keep_ms(gaps_ms: Sequence[int], *, least_ms: int, most_ms: int) -> int:
+    """How long an idle slot is kept: half as long again as 95 in 100 of the function's recent gaps between calls.
+
+    Without a history it is ``least_ms``. A gap that no sandbox could bridge within ``most_ms`` is not paid for, so
+    gaps longer than that do not count; when most are, keeping is pointless and ``least_ms`` holds.
+    """
+    bridgeable = sorted(gap for gap in gaps_ms if gap <= most_ms)
+    if len(bridgeable) * 2 <= len(gaps_ms) or not bridgeable:
+        return least_ms
+    covered = bridgeable[min(len(bridgeable) - 1, math.floor(len(bridgeable) * _COVERED))]
+    return max(least_ms, min(most_ms, math.ceil(covered * _MARGIN)))
+
+
+def slots_to_make(*, waiting: int, slots: int, attempt_ms: float, start_ms: float, most: int) -> int:
+    """How many slots to make now for a revision, beyond the ``slots`` that exist or are being made.
+
+    One for each waiting entry beyond the slots (the burst of first calls); and, when the slots are too slow to reach
+    the last waiting entry before a new one could have been started, as many as would do it. So a queue in front of a
+    handler of a millisecond starts nothing, and one call behind a handler of a minute does.
+
+    ``attempt_ms`` is the mean length of recent attempts (or the age of the running one, if longer), ``start_ms`` what
+    a slot costs to start, ``most`` the function's max_concurrency.
+    """
+    by_count = max(waiting - slots, 0)
+    by_delay = 0
+    if waiting and slots and start_ms > 0:
+        wanted = math.ceil(waiting * attempt_ms / start_ms)
+        by_delay = min(max(wanted - slots, 0), waiting)
+    return max(min(max(by_count, by_delay), most - slots), 0)

@@ -1,0 +1,46 @@
+"""The policy of keeping and making slots."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from runners import keepalive
+
+
+def test_without_a_history_a_slot_is_kept_for_the_least_time() -> None:
+    assert keepalive.keep_ms([], least_ms=60_000, most_ms=900_000) == 60_000
+
+
+def test_a_function_called_every_two_minutes_stays_warm() -> None:
+    assert keepalive.keep_ms([120_000] * 20, least_ms=60_000, most_ms=900_000) == 180_000
+
+
+def test_a_function_called_once_a_day_is_not_paid_for() -> None:
+    assert keepalive.keep_ms([86_400_000] * 20 + [1000], least_ms=60_000, most_ms=900_000) == 60_000
+
+
+@given(st.lists(st.integers(0, 10**8)))
+def test_the_time_is_always_between_its_bounds(gaps: list[int]) -> None:
+    assert 60_000 <= keepalive.keep_ms(gaps, least_ms=60_000, most_ms=900_000) <= 900_000
+
+
+@pytest.mark.parametrize(
+    ("waiting", "slots", "attempt_ms", "most", "made"),
+    [
+        (0, 0, 0.0, 100, 0),
+        (1, 0, 0.0, 100, 1),
+        (1000, 0, 0.0, 100, 100),
+        (20, 4, 1.0, 100, 16),
+        (3, 4, 1.0, 100, 0),
+        (1, 1, 60_000.0, 100, 1),
+        (1, 1, 60_000.0, 1, 0),
+        (5, 5, 60_000.0, 100, 5),
+        (1, 120, 60_000.0, 100, 0),
+    ],
+)
+def test_slots_are_made_for_what_waits_too_long(
+    waiting: int, slots: int, attempt_ms: float, most: int, made: int
+) -> None:
+    assert keepalive.slots_to_make(waiting=waiting, slots=slots, attempt_ms=attempt_ms, start_ms=300, most=most) == made

@@ -1,0 +1,88 @@
+"""Which function answers a request: the routes of all http triggers as one immutable table. Pure, no I/O.
+
+A literal segment wins over a ``{parameter}``, from left to right, so `/thumb/new` is found before `/thumb/{name}`.
+Every function with an http trigger also answers at ``/fn/{its name}`` and below it.
+"""
+
+from __future__ import annotations
+
+import urllib.parse
+from collections.abc import Iterable
+
+import msgspec
+
+from faas.core import errors, model
+
+_BY_NAME = "fn"
+
+
+class Route(msgspec.Struct, frozen=True):
+    """One route and the revision that answers it; no methods means all of them."""
+
+    path: str
+    methods: frozenset[str]
+    revision: model.Revision
+
+    def key(self, method: str) -> str:
+        """The ``routeKey`` of payload format 2.0: method and path as declared."""
+        return f"{method if self.methods else 'ANY'} {self.path}"
+
+
+class Match(msgspec.Struct, frozen=True):
+    """A route that fits a request, with its path parameters, decoded."""
+
+    route: Route
+    parameters: dict[str, str]
+
+
+class Routes:
+    """The table, built once per catalog version."""
+
+    def __init__(self, revisions: Iterable[model.Revision]) -> None:
+        self._by_shape: dict[int, list[tuple[tuple[str, ...], Route]]] = {}
+        self._by_name: dict[str, Route] = {}
+        for revision in revisions:
+            for trigger in revision.config.triggers:
+                if isinstance(trigger, model.HttpTrigger):
+                    self._add(Route(trigger.path, frozenset(trigger.methods), revision))
+        for shape in self._by_shape.values():
+            shape.sort(key=lambda entry: tuple(segment.startswith("{") for segment in entry[0]))
+
+    def _add(self, route: Route) -> None:
+        segments = _segments(route.path)
+        self._by_shape.setdefault(len(segments), []).append((segments, route))
+        name = route.revision.function
+        self._by_name[name] = Route(f"/{_BY_NAME}/{name}", frozenset(), route.revision)
+
+    def find(self, method: str, raw_path: str) -> Match:
+        """The route for a request. Raises `errors.NotFound`, or `errors.MethodNotAllowed` with ``allow``."""
+        segments = _segments(raw_path)
+        if len(segments) >= 2 and segments[0] == _BY_NAME and segments[1] in self._by_name:
+            return Match(self._by_name[segments[1]], {})
+        allowed: set[str] = set()
+        for declared, route in self._by_shape.get(len(segments), ()):
+            if not _fits(declared, segments):
+                continue
+            if not route.methods or method in route.methods:
+                return Match(route, _parameters(declared, segments))
+            allowed |= route.methods
+        if allowed:
+            raise errors.MethodNotAllowed(f"{raw_path} does not take {method}", allow=", ".join(sorted(allowed)))
+        raise errors.NotFound(f"no function answers {raw_path}", hint="`faas ls` shows the routes")
+
+
+def _segments(path: str) -> tuple[str, ...]:
+    return tuple(path.strip("/").split("/"))
+
+
+def _fits(declared: tuple[str, ...], given: tuple[str, ...]) -> bool:
+    return all((_is_parameter(one) and other != "") or one == other for one, other in zip(declared, given, strict=True))
+
+
+def _parameters(declared: tuple[str, ...], given: tuple[str, ...]) -> dict[str, str]:
+    pairs = zip(declared, given, strict=True)
+    return {one[1:-1]: urllib.parse.unquote(other) for one, other in pairs if _is_parameter(one)}
+
+
+def _is_parameter(segment: str) -> bool:
+    return segment.startswith("{") and segment.endswith("}")
