@@ -1,0 +1,58 @@
+#!/bin/sh
+# Set up this checkout: a virtual environment with pinned packages, and Docker where it can be had.
+# Safe to run again and in parallel; quick and without network when nothing is missing.
+set -eu
+cd "$(dirname "$0")/.."
+
+say() { printf 'setup: %s\n' "$*" >&2; }
+fail() { say "$*"; exit 1; }
+
+newest_python() {
+    for candidate in python3.14 python3.13 python3.12 python3.11 python3; do
+        command -v "$candidate" >/dev/null 2>&1 || continue
+        if "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
+            echo "$candidate"
+            return
+        fi
+    done
+    return 1
+}
+
+have_venv() { "$1" -c 'import ensurepip, venv' 2>/dev/null; }
+
+install_venv_package() {
+    version=$("$1" -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+    if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null 2>&1; then
+        fail "Python $version has no venv module: install python3-venv (Debian, Ubuntu: apt-get install python$version-venv)"
+    fi
+    say "installing python$version-venv"
+    export DEBIAN_FRONTEND=noninteractive
+    apt-get update -qq >/dev/null && apt-get install -qq -y --no-install-recommends "python$version-venv" >/dev/null
+}
+
+make_venv() {
+    python=$(newest_python) || fail "Python 3.11 or newer is needed, and none was found"
+    have_venv "$python" || install_venv_package "$python"
+    say "making .venv with $("$python" --version)"
+    "$python" -m venv --clear .venv
+}
+
+inputs_digest() { { pwd; cat pyproject.toml constraints.txt; } | sha256sum | cut -d ' ' -f 1; }
+
+install_packages() {
+    stamp=.venv/.installed
+    wanted=$(inputs_digest)
+    [ "$(cat "$stamp" 2>/dev/null || :)" = "$wanted" ] && return
+    .venv/bin/python -c '' 2>/dev/null && .venv/bin/python -m pip --version >/dev/null 2>&1 || make_venv
+    say "installing the pinned packages"
+    .venv/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt \
+        --editable '.[dev,postgresql]' pillow
+    echo "$wanted" >"$stamp.$$" && mv "$stamp.$$" "$stamp"
+}
+
+# One set-up at a time in one checkout; the lock falls with the process.
+mkdir -p .faas
+exec 9>.faas/setup.lock
+if command -v flock >/dev/null 2>&1; then flock 9; fi
+install_packages
+sh tools/docker.sh ensure 9>&-
