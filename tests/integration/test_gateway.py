@@ -1,0 +1,160 @@
+"""The gateway over a real server and a real socket; the runner is a consumer that answers what the test says."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+
+import aiohttp
+import msgspec
+import pytest
+from aiohttp import test_utils
+
+from faas.core import dispatch, model
+from faas.queue import invocations, replies
+from triggers import http, routes
+
+CONFIG = model.FunctionConfig(
+    runtime="python3",
+    handler="app.handler",
+    timeout_ms=200,
+    triggers=(model.HttpTrigger(path="/hello/{name}", methods=("GET", "POST")),),
+)
+HELLO = model.Revision(function="hello", number=1, artifact="0" * 64, config=CONFIG, created_at_ms=0)
+LIMITS = http.Limits(max_event_bytes=2000, max_queue_wait_ms=100)
+
+
+@pytest.fixture
+async def queue(redis_url: str, prefix: str) -> AsyncIterator[invocations.Queue]:
+    opened = await invocations.Queue.connect(redis_url, prefix)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+async def client(redis_url: str, prefix: str, queue: invocations.Queue) -> AsyncIterator[aiohttp.ClientSession]:
+    answers = await replies.Replies.open(redis_url, prefix)
+    table = routes.Routes([HELLO])
+    gateway = http.Gateway(queue, answers, dispatch.NoHandOff(), lambda: table, LIMITS)
+    async with (
+        test_utils.RawTestServer(gateway.handle) as server,
+        aiohttp.ClientSession(base_url=server.make_url("/")) as session,
+    ):
+        yield session
+    await answers.close()
+
+
+async def answer(queue: invocations.Queue, result: object, status: model.Status = model.Status.OK) -> model.Invocation:
+    """Claim the one waiting call, as a runner would, and finish it with a result."""
+    claims: list[invocations.Claim] = []
+    async with asyncio.timeout(5):
+        while not claims:
+            claims = await queue.claim("n1", HELLO.ref, 1)
+    call = claims[0].invocation
+    record = model.Record(
+        invocation_id=call.id,
+        attempt=1,
+        function="hello",
+        revision=1,
+        trigger="http",
+        mode=call.mode,
+        status=status,
+        accepted_at_ms=1,
+        started_at_ms=2,
+        ended_at_ms=3,
+        queue_ms=1,
+        init_ms=0,
+        duration_us=900,
+        billed_ms=1,
+        memory_limit_mb=128,
+        memory_peak_mb=12,
+        cold_start=model.ColdStart.NONE,
+        cost_micro=0,
+        node="n1",
+        sandbox="s1",
+    )
+    outcome = model.Outcome(record=record, body=json.dumps(result).encode())
+    await queue.finish_claimed(claims[0], record, node="n1", reply=msgspec.msgpack.encode(outcome))
+    return call
+
+
+async def test_a_call_comes_back_as_the_handler_answered(
+    client: aiohttp.ClientSession, queue: invocations.Queue
+) -> None:
+    result = {"statusCode": 201, "headers": {"x-made": 1}, "cookies": ["a=1", "b=2"], "body": "hi"}
+    ran = asyncio.create_task(answer(queue, result))
+    async with client.post("/hello/J%C3%BCrgen?q=1", data=b"payload", headers={"Content-Type": "text/plain"}) as got:
+        assert got.status == 201
+        assert await got.text() == "hi"
+        assert got.headers["x-made"] == "1"
+        assert got.headers.getall("Set-Cookie") == ["a=1", "b=2"]
+    call = await ran
+    assert got.headers["Faas-Invocation-Id"] == call.id
+    event = json.loads(call.event)
+    assert event["pathParameters"] == {"name": "Jürgen"}
+    assert event["rawPath"] == "/hello/J%C3%BCrgen"
+    assert (event["body"], event["routeKey"]) == ("payload", "POST /hello/{name}")
+    counts = (await queue.counts())[HELLO.ref]
+    assert counts == model.Counts(accepted=1, done=1)
+
+
+async def test_an_async_call_is_in_the_queue_when_its_202_arrives(
+    client: aiohttp.ClientSession, queue: invocations.Queue
+) -> None:
+    async with client.get("/fn/hello", headers={"Faas-Invocation-Type": "async"}) as got:
+        assert got.status == 202
+        accepted = (await got.json())["invocation_id"]
+    (claim,) = await queue.claim("n1", HELLO.ref, 1)
+    assert (claim.invocation.id, claim.invocation.mode) == (accepted, model.Mode.ASYNC)
+
+
+@pytest.mark.parametrize(
+    ("status", "http_status", "fault"),
+    [
+        (model.Status.ERROR, 502, "function"),
+        (model.Status.OOM, 502, "function"),
+        (model.Status.INIT_ERROR, 502, "function"),
+        (model.Status.TIMEOUT, 504, "function"),
+        (model.Status.LOST, 503, "platform"),
+    ],
+)
+async def test_a_failure_says_whose_fault_it_was(
+    client: aiohttp.ClientSession, queue: invocations.Queue, status: model.Status, http_status: int, fault: str
+) -> None:
+    ran = asyncio.create_task(answer(queue, None, status))
+    async with client.get("/hello/x") as got:
+        assert (got.status, got.headers["Faas-Error"]) == (http_status, fault)
+        body = await got.json()
+    assert body["error"]["invocation_id"] == (await ran).id
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "headers", "body", "status", "code"),
+    [
+        ("GET", "/nowhere", {}, b"", 404, "not_found"),
+        ("DELETE", "/hello/x", {}, b"", 405, "method_not_allowed"),
+        ("POST", "/hello/x", {}, b"x" * 3000, 413, "too_large"),
+        ("GET", "/hello/x", {"Faas-Invocation-Type": "maybe"}, b"", 400, "bad_request"),
+        ("GET", "/hello/x", {}, b"", 504, "timed_out"),
+    ],
+)
+async def test_a_refusal_has_one_shape(
+    client: aiohttp.ClientSession, method: str, path: str, headers: dict[str, str], body: bytes, status: int, code: str
+) -> None:
+    async with client.request(method, path, headers=headers, data=body or None) as got:
+        assert got.status == status
+        error = (await got.json())["error"]
+        assert (error["code"], error["invocation_id"]) == (code, got.headers["Faas-Invocation-Id"])
+        assert got.headers["Faas-Error"] == "platform"
+
+
+async def test_without_redis_the_gateway_is_alive_but_not_ready(
+    client: aiohttp.ClientSession, queue: invocations.Queue
+) -> None:
+    async with client.get("/readyz") as ready:
+        assert ready.status == 200
+    queue.close()
+    async with client.get("/readyz") as gone, client.get("/healthz") as alive, client.get("/hello/x") as refused:
+        assert (gone.status, alive.status, refused.status) == (503, 200, 503)
+        assert refused.headers["Retry-After"] == "1"

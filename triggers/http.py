@@ -1,0 +1,186 @@
+"""The gateway: a request becomes an invocation, goes to a free slot or into the queue, and its outcome is the response.
+
+Every response carries ``Faas-Invocation-Id`` once there is one; a failure says in ``Faas-Error`` whose fault it was
+(``function`` or ``platform``). Send ``Faas-Invocation-Type: async`` for a 202 instead of the result.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+
+import msgspec
+from aiohttp import web
+
+from faas.core import dispatch, errors, events, http_replies, ids, model
+from faas.queue import invocations, replies
+from triggers import routes
+
+_ID = "Faas-Invocation-Id"
+_FAULT = "Faas-Error"
+_TYPE = "Faas-Invocation-Type"
+
+_log = logging.getLogger("faas.gateway")
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
+    """What a gateway accepts: event bytes, and how long a sync call may wait for a slot, beside its own timeout."""
+
+    max_event_bytes: int
+    max_queue_wait_ms: int
+
+
+class Gateway:
+    """Answers requests for functions. ``table`` gives the routes as they are now; a deploy replaces them whole."""
+
+    def __init__(
+        self,
+        queue: invocations.Queue,
+        answers: replies.Replies,
+        hand_off: dispatch.Dispatch,
+        table: Callable[[], routes.Routes],
+        limits: Limits,
+    ) -> None:
+        self._queue = queue
+        self._answers = answers
+        self._hand_off = hand_off
+        self._table = table
+        self._limits = limits
+
+    async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        """The one request handler, for `aiohttp.web.Server`."""
+        invocation_id = ids.new_id()
+        try:
+            if request.path in ("/healthz", "/readyz"):
+                return self._health(request.path)
+            match = self._table().find(request.method, _raw_path(request))
+            return await self._call(request, match, invocation_id)
+        except errors.FaasError as error:
+            return _refusal(error, invocation_id)
+        except Exception:  # noqa: BLE001 - whatever is not foreseen is a plain 500, its stack goes to the log only
+            _log.exception("request failed", extra={"invocation_id": invocation_id})
+            return _refusal(errors.FaasError("the gateway failed; see its log"), invocation_id)
+
+    def _health(self, path: str) -> web.Response:
+        ready = path == "/healthz" or (self._queue.link.is_open and self._queue.link.silent_ms() < 1000)
+        return web.json_response({"ready": ready}, status=200 if ready else 503)
+
+    async def _call(self, request: web.BaseRequest, match: routes.Match, invocation_id: str) -> web.Response:
+        mode = _mode(request)
+        invocation = await self._invocation(request, match, mode, invocation_id)
+        if mode is model.Mode.ASYNC:
+            await self._queue.enqueue(invocation)
+            return web.json_response({"invocation_id": invocation_id}, status=202, headers={_ID: invocation_id})
+        outcome = await self._outcome(invocation, match.route.revision.config.timeout_ms)
+        return _response(outcome)
+
+    async def _invocation(
+        self, request: web.BaseRequest, match: routes.Match, mode: model.Mode, invocation_id: str
+    ) -> model.Invocation:
+        now_ms = time.time_ns() // 1_000_000
+        revision = match.route.revision
+        event = events.http_event(
+            method=request.method,
+            raw_path=_raw_path(request),
+            raw_query=request.rel_url.raw_query_string,
+            headers=request.headers.items(),
+            body=await self._body(request),
+            source_ip=request.remote or "",
+            protocol=f"HTTP/{request.version.major}.{request.version.minor}",
+            invocation_id=invocation_id,
+            route_key=match.route.key(request.method),
+            path_parameters=match.parameters,
+            domain=request.headers.get("Host", "localhost").partition(":")[0],
+            time_ms=now_ms,
+        )
+        self._bounded(len(event))
+        return model.Invocation(
+            id=invocation_id,
+            function=revision.function,
+            revision=revision.number,
+            trigger="http",
+            mode=mode,
+            event=event,
+            accepted_at_ms=now_ms,
+            reply_to=self._answers.address if mode is model.Mode.SYNC else None,
+        )
+
+    async def _body(self, request: web.BaseRequest) -> bytes:
+        if not request.body_exists:
+            return b""
+        self._bounded(request.content_length or 0)
+        body = bytearray()
+        async for chunk in request.content.iter_any():
+            body += chunk
+            self._bounded(len(body))
+        return bytes(body)
+
+    def _bounded(self, size_bytes: int) -> None:
+        if size_bytes > self._limits.max_event_bytes:
+            raise errors.TooLarge(
+                f"the event is over {self._limits.max_event_bytes} bytes",
+                hint="put large things into a bucket and send their key",
+                limit=self._limits.max_event_bytes,
+            )
+
+    async def _outcome(self, invocation: model.Invocation, timeout_ms: int) -> model.Outcome:
+        handed = self._hand_off.offer(invocation)
+        if handed is not None:
+            return await handed
+        expected = self._answers.expect(invocation.id)
+        try:
+            await self._queue.enqueue(invocation)
+            async with asyncio.timeout((self._limits.max_queue_wait_ms + timeout_ms) / 1000):
+                return await expected
+        except TimeoutError as error:
+            raise errors.TimedOut(f"no slot came free for {invocation.function} in time", hint="retry later") from error
+        finally:
+            expected.cancel()
+
+
+def _mode(request: web.BaseRequest) -> model.Mode:
+    asked = request.headers.get(_TYPE, "sync").lower()
+    try:
+        return model.Mode(asked)
+    except ValueError as error:
+        raise errors.BadRequest(f"{_TYPE}: found {asked!r}, expected sync or async") from error
+
+
+def _raw_path(request: web.BaseRequest) -> str:
+    return request.raw_path.partition("?")[0]
+
+
+def _response(outcome: model.Outcome) -> web.Response:
+    record = outcome.record
+    if record.status is not model.Status.OK:
+        return _refusal(_failure(record), record.invocation_id)
+    reply = http_replies.http_reply(outcome.body, outcome.is_bytes)
+    response = web.Response(status=reply.status, body=reply.body)
+    response.headers.popall("Content-Type", None)
+    for name, value in reply.headers:
+        response.headers.add(name, value)
+    response.headers[_ID] = record.invocation_id
+    return response
+
+
+def _failure(record: model.Record) -> errors.FaasError:
+    kind = record.error.type if record.error else str(record.status)
+    if record.status is model.Status.TIMEOUT:
+        timed_out = errors.TimedOut(f"{record.function} ran into its timeout", type=kind)
+        timed_out.fault = "function"
+        return timed_out
+    if record.status in (model.Status.LOST, model.Status.REJECTED):
+        return errors.Unavailable(f"the platform lost this attempt of {record.function}", type=kind)
+    return errors.FunctionFailed(f"{record.function} failed", hint=f"faas logs {record.function}", type=kind)
+
+
+def _refusal(error: errors.FaasError, invocation_id: str) -> web.Response:
+    headers = {_ID: invocation_id, _FAULT: error.fault}
+    if isinstance(error, errors.Throttled | errors.Unavailable):
+        headers["Retry-After"] = str(error.retry_after_s)
+    if isinstance(error, errors.MethodNotAllowed):
+        headers["Allow"] = error.data["allow"]
+    body = msgspec.json.encode(error.body(invocation_id))
+    return web.Response(status=error.http_status, body=body, headers=headers, content_type="application/json")
