@@ -1,0 +1,136 @@
+"""The handlers of the examples, called with buckets that are plain folders."""
+
+from __future__ import annotations
+
+import importlib.util
+import io
+import json
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import BinaryIO, cast
+from urllib.parse import quote_plus
+
+import pytest
+from PIL import Image
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+
+class FolderBucket:
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def open(self, key: str, mode: str) -> BinaryIO:
+        path = self.root / key
+        if "w" in mode:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        return cast(BinaryIO, path.open(mode))
+
+
+class FolderContext:
+    aws_request_id = "an-invocation"
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def bucket(self, name: str) -> FolderBucket:
+        return FolderBucket(self.root / name)
+
+
+@pytest.fixture
+def context(tmp_path: Path) -> FolderContext:
+    return FolderContext(tmp_path)
+
+
+def load(path: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(path.replace("/", "_"), EXAMPLES / path / "app.py")
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def upload(context: FolderContext, bucket: str, key: str, content: bytes) -> dict[str, object]:
+    with context.bucket(bucket).open(key, "wb") as file:
+        file.write(content)
+    s3 = {"bucket": {"name": bucket}, "object": {"key": quote_plus(key, safe="/")}}
+    return {"Records": [{"eventTime": "2026-05-04T03:02:01.000Z", "s3": s3}]}
+
+
+def encoded(image: Image.Image, format: str, **options: object) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, format, **options)
+    return buffer.getvalue()
+
+
+def original(name: str) -> bytes:
+    return (EXAMPLES / "photos" / "originals" / name).read_bytes()
+
+
+def opened(context: FolderContext, key: str) -> Image.Image:
+    with context.bucket("thumbs").open(key, "rb") as file:
+        image = Image.open(file)
+        image.load()
+        return image
+
+
+@pytest.mark.parametrize("path", sorted((EXAMPLES / "photos" / "originals").iterdir()), ids=lambda path: path.name)
+def test_each_shipped_photo_becomes_a_webp_and_a_thumbnail(context: FolderContext, path: Path) -> None:
+    event = upload(context, "photos", f"in/{path.name}", path.read_bytes())
+    result = load("photos/transcode").handler(event, context)
+    assert result == {"written": [f"full/{path.name}.webp", f"small/{path.name}.webp"]}
+    full, small = (opened(context, key) for key in result["written"])
+    with Image.open(path) as source:
+        assert full.size == source.size
+    assert full.format == small.format == "WEBP"
+    assert max(small.size) == 320
+
+
+def test_a_photo_turned_by_its_exif_tag_comes_out_upright(context: FolderContext) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    content = encoded(Image.new("RGB", (400, 200), "red"), "JPEG", exif=exif)
+    load("photos/transcode").handler(upload(context, "photos", "in/turned.jpg", content), context)
+    assert opened(context, "full/turned.jpg.webp").size == (200, 400)
+
+
+def test_transparency_is_kept(context: FolderContext) -> None:
+    content = encoded(Image.new("RGBA", (40, 20), (255, 0, 0, 0)), "PNG")
+    load("photos/transcode").handler(upload(context, "photos", "in/clear.png", content), context)
+    assert opened(context, "full/clear.png.webp").getchannel("A").getextrema() == (0, 0)
+
+
+@pytest.mark.parametrize("name", ["a b+c%41.jpg", "Größe/日本.jpg"])
+def test_names_arrive_encoded_and_are_decoded(context: FolderContext, name: str) -> None:
+    content = encoded(Image.new("RGB", (8, 8)), "JPEG")
+    result = load("photos/transcode").handler(upload(context, "photos", f"in/{name}", content), context)
+    assert result["written"] == [f"full/{name}.webp", f"small/{name}.webp"]
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"not a photo", original("rocket.jpg")[:20_000], original("coffee.png")[:9_000]]
+)
+def test_what_is_no_whole_photo_is_refused_by_name_and_leaves_nothing(context: FolderContext, content: bytes) -> None:
+    transcode = load("photos/transcode")
+    event = upload(context, "photos", "in/broken.jpg", content)
+    with pytest.raises(transcode.NotAPhoto, match=r"in/broken\.jpg"):
+        transcode.handler(event, context)
+    assert not (context.root / "thumbs").exists()
+
+
+def test_an_object_archived_twice_is_kept_once(context: FolderContext) -> None:
+    archive = load("photos/archive")
+    event = upload(context, "thumbs", "small/a b.webp", b"some bytes")
+    first, second = archive.handler(event, context), archive.handler(event, context)
+    assert first == second
+    files = [path for path in (context.root / "archive" / "2026-05-04").rglob("*") if path.is_file()]
+    assert len(files) == 2
+    assert (context.root / "archive" / first["archived"][0]).read_bytes() == b"some bytes"
+    entry = json.loads(next(path for path in files if path.suffix == ".json").read_text())
+    assert (entry["key"], entry["bytes"], entry["object"]) == ("small/a b.webp", 10, first["archived"][0])
+
+
+def test_hello_greets_whoever_the_path_names() -> None:
+    context = SimpleNamespace(aws_request_id="an-invocation")
+    answer = load("hello").handler({"pathParameters": {"name": "Ada"}}, context)
+    assert answer == {"message": "Hello, Ada!", "invocation": "an-invocation"}
