@@ -195,6 +195,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     """What one attempt leaves behind. The ledger is all records; (invocation_id, attempt) is unique.
 
     ``queue_ms`` and ``init_ms`` never overlap: together they are what passed from acceptance to the handler's start.
+    ``cost_pico`` is the exact cost in 10^-12 of the currency, which sums add up; ``cost_micro`` is it rounded to 10^-6.
     ``final`` says that the invocation is settled by this attempt, ``dead`` that it failed for good with nobody waiting.
     """
 
@@ -224,6 +225,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     error: Failure | None = None
     logs: tuple[LogLine, ...] = ()
     logs_cut: bool = False
+    cost_pico: int = 0
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
