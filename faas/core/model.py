@@ -153,7 +153,7 @@ class Project(msgspec.Struct, frozen=True, kw_only=True):
 class Invocation(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     """One accepted request to run a revision on an event.
 
-    ``event`` is JSON, ready for the handler. ``trigger`` is ``http``, ``timer``, ``upload`` or ``invoke`` (API and CLI).
+    ``event`` is JSON, ready for the handler. ``trigger`` is ``http``, ``timer``, ``upload`` or ``invoke`` (API, CLI).
     ``reply_to`` is the reply stream of the process that awaits the outcome. ``depth`` counts the links of a chain of
     functions that triggered one another.
     """
