@@ -38,7 +38,8 @@ start_engine() {
     if [ -d /run/systemd/system ] && systemctl start docker >>"$log" 2>&1; then
         return
     fi
-    ours || setsid dockerd --pidfile "$PWD/$pid_file" "$@" >>"$log" 2>&1 </dev/null &
+    ours && return
+    setsid dockerd --pidfile "$PWD/$pid_file" "$@" >>"$log" 2>&1 </dev/null &
 }
 
 wait_for_engine() {
