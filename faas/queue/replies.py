@@ -27,6 +27,11 @@ class Replies:
         """Connect and start reading. Raises `errors.Unavailable`."""
         return cls(await links.Link.open(redis_url), keyring.Keys(prefix))
 
+    @property
+    def is_open(self) -> bool:
+        """Whether answers still arrive; when not, the owner opens another."""
+        return not self._reader.done()
+
     def expect(self, invocation_id: str) -> asyncio.Future[model.Outcome]:
         """The outcome of an invocation whose ``reply_to`` is this address; ask before enqueueing it.
 
