@@ -19,6 +19,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 
@@ -59,6 +60,16 @@ class ManifestError(BadRequest):
     """One fault of a manifest; its message reads ``file:line:column: key: found X, expected Y``."""
 
     code = "bad_manifest"
+
+
+class ManifestErrors(BadRequest):
+    """Every fault of one manifest, in the order of its lines; ``errors`` holds them one by one."""
+
+    code = "bad_manifest"
+
+    def __init__(self, faults: Sequence[ManifestError]) -> None:
+        super().__init__("\n".join(fault.message for fault in faults), errors=[fault.data for fault in faults])
+        self.errors = tuple(faults)
 
 
 class Unauthorized(FaasError):

@@ -1,0 +1,277 @@
+"""The manifest, `faas.yaml`: one table says what may stand in it, for the loader and for the JSON Schema alike.
+
+Every fault of a file is reported at once, each as ``file:line:column: key: found X, expected Y``.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+import zoneinfo
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import cronsim
+import msgspec
+
+from faas.core import errors, manifest_checks, model, shapes, yaml_tree
+
+FILE_NAME = "faas.yaml"
+
+_LABEL = shapes.Text(
+    "a name of lower-case letters, digits and dashes, at most 63, no dash at its ends",
+    pattern=r"[a-z0-9](?:[a-z0-9\-]{0,61}[a-z0-9])?",
+)
+_VARIABLE = shapes.Text("a name of letters, digits and underscores", pattern=r"[A-Za-z_][A-Za-z0-9_]{0,254}")
+_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+_KIB = Decimal(1024)
+_DURATIONS = {
+    "ms": Decimal(1), "s": Decimal(1000), "m": Decimal(60_000), "min": Decimal(60_000), "h": Decimal(3_600_000),
+    "d": Decimal(86_400_000),
+}  # fmt: skip
+_DEFAULTS = msgspec.structs.asdict(model.FunctionConfig(runtime="", handler=""))
+
+
+def load(path: Path) -> model.Project:
+    """Read a manifest (a file, or a folder that holds `faas.yaml`); its paths become absolute.
+
+    Raises `errors.NotFound` when there is none and `errors.ManifestErrors` with all that is wrong with it.
+    """
+    file = path / FILE_NAME if path.is_dir() else path
+    try:
+        with file.open("rb") as opened:
+            raw = opened.read(yaml_tree.MAX_BYTES + 1)
+    except FileNotFoundError as error:
+        raise errors.NotFound(f"no manifest: {file} does not exist", hint="`faas init` makes one") from error
+    except OSError as error:
+        raise errors.BadRequest(f"{file} cannot be read: {error.strerror}") from error
+    return parse(raw, file)
+
+
+def parse(raw: bytes, file: Path) -> model.Project:
+    """The project that ``raw``, the content of ``file``, declares. Raises `errors.ManifestErrors`."""
+    reader = shapes.Reader(str(file))
+    try:
+        root = yaml_tree.parse(raw)
+    except yaml_tree.Broken as broken:
+        reader.fault(broken.position, (), broken.found, broken.expected)
+        raise errors.ManifestErrors(reader.faults) from broken
+    if root is None:
+        reader.fault(yaml_tree.Position(), (), "an empty file", "a mapping with functions")
+        raise errors.ManifestErrors(reader.faults)
+    table = reader.read(manifest_shape(), root, ())
+    declared = table if table is not shapes.INVALID else {}
+    manifest_checks.check(declared, file.absolute().parent, reader)
+    if reader.faults:
+        raise errors.ManifestErrors(sorted(reader.faults, key=lambda one: (one.data["line"], one.data["column"])))
+    return _project(declared, file.absolute().parent)
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON Schema (draft 2020-12) of the manifest, for editors."""
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "faas.yaml",
+        "description": "The functions of one project, what triggers them, and the buckets that they use.",
+        **manifest_shape().schema(),
+    }
+
+
+@functools.cache
+def manifest_shape() -> shapes.Fields:
+    """The table: every key of a manifest, with its shape, its default and what it means."""
+    path = shapes.Text("a folder", max_length=1024, examples=("./inbox",))
+    bucket = shapes.Fields(
+        {"path": shapes.Field(path, "A folder of one's own; without it the bucket lives in the data directory.")}
+    )
+    return shapes.Fields(
+        {
+            "buckets": shapes.Field(shapes.Mapped(_LABEL, bucket), "The buckets of this project."),
+            "functions": shapes.Field(
+                shapes.Mapped(_LABEL, _function(), at_least=1), "The functions of this project.", required=True
+            ),
+        }
+    )
+
+
+def _function() -> shapes.Fields:
+    field = shapes.Field
+    access = shapes.Choice(tuple(model.Access))
+    env_value = shapes.Text("text", max_length=32_768)
+    handler = shapes.Text(
+        "module.function, package.module.function or folder/module.function",
+        pattern=r"(?:[A-Za-z0-9_\-]+[./])*[A-Za-z0-9_\-]+\.[A-Za-z_][A-Za-z0-9_]*",
+        max_length=512,
+        examples=("app.handler",),
+    )
+    runtime = shapes.Text(
+        "python3, or a version like python3.11", pattern=r"python3(?:\.[0-9]{1,2})?", examples=("python3",)
+    )
+    memory = shapes.Amount(
+        {
+            unit: factor
+            for power, letter in ((-1, "K"), (0, "M"), (1, "G"))
+            for unit, factor in ((f"{letter}B", _KIB**power), (f"{letter}iB", _KIB**power))
+        },
+        64, 10_240, "a size from 64MB to 10GB", round_up=True,
+    )  # fmt: skip
+    cpu = shapes.Amount({"m": Decimal(1)}, 50, 64_000, "cores from 0.05 to 64, or 50m to 64000m", bare=Decimal(1000))
+    return shapes.Fields(
+        {
+            "runtime": field(runtime, "The language; python3 takes any version that the base image has.", True),
+            "handler": field(handler, "What to call: module.function.", True),
+            "source": field(
+                shapes.Text("a folder", max_length=1024), "The folder with the code; the manifest's own by default."
+            ),
+            "requirements": field(
+                shapes.Text("a file inside the source", max_length=1024, examples=("requirements.txt",)),
+                "A file inside the source that lists packages.",
+            ),
+            "memory": field(memory, "The memory of one attempt, 64MB to 10GB (1MB is 1024KB).", default="256MB"),
+            "cpu": field(cpu, "Cores, from 0.05; also as 500m.", default=_DEFAULTS["cpu_milli"] / 1000),
+            "timeout": field(
+                _duration(1, 900_000, "1ms to 15min"), "The longest attempt, 1ms to 15min.", default="30s"
+            ),
+            "env": field(shapes.Mapped(_VARIABLE, env_value), "Environment variables; values are text, in quotes."),
+            "network": field(
+                shapes.Choice(tuple(model.Network)), "What the function can reach: none, or outbound.", default="none"
+            ),
+            "buckets": field(shapes.Mapped(_LABEL, access), "The buckets that the function may use: read or write."),
+            "max_concurrency": field(
+                shapes.Whole(1, 10_000), "The most attempts at once.", default=_DEFAULTS["max_concurrency"]
+            ),
+            "prewarm": field(shapes.Whole(0, 1_000), "How many sandboxes to hold ready.", default=_DEFAULTS["prewarm"]),
+            "triggers": field(shapes.Listed(_trigger()), "What turns into invocations of this function."),
+        }
+    )
+
+
+def _trigger() -> shapes.Fields:
+    field = shapes.Field
+    key_part = shapes.Text("the beginning or end of keys", max_length=1024)
+    http = shapes.Fields(
+        {
+            "path": field(
+                shapes.Text("a path", check=_path_fault, max_length=512, examples=("/thumb/{name}",)),
+                "The route; {name} takes one segment.", True,
+            ),
+            "methods": field(shapes.Listed(shapes.Choice(_METHODS), or_one=True), "The methods; every one by default."),
+        }
+    )  # fmt: skip
+    timer = shapes.Fields(
+        {
+            "cron": field(
+                shapes.Text("a cron line of 5 fields, or 6 with seconds first", check=_cron_fault, max_length=200),
+                "Minute, hour, day, month, weekday; six fields begin with seconds.",
+            ),
+            "every": field(_duration(1_000, 31 * 86_400_000, "1s to 31d"), "The time between two runs, from 1s."),
+            "timezone": field(
+                shapes.Text("an IANA time zone", check=_zone_fault, max_length=64, examples=("Europe/Vienna",)),
+                "The time zone of the cron line.", default="UTC",
+            ),
+            "on_missed": field(
+                shapes.Choice(tuple(model.OnMissed)), "What to do about due times that passed while down.",
+                default="skip",
+            ),
+            "input": field(shapes.Json(), "What the event carries as its detail; any JSON value."),
+        },
+        exactly_one=("cron", "every"),
+    )  # fmt: skip
+    upload = shapes.Fields(
+        {
+            "bucket": field(_LABEL, "The bucket to watch.", True),
+            "prefix": field(key_part, "Only keys that begin with this.", default=""),
+            "suffix": field(shapes.Listed(key_part, or_one=True), "Only keys that end with one of these."),
+        }
+    )
+    return shapes.Fields(
+        {
+            "http": field(http, "A route of the gateway."),
+            "timer": field(timer, "Due times."),
+            "upload": field(upload, "New and changed objects of a bucket."),
+        },
+        exactly_one=("http", "timer", "upload"),
+    )
+
+
+def _duration(at_least: int, at_most: int, span: str) -> shapes.Amount:
+    return shapes.Amount(_DURATIONS, at_least, at_most, f"a duration from {span}, in whole milliseconds")
+
+
+def _path_fault(path: str) -> str:
+    if path == "/":
+        return ""
+    names: list[str] = []
+    for segment in path.split("/")[1:]:
+        if match := re.fullmatch(r"\{([A-Za-z_][A-Za-z0-9_]*)\}", segment):
+            names.append(match[1])
+        elif not re.fullmatch(r"[A-Za-z0-9._~!$&'()*+,;=:@%\-]+", segment) or segment in (".", ".."):
+            return "a path like /thumb/{name}: a slash first, no empty segments, {name} as a whole segment"
+    if not path.startswith("/"):
+        return "a path that begins with a slash"
+    if len(names) != len(set(names)):
+        return "a path whose {names} differ"
+    if path.split("/")[1] in manifest_checks.RESERVED:
+        return f"a path outside the platform's own ({', '.join(f'/{name}' for name in manifest_checks.RESERVED)})"
+    return ""
+
+
+def _cron_fault(line: str) -> str:
+    try:
+        next(cronsim.CronSim(line, datetime.now(UTC)))
+    except cronsim.CronSimError as error:
+        reason = str(error)
+        reason = reason[:1].lower() + reason[1:]
+        return f"a cron line of 5 fields (minute hour day month weekday), or 6 with seconds first: {reason}"
+    except StopIteration:
+        return "a cron line that comes due some day"
+    return ""
+
+
+def _zone_fault(name: str) -> str:
+    if name in _zones():
+        return ""
+    hint = shapes.did_you_mean(name, _zones())
+    return "an IANA time zone like Europe/Vienna" + (f"; {hint}" if hint else "")
+
+
+@functools.cache
+def _zones() -> frozenset[str]:
+    return frozenset(zoneinfo.available_timezones())
+
+
+def _project(declared: dict[str, Any], folder: Path) -> model.Project:
+    buckets = [
+        model.Bucket(name=name, path=str((folder / given["path"]).resolve()) if "path" in given else None)
+        for name, given in declared.get("buckets", {}).items()
+    ]
+    functions = [_spec(name, given, folder) for name, given in declared["functions"].items()]
+    return model.Project(functions=tuple(functions), buckets=tuple(buckets))
+
+
+def _spec(name: str, given: dict[str, Any], folder: Path) -> model.FunctionSpec:
+    renamed = {"memory": "memory_mb", "cpu": "cpu_milli", "timeout": "timeout_ms"}
+    config = {renamed.get(key, key): value for key, value in given.items() if key not in ("source", "requirements")}
+    if "network" in config:
+        config["network"] = model.Network(config["network"])
+    if "buckets" in config:
+        config["buckets"] = {bucket: model.Access(access) for bucket, access in config["buckets"].items()}
+    config["triggers"] = tuple(_model_trigger(trigger) for trigger in given.get("triggers", ()))
+    return model.FunctionSpec(
+        name=name,
+        source=str((folder / given.get("source", ".")).resolve()),
+        requirements=given.get("requirements"),
+        config=model.FunctionConfig(**config),
+    )
+
+
+def _model_trigger(trigger: dict[str, Any]) -> model.Trigger:
+    ((kind, given),) = trigger.items()
+    if kind == "http":
+        return model.HttpTrigger(**given)
+    if kind == "upload":
+        return model.UploadTrigger(**given)
+    renamed = {"every_ms" if key == "every" else key: value for key, value in given.items()}
+    return model.TimerTrigger(**{**renamed, "on_missed": model.OnMissed(given.get("on_missed", "skip"))})

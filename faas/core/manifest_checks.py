@@ -1,0 +1,103 @@
+"""What of a manifest can only be judged as a whole: names that must exist, routes that must differ, files on disk."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from faas.core import shapes
+
+RESERVED = ("fn", "buckets", "healthz", "readyz")
+"""First segments of the gateway's own paths."""
+
+
+def check(declared: dict[str, Any], folder: Path, reader: shapes.Reader) -> None:
+    """Tell the reader every fault that is one of several values together, or of a value and the disk."""
+    functions: dict[str, dict[str, Any]] = declared.get("functions", {})
+    _bucket_folders(declared.get("buckets", {}), folder, reader)
+    for name, function in functions.items():
+        _known_buckets(name, function, declared.get("buckets", {}), reader)
+        _files(name, function, folder, reader)
+    _routes(functions, reader)
+
+
+def _bucket_folders(buckets: dict[str, dict[str, Any]], folder: Path, reader: shapes.Reader) -> None:
+    seen: dict[Path, str] = {}
+    for name, bucket in buckets.items():
+        if "path" not in bucket:
+            continue
+        at = ("buckets", name, "path")
+        path = _resolved(folder, bucket["path"])
+        if path is None or (path.exists() and not path.is_dir()):
+            _fault(reader, at, f"{bucket['path']!r}, which is no folder", "a folder")
+        elif path in seen:
+            _fault(reader, at, f"the folder of the bucket {seen[path]}", "a folder of its own")
+        else:
+            seen[path] = name
+
+
+def _known_buckets(name: str, function: dict[str, Any], buckets: dict[str, Any], reader: shapes.Reader) -> None:
+    used: list[tuple[shapes.Path, str]] = [
+        (("functions", name, "buckets", bucket), bucket) for bucket in function.get("buckets", {})
+    ]
+    for at, kind, trigger in _triggers(name, function):
+        if kind == "upload" and "bucket" in trigger:
+            used.append(((*at, "bucket"), trigger["bucket"]))
+    for place, bucket in used:
+        if bucket not in buckets:
+            known = f"one of {', '.join(buckets)}" if buckets else "a bucket under the key buckets at the top"
+            _fault(reader, place, f"the unknown bucket {bucket}", known, shapes.did_you_mean(bucket, buckets))
+
+
+def _files(name: str, function: dict[str, Any], folder: Path, reader: shapes.Reader) -> None:
+    source = _resolved(folder, function.get("source", "."))
+    at = ("functions", name, "source")
+    if source is None or not source.is_dir():
+        _fault(reader, at, f"{function.get('source', '.')!r}, which is no folder", "a folder that exists")
+        return
+    if "requirements" not in function:
+        return
+    file = _resolved(source, function["requirements"])
+    at = ("functions", name, "requirements")
+    if file is None or not file.is_relative_to(source):
+        _fault(reader, at, f"{function['requirements']!r}, outside the source", f"a file inside {source}")
+    elif not file.is_file():
+        _fault(reader, at, f"{function['requirements']!r}, which is no file", f"a file inside {source}")
+
+
+def _routes(functions: dict[str, dict[str, Any]], reader: shapes.Reader) -> None:
+    taken: list[tuple[str, frozenset[str], str, int]] = []
+    for name, function in functions.items():
+        for at, kind, trigger in _triggers(name, function):
+            if kind != "http" or "path" not in trigger:
+                continue
+            shape = "/".join("{}" if part.startswith("{") else part for part in trigger["path"].split("/"))
+            methods = frozenset(trigger.get("methods", ()))
+            place = reader.places[(*at, "path")]
+            for other_shape, other_methods, other, line in taken:
+                if shape == other_shape and (not methods or not other_methods or methods & other_methods):
+                    found = f"the route of {other} (line {line})"
+                    reader.fault(place, (*at, "path"), found, "a path or methods of its own")
+                    break
+            else:
+                taken.append((shape, methods, name, place.line))
+
+
+def _triggers(name: str, function: dict[str, Any]) -> Iterator[tuple[shapes.Path, str, dict[str, Any]]]:
+    for index, trigger in enumerate(function.get("triggers", ())):
+        if trigger is not shapes.INVALID:
+            for kind, given in trigger.items():
+                yield ("functions", name, "triggers", index, kind), kind, given
+
+
+def _resolved(folder: Path, path: str) -> Path | None:
+    try:
+        return (folder / path).resolve()
+    except (OSError, RuntimeError, ValueError):
+        return None
+
+
+def _fault(reader: shapes.Reader, at: shapes.Path, found: str, expected: str, hint: str = "") -> None:
+    place = reader.places.get(at) or reader.places[at[:-1]]
+    reader.fault(place, at, found, expected, hint)
