@@ -1,0 +1,132 @@
+"""The catalog: functions, their revisions and the buckets. A revision is pending until `activate` makes it current."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+import msgspec
+import sqlalchemy as sa
+
+from faas.core import errors, model
+from faas.store import schema
+
+_R = schema.revisions
+_F = schema.functions
+
+
+class Functions:
+    """Reads and changes the catalog; every change of what is current bumps the catalog's version."""
+
+    def __init__(self, engine: sa.Engine) -> None:
+        self._engine = engine
+
+    def add_revision(self, function: str, artifact: str, config: model.FunctionConfig) -> model.Revision:
+        """Store the function's next revision; it serves nothing before `activate`."""
+        with self._engine.begin() as connection:
+            _lock(connection)
+            last = connection.scalar(sa.select(sa.func.max(_R.c.number)).where(_R.c.function == function)) or 0
+            revision = model.Revision(
+                function=function,
+                number=last + 1,
+                artifact=artifact,
+                config=config,
+                created_at_ms=time.time_ns() // 1_000_000,
+            )
+            values = {name: getattr(revision, name) for name in ("function", "number", "artifact", "created_at_ms")}
+            connection.execute(_R.insert().values(**values, config=msgspec.json.encode(config)))
+        return revision
+
+    def discard(self, ref: str) -> None:
+        """Forget a revision that is not current. Raises `errors.Conflict` when it is."""
+        name, number = _parse(ref)
+        with self._engine.begin() as connection:
+            _lock(connection)
+            if connection.scalar(sa.select(_F.c.current).where(_F.c.name == name)) == number:
+                raise errors.Conflict(f"{ref} is the current revision", revision=ref)
+            connection.execute(_R.delete().where(_R.c.function == name, _R.c.number == number))
+
+    def activate(self, revisions: Sequence[model.Revision], buckets: Sequence[model.Bucket]) -> int:
+        """Make all these revisions current and keep the buckets, together or not at all; the new catalog version."""
+        with self._engine.begin() as connection:
+            version = _bump(connection)
+            for revision in revisions:
+                connection.execute(_F.delete().where(_F.c.name == revision.function))
+                connection.execute(_F.insert().values(name=revision.function, current=revision.number))
+            for bucket in buckets:
+                connection.execute(schema.buckets.delete().where(schema.buckets.c.name == bucket.name))
+                connection.execute(schema.buckets.insert().values(name=bucket.name, path=bucket.path))
+        return version
+
+    def current(self, name: str) -> model.Revision | None:
+        """The revision that serves the function now."""
+        found = self._read(_current().where(_F.c.name == name))
+        return found[0] if found else None
+
+    def get(self, ref: str) -> model.Revision | None:
+        """A revision by its ``name@number``, pending ones too."""
+        name, number = _parse(ref)
+        found = self._read(sa.select(_R).where(_R.c.function == name, _R.c.number == number))
+        return found[0] if found else None
+
+    def list_current(self) -> list[model.Revision]:
+        """What serves now, by name."""
+        return self._read(_current().order_by(_F.c.name))
+
+    def revisions(self, name: str) -> list[model.Revision]:
+        """Every revision of a function, oldest first."""
+        return self._read(sa.select(_R).where(_R.c.function == name).order_by(_R.c.number))
+
+    def remove(self, name: str) -> int:
+        """End a function; its revisions stay, so that numbers never repeat. Raises `errors.NotFound`."""
+        with self._engine.begin() as connection:
+            version = _bump(connection)
+            if connection.execute(_F.delete().where(_F.c.name == name)).rowcount == 0:
+                raise errors.NotFound(f"no function {name}", function=name)
+        return version
+
+    def catalog_version(self) -> int:
+        """How many times the catalog has changed."""
+        with self._engine.connect() as connection:
+            return int(connection.scalar(sa.select(schema.catalog.c.version)) or 0)
+
+    def buckets(self) -> list[model.Bucket]:
+        """Every bucket, by name."""
+        with self._engine.connect() as connection:
+            rows = connection.execute(sa.select(schema.buckets).order_by(schema.buckets.c.name)).all()
+        return [model.Bucket(name=row.name, path=row.path) for row in rows]
+
+    def _read(self, query: sa.Select[tuple[object, ...]]) -> list[model.Revision]:
+        with self._engine.connect() as connection:
+            return [_revision(row) for row in connection.execute(query).all()]
+
+
+def _current() -> sa.Select[tuple[object, ...]]:
+    return sa.select(_R).join(_F, sa.and_(_F.c.name == _R.c.function, _F.c.current == _R.c.number))
+
+
+def _revision(row: sa.Row[tuple[object, ...]]) -> model.Revision:
+    return model.Revision(
+        function=row.function,
+        number=row.number,
+        artifact=row.artifact,
+        config=msgspec.json.decode(row.config, type=model.FunctionConfig),
+        created_at_ms=row.created_at_ms,
+    )
+
+
+def _parse(ref: str) -> tuple[str, int]:
+    name, _, number = ref.rpartition("@")
+    if not name or not number.isdecimal():
+        raise errors.BadRequest(f"{ref!r} is no revision", hint="write it as name@3")
+    return name, int(number)
+
+
+def _lock(connection: sa.Connection) -> None:
+    # An update first takes the write lock on either database, so that what is read next cannot change.
+    connection.execute(schema.catalog.update().values(version=schema.catalog.c.version))
+
+
+def _bump(connection: sa.Connection) -> int:
+    connection.execute(schema.catalog.update().values(version=schema.catalog.c.version + 1))
+    return int(connection.scalar(sa.select(schema.catalog.c.version)) or 0)

@@ -1,0 +1,216 @@
+"""The ledger: every record once, and the running totals that bills and metrics read, in the same transaction."""
+
+from __future__ import annotations
+
+import datetime
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Literal
+
+import msgspec
+import sqlalchemy as sa
+
+from faas.core import model
+from faas.store import schema
+
+_R = schema.records
+_T = schema.totals
+_KEYS = ("day", "function", "trigger", "status", "cold_start")
+_SUMS = ("count", "billed_ms", "cost_pico", "duration_us", "queue_ms", "init_ms")
+_CHUNK = 500
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(model.Record).decode
+
+By = Literal["function", "day", "trigger"]
+Key = tuple[str, int]
+
+
+class BillLine(msgspec.Struct, frozen=True, kw_only=True):
+    """One line of a bill: attempts, billed milliseconds and the exact cost in pico-units."""
+
+    name: str
+    count: int
+    billed_ms: int
+    cost_pico: int
+
+
+class Stats(msgspec.Struct, frozen=True, kw_only=True):
+    """One function's attempts; percentiles are exact (nearest rank), as (p50, p95, p99)."""
+
+    function: str
+    count: int
+    errors: int
+    cold_starts: int
+    duration_us: tuple[int, int, int]
+    queue_ms: tuple[int, int, int]
+    init_ms: tuple[int, int, int]
+
+
+class Total(msgspec.Struct, frozen=True, kw_only=True):
+    """What all attempts of one function, trigger, status and kind of cold start add up to."""
+
+    function: str
+    trigger: str
+    status: str
+    cold_start: str
+    count: int
+    billed_ms: int
+    cost_pico: int
+    duration_us: int
+    queue_ms: int
+    init_ms: int
+
+
+class Ledger:
+    """Writes records exactly once, and answers what they add up to."""
+
+    def __init__(self, engine: sa.Engine) -> None:
+        self._engine = engine
+
+    def commit(self, batch: Sequence[tuple[str, model.Record]]) -> None:
+        """Store a batch of (stream id, record) whole or not at all; records that are there already change nothing."""
+        unique = {(record.invocation_id, record.attempt): record for _, record in batch}
+        with self._engine.begin() as connection:
+            # Writing first takes the lock, so that no other recorder stores the same records between look and insert.
+            connection.execute(schema.catalog.update().values(version=schema.catalog.c.version))
+            known = _known(connection, unique)
+            fresh = [record for key, record in unique.items() if key not in known]
+            if fresh:
+                connection.execute(_R.insert(), [_row(record) for record in fresh])
+                _add_totals(connection, fresh)
+                _add_logs(connection, fresh)
+
+    def get(self, invocation_id: str) -> list[model.Record]:
+        """The attempts of one invocation, in order."""
+        return self._read(sa.select(_R.c.body).where(_R.c.invocation_id == invocation_id).order_by(_R.c.attempt))
+
+    def find(
+        self,
+        function: str | None = None,
+        since_ms: int | None = None,
+        status: model.Status | None = None,
+        limit: int = 100,
+    ) -> list[model.Record]:
+        """The latest records that fit, newest first."""
+        query = sa.select(_R.c.body).order_by(_R.c.ended_at_ms.desc()).limit(limit)
+        if function is not None:
+            query = query.where(_R.c.function == function)
+        if since_ms is not None:
+            query = query.where(_R.c.ended_at_ms >= since_ms)
+        if status is not None:
+            query = query.where(_R.c.status == status.value)
+        return self._read(query)
+
+    def bill(self, since_ms: int, by: By) -> list[BillLine]:
+        """What was billed, from the start of the UTC day that holds ``since_ms``; read from totals, without a scan."""
+        name = _T.c[by]
+        sums = [sa.func.sum(_T.c[column]) for column in ("count", "billed_ms", "cost_pico")]
+        query = sa.select(name, *sums).where(_T.c.day >= _day(since_ms)).group_by(name).order_by(name)
+        with self._engine.connect() as connection:
+            rows = connection.execute(query).all()
+        return [BillLine(name=row[0], count=int(row[1]), billed_ms=int(row[2]), cost_pico=int(row[3])) for row in rows]
+
+    def stats(self, since_ms: int) -> list[Stats]:
+        """Counts and percentiles of each function's attempts that ended since then."""
+        columns = (_R.c.function, _R.c.status, _R.c.cold_start, _R.c.duration_us, _R.c.queue_ms, _R.c.init_ms)
+        query = sa.select(*columns).where(_R.c.ended_at_ms >= since_ms)
+        found: dict[str, list[sa.Row[str, str, str, int, int, int]]] = {}
+        with self._engine.connect() as connection:
+            for row in connection.execute(query):
+                found.setdefault(row.function, []).append(row)
+        return [_stats(function, rows) for function, rows in sorted(found.items())]
+
+    def totals(self) -> list[Total]:
+        """Everything ever recorded, added up for metrics."""
+        keys = [_T.c[name] for name in _KEYS[1:]]
+        sums = [sa.func.sum(_T.c[name]) for name in _SUMS]
+        with self._engine.connect() as connection:
+            rows = connection.execute(sa.select(*keys, *sums).group_by(*keys)).all()
+        names = (*_KEYS[1:], *_SUMS)
+        return [msgspec.convert(dict(zip(names, (*row[:4], *map(int, row[4:])), strict=True)), Total) for row in rows]
+
+    def _read(self, query: sa.Select[bytes]) -> list[model.Record]:
+        with self._engine.connect() as connection:
+            return [_decode(body) for body in connection.scalars(query)]
+
+
+def _day(at_ms: int) -> str:
+    return datetime.datetime.fromtimestamp(at_ms // 1000, datetime.UTC).date().isoformat()
+
+
+def _known(connection: sa.Connection, keys: Iterable[Key]) -> set[Key]:
+    invocations = sorted({key[0] for key in keys})
+    known: set[Key] = set()
+    for start in range(0, len(invocations), _CHUNK):
+        query = sa.select(_R.c.invocation_id, _R.c.attempt).where(
+            _R.c.invocation_id.in_(invocations[start : start + _CHUNK])
+        )
+        known.update((row[0], row[1]) for row in connection.execute(query))
+    return known
+
+
+def _row(record: model.Record) -> dict[str, object]:
+    return {
+        "invocation_id": record.invocation_id,
+        "attempt": record.attempt,
+        "function": record.function,
+        "status": record.status.value,
+        "ended_at_ms": record.ended_at_ms,
+        "duration_us": record.duration_us,
+        "queue_ms": record.queue_ms,
+        "init_ms": record.init_ms,
+        "cold_start": record.cold_start.value,
+        "body": _encode(msgspec.structs.replace(record, logs=())),
+    }
+
+
+def _add_totals(connection: sa.Connection, fresh: Iterable[model.Record]) -> None:
+    groups: dict[tuple[str, str, str, str, str], Counter[str]] = {}
+    for record in fresh:
+        key = (_day(record.ended_at_ms), record.function, record.trigger, record.status.value, record.cold_start.value)
+        sums = groups.setdefault(key, Counter())
+        sums["count"] += 1
+        for name in _SUMS[1:]:
+            sums[name] += getattr(record, name)
+    for key, sums in groups.items():
+        where = [_T.c[name] == value for name, value in zip(_KEYS, key, strict=True)]
+        update = _T.update().where(*where).values({name: _T.c[name] + sums[name] for name in _SUMS})
+        if connection.execute(update).rowcount == 0:
+            values = dict(zip(_KEYS, key, strict=True)) | {name: sums[name] for name in _SUMS}
+            connection.execute(_T.insert().values(values))
+
+
+def _add_logs(connection: sa.Connection, fresh: Iterable[model.Record]) -> None:
+    rows = [
+        {
+            "at_ms": line.at_ms,
+            "function": record.function,
+            "revision": record.revision,
+            "invocation_id": record.invocation_id,
+            "attempt": record.attempt,
+            # PostgreSQL holds no NUL in text.
+            "text": line.text.replace("\0", "\N{REPLACEMENT CHARACTER}"),
+        }
+        for record in fresh
+        for line in record.logs
+    ]
+    if rows:
+        connection.execute(schema.logs.insert(), rows)
+
+
+def _stats(function: str, rows: Sequence[sa.Row[str, str, str, int, int, int]]) -> Stats:
+    return Stats(
+        function=function,
+        count=len(rows),
+        errors=sum(row.status != model.Status.OK.value for row in rows),
+        cold_starts=sum(row.cold_start != model.ColdStart.NONE.value for row in rows),
+        duration_us=_percentiles([row.duration_us for row in rows]),
+        queue_ms=_percentiles([row.queue_ms for row in rows]),
+        init_ms=_percentiles([row.init_ms for row in rows]),
+    )
+
+
+def _percentiles(values: list[int]) -> tuple[int, int, int]:
+    values.sort()
+    p50, p95, p99 = (values[-(-len(values) * percent // 100) - 1] for percent in (50, 95, 99))
+    return p50, p95, p99

@@ -1,0 +1,53 @@
+"""Log lines of all attempts, read by function, invocation, time or text. `ledger.Ledger.commit` writes them."""
+
+from __future__ import annotations
+
+import msgspec
+import sqlalchemy as sa
+
+from faas.store import schema
+
+_L = schema.logs
+
+
+class LogRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One line; ``id`` grows, so a follower asks for what is after the last one it has."""
+
+    id: int
+    at_ms: int
+    function: str
+    revision: int
+    invocation_id: str
+    attempt: int
+    text: str
+
+
+class Logs:
+    """Reads log lines."""
+
+    def __init__(self, engine: sa.Engine) -> None:
+        self._engine = engine
+
+    def lines(
+        self,
+        function: str | None = None,
+        invocation_id: str | None = None,
+        since_ms: int | None = None,
+        after_id: int | None = None,
+        limit: int = 1000,
+        search: str | None = None,
+    ) -> list[LogRow]:
+        """The first ``limit`` lines that fit, in order; ``search`` is text that a line contains."""
+        query = sa.select(_L).order_by(_L.c.id).limit(limit)
+        if function is not None:
+            query = query.where(_L.c.function == function)
+        if invocation_id is not None:
+            query = query.where(_L.c.invocation_id == invocation_id)
+        if since_ms is not None:
+            query = query.where(_L.c.at_ms >= since_ms)
+        if after_id is not None:
+            query = query.where(_L.c.id > after_id)
+        if search is not None:
+            query = query.where(_L.c.text.contains(search, autoescape=True))
+        with self._engine.connect() as connection:
+            return [LogRow(**row) for row in connection.execute(query).mappings()]

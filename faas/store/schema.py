@@ -1,0 +1,78 @@
+"""The SQL tables, and nothing else. Moments are Unix milliseconds, money is pico-units (10^-12 of the currency)."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+metadata = sa.MetaData()
+
+catalog = sa.Table(
+    "catalog",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("version", sa.BigInteger, nullable=False),
+)
+revisions = sa.Table(
+    "revisions",
+    metadata,
+    sa.Column("function", sa.Text, primary_key=True),
+    sa.Column("number", sa.Integer, primary_key=True),
+    sa.Column("artifact", sa.Text, nullable=False),
+    sa.Column("config", sa.LargeBinary, nullable=False),
+    sa.Column("created_at_ms", sa.BigInteger, nullable=False),
+)
+functions = sa.Table(
+    "functions",
+    metadata,
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("current", sa.Integer, nullable=False),
+)
+buckets = sa.Table(
+    "buckets",
+    metadata,
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("path", sa.Text),
+)
+records = sa.Table(
+    "records",
+    metadata,
+    sa.Column("invocation_id", sa.Text, primary_key=True),
+    sa.Column("attempt", sa.Integer, primary_key=True),
+    sa.Column("function", sa.Text, nullable=False),
+    sa.Column("status", sa.Text, nullable=False),
+    sa.Column("ended_at_ms", sa.BigInteger, nullable=False),
+    sa.Column("duration_us", sa.BigInteger, nullable=False),
+    sa.Column("queue_ms", sa.BigInteger, nullable=False),
+    sa.Column("init_ms", sa.BigInteger, nullable=False),
+    sa.Column("cold_start", sa.Text, nullable=False),
+    sa.Column("body", sa.LargeBinary, nullable=False),
+    sa.Index("records_by_function", "function", "ended_at_ms"),
+)
+totals = sa.Table(
+    "totals",
+    metadata,
+    sa.Column("day", sa.Text, primary_key=True),
+    sa.Column("function", sa.Text, primary_key=True),
+    sa.Column("trigger", sa.Text, primary_key=True),
+    sa.Column("status", sa.Text, primary_key=True),
+    sa.Column("cold_start", sa.Text, primary_key=True),
+    sa.Column("count", sa.BigInteger, nullable=False),
+    sa.Column("billed_ms", sa.BigInteger, nullable=False),
+    sa.Column("cost_pico", sa.BigInteger, nullable=False),
+    sa.Column("duration_us", sa.BigInteger, nullable=False),
+    sa.Column("queue_ms", sa.BigInteger, nullable=False),
+    sa.Column("init_ms", sa.BigInteger, nullable=False),
+)
+logs = sa.Table(
+    "logs",
+    metadata,
+    sa.Column("id", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True, autoincrement=True),
+    sa.Column("at_ms", sa.BigInteger, nullable=False),
+    sa.Column("function", sa.Text, nullable=False),
+    sa.Column("revision", sa.Integer, nullable=False),
+    sa.Column("invocation_id", sa.Text, nullable=False),
+    sa.Column("attempt", sa.Integer, nullable=False),
+    sa.Column("text", sa.Text, nullable=False),
+    sa.Index("logs_by_function", "function", "id"),
+    sa.Index("logs_by_invocation", "invocation_id"),
+)
