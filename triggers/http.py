@@ -73,7 +73,7 @@ class Gateway:
         if mode is model.Mode.ASYNC:
             await self._queue.enqueue(invocation)
             return web.json_response({"invocation_id": invocation_id}, status=202, headers={_ID: invocation_id})
-        outcome = await self._outcome(invocation, match.route.revision.config.timeout_ms)
+        outcome = await self._outcome(invocation, match.route.revision.config)
         return _response(outcome)
 
     async def _invocation(
@@ -125,19 +125,51 @@ class Gateway:
                 limit=self._limits.max_event_bytes,
             )
 
-    async def _outcome(self, invocation: model.Invocation, timeout_ms: int) -> model.Outcome:
+    async def _outcome(self, invocation: model.Invocation, config: model.FunctionConfig) -> model.Outcome:
         handed = self._hand_off.offer(invocation)
         if handed is not None:
             return await handed
         expected = self._answers.expect(invocation.id)
+        entry = None
         try:
-            await self._queue.enqueue(invocation)
-            async with asyncio.timeout((self._limits.max_queue_wait_ms + timeout_ms) / 1000):
+            entry = await self._queue.enqueue(invocation)
+            async with asyncio.timeout((self._limits.max_queue_wait_ms + config.timeout_ms) / 1000):
                 return await expected
-        except TimeoutError as error:
-            raise errors.TimedOut(f"no slot came free for {invocation.function} in time", hint="retry later") from error
+        except (TimeoutError, asyncio.CancelledError) as gone:
+            if entry is not None:
+                self._queue.abandon(entry, invocation, _rejected(invocation, config))
+            if isinstance(gone, asyncio.CancelledError):
+                raise
+            raise errors.TimedOut(f"no slot came free for {invocation.function} in time", hint="retry later") from gone
         finally:
             expected.cancel()
+
+
+def _rejected(invocation: model.Invocation, config: model.FunctionConfig) -> model.Record:
+    now_ms = time.time_ns() // 1_000_000
+    return model.Record(
+        invocation_id=invocation.id,
+        attempt=invocation.attempt,
+        function=invocation.function,
+        revision=invocation.revision,
+        trigger=invocation.trigger,
+        mode=invocation.mode,
+        status=model.Status.REJECTED,
+        accepted_at_ms=invocation.accepted_at_ms,
+        started_at_ms=now_ms,
+        ended_at_ms=now_ms,
+        queue_ms=max(now_ms - invocation.accepted_at_ms, 0),
+        init_ms=0,
+        duration_us=0,
+        billed_ms=0,
+        memory_limit_mb=config.memory_mb,
+        memory_peak_mb=0,
+        cold_start=model.ColdStart.NONE,
+        cost_micro=0,
+        node="",
+        sandbox="",
+        error=model.Failure("CallerGone", "the caller stopped waiting before a slot came free"),
+    )
 
 
 def _mode(request: web.BaseRequest) -> model.Mode:

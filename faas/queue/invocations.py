@@ -103,8 +103,8 @@ class Queue:
     def _run(self, script: str, keys: tuple[str, ...], *args: str | bytes | int) -> asyncio.Future[Any]:
         return self.link.call("EVALSHA", self._digests[script], len(keys), *keys, *args)
 
-    async def enqueue(self, invocation: model.Invocation, guard: Guard | None = None) -> bool:
-        """Accept an invocation; False when its guard says that this was done before.
+    async def enqueue(self, invocation: model.Invocation, guard: Guard | None = None) -> str | None:
+        """Accept an invocation; its stream entry, or None when its guard says that this was done before.
 
         Raises `errors.Throttled` when as many wait as may.
         """
@@ -134,7 +134,16 @@ class Queue:
             raise errors.Throttled(
                 f"{answer[1]} {mode} invocations of {ref} are waiting", limit=self._limits[mode], function=ref
             )
-        return bool(answer[0] == b"ok")
+        return answer[1].decode() if answer[0] == b"ok" else None
+
+    def abandon(self, entry: str, invocation: model.Invocation, record: model.Record) -> asyncio.Future[Any]:
+        """Settle a waiting call whose caller has gone; 0 when a node has claimed it, which then runs it to its end.
+
+        Sent before it returns, so that a task that is being cancelled need not await it.
+        """
+        ref = invocation.ref
+        names = (self.keys.queue(ref, invocation.mode), self.keys.counts(ref), self.keys.records)
+        return self._run("abandon", names, entry, self._encode(record))
 
     def hand_off(self, node: str, invocation: model.Invocation) -> asyncio.Future[Any]:
         """Write down that a node runs this call without its having been queued. Usually not awaited."""

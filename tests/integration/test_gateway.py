@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 import aiohttp
 import msgspec
 import pytest
-from aiohttp import test_utils
+from aiohttp import test_utils, web
 
 from faas.core import dispatch, model
 from faas.queue import invocations, replies
@@ -158,3 +158,39 @@ async def test_without_redis_the_gateway_is_alive_but_not_ready(
     async with client.get("/readyz") as gone, client.get("/healthz") as alive, client.get("/hello/x") as refused:
         assert (gone.status, alive.status, refused.status) == (503, 200, 503)
         assert refused.headers["Retry-After"] == "1"
+
+
+async def test_a_call_whose_caller_waited_in_vain_is_settled_and_never_runs(
+    client: aiohttp.ClientSession, queue: invocations.Queue
+) -> None:
+    async with client.get("/hello/x") as got:
+        assert got.status == 504
+    assert await queue.claim("n1", HELLO.ref, 1) == []
+    assert (await queue.counts())[HELLO.ref] == model.Counts(accepted=1, done=1)
+
+
+async def test_a_client_that_hangs_up_leaves_nothing_waiting(redis_url: str, queue: invocations.Queue) -> None:
+    answers = await replies.Replies.open(redis_url, queue.keys.prefix)
+    table = routes.Routes([HELLO])
+    patient = http.Limits(max_event_bytes=2000, max_queue_wait_ms=60_000)
+    gateway = http.Gateway(queue, answers, dispatch.NoHandOff(), lambda: table, patient)
+    runner = web.ServerRunner(web.Server(gateway.handle, handler_cancellation=True))
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    reader, writer = await asyncio.open_connection(*runner.addresses[0][:2])
+    writer.write(b"GET /hello/x HTTP/1.1\r\nHost: h\r\n\r\n")
+    await writer.drain()
+
+    async def counts() -> model.Counts:
+        return (await queue.counts()).get(HELLO.ref, model.Counts())
+
+    async with asyncio.timeout(5):
+        while (await counts()).waiting == 0:
+            pass
+        writer.close()
+        while (await counts()) != model.Counts(accepted=1, done=1):
+            pass
+    del reader
+    await runner.cleanup()
+    await answers.close()

@@ -2,7 +2,7 @@
 -- KEYS  1 queue stream  2 the revision's other queue stream  3 refs  4 counts  5 demand  6 demanded mark  7 guard hash
 -- ARGV  1 ref  2 invocation (msgpack)  3 most that may wait  4 guard field ('' for none)  5 guard value
 --       6 '1' when the guard's values are integers that only grow
--- Returns {'ok', waiting} | {'full', waiting} | {'known'}
+-- Returns {'ok', entry id} | {'full', waiting} | {'known'}
 local field, value = ARGV[4], ARGV[5]
 if field ~= '' then
   local held = redis.call('HGET', KEYS[7], field)
@@ -20,10 +20,10 @@ if redis.call('SADD', KEYS[3], ARGV[1]) == 1 then
 end
 local waiting = redis.call('XLEN', KEYS[1]) - redis.call('XPENDING', KEYS[1], 'runners')[1]
 if waiting >= tonumber(ARGV[3]) then return {'full', waiting} end
-redis.call('XADD', KEYS[1], '*', 'i', ARGV[2])
+local entry = redis.call('XADD', KEYS[1], '*', 'i', ARGV[2])
 redis.call('HINCRBY', KEYS[4], 'accepted', 1)
 if field ~= '' then redis.call('HSET', KEYS[7], field, value) end
 if redis.call('SET', KEYS[6], '1', 'NX', 'PX', 1000) then
   redis.call('XADD', KEYS[5], '*', 'ref', ARGV[1], 'why', 'waiting')
 end
-return {'ok', waiting + 1}
+return {'ok', entry}
