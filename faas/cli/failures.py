@@ -35,7 +35,7 @@ def report(error: BaseException, *, as_json: bool, data_dir: str | None = None) 
     if isinstance(error, click.ClickException):
         return _say(exits.USAGE, _usage(error), as_json)
     if isinstance(error, errors.FaasError):
-        return _say(error.exit_code, _body(error), as_json)
+        return _say(error.exit_code, error.body()["error"], as_json)
     if isinstance(error, SystemExit):
         return error.code if isinstance(error.code, int) else exits.OK
     return _say(exits.INTERNAL, _unexpected(error, data_dir), as_json)
@@ -59,14 +59,6 @@ def _usage(error: click.ClickException) -> dict[str, Any]:
     context = getattr(error, "ctx", None)
     if context is not None:
         body["hint"] = f"see `{context.command_path} --help`"
-    return body
-
-
-def _body(error: errors.FaasError) -> dict[str, Any]:
-    body: dict[str, Any] = error.body()["error"]
-    several = getattr(error, "errors", None)
-    if isinstance(several, list | tuple):
-        body["errors"] = [str(each) for each in several]
     return body
 
 
@@ -109,8 +101,7 @@ def _say(code: int, body: dict[str, Any], as_json: bool) -> int:
 
 
 def _lines(body: dict[str, Any]) -> list[str]:
-    several = body.get("errors")
-    lines = [f"faas: {line}" for line in several] if several else [f"faas: {body['message']}"]
+    lines = [f"faas: {line}" for line in str(body["message"]).splitlines() or [body["code"]]]
     if body.get("hint"):
         lines.append(f"  hint: {body['hint']}")
     return lines
