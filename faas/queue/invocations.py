@@ -23,7 +23,7 @@ from faas.core import errors, model
 from faas.queue import keys as keyring
 from faas.queue import link as links
 
-_SCRIPTS = ("enqueue", "handoff", "claim", "finish", "release", "abandon", "counts", "look", "settle_lost")
+_SCRIPTS = ("enqueue", "handoff", "claim", "finish", "release", "abandon", "counts", "look", "settle_lost", "forget")
 
 
 class Guard(msgspec.Struct, frozen=True, kw_only=True):
@@ -231,6 +231,15 @@ class Queue:
             ref,
         )
         return bool(answer == 1)
+
+    async def settle_lost(self, node: str, field: str, ref: str, record: model.Record) -> bool:
+        """Settle a call that a dead node had been handed; False when it was settled before."""
+        names = (self.keys.running(node), self.keys.counts(ref), self.keys.records)
+        return bool(await self._run("settle_lost", names, field, self._encode(record)) == 1)
+
+    async def forget(self, node: str, stream: str) -> bool:
+        """Delete a dead node's consumer of a queue stream; False, and nothing done, while it holds entries."""
+        return bool(await self._run("forget", (stream,), node) == 1)
 
     async def look(self, ref: str) -> Load:
         """What waits for a revision and how many slots there are for it."""

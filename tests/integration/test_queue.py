@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from faas.core import errors, ids, model
-from faas.queue import invocations, records, replies
+from faas.queue import invocations, leases, records, replies
 
 
 @pytest.fixture
@@ -196,3 +196,47 @@ async def test_a_redis_of_a_later_format_is_refused(queue: invocations.Queue, re
 async def test_a_redis_that_is_not_there_is_one_clear_line() -> None:
     with pytest.raises(errors.Unavailable, match=r"Redis at /nowhere/redis\.sock does not answer"):
         await invocations.Queue.connect("unix:///nowhere/redis.sock", "t")
+
+
+async def test_what_a_dead_node_had_claimed_waits_again_and_its_attempt_is_lost(
+    queue: invocations.Queue, redis_url: str
+) -> None:
+    await queue.link.call("SADD", queue.keys.nodes, "dead")
+    await queue.enqueue(invocation())
+    (stale,) = await queue.claim("dead", "echo@3", 1)
+    assert await leases.dead_nodes(queue) == ["dead"]
+    assert await leases.take_over(queue, "dead") == 1
+    assert await leases.dead_nodes(queue) == []
+    (fresh,) = await queue.claim("n2", "echo@3", 1)
+    assert (fresh.invocation.id, fresh.invocation.attempt) == (stale.invocation.id, 2)
+    assert not (await queue.finish_claimed(stale, record(stale.invocation), node="dead")).settled
+    reader = await records.RecordsReader.open(redis_url, queue.keys.prefix, "r1")
+    ((_, lost),) = await reader.read(10, 1)
+    assert (lost.status, lost.attempt, lost.final, lost.billed_ms) == (model.Status.LOST, 1, False, 0)
+    await reader.close()
+
+
+async def test_a_call_handed_to_a_node_that_died_is_settled_as_lost(queue: invocations.Queue) -> None:
+    await queue.link.call("SADD", queue.keys.nodes, "dead")
+    await queue.enqueue(invocation())
+    call = invocation(model.Mode.SYNC)
+    await queue.hand_off("dead", call)
+    assert await leases.take_over(queue, "dead") == 1
+    assert await counts(queue) == model.Counts(accepted=2, waiting=1, done=1)
+    assert not (await queue.finish_handed_off(call, record(call), node="dead")).settled
+
+
+async def test_an_invocation_that_keeps_losing_its_nodes_is_settled_as_dead(queue: invocations.Queue) -> None:
+    await queue.enqueue(invocation())
+    for number in range(leases.MOST_ATTEMPTS):
+        node = f"dead{number}"
+        await queue.link.call("SADD", queue.keys.nodes, node)
+        assert len(await queue.claim(node, "echo@3", 1)) == 1
+        await leases.take_over(queue, node)
+    assert await counts(queue) == model.Counts(accepted=1, dead=1)
+
+
+async def test_a_node_that_renews_its_lease_is_left_alone(queue: invocations.Queue) -> None:
+    await queue.link.call("SADD", queue.keys.nodes, "alive")
+    await queue.link.call("SET", queue.keys.node("alive"), "{}", "PX", 60_000)
+    assert await leases.dead_nodes(queue) == []

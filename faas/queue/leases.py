@@ -1,0 +1,101 @@
+"""What a dead node leaves behind: its queued claims wait again, its handed-off calls are settled as lost.
+
+A node is dead when its lease, a key that lives `settings.lease_ms` past its last renewal, is gone. Every living node
+looks for dead ones; the scripts make it harmless when two take over the same entry, or when the node was only paused.
+"""
+
+from __future__ import annotations
+
+import time
+
+import msgspec
+
+from faas.core import model
+from faas.queue import invocations
+from faas.queue import keys as keyring
+
+MOST_ATTEMPTS = 3
+"""An invocation that was lost with its node this often is settled as dead: it may be what kills the nodes."""
+
+_PAGE = 100
+
+
+async def dead_nodes(queue: invocations.Queue) -> list[str]:
+    """Nodes that may hold claims and whose lease is gone. Raises `errors.Unavailable`."""
+    names = sorted(name.decode() for name in await queue.link.call("SMEMBERS", queue.keys.nodes))
+    return [name for name in names if not await queue.link.call("EXISTS", queue.keys.node(name))]
+
+
+async def take_over(queue: invocations.Queue, node: str) -> int:
+    """Settle or release all that a dead node held, then forget the node; how many invocations it held."""
+    refs = sorted(ref.decode() for ref in await queue.link.call("SMEMBERS", queue.keys.refs))
+    taken = await _handed_off(queue, node)
+    for ref in refs:
+        for mode in model.Mode:
+            taken += await _claimed(queue, node, queue.keys.queue(ref, mode))
+    await queue.link.call("SREM", queue.keys.nodes, node)
+    await queue.link.call("DEL", queue.keys.slots(node))
+    return taken
+
+
+async def _handed_off(queue: invocations.Queue, node: str) -> int:
+    flat = await queue.link.call("HGETALL", queue.keys.running(node))
+    for field, packed in zip(flat[::2], flat[1::2], strict=True):
+        invocation = msgspec.msgpack.decode(packed, type=model.Invocation)
+        await queue.settle_lost(node, field.decode(), invocation.ref, lost_record(invocation, node, final=True))
+    return len(flat) // 2
+
+
+async def _claimed(queue: invocations.Queue, node: str, stream: str) -> int:
+    taken = 0
+    while not await queue.forget(node, stream):
+        page = await queue.link.call("XPENDING", stream, keyring.GROUP, "-", "+", _PAGE, node)
+        for entry, *_ in page:
+            await _requeue(queue, node, stream, entry.decode())
+        taken += len(page)
+    return taken
+
+
+async def _requeue(queue: invocations.Queue, node: str, stream: str, entry: str) -> None:
+    found = await queue.link.call("XRANGE", stream, entry, entry)
+    if not found:
+        await queue.link.call("XACK", stream, keyring.GROUP, entry)
+        return
+    invocation = msgspec.msgpack.decode(found[0][1][1], type=model.Invocation)
+    claim = invocations.Claim(entry, invocation)
+    if invocation.attempt >= MOST_ATTEMPTS:
+        await queue.finish_claimed(claim, lost_record(invocation, node, final=True), node=node)
+        return
+    again = msgspec.structs.replace(invocation, attempt=invocation.attempt + 1)
+    await queue.release(claim, record=lost_record(invocation, node, final=False), again=again)
+
+
+def lost_record(invocation: model.Invocation, node: str, *, final: bool) -> model.Record:
+    """The record of an attempt that ended with its node: nothing is billed, because nothing was measured."""
+    now_ms = time.time_ns() // 1_000_000
+    return model.Record(
+        invocation_id=invocation.id,
+        attempt=invocation.attempt,
+        function=invocation.function,
+        revision=invocation.revision,
+        trigger=invocation.trigger,
+        mode=invocation.mode,
+        status=model.Status.LOST,
+        accepted_at_ms=invocation.accepted_at_ms,
+        started_at_ms=now_ms,
+        ended_at_ms=now_ms,
+        queue_ms=0,
+        init_ms=0,
+        duration_us=0,
+        billed_ms=0,
+        memory_limit_mb=0,
+        memory_peak_mb=0,
+        cold_start=model.ColdStart.NONE,
+        cost_micro=0,
+        node=node,
+        sandbox="",
+        depth=invocation.depth,
+        final=final,
+        dead=final and invocation.mode is model.Mode.ASYNC,
+        error=model.Failure("Platform.Lost", f"node {node} went away while this attempt ran"),
+    )
