@@ -69,6 +69,11 @@ class Keys(msgspec.Struct, frozen=True):
         """Stream of finished attempts on their way to the ledger: field ``r``, the msgpack of `model.Record`."""
         return f"{self.prefix}:records"
 
+    @property
+    def unreadable(self) -> str:
+        """Stream of record entries that could not be decoded, as they were, with ``reason``. Kept for a person."""
+        return f"{self.prefix}:unreadable"
+
     def reply(self, address: str) -> str:
         """Stream of outcomes for one process's callers: fields ``i`` (id), ``o`` (msgpack `model.Outcome`).
 

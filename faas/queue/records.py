@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import logging
+from typing import Any
+
 import msgspec
 import redis.asyncio
 import redis.exceptions
@@ -12,6 +15,8 @@ from faas.queue import streams
 
 _GROUP = "recorders"
 
+_log = logging.getLogger("faas.recorder")
+
 
 class RecordsReader:
     """One recorder's view of the records stream. What it read and did not call done comes first when it is back."""
@@ -19,6 +24,7 @@ class RecordsReader:
     def __init__(self, client: redis.asyncio.Redis, keys: keyring.Keys, consumer: str) -> None:
         self._client = client
         self._stream = keys.records
+        self._unreadable = keys.unreadable
         self._consumer = consumer
         self._recovered = False
         self._decode = msgspec.msgpack.Decoder(model.Record).decode
@@ -54,7 +60,23 @@ class RecordsReader:
 
     async def _next(self, start: str, count: int, block_ms: int | None) -> list[tuple[str, model.Record]]:
         got = await self._client.xreadgroup(_GROUP, self._consumer, {self._stream: start}, count=count, block=block_ms)
-        return [(entry.decode(), self._decode(fields[b"r"])) for entry, fields in streams.entries(got)]
+        records = []
+        for entry, fields in streams.entries(got):
+            try:
+                records.append((entry.decode(), self._decode(fields[b"r"])))
+            except (msgspec.DecodeError, KeyError) as error:
+                await self._set_aside(entry, fields, error)
+        return records
+
+    async def _set_aside(self, entry: bytes, fields: dict[bytes, bytes], error: Exception) -> None:
+        """Move what no recorder can read out of the way of what they can, and keep it."""
+        _log.error("unreadable record set aside", extra={"entry": entry.decode(), "reason": str(error)})
+        async with self._client.pipeline(transaction=True) as pipeline:
+            aside: dict[Any, Any] = {**fields, b"reason": str(error).encode()}
+            pipeline.xadd(self._unreadable, aside)
+            pipeline.xack(self._stream, _GROUP, entry)
+            pipeline.xdel(self._stream, entry)
+            await pipeline.execute()
 
     async def done(self, stream_ids: list[str]) -> None:
         """The ledger has these: acknowledge and delete them in one step. Raises `errors.Unavailable`."""

@@ -187,6 +187,23 @@ async def test_records_come_again_until_they_are_done(queue: invocations.Queue, 
     await second.close()
 
 
+async def test_an_unreadable_record_is_set_aside_and_those_behind_it_are_read(
+    queue: invocations.Queue, redis_url: str
+) -> None:
+    await queue.link.call("XADD", queue.keys.records, "*", "r", b"\xc1 no msgpack")
+    await queue.enqueue(invocation())
+    (claim,) = await queue.claim("n1", "echo@3", 1)
+    await queue.finish_claimed(claim, record(claim.invocation), node="n1")
+    reader = await records.RecordsReader.open(redis_url, queue.keys.prefix, "r1")
+    ((entry, read),) = await reader.read(10, 1)
+    assert read == record(claim.invocation)
+    await reader.done([entry])
+    assert await queue.link.call("XLEN", queue.keys.records) == 0
+    ((_, fields),) = await queue.link.call("XRANGE", queue.keys.unreadable, "-", "+")
+    assert b"\xc1 no msgpack" in fields
+    await reader.close()
+
+
 async def test_a_redis_of_a_later_format_is_refused(queue: invocations.Queue, redis_url: str) -> None:
     await queue.link.call("SET", queue.keys.format, "99")
     with pytest.raises(errors.Conflict, match="format 99"):
