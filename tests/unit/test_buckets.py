@@ -1,0 +1,205 @@
+"""A bucket folder: keys stay inside it, objects appear whole, lists are in the order of keys."""
+
+from __future__ import annotations
+
+import os
+import string
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from faas import buckets
+from faas.core import errors, model
+
+NAMES = st.text(alphabet=string.ascii_letters + string.digits + " -_%.ä雪+", min_size=1, max_size=6).filter(
+    lambda name: not name.startswith(".")
+)
+KEYS = st.lists(NAMES, min_size=1, max_size=3).map("/".join)
+
+
+@pytest.fixture
+def bucket(tmp_path: Path) -> buckets.BucketFolder:
+    return buckets.BucketFolder("photos", tmp_path / "photos")
+
+
+def put(bucket: buckets.BucketFolder, key: str, data: bytes = b"x") -> buckets.Object:
+    fd = bucket.begin_write(key)
+    try:
+        os.write(fd, data)
+        return bucket.commit(fd, key)
+    finally:
+        os.close(fd)
+
+
+def get(bucket: buckets.BucketFolder, key: str) -> bytes:
+    fd = bucket.open_read(key)
+    with os.fdopen(fd, "rb") as file:
+        return file.read()
+
+
+def keys(bucket: buckets.BucketFolder, **which: object) -> list[str]:
+    return [found.key for found in bucket.list(**which)]  # type: ignore[arg-type]
+
+
+def test_what_was_committed_is_read_back(bucket: buckets.BucketFolder) -> None:
+    written = put(bucket, "in/a b/ä %.jpg", b"bytes")
+    assert get(bucket, "in/a b/ä %.jpg") == b"bytes"
+    assert bucket.stat("in/a b/ä %.jpg") == written
+    assert written.size == 5
+
+
+def test_an_object_is_not_there_before_its_commit_and_leaves_nothing_without_one(
+    bucket: buckets.BucketFolder,
+) -> None:
+    fd = bucket.begin_write("a")
+    os.write(fd, b"half")
+    assert keys(bucket) == []
+    os.close(fd)
+    assert list(bucket.root.iterdir()) == []
+
+
+def test_a_commit_replaces_and_readers_of_the_old_object_keep_it(bucket: buckets.BucketFolder) -> None:
+    old = put(bucket, "a", b"old")
+    reading = bucket.open_read("a")
+    new = put(bucket, "a", b"newer")
+    assert os.read(reading, 10) == b"old"
+    os.close(reading)
+    assert get(bucket, "a") == b"newer"
+    assert old.version != new.version and old.etag != new.etag
+    assert [path.name for path in bucket.root.iterdir()] == ["a"]
+
+
+def test_a_file_system_without_unnamed_files_gets_a_copy(bucket: buckets.BucketFolder, tmp_path: Path) -> None:
+    bucket.root.mkdir()
+    with open(tmp_path / "named", "wb+") as file:
+        file.write(b"content" * 1000)
+        file.flush()
+        os.unlink(file.name)
+        bucket.commit(file.fileno(), "copied")
+    assert get(bucket, "copied") == b"content" * 1000
+
+
+@pytest.mark.parametrize(
+    "key",
+    ["", "/a", "a/", "a//b", ".", "..", "../a", "a/../b", "a/./b", ".hidden", "a/.b", "nul\0", "x" * 256,
+     "/".join(["y" * 200] * 6), "\udc80"],
+)  # fmt: skip
+def test_what_is_not_a_key_is_refused_by_every_operation(bucket: buckets.BucketFolder, key: str) -> None:
+    put(bucket, "a")
+    fd = bucket.begin_write("b")
+    for operation in (
+        lambda: bucket.open_read(key),
+        lambda: bucket.begin_write(key),
+        lambda: bucket.commit(fd, key),
+        lambda: bucket.delete(key),
+        lambda: bucket.stat(key),
+    ):
+        with pytest.raises(errors.BadRequest, match="bad object key"):
+            operation()
+    os.close(fd)
+
+
+def test_links_are_neither_followed_nor_listed(bucket: buckets.BucketFolder, tmp_path: Path) -> None:
+    put(bucket, "own")
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "outside" / "secret").write_text("secret")
+    (bucket.root / "file").symlink_to(tmp_path / "outside" / "secret")
+    (bucket.root / "folder").symlink_to(tmp_path / "outside")
+    for key in ("file", "folder/secret"):
+        with pytest.raises(errors.NotFound):
+            bucket.open_read(key)
+        with pytest.raises(errors.NotFound):
+            bucket.delete(key)
+    with pytest.raises(errors.Conflict):
+        put(bucket, "folder/new")
+    assert keys(bucket) == ["own"]
+    assert [path.name for path in (tmp_path / "outside").iterdir()] == ["secret"]
+
+
+def test_a_link_in_the_place_of_an_object_is_replaced_and_not_written_through(
+    bucket: buckets.BucketFolder, tmp_path: Path
+) -> None:
+    (tmp_path / "secret").write_text("secret")
+    bucket.root.mkdir()
+    (bucket.root / "a").symlink_to(tmp_path / "secret")
+    put(bucket, "a", b"mine")
+    assert (tmp_path / "secret").read_text() == "secret"
+    assert get(bucket, "a") == b"mine"
+
+
+def test_a_pipe_and_a_folder_are_no_objects(bucket: buckets.BucketFolder) -> None:
+    put(bucket, "folder/a")
+    os.mkfifo(bucket.root / "pipe")
+    for key in ("folder", "pipe", "missing", "folder/missing", "folder/a/b"):
+        with pytest.raises(errors.NotFound):
+            bucket.open_read(key)
+        with pytest.raises(errors.NotFound):
+            bucket.delete(key)
+    assert keys(bucket) == ["folder/a"]
+
+
+def test_a_key_cannot_be_object_and_folder(bucket: buckets.BucketFolder) -> None:
+    put(bucket, "a")
+    put(bucket, "b/c")
+    for key in ("a/b", "b"):
+        with pytest.raises(errors.Conflict):
+            put(bucket, key)
+    assert keys(bucket) == ["a", "b/c"]
+    assert not [path for path in bucket.root.iterdir() if path.name.startswith(".")]
+
+
+def test_a_folder_that_has_become_empty_gives_way_to_an_object(bucket: buckets.BucketFolder) -> None:
+    put(bucket, "a/b")
+    bucket.delete("a/b")
+    put(bucket, "a")
+    assert keys(bucket) == ["a"]
+
+
+def test_a_deleted_object_is_not_there(bucket: buckets.BucketFolder) -> None:
+    put(bucket, "a/b")
+    bucket.delete("a/b")
+    with pytest.raises(errors.NotFound):
+        bucket.delete("a/b")
+    assert keys(bucket) == []
+
+
+def test_names_with_a_dot_in_front_and_names_that_are_not_text_are_not_listed(bucket: buckets.BucketFolder) -> None:
+    put(bucket, "a/b")
+    (bucket.root / ".hidden").write_text("")
+    (bucket.root / ".folder").mkdir()
+    (bucket.root / ".folder" / "c").write_text("")
+    Path(os.fsdecode(os.fsencode(bucket.root) + b"/\xff")).write_text("")
+    assert keys(bucket) == ["a/b"]
+
+
+def test_a_bucket_whose_folder_is_missing_is_empty(bucket: buckets.BucketFolder) -> None:
+    assert keys(bucket) == []
+    with pytest.raises(errors.NotFound):
+        bucket.stat("a")
+
+
+@given(made=st.sets(KEYS, max_size=12), prefix=st.text("ab./ ä", max_size=2), data=st.data())
+def test_lists_hold_just_the_keys_asked_for_in_order(
+    tmp_path_factory: pytest.TempPathFactory, made: set[str], prefix: str, data: st.DataObject
+) -> None:
+    bucket = buckets.BucketFolder("b", tmp_path_factory.mktemp("bucket"))
+    there = []
+    for key in sorted(made):
+        try:
+            put(bucket, key)
+        except errors.Conflict:
+            continue
+        there.append(key)
+    there.sort(key=str.encode)
+    assert keys(bucket) == there
+    after = data.draw(st.sampled_from([*there, "", "a", "zz"]))
+    limit = data.draw(st.integers(0, 5))
+    expected = [key for key in there if key.startswith(prefix) and key > after][:limit]
+    assert keys(bucket, prefix=prefix, after=after, limit=limit) == expected
+
+
+def test_a_bucket_lives_in_its_own_folder_or_in_the_data_directory(tmp_path: Path) -> None:
+    assert buckets.bucket_root(tmp_path, model.Bucket(name="a")) == tmp_path / "buckets" / "a"
+    assert buckets.bucket_root(tmp_path, model.Bucket(name="a", path="/srv/in")) == Path("/srv/in")
