@@ -1,0 +1,197 @@
+"""Frames over the sandbox's socket.
+
+A frame is two big-endian 32-bit lengths, a JSON header of the first length and a raw body of the second. The main
+thread reads ``invoke`` frames; while a handler runs, any thread of it may make requests (one at a time), whose answers
+that thread reads itself. So a lock is held from request to answer, and by whoever ends the attempt.
+"""
+
+from __future__ import annotations
+
+import array
+import json
+import os
+import socket
+import struct
+import threading
+from typing import Any, NamedTuple
+
+PREFIX = struct.Struct(">II")
+MAX_HEADER_BYTES = 1 << 20
+MAX_SENT_HEADER_BYTES = 1 << 16
+_BUFFER_BYTES = 1 << 16
+_LARGE_BODY_BYTES = 1 << 15
+_DESCRIPTOR_BYTES = array.array("i").itemsize
+
+Header = dict[str, Any]
+
+_decode = json.JSONDecoder().decode
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
+
+class Closed(Exception):
+    """The runner has closed the socket, or there is nothing sensible to be read from it: the agent must exit."""
+
+
+class Reply(NamedTuple):
+    """The answer to a request: its header, its body, and the descriptor that came with it (the caller's to close)."""
+
+    header: Header
+    body: bytes
+    descriptor: int | None
+
+
+class Connection:
+    """The one connection to the runner."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._socket = sock
+        self._lock = threading.Lock()
+        self._buffer = bytearray(_BUFFER_BYTES)
+        self._view = memoryview(self._buffer)
+        self._start = self._end = 0
+        self._request_number = 0
+        self.attempt_number = 0
+        self.busy = False
+
+    @classmethod
+    def open(cls, folder: str) -> Connection:
+        """Connect to the socket ``s`` of a folder, whose path may be longer than a socket's address may be."""
+        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        os.chdir(folder)
+        sock.connect("s")
+        os.chdir("/")
+        connection = cls(sock)
+        os.register_at_fork(after_in_child=connection._leave_to_parent)
+        return connection
+
+    def fileno(self) -> int:
+        """The socket's descriptor, for `select`."""
+        return self._socket.fileno()
+
+    def receive(self) -> tuple[Header, memoryview]:
+        """The next frame. The body is valid until the next call. Raises `Closed`."""
+        return self._read_frame(None)
+
+    def send(self, header: bytes, body: bytes = b"") -> None:
+        """Write one frame. ``header`` is the encoded JSON object."""
+        start = PREFIX.pack(len(header), len(body)) + header
+        if len(body) < _LARGE_BODY_BYTES:
+            self._socket.sendall(start + body)
+            return
+        sent = self._socket.sendmsg((start, body))
+        if sent < len(start):
+            self._socket.sendall(start[sent:])
+            sent = len(start)
+        self._socket.sendall(memoryview(body)[sent - len(start) :])
+
+    def send_descriptor(self, header: Header, descriptor: int) -> None:
+        """Write one frame without a body that carries a descriptor."""
+        data = encode_header(header)
+        rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [descriptor]))]
+        self._socket.sendmsg((PREFIX.pack(len(data), 0), data), rights)
+
+    def begin_attempt(self) -> None:
+        """From now until `end_attempt`, threads may make requests."""
+        self.attempt_number += 1
+        self.busy = True
+
+    def end_attempt(self, header: bytes, body: bytes = b"") -> None:
+        """Send the attempt's result, after whatever request is under way has been answered."""
+        with self._lock:
+            self.busy = False
+            self.send(header, body)
+
+    def request(self, attempt: int, header: Header) -> Reply:
+        """Send a request for the attempt and wait for its answer. Raises `RuntimeError` when the attempt is over."""
+        with self._lock:
+            self._refuse_after(attempt)
+            self._request_number += 1
+            header.setdefault("n", self._request_number)
+            self.send(encode_header(header))
+            return self._await_reply(header["n"])
+
+    def notify(self, attempt: int, header: Header) -> None:
+        """Send what needs no answer; nothing is sent when the attempt is over."""
+        with self._lock:
+            if self.busy and attempt == self.attempt_number:
+                self.send(encode_header(header))
+
+    def _refuse_after(self, attempt: int) -> None:
+        if self._socket.fileno() < 0:
+            raise RuntimeError("the connection to the platform is closed in this process (a forked child has none)")
+        if not self.busy or attempt != self.attempt_number:
+            raise RuntimeError("buckets can be used only while the invocation runs whose context gave them")
+
+    def _await_reply(self, number: int) -> Reply:
+        # An answer to another number was asked for by code that an exception (of a signal handler, say) tore away.
+        while True:
+            descriptors: list[int] = []
+            header, body = self._read_frame(descriptors)
+            if header.get("n") == number:
+                return Reply(header, bytes(body), descriptors[0] if descriptors else None)
+            for descriptor in descriptors:
+                os.close(descriptor)
+
+    def _read_frame(self, descriptors: list[int] | None) -> tuple[Header, memoryview]:
+        self._fill(PREFIX.size, descriptors)
+        header_bytes, body_bytes = PREFIX.unpack_from(self._buffer, self._start)
+        if header_bytes > MAX_HEADER_BYTES:
+            raise Closed(f"a header of {header_bytes} bytes")
+        self._fill(PREFIX.size + header_bytes + body_bytes, descriptors)
+        begin = self._start + PREFIX.size
+        middle = begin + header_bytes
+        self._start = middle + body_bytes
+        return _decode(str(self._view[begin:middle], "utf-8")), self._view[middle : self._start]
+
+    def _fill(self, size: int, descriptors: list[int] | None) -> None:
+        """Read until ``size`` bytes lie between start and end."""
+        if self._end - self._start >= size:
+            return
+        self._make_room(size)
+        while self._end - self._start < size:
+            received = self._receive(descriptors)
+            if not received:
+                raise Closed("the runner has gone")
+            self._end += received
+
+    def _receive(self, descriptors: list[int] | None) -> int:
+        room = self._view[self._end :]
+        if descriptors is None:
+            return self._socket.recv_into(room)
+        received, ancillary, _flags, _address = self._socket.recvmsg_into(
+            [room], socket.CMSG_SPACE(_DESCRIPTOR_BYTES), socket.MSG_CMSG_CLOEXEC
+        )
+        for level, kind, data in ancillary:
+            if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
+                descriptors.extend(array.array("i", data))
+        return received
+
+    def _make_room(self, size: int) -> None:
+        held = self._end - self._start
+        if not held and len(self._buffer) != _BUFFER_BYTES and size <= _BUFFER_BYTES:
+            self._renew_buffer(_BUFFER_BYTES)  # gives the memory of a large frame back
+        elif not held:
+            self._start = self._end = 0
+        if len(self._buffer) - self._start < size:
+            rest = bytes(self._view[self._start : self._end])
+            self._renew_buffer(max(size, _BUFFER_BYTES))
+            self._view[:held] = rest
+            self._end = held
+
+    def _renew_buffer(self, size: int) -> None:
+        self._buffer = bytearray(size)
+        self._view = memoryview(self._buffer)
+        self._start = self._end = 0
+
+    def _leave_to_parent(self) -> None:
+        """In a forked child: the socket is the parent's alone, and must close when the parent ends."""
+        self._socket.close()
+        self._lock = threading.Lock()
+
+
+def encode_header(header: Header) -> bytes:
+    """A header as JSON. Raises `ValueError` when it is over the protocol's limit."""
+    data = _encode(header).encode("utf-8", "replace")
+    if len(data) > MAX_SENT_HEADER_BYTES:
+        raise ValueError(f"a name of at most {MAX_SENT_HEADER_BYTES} bytes was expected")
+    return data

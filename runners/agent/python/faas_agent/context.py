@@ -1,0 +1,123 @@
+"""The second argument of a handler: the attributes that Lambda handlers use, and the platform's own."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from typing import Any
+
+from . import buckets, faults
+from .connection import Connection, Header
+from .environment import Identity
+
+
+class CognitoIdentity:
+    """Who called, for callers that Amazon Cognito knows; here nobody."""
+
+    def __init__(self) -> None:
+        self.cognito_identity_id = None
+        self.cognito_identity_pool_id = None
+
+
+class Client:
+    """The application that called, as a mobile SDK describes it."""
+
+    def __init__(self, given: dict[str, Any]) -> None:
+        self.installation_id = given.get("installation_id")
+        self.app_title = given.get("app_title")
+        self.app_version_name = given.get("app_version_name")
+        self.app_version_code = given.get("app_version_code")
+        self.app_package_name = given.get("app_package_name")
+
+
+class ClientContext:
+    """What the caller sent beside the event: ``custom`` and ``env`` as it wrote them, and ``client``."""
+
+    def __init__(self, given: dict[str, Any]) -> None:
+        self.custom = given.get("custom")
+        self.env = given.get("env")
+        client = given.get("client")
+        self.client = Client(client) if isinstance(client, dict) else None
+
+
+class Context:
+    """One attempt, as its handler sees it."""
+
+    function_name: str
+    function_version: str
+    invoked_function_arn: str
+    memory_limit_in_mb: str
+    log_group_name: str
+    log_stream_name: str
+    tenant_id: None
+    aws_request_id: str
+    invocation_id: str
+    attempt: int
+    depth: int
+    identity: CognitoIdentity
+    client_context: ClientContext | None
+    _deadline_ns: int
+    _store: buckets.Store
+
+    def get_remaining_time_in_millis(self) -> int:
+        """Milliseconds until the attempt is ended; 0 when they have passed."""
+        return max(0, (self._deadline_ns - time.monotonic_ns()) // 1_000_000)
+
+    def bucket(self, name: str) -> buckets.Bucket:
+        """A bucket that the function's manifest declares. Raises `PermissionError` for any other."""
+        return self._store.bucket(name)
+
+    def log(self, text: object) -> None:
+        """Write a text into the log as it is, without a line end."""
+        sys.stdout.write(str(text))
+
+    def __repr__(self) -> str:
+        return f"<Context {self.function_name}:{self.function_version} {self.aws_request_id}>"
+
+
+class ContextMaker:
+    """Makes contexts of one loaded revision: what is the same in all of them is computed once."""
+
+    def __init__(self, connection: Connection, identity: Identity, declared: Header) -> None:
+        self._connection = connection
+        self._declared = frozenset(declared)
+        self._same = {
+            "function_name": identity.function,
+            "function_version": identity.version,
+            "invoked_function_arn": identity.arn,
+            "memory_limit_in_mb": identity.memory_mb,
+            "log_group_name": identity.log_group,
+            "log_stream_name": identity.log_stream,
+            "tenant_id": None,
+        }
+
+    def make(self, invoke: Header, begun_ns: int) -> Context:
+        """The context of the attempt that ``invoke`` starts, within `Connection.begin_attempt`."""
+        context = Context.__new__(Context)
+        attributes = context.__dict__
+        attributes.update(self._same)
+        attributes["aws_request_id"] = attributes["invocation_id"] = invoke["id"]
+        attributes["attempt"] = invoke.get("attempt", 1)
+        attributes["depth"] = invoke.get("depth", 0)
+        attributes["identity"] = CognitoIdentity()
+        attributes["client_context"] = _client_context(invoke.get("client_context"))
+        attributes["_deadline_ns"] = begun_ns + invoke["timeout_ms"] * 1_000_000
+        attributes["_store"] = buckets.Store(self._connection, self._declared)
+        return context
+
+
+def _client_context(text: str | None) -> ClientContext | None:
+    if not text:
+        return None
+    try:
+        given = json.loads(text)
+    except ValueError as error:
+        raise faults.Fault(
+            "Runtime.LambdaContextUnmarshalError", f"Unable to parse Client Context JSON: {error}"
+        ) from error
+    if not isinstance(given, dict):
+        raise faults.Fault(
+            "Runtime.LambdaContextUnmarshalError", f"Client Context is no JSON object but {type(given).__name__}"
+        )
+    return ClientContext(given)

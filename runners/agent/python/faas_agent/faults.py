@@ -1,0 +1,116 @@
+"""Errors as the caller and the log see them: Lambda's names, the user's own frames and none of the platform's."""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+import traceback
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+MAX_MESSAGE_CHARS = 8_000
+MAX_FRAME_CHARS = 1_000
+MAX_FRAMES = 40
+
+_AGENT = os.path.dirname(os.path.abspath(__file__)) + os.sep
+_CALLERS = tuple(os.path.join(os.path.dirname(os.__file__), name, "") for name in ("asyncio", "importlib"))
+_NO_ROUTE = frozenset({errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN})
+
+
+class Fault(Exception):
+    """An error that the platform names after Lambda's runtime (``Runtime.ImportModuleError`` and its like).
+
+    ``cause`` is the user's exception behind it, whose frames are shown.
+    """
+
+    def __init__(self, kind: str, message: str, cause: BaseException | None = None) -> None:
+        super().__init__(message)
+        self.kind = kind
+        self.cause = cause
+
+
+def describe(error: BaseException) -> dict[str, Any]:
+    """The ``error`` object of a frame: type, message, and the frames from the user's handler inwards."""
+    shown = _cause_of(error)
+    frames = _trimmed(traceback.TracebackException.from_exception(shown)).stack.format() if shown else []
+    if isinstance(shown, SyntaxError):
+        frames.append(f'  File "{shown.filename}", line {shown.lineno}\n    {(shown.text or "").strip()}\n')
+    return {"type": _kind(error), "message": _message(error)[:MAX_MESSAGE_CHARS], "stack": _clipped(frames)}
+
+
+def as_log(error: BaseException, network: str) -> str:
+    """The error as it goes to the log: ``[ERROR] Type: message``, then the traceback with what led to it."""
+    message = _message(error)
+    lines = [f"[ERROR] {_kind(error)}: {message}\n" if message else f"[ERROR] {_kind(error)}\n"]
+    shown = _cause_of(error)
+    if shown is not None:
+        lines += _trimmed(traceback.TracebackException.from_exception(shown)).format()
+    if network == "none" and any(_is_unreachable(link) for link in _chain(error)):
+        lines.append("[HINT] this function has no network; write `network: outbound` in faas.yaml to give it one\n")
+    return "".join(lines)
+
+
+def _cause_of(error: BaseException) -> BaseException | None:
+    return error.cause if isinstance(error, Fault) else error
+
+
+def _kind(error: BaseException) -> str:
+    return error.kind if isinstance(error, Fault) else type(error).__name__
+
+
+def _message(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception as failure:  # noqa: BLE001 - the user's __str__ may raise anything; the attempt failed already
+        return f"<str() of this {type(error).__name__} raised {type(failure).__name__}>"
+
+
+def _trimmed(shown: traceback.TracebackException) -> traceback.TracebackException:
+    """Take the platform's frames out of the exception and of all that it is chained to."""
+    for link in _links(shown):
+        link.stack[:] = _own_frames(link.stack)
+    return shown
+
+
+def _links(shown: traceback.TracebackException) -> Iterator[traceback.TracebackException]:
+    waiting = [shown]
+    while waiting:
+        link = waiting.pop()
+        yield link
+        further = [link.__cause__, link.__context__, *(getattr(link, "exceptions", None) or ())]
+        waiting += [other for other in further if other is not None]
+
+
+def _own_frames(stack: Sequence[traceback.FrameSummary]) -> list[traceback.FrameSummary]:
+    begin = next((i for i, frame in enumerate(stack) if not _is_caller(frame.filename)), len(stack))
+    return [frame for frame in stack[begin:] if not _is_platform(frame.filename)]
+
+
+def _is_platform(filename: str) -> bool:
+    return filename.startswith((_AGENT, "<frozen importlib"))
+
+
+def _is_caller(filename: str) -> bool:
+    """Whether a frame leads from the agent to the user's code: asyncio for a coroutine, importlib for a module."""
+    return _is_platform(filename) or filename.startswith(_CALLERS)
+
+
+def _clipped(frames: list[str]) -> list[str]:
+    if len(frames) > MAX_FRAMES:
+        left_out = len(frames) - MAX_FRAMES
+        frames = [*frames[: MAX_FRAMES // 2], f"  [{left_out} frames left out]\n", *frames[-MAX_FRAMES // 2 :]]
+    return [frame if len(frame) <= MAX_FRAME_CHARS else frame[:MAX_FRAME_CHARS] + "\n" for frame in frames]
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    seen: set[int] = set()
+    link: BaseException | None = _cause_of(error)
+    while link is not None and id(link) not in seen:
+        seen.add(id(link))
+        yield link
+        link = link.__cause__ or link.__context__
+
+
+def _is_unreachable(error: BaseException) -> bool:
+    return isinstance(error, socket.gaierror) or (isinstance(error, OSError) and error.errno in _NO_ROUTE)

@@ -1,0 +1,76 @@
+"""The sandbox's output: one pipe that is both stdout and stderr, so that whatever is printed keeps its order.
+
+Python runs with ``-u``, so each write is in the pipe when it returns. The result frame follows it: the runner finds all
+that an attempt printed in the pipe when its result arrives.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import io
+import os
+import sys
+from typing import Any
+
+_F_SETPIPE_SZ = 1031
+_PIPE_SIZES = (1 << 20, 1 << 18)
+
+
+class Output:
+    """File descriptors 1 and 2 of this process, and the pipe behind them."""
+
+    def __init__(self) -> None:
+        self.reading_end, writing_end = os.pipe()
+        _enlarge(writing_end)
+        with open(os.devnull, "rb") as nothing:
+            os.dup2(nothing.fileno(), 0)
+        os.dup2(writing_end, 1)
+        os.dup2(writing_end, 2)
+        os.close(writing_end)
+        self._inode = os.fstat(1).st_ino
+        sys.stdout = sys.__stdout__ = _stream(1, "<stdout>")  # type: ignore[misc]
+        sys.stderr = sys.__stderr__ = _stream(2, "<stderr>")  # type: ignore[misc]
+
+    def is_intact(self) -> bool:
+        """Whether both descriptors still lead to the runner; a handler may have closed them."""
+        try:
+            return os.fstat(1).st_ino == self._inode == os.fstat(2).st_ino and not sys.stdout.closed
+        except (OSError, AttributeError):
+            return False
+
+
+def flush() -> None:
+    """Empty what a stream of the user's own making may have kept back."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except Exception:  # noqa: BLE001, S110 - a broken or missing stream is the user's and says nothing about the result
+            pass
+
+
+def say(text: str) -> None:
+    """Write a text into the log, past whatever ``sys.stdout`` has become. A log that cannot be written is no error."""
+    flush()
+    data = memoryview(text.encode("utf-8", "backslashreplace"))
+    try:
+        while data:
+            data = data[os.write(1, data) :]
+    except OSError:
+        return
+
+
+def _stream(descriptor: int, name: str) -> io.TextIOWrapper:
+    """An unbuffered stream. (One made before its descriptor changed remembers that it could seek.)"""
+    raw = io.FileIO(descriptor, "w", closefd=False)
+    raw.name = name
+    unbuffered: Any = raw
+    return io.TextIOWrapper(unbuffered, encoding="utf-8", errors="backslashreplace", write_through=True)
+
+
+def _enlarge(pipe: int) -> None:
+    for size in _PIPE_SIZES:
+        try:
+            fcntl.fcntl(pipe, _F_SETPIPE_SZ, size)
+        except OSError:
+            continue
+        return

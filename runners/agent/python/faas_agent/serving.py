@@ -1,0 +1,158 @@
+"""The way of an attempt inside the sandbox: event in, handler, result out."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+import traceback
+from typing import Any
+
+from . import coroutines, environment, faults, loading, logs, memory, output, results, signals
+from .connection import Connection, Header, encode_header
+from .context import ContextMaker
+
+_decode = json.JSONDecoder().decode
+_quote = json.encoder.encode_basestring_ascii
+_now_ns = time.monotonic_ns
+
+
+class Server:
+    """Answers the runner's frames, one at a time, in the main thread."""
+
+    def __init__(self, connection: Connection, out: output.Output, agent_folder: str) -> None:
+        self._connection = connection
+        self._out = out
+        self._agent_folder = agent_folder
+        self._log = logs.set_up()
+        self._memory = memory.PeakMemory()
+        self._loop = coroutines.Loop()
+        self._pid = os.getpid()
+        self._network = ""
+        self._max_result_bytes = 0
+        self._termination = signals.Termination(lambda: connection.busy)
+
+    def load(self, header: Header) -> None:
+        """Import the handler and tell the runner how that went."""
+        begun = _now_ns()
+        self._network = str(header.get("network", ""))
+        self._max_result_bytes = int(header["max_result_bytes"])
+        identity = environment.Identity(header)
+        try:
+            environment.prepare(header, identity, self._agent_folder)
+            self._handler = loading.load_handler(header["handler"], header["code"])
+        except BaseException as error:  # noqa: BLE001 - whatever user code raises while it is imported is its load error
+            self._leave_if_child(error)
+            self._load_failed(error, begun)
+            return
+        self._leave_if_child(None)
+        self._contexts = ContextMaker(self._connection, identity, header.get("buckets") or {})
+        output.flush()
+        self._connection.send(encode_header({"t": "loaded", **self._spent(begun, "init_us")}))
+
+    def serve(self) -> None:
+        """Run attempts until the runner closes the socket (`connection.Closed`)."""
+        while not self._termination.requested:
+            header, body = self._connection.receive()
+            if header["t"] == "invoke":
+                self._invoke(header, body)
+            elif header["t"] not in ("opened", "done"):  # those are late answers to a request that was torn away
+                raise ValueError(f"an unexpected frame: {header['t']}")
+
+    def _invoke(self, header: Header, body: memoryview) -> None:
+        begun = _now_ns()
+        connection = self._connection
+        connection.begin_attempt()
+        self._log.request_id = header["id"]
+        _set_trace_id(header.get("trace_id"))
+        try:
+            value = self._handler(_event(body), self._contexts.make(header, begun))
+            if hasattr(value, "__await__"):
+                value = self._loop.run(value)
+            result, raw = results.encode(value, self._max_result_bytes)
+        except BaseException as error:  # noqa: BLE001 - whatever user code raises is the attempt's result
+            self._leave_if_child(error)
+            self._failed(header["id"], error, begun)
+            return
+        if os.getpid() != self._pid:
+            self._leave_if_child(None)
+        output.flush()
+        micros = (_now_ns() - begun) // 1_000
+        connection.end_attempt(
+            b'{"t":"result","id":%b,"us":%d,"mem_kb":%d,"bytes":%b}'
+            % (_quote(header["id"]).encode(), micros, self._memory.kib(), b"true" if raw else b"false"),
+            result,
+        )
+
+    def _failed(self, request_id: str, error: BaseException, begun: int) -> None:
+        spent = self._spent(begun, "us")
+        error, leaving = _as_exit(error, request_id)
+        output.say(faults.as_log(error, self._network))
+        must_go = leaving or not self._out.is_intact()
+        self._connection.end_attempt(_error_header({"t": "error", "id": request_id, **spent, "exit": must_go}, error))
+        if leaving:
+            os._exit(1)
+
+    def _load_failed(self, error: BaseException, begun: int) -> None:
+        spent = self._spent(begun, "init_us")
+        error, _leaving = _as_exit(error, None)
+        output.say(faults.as_log(error, self._network))
+        self._connection.send(_error_header({"t": "load_error", **spent}, error))
+
+    def _spent(self, begun: int, name: str) -> dict[str, int]:
+        return {name: (_now_ns() - begun) // 1_000, "mem_kb": self._memory.kib()}
+
+    def _leave_if_child(self, error: Any) -> None:
+        """End a process that user code forked and let run back into the agent: it has no result to give."""
+        if os.getpid() == self._pid:
+            return
+        if error is not None and not isinstance(error, SystemExit):
+            traceback.print_exception(type(error), error, error.__traceback__)
+        output.flush()
+        os._exit(_exit_status(error))
+
+
+def _event(body: memoryview) -> Any:
+    try:
+        return _decode(str(body, "utf-8"))
+    except ValueError as error:
+        raise faults.Fault("Runtime.UnmarshalError", f"Unable to unmarshal input: {error}") from error
+
+
+def _set_trace_id(trace_id: Any) -> None:
+    if trace_id:
+        os.environ["_X_AMZN_TRACE_ID"] = trace_id
+    else:
+        os.environ.pop("_X_AMZN_TRACE_ID", None)
+
+
+def _as_exit(error: BaseException, request_id: Any) -> tuple[BaseException, bool]:
+    """Lambda's error for a `sys.exit`, and whether it was one."""
+    if not isinstance(error, SystemExit):
+        return error, False
+    status = _exit_status(error)
+    reason = f"exited with error: exit status {status}" if status else "exited without providing a reason"
+    text = f"RequestId: {request_id} Error: Runtime {reason}" if request_id else f"Runtime {reason}"
+    return faults.Fault("Runtime.ExitError", text, error), True
+
+
+def _exit_status(error: Any) -> int:
+    if not isinstance(error, SystemExit):
+        return 0 if error is None else 1
+    if error.code is None or isinstance(error.code, int):
+        return int(error.code or 0) & 0xFF
+    print(error.code, file=sys.stderr)
+    return 1
+
+
+def _error_header(header: Header, error: BaseException) -> bytes:
+    """The header of a frame with its ``error``, whose texts are shortened until it fits."""
+    described = faults.describe(error)
+    header["error"] = described
+    while True:
+        try:
+            return encode_header(header)
+        except ValueError:
+            described["message"] = described["message"][: len(described["message"]) // 2]
+            described["stack"] = described["stack"][: len(described["stack"]) // 2]

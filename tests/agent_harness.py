@@ -1,0 +1,252 @@
+"""The runner's end of the agent protocol, for tests: starts the agent as a process and talks to it synchronously.
+
+It keeps nothing from the agent that the protocol does not say, and serves buckets from real folders.
+"""
+
+from __future__ import annotations
+
+import array
+import contextlib
+import json
+import os
+import shutil
+import socket
+import struct
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+AGENT = Path(__file__).parent.parent / "runners" / "agent" / "python"
+FUNCTIONS = Path(__file__).parent / "functions"
+PREFIX = struct.Struct(">II")
+WAIT_S = 60
+
+
+class Frame(NamedTuple):
+    """One frame of the agent's, with what was printed before it."""
+
+    header: dict[str, Any]
+    body: bytes
+    output: str
+
+    @property
+    def kind(self) -> str:
+        return str(self.header["t"])
+
+    @property
+    def result(self) -> Any:
+        """The decoded result; fails with the error's text when there is none."""
+        assert self.kind == "result", f"{self.header}\n{self.output}"
+        return self.body if self.header["bytes"] else json.loads(self.body)
+
+    @property
+    def error(self) -> dict[str, Any]:
+        assert self.kind in ("error", "load_error"), f"{self.header} {self.body[:200]!r}"
+        error: dict[str, Any] = self.header["error"]
+        return error
+
+
+class Agent:
+    """A started agent. ``requests`` holds the headers of what it asked for (`open`, `commit`, ...)."""
+
+    def __init__(self, process: subprocess.Popen[bytes], sock: socket.socket, buckets: dict[str, Path]) -> None:
+        self.process = process
+        self.sock = sock
+        self.buckets = buckets
+        self.requests: list[dict[str, Any]] = []
+        self.opened: dict[int, tuple[int, Path]] = {}
+        self.access: dict[str, str] = {}
+        header, _body, descriptors = self._read()
+        self.ready = header
+        self.pipe = descriptors[0]
+        os.set_blocking(self.pipe, False)
+
+    def load(self, code: Path, handler: str = "app.handler", **fields: Any) -> Frame:
+        """Send `load` with the protocol's fields (those given replace the usual ones) and await the answer."""
+        self.access = fields.get("buckets", {})
+        header = {
+            "t": "load",
+            "code": str(code),
+            "handler": handler,
+            "env": {},
+            "function": "thing",
+            "version": "7",
+            "memory_mb": 256,
+            "timeout_ms": 30_000,
+            "region": "local",
+            "account": "000000000000",
+            "max_result_bytes": 6_291_556,
+            "buckets": {},
+            "network": "none",
+            "limits": {"file_bytes": 1 << 30},
+        }
+        self.send({**header, **fields})
+        return self.next_frame()
+
+    def invoke(self, event: Any = None, **fields: Any) -> Frame:
+        """Run one attempt and await its result; what the agent asks for meanwhile is answered."""
+        self.send_invoke(event, **fields)
+        return self.next_frame()
+
+    def send_invoke(self, event: Any = None, **fields: Any) -> None:
+        """Start an attempt without awaiting anything. An event of bytes is sent as it is."""
+        header = {
+            "t": "invoke",
+            "id": "0190b5a0-0000-7000-8000-000000000001",
+            "timeout_ms": 30_000,
+            "trace_id": "Root=1-5759e988-bd862e3fe1be46a994272793;Sampled=0",
+            "attempt": 1,
+            "depth": 0,
+            "client_context": None,
+        }
+        self.send({**header, **fields}, event if isinstance(event, bytes) else json.dumps(event).encode())
+
+    def next_frame(self) -> Frame:
+        """The next frame that is no request for a bucket. Raises `EOFError` when the agent has gone."""
+        while True:
+            header, body, _descriptors = self._read()
+            if header["t"] not in ("open", "commit", "discard", "list", "delete"):
+                return Frame(header, body, self.printed())
+            self.requests.append(header)
+            self._answer(header)
+
+    def printed(self) -> str:
+        """What is in the output pipe now."""
+        return self.printed_bytes().decode("utf-8", "replace")
+
+    def printed_bytes(self) -> bytes:
+        """The same, undecoded."""
+        chunks = []
+        with contextlib.suppress(BlockingIOError):
+            while chunk := os.read(self.pipe, 1 << 20):
+                chunks.append(chunk)
+        return b"".join(chunks)
+
+    def send(self, header: dict[str, Any], body: bytes = b"", descriptors: Sequence[int] = ()) -> None:
+        """Write one frame."""
+        data = json.dumps(header).encode()
+        frame = PREFIX.pack(len(data), len(body)) + data + body
+        if descriptors:
+            rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", descriptors))]
+            frame = frame[self.sock.sendmsg([frame], rights) :]
+        self.sock.sendall(frame)
+
+    def close(self) -> int:
+        """Close the socket, and return the agent's exit status."""
+        self.sock.close()
+        return self.wait()
+
+    def wait(self) -> int:
+        """The exit status of the agent, once it has ended by itself."""
+        return self.process.wait(WAIT_S)
+
+    def release(self) -> None:
+        """Leave nothing behind."""
+        self.sock.close()
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait(WAIT_S)
+        os.close(self.pipe)
+        for descriptor, _target in self.opened.values():
+            os.close(descriptor)
+
+    def _read(self) -> tuple[dict[str, Any], bytes, list[int]]:
+        descriptors: list[int] = []
+        prefix = self._exactly(PREFIX.size, descriptors)
+        header_bytes, body_bytes = PREFIX.unpack(prefix)
+        assert header_bytes <= 1 << 16
+        header = json.loads(self._exactly(header_bytes, descriptors))
+        return header, self._exactly(body_bytes, descriptors), descriptors
+
+    def _exactly(self, size: int, descriptors: list[int]) -> bytes:
+        data = bytearray()
+        while len(data) < size:
+            chunk, ancillary, _flags, _address = self.sock.recvmsg(size - len(data), socket.CMSG_SPACE(4))
+            for _level, _kind, packed in ancillary:
+                descriptors.extend(array.array("i", packed))
+            if not chunk:
+                raise EOFError("the agent has gone")
+            data += chunk
+        return bytes(data)
+
+    def _answer(self, header: dict[str, Any]) -> None:
+        number = header["n"]
+        if header["t"] == "discard":
+            os.close(self.opened.pop(number)[0])
+        elif header["t"] == "open":
+            self._answer_open(header)
+        elif header["t"] == "list":
+            self.send({"t": "done", "n": number}, json.dumps(self._keys(header)).encode())
+        elif header["t"] == "commit":
+            descriptor, target = self.opened.pop(number)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.unlink(missing_ok=True)
+            os.link(f"/proc/self/fd/{descriptor}", target)
+            os.close(descriptor)
+            self.send({"t": "done", "n": number})
+        else:
+            self._answer_delete(header)
+
+    def _answer_open(self, header: dict[str, Any]) -> None:
+        number, writes = header["n"], header["mode"] == "w"
+        folder = self.buckets[header["bucket"]]
+        target = folder / header["key"]
+        if ".." in header["key"]:
+            self.send({"t": "opened", "n": number, "error": "BadKey", "message": "a key may not hold .."})
+        elif writes and self.access[header["bucket"]] != "write":
+            self.send({"t": "opened", "n": number, "error": "Denied", "message": "declared for reading"})
+        elif not writes and not target.is_file():
+            self.send({"t": "opened", "n": number, "error": "NotFound", "message": "no such object"})
+        else:
+            descriptor = os.open(folder, os.O_TMPFILE | os.O_RDWR, 0o644) if writes else os.open(target, os.O_RDONLY)
+            self.send({"t": "opened", "n": number}, descriptors=[descriptor])
+            if writes:
+                self.opened[number] = (descriptor, target)
+            else:
+                os.close(descriptor)
+
+    def _answer_delete(self, header: dict[str, Any]) -> None:
+        target = self.buckets[header["bucket"]] / header["key"]
+        if target.is_file():
+            target.unlink()
+            self.send({"t": "done", "n": header["n"]})
+        else:
+            self.send({"t": "done", "n": header["n"], "error": "NotFound", "message": "no such object"})
+
+    def _keys(self, header: dict[str, Any]) -> list[dict[str, Any]]:
+        folder = self.buckets[header["bucket"]]
+        files = {str(path.relative_to(folder)): path for path in folder.rglob("*") if path.is_file()}
+        keys = [key for key in sorted(files) if key.startswith(header["prefix"]) and key > header["after"]]
+        return [
+            {"key": key, "size": files[key].stat().st_size, "modified_ms": files[key].stat().st_mtime_ns // 1_000_000}
+            for key in keys[: header["limit"]]
+        ]
+
+
+@contextlib.contextmanager
+def started_agent(buckets: dict[str, Path] | None = None, python: Sequence[str] = (sys.executable,)) -> Iterator[Agent]:
+    """An agent process that has said `ready`, with nothing in its environment but PATH and HOME."""
+    folder = Path(tempfile.mkdtemp(prefix="agent"))
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    listener.bind(str(folder / "s"))
+    listener.listen(1)
+    listener.settimeout(WAIT_S)
+    environment = {"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": "/tmp"}
+    process = subprocess.Popen([*python, "-u", "-B", str(AGENT), str(folder)], env=environment)
+    try:
+        sock, _address = listener.accept()
+        sock.settimeout(WAIT_S)
+        agent = Agent(process, sock, buckets or {})
+        try:
+            yield agent
+        finally:
+            agent.release()
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.wait(WAIT_S)
+        listener.close()
+        shutil.rmtree(folder)
