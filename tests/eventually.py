@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import inspect
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 T = TypeVar("T")
 _STEP_S = 0.01
 
 
-async def eventually(condition: Callable[[], T | Awaitable[T]], within: float = 5) -> T:
+async def eventually(condition: Callable[[], Any], within: float = 5) -> Any:
     """Call ``condition`` until it returns a true value, and return that.
 
     It may be sync or async. An AssertionError means "not yet" too, and is raised when the time is up; a condition

@@ -15,29 +15,31 @@ _FUNCTIONS = "Functions"
 _PLATFORM = "Platform"
 
 COMMANDS = {
-    "init": Entry("faas.cli.init", "init", "Write a working project with a comment on every line.", _PROJECT),
-    "deploy": Entry("faas.cli.deploy", "deploy", "Deploy a project: a folder with a faas.yaml.", _PROJECT),
-    "schema": Entry("faas.cli.schema", "schema", "Print the JSON Schema of faas.yaml.", _PROJECT),
-    "ls": Entry("faas.cli.functions", "ls", "List the functions.", _FUNCTIONS),
-    "describe": Entry("faas.cli.functions", "describe", "Show everything about one function.", _FUNCTIONS),
-    "invoke": Entry("faas.cli.invoke", "invoke", "Call a function and print its result.", _FUNCTIONS),
-    "logs": Entry("faas.cli.logs", "logs", "Print what a function printed.", _FUNCTIONS),
-    "records": Entry("faas.cli.ledger", "records", "List the records of attempts, newest first.", _FUNCTIONS),
-    "stats": Entry("faas.cli.ledger", "stats", "Show calls, errors, durations and cold starts.", _FUNCTIONS),
-    "bill": Entry("faas.cli.ledger", "bill", "Add up billed milliseconds and cost.", _FUNCTIONS),
-    "cp": Entry("faas.cli.cp", "cp", "Copy files into and out of buckets.", _FUNCTIONS),
-    "rm": Entry("faas.cli.functions", "rm", "Remove functions.", _FUNCTIONS),
-    "up": Entry("faas.cli.up", "up", "Start the platform.", _PLATFORM),
-    "down": Entry("faas.cli.up", "down", "Stop the platform.", _PLATFORM),
-    "status": Entry("faas.cli.status", "status", "Show where the invocations are, and the nodes.", _PLATFORM),
-    "doctor": Entry("faas.cli.doctor", "doctor", "Establish the facts, one line each.", _PLATFORM),
-    "version": Entry("faas.cli.version", "version", "Print the version.", _PLATFORM),
-    "completion": Entry("faas.cli.completion", "completion", "Print the shell's completion script.", _PLATFORM),
-    "node": Entry("faas.cli.processes", "node", "Run one node.", _PLATFORM, hidden=True),
-    "scheduler": Entry("faas.cli.processes", "scheduler", "Run one scheduler.", _PLATFORM, hidden=True),
-    "recorder": Entry("faas.cli.processes", "recorder", "Run one recorder.", _PLATFORM, hidden=True),
-    "api": Entry("faas.cli.processes", "api", "Run one control API.", _PLATFORM, hidden=True),
-    "builder": Entry("faas.cli.processes", "builder", "Run one builder.", _PLATFORM, hidden=True),
+    "init": Entry(
+        "faas.cli.init", "init_command_command", "Write a working project with a comment on every line.", _PROJECT
+    ),
+    "deploy": Entry("faas.cli.deploy", "deploy_command", "Deploy a project: a folder with a faas.yaml.", _PROJECT),
+    "schema": Entry("faas.cli.schema", "schema_command_command", "Print the JSON Schema of faas.yaml.", _PROJECT),
+    "ls": Entry("faas.cli.functions", "ls_command", "List the functions.", _FUNCTIONS),
+    "describe": Entry("faas.cli.functions", "describe_command", "Show everything about one function.", _FUNCTIONS),
+    "invoke": Entry("faas.cli.invoke", "invoke_command", "Call a function and print its result.", _FUNCTIONS),
+    "logs": Entry("faas.cli.logs", "logs_command", "Print what a function printed.", _FUNCTIONS),
+    "records": Entry("faas.cli.ledger", "records_command", "List the records of attempts, newest first.", _FUNCTIONS),
+    "stats": Entry("faas.cli.ledger", "stats_command", "Show calls, errors, durations and cold starts.", _FUNCTIONS),
+    "bill": Entry("faas.cli.ledger", "bill_command", "Add up billed milliseconds and cost.", _FUNCTIONS),
+    "cp": Entry("faas.cli.cp", "cp_command", "Copy files into and out of buckets.", _FUNCTIONS),
+    "rm": Entry("faas.cli.functions", "rm_command", "Remove functions.", _FUNCTIONS),
+    "up": Entry("faas.cli.up", "up_command_command", "Start the platform.", _PLATFORM),
+    "down": Entry("faas.cli.up", "down_command_command", "Stop the platform.", _PLATFORM),
+    "status": Entry("faas.cli.status", "status_command", "Show where the invocations are, and the nodes.", _PLATFORM),
+    "doctor": Entry("faas.cli.doctor", "doctor_command_command", "Establish the facts, one line each.", _PLATFORM),
+    "version": Entry("faas.cli.version", "version_command", "Print the version.", _PLATFORM),
+    "completion": Entry("faas.cli.completion", "completion_command", "Print the shell's completion script.", _PLATFORM),
+    "node": Entry("faas.cli.processes", "node_command_command", "Run one node.", _PLATFORM, hidden=True),
+    "scheduler": Entry("faas.cli.processes", "scheduler_command_command", "Run one scheduler.", _PLATFORM, hidden=True),
+    "recorder": Entry("faas.cli.processes", "recorder_command_command", "Run one recorder.", _PLATFORM, hidden=True),
+    "api": Entry("faas.cli.processes", "api_command_command", "Run one control API.", _PLATFORM, hidden=True),
+    "builder": Entry("faas.cli.processes", "builder_command_command", "Run one builder.", _PLATFORM, hidden=True),
 }
 
 EPILOG = f"""\b
@@ -83,3 +85,11 @@ def run(arguments: list[str]) -> int:
     except BaseException as error:  # noqa: BLE001  the command line is where every error ends, as a line and a code
         return failures.report(error, as_json=failures.wants_json(arguments), data_dir=chosen.get("data_dir"))
     return result if isinstance(result, int) else exits.OK
+
+
+if __name__ == "__main__":
+    main()
+
+
+if __name__ == "__main__":
+    main()

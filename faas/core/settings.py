@@ -88,6 +88,14 @@ def load(
     return _convert(merged, "settings")
 
 
+def to_environ(chosen: Settings, environ: Mapping[str, str] | None = None) -> dict[str, str]:
+    """The environment for a child process that shall have exactly these settings, whatever its own sources say."""
+    inherited = os.environ if environ is None else environ
+    kept = {key: value for key, value in inherited.items() if not key.startswith("FAAS_")}
+    own = {f"FAAS_{key.upper()}": str(value) for key, value in msgspec.structs.asdict(chosen).items()}
+    return {**kept, **own}
+
+
 def _from_file(file: Path) -> dict[str, Any]:
     if not file.is_file():
         return {}

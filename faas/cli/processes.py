@@ -1,0 +1,146 @@
+"""The processes of a platform, each a command of its own: `faas up` runs them all, other machines run some of them.
+
+Each is a thin composition: settings, a stop event that SIGTERM and SIGINT set, and what its room's ``run`` needs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import click
+import msgspec
+
+from faas.cli import log_format, options, platform_dir
+from faas.core import errors
+from faas.core import settings as settings_module
+
+Ready = Callable[[dict[str, Any]], None]
+Run = Callable[[settings_module.Settings, asyncio.Event, Ready], Awaitable[None]]
+
+_ready_option = click.option("--ready-fd", type=int, hidden=True, help="Where to write one line of JSON once serving.")
+
+
+@click.command()
+@_ready_option
+def node_command(ready_fd: int | None) -> None:
+    """Run one node: a gateway and a runner on one event loop."""
+    from faas.cli import node
+
+    serve(node.run, ready_fd)
+
+
+@click.command()
+@_ready_option
+def scheduler_command(ready_fd: int | None) -> None:
+    """Run one scheduler: timers and uploads become invocations. Several may run at once."""
+    serve(_schedule, ready_fd)
+
+
+@click.command()
+@_ready_option
+def recorder_command(ready_fd: int | None) -> None:
+    """Run one recorder: records move from Redis to the ledger."""
+    serve(_record, ready_fd)
+
+
+@click.command()
+@_ready_option
+def api_command(ready_fd: int | None) -> None:
+    """Run one control API."""
+    from faas.api import server
+
+    serve(server.run, ready_fd)
+
+
+@click.command()
+@_ready_option
+def builder_command(ready_fd: int | None) -> None:
+    """Run one builder: an RQ worker that turns source into artifacts."""
+    from faas import builds
+
+    settings = connected(options.settings())
+    log_format.start()
+    _teller(ready_fd)({"pid": os.getpid()})
+    builds.worker_main(settings)
+
+
+def serve(run: Run, ready_fd: int | None) -> None:
+    """Run one process on uvloop until it is told to stop."""
+    import uvloop
+
+    settings = connected(options.settings())
+    log_format.start()
+    uvloop.run(_until_stopped(run, settings, _teller(ready_fd)))
+
+
+def connected(settings: settings_module.Settings) -> settings_module.Settings:
+    """The settings with a Redis URL: their own, or that of the platform that runs on their data directory.
+
+    Raises `errors.Unavailable` when there is neither.
+    """
+    if settings.redis_url:
+        return settings
+    facts = platform_dir.published(settings.root) if platform_dir.running(settings.root) else None
+    if not facts or not facts.get("redis_url"):
+        raise errors.Unavailable(
+            f"no Redis to work with: no platform runs on {settings.root}",
+            hint="set FAAS_REDIS_URL, or start the platform with `faas up`",
+        )
+    return msgspec.structs.replace(settings, redis_url=str(facts["redis_url"]))
+
+
+async def _until_stopped(run: Run, settings: settings_module.Settings, ready: Ready) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    await run(settings, stop, ready)
+
+
+async def _schedule(settings: settings_module.Settings, stop: asyncio.Event, ready: Ready) -> None:
+    from faas.queue import demand, invocations
+    from faas.store import database, functions
+    from triggers import timer, upload
+
+    queue = await invocations.Queue.connect(
+        settings.redis_url,
+        settings.redis_prefix,
+        max_waiting=settings.max_waiting,
+        max_waiting_async=settings.max_waiting_async,
+    )
+    asks = await demand.Demand.open(settings.redis_url, settings.redis_prefix)
+    try:
+        store = functions.Functions(await asyncio.to_thread(database.open_database, settings))
+        ready({"pid": os.getpid()})
+        async with asyncio.TaskGroup() as running:
+            running.create_task(timer.run(settings, queue, store, stop, warm=asks.warm), name="timers")
+            running.create_task(upload.run(settings, queue, store, stop), name="uploads")
+    finally:
+        queue.close()
+        await asks.close()
+
+
+async def _record(settings: settings_module.Settings, stop: asyncio.Event, ready: Ready) -> None:
+    from faas import recorder
+
+    ready({"pid": os.getpid()})
+    await recorder.run(settings, stop)
+
+
+def _teller(descriptor: int | None) -> Ready:
+    """Writes its facts to the ready pipe, once."""
+    left = [descriptor] if descriptor is not None else []
+
+    def tell(facts: dict[str, Any]) -> None:
+        if left:
+            written = left.pop()
+            with contextlib.suppress(BrokenPipeError):  # whoever started us has gone; PDEATHSIG is on its way
+                os.write(written, msgspec.json.encode(facts) + b"\n")
+            os.close(written)
+
+    return tell

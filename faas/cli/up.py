@@ -1,0 +1,241 @@
+"""`faas up` and `faas down`: the whole platform in one command, in the foreground or detached."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+
+from faas.cli import child, log_format, options, output, platform_dir, ports, supervisor
+from faas.core import errors
+from faas.core import settings as settings_module
+from faas.queue import embedded
+
+_log = logging.getLogger(__name__)
+
+_STOPS_FIRST, _NODES, _STOPS_LAST = range(3)
+_DOWN_MARGIN_S = 30.0
+
+
+@click.command()
+@click.option("--port", type=click.IntRange(0, 65535), help="Port of the gateway; 0 takes any free one.")
+@click.option("--api-port", type=click.IntRange(0, 65535), help="Port of the control API; 0 takes any free one.")
+@click.option("--host", help="Address that the gateway and the control API listen on.")
+@click.option("--engine", type=click.Choice(["auto", "docker", "process"]), help="What contains user code.")
+@click.option("--nodes", type=click.IntRange(0, 256), help="Node processes to start.")
+@click.option("--detach", "-d", is_flag=True, help="Return when the platform is ready, and leave it running.")
+@options.json_option
+@click.option("--ready-fd", type=int, hidden=True)
+def up_command(*, detach: bool, as_json: bool, ready_fd: int | None, **flags: Any) -> None:
+    """Start the platform: the embedded Redis server (unless FAAS_REDIS_URL names one), node, scheduler, recorder,
+    control API and builder. What dies is started again; Ctrl-C ends it all, a second one at once.
+
+    \b
+    faas up                                in the foreground
+    faas up --detach --json --port 0       prints {"gateway": URL, "api": URL, "token_file": PATH} when ready
+    faas --data-dir /srv/faas up -d        another platform, beside the first
+    """
+    import uvloop
+
+    settings = options.settings(**flags)
+    platform_dir.prepare(settings.root)
+    if detach:
+        uvloop.run(_detached(settings, as_json))
+        return
+    log_format.start()
+    announce = _to_pipe(ready_fd) if ready_fd is not None else (lambda facts: _print(facts, as_json))
+    try:
+        uvloop.run(_up(settings, announce))
+    except errors.FaasError as error:
+        if ready_fd is not None:
+            os.write(ready_fd, msgspec.json.encode({"failed": error.body()["error"], "exit": error.exit_code}) + b"\n")
+        raise
+
+
+@click.command()
+@options.json_option
+def down_command(*, as_json: bool) -> None:
+    """Stop the platform of this data directory and wait until it has gone. Attempts that run get their grace period.
+
+    \b
+    faas down
+    """
+    import uvloop
+
+    settings = options.settings()
+    owner = platform_dir.running(settings.root)
+    if owner is not None:
+        uvloop.run(_end(owner, settings.root, settings.grace_ms / 1000 * 3 + _DOWN_MARGIN_S))
+    if as_json:
+        output.emit({"stopped": owner.pid if owner else None})
+    else:
+        output.say(f"stopped (process {owner.pid})" if owner else f"no platform is running on {settings.root}")
+
+
+async def _up(settings: settings_module.Settings, announce: Any) -> None:
+    root = settings.root
+    with platform_dir.held(root), ports.reserve(settings.host, settings.port, "--port") as reserved:
+        token_file = platform_dir.token(root)
+        settings = _with_ports(settings, reserved)
+        server = None if settings.redis_url else embedded.EmbeddedServer(root / "redis")
+        tree = supervisor.Supervisor(
+            server, root / "logs", grace_s=settings.grace_ms / 1000, say=output.say, on_change=lambda: publish()
+        )
+        facts: dict[str, Any] = {
+            "gateway": ports.url(settings.host, settings.port),
+            "api": ports.url(settings.host, settings.api_port),
+            "token_file": str(token_file),
+        }
+
+        def publish() -> None:
+            own = {"pid": os.getpid(), "redis_url": settings.redis_url, "processes": tree.report()}
+            platform_dir.publish(root, {**facts, **own})
+
+        stop = _stop_on_signals(tree)
+        try:
+            settings = msgspec.structs.replace(settings, redis_url=await tree.start_server() or settings.redis_url)
+            if await _unless_stopped(tree.start(_specs(settings)), stop):
+                publish()
+                announce(facts)
+                await stop.wait()
+        finally:
+            _log.info("platform_stops", extra={"data_dir": str(root)})
+            await tree.stop()
+            platform_dir.withdraw(root)
+
+
+def _with_ports(settings: settings_module.Settings, reserved: socket.socket) -> settings_module.Settings:
+    api_port = ports.free(settings.host, settings.api_port, "--api-port")
+    return msgspec.structs.replace(settings, port=int(reserved.getsockname()[1]), api_port=api_port)
+
+
+async def _unless_stopped(starting: Any, stop: asyncio.Event) -> bool:
+    """Whether the start went through before a signal asked to stop; its errors are raised."""
+    start = asyncio.ensure_future(starting)
+    stopped = asyncio.ensure_future(stop.wait())
+    await asyncio.wait({start, stopped}, return_when=asyncio.FIRST_COMPLETED)
+    stopped.cancel()
+    if start.done():
+        await start
+        return True
+    start.cancel()
+    await asyncio.wait({start})
+    return False
+
+
+def _specs(settings: settings_module.Settings) -> list[child.Spec]:
+    environ = settings_module.to_environ(settings)
+    nodes = [("node" if number == 1 else f"node-{number}", "node") for number in range(1, settings.nodes + 1)]
+    rest = [(name, name) for name in ("scheduler", "builder", "api", "recorder")]
+    phases = {"node": _NODES, "recorder": _STOPS_LAST}
+    return [
+        child.Spec(
+            name=name,
+            command=[sys.executable, "-m", "faas.cli.main", command],
+            environ=environ,
+            phase=phases.get(command, _STOPS_FIRST),
+        )
+        for name, command in [*nodes, *rest]
+    ]
+
+
+def _stop_on_signals(tree: supervisor.Supervisor) -> asyncio.Event:
+    stop = asyncio.Event()
+
+    def asked() -> None:
+        if stop.is_set():
+            tree.kill()
+        stop.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        asyncio.get_running_loop().add_signal_handler(number, asked)
+    return stop
+
+
+def _print(facts: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        output.emit(facts)
+    else:
+        click.echo(f"gateway  {facts['gateway']}\napi      {facts['api']}\ntoken    {facts['token_file']}")
+    sys.stdout.flush()
+
+
+def _to_pipe(descriptor: int) -> Any:
+    def tell(facts: dict[str, Any]) -> None:
+        os.write(descriptor, msgspec.json.encode(facts) + b"\n")
+        os.close(descriptor)
+
+    return tell
+
+
+async def _detached(settings: settings_module.Settings, as_json: bool) -> None:
+    log_path = settings.root / "logs" / "up.log"
+    reading, writing = os.pipe()
+    try:
+        started = _spawn_detached(settings, log_path, writing)
+    finally:
+        os.close(writing)
+    told = await child.read_ready(reading)
+    if told is None:
+        raise errors.Unavailable("the platform ended before it was ready", hint=f"see {log_path}")
+    if "failed" in told:
+        started.wait()
+        raise _failure(told)
+    _print(told, as_json)
+
+
+def _spawn_detached(settings: settings_module.Settings, log_path: Path, ready: int) -> subprocess.Popen[bytes]:
+    child.rotate(log_path)
+    with log_path.open("ab") as log:
+        return subprocess.Popen(
+            [sys.executable, "-m", "faas.cli.main", "up", "--ready-fd", str(ready)],
+            env=settings_module.to_environ(settings),
+            cwd="/",
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            pass_fds=(ready,),
+            start_new_session=True,
+        )
+
+
+def _failure(told: dict[str, Any]) -> errors.FaasError:
+    """The error of the detached process, as if it had been ours."""
+    error = errors.FaasError(told["failed"]["message"], hint=told["failed"].get("hint", ""))
+    error.code = told["failed"]["code"]
+    error.exit_code = told["exit"]
+    return error
+
+
+async def _end(owner: platform_dir.Owner, root: Path, within_s: float) -> None:
+    """Signal exactly the process that took the lock, and wait until it has gone."""
+    try:
+        process = os.pidfd_open(owner.pid)
+    except ProcessLookupError:
+        return
+    try:
+        if not platform_dir.is_alive(owner):
+            return
+        signal.pidfd_send_signal(process, signal.SIGTERM)
+        gone = asyncio.Event()
+        asyncio.get_running_loop().add_reader(process, gone.set)
+        await asyncio.wait_for(gone.wait(), within_s)
+    except PermissionError as error:
+        raise errors.Unauthorized(
+            f"process {owner.pid} is not yours to stop", hint="run as who ran `faas up`"
+        ) from error
+    except TimeoutError as error:
+        raise errors.TimedOut(
+            f"process {owner.pid} has not ended within {within_s:.0f} s", hint=f"see {root / 'logs'}"
+        ) from error
+    finally:
+        os.close(process)
