@@ -14,7 +14,7 @@ The life of an invocation::
 from __future__ import annotations
 
 import enum
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 
@@ -76,13 +76,16 @@ class HttpTrigger(msgspec.Struct, frozen=True, kw_only=True, tag="http", tag_fie
 
 
 class TimerTrigger(msgspec.Struct, frozen=True, kw_only=True, tag="timer", tag_field="kind"):
-    """Due times: a cron line (5 fields, or 6 with seconds first) in an IANA time zone, or every ``every_ms``."""
+    """Due times: a cron line (5 fields, or 6 with seconds first) in an IANA time zone, or every ``every_ms``.
+
+    ``input`` is any JSON value, which then is the event; None is no input. (`msgspec.Raw | None` cannot be decoded.)
+    """
 
     cron: str | None = None
     every_ms: int | None = None
     timezone: str = "UTC"
     on_missed: OnMissed = OnMissed.SKIP
-    input: msgspec.Raw | None = None
+    input: Any = None
 
 
 class UploadTrigger(msgspec.Struct, frozen=True, kw_only=True, tag="upload", tag_field="kind"):
