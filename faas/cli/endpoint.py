@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from faas.cli import platform_dir
 from faas.core import errors
 
 
@@ -27,7 +28,7 @@ class _PlatformFile(msgspec.Struct, frozen=True, kw_only=True):
 def find(root: Path) -> Endpoint:
     """The platform of a data directory. Raises `errors.Unavailable` when none runs there."""
     try:
-        said = msgspec.json.decode((root / "platform.json").read_bytes(), type=_PlatformFile)
+        said = msgspec.json.decode((root / platform_dir.PLATFORM_FILE).read_bytes(), type=_PlatformFile)
         token = Path(said.token_file).read_text().strip()
     except (FileNotFoundError, NotADirectoryError) as error:
         raise not_running(root) from error

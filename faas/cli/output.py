@@ -28,7 +28,7 @@ def say(text: str) -> None:
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, total: Sequence[Any] | None = None) -> None:
-    """Print rows under their columns on stdout. Numbers stand to the right; a column named in bold is no data."""
+    """Print rows under their columns on stdout. Columns of numbers stand to the right."""
     from rich import box
     from rich.table import Table
 
@@ -52,9 +52,10 @@ def console(*, stderr: bool = False) -> Console:
     return Console(stderr=stderr, highlight=False, soft_wrap=False, markup=False, width=width)
 
 
-def money(micro: int, currency: str) -> str:
-    """Micro-units as an amount: ``money(1500, "USD")`` is ``0.001500 USD``."""
-    return f"{micro // 1_000_000}.{micro % 1_000_000:06d} {currency}"
+def money(pico: int, currency: str) -> str:
+    """Pico-units as an amount, to the nano-unit: ``money(1_500_000_000, "USD")`` is ``0.001500000 USD``."""
+    nano = (pico + 500) // 1_000
+    return f"{nano // 10**9}.{nano % 10**9:09d} {currency}"
 
 
 def duration(milliseconds: float) -> str:

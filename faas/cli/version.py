@@ -9,7 +9,7 @@ from faas.cli import options, output
 
 @click.command()
 @options.json_option
-def version(*, as_json: bool) -> None:
+def version_command(*, as_json: bool) -> None:
     """Print the version of faas and of its Python."""
     import platform
     from importlib import metadata

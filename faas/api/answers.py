@@ -1,0 +1,49 @@
+"""Reading what a request asks and writing the answer: the few lines that every handler shares."""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+import msgspec
+from aiohttp import web
+
+from faas.core import errors
+
+T = TypeVar("T")
+
+
+class NoQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The query of a route that takes none."""
+
+
+def json(value: Any, *, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:
+    """A JSON answer from any struct or plain value."""
+    return web.Response(
+        body=msgspec.json.encode(value), status=status, headers=headers, content_type="application/json"
+    )
+
+
+def query(request: web.Request, kind: type[T]) -> T:
+    """The query string as a struct. Raises `errors.BadRequest` for keys and values that it does not know."""
+    given: dict[str, str] = {}
+    for key, value in request.query.items():
+        if key in given:
+            raise errors.BadRequest(f"query: {key} stands there twice", key=key)
+        given[key] = value
+    try:
+        return msgspec.convert(given, kind, strict=False)
+    except msgspec.ValidationError as error:
+        raise errors.BadRequest(f"query: {error}", hint="see /api/v1/openapi.json") from error
+
+
+def failure(error: errors.FaasError, headers: dict[str, str] | None = None) -> web.Response:
+    """The one shape of every error answer."""
+    headers = {"Faas-Error": error.fault, **(headers or {})}
+    retry_after_s = getattr(error, "retry_after_s", None)
+    if retry_after_s is not None:
+        headers["Retry-After"] = str(retry_after_s)
+    if isinstance(error, errors.Unauthorized):
+        headers["WWW-Authenticate"] = "Bearer"
+    if "invocation_id" in error.data:
+        headers["Faas-Invocation-Id"] = str(error.data["invocation_id"])
+    return json(error.body(), status=error.http_status, headers=headers)

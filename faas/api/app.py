@@ -1,0 +1,60 @@
+"""The control API: everything that it is made of, on one screen."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from importlib import metadata
+
+from aiohttp import web
+
+from faas import builds
+from faas.api import answers, calls, middleware, openapi, routes, state, table
+from faas.core import settings as settings_module
+from faas.queue import catalog
+from faas.store import database, functions, ledger, logs
+
+
+def create_app(settings: settings_module.Settings, token: str) -> web.Application:
+    """The control API of the platform that ``settings`` name; whoever calls it must send ``token``."""
+    app = web.Application(middlewares=[middleware.errors_as_json, middleware.token_required])
+    app[state.SETTINGS] = settings
+    app[middleware.TOKEN] = token
+    app.cleanup_ctx.append(_stores)
+    app.cleanup_ctx.append(_links)
+    for route in (*table.TABLE, DOCUMENT):
+        app.router.add_route(route.method, route.path, route.handler)
+    return app
+
+
+async def _stores(app: web.Application) -> AsyncIterator[None]:
+    engine = await asyncio.to_thread(database.open_database, app[state.SETTINGS])
+    app[state.FUNCTIONS] = functions.Functions(engine)
+    app[state.LEDGER] = ledger.Ledger(engine)
+    app[state.LOGS] = logs.Logs(engine)
+    yield
+    await asyncio.to_thread(engine.dispose)
+
+
+async def _links(app: web.Application) -> AsyncIterator[None]:
+    settings = app[state.SETTINGS]
+    app[state.CALLS] = calls.Calls(settings)
+    app[state.CATALOG] = await catalog.Catalog.open(settings.redis_url, settings.redis_prefix)
+    app[state.BUILDS] = builds.Builds(settings)
+    yield
+    await app[state.CATALOG].close()
+    await app[state.CALLS].close()
+
+
+async def document(request: web.Request) -> web.Response:
+    """This API as an OpenAPI 3.1 document."""
+    return answers.json(openapi.document((*table.TABLE, DOCUMENT), metadata.version("faas")))
+
+
+DOCUMENT = routes.Route(
+    method="GET",
+    path="/api/v1/openapi.json",
+    handler=document,
+    summary="This document.",
+    responses=(routes.Response(description="OpenAPI 3.1."),),
+)

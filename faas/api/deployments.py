@@ -1,0 +1,111 @@
+"""Deployments: a project and the sources of its functions come in as one multipart body, progress is read by polling.
+
+The first part is ``project`` (JSON of `model.Project`), then one ``source`` per function, whose file name is the
+function's name and whose content is a tar of the source folder. Sources go to disk as they arrive, within a bound.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import shutil
+from pathlib import Path
+
+import msgspec
+from aiohttp import BodyPartReader, MultipartReader, web
+
+from faas.api import answers, schemas, state
+from faas.core import errors, ids, model
+
+_MAX_PROJECT_BYTES = 1 << 20
+_CHUNK_BYTES = 1 << 20
+
+
+async def create_deployment(request: web.Request) -> web.Response:
+    """Take in a project and queue its deployment."""
+    folder = request.app[state.SETTINGS].root / "uploads" / ids.new_id()
+    try:
+        await asyncio.to_thread(folder.mkdir, parents=True)
+        project, sources = await _receive(request, folder)
+        deployment = await asyncio.to_thread(request.app[state.BUILDS].submit, project, sources)
+    except BaseException as error:
+        await asyncio.shield(asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True))
+        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+            raise errors.Unavailable("the disk is full", hint="make room in the data directory") from error
+        raise
+    return answers.json(schemas.DeploymentId(deployment), status=202)
+
+
+async def deployment(request: web.Request) -> web.Response:
+    """How far a deployment is. Raises `errors.NotFound`."""
+    return answers.json(await asyncio.to_thread(request.app[state.BUILDS].progress, request.match_info["id"]))
+
+
+async def _receive(request: web.Request, folder: Path) -> tuple[model.Project, dict[str, Path]]:
+    parts = await _parts(request)
+    project: model.Project | None = None
+    sources: dict[str, Path] = {}
+    left = request.app[state.SETTINGS].max_source_bytes
+    async for part in parts:
+        if not isinstance(part, BodyPartReader):
+            raise errors.BadRequest("the body: found parts in a part")
+        if part.name == "project":
+            project = await _project(part)
+        elif project is None:
+            raise errors.BadRequest("the body: the first part must be `project`")
+        else:
+            name = _wanted(part, project, sources)
+            sources[name] = folder / f"{len(sources)}.tar"
+            left -= await _save(part, sources[name], left)
+    return _complete(project, sources)
+
+
+async def _parts(request: web.Request) -> MultipartReader:
+    if not request.content_type.startswith("multipart/"):
+        raise errors.BadRequest(f"the body: found {request.content_type}, expected multipart/form-data")
+    try:
+        return await request.multipart()
+    except ValueError as error:
+        raise errors.BadRequest(f"the body: {error}") from error
+
+
+async def _project(part: BodyPartReader) -> model.Project:
+    content = bytearray()
+    while chunk := await part.read_chunk():
+        content += chunk
+        if len(content) > _MAX_PROJECT_BYTES:
+            raise errors.TooLarge(f"project: over {_MAX_PROJECT_BYTES} bytes", limit=_MAX_PROJECT_BYTES)
+    try:
+        return msgspec.json.decode(bytes(content), type=model.Project)
+    except msgspec.DecodeError as error:
+        raise errors.BadRequest(f"project: {error}") from error
+
+
+def _wanted(part: BodyPartReader, project: model.Project, sources: dict[str, Path]) -> str:
+    name = part.filename or ""
+    if part.name != "source" or name not in {function.name for function in project.functions}:
+        raise errors.BadRequest(f"the body: part {part.name!r} of {name!r} belongs to no function of the project")
+    if name in sources:
+        raise errors.BadRequest(f"the body: two sources of {name!r}")
+    return name
+
+
+async def _save(part: BodyPartReader, path: Path, max_bytes: int) -> int:
+    """Write a part to disk as it arrives; how many bytes it had. Raises `errors.TooLarge`."""
+    size = 0
+    with path.open("xb") as file:
+        while chunk := await part.read_chunk(_CHUNK_BYTES):
+            size += len(chunk)
+            if size > max_bytes:
+                raise errors.TooLarge("the sources are too large", hint="see max_source_bytes in the settings")
+            await asyncio.to_thread(file.write, chunk)
+    return size
+
+
+def _complete(project: model.Project | None, sources: dict[str, Path]) -> tuple[model.Project, dict[str, Path]]:
+    if project is None:
+        raise errors.BadRequest("the body: no part is called `project`")
+    missing = sorted({function.name for function in project.functions} - set(sources))
+    if missing:
+        raise errors.BadRequest(f"the body: no source of {', '.join(missing)}")
+    return project, sources

@@ -1,0 +1,33 @@
+"""The functions: list, describe, remove."""
+
+from __future__ import annotations
+
+import asyncio
+
+from aiohttp import web
+
+from faas.api import answers, invocations, schemas, state, views
+
+
+async def list_functions(request: web.Request) -> web.Response:
+    """Every function by its current revision."""
+    revisions = await asyncio.to_thread(request.app[state.FUNCTIONS].list_current)
+    listed = sorted((views.function(revision) for revision in revisions), key=lambda function: function.name)
+    return answers.json(schemas.FunctionList(tuple(listed)))
+
+
+async def describe_function(request: web.Request) -> web.Response:
+    """One function, its revisions, and where its invocations are."""
+    revision = await invocations.current(request)
+    name = revision.function
+    revisions = await asyncio.to_thread(request.app[state.FUNCTIONS].revisions, name)
+    counts = await (await request.app[state.CALLS].queue()).counts()
+    return answers.json(views.description(revision, revisions, views.places(counts, [name])[name]))
+
+
+async def remove_function(request: web.Request) -> web.Response:
+    """Take the function out of the catalog and tell the nodes; records and logs stay."""
+    revision = await invocations.current(request)
+    version = await asyncio.to_thread(request.app[state.FUNCTIONS].remove, revision.function)
+    await request.app[state.CATALOG].announce(version)
+    return answers.json(schemas.Removed(revision.function))

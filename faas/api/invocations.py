@@ -1,0 +1,107 @@
+"""Calling functions: ``POST /api/v1/functions/{name}/invocations``."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import time
+
+import msgspec
+from aiohttp import web
+
+from faas.api import answers, schemas, state, views
+from faas.core import errors, ids, model
+
+ID = "Faas-Invocation-Id"
+TYPE = "Faas-Invocation-Type"
+CLIENT_CONTEXT = "Faas-Client-Context"
+
+
+async def invoke(request: web.Request) -> web.Response:
+    """Run the current revision on the event in the body; an empty body is the event ``{}``."""
+    mode = _mode(request)
+    revision = await current(request)
+    invocation = model.Invocation(
+        id=ids.new_id(),
+        function=revision.function,
+        revision=revision.number,
+        trigger="invoke",
+        mode=mode,
+        event=await _event(request),
+        accepted_at_ms=time.time_ns() // 1_000_000,
+        client_context=_client_context(request),
+    )
+    try:
+        return await _run(request.app, invocation, revision.config)
+    except errors.FaasError as error:
+        error.data.setdefault("invocation_id", invocation.id)
+        raise
+
+
+async def _run(app: web.Application, invocation: model.Invocation, config: model.FunctionConfig) -> web.Response:
+    calls = app[state.CALLS]
+    headers = {ID: invocation.id}
+    if invocation.mode is model.Mode.ASYNC:
+        await calls.send(invocation)
+        return answers.json(schemas.Accepted(invocation.id), status=202, headers=headers)
+    outcome = await calls.outcome(invocation, config)
+    if outcome.record.status is not model.Status.OK:
+        lost = outcome.record.status in (model.Status.LOST, model.Status.REJECTED)
+        headers["Faas-Error"] = "platform" if lost else "function"
+    return answers.json(views.report(outcome), headers=headers)
+
+
+async def current(request: web.Request) -> model.Revision:
+    """The current revision of the function that the path names. Raises `errors.NotFound`."""
+    name = request.match_info["name"]
+    revision = await asyncio.to_thread(request.app[state.FUNCTIONS].current, name)
+    if revision is None:
+        raise errors.NotFound(f"no function is called {name}", hint="`faas ls` lists them", function=name)
+    return revision
+
+
+def _mode(request: web.Request) -> model.Mode:
+    asked = request.headers.get(TYPE, "sync").lower()
+    try:
+        return model.Mode(asked)
+    except ValueError as error:
+        raise errors.BadRequest(f"{TYPE}: found {asked!r}, expected sync or async") from error
+
+
+async def _event(request: web.Request) -> bytes:
+    limit = request.app[state.SETTINGS].max_event_bytes
+    if (request.content_length or 0) > limit:
+        raise _too_large(limit)
+    body = bytearray()
+    async for chunk in request.content.iter_any():
+        body += chunk
+        if len(body) > limit:
+            raise _too_large(limit)
+    return json_event(bytes(body) or b"{}")
+
+
+def json_event(payload: bytes) -> bytes:
+    """The payload, when it is one JSON value in UTF-8. Raises `errors.BadRequest`."""
+    try:
+        payload.decode()
+        msgspec.json.decode(payload, type=msgspec.Raw)
+    except (UnicodeDecodeError, msgspec.DecodeError) as error:
+        raise errors.BadRequest(f"the payload is not JSON: {error}", hint="text needs quotes: '\"hello\"'") from error
+    return payload
+
+
+def _too_large(limit: int) -> errors.TooLarge:
+    return errors.TooLarge(
+        f"the payload is over {limit} bytes", hint="put large things into a bucket and send their key", limit=limit
+    )
+
+
+def _client_context(request: web.Request) -> str | None:
+    given = request.headers.get(CLIENT_CONTEXT)
+    if given is None:
+        return None
+    try:
+        return json_event(base64.b64decode(given, validate=True)).decode()
+    except (binascii.Error, errors.BadRequest) as error:
+        raise errors.BadRequest(f"{CLIENT_CONTEXT}: expected JSON in base64") from error

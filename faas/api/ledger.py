@@ -1,0 +1,78 @@
+"""What happened and what it costs: records, statistics, statements."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Annotated
+
+import msgspec
+from aiohttp import web
+
+from faas.api import answers, schemas, state, views
+from faas.core import errors, model
+from faas.store import ledger
+
+_DAY_MS = 86_400_000
+
+
+class RecordsQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which records: the newest that fit."""
+
+    function: str | None = None
+    since_ms: int | None = None
+    status: model.Status | None = None
+    limit: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 100
+
+
+class StatsQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which attempts: of one function, or all; of the last day when ``since_ms`` is not given."""
+
+    function: str | None = None
+    since_ms: int | None = None
+
+
+class BillQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How to add up. Without ``since_ms`` everything is counted."""
+
+    by: ledger.By = "function"
+    since_ms: int | None = None
+
+
+async def list_records(request: web.Request) -> web.Response:
+    """The newest records that fit."""
+    asked = answers.query(request, RecordsQuery)
+    found = await asyncio.to_thread(
+        request.app[state.LEDGER].find, asked.function, asked.since_ms, asked.status, asked.limit
+    )
+    return answers.json(schemas.Attempts(tuple(views.attempt(record) for record in found)))
+
+
+async def invocation(request: web.Request) -> web.Response:
+    """The records of one invocation. Raises `errors.NotFound` until its first attempt has ended."""
+    invocation_id = request.match_info["id"]
+    found = await asyncio.to_thread(request.app[state.LEDGER].get, invocation_id)
+    if not found:
+        raise errors.NotFound(
+            f"no record of invocation {invocation_id}",
+            hint="it is written when the first attempt ends",
+            invocation_id=invocation_id,
+        )
+    records = tuple(views.attempt(record) for record in found)
+    return answers.json(schemas.InvocationState(invocation_id, found[-1].final, records))
+
+
+async def stats(request: web.Request) -> web.Response:
+    """Counts and percentiles per function."""
+    asked = answers.query(request, StatsQuery)
+    since_ms = int(time.time() * 1000) - _DAY_MS if asked.since_ms is None else asked.since_ms
+    found = await asyncio.to_thread(request.app[state.LEDGER].stats, since_ms)
+    chosen = tuple(views.stats(each) for each in found if asked.function in (None, each.function))
+    return answers.json(schemas.StatsAnswer(since_ms=since_ms, functions=chosen))
+
+
+async def bill(request: web.Request) -> web.Response:
+    """A statement by function, day or trigger."""
+    asked = answers.query(request, BillQuery)
+    lines = await asyncio.to_thread(request.app[state.LEDGER].bill, asked.since_ms or 0, asked.by)
+    return answers.json(views.bill(lines, asked.by, asked.since_ms, request.app[state.SETTINGS].currency))

@@ -1,0 +1,71 @@
+"""What surrounds every handler: errors become bodies of one shape, and nobody comes in without the token."""
+
+from __future__ import annotations
+
+import hmac
+import logging
+from collections.abc import Awaitable, Callable
+
+from aiohttp import web
+
+from faas.api import answers
+from faas.core import errors
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+TOKEN = web.AppKey("token", str)
+OPEN_PATHS = frozenset({"/healthz"})
+"""What needs no token."""
+
+log = logging.getLogger(__name__)
+
+
+@web.middleware
+async def errors_as_json(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Turn whatever a handler raises, aiohttp's own errors included, into the one error body."""
+    try:
+        return await handler(request)
+    except errors.FaasError as error:
+        return answers.failure(error)
+    except web.HTTPException as error:
+        if error.status < 400:
+            raise
+        return answers.failure(_translated(request, error), _kept(error))
+    except ConnectionResetError:  # the client has gone: there is nobody to answer, and nothing is wrong here
+        raise
+    except Exception:  # the last line of defence: the stack goes to the log, the caller gets a plain 500
+        log.exception("request_failed", extra={"method": request.method, "path": request.path})
+        return answers.failure(errors.FaasError("the control API failed", hint="its log says why"))
+
+
+@web.middleware
+async def token_required(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Refuse a request whose ``Authorization: Bearer`` is not the platform's token."""
+    if request.path not in OPEN_PATHS and not _authorized(request):
+        raise errors.Unauthorized(
+            "the token is missing or wrong", hint="send `Authorization: Bearer <token>`; the data directory holds it"
+        )
+    return await handler(request)
+
+
+def _authorized(request: web.Request) -> bool:
+    scheme, _, given = request.headers.get("Authorization", "").partition(" ")
+    expected = request.app[TOKEN].encode()
+    return scheme.lower() == "bearer" and hmac.compare_digest(given.strip().encode(errors="replace"), expected)
+
+
+def _translated(request: web.Request, error: web.HTTPException) -> errors.FaasError:
+    if isinstance(error, web.HTTPNotFound):
+        return errors.NotFound(f"no such path: {request.path}", hint="see /api/v1/openapi.json")
+    if isinstance(error, web.HTTPMethodNotAllowed):
+        allowed = ", ".join(sorted(error.allowed_methods))
+        return errors.MethodNotAllowed(f"{request.path} does not take {request.method}", hint=f"it takes {allowed}")
+    if isinstance(error, web.HTTPRequestEntityTooLarge):
+        return errors.TooLarge("the body of the request is too large", hint="see max_event_bytes in the settings")
+    other = errors.BadRequest(error.reason) if error.status < 500 else errors.FaasError(error.reason)
+    other.http_status = error.status
+    return other
+
+
+def _kept(error: web.HTTPException) -> dict[str, str]:
+    return {name: error.headers[name] for name in ("Allow", "Retry-After") if name in error.headers}

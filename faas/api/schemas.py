@@ -1,0 +1,247 @@
+"""The bodies of the control API. Sizes, durations and moments have their unit in the name; ``cost`` is micro-units."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import msgspec
+
+from faas.core import model
+from faas.store import logs
+
+_Doc = msgspec.Meta
+
+
+class Failure(msgspec.Struct, frozen=True):
+    """Why an attempt failed: the user's own error and frames."""
+
+    type: str
+    message: str
+    stack: tuple[str, ...] = ()
+
+
+class Line(msgspec.Struct, frozen=True):
+    """One line that an attempt printed."""
+
+    at_ms: int
+    text: str
+
+
+class Attempt(msgspec.Struct, frozen=True, kw_only=True):
+    """One record, as the command line and the API show it."""
+
+    invocation_id: str
+    attempt: int
+    function: str
+    revision: int
+    trigger: str
+    mode: model.Mode
+    status: model.Status
+    error: Failure | None
+    cold_start: Annotated[bool, _Doc(description="Whether the attempt waited for a sandbox or for code to load.")]
+    cold_start_kind: model.ColdStart
+    queue_ms: int
+    init_ms: int
+    duration_ms: Annotated[float, _Doc(description="The handler's own time, to the microsecond.")]
+    billed_ms: int
+    memory_mb: Annotated[int, _Doc(description="Peak memory of the attempt.")]
+    memory_limit_mb: int
+    cost: Annotated[float, _Doc(description="Micro-units (millionths) of the currency.")]
+    cost_pico: Annotated[int, _Doc(description="The same, exact, in millionths of a micro-unit.")]
+    accepted_at_ms: int
+    started_at_ms: int
+    ended_at_ms: int
+    node: str
+    sandbox: str
+    depth: int
+    final: bool
+    dead: bool
+    logs_cut: bool
+
+
+class Report(Attempt, frozen=True, kw_only=True):
+    """The answer to a sync call. ``result`` is base64 text when ``result_is_base64``: the handler returned bytes."""
+
+    result: Any
+    result_is_base64: bool
+    logs: tuple[Line, ...]
+    report: Annotated[str, _Doc(description="The report line, as Lambda users know it.")]
+
+
+class Accepted(msgspec.Struct, frozen=True):
+    """The answer to an async call: the promise that it will run."""
+
+    invocation_id: str
+    status: str = "accepted"
+
+
+class Attempts(msgspec.Struct, frozen=True):
+    """Records, newest first."""
+
+    records: tuple[Attempt, ...]
+
+
+class InvocationState(msgspec.Struct, frozen=True):
+    """What the ledger knows of one invocation. ``settled`` is false while a retry is still due."""
+
+    invocation_id: str
+    settled: bool
+    records: tuple[Attempt, ...]
+
+
+class Percentiles(msgspec.Struct, frozen=True):
+    """Exact percentiles, nearest rank."""
+
+    p50: float
+    p95: float
+    p99: float
+
+
+class FunctionStats(msgspec.Struct, frozen=True, kw_only=True):
+    """What one function's attempts were like."""
+
+    function: str
+    count: int
+    errors: int
+    cold_starts: int
+    duration_ms: Percentiles
+    queue_ms: Percentiles
+    init_ms: Percentiles
+
+
+class StatsAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """Statistics of the attempts that ended since then."""
+
+    since_ms: int
+    functions: tuple[FunctionStats, ...]
+
+
+class Amount(msgspec.Struct, frozen=True, kw_only=True):
+    """Attempts, and what they are billed."""
+
+    count: int
+    billed_ms: int
+    cost: Annotated[float, _Doc(description="Micro-units (millionths) of the currency.")]
+    cost_pico: Annotated[int, _Doc(description="The same, exact, in millionths of a micro-unit.")]
+
+
+class BillItem(Amount, frozen=True, kw_only=True):
+    """One line of a bill; ``name`` is a function, a day (UTC) or a trigger."""
+
+    name: str
+
+
+class Bill(msgspec.Struct, frozen=True, kw_only=True):
+    """A statement. It counts whole days (UTC): from the start of the day that holds ``since_ms``, or from the first."""
+
+    by: str
+    since_ms: int | None
+    currency: str
+    lines: tuple[BillItem, ...]
+    total: Amount
+
+
+class LogLines(msgspec.Struct, frozen=True, kw_only=True):
+    """Log lines in order. ``next_id`` goes into ``after_id`` of the request for what follows."""
+
+    lines: tuple[logs.LogRow, ...]
+    next_id: int
+
+
+class Function(msgspec.Struct, frozen=True, kw_only=True):
+    """A function by its current revision."""
+
+    name: str
+    revision: int
+    artifact: str
+    created_at_ms: int
+    config: model.FunctionConfig
+
+
+class FunctionList(msgspec.Struct, frozen=True):
+    """All functions, by name."""
+
+    functions: tuple[Function, ...]
+
+
+class RevisionSummary(msgspec.Struct, frozen=True):
+    """One revision of a function's past or present."""
+
+    number: int
+    artifact: str
+    created_at_ms: int
+    current: bool
+
+
+class Places(msgspec.Struct, frozen=True, kw_only=True):
+    """Where the invocations of a function are. ``drift`` is always 0."""
+
+    accepted: int = 0
+    waiting: int = 0
+    running: int = 0
+    retrying: int = 0
+    done: int = 0
+    dead: int = 0
+    drift: int = 0
+
+
+class Description(Function, frozen=True, kw_only=True):
+    """A function with its revisions and the places of its invocations."""
+
+    revisions: tuple[RevisionSummary, ...]
+    places: Places
+
+
+class Removed(msgspec.Struct, frozen=True):
+    """The function that is gone."""
+
+    name: str
+
+
+class Node(msgspec.Struct, frozen=True, kw_only=True):
+    """A node whose lease holds."""
+
+    name: str
+    host: str
+    pid: int
+    catalog: int
+    memory_mb: int
+    memory_used_mb: int
+    sandboxes: dict[str, int]
+
+
+class PlatformStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """Where everything is, at one instant."""
+
+    version: str
+    catalog: int
+    drift: int
+    functions: dict[str, Places]
+    nodes: tuple[Node, ...]
+
+
+class Health(msgspec.Struct, frozen=True):
+    """The control API answers."""
+
+    status: str = "ok"
+
+
+class DeploymentId(msgspec.Struct, frozen=True):
+    """The deployment that was queued."""
+
+    id: str
+
+
+class ErrorDetail(msgspec.Struct, frozen=True, kw_only=True):
+    """What went wrong: ``code`` for programs, ``message`` and ``hint`` for people."""
+
+    code: str
+    message: str
+    hint: str | msgspec.UnsetType = msgspec.UNSET
+    invocation_id: str | msgspec.UnsetType = msgspec.UNSET
+
+
+class ErrorBody(msgspec.Struct, frozen=True):
+    """The one shape of every error body; ``error`` may name further things (function, limit, value)."""
+
+    error: ErrorDetail

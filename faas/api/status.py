@@ -1,0 +1,53 @@
+"""How the platform is: health, places of all invocations, nodes, metrics, and the document of this API."""
+
+from __future__ import annotations
+
+import asyncio
+from importlib import metadata
+
+from aiohttp import web
+from prometheus_client import exposition
+
+from faas.api import answers, metrics, schemas, state, views
+from faas.queue import catalog
+
+
+async def health(request: web.Request) -> web.Response:
+    """The process answers; says nothing of Redis or SQL."""
+    return answers.json(schemas.Health())
+
+
+async def platform_status(request: web.Request) -> web.Response:
+    """Counts per function at one instant, and the nodes whose lease holds."""
+    functions = request.app[state.FUNCTIONS]
+    revisions = await asyncio.to_thread(functions.list_current)
+    counts = await (await request.app[state.CALLS].queue()).counts()
+    nodes = await request.app[state.CATALOG].nodes()
+    return answers.json(
+        schemas.PlatformStatus(
+            version=metadata.version("faas"),
+            catalog=await asyncio.to_thread(functions.catalog_version),
+            drift=sum(count.drift for count in counts.values()),
+            functions=views.places(counts, [revision.function for revision in revisions]),
+            nodes=tuple(_node(name, said) for name, said in sorted(nodes.items())),
+        )
+    )
+
+
+def _node(name: str, said: catalog.NodeState) -> schemas.Node:
+    return schemas.Node(
+        name=name,
+        host=said.host,
+        pid=said.pid,
+        catalog=said.catalog,
+        memory_mb=said.memory_mb,
+        memory_used_mb=said.memory_used_mb,
+        sandboxes=said.sandboxes,
+    )
+
+
+async def prometheus(request: web.Request) -> web.Response:
+    """Everything that was recorded and everything that waits, for Prometheus."""
+    totals = await asyncio.to_thread(request.app[state.LEDGER].totals)
+    counts = await (await request.app[state.CALLS].queue()).counts()
+    return web.Response(body=metrics.render(totals, counts), headers={"Content-Type": exposition.CONTENT_TYPE_LATEST})

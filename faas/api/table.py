@@ -1,0 +1,148 @@
+"""Every route of the control API, one row each: the router and the OpenAPI document are made from it."""
+
+from __future__ import annotations
+
+from faas import builds
+from faas.api import deployments, functions, invocations, ledger, logs, routes, schemas, status
+
+_V1 = "/api/v1"
+_INVOKE_HEADERS = {
+    invocations.TYPE: "`sync` (the default) answers when the attempt has ended, `async` at once with 202.",
+    invocations.CLIENT_CONTEXT: "JSON in base64: what the handler sees as `context.client_context`.",
+}
+
+
+def _gives(kind: object, description: str, status: int = 200) -> routes.Response:
+    return routes.Response(status=status, type=kind, description=description)
+
+
+FUNCTIONS = (
+    routes.Route(
+        method="GET",
+        path=f"{_V1}/functions",
+        handler=functions.list_functions,
+        summary="List the functions.",
+        responses=(_gives(schemas.FunctionList, "All functions, by name."),),
+    ),
+    routes.Route(
+        method="GET",
+        path=f"{_V1}/functions/{{name}}",
+        handler=functions.describe_function,
+        summary="Describe a function.",
+        responses=(_gives(schemas.Description, "Its configuration, revisions and places."),),
+        errors=(404,),
+    ),
+    routes.Route(
+        method="DELETE",
+        path=f"{_V1}/functions/{{name}}",
+        handler=functions.remove_function,
+        summary="Remove a function.",
+        responses=(_gives(schemas.Removed, "It is gone; its records and logs stay."),),
+        errors=(404,),
+    ),
+    routes.Route(
+        method="POST",
+        path=f"{_V1}/functions/{{name}}/invocations",
+        handler=invocations.invoke,
+        summary="Call a function.",
+        headers=_INVOKE_HEADERS,
+        body=routes.Body(required=False, description="The event: any JSON; `{}` when empty."),
+        responses=(
+            _gives(schemas.Report, "The attempt has ended; `status` says how. `Faas-Error` says whose fault it was."),
+            _gives(schemas.Accepted, "Accepted; it will run.", status=202),
+        ),
+        errors=(404, 413, 504),
+    ),
+)
+
+DEPLOYMENTS = (
+    routes.Route(
+        method="POST",
+        path=f"{_V1}/deployments",
+        handler=deployments.create_deployment,
+        summary="Deploy a project.",
+        body=routes.Body(
+            media="multipart/form-data",
+            description="Part `project` (JSON), then a part `source` per function: a tar, named like the function.",
+        ),
+        responses=(_gives(schemas.DeploymentId, "Queued; read its progress.", status=202),),
+        errors=(413, 422),
+    ),
+    routes.Route(
+        method="GET",
+        path=f"{_V1}/deployments/{{id}}",
+        handler=deployments.deployment,
+        summary="Read the progress of a deployment.",
+        responses=(_gives(builds.Deployment, "How far it is."),),
+        errors=(404,),
+    ),
+)
+
+LEDGER = (
+    routes.Route(
+        method="GET",
+        path=f"{_V1}/invocations",
+        handler=ledger.list_records,
+        summary="List records, newest first.",
+        query=ledger.RecordsQuery,
+        responses=(_gives(schemas.Attempts, "The records that fit."),),
+    ),
+    routes.Route(
+        method="GET",
+        path=f"{_V1}/invocations/{{id}}",
+        handler=ledger.invocation,
+        summary="Look an invocation up.",
+        responses=(_gives(schemas.InvocationState, "Its records, one per attempt."),),
+        errors=(404,),
+    ),
+    routes.Route(
+        method="GET",
+        path=f"{_V1}/stats",
+        handler=ledger.stats,
+        summary="Counts and percentiles per function.",
+        query=ledger.StatsQuery,
+        responses=(_gives(schemas.StatsAnswer, "One entry per function."),),
+    ),
+    routes.Route(
+        method="GET",
+        path=f"{_V1}/bill",
+        handler=ledger.bill,
+        summary="Add up what is billed.",
+        query=ledger.BillQuery,
+        responses=(_gives(schemas.Bill, "The statement."),),
+    ),
+    routes.Route(
+        method="GET",
+        path=f"{_V1}/logs",
+        handler=logs.log_lines,
+        summary="Read log lines; follow them by long poll.",
+        query=logs.LogsQuery,
+        responses=(_gives(schemas.LogLines, "Lines in order."),),
+    ),
+)
+
+PLATFORM = (
+    routes.Route(
+        method="GET",
+        path=f"{_V1}/status",
+        handler=status.platform_status,
+        summary="Where all invocations are, and the nodes.",
+        responses=(_gives(schemas.PlatformStatus, "One instant."),),
+    ),
+    routes.Route(
+        method="GET",
+        path="/metrics",
+        handler=status.prometheus,
+        summary="Metrics for Prometheus.",
+        responses=(routes.Response(media="text/plain", description="The Prometheus text format."),),
+    ),
+    routes.Route(
+        method="GET",
+        path="/healthz",
+        handler=status.health,
+        summary="Whether the control API answers. Needs no token.",
+        responses=(_gives(schemas.Health, "It does."),),
+    ),
+)
+
+TABLE = FUNCTIONS + DEPLOYMENTS + LEDGER + PLATFORM

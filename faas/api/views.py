@@ -1,0 +1,131 @@
+"""From the platform's structs to the bodies of the control API. Pure functions."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from faas.api import schemas
+from faas.core import billing, model
+from faas.store import ledger
+
+
+def attempt(record: model.Record) -> schemas.Attempt:
+    """A record as the API shows it."""
+    return msgspec.convert(_fields(record), schemas.Attempt)
+
+
+def report(outcome: model.Outcome) -> schemas.Report:
+    """The answer to a sync call: the record, what the handler returned, and what it printed."""
+    record = outcome.record
+    return msgspec.convert(
+        {
+            **_fields(record),
+            "result": _result(outcome),
+            "result_is_base64": outcome.is_bytes,
+            "logs": tuple(schemas.Line(line.at_ms, line.text) for line in record.logs),
+            "report": billing.report_line(record),
+        },
+        schemas.Report,
+    )
+
+
+def _fields(record: model.Record) -> dict[str, object]:
+    fields = {name: getattr(record, name) for name in _SAME}
+    failure = record.error
+    fields["error"] = schemas.Failure(failure.type, failure.message, failure.stack) if failure else None
+    fields["cold_start"] = record.cold_start is not model.ColdStart.NONE
+    fields["cold_start_kind"] = record.cold_start
+    fields["duration_ms"] = record.duration_us / 1000
+    fields["memory_mb"] = record.memory_peak_mb
+    fields["cost"] = record.cost_pico / billing.PICO_PER_MICRO
+    return fields
+
+
+_SAME = tuple(name for name in schemas.Attempt.__struct_fields__ if name in model.Record.__struct_fields__)
+
+
+def _result(outcome: model.Outcome) -> object:
+    if outcome.is_bytes:
+        return base64.b64encode(outcome.body).decode()
+    return msgspec.Raw(outcome.body or b"null")
+
+
+def stats(found: ledger.Stats) -> schemas.FunctionStats:
+    """One function's statistics."""
+    return schemas.FunctionStats(
+        function=found.function,
+        count=found.count,
+        errors=found.errors,
+        cold_starts=found.cold_starts,
+        duration_ms=schemas.Percentiles(*(microseconds / 1000 for microseconds in found.duration_us)),
+        queue_ms=schemas.Percentiles(*found.queue_ms),
+        init_ms=schemas.Percentiles(*found.init_ms),
+    )
+
+
+def bill(lines: Sequence[ledger.BillLine], by: str, since_ms: int | None, currency: str) -> schemas.Bill:
+    """A statement, added up in whole pico-units."""
+    return schemas.Bill(
+        by=by,
+        since_ms=since_ms,
+        currency=currency,
+        lines=tuple(schemas.BillItem(name=line.name, **_amount([line])) for line in lines),
+        total=schemas.Amount(**_amount(lines)),
+    )
+
+
+def _amount(lines: Sequence[ledger.BillLine]) -> dict[str, Any]:
+    pico = sum(line.cost_pico for line in lines)
+    return {
+        "count": sum(line.count for line in lines),
+        "billed_ms": sum(line.billed_ms for line in lines),
+        "cost": pico / billing.PICO_PER_MICRO,
+        "cost_pico": pico,
+    }
+
+
+def function(revision: model.Revision) -> schemas.Function:
+    """A function by its current revision."""
+    return schemas.Function(
+        name=revision.function,
+        revision=revision.number,
+        artifact=revision.artifact,
+        created_at_ms=revision.created_at_ms,
+        config=revision.config,
+    )
+
+
+def description(
+    current: model.Revision, revisions: Iterable[model.Revision], places: schemas.Places
+) -> schemas.Description:
+    """A function with its revisions, newest first, and the places of its invocations."""
+    ordered = sorted(revisions, key=lambda revision: revision.number, reverse=True)
+    return schemas.Description(
+        **msgspec.structs.asdict(function(current)),
+        places=places,
+        revisions=tuple(
+            schemas.RevisionSummary(each.number, each.artifact, each.created_at_ms, each.number == current.number)
+            for each in ordered
+        ),
+    )
+
+
+def places(counts: Mapping[str, model.Counts], names: Iterable[str]) -> dict[str, schemas.Places]:
+    """Counts per revision added up per function: the named ones, and any other that still has work or drift."""
+    sums: dict[str, dict[str, int]] = {name: dict.fromkeys(_PLACES, 0) for name in sorted(names)}
+    gone: dict[str, dict[str, int]] = {}
+    for ref, count in sorted(counts.items()):
+        name = ref.rpartition("@")[0]
+        held = sums[name] if name in sums else gone.setdefault(name, dict.fromkeys(_PLACES, 0))
+        for place in _PLACES:
+            held[place] += getattr(count, place)
+    sums.update({name: held for name, held in gone.items() if any(held[place] for place in _UNSETTLED)})
+    return {name: schemas.Places(**held) for name, held in sums.items()}
+
+
+_PLACES = schemas.Places.__struct_fields__
+_UNSETTLED = ("waiting", "running", "retrying", "drift")

@@ -1,0 +1,123 @@
+"""`faas invoke`: call a function from the command line."""
+
+from __future__ import annotations
+
+import base64
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+
+from faas.cli import client, options, output
+from faas.core import errors
+
+_KEYS = (
+    "invocation_id", "status", "result", "error", "cold_start", "cold_start_kind", "queue_ms", "init_ms",
+    "duration_ms", "billed_ms", "memory_mb", "memory_limit_mb", "cost", "cost_pico", "function", "revision",
+    "result_is_base64", "logs",
+)  # fmt: skip
+
+
+@click.command()
+@click.argument("name")
+@click.argument("payload", required=False)
+@click.option("--data", "-d", metavar="JSON|@FILE|-", help="The event: JSON, a file of it, or - for stdin.")
+@click.option("--async", "is_async", is_flag=True, help="Return when the call is accepted, and print its id.")
+@click.option("--client-context", metavar="JSON", help="What the handler sees as context.client_context.")
+@options.json_option
+def invoke_command(
+    *, name: str, payload: str | None, data: str | None, is_async: bool, client_context: str | None, as_json: bool
+) -> None:
+    """Call the function NAME and print its result.
+
+    The event is {} when none is given. What the function printed and the report line go to stderr. The exit code is 8
+    when the function failed and 10 when it ran into its timeout. With --json one object is printed: cost is in
+    millionths of the currency, memory_mb is the peak.
+
+    \b
+    faas invoke hello --data '{"name": "Ada"}'
+    faas invoke hello --data @event.json --json
+    echo '[1, 2]' | faas invoke sum --data -
+    """
+    if payload is not None and data is not None:
+        raise errors.BadRequest("the event is given twice: as an argument and as --data")
+    event = _checked(_event(data if payload is None else payload))
+    headers = {"Content-Type": "application/json", "Faas-Invocation-Type": "async" if is_async else "sync"}
+    if client_context is not None:
+        headers["Faas-Client-Context"] = base64.b64encode(_checked(client_context.encode())).decode()
+    path = f"/api/v1/functions/{client.quote(name)}/invocations"
+    answer = client.connect().send("POST", path, body=event, headers=headers).value
+    if is_async:
+        _accepted(answer, as_json)
+    else:
+        _ended(answer, as_json)
+
+
+def _event(given: str | None) -> bytes:
+    if given is None:
+        return b"{}"
+    if given == "-":
+        return sys.stdin.buffer.read()
+    if not given.startswith("@"):
+        return given.encode(errors="surrogateescape")
+    try:
+        return Path(given[1:]).read_bytes()
+    except OSError as error:
+        raise errors.BadRequest(f"{given[1:]}: {error.strerror}") from error
+
+
+def _checked(event: bytes) -> bytes:
+    try:
+        event.decode()
+        msgspec.json.decode(event, type=msgspec.Raw)
+    except (UnicodeDecodeError, msgspec.DecodeError) as error:
+        raise errors.BadRequest(
+            f"the payload is not JSON: {error}", hint="text needs quotes: --data '\"hello\"'"
+        ) from error
+    return event
+
+
+def _accepted(answer: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        output.emit(answer)
+    else:
+        click.echo(answer["invocation_id"])
+
+
+def _ended(answer: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        output.emit({key: answer[key] for key in _KEYS})
+    else:
+        _print(answer)
+    if answer["status"] != "ok":
+        raise _failure(answer)
+
+
+def _print(answer: dict[str, Any]) -> None:
+    for line in answer["logs"]:
+        output.say(line["text"])
+    if answer["error"]:
+        output.say("\n".join([*answer["error"]["stack"], _said(answer["error"])]))
+    output.say(answer["report"])
+    if answer["status"] != "ok":
+        return
+    if answer["result_is_base64"]:
+        sys.stdout.buffer.write(base64.b64decode(answer["result"]))
+    else:
+        output.emit(answer["result"])
+
+
+def _said(error: dict[str, Any]) -> str:
+    return f"{error['type']}: {error['message']}" if error["message"] else str(error["type"])
+
+
+def _failure(answer: dict[str, Any]) -> errors.FaasError:
+    why = _said(answer["error"]) if answer["error"] else answer["status"]
+    about = {"invocation_id": answer["invocation_id"], "status": answer["status"]}
+    if answer["status"] == "timeout":
+        return errors.TimedOut(f"{answer['function']} ran into its timeout", **about)
+    if answer["status"] in ("lost", "rejected"):
+        return errors.Unavailable(f"the platform lost this attempt of {answer['function']}: {why}", **about)
+    return errors.FunctionFailed(f"{answer['function']} failed: {why}", **about)
