@@ -8,17 +8,18 @@ from importlib import metadata
 
 from aiohttp import web
 
-from faas import builds
 from faas.api import answers, calls, middleware, openapi, routes, state, table
+from faas.core import deployments as deployments_port
 from faas.core import settings as settings_module
 from faas.queue import catalog
 from faas.store import database, functions, ledger, logs
 
 
-def create_app(settings: settings_module.Settings, token: str) -> web.Application:
+def create_app(settings: settings_module.Settings, token: str, builds: deployments_port.Builds) -> web.Application:
     """The control API of the platform that ``settings`` name; whoever calls it must send ``token``."""
     app = web.Application(middlewares=[middleware.errors_as_json, middleware.token_required])
     app[state.SETTINGS] = settings
+    app[state.BUILDS] = builds
     app[middleware.TOKEN] = token
     app.cleanup_ctx.append(_stores)
     app.cleanup_ctx.append(_links)
@@ -40,7 +41,6 @@ async def _links(app: web.Application) -> AsyncIterator[None]:
     settings = app[state.SETTINGS]
     app[state.CALLS] = calls.Calls(settings)
     app[state.CATALOG] = await catalog.Catalog.open(settings.redis_url, settings.redis_prefix)
-    app[state.BUILDS] = builds.Builds(settings)
     yield
     await app[state.CATALOG].close()
     await app[state.CALLS].close()

@@ -27,17 +27,8 @@ _ready_option = click.option("--ready-fd", type=int, hidden=True, help="Where to
 
 @click.command()
 @_ready_option
-def node_command(ready_fd: int | None) -> None:
-    """Run one node: a gateway and a runner on one event loop."""
-    from faas.cli import node
-
-    serve(node.run, ready_fd)
-
-
-@click.command()
-@_ready_option
 def scheduler_command(ready_fd: int | None) -> None:
-    """Run one scheduler: timers and uploads become invocations. Several may run at once."""
+    """Run one scheduler: due timers become invocations. Several may run at once."""
     serve(_schedule, ready_fd)
 
 
@@ -46,27 +37,6 @@ def scheduler_command(ready_fd: int | None) -> None:
 def recorder_command(ready_fd: int | None) -> None:
     """Run one recorder: records move from Redis to the ledger."""
     serve(_record, ready_fd)
-
-
-@click.command()
-@_ready_option
-def api_command(ready_fd: int | None) -> None:
-    """Run one control API."""
-    from faas.api import server
-
-    serve(server.run, ready_fd)
-
-
-@click.command()
-@_ready_option
-def builder_command(ready_fd: int | None) -> None:
-    """Run one builder: an RQ worker that turns source into artifacts."""
-    from faas import builds
-
-    settings = connected(options.settings())
-    log_format.start()
-    _teller(ready_fd)({"pid": os.getpid()})
-    builds.worker_main(settings)
 
 
 def serve(run: Run, ready_fd: int | None) -> None:
@@ -105,7 +75,7 @@ async def _until_stopped(run: Run, settings: settings_module.Settings, ready: Re
 async def _schedule(settings: settings_module.Settings, stop: asyncio.Event, ready: Ready) -> None:
     from faas.queue import demand, invocations
     from faas.store import database, functions
-    from triggers import timer, upload
+    from triggers import timer
 
     queue = await invocations.Queue.connect(
         settings.redis_url,
@@ -119,7 +89,6 @@ async def _schedule(settings: settings_module.Settings, stop: asyncio.Event, rea
         ready({"pid": os.getpid()})
         async with asyncio.TaskGroup() as running:
             running.create_task(timer.run(settings, queue, store, stop, warm=asks.warm), name="timers")
-            running.create_task(upload.run(settings, queue, store, stop), name="uploads")
     finally:
         queue.close()
         await asks.close()

@@ -1,0 +1,232 @@
+"""The runner's side of the wire: frames as structs, and how large a hostile peer may make them.
+
+`docs/reference/agent-protocol.md` describes each frame. What a sandbox sends is decoded strictly: a frame that is not
+exactly one of these is a `BrokenProtocol`.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import Annotated
+
+import msgspec
+
+PREFIX = struct.Struct(">II")
+MAX_HEADER_BYTES = 64 * 1024
+MAX_LOAD_HEADER_BYTES = 1024 * 1024
+BODY_MARGIN_BYTES = 64 * 1024
+_LARGEST = 1 << 53
+
+_Count = Annotated[int, msgspec.Meta(ge=0, le=_LARGEST)]
+
+
+class BrokenProtocol(Exception):
+    """The sandbox sent something that its agent never sends."""
+
+
+class Fault(msgspec.Struct, frozen=True):
+    """An error of user code, as the agent describes it."""
+
+    type: str
+    message: str
+    stack: tuple[str, ...] = ()
+
+
+class Ready(msgspec.Struct, frozen=True, tag_field="t", tag="ready"):
+    """The agent runs; the descriptor of its output comes along."""
+
+    pid: int
+    python: str
+
+
+class LoadDone(msgspec.Struct, frozen=True, tag_field="t", tag="loaded"):
+    """The handler is callable."""
+
+    init_us: _Count
+    mem_kb: _Count
+
+
+class LoadFailed(msgspec.Struct, frozen=True, tag_field="t", tag="load_error"):
+    """The handler could not be imported."""
+
+    init_us: _Count
+    mem_kb: _Count
+    error: Fault
+
+
+class Result(msgspec.Struct, frozen=True, tag_field="t", tag="result"):
+    """The handler returned."""
+
+    id: str
+    us: _Count
+    mem_kb: _Count
+    bytes: bool = False
+
+
+class Error(msgspec.Struct, frozen=True, tag_field="t", tag="error"):
+    """The handler raised; ``exit`` asks for a fresh process."""
+
+    id: str
+    us: _Count
+    mem_kb: _Count
+    error: Fault
+    exit: bool = False
+
+
+class Open(msgspec.Struct, frozen=True, tag_field="t", tag="open"):
+    """Open an object for reading (``r``) or writing (``w``)."""
+
+    n: _Count
+    bucket: str
+    key: str
+    mode: str
+
+
+class Commit(msgspec.Struct, frozen=True, tag_field="t", tag="commit"):
+    """Publish what was opened for writing as ``n``."""
+
+    n: _Count
+
+
+class Discard(msgspec.Struct, frozen=True, tag_field="t", tag="discard"):
+    """Forget what was opened for writing as ``n``. Has no answer."""
+
+    n: _Count
+
+
+class List(msgspec.Struct, frozen=True, tag_field="t", tag="list"):
+    """The keys of a bucket."""
+
+    n: _Count
+    bucket: str
+    prefix: str = ""
+    after: str = ""
+    limit: _Count = 1000
+
+
+class Delete(msgspec.Struct, frozen=True, tag_field="t", tag="delete"):
+    """Remove an object."""
+
+    n: _Count
+    bucket: str
+    key: str
+
+
+Request = Open | Commit | Discard | List | Delete
+Received = Ready | LoadDone | LoadFailed | Result | Error | Request
+
+
+class Limits(msgspec.Struct, frozen=True):
+    """What a sandbox is told about the sizes it may use."""
+
+    file_bytes: int
+
+
+class Load(msgspec.Struct, frozen=True, kw_only=True, tag_field="t", tag="load"):
+    """Import the handler of a revision; ``code`` is a folder as the sandbox sees it."""
+
+    code: str
+    handler: str
+    env: dict[str, str]
+    function: str
+    version: str
+    memory_mb: int
+    timeout_ms: int
+    region: str
+    account: str
+    max_result_bytes: int
+    buckets: dict[str, str]
+    network: str
+    limits: Limits
+
+
+class Invoke(msgspec.Struct, frozen=True, tag_field="t", tag="invoke"):
+    """Run the handler on the event in the body."""
+
+    id: str
+    timeout_ms: int
+    trace_id: str
+    attempt: int
+    depth: int
+    client_context: str | None
+
+
+class Opened(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="t", tag="opened"):
+    """The answer to `Open`; a descriptor comes along unless it was refused."""
+
+    n: int
+    error: str | None = None
+    message: str | None = None
+
+
+class Done(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="t", tag="done"):
+    """The answer to `Commit`, `List` and `Delete`."""
+
+    n: int
+    error: str | None = None
+    message: str | None = None
+
+
+Sent = Load | Invoke | Opened | Done
+
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder(Received).decode
+_skip = msgspec.json.Decoder(msgspec.Raw).decode
+
+
+def head(header: Sent, body_bytes: int) -> bytes:
+    """A frame up to its body. Raises `ValueError` when the header is over its limit."""
+    encoded = _encode(header)
+    if len(encoded) > MAX_HEADER_BYTES and (not isinstance(header, Load) or len(encoded) > MAX_LOAD_HEADER_BYTES):
+        raise ValueError(f"a header of {len(encoded)} bytes")
+    return PREFIX.pack(len(encoded), body_bytes) + encoded
+
+
+class Reader:
+    """Cuts what arrives into frames, holding no more than one frame of the largest size and one read."""
+
+    def __init__(self, max_body_bytes: int) -> None:
+        self._max_body_bytes = max_body_bytes
+        self._held = bytearray()
+        self._wanted = PREFIX.size
+
+    def feed(self, data: bytes) -> None:
+        """Take what was read from the socket."""
+        self._held += data
+
+    def next(self) -> tuple[Received, bytes] | None:
+        """The next whole frame, if there is one. Raises `BrokenProtocol`."""
+        held = self._held
+        if len(held) < self._wanted:
+            return None
+        header_bytes, body_bytes = PREFIX.unpack_from(held)
+        if header_bytes > MAX_HEADER_BYTES or body_bytes > self._max_body_bytes:
+            raise BrokenProtocol(f"a frame of {header_bytes} and {body_bytes} bytes is over the limit")
+        begin = PREFIX.size + header_bytes
+        end = begin + body_bytes
+        if len(held) < end:
+            self._wanted = end
+            return None
+        frame = _header(bytes(held[PREFIX.size : begin])), bytes(memoryview(held)[begin:end])
+        del held[:end]
+        self._wanted = PREFIX.size
+        return frame
+
+
+def _header(data: bytes) -> Received:
+    try:
+        header: Received = _decode(data)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise BrokenProtocol(f"a header that no agent sends: {error}") from error
+    return header
+
+
+def is_json(body: bytes) -> bool:
+    """Whether a body is one JSON value in UTF-8, found without building the value."""
+    try:
+        _skip(body)
+        if not body.isascii():
+            body.decode()
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return False
+    return True

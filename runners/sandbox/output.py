@@ -1,0 +1,193 @@
+"""What a sandbox prints: read from its pipe as it comes, kept up to a limit, handed out per attempt.
+
+Reading never waits and takes a bounded number of bytes per turn of the event loop. Past the limit of kept bytes the
+pipe is emptied into nothing, without a copy and at most every millisecond: who prints without end is slowed, and slows
+nobody else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import os
+import time
+from bisect import bisect_right
+from collections.abc import Callable
+
+from faas.core import model
+
+READ_BYTES = 64 * 1024
+BETWEEN_BYTES = 16 * 1024
+DISCARD_EVERY_S = 0.001
+MIN_BYTES_PER_LINE = 32
+_F_GETPIPE_SZ = 1032
+
+Lines = tuple[model.LogLine, ...]
+
+
+class Log:
+    """The first ``max_bytes`` of some output, and when its parts were read."""
+
+    def __init__(self, max_bytes: int) -> None:
+        self._max_bytes = max_bytes
+        self._data = bytearray()
+        self._offsets: list[int] = []
+        self._times: list[int] = []
+        self.dropped_bytes = 0
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing was printed."""
+        return not self._data and not self.dropped_bytes
+
+    @property
+    def is_full(self) -> bool:
+        """Whether nothing more will be kept."""
+        return len(self._data) >= self._max_bytes
+
+    def add(self, data: bytes, at_ms: int) -> None:
+        """Keep as much as there is room for, and count the rest."""
+        room = self._max_bytes - len(self._data)
+        if room > 0 and (not self._times or self._times[-1] != at_ms):
+            self._offsets.append(len(self._data))
+            self._times.append(at_ms)
+        self._data += data[:room]
+        self.dropped_bytes += max(0, len(data) - room)
+
+    def take(self) -> tuple[Lines, bool]:
+        """The lines, and whether any were cut off (then the last line says so); the log is empty afterwards."""
+        if self.is_empty:
+            return (), False
+        lines, left_out = self._lines()
+        cut = bool(left_out or self.dropped_bytes)
+        if cut:
+            kept = len(self._data) - left_out
+            text = f"[log cut: {kept} bytes kept, {self.dropped_bytes + left_out} bytes dropped]"
+            lines.append(model.LogLine(self._times[-1] if self._times else _now_ms(), text))
+        self._data.clear()
+        self._offsets.clear()
+        self._times.clear()
+        self.dropped_bytes = 0
+        return tuple(lines), cut
+
+    def _lines(self) -> tuple[list[model.LogLine], int]:
+        most = max(1, self._max_bytes // MIN_BYTES_PER_LINE)
+        parts = self._data.split(b"\n", most)
+        left_out = len(parts.pop()) if len(parts) > most else 0
+        if parts and not parts[-1] and not left_out:
+            parts.pop()
+        lines, offset = [], 0
+        for part in parts:
+            at_ms = self._times[bisect_right(self._offsets, offset) - 1]
+            lines.append(model.LogLine(at_ms, part.decode("utf-8", "replace").replace("\0", "\ufffd")))
+            offset += len(part) + 1
+        return lines, left_out
+
+
+class Output:
+    """The reading end of a sandbox's pipe, which it owns. Between attempts, what comes is the sandbox's own log."""
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, pipe: int, max_bytes: int, on_between: Callable[[Lines], None]
+    ) -> None:
+        os.set_blocking(pipe, False)
+        self._loop = loop
+        self._pipe = pipe
+        self._capacity = fcntl.fcntl(pipe, _F_GETPIPE_SZ)
+        self._attempt = Log(max_bytes)
+        self._between = Log(BETWEEN_BYTES)
+        self._log = self._between
+        self._on_between = on_between
+        self._nowhere = -1
+        self._discarding: asyncio.TimerHandle | None = None
+        self._ended = False
+        loop.add_reader(pipe, self._on_readable)
+
+    def begin(self) -> None:
+        """An attempt begins: what is in the pipe was printed before it."""
+        self._empty()
+        if not self._between.is_empty:
+            self._on_between(self._between.take()[0])
+        self._turn_to(self._attempt)
+
+    def take(self) -> tuple[Lines, bool]:
+        """An attempt has ended: all it printed, and whether the log is cut."""
+        self._empty()
+        self._turn_to(self._between)
+        return self._attempt.take()
+
+    def close(self) -> None:
+        """Stop reading. Safe to call twice."""
+        if self._pipe < 0:
+            return
+        self._stop()
+        os.close(self._pipe)
+        if self._nowhere >= 0:
+            os.close(self._nowhere)
+        self._pipe = self._nowhere = -1
+        if not self._between.is_empty:
+            self._on_between(self._between.take()[0])
+
+    def _turn_to(self, log: Log) -> None:
+        self._log = log
+        if self._discarding is not None and not log.is_full and not self._ended:
+            self._discarding.cancel()
+            self._discarding = None
+            self._loop.add_reader(self._pipe, self._on_readable)
+
+    def _on_readable(self) -> None:
+        self._read()
+        if self._log.is_full and not self._ended and self._discarding is None:
+            self._loop.remove_reader(self._pipe)
+            self._discarding = self._loop.call_later(DISCARD_EVERY_S, self._discard_more)
+
+    def _discard_more(self) -> None:
+        self._discard()
+        if not self._ended:
+            self._discarding = self._loop.call_later(DISCARD_EVERY_S, self._discard_more)
+
+    def _empty(self) -> None:
+        """Take what is in the pipe now; what is printed meanwhile may be more than would ever end."""
+        left = self._capacity
+        while left > 0 and not self._ended:
+            most = min(READ_BYTES, left)
+            read = self._discard() if self._log.is_full else self._read()
+            left -= read
+            if read < most:
+                return
+
+    def _read(self) -> int:
+        try:
+            data = os.read(self._pipe, READ_BYTES)
+        except BlockingIOError:
+            return 0
+        if not data:
+            self._stop()
+            return 0
+        self._log.add(data, _now_ms())
+        return len(data)
+
+    def _discard(self) -> int:
+        if self._nowhere < 0:
+            self._nowhere = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
+        try:
+            moved = os.splice(self._pipe, self._nowhere, self._capacity, flags=os.SPLICE_F_NONBLOCK)
+        except BlockingIOError:
+            return 0
+        if not moved:
+            self._stop()
+        self._log.dropped_bytes += moved
+        return moved
+
+    def _stop(self) -> None:
+        """Every writing end is closed, or nobody wants to read on."""
+        self._ended = True
+        if self._discarding is not None:
+            self._discarding.cancel()
+            self._discarding = None
+        else:
+            self._loop.remove_reader(self._pipe)
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
