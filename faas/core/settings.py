@@ -55,6 +55,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     max_artifact_bytes: Annotated[int, _Doc(description="Largest unpacked artifact.", ge=1)] = 1_073_741_824
     tmp_mb: Annotated[int, _Doc(description="Size of /tmp in a sandbox.", ge=1)] = 512
     max_pids: Annotated[int, _Doc(description="Processes and threads of a sandbox.", ge=8)] = 256
+    init_timeout_ms: Annotated[int, _Doc(description="Longest import of a handler (its timeout, if longer).", ge=1)] = (
+        10_000
+    )
     max_file_mb: Annotated[int, _Doc(description="Largest file that a sandbox may write.", ge=1)] = 2_048
     build_timeout_s: Annotated[int, _Doc(description="Longest build of one function.", ge=1)] = 600
     price_gb_s_micro: Annotated[int, _Doc(description="Price of a GB-second, in millionths of a micro-unit.", ge=0)] = (

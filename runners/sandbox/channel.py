@@ -1,0 +1,350 @@
+"""The runner's end of one sandbox's socket: loads a revision, runs attempts, and survives whatever comes back.
+
+The life of a channel::
+
+    quiet ──load / invoke──► awaiting ──answer──► quiet
+      │                        │ timeout, broken protocol, end of file
+      └──────end of file───────┴──────────────────────────────► over
+
+An attempt costs one send, one read and two looks at the pipe of the output. The timer is not set and cancelled for each
+attempt: it is left to fire, and looks then whether the attempt of that moment is due.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+import time
+from collections.abc import Coroutine
+from typing import Any, Protocol
+
+from faas.core import model, settings
+from runners.sandbox import base, frames, objects, output, verdicts, wire
+
+ACCOUNT = "000000000000"
+
+_log = logging.getLogger(__name__)
+
+
+class Host(Protocol):
+    """What the channel needs of the sandbox around it."""
+
+    async def why_gone(self) -> verdicts.Death:
+        """Why the socket has closed."""
+
+    def doom(self) -> None:
+        """The sandbox's state is in doubt: nothing more may run in it. Called once; it must not block."""
+
+    def keep_output(self, lines: output.Lines) -> None:
+        """Take what was printed between attempts."""
+
+
+class _Awaited:
+    """What the runner is waiting for: the answer to a load (``invocation_id`` is None) or to an attempt."""
+
+    __slots__ = ("deadline_ns", "future", "invocation_id", "started_ns", "timeout_ms")
+
+    def __init__(self, future: asyncio.Future[Any], invocation_id: str | None, timeout_ms: int) -> None:
+        self.future = future
+        self.invocation_id = invocation_id
+        self.timeout_ms = timeout_ms
+        self.started_ns = time.monotonic_ns()
+        self.deadline_ns = self.started_ns + timeout_ms * 1_000_000
+
+    def elapsed_us(self) -> int:
+        return (time.monotonic_ns() - self.started_ns) // 1000
+
+    @property
+    def who(self) -> str:
+        return verdicts.request(self.invocation_id) if self.invocation_id is not None else ""
+
+
+class Channel:
+    """Owns the socket and the reading end of the output. Everything happens on the event loop that made it."""
+
+    def __init__(
+        self, sock: socket.socket, pipe: int, host: Host, find_bucket: objects.Find, limits: settings.Settings
+    ) -> None:
+        self._loop = asyncio.get_running_loop()
+        max_body_bytes = max(limits.max_event_bytes, limits.max_result_bytes) + frames.BODY_MARGIN_BYTES
+        self._wire = wire.Wire(sock, max_body_bytes, self)
+        self._host = host
+        self._limits = limits
+        self._objects = objects.Objects(find_bucket)
+        self._output = output.Output(self._loop, pipe, limits.max_log_bytes, host.keep_output)
+        self._awaited: _Awaited | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_ns = 0
+        self._timeout_ms = 0
+        self._memory_mb = 0
+        self._peak_mb = 0
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing can be sent or heard any more."""
+        return self._wire.has_ended
+
+    async def load(self, revision: model.Revision, code: str) -> base.Loaded:
+        """Have the handler imported from ``code``, a folder as the sandbox sees it. Raises `base.SandboxLost`."""
+        config = revision.config
+        self._timeout_ms = config.timeout_ms
+        self._memory_mb = config.memory_mb
+        self._objects.declare(config.buckets)
+        future: asyncio.Future[base.Loaded] = self._loop.create_future()
+        try:
+            head = frames.head(self._load_frame(revision, code), 0)
+        except ValueError as error:
+            text = f"handler and environment take more than {frames.MAX_LOAD_HEADER_BYTES} bytes: {error}"
+            failure = model.Failure("Runtime.InvalidEnvironment", text)
+            return base.Loaded(init_us=0, error=failure, status=model.Status.INIT_ERROR)
+        self._await(_Awaited(future, None, max(self._limits.init_timeout_ms, config.timeout_ms)), head, b"")
+        return await future
+
+    def run(self, invocation: model.Invocation) -> asyncio.Future[base.Ran]:
+        """Send the invocation now; the future is its outcome. See `base.Sandbox.run`."""
+        future: asyncio.Future[base.Ran] = self._loop.create_future()
+        body = invocation.event
+        header = frames.Invoke(
+            invocation.id,
+            self._timeout_ms,
+            verdicts.trace_id(invocation.id, invocation.accepted_at_ms),
+            invocation.attempt,
+            invocation.depth,
+            invocation.client_context,
+        )
+        try:
+            head = frames.head(header, len(body))
+        except ValueError as error:
+            failure = model.Failure("Runtime.InvalidClientContext", f"the client context is too large: {error}")
+            future.set_result(base.Ran(status=model.Status.REJECTED, duration_us=0, memory_peak_mb=0, error=failure))
+            return future
+        self._await(_Awaited(future, invocation.id, self._timeout_ms), head, body)
+        return future
+
+    def close(self) -> None:
+        """Let go of socket and pipe; what is awaited fails with `base.SandboxLost`. Safe to call twice."""
+        self._end()
+        awaited, self._awaited = self._awaited, None
+        if awaited is not None and not awaited.future.done():
+            awaited.future.set_exception(base.SandboxLost("the sandbox was closed"))
+        self._objects.end_attempt()
+        self._output.close()
+        self._wire.close()
+
+    def _load_frame(self, revision: model.Revision, code: str) -> frames.Load:
+        config = revision.config
+        return frames.Load(
+            code=code,
+            handler=config.handler,
+            env=config.env,
+            function=revision.function,
+            version=str(revision.number),
+            memory_mb=config.memory_mb,
+            timeout_ms=config.timeout_ms,
+            region=self._limits.region,
+            account=ACCOUNT,
+            max_result_bytes=self._limits.max_result_bytes,
+            buckets={name: access.value for name, access in config.buckets.items()},
+            network=config.network.value,
+            limits=frames.Limits(self._limits.max_file_mb << 20),
+        )
+
+    def _await(self, awaited: _Awaited, head: bytes, body: bytes) -> None:
+        if self._awaited is not None:
+            raise RuntimeError("a sandbox runs one attempt at a time")
+        if self.is_over:
+            awaited.future.set_exception(base.SandboxLost("the sandbox has gone"))
+            return
+        self._output.begin()
+        self._awaited = awaited
+        try:
+            self._wire.send(head, body)
+        except OSError:
+            self._awaited = None
+            awaited.future.set_exception(base.SandboxLost("the sandbox went before it got the invocation"))
+            self._doom()
+            return
+        if self._timer is None or self._timer_ns > awaited.deadline_ns:
+            self._set_timer(awaited.deadline_ns)
+
+    # -- what comes
+
+    def on_frame(self, header: frames.Received, body: bytes) -> None:
+        """An answer to what is awaited, or a request of the running attempt; anything else breaks the protocol."""
+        awaited = self._awaited
+        if awaited is None:
+            raise frames.BrokenProtocol("a frame that nobody asked for")
+        if awaited.invocation_id is None:
+            self._on_load_answer(awaited, header)
+        elif isinstance(header, frames.Result) and header.id == awaited.invocation_id:
+            self._on_result(awaited, header, body)
+        elif isinstance(header, frames.Error) and header.id == awaited.invocation_id:
+            self._on_error(awaited, header)
+        elif isinstance(header, frames.Request):
+            self._serve(header)
+        else:
+            raise frames.BrokenProtocol("an answer to what was not asked")
+
+    def _on_load_answer(self, awaited: _Awaited, header: frames.Received) -> None:
+        if not isinstance(header, frames.LoadDone | frames.LoadFailed):
+            raise frames.BrokenProtocol("an answer to what was not asked")
+        failed = isinstance(header, frames.LoadFailed)
+        self._settle_load(
+            awaited,
+            min(header.init_us, awaited.elapsed_us()),
+            verdicts.failure(header.error) if isinstance(header, frames.LoadFailed) else None,
+            model.Status.INIT_ERROR if failed else model.Status.OK,
+        )
+
+    def _on_result(self, awaited: _Awaited, header: frames.Result, body: bytes) -> None:
+        limit = self._limits.max_result_bytes
+        if len(body) > limit:
+            ending = verdicts.Ending(model.Status.ERROR, verdicts.too_large(len(body), limit))
+            self._settle_run(awaited, header.us, header.mem_kb, ending)
+        elif header.bytes or frames.is_json(body):
+            self._settle_run(awaited, header.us, header.mem_kb, None, body, header.bytes)
+        else:
+            raise frames.BrokenProtocol("a result that is not JSON")
+
+    def _on_error(self, awaited: _Awaited, header: frames.Error) -> None:
+        ending = verdicts.Ending(model.Status.ERROR, verdicts.failure(header.error))
+        self._settle_run(awaited, header.us, header.mem_kb, ending, reusable=not header.exit)
+
+    # -- endings
+
+    def _settle_run(
+        self,
+        awaited: _Awaited,
+        us: int,
+        mem_kb: int,
+        ending: verdicts.Ending | None,
+        body: bytes = b"null",
+        is_bytes: bool = False,
+        reusable: bool = True,
+    ) -> None:
+        self._awaited = None
+        logs, cut = self._output.take()
+        self._objects.end_attempt()
+        self._peak_mb = -(-mem_kb // 1024)
+        if awaited.future.done():  # whoever asked has stopped waiting
+            return
+        awaited.future.set_result(
+            base.Ran(
+                status=model.Status.OK if ending is None else ending.status,
+                duration_us=min(us, awaited.elapsed_us()),
+                memory_peak_mb=self._peak_mb,
+                body=body,
+                is_bytes=is_bytes,
+                error=None if ending is None else ending.error,
+                logs=logs,
+                logs_cut=cut,
+                reusable=reusable,
+            )
+        )
+
+    def _settle_load(self, awaited: _Awaited, init_us: int, error: model.Failure | None, status: model.Status) -> None:
+        self._awaited = None
+        logs, cut = self._output.take()
+        if not awaited.future.done():
+            awaited.future.set_result(base.Loaded(init_us=init_us, error=error, status=status, logs=logs, logs_cut=cut))
+
+    def _settle_badly(self, awaited: _Awaited, ending: verdicts.Ending, us: int) -> None:
+        """The attempt (or load) ends without an answer, and the sandbox with it."""
+        if awaited.invocation_id is None:
+            status = model.Status.INIT_ERROR if ending.status is model.Status.ERROR else ending.status
+            self._settle_load(awaited, us, ending.error, status)
+        else:
+            peak_mb = self._memory_mb if ending.status is model.Status.OOM else self._peak_mb
+            self._settle_run(awaited, us, peak_mb * 1024, ending, reusable=False)
+
+    def on_broken(self, reason: str) -> None:
+        """Only user code writes what the agent does not: it costs the attempt, and the sandbox."""
+        self._end()
+        if self._awaited is not None:
+            ending = verdicts.broken(f"the function broke the agent's protocol: {reason}", self._awaited.who)
+            self._settle_badly(self._awaited, ending, self._awaited.elapsed_us())
+        self._host.doom()
+
+    def on_gone(self) -> None:
+        """The process has ended, or user code closed the socket."""
+        self._end()
+        if self._awaited is None:
+            self._host.doom()
+        else:
+            self._spawn(self._explain(self._awaited, self._awaited.elapsed_us()))
+
+    async def _explain(self, awaited: _Awaited, us: int) -> None:
+        found = await self._host.why_gone()
+        if self._awaited is not awaited:  # closed meanwhile
+            return
+        if isinstance(found, verdicts.Vanished):
+            self._awaited = None
+            if not awaited.future.done():
+                awaited.future.set_exception(base.SandboxLost(f"the sandbox went away: {found.reason}"))
+        else:
+            self._settle_badly(awaited, verdicts.of_death(found, awaited.who, self._memory_mb), us)
+        self._host.doom()
+
+    # -- time
+
+    def _set_timer(self, at_ns: int) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer_ns = at_ns
+        self._timer = self._loop.call_later(max(0, at_ns - time.monotonic_ns()) / 1e9, self._on_timer)
+
+    def _on_timer(self) -> None:
+        self._timer = None
+        awaited = self._awaited
+        if awaited is None or self.is_over:
+            return
+        if awaited.deadline_ns > time.monotonic_ns():
+            self._set_timer(awaited.deadline_ns)
+            return
+        self._wire.read()  # an answer that is there already came in time, if the loop was late
+        if self._awaited is awaited and not self.is_over:
+            self._on_timeout(awaited)
+
+    def _on_timeout(self, awaited: _Awaited) -> None:
+        self._end()
+        what = "Task" if awaited.invocation_id is not None else "Init"
+        ending = verdicts.timed_out(awaited.timeout_ms, awaited.who, what)
+        self._settle_badly(awaited, ending, awaited.elapsed_us())
+        self._host.doom()
+
+    # -- buckets
+
+    def _serve(self, request: frames.Request) -> None:
+        """Read nothing more until the request is answered, so that a sandbox can only ask as fast as it is served."""
+        self._wire.pause()
+        self._spawn(self._answer(request))
+
+    async def _answer(self, request: frames.Request) -> None:
+        answer = await self._objects.serve(request)
+        if answer is not None:
+            try:
+                await self._wire.deliver(frames.head(answer.header, len(answer.body)), answer.body, answer.descriptor)
+            except OSError as error:  # the peer has gone: reading on finds out why
+                _log.debug("answer_undelivered", extra={"error": str(error)})
+            finally:
+                answer.let_go()
+        self._wire.resume()
+
+    # -- the end
+
+    def _doom(self) -> None:
+        self._end()
+        self._host.doom()
+
+    def _end(self) -> None:
+        self._wire.end()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = self._loop.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
