@@ -1,0 +1,82 @@
+"""Errors of every kind."""
+
+import functools
+
+
+class MyError(Exception):
+    pass
+
+
+class Unprintable(Exception):
+    def __str__(self):
+        raise RuntimeError("no text")
+
+
+def handler(event, context):
+    return KINDS[event](context)
+
+
+def plain(context):
+    raise MyError("my message")
+
+
+def empty(context):
+    raise MyError
+
+
+def chained(context):
+    try:
+        raise KeyError("the cause")
+    except KeyError as error:
+        raise MyError("the effect") from error
+
+
+def deep(context):
+    return deep(context)
+
+
+def huge(context):
+    raise MyError("\x01" * 500_000)
+
+
+def unprintable(context):
+    raise Unprintable
+
+
+def surrogate(context):
+    raise MyError("\ud800")
+
+
+def interrupt(context):
+    raise KeyboardInterrupt
+
+
+def through_bucket(context):
+    context.bucket("photos").open("../escape")
+
+
+def undeclared(context):
+    context.bucket("other")
+
+
+def memory(context):
+    return len(bytearray(1 << 60))
+
+
+def wrapped(context):
+    @functools.lru_cache
+    def inner():
+        raise MyError("inside a decorator")
+
+    return inner()
+
+
+def grouped(context):
+    raise ExceptionGroup("several", [ValueError("one"), TypeError("two")])  # noqa: F821
+
+
+def wrong_arguments(context):
+    return plain(context, 1)
+
+
+KINDS = {name: value for name, value in list(globals().items()) if callable(value)}

@@ -1,0 +1,55 @@
+"""Results of every kind, good and bad."""
+
+import collections
+import datetime
+import decimal
+
+
+class Odd(dict):
+    def items(self):
+        raise RuntimeError("odd items")
+
+
+def _circle():
+    circle = []
+    circle.append(circle)
+    return circle
+
+
+def _deep():
+    deep = []
+    for _ in range(100_000):
+        deep = [deep]
+    return deep
+
+
+RESULTS = {
+    "none": lambda: None,
+    "float": lambda: [0.1, 1e300, -2.5],
+    "text": lambda: 'ü "日本" \U0001f600',
+    "order": lambda: {"z": 1, "a": 2, "m": 3},
+    "number keys": lambda: {1: "a", None: "b", True: "c"},
+    "tuple": lambda: (1, (2,)),
+    "named": lambda: collections.OrderedDict(b=1, a=2),
+    "nan": lambda: float("nan"),
+    "surrogate": lambda: "\ud800",
+    "bytes": lambda: b"\x00\xffraw",
+    "bytearray": lambda: bytearray(b"raw"),
+    "set": lambda: {1, 2},
+    "decimal": lambda: {"price": decimal.Decimal("1.5")},
+    "datetime": lambda: datetime.datetime(2020, 1, 1),
+    "nested bytes": lambda: {"body": b"x"},
+    "tuple key": lambda: {(1, 2): "x"},
+    "circle": _circle,
+    "deep": _deep,
+    "odd": lambda: Odd(a=1),
+    "generator": lambda: (x for x in "abc"),
+}
+
+
+def handler(event, context):
+    if isinstance(event, int):
+        return "x" * (event - 2)
+    if isinstance(event, dict):
+        return b"x" * event["bytes"]
+    return RESULTS[event]()
