@@ -132,8 +132,7 @@ class Link(asyncio.Protocol):
         self._settle_loss()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - a stream protocol gets a stream transport
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)
 
     def data_received(self, data: bytes) -> None:
         self._last_heard = self._loop.time()
