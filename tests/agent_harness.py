@@ -9,6 +9,7 @@ import array
 import contextlib
 import json
 import os
+import select
 import shutil
 import socket
 import struct
@@ -52,17 +53,27 @@ class Frame(NamedTuple):
 class Agent:
     """A started agent. ``requests`` holds the headers of what it asked for (`open`, `commit`, ...)."""
 
-    def __init__(self, process: subprocess.Popen[bytes], sock: socket.socket, buckets: dict[str, Path]) -> None:
-        self.process = process
+    def __init__(
+        self, sock: socket.socket, buckets: dict[str, Path], process: subprocess.Popen[bytes] | None = None
+    ) -> None:
+        self._process = process
         self.sock = sock
         self.buckets = buckets
         self.requests: list[dict[str, Any]] = []
         self.opened: dict[int, tuple[int, Path]] = {}
         self.access: dict[str, str] = {}
+        self.pipe = -1
+        self._printed: list[bytes] = []
         header, _body, descriptors = self._read()
         self.ready = header
         self.pipe = descriptors[0]
         os.set_blocking(self.pipe, False)
+
+    @property
+    def process(self) -> subprocess.Popen[bytes]:
+        """The agent's process, when it is one of this machine's and no container's."""
+        assert self._process is not None
+        return self._process
 
     def load(self, code: Path, handler: str = "app.handler", **fields: Any) -> Frame:
         """Send `load` with the protocol's fields (those given replace the usual ones) and await the answer."""
@@ -119,10 +130,8 @@ class Agent:
 
     def printed_bytes(self) -> bytes:
         """The same, undecoded."""
-        chunks = []
-        with contextlib.suppress(BlockingIOError):
-            while chunk := os.read(self.pipe, 1 << 20):
-                chunks.append(chunk)
+        self._drain()
+        chunks, self._printed = self._printed, []
         return b"".join(chunks)
 
     def send(self, header: dict[str, Any], body: bytes = b"", descriptors: Sequence[int] = ()) -> None:
@@ -144,11 +153,8 @@ class Agent:
         return self.process.wait(WAIT_S)
 
     def release(self) -> None:
-        """Leave nothing behind."""
+        """Close what this end holds."""
         self.sock.close()
-        if self.process.poll() is None:
-            self.process.kill()
-            self.process.wait(WAIT_S)
         os.close(self.pipe)
         for descriptor, _target in self.opened.values():
             os.close(descriptor)
@@ -161,9 +167,25 @@ class Agent:
         header = json.loads(self._exactly(header_bytes, descriptors))
         return header, self._exactly(body_bytes, descriptors), descriptors
 
+    def _keep_output_flowing(self) -> None:
+        """Until a frame (or the socket's end) is there, read what is printed, as the runner does."""
+        while self.pipe >= 0:
+            ready = select.select([self.sock, self.pipe], [], [], WAIT_S)[0]
+            if self.sock in ready or not ready or not self._drain():
+                return
+
+    def _drain(self) -> bool:
+        """Read what is in the pipe; False when nobody can write to it any more."""
+        with contextlib.suppress(BlockingIOError):
+            while chunk := os.read(self.pipe, 1 << 20):
+                self._printed.append(chunk)
+            return False
+        return True
+
     def _exactly(self, size: int, descriptors: list[int]) -> bytes:
         data = bytearray()
         while len(data) < size:
+            self._keep_output_flowing()
             chunk, ancillary, _flags, _address = self.sock.recvmsg(size - len(data), socket.CMSG_SPACE(4))
             for _level, _kind, packed in ancillary:
                 descriptors.extend(array.array("i", packed))
@@ -184,7 +206,7 @@ class Agent:
             descriptor, target = self.opened.pop(number)
             target.parent.mkdir(parents=True, exist_ok=True)
             target.unlink(missing_ok=True)
-            os.link(f"/proc/self/fd/{descriptor}", target)
+            os.link(f"/proc/self/fd/{descriptor}", target, src_dir_fd=descriptor)  # which makes it follow the link
             os.close(descriptor)
             self.send({"t": "done", "n": number})
         else:
@@ -227,26 +249,44 @@ class Agent:
 
 
 @contextlib.contextmanager
-def started_agent(buckets: dict[str, Path] | None = None, python: Sequence[str] = (sys.executable,)) -> Iterator[Agent]:
+def started_agent(buckets: dict[str, Path] | None = None) -> Iterator[Agent]:
     """An agent process that has said `ready`, with nothing in its environment but PATH and HOME."""
-    folder = Path(tempfile.mkdtemp(prefix="agent"))
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    listener.bind(str(folder / "s"))
-    listener.listen(1)
-    listener.settimeout(WAIT_S)
     environment = {"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": "/tmp"}
-    process = subprocess.Popen([*python, "-u", "-B", str(AGENT), str(folder)], env=environment)
-    try:
-        sock, _address = listener.accept()
-        sock.settimeout(WAIT_S)
-        agent = Agent(process, sock, buckets or {})
+    with listening() as (folder, listener):
+        process = subprocess.Popen([sys.executable, "-u", "-B", str(AGENT), str(folder)], env=environment)
         try:
-            yield agent
+            with accepted(listener, buckets or {}, process) as agent:
+                yield agent
         finally:
-            agent.release()
-    finally:
-        if process.poll() is None:
             process.kill()
             process.wait(WAIT_S)
-        listener.close()
-        shutil.rmtree(folder)
+
+
+@contextlib.contextmanager
+def listening() -> Iterator[tuple[Path, socket.socket]]:
+    """A folder whose socket ``s`` any user may connect to."""
+    folder = Path(tempfile.mkdtemp(prefix="agent"))
+    folder.chmod(0o755)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
+        listener.bind(str(folder / "s"))
+        (folder / "s").chmod(0o666)
+        listener.listen(1)
+        listener.settimeout(WAIT_S)
+        try:
+            yield folder, listener
+        finally:
+            shutil.rmtree(folder)
+
+
+@contextlib.contextmanager
+def accepted(
+    listener: socket.socket, buckets: dict[str, Path], process: subprocess.Popen[bytes] | None = None
+) -> Iterator[Agent]:
+    """The agent that connects to the listener."""
+    sock, _address = listener.accept()
+    sock.settimeout(WAIT_S)
+    agent = Agent(sock, buckets, process)
+    try:
+        yield agent
+    finally:
+        agent.release()

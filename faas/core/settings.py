@@ -52,6 +52,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     )
     max_queue_wait_ms: Annotated[int, _Doc(description="How long a sync call may wait for a slot.", ge=1)] = 60_000
     max_source_bytes: Annotated[int, _Doc(description="Largest source that a deploy uploads.", ge=1)] = 268_435_456
+    max_source_files: Annotated[int, _Doc(description="Most files in a function's source.", ge=1)] = 50_000
     max_artifact_bytes: Annotated[int, _Doc(description="Largest unpacked artifact.", ge=1)] = 1_073_741_824
     tmp_mb: Annotated[int, _Doc(description="Size of /tmp in a sandbox.", ge=1)] = 512
     max_pids: Annotated[int, _Doc(description="Processes and threads of a sandbox.", ge=8)] = 256
@@ -60,6 +61,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     )
     max_file_mb: Annotated[int, _Doc(description="Largest file that a sandbox may write.", ge=1)] = 2_048
     build_timeout_s: Annotated[int, _Doc(description="Longest build of one function.", ge=1)] = 600
+    load_timeout_ms: Annotated[int, _Doc(description="How long a deploy waits for a function to load.", ge=1)] = 60_000
     price_gb_s_micro: Annotated[int, _Doc(description="Price of a GB-second, in millionths of a micro-unit.", ge=0)] = (
         16_666_700
     )

@@ -13,7 +13,7 @@ def handler(event, context):
 def reads(context):
     photos = context.bucket("photos")
     with photos.open("deep/ü a.txt") as file:
-        start = file.read(3).decode()
+        start = file.read(4).decode()
         file.seek(0)
         whole = file.read().decode()
     with photos.open("deep/ü a.txt", "r") as file:

@@ -1,0 +1,351 @@
+"""Sandboxes that are Docker containers: no privileges, a read-only root, and limits on all they could use up.
+
+A container sees three folders of the host, each read-only: the agent, the folder with its socket, and its code, which
+is linked in when a revision is loaded.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import os
+import signal
+import socket
+import time
+from pathlib import Path
+from typing import Any
+
+import docker
+import docker.errors
+import docker.types
+import msgspec
+import requests
+
+from faas.core import model, settings
+from runners.sandbox import (
+    agent_files,
+    base,
+    cgroups,
+    docker_calls,
+    folder,
+    greeting,
+    hosted,
+    image,
+    objects,
+    verdicts,
+)
+
+AGENT = "/var/runtime"
+LINK = "/var/faas"
+TASK = "/var/task"
+USER = "65534:65534"
+CPU_PERIOD_US = 100_000
+MIN_QUOTA_US = 1_000
+MAX_OPEN_FILES = 1024
+SHARES_PER_CPU = 1024
+GONE_WITHIN_S = 3
+LABEL_DATA_DIR = "faas.data_dir"
+LABEL_RUNNER = "faas.runner"
+LABEL_NODE = "faas.node"
+LABEL_SANDBOX = "faas.sandbox"
+_NAME_PREFIX = "faas-"
+
+
+class Container(msgspec.Struct, frozen=True, kw_only=True):
+    """All that is fixed about the containers of one engine."""
+
+    image: str
+    agent: Path
+    labels: dict[str, str]
+    limits: settings.Settings
+
+
+class DockerHost:
+    """One container, known to the daemon by its name."""
+
+    def __init__(self, client: docker.APIClient, calls: docker_calls.Calls, sandbox: str, own: folder.Folder) -> None:
+        self.name = _NAME_PREFIX + sandbox
+        self._client = client
+        self._calls = calls
+        self._folder = own
+        self._spec = base.Spec()
+        self._launched: asyncio.Future[None] | None = None
+        self._process = -1
+        self._group: Path | None = None
+
+    def launch(self, container: Container, spec: base.Spec, sandbox: str) -> asyncio.Future[None]:
+        """Create and start it."""
+        self._spec = spec
+        options = _options(container, spec, self._folder, sandbox)
+        self._launched = self._calls.slow(_create_and_start, self._client, self.name, options)
+        return self._launched
+
+    def watch(self, pid: int) -> None:
+        """Keep hold of the agent's process, where this host shows it: it is the quickest way to end the container."""
+        if pid <= 0:
+            return
+        self._group = cgroups.memory_group(pid)
+        with contextlib.suppress(OSError):
+            self._process = os.pidfd_open(pid)
+
+    async def is_running(self) -> bool:
+        """Whether the container runs."""
+        try:
+            state = (await self._calls.quick(self._client.inspect_container, self.name))["State"]
+        except docker.errors.NotFound:
+            return False
+        return bool(state["Running"])
+
+    async def place(self, code: Path) -> str:
+        """Link the code into the folder that the container sees."""
+        try:
+            await asyncio.to_thread(self._folder.place, code)
+        except OSError as error:
+            raise base.SandboxLost(f"the code could not be placed: {error.strerror}") from error
+        return TASK
+
+    async def limit(self, config: model.FunctionConfig) -> verdicts.OutOfMemory | None:
+        """Set memory and CPU in one call, unless the container was made with them."""
+        if (config.memory_mb, config.cpu_milli) == (self._spec.memory_mb, self._spec.cpu_milli):
+            return None
+        try:
+            await self._calls.quick(_update, self._client, self.name, config)
+        except docker.errors.NotFound as error:
+            raise base.SandboxLost("the container has gone") from error
+        except base.EngineUnavailable as error:
+            if _is_in_use(error) and config.memory_mb < self._spec.memory_mb:
+                return verdicts.OutOfMemory()
+            raise base.SandboxLost(f"its limits could not be set: {error.message}") from error
+        return None
+
+    async def why_gone(self) -> verdicts.Death:
+        """The container's exit, and whether its memory ran out: by its cgroup while it is there, and by the daemon."""
+        killed = self._group is not None and bool(cgroups.oom_kills(self._group))
+        try:
+            return await self._calls.quick(_death, self._client, self.name, killed)
+        except docker.errors.NotFound:
+            return verdicts.Vanished("the container has been removed")
+        except base.EngineUnavailable as error:
+            return verdicts.Vanished(error.message)
+
+    def kill(self) -> None:
+        """Kill the agent; process 1 ends with it, and so does the container. `remove` does it where this cannot."""
+        if self._process >= 0:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                signal.pidfd_send_signal(self._process, signal.SIGKILL)
+
+    async def remove(self) -> None:
+        """Force the container away, then its folder. What the daemon does not remove now, a later sweep does."""
+        self.kill()
+        if self._launched is not None:
+            await asyncio.wait({self._launched})
+            self._launched.exception()
+        gone = True
+        try:
+            await self._calls.slow(_remove, self._client, self.name)
+        except base.EngineUnavailable:
+            gone = False
+        if self._process >= 0:
+            os.close(self._process)
+            self._process = -1
+        if gone:
+            await asyncio.to_thread(self._folder.remove)
+
+
+class DockerEngine:
+    """A `base.Engine` of containers. Make it with `open`."""
+
+    name = "docker"
+    isolates = True
+
+    def __init__(
+        self, client: docker.APIClient, calls: docker_calls.Calls, limits: settings.Settings, find: objects.Find
+    ) -> None:
+        self._client = client
+        self._calls = calls
+        self._limits = limits
+        self._find_bucket = find
+        self._owner = hosted.Owner()
+        self._folders = folder.Folders(limits.root / "sandboxes")
+        self._container: Container | None = None
+
+    @classmethod
+    async def open(
+        cls, limits: settings.Settings, find_bucket: objects.Find, progress: image.Progress = image.quiet
+    ) -> DockerEngine:
+        """Connect, and find, pull or build the base image. Raises `base.EngineUnavailable`."""
+        calls = docker_calls.Calls()
+        with contextlib.ExitStack() as undo:
+            undo.callback(calls.close)
+            client = await calls.quick(docker_calls.connect)
+            undo.callback(client.close)
+            chosen = await calls.slow(image.ensure, client, limits, progress)
+            engine = cls(client, calls, limits, find_bucket)
+            undo.callback(engine._folders.close)
+            await engine._use(chosen)
+            undo.pop_all()
+        return engine
+
+    @property
+    def python(self) -> str:
+        """The Python of the base image: "3.11"."""
+        return self._image.python
+
+    async def check(self) -> None:
+        """See `base.Engine.check`: one ping."""
+        await self._calls.quick(_ping)
+
+    async def start(self, spec: base.Spec) -> base.Sandbox:
+        """See `base.Engine.start`."""
+        if self._container is None:
+            raise base.EngineUnavailable("the engine is not open")
+        begun = time.monotonic()
+        sandbox = self._folders.next_id()
+        own = self._folders.folder(sandbox)
+        own.make()
+        host = DockerHost(self._client, self._calls, sandbox, own)
+        with own.listen() as listener:
+            launched = host.launch(self._container, spec, sandbox)
+            try:
+                greeted = await greeting.greet(listener, launched, host.is_running)
+            except BaseException:
+                self._owner.spawn(host.remove(), f"remove {sandbox}")
+                raise
+        own.hang_up()
+        host.watch(greeted.pid)
+        started_ms = round((time.monotonic() - begun) * 1000)
+        return hosted.HostedSandbox(
+            sandbox, spec, host, greeted, started_ms, self._owner, self._find_bucket, self._limits
+        )
+
+    async def sweep(self) -> int:
+        """See `base.Engine.sweep`."""
+        return await self._calls.slow(_sweep, self._client, self._folders, _data_dir_label(self._limits.root))
+
+    async def close(self) -> None:
+        """See `base.Engine.close`."""
+        await self._owner.finish()
+        self._folders.close()
+        self._calls.close()
+        self._client.close()
+
+    async def _use(self, chosen: image.Image) -> None:
+        self._image = chosen
+        agent = await asyncio.to_thread(agent_files.prepare, self._folders.root, chosen.python)
+        self._container = Container(
+            image=chosen.id,
+            agent=agent,
+            limits=self._limits,
+            labels={
+                LABEL_DATA_DIR: _data_dir_label(self._limits.root),
+                LABEL_RUNNER: self._folders.runner,
+                LABEL_NODE: socket.gethostname(),
+            },
+        )
+
+
+def _data_dir_label(root: Path) -> str:
+    return hashlib.sha256(os.fsencode(root.resolve())).hexdigest()[:16]
+
+
+def _options(container: Container, spec: base.Spec, own: folder.Folder, sandbox: str) -> dict[str, Any]:
+    """The body of the call that creates a container."""
+    limits = container.limits
+    file_bytes = limits.max_file_mb << 20
+    return {
+        "Image": container.image,
+        "Entrypoint": ["python3", "-u", "-B", AGENT, LINK],
+        "Cmd": [],
+        "User": USER,
+        "WorkingDir": "/",
+        "Env": ["HOME=/tmp"],
+        "Hostname": "sandbox",
+        "Labels": {**container.labels, LABEL_SANDBOX: sandbox},
+        "HostConfig": {
+            "NetworkMode": "none" if spec.network is model.Network.NONE else "bridge",
+            "ReadonlyRootfs": True,
+            "CapDrop": ["ALL"],
+            "SecurityOpt": ["no-new-privileges"],
+            "Memory": spec.memory_mb << 20,
+            "MemorySwap": spec.memory_mb << 20,
+            "CpuPeriod": CPU_PERIOD_US,
+            "CpuQuota": _quota_us(spec.cpu_milli),
+            "CpuShares": _shares(spec.cpu_milli),
+            "PidsLimit": limits.max_pids,
+            "Ulimits": [
+                {"Name": "fsize", "Soft": file_bytes, "Hard": file_bytes},
+                {"Name": "nofile", "Soft": MAX_OPEN_FILES, "Hard": MAX_OPEN_FILES},
+                {"Name": "core", "Soft": 0, "Hard": 0},
+            ],
+            "Tmpfs": {"/tmp": f"rw,nosuid,nodev,exec,size={limits.tmp_mb}m,mode=1777"},  # noqa: S108 - the sandbox's
+            "LogConfig": {"Type": "none"},
+            "Mounts": [
+                _mount(container.agent, AGENT),
+                _mount(own.link, LINK),
+                _mount(own.task, TASK),
+            ],
+        },
+    }
+
+
+def _mount(source: Path, target: str) -> dict[str, Any]:
+    return {"Type": "bind", "Source": str(source), "Target": target, "ReadOnly": True}
+
+
+def _quota_us(cpu_milli: int) -> int:
+    return max(MIN_QUOTA_US, cpu_milli * CPU_PERIOD_US // 1000)
+
+
+def _shares(cpu_milli: int) -> int:
+    return max(2, cpu_milli * SHARES_PER_CPU // 1000)
+
+
+def _create_and_start(client: docker.APIClient, name: str, options: dict[str, Any]) -> None:
+    untyped: Any = client
+    untyped.create_container_from_config(options, name)
+    client.start(name)
+
+
+def _update(client: docker.APIClient, name: str, config: model.FunctionConfig) -> None:
+    client.update_container(
+        name,
+        mem_limit=config.memory_mb << 20,
+        memswap_limit=config.memory_mb << 20,
+        cpu_period=CPU_PERIOD_US,
+        cpu_quota=_quota_us(config.cpu_milli),
+        cpu_shares=_shares(config.cpu_milli),
+    )
+
+
+def _is_in_use(error: base.EngineUnavailable) -> bool:
+    text = error.message.lower()
+    return "memory" in text and ("busy" in text or "current usage" in text or "in use" in text)
+
+
+def _death(client: docker.APIClient, name: str, killed: bool) -> verdicts.Death:
+    with contextlib.suppress(requests.RequestException):  # it may run on without its socket
+        client.wait(name, timeout=GONE_WITHIN_S)
+    state = client.inspect_container(name)["State"]
+    return verdicts.death(None if state["Running"] else int(state["ExitCode"]), killed or bool(state["OOMKilled"]))
+
+
+def _remove(client: docker.APIClient, name: str) -> None:
+    with contextlib.suppress(docker.errors.NotFound):
+        client.remove_container(name, force=True, v=True)
+
+
+def _ping() -> None:
+    client = docker_calls.connect(docker_calls.PING_WITHIN_S)
+    client.close()
+
+
+def _sweep(client: docker.APIClient, folders: folder.Folders, data_dir: str) -> int:
+    found = client.containers(all=True, filters={"label": f"{LABEL_DATA_DIR}={data_dir}"})
+    left = {each["Labels"][LABEL_SANDBOX] for each in found if not folders.is_live(each["Labels"][LABEL_RUNNER])}
+    left.update(folders.left_behind())
+    for sandbox in sorted(left):
+        _remove(client, _NAME_PREFIX + sandbox)
+        folders.folder(sandbox).remove()
+    folders.forget_dead()
+    return len(left)

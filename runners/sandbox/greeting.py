@@ -1,0 +1,123 @@
+"""From a sandbox that is being started to one that has said `ready`."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import stat
+import struct
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import msgspec
+
+from runners.sandbox import base, frames
+
+WITHIN_S = 60.0
+LOOK_EVERY_S = 1.0
+_CREDENTIALS = struct.Struct("3i")
+
+
+class Greeted(msgspec.Struct, frozen=True):
+    """A connected agent. ``pid`` is its process as this host sees it (0 when it cannot), ``pipe`` its output."""
+
+    sock: socket.socket
+    pipe: int
+    pid: int
+    python: str
+
+
+async def greet(
+    listener: socket.socket, launched: asyncio.Future[Any], is_running: Callable[[], Awaitable[bool]]
+) -> Greeted:
+    """Wait until the agent has connected and is ready, and the launch is over.
+
+    Raises what ``launched`` raises, or `base.SandboxLost` when the sandbox ended, or was not ready in time.
+    """
+    loop = asyncio.get_running_loop()
+    hello = loop.create_task(_hello(listener))
+    try:
+        async with asyncio.timeout(WITHIN_S):
+            await asyncio.wait({hello, launched}, return_when=asyncio.FIRST_COMPLETED)
+            if not hello.done():
+                await asyncio.shield(launched)
+            while not hello.done():
+                await asyncio.wait({hello}, timeout=LOOK_EVERY_S)
+                if not hello.done() and not await is_running():
+                    raise base.SandboxLost("the sandbox ended before its agent was ready")
+            await asyncio.shield(launched)
+    except TimeoutError as error:
+        _drop(hello)
+        raise base.SandboxLost(f"the sandbox was not ready within {WITHIN_S:.0f} s") from error
+    except BaseException:
+        _drop(hello)
+        raise
+    return hello.result()
+
+
+def _drop(hello: asyncio.Task[Greeted]) -> None:
+    """Nobody will take the greeting."""
+    if hello.cancel():
+        return
+    if not hello.cancelled() and hello.exception() is None:
+        hello.result().sock.close()
+        os.close(hello.result().pipe)
+
+
+async def _hello(listener: socket.socket) -> Greeted:
+    sock, _ = await asyncio.get_running_loop().sock_accept(listener)
+    pipes: list[int] = []
+    try:
+        ready = await _ready(sock, pipes)
+    except BaseException:
+        sock.close()
+        for pipe in pipes:
+            os.close(pipe)
+        raise
+    credentials = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+    return Greeted(sock, pipes[0], _CREDENTIALS.unpack(credentials)[0], ready.python)
+
+
+async def _ready(sock: socket.socket, pipes: list[int]) -> frames.Ready:
+    sock.setblocking(False)
+    reader = frames.Reader(0)
+    while True:
+        await _readable(sock)
+        try:
+            data, descriptors, _flags, _address = socket.recv_fds(
+                sock, frames.MAX_HEADER_BYTES, 4, socket.MSG_CMSG_CLOEXEC
+            )
+        except OSError as error:
+            raise base.SandboxLost("the agent ended before it was ready") from error
+        pipes += descriptors
+        if not data:
+            raise base.SandboxLost("the agent ended before it was ready")
+        reader.feed(data)
+        found = _next(reader)
+        if found is not None:
+            return _checked(found, pipes)
+
+
+def _next(reader: frames.Reader) -> frames.Received | None:
+    try:
+        frame = reader.next()
+    except frames.BrokenProtocol as error:
+        raise base.SandboxLost(f"the agent broke the protocol: {error}") from error
+    return None if frame is None else frame[0]
+
+
+def _checked(found: frames.Received, pipes: list[int]) -> frames.Ready:
+    if not isinstance(found, frames.Ready) or len(pipes) != 1 or not stat.S_ISFIFO(os.fstat(pipes[0]).st_mode):
+        raise base.SandboxLost("the agent broke the protocol: its first frame is not `ready` with one pipe")
+    return found
+
+
+async def _readable(sock: socket.socket) -> None:
+    loop = asyncio.get_running_loop()
+    event = asyncio.Event()
+    loop.add_reader(sock.fileno(), event.set)
+    try:
+        await event.wait()
+    finally:
+        loop.remove_reader(sock.fileno())

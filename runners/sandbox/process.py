@@ -1,0 +1,190 @@
+"""Sandboxes that are processes of this machine and isolate nothing: for development without Docker.
+
+Each is a session of its own and is killed whole, also what has left the session: every descendant carries the folder
+of its sandbox in its environment. Memory is watched, not limited: what a process takes beyond its function's memory
+between two looks, it has.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from faas.core import model, settings, tether
+from runners.sandbox import agent_files, base, folder, greeting, hosted, objects, verdicts
+
+LOOK_EVERY_S = 0.05
+EXIT_WITHIN_S = 1.0
+MAX_OPEN_FILES = 1024
+_PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+_PATH = "/usr/local/bin:/usr/local/sbin:/usr/bin:/usr/sbin:/bin:/sbin"
+
+
+class ProcessHost:
+    """One process with the agent in it, and whatever it starts."""
+
+    def __init__(self, own: folder.Folder, agent: Path, limits: settings.Settings) -> None:
+        self._folder = own
+        self._killed_for_memory = False
+        self._memory_bytes = 0
+        self._looking: asyncio.TimerHandle | None = None
+        tmp = str(own.tmp)
+        command = [sys.executable, "-u", "-B", str(agent), str(own.link)]
+        self._process = subprocess.Popen(
+            tether.tethered(command),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            cwd="/",
+            env={"PATH": _PATH, "HOME": tmp, "TMPDIR": tmp},
+            start_new_session=True,
+        )
+        file_bytes = limits.max_file_mb << 20
+        for kind, value in ((resource.RLIMIT_FSIZE, file_bytes), (resource.RLIMIT_NOFILE, MAX_OPEN_FILES)):
+            self._limit(kind, value)
+        self._limit(resource.RLIMIT_CORE, 0)
+
+    async def is_running(self) -> bool:
+        """Whether the agent's process lives."""
+        return self._process.poll() is None
+
+    async def place(self, code: Path) -> str:
+        """The code where it is: nothing here keeps a process from reading, or writing, elsewhere."""
+        return str(code)
+
+    async def limit(self, config: model.FunctionConfig) -> verdicts.OutOfMemory | None:
+        """Watch the function's memory from now on."""
+        self._memory_bytes = config.memory_mb << 20
+        self._look()
+        return None
+
+    async def why_gone(self) -> verdicts.Death:
+        """The exit status of the process, which may take a moment; no status when it runs on without its socket."""
+        if self._killed_for_memory:
+            return verdicts.OutOfMemory()
+        try:
+            async with asyncio.timeout(EXIT_WITHIN_S):
+                code = await tether.exited(self._process)
+        except TimeoutError:
+            return verdicts.Exited(None)
+        return verdicts.Exited(code if code >= 0 else verdicts.RESERVED_EXIT - code)
+
+    def kill(self) -> None:
+        """Kill the session; once its leader has been waited for, its number may be another's, and `remove` has to."""
+        if self._process.returncode is None:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+
+    async def remove(self) -> None:
+        """Kill the session and all that has left it, reap the process, remove the folder."""
+        if self._looking is not None:
+            self._looking.cancel()
+        self.kill()
+        await tether.exited(self._process)
+        await asyncio.to_thread(_remove, self._folder)
+
+    def _limit(self, kind: int, value: int) -> None:
+        _soft, hard = resource.prlimit(self._process.pid, kind)
+        if hard != resource.RLIM_INFINITY:
+            value = min(value, hard)
+        resource.prlimit(self._process.pid, kind, (value, value))
+
+    def _look(self) -> None:
+        if self._process.poll() is not None:
+            return
+        if _resident_bytes(self._process.pid) > self._memory_bytes:
+            self._killed_for_memory = True
+            self.kill()
+            return
+        self._looking = asyncio.get_running_loop().call_later(LOOK_EVERY_S, self._look)
+
+
+class ProcessEngine:
+    """A `base.Engine` of processes."""
+
+    name = "process"
+    isolates = False
+
+    def __init__(self, limits: settings.Settings, find_bucket: objects.Find) -> None:
+        self._limits = limits
+        self._find_bucket = find_bucket
+        self._folders = folder.Folders(limits.root / "sandboxes")
+        self._agent = agent_files.prepare(self._folders.root, agent_files.HOST_PYTHON)
+        self._owner = hosted.Owner()
+
+    async def check(self) -> None:
+        """Processes can always be started."""
+
+    async def start(self, spec: base.Spec) -> base.Sandbox:
+        """See `base.Engine.start`. Memory, CPU and network of ``spec`` bind nobody here."""
+        begun = time.monotonic()
+        sandbox = self._folders.next_id()
+        own = self._folders.folder(sandbox)
+        own.make()
+        with own.listen() as listener:
+            host = self._launch(own)
+            launched = asyncio.get_running_loop().create_future()
+            launched.set_result(None)
+            try:
+                greeted = await greeting.greet(listener, launched, host.is_running)
+            except BaseException:
+                self._owner.spawn(host.remove(), f"remove {sandbox}")
+                raise
+        own.hang_up()
+        started_ms = round((time.monotonic() - begun) * 1000)
+        return hosted.HostedSandbox(
+            sandbox, spec, host, greeted, started_ms, self._owner, self._find_bucket, self._limits
+        )
+
+    async def sweep(self) -> int:
+        """See `base.Engine.sweep`."""
+        return await asyncio.to_thread(self._sweep)
+
+    async def close(self) -> None:
+        """See `base.Engine.close`."""
+        await self._owner.finish()
+        self._folders.close()
+
+    def _launch(self, own: folder.Folder) -> ProcessHost:
+        try:
+            return ProcessHost(own, self._agent, self._limits)
+        except OSError as error:
+            own.remove()
+            raise base.EngineUnavailable(f"no process could be started: {error.strerror}") from error
+
+    def _sweep(self) -> int:
+        left = self._folders.left_behind()
+        for sandbox in left:
+            _remove(self._folders.folder(sandbox))
+        self._folders.forget_dead()
+        return len(left)
+
+
+def _remove(own: folder.Folder) -> None:
+    _kill_descendants(own)
+    own.remove()
+
+
+def _kill_descendants(own: folder.Folder) -> None:
+    """Kill every process whose environment names the sandbox's folder; those that hide are not found."""
+    mark = b"\0TMPDIR=" + os.fsencode(own.tmp) + b"\0"
+    for pid in filter(str.isdigit, os.listdir("/proc")):  # noqa: PTH208 - names are all that is wanted
+        try:
+            if mark in b"\0" + Path(f"/proc/{pid}/environ").read_bytes():
+                os.kill(int(pid), signal.SIGKILL)
+        except (ProcessLookupError, FileNotFoundError, PermissionError):
+            continue
+
+
+def _resident_bytes(pid: int) -> int:
+    try:
+        return int(Path(f"/proc/{pid}/statm").read_bytes().split()[1]) * _PAGE_BYTES
+    except (FileNotFoundError, ProcessLookupError, IndexError):
+        return 0

@@ -1,0 +1,19 @@
+"""A runner that starts one sandbox, says its id, and waits to be killed."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+
+from faas.core import settings
+from runners.sandbox import base, choose
+
+
+async def main(engine: str, data_dir: str) -> None:
+    made = await choose.choose(settings.Settings(data_dir=data_dir, engine=engine), lambda _name: None)
+    sandbox = await made.start(base.Spec())
+    print(sandbox.id, flush=True)
+    await asyncio.Event().wait()
+
+
+asyncio.run(main(*sys.argv[1:]))

@@ -1,0 +1,113 @@
+"""What is read from the host: cgroups of both versions, apt's sources; and what an exit means."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from faas.core import model
+from runners.sandbox import apt_sources, cgroups, folder, verdicts
+
+V1 = "5:cpu,cpuacct:/x\n4:memory:/docker/abc\n1:name=systemd:/docker/abc\n0::/\n"
+V2 = "0::/system.slice/docker-abc.scope\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "group", "file", "content"),
+    [
+        (V1, "memory/docker/abc", "memory.oom_control", "oom_kill_disable 0\nunder_oom 0\noom_kill 2\n"),
+        (V2, "system.slice/docker-abc.scope", "memory.events", "low 0\nmax 7\noom 3\noom_kill 2\n"),
+    ],
+)
+def test_kills_for_want_of_memory_are_read_from_either_version(
+    tmp_path: Path, text: str, group: str, file: str, content: str
+) -> None:
+    (tmp_path / "proc" / "7").mkdir(parents=True)
+    (tmp_path / "proc" / "7" / "cgroup").write_text(text)
+    (tmp_path / "sys" / group).mkdir(parents=True)
+    (tmp_path / "sys" / group / file).write_text(content)
+    found = cgroups.memory_group(7, tmp_path / "proc", tmp_path / "sys")
+    assert found == tmp_path / "sys" / group
+    assert cgroups.oom_kills(found) == 2
+
+
+def test_a_group_that_has_gone_has_no_figure(tmp_path: Path) -> None:
+    assert cgroups.memory_group(7, tmp_path, tmp_path) is None
+    assert cgroups.oom_kills(tmp_path) is None
+
+
+def test_sources_of_the_release_are_found_in_both_styles_and_others_left_out(tmp_path: Path) -> None:
+    parts = tmp_path / "sources.list.d"
+    parts.mkdir()
+    (tmp_path / "sources.list").write_text(
+        "# deb http://no/debian bookworm main\n"
+        "deb [arch=amd64 signed-by=/k] http://one/debian bookworm main contrib # why\n"
+        "deb-src http://one/debian bookworm main\ndeb http://one/debian trixie main\n"
+    )
+    (parts / "debian.sources").write_text(
+        "Types: deb deb-src\n# a comment\nURIs: http://two/debian\nSuites: bookworm bookworm-updates\n"
+        "Components: main\n non-free\n\n"
+        "Types: deb\nEnabled: no\nURIs: http://off/debian\nSuites: bookworm\nComponents: main\n"
+    )
+    (parts / "other.list").write_text("deb https://third/apt stable main\n")
+    assert apt_sources.lines_for("bookworm", tmp_path) == [
+        "deb http://one/debian bookworm main contrib",
+        "deb http://two/debian bookworm main non-free",
+        "deb http://two/debian bookworm-updates main non-free",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("status", "oom", "expected"),
+    [
+        (137, True, verdicts.OutOfMemory()),
+        (137, False, verdicts.Exited(137)),
+        (1, True, verdicts.Exited(1)),
+        (None, True, verdicts.Exited(None)),
+    ],
+)
+def test_only_a_killed_process_ran_out_of_memory(status: int | None, oom: bool, expected: verdicts.Death) -> None:
+    assert verdicts.death(status, oom) == expected
+
+
+@pytest.mark.parametrize(
+    ("status", "text"), [(3, "exit status 3"), (139, "signal: segmentation fault"), (255, "exit status 255")]
+)
+def test_an_exit_is_said_in_words(status: int, text: str) -> None:
+    ending = verdicts.of_death(verdicts.Exited(status), "RequestId: i ", 128)
+    assert ending.status is model.Status.ERROR
+    assert ending.error.message == f"RequestId: i Error: Runtime exited with error: {text}"
+
+
+def test_a_trace_id_follows_from_the_invocation() -> None:
+    made = verdicts.trace_id("01890a5d-ac96-774b-bcce-b302099a8057", 1_700_000_000_123)
+    assert made == "Root=1-6553f100-ac96774bbcceb302099a8057;Parent=bcceb302099a8057;Sampled=0"
+
+
+def test_code_is_shown_as_links_to_the_artifact(tmp_path: Path) -> None:
+    code = tmp_path / "code"
+    (code / "deep" / "er").mkdir(parents=True)
+    (code / ".dot").write_text("1")
+    (code / "deep" / "er" / "a.py").write_text("2")
+    (code / "link").symlink_to("deep")
+    own = folder.Folder(tmp_path / "sandbox")
+    own.make()
+    own.place(code)
+    assert (own.task / "deep" / "er" / "a.py").samefile(code / "deep" / "er" / "a.py")
+    assert (own.task / ".dot").read_text() == "1"
+    assert (own.task / "link").readlink() == Path("deep")
+    own.remove()
+    own.remove()
+    assert (code / ".dot").exists() and not own.path.exists()
+
+
+def test_a_runner_is_live_until_it_closes(tmp_path: Path) -> None:
+    one, other = folder.Folders(tmp_path), folder.Folders(tmp_path)
+    left = one.next_id()
+    one.folder(left).make()
+    assert other.is_live(one.runner) and other.left_behind() == []
+    one.close()
+    assert not other.is_live(one.runner)
+    assert other.left_behind() == [left]
+    other.close()

@@ -1,0 +1,65 @@
+"""The wire format: frames are found however they are cut, and what no agent sends is refused early."""
+
+from __future__ import annotations
+
+import struct
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from runners.sandbox import frames
+
+RESULT = b'{"t":"result","id":"i","us":5,"mem_kb":7,"bytes":true}'
+DISCARD = b'{"t":"discard","n":1}'
+
+
+def frame(header: bytes, body: bytes = b"") -> bytes:
+    return struct.pack(">II", len(header), len(body)) + header + body
+
+
+@given(st.lists(st.integers(1, 40), min_size=1))
+def test_frames_are_found_wherever_the_stream_is_cut(cuts: list[int]) -> None:
+    stream = frame(RESULT, b"body") + frame(DISCARD)
+    reader, found = frames.Reader(100), []
+    while stream:
+        size = cuts[len(found) % len(cuts)]
+        reader.feed(stream[:size])
+        stream = stream[size:]
+        while (got := reader.next()) is not None:
+            found.append(got)
+    assert found == [(frames.Result("i", 5, 7, True), b"body"), (frames.Discard(1), b"")]
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        struct.pack(">II", frames.MAX_HEADER_BYTES + 1, 0),
+        struct.pack(">II", 10, 101),
+        frame(b"garbage"),
+        frame(b"\xff\xfe"),
+        frame(b'{"t":"unheard of"}'),
+        frame(b'{"t":"result","id":"i","us":-1,"mem_kb":7}'),
+        frame(b'{"t":"result","id":"i","us":1e300,"mem_kb":7}'),
+        frame(b'{"t":"open","n":1,"bucket":"b"}'),
+        frame(b"[" * 5000),
+    ],
+)
+def test_what_no_agent_sends_is_refused(data: bytes) -> None:
+    reader = frames.Reader(100)
+    reader.feed(data)
+    with pytest.raises(frames.BrokenProtocol):
+        reader.next()
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [(b"null", True), (b'{"a":"\xc3\xa4"}', True), (b"{", False), (b"", False), (b"1 2", False), (b'"\xff"', False)],
+)
+def test_a_body_is_json_or_not(body: bytes, expected: bool) -> None:
+    assert frames.is_json(body) is expected
+
+
+def test_a_header_over_its_limit_is_not_sent() -> None:
+    with pytest.raises(ValueError, match="header"):
+        frames.head(frames.Done(1, "Failed", "x" * frames.MAX_HEADER_BYTES), 0)
