@@ -6,9 +6,8 @@ import asyncio
 
 import msgspec
 import redis.asyncio
-import redis.exceptions
 
-from faas.core import errors
+from faas.queue import client as redis_client
 from faas.queue import keys as keyring
 from faas.queue import streams
 
@@ -36,14 +35,12 @@ class Catalog:
     @classmethod
     async def open(cls, redis_url: str, prefix: str) -> Catalog:
         """A catalog over its own connection, made at the first command."""
-        return cls(redis.asyncio.Redis.from_url(redis_url), keyring.Keys(prefix))
+        return cls(redis_client.connect(redis_url), keyring.Keys(prefix))
 
     async def announce(self, version: int) -> None:
         """Tell every process that follows the catalog. Raises `errors.Unavailable`."""
-        try:
+        with redis_client.translated():
             await self._client.publish(self._keys.catalog, version)
-        except redis.exceptions.ConnectionError as error:
-            raise errors.Unavailable(f"Redis does not answer: {error}") from error
 
     async def wait_until_seen(self, version: int, timeout_ms: int) -> bool:
         """Whether every living node has loaded the version before ``timeout_ms`` passed; True when there is none."""
@@ -58,12 +55,10 @@ class Catalog:
 
     async def nodes(self) -> dict[str, NodeState]:
         """The nodes whose lease holds, and what they say of themselves. Raises `errors.Unavailable`."""
-        try:
+        with redis_client.translated():
             members = await self._client.smembers(self._keys.nodes)
             names = sorted(streams.text(member) for member in members)
             held = await self._client.mget([self._keys.node(name) for name in names]) if names else []
-        except redis.exceptions.ConnectionError as error:
-            raise errors.Unavailable(f"Redis does not answer: {error}") from error
         return {
             name: msgspec.json.decode(state, type=NodeState)
             for name, state in zip(names, held, strict=True)
@@ -72,14 +67,12 @@ class Catalog:
 
     async def renew(self, node: str, state: NodeState, lease_ms: int) -> None:
         """Renew a node's lease and say how it is. Raises `errors.Unavailable`."""
-        try:
+        with redis_client.translated():
             async with self._client.pipeline(transaction=True) as pipeline:
                 pipeline.sadd(self._keys.nodes, node)
                 pipeline.set(self._keys.node(node), msgspec.json.encode(state), px=lease_ms)
                 pipeline.pexpire(self._keys.slots(node), lease_ms)
                 await pipeline.execute()
-        except redis.exceptions.ConnectionError as error:
-            raise errors.Unavailable(f"Redis does not answer: {error}") from error
 
     async def close(self) -> None:
         """Drop the connection."""

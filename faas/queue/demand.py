@@ -6,9 +6,9 @@ from typing import Any
 
 import msgspec
 import redis.asyncio
-import redis.exceptions
 
 from faas.core import errors, ids, model
+from faas.queue import client as redis_client
 from faas.queue import keys as keyring
 from faas.queue import streams
 
@@ -45,24 +45,16 @@ class Demand:
     @classmethod
     async def open(cls, redis_url: str, prefix: str) -> Demand:
         """Connect and make sure of the group. Raises `errors.Unavailable`."""
-        demand = cls(redis.asyncio.Redis.from_url(redis_url), keyring.Keys(prefix))
-        try:
-            await demand._client.xgroup_create(demand._keys.demand, _GROUP, id="0", mkstream=True)
-        except redis.exceptions.ResponseError as error:
-            if "BUSYGROUP" not in str(error):
-                raise errors.Unavailable(f"Redis refuses the demand stream: {error}") from error
-        except redis.exceptions.ConnectionError as error:
-            raise errors.Unavailable(f"Redis does not answer: {error}") from error
+        demand = cls(redis_client.connect(redis_url), keyring.Keys(prefix))
+        await redis_client.ensure_group(demand._client, demand._keys.demand, _GROUP)
         return demand
 
     async def ask_load(self, ref: str, timeout_ms: int) -> LoadReport:
         """Have any node load a revision in a sandbox, and wait. Raises `errors.Unavailable` when none answers."""
         reply = self._keys.load_reply(ids.new_id())
-        try:
+        with redis_client.translated():
             await self._client.xadd(self._keys.demand, {"ref": ref, "why": "load", "reply": reply})
             got: Any = await self._client.blpop([reply], timeout=timeout_ms / 1000)
-        except redis.exceptions.ConnectionError as error:
-            raise errors.Unavailable(f"Redis does not answer: {error}") from error
         if got is None:
             raise errors.Unavailable(
                 f"no node loaded {ref} within {timeout_ms} ms", hint="is a node running? see `faas status`"
@@ -70,32 +62,36 @@ class Demand:
         return msgspec.msgpack.decode(got[1], type=LoadReport)
 
     async def warm(self, ref: str) -> None:
-        """Have a sandbox ready for work that is about to come."""
-        await self._client.xadd(self._keys.demand, {"ref": ref, "why": "warm"})
+        """Have a sandbox ready for work that is about to come. Raises `errors.Unavailable`."""
+        with redis_client.translated():
+            await self._client.xadd(self._keys.demand, {"ref": ref, "why": "warm"})
 
     async def read(self, node: str, count: int, block_ms: int) -> list[Request]:
-        """Requests that no other node has read; empty after ``block_ms``."""
-        try:
+        """Requests that no other node has read; empty after ``block_ms``. Raises `errors.Unavailable`."""
+        with redis_client.translated():
             got = await self._client.xreadgroup(_GROUP, node, {self._keys.demand: ">"}, count=count, block=block_ms)
-        except redis.exceptions.ConnectionError as error:
-            raise errors.Unavailable(f"Redis does not answer: {error}") from error
         return [_request(*entry) for entry in streams.entries(got)]
 
     async def done(self, request: Request, *, more: bool) -> None:
-        """The request was looked at; ``more`` says that a further signal for the revision is of use at once."""
-        async with self._client.pipeline(transaction=True) as pipeline:
-            pipeline.xack(self._keys.demand, _GROUP, request.entry)
-            pipeline.xdel(self._keys.demand, request.entry)
-            if more:
-                pipeline.delete(self._keys.demanded(request.ref))
-            await pipeline.execute()
+        """The request was looked at; ``more`` says that a further signal for the revision is of use at once.
+
+        Raises `errors.Unavailable`.
+        """
+        with redis_client.translated():
+            async with self._client.pipeline(transaction=True) as pipeline:
+                pipeline.xack(self._keys.demand, _GROUP, request.entry)
+                pipeline.xdel(self._keys.demand, request.entry)
+                if more:
+                    pipeline.delete(self._keys.demanded(request.ref))
+                await pipeline.execute()
 
     async def answer(self, request: Request, report: LoadReport) -> None:
-        """Tell whoever asked for a `load` how it went."""
-        async with self._client.pipeline(transaction=True) as pipeline:
-            pipeline.rpush(request.reply, msgspec.msgpack.encode(report))
-            pipeline.expire(request.reply, _ANSWER_KEPT_S)
-            await pipeline.execute()
+        """Tell whoever asked for a `load` how it went. Raises `errors.Unavailable`."""
+        with redis_client.translated():
+            async with self._client.pipeline(transaction=True) as pipeline:
+                pipeline.rpush(request.reply, msgspec.msgpack.encode(report))
+                pipeline.expire(request.reply, _ANSWER_KEPT_S)
+                await pipeline.execute()
 
     async def close(self) -> None:
         """Drop the connection."""

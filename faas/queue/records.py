@@ -7,9 +7,9 @@ from typing import Any
 
 import msgspec
 import redis.asyncio
-import redis.exceptions
 
 from faas.core import errors, model
+from faas.queue import client as redis_client
 from faas.queue import keys as keyring
 from faas.queue import streams
 
@@ -32,14 +32,8 @@ class RecordsReader:
     @classmethod
     async def open(cls, redis_url: str, prefix: str, consumer: str) -> RecordsReader:
         """Connect and make sure of the group. Raises `errors.Unavailable`."""
-        reader = cls(redis.asyncio.Redis.from_url(redis_url), keyring.Keys(prefix), consumer)
-        try:
-            await reader._client.xgroup_create(reader._stream, _GROUP, id="0", mkstream=True)
-        except redis.exceptions.ResponseError as error:
-            if "BUSYGROUP" not in str(error):
-                raise errors.Unavailable(f"Redis refuses the records stream: {error}") from error
-        except (redis.exceptions.ConnectionError, redis.exceptions.TimeoutError) as error:
-            raise errors.Unavailable(f"Redis does not answer: {error}") from error
+        reader = cls(redis_client.connect(redis_url), keyring.Keys(prefix), consumer)
+        await redis_client.ensure_group(reader._client, reader._stream, _GROUP)
         return reader
 
     async def read(self, count: int, block_ms: int) -> list[tuple[str, model.Record]]:
@@ -48,15 +42,16 @@ class RecordsReader:
         The first reads give what this consumer had read before it died. Raises `errors.Unavailable`.
         """
         try:
-            if not self._recovered:
-                entries = await self._next("0", count, None)
-                if entries:
-                    return entries
-                self._recovered = True
-            return await self._next(">", count, block_ms)
-        except (redis.exceptions.ConnectionError, redis.exceptions.TimeoutError) as error:
+            with redis_client.translated():
+                if not self._recovered:
+                    entries = await self._next("0", count, None)
+                    if entries:
+                        return entries
+                    self._recovered = True
+                return await self._next(">", count, block_ms)
+        except errors.Unavailable:
             self._recovered = False
-            raise errors.Unavailable(f"Redis does not answer: {error}") from error
+            raise
 
     async def _next(self, start: str, count: int, block_ms: int | None) -> list[tuple[str, model.Record]]:
         got = await self._client.xreadgroup(_GROUP, self._consumer, {self._stream: start}, count=count, block=block_ms)
@@ -82,13 +77,11 @@ class RecordsReader:
         """The ledger has these: acknowledge and delete them in one step. Raises `errors.Unavailable`."""
         if not stream_ids:
             return
-        try:
+        with redis_client.translated():
             async with self._client.pipeline(transaction=True) as pipeline:
                 pipeline.xack(self._stream, _GROUP, *stream_ids)
                 pipeline.xdel(self._stream, *stream_ids)
                 await pipeline.execute()
-        except (redis.exceptions.ConnectionError, redis.exceptions.TimeoutError) as error:
-            raise errors.Unavailable(f"Redis does not answer: {error}") from error
 
     async def close(self) -> None:
         """Drop the connection."""

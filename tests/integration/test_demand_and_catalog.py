@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 
 import pytest
 
 from faas.core import errors
-from faas.queue import catalog, demand
+from faas.queue import catalog, demand, embedded
 
 STATE = catalog.NodeState(catalog=1, host="h", pid=1, memory_mb=1024)
 
@@ -30,6 +31,30 @@ async def test_a_load_that_no_node_takes_says_so(redis_url: str, prefix: str) ->
     asking = await demand.Demand.open(redis_url, prefix)
     with pytest.raises(errors.Unavailable, match="no node loaded echo@3 within 50 ms"):
         await asking.ask_load("echo@3", 50)
+    await asking.close()
+
+
+async def test_a_load_may_take_longer_than_redis_py_waits_for_a_read(redis_url: str, prefix: str) -> None:
+    asking = await demand.Demand.open(redis_url, prefix)
+    with pytest.raises(errors.Unavailable, match="no node loaded echo@3 within 5500 ms"):
+        await asking.ask_load("echo@3", 5500)
+    await asking.close()
+
+
+async def test_without_redis_every_request_is_one_clear_error(tmp_path: Path) -> None:
+    server = embedded.EmbeddedServer(tmp_path)
+    asking = await demand.Demand.open(await server.start(), "t")
+    await server.stop()
+    request = demand.Request("1-1", "echo@3", "load", "t:load:1")
+    for attempt in (
+        asking.warm("echo@3"),
+        asking.ask_load("echo@3", 50),
+        asking.read("n1", 1, 1),
+        asking.done(request, more=True),
+        asking.answer(request, demand.LoadReport(ok=True, init_us=1)),
+    ):
+        with pytest.raises(errors.Unavailable, match="Redis does not answer"):
+            await attempt
     await asking.close()
 
 

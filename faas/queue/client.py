@@ -1,0 +1,40 @@
+"""redis-py, for all that is not on the path of an invocation: one way to connect, one translation of its errors."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+import redis.asyncio
+import redis.exceptions
+
+from faas.core import errors
+
+_CONNECT_WITHIN_S = 5
+
+
+def connect(url: str) -> redis.asyncio.Redis:
+    """A client that connects at its first command. Reads wait as long as the command says that it blocks.
+
+    redis-py would give up on any read after 5 s, also on one that was asked to block for longer.
+    """
+    return redis.asyncio.Redis.from_url(url, socket_timeout=None, socket_connect_timeout=_CONNECT_WITHIN_S)
+
+
+@contextlib.contextmanager
+def translated() -> Iterator[None]:
+    """Raise `errors.Unavailable` for what redis-py raises when Redis is away."""
+    try:
+        yield
+    except (redis.exceptions.ConnectionError, redis.exceptions.TimeoutError) as error:
+        raise errors.Unavailable(f"Redis does not answer: {error}") from error
+
+
+async def ensure_group(client: redis.asyncio.Redis, stream: str, group: str) -> None:
+    """Make sure of a stream and its consumer group, at 0 so that no entry is before it. Raises `errors.Unavailable`."""
+    try:
+        with translated():
+            await client.xgroup_create(stream, group, id="0", mkstream=True)
+    except redis.exceptions.ResponseError as error:
+        if "BUSYGROUP" not in str(error):
+            raise errors.Unavailable(f"Redis refuses the stream {stream}: {error}") from error
