@@ -6,7 +6,6 @@ Every response carries ``Faas-Invocation-Id`` once there is one; a failure says 
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import time
 from collections.abc import Callable
@@ -15,7 +14,7 @@ import msgspec
 from aiohttp import web
 
 from faas.core import dispatch, errors, events, http_replies, ids, model
-from faas.queue import invocations, replies
+from faas.queue import calls, invocations, replies
 from triggers import routes
 
 _ID = "Faas-Invocation-Id"
@@ -129,47 +128,13 @@ class Gateway:
         handed = self._hand_off.offer(invocation)
         if handed is not None:
             return await handed
-        expected = self._answers.expect(invocation.id)
-        entry = None
-        try:
-            entry = await self._queue.enqueue(invocation)
-            async with asyncio.timeout((self._limits.max_queue_wait_ms + config.timeout_ms) / 1000):
-                return await expected
-        except (TimeoutError, asyncio.CancelledError) as gone:
-            if entry is not None:
-                self._queue.abandon(entry, invocation, _rejected(invocation, config))
-            if isinstance(gone, asyncio.CancelledError):
-                raise
-            raise errors.TimedOut(f"no slot came free for {invocation.function} in time", hint="retry later") from gone
-        finally:
-            expected.cancel()
-
-
-def _rejected(invocation: model.Invocation, config: model.FunctionConfig) -> model.Record:
-    now_ms = time.time_ns() // 1_000_000
-    return model.Record(
-        invocation_id=invocation.id,
-        attempt=invocation.attempt,
-        function=invocation.function,
-        revision=invocation.revision,
-        trigger=invocation.trigger,
-        mode=invocation.mode,
-        status=model.Status.REJECTED,
-        accepted_at_ms=invocation.accepted_at_ms,
-        started_at_ms=now_ms,
-        ended_at_ms=now_ms,
-        queue_ms=max(now_ms - invocation.accepted_at_ms, 0),
-        init_ms=0,
-        duration_us=0,
-        billed_ms=0,
-        memory_limit_mb=config.memory_mb,
-        memory_peak_mb=0,
-        cold_start=model.ColdStart.NONE,
-        cost_micro=0,
-        node="",
-        sandbox="",
-        error=model.Failure("CallerGone", "the caller stopped waiting before a slot came free"),
-    )
+        return await calls.outcome(
+            self._queue,
+            self._answers,
+            invocation,
+            memory_limit_mb=config.memory_mb,
+            within_ms=self._limits.max_queue_wait_ms + config.timeout_ms,
+        )
 
 
 def _mode(request: web.BaseRequest) -> model.Mode:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import time
 
 import msgspec
 
-from faas.core import errors, model
+from faas.core import model
 from faas.core import settings as settings_module
+from faas.queue import calls as queue_calls
 from faas.queue import invocations, replies
 
 
@@ -45,20 +45,13 @@ class Calls:
         queue = await self.queue()
         answers = await self._answers()
         invocation = msgspec.structs.replace(invocation, reply_to=answers.address)
-        expected = answers.expect(invocation.id)
-        entry = None
-        try:
-            entry = await queue.enqueue(invocation)
-            async with asyncio.timeout((self._settings.max_queue_wait_ms + config.timeout_ms) / 1000):
-                return await expected
-        except (TimeoutError, asyncio.CancelledError) as gone:
-            if entry is not None:
-                queue.abandon(entry, invocation, _rejected(invocation, config))
-            if isinstance(gone, asyncio.CancelledError):
-                raise
-            raise errors.TimedOut(f"nothing ran {invocation.function} in time", hint="see `faas status`") from gone
-        finally:
-            expected.cancel()
+        return await queue_calls.outcome(
+            queue,
+            answers,
+            invocation,
+            memory_limit_mb=config.memory_mb,
+            within_ms=self._settings.max_queue_wait_ms + config.timeout_ms,
+        )
 
     async def _answers(self) -> replies.Replies:
         async with self._opening:
@@ -75,30 +68,3 @@ class Calls:
             await self._replies.close()
         if self._queue is not None:
             self._queue.close()
-
-
-def _rejected(invocation: model.Invocation, config: model.FunctionConfig) -> model.Record:
-    now_ms = time.time_ns() // 1_000_000
-    return model.Record(
-        invocation_id=invocation.id,
-        attempt=invocation.attempt,
-        function=invocation.function,
-        revision=invocation.revision,
-        trigger=invocation.trigger,
-        mode=invocation.mode,
-        status=model.Status.REJECTED,
-        accepted_at_ms=invocation.accepted_at_ms,
-        started_at_ms=now_ms,
-        ended_at_ms=now_ms,
-        queue_ms=max(now_ms - invocation.accepted_at_ms, 0),
-        init_ms=0,
-        duration_us=0,
-        billed_ms=0,
-        memory_limit_mb=config.memory_mb,
-        memory_peak_mb=0,
-        cold_start=model.ColdStart.NONE,
-        cost_micro=0,
-        node="",
-        sandbox="",
-        error=model.Failure("CallerGone", "the caller stopped waiting before a slot came free"),
-    )

@@ -10,7 +10,7 @@ import time
 
 import msgspec
 
-from faas.core import model
+from faas.core import model, unrun
 from faas.queue import invocations
 from faas.queue import keys as keyring
 
@@ -42,7 +42,7 @@ async def _handed_off(queue: invocations.Queue, node: str) -> int:
     flat = await queue.link.call("HGETALL", queue.keys.running(node))
     for field, packed in zip(flat[::2], flat[1::2], strict=True):
         invocation = msgspec.msgpack.decode(packed, type=model.Invocation)
-        await queue.settle_lost(node, field.decode(), invocation.ref, lost_record(invocation, node, final=True))
+        await queue.settle_lost(node, field.decode(), invocation.ref, _lost(invocation, node, final=True))
     return len(flat) // 2
 
 
@@ -64,38 +64,11 @@ async def _requeue(queue: invocations.Queue, node: str, stream: str, entry: str)
     invocation = msgspec.msgpack.decode(found[0][1][1], type=model.Invocation)
     claim = invocations.Claim(entry, invocation)
     if invocation.attempt >= MOST_ATTEMPTS:
-        await queue.finish_claimed(claim, lost_record(invocation, node, final=True), node=node)
+        await queue.finish_claimed(claim, _lost(invocation, node, final=True), node=node)
         return
     again = msgspec.structs.replace(invocation, attempt=invocation.attempt + 1)
-    await queue.release(claim, record=lost_record(invocation, node, final=False), again=again)
+    await queue.release(claim, record=_lost(invocation, node, final=False), again=again)
 
 
-def lost_record(invocation: model.Invocation, node: str, *, final: bool) -> model.Record:
-    """The record of an attempt that ended with its node: nothing is billed, because nothing was measured."""
-    now_ms = time.time_ns() // 1_000_000
-    return model.Record(
-        invocation_id=invocation.id,
-        attempt=invocation.attempt,
-        function=invocation.function,
-        revision=invocation.revision,
-        trigger=invocation.trigger,
-        mode=invocation.mode,
-        status=model.Status.LOST,
-        accepted_at_ms=invocation.accepted_at_ms,
-        started_at_ms=now_ms,
-        ended_at_ms=now_ms,
-        queue_ms=0,
-        init_ms=0,
-        duration_us=0,
-        billed_ms=0,
-        memory_limit_mb=0,
-        memory_peak_mb=0,
-        cold_start=model.ColdStart.NONE,
-        cost_micro=0,
-        node=node,
-        sandbox="",
-        depth=invocation.depth,
-        final=final,
-        dead=final and invocation.mode is model.Mode.ASYNC,
-        error=model.Failure("Platform.Lost", f"node {node} went away while this attempt ran"),
-    )
+def _lost(invocation: model.Invocation, node: str, *, final: bool) -> model.Record:
+    return unrun.lost(invocation, node, time.time_ns() // 1_000_000, final=final)

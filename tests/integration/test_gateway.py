@@ -13,6 +13,7 @@ from aiohttp import test_utils, web
 
 from faas.core import dispatch, model
 from faas.queue import invocations, replies
+from tests import samples
 from triggers import http, routes
 
 CONFIG = model.FunctionConfig(
@@ -52,28 +53,7 @@ async def answer(queue: invocations.Queue, result: object, status: model.Status 
         while not claims:
             claims = await queue.claim("n1", HELLO.ref, 1)
     call = claims[0].invocation
-    record = model.Record(
-        invocation_id=call.id,
-        attempt=1,
-        function="hello",
-        revision=1,
-        trigger="http",
-        mode=call.mode,
-        status=status,
-        accepted_at_ms=1,
-        started_at_ms=2,
-        ended_at_ms=3,
-        queue_ms=1,
-        init_ms=0,
-        duration_us=900,
-        billed_ms=1,
-        memory_limit_mb=128,
-        memory_peak_mb=12,
-        cold_start=model.ColdStart.NONE,
-        cost_micro=0,
-        node="n1",
-        sandbox="s1",
-    )
+    record = samples.record(call, status)
     outcome = model.Outcome(record=record, body=json.dumps(result).encode())
     await queue.finish_claimed(claims[0], record, node="n1", reply=msgspec.msgpack.encode(outcome))
     return call

@@ -9,6 +9,7 @@ import pytest
 
 from faas.core import errors, ids, model
 from faas.queue import invocations, leases, records, replies
+from tests.samples import record
 
 
 @pytest.fixture
@@ -32,32 +33,6 @@ def invocation(
         event=event,
         accepted_at_ms=1,
         reply_to=reply_to,
-    )
-
-
-def record(of: model.Invocation, status: model.Status = model.Status.OK, dead: bool = False) -> model.Record:
-    return model.Record(
-        invocation_id=of.id,
-        attempt=of.attempt,
-        function=of.function,
-        revision=of.revision,
-        trigger=of.trigger,
-        mode=of.mode,
-        status=status,
-        accepted_at_ms=1,
-        started_at_ms=2,
-        ended_at_ms=3,
-        queue_ms=1,
-        init_ms=0,
-        duration_us=900,
-        billed_ms=1,
-        memory_limit_mb=128,
-        memory_peak_mb=12,
-        cold_start=model.ColdStart.NONE,
-        cost_micro=0,
-        node="n1",
-        sandbox="s1",
-        dead=dead,
     )
 
 

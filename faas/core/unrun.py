@@ -1,0 +1,61 @@
+"""The records of attempts that no sandbox finished: nothing was measured, so nothing is billed. Pure functions."""
+
+from __future__ import annotations
+
+from faas.core import model
+
+
+def rejected(invocation: model.Invocation, memory_limit_mb: int, now_ms: int) -> model.Record:
+    """The record of a call that never ran because its caller had gone."""
+    failure = model.Failure("CallerGone", "the caller stopped waiting before a slot came free")
+    waited_ms = max(now_ms - invocation.accepted_at_ms, 0)
+    return _record(
+        invocation, model.Status.REJECTED, failure, now_ms, queue_ms=waited_ms, memory_limit_mb=memory_limit_mb
+    )
+
+
+def lost(invocation: model.Invocation, node: str, now_ms: int, *, final: bool) -> model.Record:
+    """The record of an attempt that ended with its node. ``final`` says that the invocation is not run again."""
+    failure = model.Failure("Platform.Lost", f"node {node} went away while this attempt ran")
+    dead = final and invocation.mode is model.Mode.ASYNC
+    return _record(invocation, model.Status.LOST, failure, now_ms, node=node, final=final, dead=dead)
+
+
+def _record(
+    invocation: model.Invocation,
+    status: model.Status,
+    failure: model.Failure,
+    now_ms: int,
+    *,
+    queue_ms: int = 0,
+    memory_limit_mb: int = 0,
+    node: str = "",
+    final: bool = True,
+    dead: bool = False,
+) -> model.Record:
+    return model.Record(
+        invocation_id=invocation.id,
+        attempt=invocation.attempt,
+        function=invocation.function,
+        revision=invocation.revision,
+        trigger=invocation.trigger,
+        mode=invocation.mode,
+        status=status,
+        accepted_at_ms=invocation.accepted_at_ms,
+        started_at_ms=now_ms,
+        ended_at_ms=now_ms,
+        queue_ms=queue_ms,
+        init_ms=0,
+        duration_us=0,
+        billed_ms=0,
+        memory_limit_mb=memory_limit_mb,
+        memory_peak_mb=0,
+        cold_start=model.ColdStart.NONE,
+        cost_micro=0,
+        node=node,
+        sandbox="",
+        depth=invocation.depth,
+        final=final,
+        dead=dead,
+        error=failure,
+    )

@@ -1,0 +1,32 @@
+"""Invocations' records as a runner would make them, for the tests that need one and do not care what it cost."""
+
+from __future__ import annotations
+
+from faas.core import model
+
+
+def record(of: model.Invocation, status: model.Status = model.Status.OK, dead: bool = False) -> model.Record:
+    """A record of this attempt, with figures that mean nothing."""
+    return model.Record(
+        invocation_id=of.id,
+        attempt=of.attempt,
+        function=of.function,
+        revision=of.revision,
+        trigger=of.trigger,
+        mode=of.mode,
+        status=status,
+        accepted_at_ms=1,
+        started_at_ms=2,
+        ended_at_ms=3,
+        queue_ms=1,
+        init_ms=0,
+        duration_us=900,
+        billed_ms=1,
+        memory_limit_mb=128,
+        memory_peak_mb=12,
+        cold_start=model.ColdStart.NONE,
+        cost_micro=0,
+        node="n1",
+        sandbox="s1",
+        dead=dead,
+    )
