@@ -50,7 +50,7 @@ async def run(settings: settings_module.Settings, stop: asyncio.Event) -> None:
 
 
 async def _open(settings: settings_module.Settings) -> records.RecordsReader:
-    return await records.RecordsReader.open(settings.redis_url, settings.redis_prefix, f"{socket.gethostname()}")
+    return await records.RecordsReader.open(settings.redis_url, settings.redis_prefix, socket.gethostname())
 
 
 async def _record(reader: records.RecordsReader, book: ledger.Ledger) -> None:
