@@ -58,3 +58,12 @@ def _newer(functions: Functions, known: Snapshot) -> Snapshot:
     if version == known.version:
         return known
     return Snapshot(version, tuple(functions.list_current()), tuple(functions.buckets()))
+
+
+async def pause(stop: asyncio.Event, seconds: float) -> None:
+    """Wait for ``stop``, so long at most."""
+    try:
+        async with asyncio.timeout(seconds):
+            await stop.wait()
+    except TimeoutError:
+        return

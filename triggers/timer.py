@@ -74,17 +74,9 @@ async def run(
         while not stop.is_set():
             known = await scheduler.follow(functions, known)
             await scheduler.tick()
-            await _pause(stop, scheduler.wait_s())
+            await catalog.pause(stop, scheduler.wait_s())
     finally:
         door.close()
-
-
-async def _pause(stop: asyncio.Event, seconds: float) -> None:
-    try:
-        async with asyncio.timeout(seconds):
-            await stop.wait()
-    except TimeoutError:
-        return
 
 
 class Scheduler:

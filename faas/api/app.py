@@ -8,22 +8,22 @@ from importlib import metadata
 
 from aiohttp import web
 
+from faas import builds
 from faas.api import answers, calls, middleware, openapi, routes, state, table
-from faas.core import deployments as deployments_port
 from faas.core import settings as settings_module
 from faas.queue import catalog
 from faas.store import database, functions, ledger, logs
 
 
-def create_app(settings: settings_module.Settings, token: str, builds: deployments_port.Builds) -> web.Application:
+def create_app(settings: settings_module.Settings, token: str, builder: builds.Builds) -> web.Application:
     """The control API of the platform that ``settings`` name; whoever calls it must send ``token``."""
     app = web.Application(middlewares=[middleware.errors_as_json, middleware.token_required])
     app[state.SETTINGS] = settings
-    app[state.BUILDS] = builds
+    app[state.BUILDS] = builder
     app[middleware.TOKEN] = token
     app.cleanup_ctx.append(_stores)
     app.cleanup_ctx.append(_links)
-    for route in (*table.TABLE, DOCUMENT):
+    for route in TABLE:
         app.router.add_route(route.method, route.path, route.handler)
     return app
 
@@ -48,7 +48,7 @@ async def _links(app: web.Application) -> AsyncIterator[None]:
 
 async def document(request: web.Request) -> web.Response:
     """This API as an OpenAPI 3.1 document."""
-    return answers.json(openapi.document((*table.TABLE, DOCUMENT), metadata.version("faas")))
+    return answers.json(openapi.document(TABLE, metadata.version("faas")))
 
 
 DOCUMENT = routes.Route(
@@ -58,3 +58,6 @@ DOCUMENT = routes.Route(
     summary="This document.",
     responses=(routes.Response(description="OpenAPI 3.1."),),
 )
+
+TABLE = (*table.ROUTES, DOCUMENT)
+"""Every route of the control API."""

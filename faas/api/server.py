@@ -9,23 +9,21 @@ from typing import Any
 
 from aiohttp import web
 
+from faas import builds
 from faas.api import app
-from faas.core import deployments as deployments_port
 from faas.core import errors
 from faas.core import settings as settings_module
 
 Ready = Callable[[dict[str, Any]], None]
 
 
-async def run(
-    settings: settings_module.Settings, stop: asyncio.Event, ready: Ready, builds: deployments_port.Builds
-) -> None:
+async def run(settings: settings_module.Settings, stop: asyncio.Event, ready: Ready, builder: builds.Builds) -> None:
     """Serve until ``stop`` is set; ``ready`` is called with ``{"url"}`` once requests are answered.
 
     Raises `errors.Conflict` when the port is in use and `errors.Unavailable` when there is no token.
     """
     runner = web.AppRunner(
-        app.create_app(settings, read_token(settings), builds),
+        app.create_app(settings, read_token(settings), builder),
         access_log=None,
         handler_cancellation=True,
         shutdown_timeout=5,

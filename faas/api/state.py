@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from aiohttp import web
 
+from faas import builds
 from faas.api import calls
-from faas.core import deployments as deployments_port
 from faas.core import settings
 from faas.queue import catalog
 from faas.store import functions, ledger, logs
@@ -16,4 +16,4 @@ LEDGER = web.AppKey("ledger", ledger.Ledger)
 LOGS = web.AppKey("logs", logs.Logs)
 CALLS = web.AppKey("calls", calls.Calls)
 CATALOG = web.AppKey("catalog", catalog.Catalog)
-BUILDS = web.AppKey("builds", deployments_port.Builds)
+BUILDS = web.AppKey("builds", builds.Builds)

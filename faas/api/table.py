@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from faas import builds
 from faas.api import deployments, functions, invocations, ledger, logs, routes, schemas, status
-from faas.core import deployments as deployments_port
 
 _V1 = "/api/v1"
 _INVOKE_HEADERS = {
@@ -73,7 +73,7 @@ DEPLOYMENTS = (
         path=f"{_V1}/deployments/{{id}}",
         handler=deployments.deployment,
         summary="Read the progress of a deployment.",
-        responses=(_gives(deployments_port.Deployment, "How far it is."),),
+        responses=(_gives(builds.Deployment, "How far it is."),),
         errors=(404,),
     ),
 )
@@ -145,4 +145,4 @@ PLATFORM = (
     ),
 )
 
-TABLE = FUNCTIONS + DEPLOYMENTS + LEDGER + PLATFORM
+ROUTES = FUNCTIONS + DEPLOYMENTS + LEDGER + PLATFORM

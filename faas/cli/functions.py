@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from faas.cli import client, options, output
+from faas.cli import names as known
 
 
 @click.command()
@@ -54,7 +55,7 @@ def trigger(found: dict[str, Any]) -> str:
 
 
 @click.command()
-@click.argument("name")
+@click.argument("name", shell_complete=known.functions)
 @options.json_option
 def describe_command(*, name: str, as_json: bool) -> None:
     """Show everything about the function NAME: its configuration, revisions, URLs, and where its invocations are.
@@ -107,7 +108,7 @@ def _facts(function: dict[str, Any]) -> list[tuple[str, str]]:
 
 
 @click.command()
-@click.argument("names", nargs=-1, required=True, metavar="NAME...")
+@click.argument("names", nargs=-1, required=True, metavar="NAME...", shell_complete=known.functions)
 @options.json_option
 def rm_command(*, names: tuple[str, ...], as_json: bool) -> None:
     """Remove functions. Their records, logs and objects stay.

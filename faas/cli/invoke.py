@@ -10,7 +10,7 @@ from typing import Any
 import click
 import msgspec
 
-from faas.cli import client, options, output
+from faas.cli import client, names, options, output
 from faas.core import errors
 
 _KEYS = (
@@ -21,7 +21,7 @@ _KEYS = (
 
 
 @click.command()
-@click.argument("name")
+@click.argument("name", shell_complete=names.functions)
 @click.argument("payload", required=False)
 @click.option("--data", "-d", metavar="JSON|@FILE|-", help="The event: JSON, a file of it, or - for stdin.")
 @click.option("--async", "is_async", is_flag=True, help="Return when the call is accepted, and print its id.")

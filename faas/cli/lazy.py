@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import click
+from click import shell_completion
 
 from faas.cli import options
 
@@ -54,3 +55,9 @@ class LazyGroup(click.Group):
         for title, rows in sections.items():
             with formatter.section(title):
                 formatter.write_dl(rows)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[shell_completion.CompletionItem]:
+        """Names of commands for the shell, again without importing any of them."""
+        names = [name for name in self.list_commands(ctx) if name.startswith(incomplete)]
+        found = [shell_completion.CompletionItem(name, help=self.entries[name].help) for name in names]
+        return found or click.Command.shell_complete(self, ctx, incomplete)

@@ -6,13 +6,13 @@ from typing import Any
 
 import click
 
-from faas.cli import client, options, output
+from faas.cli import client, names, options, output
 
 _STATUSES = ("ok", "error", "timeout", "oom", "init_error", "lost", "rejected")
 
 
 @click.command()
-@click.argument("name", required=False)
+@click.argument("name", required=False, shell_complete=names.functions)
 @options.since_option
 @click.option("--status", type=click.Choice(_STATUSES), help="Only attempts that ended so.")
 @click.option("--limit", "-n", type=click.IntRange(1, 10_000), default=20, show_default=True, help="How many.")
@@ -50,7 +50,7 @@ def _record(record: dict[str, Any]) -> tuple[Any, ...]:
 
 
 @click.command()
-@click.argument("name", required=False)
+@click.argument("name", required=False, shell_complete=names.functions)
 @options.since_option
 @options.json_option
 def stats_command(*, name: str | None, since_ms: int | None, as_json: bool) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import click
 import msgspec
 
-from faas.cli import client, options, output
+from faas.cli import client, names, options, output
 from faas.core import errors
 
 _PAGE = 1_000
@@ -18,7 +18,7 @@ _TRY_AGAIN_S = 1.0
 
 
 @click.command()
-@click.argument("name", required=False)
+@click.argument("name", required=False, shell_complete=names.functions)
 @click.option("--follow", "-f", is_flag=True, help="Go on printing lines as they come, until Ctrl-C.")
 @options.since_option
 @click.option("--invocation", "invocation_id", metavar="ID", help="Only lines of this invocation.")

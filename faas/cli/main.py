@@ -15,6 +15,9 @@ _FUNCTIONS = "Functions"
 _PLATFORM = "Platform"
 
 COMMANDS = {
+    "init": Entry("faas.cli.init", "init_command", "Write a working project with a comment on every line.", _PROJECT),
+    "schema": Entry("faas.cli.schema", "schema_command", "Print the JSON Schema of faas.yaml.", _PROJECT),
+    "deploy": Entry("faas.cli.deploy", "deploy_command", "Deploy a project: a folder with a faas.yaml.", _PROJECT),
     "ls": Entry("faas.cli.functions", "ls_command", "List the functions.", _FUNCTIONS),
     "describe": Entry("faas.cli.functions", "describe_command", "Show everything about one function.", _FUNCTIONS),
     "invoke": Entry("faas.cli.invoke", "invoke_command", "Call a function and print its result.", _FUNCTIONS),
@@ -22,12 +25,16 @@ COMMANDS = {
     "records": Entry("faas.cli.ledger", "records_command", "List the records of attempts, newest first.", _FUNCTIONS),
     "stats": Entry("faas.cli.ledger", "stats_command", "Show calls, errors, durations and cold starts.", _FUNCTIONS),
     "bill": Entry("faas.cli.ledger", "bill_command", "Add up billed milliseconds and cost.", _FUNCTIONS),
+    "cp": Entry("faas.cli.cp", "cp_command", "Copy files into and out of buckets.", _FUNCTIONS),
     "rm": Entry("faas.cli.functions", "rm_command", "Remove functions.", _FUNCTIONS),
     "status": Entry("faas.cli.status", "status_command", "Show where the invocations are, and the nodes.", _PLATFORM),
+    "doctor": Entry("faas.cli.doctor", "doctor_command", "Establish the facts, one line each.", _PLATFORM),
     "version": Entry("faas.cli.version", "version_command", "Print the version.", _PLATFORM),
     "completion": Entry("faas.cli.completion", "completion_command", "Print the shell's completion script.", _PLATFORM),
     "scheduler": Entry("faas.cli.processes", "scheduler_command", "Run one scheduler.", _PLATFORM, hidden=True),
     "recorder": Entry("faas.cli.processes", "recorder_command", "Run one recorder.", _PLATFORM, hidden=True),
+    "api": Entry("faas.cli.processes", "api_command", "Run one control API.", _PLATFORM, hidden=True),
+    "builder": Entry("faas.cli.processes", "builder_command", "Run one builder.", _PLATFORM, hidden=True),
 }
 
 EPILOG = f"""\b

@@ -1,14 +1,14 @@
 """A function's source folder as one tar: the same files always give the same bytes.
 
 Names are sorted; owners and times are left out. A link is followed, so that what is sent is whole. What tools leave
-behind and no function needs is skipped (`SKIPPED`), as is the platform's own data directory.
+behind and no function needs is skipped (`SKIPPED`), as are the platform's data directory and the project's buckets.
 """
 
 from __future__ import annotations
 
 import os
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO
 
@@ -22,8 +22,8 @@ SKIPPED = frozenset(
 )  # fmt: skip
 
 
-def pack(folder: Path, out: IO[bytes], *, leave_out: Path, max_bytes: int) -> None:
-    """Write the folder's files to ``out``. ``leave_out`` is the platform's data directory.
+def pack(folder: Path, out: IO[bytes], *, leave_out: Iterable[Path], max_bytes: int) -> None:
+    """Write the folder's files to ``out``, without the folders to ``leave_out``.
 
     Raises `errors.BadRequest` for what cannot be read and `errors.TooLarge` past ``max_bytes``.
     """
@@ -31,7 +31,7 @@ def pack(folder: Path, out: IO[bytes], *, leave_out: Path, max_bytes: int) -> No
         raise errors.BadRequest(f"source: {folder} is no folder")
     total = 0
     with tarfile.open(fileobj=out, mode="w", format=tarfile.PAX_FORMAT) as tar:
-        for path, name in _files(folder, os.path.realpath(leave_out)):
+        for path, name in _files(folder, frozenset(map(os.path.realpath, leave_out))):
             info = _entry(path, name)
             total += info.size + tarfile.BLOCKSIZE
             if total > max_bytes:
@@ -43,7 +43,7 @@ def pack(folder: Path, out: IO[bytes], *, leave_out: Path, max_bytes: int) -> No
             _add(tar, info, path)
 
 
-def _files(folder: Path, leave_out: str) -> Iterator[tuple[Path, str]]:
+def _files(folder: Path, leave_out: frozenset[str]) -> Iterator[tuple[Path, str]]:
     found: list[tuple[str, Path]] = []
     for at, folders, files in os.walk(folder, followlinks=True, onerror=_unreadable):
         here = Path(at)
@@ -56,11 +56,11 @@ def _files(folder: Path, leave_out: str) -> Iterator[tuple[Path, str]]:
         yield path, name
 
 
-def _is_below(here: Path, name: str, leave_out: str) -> bool:
-    """Whether to go into a folder: not when it is the data directory, nor when a link leads back to where we are."""
+def _is_below(here: Path, name: str, leave_out: frozenset[str]) -> bool:
+    """Whether to go into a folder: not when it is left out, nor when a link leads back to where we are."""
     target = os.path.realpath(here / name)
     ours = os.path.realpath(here)
-    return target != leave_out and os.path.commonpath([target, ours]) != target
+    return target not in leave_out and os.path.commonpath([target, ours]) != target
 
 
 def _entry(path: Path, name: str) -> tarfile.TarInfo:

@@ -28,7 +28,7 @@ _ready_option = click.option("--ready-fd", type=int, hidden=True, help="Where to
 @click.command()
 @_ready_option
 def scheduler_command(ready_fd: int | None) -> None:
-    """Run one scheduler: due timers become invocations. Several may run at once."""
+    """Run one scheduler: timers and uploads become invocations. Several may run at once."""
     serve(_schedule, ready_fd)
 
 
@@ -37,6 +37,25 @@ def scheduler_command(ready_fd: int | None) -> None:
 def recorder_command(ready_fd: int | None) -> None:
     """Run one recorder: records move from Redis to the ledger."""
     serve(_record, ready_fd)
+
+
+@click.command()
+@_ready_option
+def api_command(ready_fd: int | None) -> None:
+    """Run one control API."""
+    serve(_answer, ready_fd)
+
+
+@click.command()
+@_ready_option
+def builder_command(ready_fd: int | None) -> None:
+    """Run one builder: an RQ worker that turns source into artifacts."""
+    from faas import builds
+
+    settings = connected(options.settings())
+    log_format.start()
+    _teller(ready_fd)({"pid": os.getpid()})
+    builds.worker_main(settings)
 
 
 def serve(run: Run, ready_fd: int | None) -> None:
@@ -72,10 +91,17 @@ async def _until_stopped(run: Run, settings: settings_module.Settings, ready: Re
     await run(settings, stop, ready)
 
 
+async def _answer(settings: settings_module.Settings, stop: asyncio.Event, ready: Ready) -> None:
+    from faas import builds
+    from faas.api import server
+
+    await server.run(settings, stop, ready, builds.Builds(settings))
+
+
 async def _schedule(settings: settings_module.Settings, stop: asyncio.Event, ready: Ready) -> None:
     from faas.queue import demand, invocations
     from faas.store import database, functions
-    from triggers import timer
+    from triggers import timer, upload
 
     queue = await invocations.Queue.connect(
         settings.redis_url,
@@ -89,6 +115,7 @@ async def _schedule(settings: settings_module.Settings, stop: asyncio.Event, rea
         ready({"pid": os.getpid()})
         async with asyncio.TaskGroup() as running:
             running.create_task(timer.run(settings, queue, store, stop, warm=asks.warm), name="timers")
+            running.create_task(upload.run(settings, queue, store, stop), name="uploads")
     finally:
         queue.close()
         await asks.close()

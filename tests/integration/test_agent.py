@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import os
 import signal
+import socket
 import struct
 import subprocess
 import sys
@@ -76,6 +77,14 @@ def test_large_and_small_events_follow_one_another(agent: Agent) -> None:
     agent.load(FUNCTIONS / "echo")
     for size in (1, 3_000_000, 10, 65_536, 65_520, 200_000, 0):
         assert agent.invoke("ü" * size).result == "ü" * size
+
+
+def test_a_signal_in_the_midst_of_a_large_result_does_not_tear_it(agent: Agent) -> None:
+    agent.load(FUNCTIONS / "echo")
+    agent.send_invoke("x" * 6_000_000)
+    assert agent.sock.recv(1, socket.MSG_PEEK)
+    agent.process.send_signal(signal.SIGINT)
+    assert agent.next_frame().result == "x" * 6_000_000
 
 
 def test_an_event_that_arrives_byte_by_byte_is_read(agent: Agent) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 import re
 from collections.abc import Iterator
@@ -29,6 +30,14 @@ def test_a_log_line_has_level_time_request_id_and_message(agent: Agent) -> None:
 
 def test_a_line_logged_while_importing_has_no_request_id(agent: Agent) -> None:
     assert re.fullmatch(rf"\[WARNING\]\t{TIME}\t\twhile importing\n", agent.first_output)  # type: ignore[attr-defined]
+
+
+def test_the_time_of_a_log_line_is_utc_whatever_zone_the_function_sets() -> None:
+    with started_agent() as agent:
+        agent.load(FUNCTIONS / "logs", env={"TZ": "EST5EDT"})
+        stamp = agent.invoke("root_logger").output.split("\t")[1]
+        logged = datetime.datetime.fromisoformat(stamp)
+        assert abs(datetime.datetime.now(datetime.UTC) - logged) < datetime.timedelta(minutes=5)
 
 
 def test_the_root_logger_has_one_handler_and_level_warning_and_basic_config_changes_nothing(agent: Agent) -> None:

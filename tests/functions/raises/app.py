@@ -39,6 +39,19 @@ def huge(context):
     raise MyError("\x01" * 500_000)
 
 
+def huge_and_deep(context, depth=60):
+    if depth == 0:
+        huge(context)
+    return there_and_back(context, depth)
+
+
+def there_and_back(context, depth):
+    return huge_and_deep(context, depth - 1)
+
+
+there_and_back.__code__ = there_and_back.__code__.replace(co_name="a_long_name" * 80)
+
+
 def unprintable(context):
     raise Unprintable
 

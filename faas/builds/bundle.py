@@ -1,0 +1,157 @@
+"""From a function's source to its artifact: requirements, bytecode, one reproducible bundle."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import shutil
+import tempfile
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+
+from faas import artifacts
+from faas.builds import bytecode, children, folders, layers, progress, requirements, runtimes, sources
+from faas.core import errors, model
+
+_FORMAT = 1
+
+
+class Bundler:
+    """Makes artifacts. What the same source, requirements and runtime gave before is found again."""
+
+    def __init__(self, places: folders.Folders, store: artifacts.Artifacts, max_bytes: int) -> None:
+        self._places = places
+        self._store = store
+        self._layers = layers.Layers(places)
+        self._max_bytes = max_bytes
+
+    def bundle(
+        self,
+        function: model.FunctionSpec,
+        source: sources.Source,
+        runtime: runtimes.RuntimeInfo,
+        work: Path,
+        steps: progress.Progress,
+        deadline: children.Deadline,
+    ) -> str:
+        """The artifact's digest. Raises `errors.BuildFailed` in the user's words, `errors.Unavailable`."""
+        layer = self._resolve(function, source, runtime, work, steps, deadline)
+        key = _key(source, layer, runtime)
+        with folders.held(self._places.lock("bundle", key)):
+            known = self._known(key)
+            if known is not None:
+                for step in ("compile", "pack"):
+                    steps.skip(function.name, step, "unchanged")
+                return known
+            folder = self._compile(function, source, runtime, work, steps, deadline)
+            with steps.step(function.name, "pack") as note:
+                return self._pack(key, [layer.folder, folder] if layer else [folder], note)
+
+    def _resolve(
+        self,
+        function: model.FunctionSpec,
+        source: sources.Source,
+        runtime: runtimes.RuntimeInfo,
+        work: Path,
+        steps: progress.Progress,
+        deadline: children.Deadline,
+    ) -> layers.Layer | None:
+        if function.requirements is None:
+            steps.skip(function.name, "resolve", "no requirements")
+            return None
+        with steps.step(function.name, "resolve") as note:
+            asked = requirements.read(source.folder, function.requirements)
+            layer = self._layers.layer(asked, source.folder, runtime, work, deadline)
+            note(f"{len(layer.packages)} packages{', cached' if layer.cached else ''}")
+            return layer
+
+    def _compile(
+        self,
+        function: model.FunctionSpec,
+        source: sources.Source,
+        runtime: runtimes.RuntimeInfo,
+        work: Path,
+        steps: progress.Progress,
+        deadline: children.Deadline,
+    ) -> Path:
+        """A copy of the source with its bytecode: functions that share a source may have different runtimes."""
+        with steps.step(function.name, "compile") as note, artifacts.out_of_space(work):
+            folder = Path(tempfile.mkdtemp(prefix="compiled-", dir=work))
+            shutil.copytree(source.folder, folder, dirs_exist_ok=True, copy_function=os.link)
+            compiled = bytecode.compile_tree(folder, runtime.python, deadline)
+            note(compiled.note)
+            for trouble in compiled.troubles:
+                if trouble.file in _handler_files(function.config.handler):
+                    raise _syntax_error(function, trouble)
+                note(f"{trouble.file or 'bytecode'}: {trouble.text.strip().splitlines()[-1]}")
+            return folder
+
+    def _known(self, key: str) -> str | None:
+        with contextlib.suppress(FileNotFoundError):
+            digest = (self._places.bundles / key).read_text()
+            if self._store.has(digest):
+                return digest
+        return None
+
+    def _pack(self, key: str, parts: list[Path], note: Callable[[str], None]) -> str:
+        _check_size(parts, self._max_bytes)
+        digest, path = self._store.pack(*parts)
+        note(f"{_mb(path.stat().st_size)}, sha256 {digest[:12]}")
+        with artifacts.out_of_space(self._places.root):
+            self._places.bundles.mkdir(parents=True, exist_ok=True)
+            with tempfile.NamedTemporaryFile("w", dir=self._places.bundles, prefix=".", delete=False) as file:
+                file.write(digest)
+            Path(file.name).rename(self._places.bundles / key)
+        return digest
+
+    def sweep(self) -> None:
+        """Remove layers long unused, and notes of artifacts that have gone."""
+        self._layers.sweep()
+        for path in self._places.bundles.glob("*") if self._places.bundles.is_dir() else ():
+            if self._known(path.name) is None:
+                path.unlink(missing_ok=True)
+
+
+def _key(source: sources.Source, layer: layers.Layer | None, runtime: runtimes.RuntimeInfo) -> str:
+    compiled = bytecode.compiler(runtime.python) is not None
+    made_from = [_FORMAT, source.digest, layer.key if layer else None, runtime.python, compiled]
+    return hashlib.sha256(msgspec.json.encode(made_from)).hexdigest()
+
+
+def _handler_files(handler: str) -> tuple[str, str]:
+    module = handler.rpartition(".")[0].replace(".", "/")
+    return f"{module}.py", f"{module}/__init__.py"
+
+
+def _syntax_error(function: model.FunctionSpec, trouble: bytecode.Trouble) -> errors.BuildFailed:
+    lines = trouble.text.replace(bytecode.MOUNTED_AT, "").rstrip().splitlines()
+    return errors.BuildFailed(
+        f"{function.name}: {trouble.file} does not compile: {lines[-1]}",
+        function=function.name,
+        file=trouble.file,
+        stack=lines,
+    )
+
+
+def _check_size(parts: list[Path], max_bytes: int) -> None:
+    sizes: Counter[str] = Counter()
+    for part in parts:
+        for path in part.rglob("*"):
+            if path.is_file():
+                sizes[path.relative_to(part).parts[0]] += path.stat().st_size
+    total = sum(sizes.values())
+    if total > max_bytes:
+        largest = ", ".join(f"{name} {_mb(size)}" for name, size in sizes.most_common(3))
+        raise errors.TooLarge(
+            f"the function is {_mb(total)} with its requirements, over {_mb(max_bytes)}; most of it: {largest}",
+            hint="fewer requirements, or a larger max_artifact_bytes in the settings",
+            limit=max_bytes,
+        )
+
+
+def _mb(size: int) -> str:
+    return f"{size / 1024 / 1024:.1f} MB"

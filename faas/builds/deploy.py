@@ -1,0 +1,267 @@
+"""One deployment from its uploaded sources to functions that serve, all of them or none.
+
+What survives a crash at each step::
+
+    unpacked, resolved, compiled    nothing but layers and artifacts that are whole: the next run finds them
+    revision added                  it serves nothing; pending.json named it before, the next run or sweep discards it
+    activated                       it serves; the next run finds it unchanged and announces the catalog again
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import msgspec
+
+from faas import artifacts
+from faas.builds import bundle, checks, children, folders, ports, progress, runtimes, sources
+from faas.core import errors, model
+from faas.core import settings as settings_module
+
+
+class Request(msgspec.Struct, frozen=True, kw_only=True):
+    """What was uploaded: the project, and by function the tar in the deployment's folder."""
+
+    project: model.Project
+    tars: dict[str, str]
+
+
+class Built(msgspec.Struct, frozen=True, kw_only=True):
+    """A function with its artifact, and the configuration that its revision gets."""
+
+    spec: model.FunctionSpec
+    artifact: str
+    config: model.FunctionConfig
+
+
+class Pending(msgspec.Struct, frozen=True):
+    """A revision that is about to be added. It is told from a later one of the same number by what it holds."""
+
+    ref: str
+    artifact: str
+    config: model.FunctionConfig
+
+    @property
+    def function(self) -> str:
+        """Whose revision it is."""
+        return self.ref.rpartition("@")[0]
+
+
+class Journal:
+    """The revisions of a deployment that do not serve yet, on disk, so that whoever comes after a crash finds them.
+
+    Change and discard only while holding the functions' locks.
+    """
+
+    def __init__(self, folder: Path, catalog: ports.Catalog) -> None:
+        self._file = folder / "pending.json"
+        self._catalog = catalog
+
+    def add_revision(self, function: str, artifact: str, config: model.FunctionConfig) -> model.Revision:
+        """Add a revision to the catalog; it is written down first, so no crash leaves one that nobody knows of."""
+        numbers = [revision.number for revision in self._catalog.revisions(function)]
+        pending = Pending(f"{function}@{max(numbers, default=0) + 1}", artifact, config)
+        self._file.write_bytes(msgspec.json.encode([*self.pending(), pending]))
+        return self._catalog.add_revision(function, artifact, config)
+
+    def discard(self) -> None:
+        """Discard all that are not current."""
+        for pending in self.pending():
+            held, current = self._catalog.get(pending.ref), self._catalog.current(pending.function)
+            if held is None or (held.artifact, held.config) != (pending.artifact, pending.config):
+                continue
+            if current is None or current.ref != pending.ref:
+                self._catalog.discard(pending.ref)
+        self.close()
+
+    def close(self) -> None:
+        """Forget them: they serve, or have gone."""
+        self._file.unlink(missing_ok=True)
+
+    def pending(self) -> list[Pending]:
+        """What was written down."""
+        try:
+            return msgspec.json.decode(self._file.read_bytes(), type=list[Pending])
+        except (FileNotFoundError, msgspec.DecodeError):  # a crash while it was written: then nothing was added yet
+            return []
+
+
+class Deployer:
+    """Runs deployments of one data directory."""
+
+    def __init__(
+        self,
+        settings: settings_module.Settings,
+        catalog: ports.Catalog,
+        nodes: ports.Nodes,
+    ) -> None:
+        self._settings = settings
+        self._catalog = catalog
+        self._nodes = nodes
+        self._places = folders.Folders(settings.root)
+        self._store = artifacts.Artifacts(settings.root)
+        self._bundler = bundle.Bundler(self._places, self._store, settings.max_artifact_bytes)
+
+    def deploy(self, request: Request, folder: Path, steps: progress.Progress) -> list[progress.Deployed]:
+        """Build, load and activate a project. After any error what served before serves on, and nothing is left."""
+        project = request.project
+        names = sorted(function.name for function in project.functions)
+        journal = Journal(folder, self._catalog)
+        with self._functions_held(names) as stack:
+            journal.discard()
+            made = _Made(self._places, self._store, self._catalog, names, stack)
+            try:
+                built = self._build_all(request, folder, steps, made)
+                changed = self._load_all(built, journal, steps)
+                self._activate(changed, project.buckets, steps)
+            except BaseException:
+                journal.discard()
+                made.discard()
+                raise
+            journal.close()
+        return [self._deployed(entry, changed) for entry in built]
+
+    @contextlib.contextmanager
+    def _functions_held(self, names: Sequence[str]) -> Iterator[contextlib.ExitStack]:
+        """Hold the functions' locks, always in one order, so that deploys of one function follow one another."""
+        with contextlib.ExitStack() as stack:
+            for lock in sorted({self._places.lock("function", name) for name in names}):
+                stack.enter_context(folders.held(lock))
+            yield stack
+
+    def _build_all(self, request: Request, folder: Path, steps: progress.Progress, made: _Made) -> list[Built]:
+        work = folder / "work"
+        unpacked = sources.Sources(work, self._settings)
+        available = self._nodes.runtimes()
+        deployed = self._catalog.list_current()
+        names = [function.name for function in request.project.functions]
+        used = checks.buckets_of(deployed, names)
+        checks.check_buckets(request.project.buckets, self._catalog.buckets(), used)
+        built = []
+        for function in request.project.functions:
+            deadline = children.Deadline(function.name, self._settings.build_timeout_s)
+            with _named(function.name):
+                with steps.step(function.name, "validate") as note:
+                    checks.check_routes(function, deployed, names)
+                    runtime = runtimes.choose(function.config.runtime, available)
+                    source = unpacked.unpack(folder / request.tars[function.name])
+                    note(str(runtime))
+                digest = made.keep(lambda: self._bundler.bundle(function, source, runtime, work, steps, deadline))  # noqa: B023
+            config = msgspec.structs.replace(function.config, runtime=runtime.name)
+            built.append(Built(spec=function, artifact=digest, config=config))
+        return built
+
+    def _load_all(self, built: Sequence[Built], journal: Journal, steps: progress.Progress) -> list[model.Revision]:
+        changed = []
+        for entry in built:
+            name = entry.spec.name
+            current = self._catalog.current(name)
+            if current is not None and (current.artifact, current.config) == (entry.artifact, entry.config):
+                steps.skip(name, "load", f"unchanged: {current.ref} serves on")
+                continue
+            with _named(name), steps.step(name, "load") as note:
+                revision = journal.add_revision(name, entry.artifact, entry.config)
+                self._load(revision, note)
+                changed.append(revision)
+        return changed
+
+    def _load(self, revision: model.Revision, note: Callable[[str], None]) -> None:
+        report = self._nodes.load(revision.ref, self._settings.load_timeout_ms)
+        if not report.ok:
+            failure = report.error or model.Failure("Runtime.ExitError", f"the sandbox ended ({report.status})")
+            raise errors.BuildFailed(
+                f"{revision.function}: the handler {revision.config.handler} does not load:"
+                f" {failure.type}: {failure.message}",
+                error_type=failure.type,
+                stack=list(failure.stack),
+                logs=[line.text for line in report.logs],
+            )
+        note(f"{revision.ref} in {report.init_us / 1000:.1f} ms")
+
+    def _activate(
+        self, changed: Sequence[model.Revision], buckets: Sequence[model.Bucket], steps: progress.Progress
+    ) -> None:
+        existing = self._catalog.buckets()
+        new_buckets = [bucket for bucket in buckets if bucket not in existing]
+        with steps.step(None, "activate") as note:
+            if changed or new_buckets:
+                version = self._catalog.activate(changed, new_buckets)
+                note(", ".join(revision.ref for revision in changed) or "buckets only")
+            else:
+                version = self._catalog.catalog_version()
+                note("nothing changed")
+            try:
+                seen = self._nodes.announce(version)
+            except errors.Unavailable:
+                seen = False
+            if not seen:
+                note("not every node has said yet that it knows")
+
+    def _deployed(self, entry: Built, changed: Sequence[model.Revision]) -> progress.Deployed:
+        name = entry.spec.name
+        revision = next((one for one in changed if one.function == name), None) or self._catalog.current(name)
+        number = revision.number if revision else 0
+        is_new = any(one.function == name for one in changed)
+        return progress.Deployed(function=name, revision=number, artifact=entry.artifact, changed=is_new)
+
+    def forget(self, folder: Path) -> None:
+        """Discard the revisions of a deployment that will not run again."""
+        journal = Journal(folder, self._catalog)
+        with self._functions_held([pending.function for pending in journal.pending()]):
+            journal.discard()
+
+    def sweep(self) -> None:
+        """Remove what killed processes left half-written, and caches that nothing uses any more."""
+        self._store.sweep()
+        self._bundler.sweep()
+
+
+class _Made:
+    """The artifacts of a deployment: held while it runs, and removed after a failure if nothing refers to them."""
+
+    def __init__(
+        self,
+        places: folders.Folders,
+        store: artifacts.Artifacts,
+        catalog: ports.Catalog,
+        names: Sequence[str],
+        stack: contextlib.ExitStack,
+    ) -> None:
+        self._places = places
+        self._store = store
+        self._catalog = catalog
+        self._names = names
+        self._stack = stack
+        self._held: dict[Path, int] = {}
+        self._digests: set[str] = set()
+
+    def keep(self, make: Callable[[], str]) -> str:
+        """Make an artifact and hold it."""
+        digest = make()
+        lock = self._places.lock("artifact", digest)
+        if lock not in self._held:
+            self._held[lock] = self._stack.enter_context(folders.held(lock, shared=True))
+        if not self._store.has(digest):  # another deployment failed and removed it just before we held it
+            digest = make()
+        self._digests.add(digest)
+        return digest
+
+    def discard(self) -> None:
+        """Remove those that no revision has and no other deployment holds."""
+        names = {revision.function for revision in self._catalog.list_current()}.union(self._names)
+        referred = {revision.artifact for name in names for revision in self._catalog.revisions(name)}
+        for digest in self._digests - referred:
+            if folders.claimed(self._held[self._places.lock("artifact", digest)]):
+                self._store.remove(digest)
+
+
+@contextlib.contextmanager
+def _named(function: str) -> Iterator[None]:
+    """Let every error say whose it is."""
+    try:
+        yield
+    except errors.FaasError as error:
+        error.data.setdefault("function", function)
+        raise

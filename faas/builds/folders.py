@@ -1,0 +1,82 @@
+"""Where builds keep things under the data directory, and the locks that processes hold on them.
+
+::
+
+    builds/<deployment>/     request.json, <n>.tar, lock, pending.json, work/: gone when the deployment has ended
+    cache/layers/<key>/      installed requirements, compiled
+    cache/bundles/<key>      the digest of the artifact that these sources and this layer gave
+    cache/locks/             files that are only ever locked
+
+Locks are the kernel's (flock), so a killed process holds none.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+
+
+class Folders(msgspec.Struct, frozen=True):
+    """The folders of one data directory."""
+
+    root: Path
+
+    @property
+    def deployments(self) -> Path:
+        """One folder for each deployment that has not ended."""
+        return self.root / "builds"
+
+    @property
+    def layers(self) -> Path:
+        """Installed requirements by key."""
+        return self.root / "cache" / "layers"
+
+    @property
+    def bundles(self) -> Path:
+        """Digests of artifacts by key."""
+        return self.root / "cache" / "bundles"
+
+    def lock(self, kind: str, name: str) -> Path:
+        """The file to lock for a thing. Few files serve all names, so two things may share one."""
+        return self.root / "cache" / "locks" / f"{kind}-{hashlib.sha256(name.encode()).hexdigest()[:3]}"
+
+
+@contextlib.contextmanager
+def held(path: Path, *, shared: bool = False) -> Iterator[int]:
+    """Hold the lock on a file, waiting for it; the open descriptor."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
+def held_if_free(path: Path) -> Iterator[bool]:
+    """Hold the lock on a file if nobody else does; whether it is held."""
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except FileNotFoundError:  # the folder has gone meanwhile
+        yield False
+        return
+    try:
+        yield claimed(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def claimed(descriptor: int) -> bool:
+    """Make a lock exclusive if nobody else has it."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

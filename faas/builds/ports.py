@@ -1,0 +1,51 @@
+"""What a deployment needs of the rest of the platform."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from faas.builds import runtimes
+from faas.core import model
+
+
+class LoadReport(Protocol):
+    """How the first import of a revision's handler went. ``error`` is the user's own trouble."""
+
+    @property
+    def ok(self) -> bool: ...
+    @property
+    def init_us(self) -> int: ...
+    @property
+    def status(self) -> model.Status: ...
+    @property
+    def error(self) -> model.Failure | None: ...
+    @property
+    def logs(self) -> tuple[model.LogLine, ...]: ...
+
+
+class Nodes(Protocol):
+    """The nodes, as builds see them. Every method raises `errors.Unavailable` when none can be reached."""
+
+    def runtimes(self) -> list[runtimes.RuntimeInfo]:
+        """Which Pythons their sandboxes have."""
+
+    def load(self, ref: str, timeout_ms: int) -> LoadReport:
+        """Import a revision's handler once, in a sandbox of any node."""
+
+    def announce(self, version: int) -> bool:
+        """Tell all of a new catalog, and wait a little; whether all have loaded it."""
+
+
+class Catalog(Protocol):
+    """The functions that exist: the part of `faas.store.functions.Functions` that deploying needs."""
+
+    def add_revision(self, function: str, artifact: str, config: model.FunctionConfig) -> model.Revision: ...
+    def discard(self, ref: str) -> None: ...
+    def activate(self, revisions: Sequence[model.Revision], buckets: Sequence[model.Bucket]) -> int: ...
+    def current(self, name: str) -> model.Revision | None: ...
+    def get(self, ref: str) -> model.Revision | None: ...
+    def list_current(self) -> list[model.Revision]: ...
+    def revisions(self, name: str) -> list[model.Revision]: ...
+    def catalog_version(self) -> int: ...
+    def buckets(self) -> list[model.Bucket]: ...

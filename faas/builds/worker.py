@@ -1,0 +1,196 @@
+"""The builder: one RQ worker that runs deployments, each in a process of its own.
+
+A deployment whose process is interrupted (the builder stops, is killed, or the machine goes down) goes back to the
+queue and starts anew, at most twice; layers and artifacts that it finished are found again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import contextvars
+import ctypes
+import logging
+import os
+import shutil
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import msgspec
+import redis
+import redis.exceptions
+import rq
+import rq.job
+import rq.timeouts
+from rq.serializers import JSONSerializer
+
+from faas.builds import deploy, deployments, folders, nodes, progress
+from faas.core import errors
+from faas.core import settings as settings_module
+from faas.store import database, functions
+
+_LOG = logging.getLogger(__name__)
+_PR_SET_PDEATHSIG = 1
+_RETRY = rq.Retry(max=2, enqueue_at_front=True)
+
+Job = rq.job.Job
+MakeDeployer = Callable[[settings_module.Settings], contextlib.AbstractContextManager[deploy.Deployer]]
+
+
+class Interrupted(SystemExit):
+    """The builder stops. A SystemExit, because an event loop lets only that (and KeyboardInterrupt) through."""
+
+
+class _Runner(msgspec.Struct, frozen=True):
+    settings: settings_module.Settings
+    make: MakeDeployer
+
+
+# RQ calls its jobs by their import path; this is how the worker that calls tells them what they work on.
+_RUNNER: contextvars.ContextVar[_Runner] = contextvars.ContextVar("runner")
+
+
+def worker_main(settings: settings_module.Settings) -> None:
+    """Run deployments until SIGTERM or SIGINT. Call it from the main thread.
+
+    Raises `errors.Unavailable` when Redis went away for good.
+    """
+    work(settings, _connected)
+
+
+def work(settings: settings_module.Settings, make: MakeDeployer) -> None:
+    """`worker_main` with the deployer's ports chosen by the caller."""
+    connection = redis.Redis.from_url(settings.redis_url)
+    try:
+        connection.ping()
+    except redis.exceptions.ConnectionError as error:
+        raise errors.Unavailable(f"Redis does not answer: {error}") from error
+    queue = deployments.queue(settings, connection)
+    _RUNNER.set(_Runner(settings, make))
+    with make(settings) as deployer:
+        deployer.sweep()
+        recover(settings, queue, deployer)
+    worker = BuildWorker([queue], connection=connection, serializer=JSONSerializer, log_job_description=False)
+    worker.work(logging_level="WARNING")
+    if not worker.stopping:
+        raise errors.Unavailable("the builder lost Redis", hint="it is started again when Redis answers")
+
+
+@contextlib.contextmanager
+def _connected(settings: settings_module.Settings) -> Iterator[deploy.Deployer]:
+    engine = database.open_database(settings)
+    try:
+        yield deploy.Deployer(settings, functions.Functions(engine), nodes.RedisNodes(settings))
+    finally:
+        engine.dispose()
+
+
+class BuildWorker(rq.Worker):
+    """RQ's worker, except that a stop does not wait for a deployment that may take minutes: it goes back."""
+
+    max_connection_wait_time = 5.0
+
+    @property
+    def stopping(self) -> bool:
+        """Whether it was asked to stop."""
+        return self._shutdown_requested_date is not None
+
+    def handle_warm_shutdown_request(self) -> None:
+        """Interrupt the deployment that runs."""
+        super().handle_warm_shutdown_request()  # type: ignore[no-untyped-call]
+        if self.horse_pid:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.horse_pid, signal.SIGTERM)
+
+    def setup_work_horse_signals(self) -> None:
+        """In the deployment's process: die when the worker is killed, and clean up when it stops."""
+        super().setup_work_horse_signals()  # type: ignore[no-untyped-call]
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        signal.signal(signal.SIGTERM, _interrupt)
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    raise Interrupted
+
+
+def run_deployment(id: str) -> rq.Retry | None:
+    """The RQ job. Returns a `rq.Retry` when it was interrupted; every other end is in the job's ``meta``."""
+    job = rq.get_current_job()
+    runner = _RUNNER.get()
+    folder = folders.Folders(runner.settings.root).deployments / id
+    if job is None or not folder.is_dir():
+        _LOG.warning("deployment_gone", extra={"deployment": id})
+        return None
+    with folders.held(folder / "lock"):
+        try:
+            _run(runner, job, folder)
+        except Interrupted:
+            _LOG.warning("deployment_interrupted", extra={"deployment": id})
+            shutil.rmtree(folder / "work", ignore_errors=True)
+            return _RETRY
+        shutil.rmtree(folder, ignore_errors=True)
+    return None
+
+
+def _run(runner: _Runner, job: Job, folder: Path) -> None:
+    steps = progress.Progress(deployments.state_of(job), lambda deployment: _save(job, deployment))
+    shutil.rmtree(folder / "work", ignore_errors=True)
+    try:
+        steps.begin()
+        request = msgspec.json.decode((folder / "request.json").read_bytes(), type=deploy.Request)
+        with runner.make(runner.settings) as deployer:
+            steps.end(deployer.deploy(request, folder, steps))
+        _LOG.info("deployment_done", extra={"deployment": job.id})
+    except errors.FaasError as error:
+        _LOG.info("deployment_failed", extra={"deployment": job.id, "error": error.message})
+        steps.fail(error)
+    except rq.timeouts.BaseTimeoutException:
+        steps.fail(errors.BuildFailed("the deployment took too long", hint="deploy fewer functions at once"))
+    except Exception:  # noqa: BLE001 - whatever is wrong with the platform, who waits gets an answer
+        _LOG.exception("deployment_crashed", extra={"deployment": job.id})
+        steps.fail(errors.FaasError("the platform failed to deploy this", hint="see the builder's log"))
+
+
+def _save(job: Job, deployment: progress.Deployment) -> None:
+    job.meta = deployments.meta_of(deployment)
+    job.save_meta()  # type: ignore[no-untyped-call]
+
+
+def recover(settings: settings_module.Settings, queue: rq.Queue, deployer: deploy.Deployer) -> None:
+    """Put back what a killed builder was at, and remove the folders of deployments that have ended.
+
+    A deployment runs exactly while its folder's lock is held, so nothing that another builder runs is touched.
+    """
+    places = folders.Folders(settings.root)
+    for folder in sorted(places.deployments.iterdir()) if places.deployments.is_dir() else ():
+        with folders.held_if_free(folder / "lock") as free:
+            if free:
+                _recover(folder, queue, deployer)
+    queue.started_job_registry.cleanup()
+
+
+def _recover(folder: Path, queue: rq.Queue, deployer: deploy.Deployer) -> None:
+    job = queue.fetch_job(folder.name)
+    status = job.get_status(refresh=False) if job else None
+    if job is not None and status == rq.job.JobStatus.STARTED:
+        _LOG.warning("deployment_recovered", extra={"deployment": folder.name})
+        _expire(queue, folder.name)
+    elif job is not None and status == rq.job.JobStatus.QUEUED:
+        if queue.connection.lrem(queue.intermediate_queue_key, 1, folder.name):
+            queue.push_job_id(folder.name, at_front=True)
+    else:
+        _LOG.warning("deployment_swept", extra={"deployment": folder.name})
+        deployer.forget(folder)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _expire(queue: rq.Queue, id: str) -> None:
+    """Let RQ see at once that a job's worker has gone; by itself it would after a minute and a half."""
+    registry = queue.started_job_registry
+    members: list[Any] = [f"{job}:{execution}" for job, execution in registry.get_job_and_execution_ids(cleanup=False)]
+    for member in members:
+        if member.startswith(f"{id}:"):
+            queue.connection.zadd(registry.key, {member: 1})

@@ -1,0 +1,209 @@
+"""`faas cp`: files into and out of buckets. A bucket's side is written ``bucket:key``."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+import sys
+import tempfile
+import urllib.parse
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any
+
+import click
+import msgspec
+
+from faas.cli import client, options, output
+from faas.core import errors
+
+_CHUNK_BYTES = 1 << 20
+_PAGE = 1_000
+
+
+class Remote(msgspec.Struct, frozen=True):
+    """A key of a bucket, or with ``-r`` the start of many keys."""
+
+    bucket: str
+    key: str
+
+    def __str__(self) -> str:
+        return f"{self.bucket}:{self.key}"
+
+
+class Copied(msgspec.Struct, frozen=True):
+    """One file that was copied."""
+
+    source: str
+    target: str
+    bytes: int
+
+
+@click.command()
+@click.argument("source")
+@click.argument("target")
+@click.option("--recursive", "-r", is_flag=True, help="Copy a folder, or every key below a prefix.")
+@options.json_option
+def cp_command(*, source: str, target: str, recursive: bool, as_json: bool) -> None:
+    """Copy SOURCE to TARGET; one of them is in a bucket: bucket:key. "-" is stdin or stdout.
+
+    A key that ends in "/" (or is empty) takes the file's own name. Write ./a:b for a file whose name holds a colon.
+
+    \b
+    faas cp cat.jpg photos:in/
+    faas cp photos:in/cat.jpg .
+    faas cp -r ./album photos:in/
+    faas cp -r thumbs: ./thumbs
+    """
+    here, there = parse(source), parse(target)
+    api = client.connect()
+    if isinstance(there, Remote) and not isinstance(here, Remote):
+        copied = list(_put_all(api, Path(source), there) if recursive else _put_one(api, source, there))
+    elif isinstance(here, Remote) and not isinstance(there, Remote):
+        copied = list(_get_all(api, here, Path(target)) if recursive else _get_one(api, here, target))
+    else:
+        raise errors.BadRequest("one side must be in a bucket, the other a file", hint="faas cp cat.jpg photos:in/")
+    if as_json:
+        output.emit([msgspec.to_builtins(each) for each in copied])
+
+
+def parse(text: str) -> Remote | None:
+    """``bucket:key``, or None for a path of this machine (anything with a slash before its first colon)."""
+    bucket, colon, key = text.partition(":")
+    return Remote(bucket, key) if colon and bucket and "/" not in bucket else None
+
+
+def _put_one(api: client.Client, source: str, there: Remote) -> Iterator[Copied]:
+    if source == "-":
+        if there.key.endswith("/") or not there.key:
+            raise errors.BadRequest("stdin has no name: write the whole key")
+        yield _put(api, sys.stdin.buffer, "-", there)
+        return
+    path = Path(source)
+    if path.is_dir():
+        raise errors.BadRequest(f"{path} is a folder", hint="copy it with -r")
+    yield _put_file(api, path, Remote(there.bucket, _joined(there.key, path.name)))
+
+
+def _put_all(api: client.Client, folder: Path, there: Remote) -> Iterator[Copied]:
+    if not folder.is_dir():
+        raise errors.BadRequest(f"{folder} is no folder", hint="copy a file without -r")
+    prefix = there.key if not there.key or there.key.endswith("/") else f"{there.key}/"
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        yield _put_file(api, path, Remote(there.bucket, prefix + path.relative_to(folder).as_posix()))
+
+
+def _put_file(api: client.Client, path: Path, there: Remote) -> Copied:
+    try:
+        with path.open("rb") as file:
+            return _put(api, file, str(path), there)
+    except (FileNotFoundError, PermissionError) as error:
+        raise errors.BadRequest(f"{path}: {error.strerror}") from error
+
+
+def _put(api: client.Client, file: IO[bytes], name: str, there: Remote) -> Copied:
+    counted = _Counted(file)
+    api.send("PUT", _path(there), body=counted.chunks(), headers=_length(file))
+    output.say(f"{name} -> {there} ({counted.size} bytes)")
+    return Copied(name, str(there), counted.size)
+
+
+def _length(file: IO[bytes]) -> dict[str, str]:
+    """The length of a plain file; what else is read (stdin, a pipe) goes in chunks."""
+    with contextlib.suppress(OSError):
+        status = os.fstat(file.fileno())
+        if stat.S_ISREG(status.st_mode):
+            return {"Content-Length": str(status.st_size - file.tell())}
+    return {}
+
+
+class _Counted:
+    """Reads a file in chunks and counts them."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self.size = 0
+
+    def chunks(self) -> Iterator[bytes]:
+        while chunk := self._file.read(_CHUNK_BYTES):
+            self.size += len(chunk)
+            yield chunk
+
+
+def _get_one(api: client.Client, here: Remote, target: str) -> Iterator[Copied]:
+    if not here.key or here.key.endswith("/"):
+        raise errors.BadRequest(f"{here} names no object", hint="copy what is below it with -r")
+    if target == "-":
+        with api.open("GET", _path(here)) as response:
+            size = _pour(response, sys.stdout.buffer)
+        yield Copied(str(here), "-", size)
+        return
+    path = Path(target)
+    name = here.key.rpartition("/")[2]
+    yield _get(api, here, path / name if path.is_dir() or target.endswith("/") else path)
+
+
+def _get_all(api: client.Client, here: Remote, folder: Path) -> Iterator[Copied]:
+    for key in _keys(api, here):
+        below = key[len(here.key) :].lstrip("/") if here.key.endswith("/") or not here.key else _below(key, here.key)
+        yield _get(api, Remote(here.bucket, key), folder.joinpath(*below.split("/")))
+
+
+def _below(key: str, prefix: str) -> str:
+    """What of a key is below the folder that a prefix names or begins in: ``in/2026`` keeps ``2026-01.jpg``."""
+    return key[prefix.rfind("/") + 1 :]
+
+
+def _keys(api: client.Client, here: Remote) -> Iterator[str]:
+    after = None
+    while True:
+        path = f"/buckets/{client.quote(here.bucket)}"
+        page: list[dict[str, Any]] = api.get(path, prefix=here.key or None, after=after, limit=_PAGE)["objects"]
+        yield from (each["key"] for each in page)
+        if len(page) < _PAGE:
+            return
+        after = page[-1]["key"]
+
+
+def _get(api: client.Client, here: Remote, path: Path) -> Copied:
+    """Download beside the target and rename, so that nobody sees half a file."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with api.open("GET", _path(here)) as response:
+            descriptor, name = tempfile.mkstemp(prefix=".faas-", dir=path.parent)
+            try:
+                with os.fdopen(descriptor, "wb") as file:
+                    size = _pour(response, file)
+                Path(name).chmod(0o666 & ~_umask())
+                Path(name).replace(path)
+            except BaseException:
+                Path(name).unlink(missing_ok=True)
+                raise
+    except (FileExistsError, NotADirectoryError, IsADirectoryError, PermissionError) as error:
+        raise errors.BadRequest(f"{path}: {error.strerror}") from error
+    output.say(f"{here} -> {path} ({size} bytes)")
+    return Copied(str(here), str(path), size)
+
+
+def _umask() -> int:
+    mask = os.umask(0o022)
+    os.umask(mask)
+    return mask
+
+
+def _pour(source: Any, target: IO[bytes]) -> int:
+    size = 0
+    while chunk := source.read(_CHUNK_BYTES):
+        target.write(chunk)
+        size += len(chunk)
+    target.flush()
+    return size
+
+
+def _joined(key: str, name: str) -> str:
+    return f"{key}{name}" if not key or key.endswith("/") else key
+
+
+def _path(remote: Remote) -> str:
+    return f"/buckets/{client.quote(remote.bucket)}/{urllib.parse.quote(remote.key)}"

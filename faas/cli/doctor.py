@@ -1,0 +1,195 @@
+"""`faas doctor`: establishes the facts about a platform, one line each. It changes nothing."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import click
+import msgspec
+
+from faas.cli import endpoint, options, output, platform_dir
+from faas.core import errors
+from faas.core import settings as settings_module
+
+_LOW_DISK_BYTES = 1024 * 1024 * 1024
+_SKEW_MS = 1_000
+
+
+class Fact(msgspec.Struct, frozen=True):
+    """What was established of one thing: ``ok``, ``warning`` (it works, but) or ``failed``."""
+
+    name: str
+    state: str
+    text: str
+    hint: str = ""
+
+
+Check = Callable[[settings_module.Settings], Iterator[Fact]]
+
+
+@click.command()
+@options.json_option
+def doctor_command(*, as_json: bool) -> int:
+    """Establish the facts: processes, Redis, Docker, base image, disk, clock, conservation, ledger.
+
+    Exits 0 when nothing failed (a warning is no failure), 9 otherwise.
+
+    \b
+    faas doctor
+    faas doctor --json | jq '.facts[] | select(.state != "ok")'
+    """
+    settings = options.settings()
+    facts = [fact for check in _CHECKS for fact in _established(check, settings)]
+    failed = any(fact.state == "failed" for fact in facts)
+    if as_json:
+        output.emit({"ok": not failed, "facts": [msgspec.structs.asdict(fact) for fact in facts]})
+    else:
+        for fact in facts:
+            click.echo(f"{fact.state:<8} {fact.name:<14} {fact.text}" + (f"  ({fact.hint})" if fact.hint else ""))
+    return errors.Unavailable.exit_code if failed else 0
+
+
+def _established(check: Check, settings: settings_module.Settings) -> Iterator[Fact]:
+    """The facts of one check; what it cannot establish is a failed fact, and the other checks go on."""
+    try:
+        yield from check(settings)
+    except errors.FaasError as error:
+        yield Fact(check.__name__.strip("_").replace("_", " "), "failed", error.message, error.hint)
+
+
+def _platform(settings: settings_module.Settings) -> Iterator[Fact]:
+    owner = platform_dir.running(settings.root)
+    if owner is None:
+        yield Fact("platform", "failed", f"none runs on {settings.root}", "start it with `faas up`")
+        return
+    yield Fact("platform", "ok", f"process {owner.pid} runs on {settings.root}")
+    for process in (platform_dir.published(settings.root) or {}).get("processes", ()):
+        alive = process["pid"] is not None and platform_dir.started_at(process["pid"]) is not None
+        text = f"process {process['pid']}, started again {process['restarts']} times" if alive else "not running now"
+        log = settings.root / "logs" / f"{process['name']}.log"
+        yield Fact(f"process {process['name']}", "ok" if alive else "failed", text, "" if alive else f"see {log}")
+
+
+def _redis(settings: settings_module.Settings) -> Iterator[Fact]:
+    import redis
+
+    url = _redis_url(settings)
+    if not url:
+        yield Fact("redis", "failed", "no embedded server runs and FAAS_REDIS_URL is not set")
+        return
+    try:
+        with contextlib.closing(redis.Redis.from_url(url, socket_timeout=5, socket_connect_timeout=5)) as client:
+            server: dict[str, Any] = client.info()
+            seconds, micros = client.time()
+    except redis.RedisError as error:
+        yield Fact("redis", "failed", f"does not answer: {error}")
+        return
+    product = server.get("valkey_version") or server.get("redis_version")
+    yield Fact("redis", "ok", f"answers, version {product}, {server.get('used_memory_human')} used")
+    yield _durability(server)
+    yield _clock(int(seconds * 1000 + micros // 1000))
+
+
+def _durability(server: dict[str, Any]) -> Fact:
+    if not server.get("aof_enabled"):
+        return Fact("durability", "warning", "its append-only file is off: a crash loses invocations")
+    if server.get("aof_last_write_status") != "ok":
+        return Fact("durability", "failed", "it cannot write its append-only file", "is the disk full?")
+    return Fact("durability", "ok", "append-only file on and written")
+
+
+def _clock(redis_ms: int) -> Fact:
+    skew_ms = time.time_ns() // 1_000_000 - redis_ms
+    wall, steady = time.time(), time.monotonic()
+    time.sleep(0.05)
+    drift_ms = abs((time.time() - wall) - (time.monotonic() - steady)) * 1000
+    if abs(skew_ms) > _SKEW_MS or drift_ms > 10:
+        text = f"wall clock {skew_ms:+d} ms from Redis, {drift_ms:.1f} ms from the monotonic clock in 50 ms"
+        return Fact("clock", "warning", text, "timers and ages will be off; is the time synchronised?")
+    return Fact("clock", "ok", f"{skew_ms:+d} ms from Redis, steady")
+
+
+def _docker(settings: settings_module.Settings) -> Iterator[Fact]:
+    import docker
+    import requests
+
+    bad = "warning" if settings.engine != "docker" else "failed"
+    if settings.engine == "process":
+        yield Fact("docker", "warning", "not used: engine is process, which isolates nothing")
+        return
+    try:
+        with contextlib.closing(docker.from_env(timeout=5)) as client:
+            about = client.version()
+            cgroups = client.info().get("CgroupVersion", "?")
+            yield Fact("docker", "ok", f"engine {about.get('Version')} answers, cgroup v{cgroups}")
+            yield _base_image(client, settings)
+    except (docker.errors.DockerException, requests.RequestException) as error:
+        yield Fact("docker", bad, f"no engine answers: {error}".splitlines()[0], "process sandboxes isolate nothing")
+
+
+def _base_image(client: Any, settings: settings_module.Settings) -> Fact:
+    tags = sorted(tag for image in client.images.list() for tag in image.tags)
+    if not settings.base_image:
+        return Fact("base image", "ok", f"found, pulled or built when a node starts; {len(tags)} images here")
+    if settings.base_image in tags or f"{settings.base_image}:latest" in tags:
+        return Fact("base image", "ok", f"{settings.base_image} is here")
+    return Fact("base image", "warning", f"{settings.base_image} is not here", "it is pulled when a node starts")
+
+
+def _disk(settings: settings_module.Settings) -> Iterator[Fact]:
+    try:
+        free = shutil.disk_usage(settings.root).free
+    except OSError as error:
+        yield Fact("disk", "failed", f"{settings.root}: {error.strerror}")
+        return
+    text = f"{free / 1024**3:.1f} GiB free under {settings.root}"
+    yield Fact("disk", "ok" if free > _LOW_DISK_BYTES else "warning", text)
+
+
+def _conservation(settings: settings_module.Settings) -> Iterator[Fact]:
+    from faas.cli import client
+
+    status = client.Client(endpoint.find(settings.root)).get("/api/v1/status")
+    if drift := status["drift"]:
+        text = f"{drift} invocations are in no place or in two"
+        yield Fact("conservation", "failed", text, "`faas status` shows the function")
+    else:
+        yield Fact("conservation", "ok", f"accepted = waiting + running + retrying + done + dead, "
+                                         f"over {len(status['functions'])} functions")  # fmt: skip
+    yield Fact("nodes", "ok" if status["nodes"] else "failed", f"{len(status['nodes'])} with a valid lease")
+
+
+def _ledger(settings: settings_module.Settings) -> Iterator[Fact]:
+    import sqlalchemy
+
+    path = settings.root / "ledger.db"
+    if not settings.database_url and not path.exists():
+        yield Fact("ledger", "warning", f"{path} does not exist yet", "it is made when the platform first starts")
+        return
+    url = settings.database_url or f"sqlite:///file:{path}?mode=ro&uri=true"
+    engine = sqlalchemy.create_engine(url)
+    try:
+        with engine.connect() as connection:
+            if settings.database_url:
+                connection.execute(sqlalchemy.text("SELECT 1"))
+                verdict = "ok"
+            else:
+                verdict = str(connection.execute(sqlalchemy.text("PRAGMA quick_check(1)")).scalar())
+    except sqlalchemy.exc.SQLAlchemyError as error:
+        yield Fact("ledger", "failed", f"cannot be read: {error}".splitlines()[0])
+        return
+    finally:
+        engine.dispose()
+    yield Fact("ledger", "ok" if verdict == "ok" else "failed", "readable and whole" if verdict == "ok" else verdict)
+
+
+def _redis_url(settings: settings_module.Settings) -> str:
+    facts = platform_dir.published(settings.root) if platform_dir.running(settings.root) else None
+    return str((facts or {}).get("redis_url") or settings.redis_url)
+
+
+_CHECKS: tuple[Check, ...] = (_platform, _redis, _docker, _disk, _conservation, _ledger)

@@ -1,0 +1,98 @@
+"""How a deployment's steps are shown on stderr: a live list on a terminal, a line per finished step otherwise."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, Protocol
+
+from faas.cli import output
+
+if TYPE_CHECKING:
+    from rich.live import Live
+    from rich.table import Table
+
+_MARKS = {"waiting": "·", "running": "…", "done": "✓", "skipped": "-", "failed": "✗"}
+_STYLES = {"waiting": "dim", "running": "cyan", "done": "green", "skipped": "dim", "failed": "bold red"}
+_ENDED = ("done", "skipped", "failed")
+
+
+class Shown(Protocol):
+    """Takes a deployment each time that it is read."""
+
+    def update(self, deployment: dict[str, Any]) -> None:
+        """Show what is new."""
+
+
+@contextlib.contextmanager
+def show(*, quiet: bool) -> Iterator[Shown]:
+    """What shows a deployment; nothing at all when ``quiet``."""
+    if quiet:
+        yield Nothing()
+    elif not sys.stderr.isatty():
+        yield Lines()
+    else:
+        from rich.live import Live
+
+        with Live(console=output.console(stderr=True), refresh_per_second=8) as live:
+            yield LiveList(live)
+
+
+class Nothing:
+    """For ``--json``."""
+
+    def update(self, deployment: dict[str, Any]) -> None:
+        """Say nothing."""
+
+
+class Lines:
+    """A plain line for each step, once it has ended."""
+
+    def __init__(self) -> None:
+        self._told: set[tuple[str | None, str]] = set()
+
+    def update(self, deployment: dict[str, Any]) -> None:
+        """Print the steps that have ended since the last time."""
+        for step in deployment["steps"]:
+            key = (step["function"], step["name"])
+            if step["state"] in _ENDED and key not in self._told:
+                self._told.add(key)
+                output.say(line(step))
+
+
+class LiveList:
+    """One row per function with its steps, drawn again in place."""
+
+    def __init__(self, live: Live) -> None:
+        self._live = live
+
+    def update(self, deployment: dict[str, Any]) -> None:
+        """Draw the list as it is now."""
+        self._live.update(_drawn(deployment["steps"]))
+
+
+def line(step: dict[str, Any]) -> str:
+    """A finished step as text: ``hello: resolve done in 1.2 s (3 packages)``."""
+    took = _took(step)
+    note = f" ({step['note']})" if step["note"] else ""
+    return f"{step['function'] or 'project'}: {step['name']} {step['state']}{f' in {took}' if took else ''}{note}"
+
+
+def _took(step: dict[str, Any]) -> str:
+    if step["started_at_ms"] is None or step["ended_at_ms"] is None:
+        return ""
+    return output.duration(step["ended_at_ms"] - step["started_at_ms"])
+
+
+def _drawn(steps: list[dict[str, Any]]) -> Table:
+    from rich.table import Table
+    from rich.text import Text
+
+    grid = Table.grid(padding=(0, 2))
+    owners = dict.fromkeys(step["function"] for step in steps)
+    for owner in owners:
+        own = [step for step in steps if step["function"] == owner]
+        cells = [Text(f"{_MARKS[step['state']]} {step['name']} {_took(step)}", _STYLES[step["state"]]) for step in own]
+        grid.add_row(Text(owner or "project", "bold"), *cells)
+    return grid

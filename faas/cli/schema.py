@@ -1,0 +1,21 @@
+"""`faas schema`."""
+
+from __future__ import annotations
+
+import click
+
+
+@click.command()
+def schema_command() -> None:
+    """Print the JSON Schema of faas.yaml, for editors to complete and check it.
+
+    \b
+    faas schema > faas.schema.json
+    Then make this the first line of faas.yaml:
+    # yaml-language-server: $schema=./faas.schema.json
+    """
+    import json
+
+    from faas.core import manifest
+
+    click.echo(json.dumps(manifest.json_schema(), indent=2))

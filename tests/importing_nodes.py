@@ -1,0 +1,77 @@
+"""Nodes without sandboxes: they load a handler by importing it in a fresh interpreter, and know no catalog.
+
+It is an adapter of `faas.builds.ports.Nodes` for tests of whole deployments; code that is loaded is the test's own.
+"""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+import sys
+from pathlib import Path
+
+import msgspec
+
+from faas import artifacts
+from faas.builds import runtimes
+from faas.core import errors, model
+from faas.queue import demand
+from faas.store import functions
+
+_LOAD = """
+import importlib, json, sys, traceback
+module, _, name = sys.argv[1].rpartition(".")
+try:
+    handler = getattr(importlib.import_module(module), name)
+except BaseException as error:
+    stack = traceback.format_tb(error.__traceback__)[-1:]
+    json.dump([type(error).__name__, str(error), stack], sys.stderr)
+    sys.exit(1)
+"""
+
+
+class ImportingNodes:
+    """``away`` makes them unreachable; ``hold`` names a file that must exist before a load ends."""
+
+    def __init__(
+        self, root: Path, catalog: functions.Functions, *, away: bool = False, hold: Path | None = None
+    ) -> None:
+        self._store = artifacts.Artifacts(root)
+        self._catalog = catalog
+        self._away = away
+        self._hold = hold
+        self.loaded: list[str] = []
+        self.announced: list[int] = []
+
+    def runtimes(self) -> list[runtimes.RuntimeInfo]:
+        python = f"{sys.version_info.major}.{sys.version_info.minor}"
+        return [runtimes.RuntimeInfo(python=python, machine=platform.machine())]
+
+    def load(self, ref: str, timeout_ms: int) -> demand.LoadReport:
+        if self._away:
+            raise errors.Unavailable(f"no node loaded {ref} within {timeout_ms} ms")
+        revision = self._catalog.get(ref)
+        assert revision is not None
+        code = self._store.unpack(revision.artifact)
+        self.loaded.append(ref)
+        wait = (
+            f"import os, time\nwhile not os.path.exists({str(self._hold)!r}): time.sleep(0.01)\n" if self._hold else ""
+        )
+        done = subprocess.run(
+            [sys.executable, "-B", "-c", wait + _LOAD, revision.config.handler],
+            cwd=code,
+            capture_output=True,
+            text=True,
+            timeout=timeout_ms / 1000,
+        )
+        logs = tuple(model.LogLine(0, line) for line in done.stdout.splitlines())
+        if done.returncode == 0:
+            return demand.LoadReport(ok=True, init_us=1000, logs=logs)
+        failure = msgspec.json.decode(done.stderr, type=model.Failure)
+        return demand.LoadReport(ok=False, init_us=1000, status=model.Status.INIT_ERROR, error=failure, logs=logs)
+
+    def announce(self, version: int) -> bool:
+        if self._away:
+            raise errors.Unavailable("Redis does not answer")
+        self.announced.append(version)
+        return True

@@ -1,0 +1,317 @@
+"""The builder as it really runs: an RQ worker in a process of its own, on the real server."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+import redis
+
+from faas.builds import deploy, deployments, progress
+from faas.core import errors, model
+from faas.core import settings as settings_module
+from faas.queue import demand, embedded, keys
+from faas.store import database, functions
+from tests.eventually import eventually_sync
+from tests.project_files import function, project, tar
+
+APP = {"app.py": "def handler(event, context):\n    return event\n"}
+_PROGRAM = """
+import contextlib, logging, sys
+from pathlib import Path
+import msgspec
+from faas.builds import deploy, worker
+from faas.core import settings as settings_module
+from faas.store import database, functions
+from tests.importing_nodes import ImportingNodes
+
+logging.basicConfig(level=logging.INFO)
+settings = msgspec.json.decode(sys.argv[1], type=settings_module.Settings)
+
+@contextlib.contextmanager
+def make(settings):
+    engine = database.open_database(settings)
+    catalog = functions.Functions(engine)
+    hold = settings.root / "go" if (settings.root / "hold").exists() else None
+    yield deploy.Deployer(settings, catalog, ImportingNodes(settings.root, catalog, hold=hold))
+    engine.dispose()
+
+worker.work(settings, make)
+"""
+Start = Callable[[], "subprocess.Popen[str]"]
+
+
+@pytest.fixture
+def start(settings: settings_module.Settings) -> Iterator[Start]:
+    """Starts a builder; all are ended with the test."""
+    started: list[subprocess.Popen[str]] = []
+
+    def builder() -> subprocess.Popen[str]:
+        command = [sys.executable, "-c", _PROGRAM, msgspec.json.encode(settings).decode()]
+        log = (settings.root / f"builder-{len(started)}.log").open("w")
+        with log:
+            started.append(subprocess.Popen(command, stderr=log, stdout=log, text=True, cwd=Path(__file__).parents[2]))
+        return started[-1]
+
+    yield builder
+    for process in started:
+        process.kill()
+        process.wait()
+
+
+@pytest.fixture
+def builds(settings: settings_module.Settings) -> Iterator[deployments.Builds]:
+    made = deployments.Builds(settings)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def catalog(settings: settings_module.Settings) -> Iterator[functions.Functions]:
+    engine = database.open_database(settings)
+    yield functions.Functions(engine)
+    engine.dispose()
+
+
+def submit(
+    builds: deployments.Builds, root: Path, files: dict[str, str | bytes] | None = None, **config: object
+) -> str:
+    source = tar(root / "uploads/hello.tar", files or dict(APP))
+    return builds.submit(project(function(**config)), {"hello": source})
+
+
+def ended(builds: deployments.Builds, id: str, within: float = 20) -> progress.Deployment:
+    def over() -> progress.Deployment | None:
+        told = builds.progress(id)
+        return told if told.state in (progress.State.DONE, progress.State.FAILED) else None
+
+    found = eventually_sync(over, within=within)
+    assert found is not None
+    return found
+
+
+def loading(builds: deployments.Builds, id: str) -> bool:
+    return any(step.name == "load" and step.state.value == "running" for step in builds.progress(id).steps)
+
+
+def test_a_submitted_project_is_queued_then_deployed_and_leaves_no_upload(
+    builds: deployments.Builds, start: Start, settings: settings_module.Settings, catalog: functions.Functions
+) -> None:
+    id = submit(builds, settings.root)
+    assert builds.progress(id).state == progress.State.QUEUED
+    assert not (settings.root / "uploads/hello.tar").exists()
+    start()
+    told = ended(builds, id)
+    assert (told.state, told.error) == (progress.State.DONE, None)
+    assert [(one.function, one.revision, one.changed) for one in told.functions] == [("hello", 1, True)]
+    assert catalog.current("hello") is not None
+    eventually_sync(lambda: list((settings.root / "builds").iterdir()) == [])
+
+
+def test_a_build_that_fails_tells_why_and_leaves_nothing(
+    builds: deployments.Builds, start: Start, settings: settings_module.Settings, catalog: functions.Functions
+) -> None:
+    start()
+    told = ended(builds, submit(builds, settings.root, {"app.py": "raise OSError('mine')\n"}))
+    assert told.state == progress.State.FAILED
+    assert told.error is not None
+    assert told.error["code"] == "build_failed"
+    assert "OSError: mine" in told.error["message"]
+    assert any("raise OSError" in line for line in told.error["stack"])
+    assert catalog.revisions("hello") == []
+    eventually_sync(lambda: list((settings.root / "builds").iterdir()) == [])
+
+
+def test_secrets_of_a_project_are_not_put_into_redis(
+    builds: deployments.Builds, settings: settings_module.Settings
+) -> None:
+    id = submit(builds, settings.root, env={"TOKEN": "s3cr3t-value"})
+    with redis.Redis.from_url(settings.redis_url) as client:
+        held = client.hgetall(f"rq:job:{id}")
+    assert held
+    assert not any(b"s3cr3t-value" in value for value in held.values())
+
+
+def test_what_can_never_be_built_is_refused_before_it_is_queued(
+    builds: deployments.Builds, settings: settings_module.Settings
+) -> None:
+    with pytest.raises(errors.BadRequest):
+        builds.submit(model.Project(functions=()), {})
+    assert not (settings.root / "builds").exists()
+
+
+def test_an_unknown_deployment_is_not_found(builds: deployments.Builds) -> None:
+    with pytest.raises(errors.NotFound):
+        builds.progress("0190-no-such")
+
+
+def test_without_redis_nothing_is_accepted(settings: settings_module.Settings, tmp_path: Path) -> None:
+    lost = deployments.Builds(msgspec.structs.replace(settings, redis_url=f"unix://{tmp_path}/none.sock"))
+    with pytest.raises(errors.Unavailable):
+        submit(lost, settings.root)
+    with pytest.raises(errors.Unavailable):
+        lost.progress("x")
+    assert list((settings.root / "builds").iterdir()) == []
+
+
+def test_an_idle_builder_ends_cleanly_when_it_is_told_to(start: Start, settings: settings_module.Settings) -> None:
+    builder = start()
+    with redis.Redis.from_url(settings.redis_url) as client:
+        eventually_sync(lambda: client.smembers(f"rq:workers:{settings.redis_prefix}:builds"), within=15)
+    builder.send_signal(signal.SIGTERM)
+    assert builder.wait(10) == 0
+
+
+def test_a_builder_that_stops_gives_its_deployment_to_the_next_one(
+    builds: deployments.Builds, start: Start, settings: settings_module.Settings, catalog: functions.Functions
+) -> None:
+    (settings.root / "hold").touch()
+    builder = start()
+    id = submit(builds, settings.root)
+    eventually_sync(lambda: loading(builds, id), within=20)
+    builder.send_signal(signal.SIGTERM)
+    assert builder.wait(10) == 0
+    assert builds.progress(id).state == progress.State.QUEUED
+    assert catalog.revisions("hello") == []
+    (settings.root / "go").touch()
+    start()
+    assert ended(builds, id).state == progress.State.DONE
+    assert [one.number for one in catalog.revisions("hello")] == [1]
+
+
+def test_a_killed_builder_leaves_nothing_that_matters_and_the_next_one_starts_anew(
+    builds: deployments.Builds, start: Start, settings: settings_module.Settings, catalog: functions.Functions
+) -> None:
+    (settings.root / "hold").touch()
+    builder = start()
+    id = submit(builds, settings.root)
+    eventually_sync(lambda: loading(builds, id), within=20)
+    builder.kill()
+    builder.wait()
+    assert [one.number for one in catalog.revisions("hello")] == [1]
+    (settings.root / "go").touch()
+    start()
+    told = ended(builds, id)
+    assert told.state == progress.State.DONE
+    assert [one.number for one in catalog.revisions("hello")] == [told.functions[0].revision]
+    eventually_sync(lambda: list((settings.root / "builds").iterdir()) == [])
+
+
+def test_a_deployment_whose_process_is_killed_again_and_again_is_given_up(
+    builds: deployments.Builds, start: Start, settings: settings_module.Settings, catalog: functions.Functions
+) -> None:
+    start()
+    id = submit(builds, settings.root, {"app.py": "import os, signal\nos.kill(os.getppid(), signal.SIGKILL)\n"})
+    told = ended(builds, id)
+    assert told.state == progress.State.FAILED
+    assert told.error is not None
+    assert told.error["message"] == "the build was interrupted"
+    assert catalog.current("hello") is None
+
+
+def test_a_started_builder_sweeps_what_ended_deployments_left(
+    start: Start, settings: settings_module.Settings, catalog: functions.Functions
+) -> None:
+    folder = settings.root / "builds/0190-gone"
+    folder.mkdir(parents=True)
+    deploy.Journal(folder, catalog).add_revision("hello", "0" * 64, function().config)
+    (folder / "work").mkdir()
+    start()
+    eventually_sync(lambda: not folder.exists(), within=15)
+    assert catalog.revisions("hello") == []
+
+
+def test_the_builder_asks_redis_which_pythons_there_are(settings: settings_module.Settings) -> None:
+    from faas.builds import nodes
+
+    asked = nodes.RedisNodes(settings)
+    assert asked.runtimes() == []
+    with redis.Redis.from_url(settings.redis_url) as client:
+        client.hset(keys.Keys(settings.redis_prefix).runtimes, "3.11", '{"machine": "aarch64"}')
+    (info,) = asked.runtimes()
+    assert (info.name, info.platform) == ("python3.11", "aarch64-unknown-linux-gnu")
+    assert asked.announce(1) is True
+    with pytest.raises(errors.Unavailable, match="no node loaded hello@1"):
+        asked.load("hello@1", 50)
+
+
+def _node_answers(settings: settings_module.Settings, report: demand.LoadReport | None) -> str:
+    """Be a node for one `load`: read the request and, with a report, answer it; the revision that was asked for."""
+
+    async def answer() -> str:
+        node = await demand.Demand.open(settings.redis_url, settings.redis_prefix)
+        try:
+            requests: list[demand.Request] = []
+            while not requests:
+                requests = await node.read("test-node", 1, 15_000)
+            if report is not None:
+                await node.answer(requests[0], report)
+            return requests[0].ref
+        finally:
+            await node.close()
+
+    return asyncio.run(answer())
+
+
+def test_the_builder_that_faas_up_starts_asks_nodes_through_redis_and_stops_while_it_waits(
+    builds: deployments.Builds, settings: settings_module.Settings, catalog: functions.Functions
+) -> None:
+    program = (
+        "import sys, msgspec; from faas import builds; from faas.core import settings\n"
+        "builds.worker_main(msgspec.json.decode(sys.argv[1], type=settings.Settings))"
+    )
+    command = [sys.executable, "-c", program, msgspec.json.encode(settings).decode()]
+    with redis.Redis.from_url(settings.redis_url) as client:
+        python = f"{sys.version_info.major}.{sys.version_info.minor}"
+        client.hset(keys.Keys(settings.redis_prefix).runtimes, python, '{"machine": "x86_64"}')
+    first = subprocess.Popen(command)
+    try:
+        id = submit(builds, settings.root)
+        assert _node_answers(settings, None) == "hello@1"
+        first.send_signal(signal.SIGTERM)
+        assert first.wait(10) == 0
+    finally:
+        first.kill()
+        first.wait()
+    assert catalog.revisions("hello") == []
+    second = subprocess.Popen(command)
+    try:
+        assert _node_answers(settings, demand.LoadReport(ok=True, init_us=5)) == "hello@1"
+        assert ended(builds, id).state == progress.State.DONE
+    finally:
+        second.kill()
+        second.wait()
+    served = catalog.current("hello")
+    assert served is not None
+    assert served.ref == "hello@1"
+
+
+def test_a_builder_whose_redis_stops_waits_for_it_and_goes_on(
+    tmp_path: Path, settings: settings_module.Settings, catalog: functions.Functions
+) -> None:
+    server = embedded.EmbeddedServer(tmp_path / "redis")
+    settings = msgspec.structs.replace(settings, redis_url=asyncio.run(server.start()))
+    made = deployments.Builds(settings)
+    builder = subprocess.Popen(
+        [sys.executable, "-c", _PROGRAM, msgspec.json.encode(settings).decode()], cwd=Path(__file__).parents[2]
+    )
+    try:
+        assert ended(made, submit(made, settings.root)).state == progress.State.DONE
+        asyncio.run(server.stop())
+        with pytest.raises(errors.Unavailable):
+            submit(made, settings.root)
+        asyncio.run(server.start())
+        id = submit(made, settings.root, memory_mb=512)
+        assert ended(made, id, within=30).functions[0].revision == 2
+        assert builder.poll() is None
+    finally:
+        builder.kill()
+        builder.wait()
+        made.close()
+        asyncio.run(server.stop())

@@ -1,0 +1,421 @@
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+import urllib.parse
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from watchdog.observers import inotify_c
+
+from faas import buckets
+from faas.core import model
+from faas.core import settings as settings_module
+from faas.queue.invocations import Queue
+from faas.store import database
+from faas.store.functions import Functions
+from tests.eventually import eventually, eventually_sync
+from triggers import backlog, complete, matching, upload, watch
+
+
+@pytest.fixture
+async def queue(settings: settings_module.Settings) -> AsyncIterator[Queue]:
+    opened = await Queue.connect(settings.redis_url, settings.redis_prefix)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def functions(settings: settings_module.Settings) -> Functions:
+    return Functions(database.open_database(settings))
+
+
+@pytest.fixture
+def folder(settings: settings_module.Settings) -> Path:
+    """The bucket's folder; the bucket's name is ``b``."""
+    path = settings.root / "buckets" / "b"
+    path.mkdir(parents=True)
+    return path
+
+
+def _deploy(functions: Functions, *triggers: model.UploadTrigger, name: str = "f") -> model.Revision:
+    config = model.FunctionConfig(
+        runtime="python3", handler="app.handler", triggers=triggers or (model.UploadTrigger(bucket="b"),)
+    )
+    revision = functions.add_revision(name, "0" * 64, config)
+    functions.activate([revision], [model.Bucket(name="b")])
+    return revision
+
+
+class Arrivals:
+    """The invocations that have arrived for a revision, claimed as they come."""
+
+    def __init__(self, queue: Queue, ref: str = "f@1") -> None:
+        self._queue = queue
+        self._ref = ref
+        self.invocations: list[model.Invocation] = []
+
+    async def keys(self) -> Counter[str]:
+        self.invocations += [claim.invocation for claim in await self._queue.claim("n", self._ref, 2_000)]
+        return Counter(_key(invocation) for invocation in self.invocations)
+
+    def are(self, *keys: str) -> Callable[[], Awaitable[bool]]:
+        async def check() -> bool:
+            found = await self.keys()
+            assert found == Counter(keys)
+            return True
+
+        return check
+
+
+def _record(invocation: model.Invocation) -> dict[str, Any]:
+    (record,) = json.loads(invocation.event)["Records"]
+    found: dict[str, Any] = record["s3"]["object"]
+    return found
+
+
+def _key(invocation: model.Invocation) -> str:
+    return urllib.parse.unquote_plus(_record(invocation)["key"])
+
+
+@pytest.fixture
+def arrivals(queue: Queue) -> Arrivals:
+    return Arrivals(queue)
+
+
+@contextlib.asynccontextmanager
+async def _watching(
+    settings: settings_module.Settings, queue: Queue, functions: Functions, folder: Path, arrivals: Arrivals
+) -> AsyncIterator[None]:
+    """A running trigger; entered once it has noticed a first object, ``ready``."""
+    stop = asyncio.Event()
+    task = asyncio.create_task(upload.run(settings, queue, functions, stop))
+    try:
+        (folder / "ready").write_text("")
+        await eventually(lambda: _has(arrivals, "ready"))
+        yield
+    finally:
+        stop.set()
+        await task
+
+
+async def _has(arrivals: Arrivals, key: str) -> bool:
+    return (await arrivals.keys())[key] > 0
+
+
+async def test_a_written_file_arrives_once_with_its_key_as_s3_would_encode_it(
+    settings: settings_module.Settings, queue: Queue, functions: Functions, folder: Path, arrivals: Arrivals
+) -> None:
+    _deploy(functions)
+    names = ["plain.txt", "a b.txt", "100%.txt", "a+b.txt", "ünï/日本 語.png", "q?&=#.txt", "deep/er/and/deeper/x"]
+    async with _watching(settings, queue, functions, folder, arrivals):
+        for name in names:
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_text(name)
+        await eventually(arrivals.are("ready", *names))
+    assert {_record(invocation)["size"] for invocation in arrivals.invocations} >= {9, 7}
+
+
+async def test_a_file_is_not_delivered_while_somebody_writes_it(
+    settings: settings_module.Settings, queue: Queue, functions: Functions, folder: Path, arrivals: Arrivals
+) -> None:
+    _deploy(functions)
+    with (folder / "before-start").open("wb", buffering=0) as before:
+        before.write(b"half")
+        os.utime(before.fileno(), (1, 1))
+        async with _watching(settings, queue, functions, folder, arrivals):
+            with (folder / "since").open("wb", buffering=0) as since:
+                since.write(b"half")
+                (folder / "whole").write_bytes(b"whole")
+                (folder / "since").rename(folder / "renamed")
+                await eventually(arrivals.are("ready", "whole"))
+                since.write(b" more")
+            before.write(b" more")
+            before.close()
+            await eventually(arrivals.are("ready", "whole", "renamed", "before-start"))
+    sizes = {_key(invocation): _record(invocation)["size"] for invocation in arrivals.invocations}
+    assert sizes["renamed"] == sizes["before-start"] == 9
+
+
+async def test_an_object_that_the_platform_publishes_arrives_although_a_descriptor_of_it_is_still_open(
+    settings: settings_module.Settings, queue: Queue, functions: Functions, folder: Path, arrivals: Arrivals
+) -> None:
+    _deploy(functions)
+    bucket = buckets.BucketFolder("b", folder)
+    async with _watching(settings, queue, functions, folder, arrivals):
+        fd = bucket.begin_write("out/published")
+        os.write(fd, b"whole")
+        published = bucket.commit(fd, "out/published")
+        await eventually(arrivals.are("ready", "out/published"))
+        os.close(fd)
+    assert _record(arrivals.invocations[-1])["versionId"] == published.version
+    assert _record(arrivals.invocations[-1])["eTag"] == published.etag
+
+
+async def test_files_moved_or_linked_into_place_arrive_and_unfinished_names_do_not(
+    settings: settings_module.Settings,
+    queue: Queue,
+    functions: Functions,
+    folder: Path,
+    arrivals: Arrivals,
+    tmp_path: Path,
+) -> None:
+    _deploy(functions)
+    (tmp_path / "outside").write_text("x")
+    (tmp_path / "linked").write_text("x")
+    async with _watching(settings, queue, functions, folder, arrivals):
+        for name in (".hidden", "a~", "b.tmp", "c.part", "d.crdownload", ".e.swp"):
+            (folder / name).write_text("x")
+        (folder / "c.part").rename(folder / "c")
+        (tmp_path / "outside").rename(folder / "moved")
+        os.link(tmp_path / "linked", folder / "linked")
+        await eventually(arrivals.are("ready", "c", "moved", "linked"))
+
+
+async def test_folders_moved_in_and_made_deep_at_once_arrive_whole(
+    settings: settings_module.Settings,
+    queue: Queue,
+    functions: Functions,
+    folder: Path,
+    arrivals: Arrivals,
+    tmp_path: Path,
+) -> None:
+    _deploy(functions)
+    for number in range(20):
+        (tmp_path / f"album/{number % 4}/x").mkdir(parents=True, exist_ok=True)
+        (tmp_path / f"album/{number % 4}/x/{number}").write_text("x")
+    expected = [f"{top}/{number % 4}/x/{number}" for number in range(20) for top in ("moved", "copied")]
+    async with _watching(settings, queue, functions, folder, arrivals):
+        shutil.copytree(tmp_path / "album", folder / "copied")
+        (tmp_path / "album").rename(folder / "moved")
+        await eventually(arrivals.are("ready", *expected))
+
+
+async def test_the_same_version_never_runs_twice_and_a_new_one_does(
+    settings: settings_module.Settings, queue: Queue, functions: Functions, folder: Path, arrivals: Arrivals
+) -> None:
+    _deploy(functions)
+    async with _watching(settings, queue, functions, folder, arrivals):
+        (folder / "k").write_text("one")
+        await eventually(arrivals.are("ready", "k"))
+        with (folder / "k").open("a"):
+            pass
+        (folder / "k").write_text("two!")
+        await eventually(arrivals.are("ready", "k", "k"))
+    async with _watching(settings, queue, functions, folder, arrivals):
+        (folder / "last").write_text("x")
+        await eventually(lambda: _has(arrivals, "last"))
+    assert (await arrivals.keys())["k"] == 2
+
+
+async def test_two_schedulers_deliver_each_object_once(
+    settings: settings_module.Settings, queue: Queue, functions: Functions, folder: Path, arrivals: Arrivals
+) -> None:
+    _deploy(functions)
+    stop = asyncio.Event()
+    other = asyncio.create_task(upload.run(settings, queue, functions, stop))
+    async with _watching(settings, queue, functions, folder, arrivals):
+        names = [f"n{number}" for number in range(200)]
+        for name in names:
+            (folder / name).write_text(name)
+        await eventually(arrivals.are("ready", *names))
+        stop.set()
+        await other
+    assert (await arrivals.keys())["n0"] == 1
+
+
+async def test_what_changed_while_the_platform_was_down_is_found_at_start_and_what_went_is_forgotten(
+    settings: settings_module.Settings, queue: Queue, functions: Functions, folder: Path, arrivals: Arrivals
+) -> None:
+    _deploy(functions)
+    for name in ("same", "changed", "gone"):
+        (folder / name).write_text("1")
+    async with _watching(settings, queue, functions, folder, arrivals):
+        await eventually(arrivals.are("ready", "same", "changed", "gone"))
+    (folder / "ready").unlink()
+    (folder / "gone").unlink()
+    (folder / "changed").write_text("22")
+    (folder / "new").write_text("new")
+    async with _watching(settings, queue, functions, folder, arrivals):
+        await eventually(lambda: _has(arrivals, "new"))
+        await eventually(lambda: _forgotten(queue, "gone"))
+        found = await arrivals.keys()
+    assert found["changed"] == 2
+    assert found["same"] == found["gone"] == 1
+
+
+async def _forgotten(queue: Queue, key: str) -> bool:
+    fields = await queue.guard_items(matching.guard_key("b"))
+    return key not in {matching.key_of(field) for field in fields}
+
+
+async def test_a_deleted_object_is_forgotten(
+    settings: settings_module.Settings, queue: Queue, functions: Functions, folder: Path, arrivals: Arrivals
+) -> None:
+    _deploy(functions)
+    async with _watching(settings, queue, functions, folder, arrivals):
+        assert not await _forgotten(queue, "ready")
+        (folder / "ready").unlink()
+        await eventually(lambda: _forgotten(queue, "ready"))
+
+
+async def test_ten_thousand_objects_that_were_there_before_arrive_once_each(
+    settings: settings_module.Settings, queue: Queue, functions: Functions, folder: Path, arrivals: Arrivals
+) -> None:
+    for number in range(10_000):
+        path = folder / f"{number % 10}"
+        path.mkdir(exist_ok=True)
+        (path / str(number)).touch()
+    _deploy(functions)
+    async with _watching(settings, queue, functions, folder, arrivals):
+        await eventually(lambda: _count(arrivals, 10_001), within=60)
+    assert set((await arrivals.keys()).values()) == {1}
+
+
+async def _count(arrivals: Arrivals, expected: int) -> bool:
+    return (await arrivals.keys()).total() == expected
+
+
+async def test_a_full_queue_delays_objects_and_loses_none(
+    settings: settings_module.Settings, functions: Functions, folder: Path, prefix: str
+) -> None:
+    narrow = await Queue.connect(settings.redis_url, prefix, max_waiting_async=5)
+    arrivals = Arrivals(narrow)
+    _deploy(functions)
+    names = [f"n{number}" for number in range(30)]
+    for name in names:
+        (folder / name).write_text(name)
+    async with _watching(settings, narrow, functions, folder, arrivals):
+        await eventually(arrivals.are("ready", *names), within=10)
+    narrow.close()
+
+
+async def test_a_new_trigger_and_a_second_function_see_what_is_in_the_bucket(
+    settings: settings_module.Settings, queue: Queue, functions: Functions, folder: Path, arrivals: Arrivals
+) -> None:
+    _deploy(functions, model.UploadTrigger(bucket="b", suffix=(".txt", "ready")))
+    (folder / "a.txt").write_text("x")
+    (folder / "b.png").write_text("x")
+    second, renewed = Arrivals(queue, "g@1"), Arrivals(queue, "f@2")
+    async with _watching(settings, queue, functions, folder, arrivals):
+        await eventually(arrivals.are("ready", "a.txt"))
+        _deploy(functions, name="g")
+        await eventually(second.are("ready", "a.txt", "b.png"))
+        _deploy(functions, model.UploadTrigger(bucket="b", suffix=(".txt", ".png", "ready")))
+        await eventually(renewed.are("b.png"))
+
+
+@pytest.mark.parametrize(("written_at", "expected"), [("0", 1), ("15", 16), (None, 0), ("nonsense", 0)])
+async def test_the_depth_of_a_chain_travels_with_the_object(
+    settings: settings_module.Settings,
+    queue: Queue,
+    functions: Functions,
+    folder: Path,
+    arrivals: Arrivals,
+    written_at: str | None,
+    expected: int,
+) -> None:
+    _deploy(functions)
+    async with _watching(settings, queue, functions, folder, arrivals):
+        (folder / "k.tmp").write_text("x")
+        if written_at is not None:
+            os.setxattr(folder / "k.tmp", complete.DEPTH_ATTRIBUTE, written_at.encode())
+        (folder / "k.tmp").rename(folder / "k")
+        await eventually(arrivals.are("ready", "k"))
+    assert arrivals.invocations[-1].depth == expected
+
+
+async def test_a_chain_stops_past_sixteen_links(
+    settings: settings_module.Settings,
+    queue: Queue,
+    functions: Functions,
+    folder: Path,
+    arrivals: Arrivals,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    _deploy(functions)
+    async with _watching(settings, queue, functions, folder, arrivals):
+        (folder / "k.tmp").write_text("x")
+        os.setxattr(folder / "k.tmp", complete.DEPTH_ATTRIBUTE, b"16")
+        (folder / "k.tmp").rename(folder / "k")
+        await eventually(lambda: "chain_stopped" in caplog.messages)
+    assert (await arrivals.keys())["k"] == 0
+
+
+async def test_a_bucket_that_is_removed_and_made_again_is_watched_again(
+    settings: settings_module.Settings, queue: Queue, functions: Functions, folder: Path, arrivals: Arrivals
+) -> None:
+    _deploy(functions)
+    async with _watching(settings, queue, functions, folder, arrivals):
+        folder.rename(folder.parent / "old")
+        folder.mkdir()
+        (folder / "in-the-new-one").write_text("x")
+        await eventually(lambda: _has(arrivals, "in-the-new-one"))
+
+
+@pytest.mark.parametrize("polling_only", [False, True])
+def test_inotify_and_polling_tell_of_the_same_objects(tmp_path: Path, polling_only: bool) -> None:
+    seen: dict[str, backlog.Sign] = {}
+    watching = watch.Watch(tmp_path, lambda key, sign: seen.update({key: sign}), lambda _: None, lambda: None)
+    watching.start(polling_only=polling_only)
+    try:
+        assert watching.is_polling is polling_only
+        (tmp_path / "d").mkdir()
+        (tmp_path / "d" / "k").write_text("x")
+        eventually_sync(lambda: "d/k" in seen, within=10)
+    finally:
+        watching.stop()
+
+
+def test_a_folder_that_is_not_there_cannot_be_watched(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="No such file"):
+        watch.Watch(tmp_path / "none", lambda *_: None, lambda _: None, lambda: None)
+
+
+def test_an_overflow_of_the_kernels_queue_is_told() -> None:
+    told: list[str] = []
+    instance = watch._Inotify(lambda: told.append("limit"), lambda: told.append("lost"))
+    instance.start()
+    try:
+        instance.handle_event(inotify_c.InotifyEvent(-1, inotify_c.InotifyConstants.IN_Q_OVERFLOW, 0, b""))
+    finally:
+        instance.stop()
+        instance.join()
+    assert told == ["lost"]
+
+
+_FEW_WATCHES = """
+import sys, pathlib
+from triggers import watch
+root = pathlib.Path(sys.argv[1])
+watching = watch.Watch(root, lambda key, sign: print(key, flush=True), lambda _: None, lambda: None)
+watching.start()
+print("polling", watching.is_polling, watching.limited, flush=True)
+(root / "3" / "k").write_text("x")
+sys.stdin.read()
+watching.stop()
+"""
+
+
+def test_where_the_kernel_has_no_watches_left_the_folder_is_polled(tmp_path: Path) -> None:
+    for number in range(6):
+        (tmp_path / str(number)).mkdir()
+    script = "echo 3 > /proc/sys/user/max_inotify_watches && exec " + shlex.join(
+        [sys.executable, "-c", _FEW_WATCHES, str(tmp_path)]
+    )
+    command = ["unshare", "--user", "--map-root-user", "sh", "-c", script]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "polling True True\n"
+        assert process.stdout.readline() == "3/k\n"
+        process.communicate()
+    assert process.returncode == 0

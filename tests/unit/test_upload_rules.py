@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+import pytest
+
+from faas.core import model
+from triggers import backlog, catalog, matching
+
+
+def _snapshot(*triggers: model.Trigger, name: str = "f") -> catalog.Snapshot:
+    config = model.FunctionConfig(runtime="python3", handler="app.handler", triggers=triggers)
+    return catalog.Snapshot(
+        1, (model.Revision(function=name, number=1, artifact="0" * 64, config=config, created_at_ms=0),)
+    )
+
+
+def _rules(*triggers: model.UploadTrigger) -> tuple[matching.Rule, ...]:
+    return matching.rules_by_bucket(_snapshot(*triggers))["b"]
+
+
+@pytest.mark.parametrize(
+    ("key", "meets"),
+    [
+        ("in/a.jpg", True),
+        ("in/deep/er/ü b.png", True),
+        ("in/a.gif", False),
+        ("out/a.jpg", False),
+        ("in/.hidden.jpg", False),
+        ("in/.d/a.jpg", False),
+        (".in/a.jpg", False),
+    ],
+)
+def test_prefix_and_suffix_choose_keys(key: str, meets: bool) -> None:
+    rules = _rules(model.UploadTrigger(bucket="b", prefix="in/", suffix=(".jpg", ".png")))
+    assert bool(matching.matching(rules, key)) is meets
+
+
+@pytest.mark.parametrize("name", ["a~", "a.tmp", "a.PART", "a.crdownload", ".a.swp", "a.swp", "d/a.partial"])
+def test_names_of_unfinished_files_are_ignored(name: str) -> None:
+    assert matching.matching(_rules(model.UploadTrigger(bucket="b")), name) == []
+
+
+def test_triggers_of_one_function_that_overlap_in_one_prefix_count_once() -> None:
+    rules = _rules(
+        model.UploadTrigger(bucket="b", suffix=(".jpg",)),
+        model.UploadTrigger(bucket="b"),
+        model.UploadTrigger(bucket="b", prefix="in/"),
+    )
+    assert [rule.place for rule in matching.matching(rules, "in/a.jpg")] == [0, 2]
+
+
+def test_triggers_of_other_kinds_and_buckets_are_left_out() -> None:
+    snapshot = _snapshot(model.HttpTrigger(path="/"), model.UploadTrigger(bucket="c"), model.UploadTrigger(bucket="b"))
+    assert {name: [rule.place for rule in found] for name, found in matching.rules_by_bucket(snapshot).items()} == {
+        "c": [1],
+        "b": [2],
+    }
+
+
+@pytest.mark.parametrize("key", ["a b", "ü/\x1f+%", "x"])
+def test_a_guards_field_gives_its_key_back(key: str) -> None:
+    (rule,) = _rules(model.UploadTrigger(bucket="b", prefix="p\x1fq/"))
+    assert matching.key_of(rule.guard_field(key)) == matching.events.form_key(key)
+
+
+def test_of_two_wishes_for_one_key_the_earlier_moment_and_the_stronger_sign_hold() -> None:
+    waiting = backlog.Backlog()
+    waiting.add(backlog.Look("k", backlog.Sign.FOUND), 5.0)
+    waiting.add(backlog.Look("k", backlog.Sign.CLOSED), 1.0)
+    waiting.add(backlog.Look("k", backlog.Sign.FOUND), 9.0)
+    assert waiting.next_at() == 1.0
+    assert waiting.take(1.0, 10) == [backlog.Look("k", backlog.Sign.CLOSED)]
+    assert waiting.take(10.0, 10) == []
+    assert len(waiting) == 0
+
+
+def test_looks_are_taken_in_the_order_of_their_moments_and_no_more_than_asked_for() -> None:
+    waiting = backlog.Backlog()
+    for moment, key in [(3.0, "c"), (1.0, "a"), (2.0, "b"), (9.0, "z")]:
+        waiting.add(backlog.Look(key, backlog.Sign.FOUND), moment)
+    assert [look.key for look in waiting.take(5.0, 2)] == ["a", "b"]
+    assert [look.key for look in waiting.take(5.0, 2)] == ["c"]
+    assert len(waiting) == 1

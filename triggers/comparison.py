@@ -1,0 +1,50 @@
+"""A bucket compared with what was handled of it, page by page. Everything here blocks: it runs in a thread."""
+
+from __future__ import annotations
+
+import urllib.parse
+from collections.abc import Iterable, Mapping
+
+import msgspec
+
+from faas import buckets
+from faas.core import errors
+from triggers import matching
+
+PAGE = 50_000
+"""Objects of one page. Large, because each page reads the names of its folders again."""
+
+
+class Page(msgspec.Struct, frozen=True):
+    """The keys to look at, the guard fields of keys that are there, and where the next page begins (None: no more)."""
+
+    changed: list[str]
+    known: set[str]
+    last: str | None
+
+
+def compare(
+    folder: buckets.BucketFolder, rules: Iterable[matching.Rule], held: Mapping[str, str], prefix: str, after: str
+) -> Page:
+    """Which objects of a page concern a rule in a version that its guard does not hold."""
+    listed = folder.list(prefix, after, PAGE)
+    page = Page([], set(), listed[-1].key if len(listed) == PAGE else None)
+    for item in listed:
+        fields = {rule.guard_field(item.key) for rule in matching.matching(rules, item.key)}
+        page.known.update(fields)
+        if any(held.get(field) != item.version for field in fields):
+            page.changed.append(item.key)
+    return page
+
+
+def gone(folder: buckets.BucketFolder, fields: Iterable[str]) -> list[str]:
+    """Those guard fields whose object is not there any more."""
+    return [field for field in fields if not _is_there(folder, field)]
+
+
+def _is_there(folder: buckets.BucketFolder, field: str) -> bool:
+    try:
+        folder.stat(urllib.parse.unquote_plus(matching.key_of(field)))
+    except (errors.NotFound, errors.BadRequest):
+        return False
+    return True

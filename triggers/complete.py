@@ -1,0 +1,108 @@
+"""Whether an object is complete: one look at one file. Everything here blocks.
+
+A file that somebody has open for writing is not complete. Linux answers that question for the file's owner: a read
+lease is refused while there is a writer. It is held for microseconds, and its signal is one that is ignored by default.
+Where the file system or the file's owner forbids leases, the sign under which the object was noticed and its age
+decide.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import enum
+import errno
+import fcntl
+import logging
+import os
+import signal
+import time
+from collections.abc import Iterable
+
+import msgspec
+
+from faas import buckets
+from faas.core import errors
+from triggers import backlog
+
+_log = logging.getLogger(__name__)
+
+DEPTH_ATTRIBUTE = "user.faas.depth"
+"""Extended attribute of an object: the depth of the invocation that wrote it, in decimal."""
+
+SETTLED_S = 1.0
+
+
+class State(enum.Enum):
+    """What one look says of an object."""
+
+    GONE = "gone"
+    GROWING = "growing"
+    UNREADABLE = "unreadable"
+    COMPLETE = "complete"
+
+
+class Seen(msgspec.Struct, frozen=True):
+    """An object as one look found it.
+
+    ``depth`` is that of an invocation which it triggers: one more than its writer's, 0 for what came from outside.
+    """
+
+    look: backlog.Look
+    state: State
+    object: buckets.Object | None = None
+    modified_ns: int = 0
+    depth: int = 0
+
+
+def see_all(folder: buckets.BucketFolder, looks: Iterable[backlog.Look]) -> list[Seen]:
+    """Look at several objects."""
+    return [see(folder, look) for look in looks]
+
+
+def see(folder: buckets.BucketFolder, look: backlog.Look) -> Seen:
+    """Look at one object."""
+    try:
+        found = folder.stat(look.key)
+        fd = folder.open_read(look.key)
+    except (errors.NotFound, errors.BadRequest, errors.Conflict):
+        return Seen(look, State.GONE)
+    except errors.FaasError as error:
+        if look.tries == 0:
+            _log.warning("object_unreadable", extra={"bucket": folder.name, "key": look.key, "reason": error.message})
+        return Seen(look, State.UNREADABLE)
+    try:
+        modified_ns = os.fstat(fd).st_mtime_ns
+        if not _is_complete(fd, look.sign, modified_ns):
+            return Seen(look, State.GROWING)
+        return Seen(look, State.COMPLETE, found, modified_ns, _depth(fd))
+    finally:
+        os.close(fd)
+
+
+def _is_complete(fd: int, sign: backlog.Sign, modified_ns: int) -> bool:
+    if sign is backlog.Sign.PUBLISHED:
+        return True
+    being_written = _is_being_written(fd)
+    if being_written is not None:
+        return not being_written
+    age_s = (time.time_ns() - modified_ns) / 1e9
+    return sign is backlog.Sign.CLOSED or not 0 <= age_s < SETTLED_S
+
+
+def _is_being_written(fd: int) -> bool | None:
+    """Whether anybody has the file open for writing; None when the system does not tell."""
+    try:
+        fcntl.fcntl(fd, fcntl.F_SETSIG, signal.SIGURG)
+        fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_RDLCK)
+    except OSError as error:
+        return True if error.errno == errno.EAGAIN else None
+    with contextlib.suppress(OSError):
+        fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+    return False
+
+
+def _depth(fd: int) -> int:
+    try:
+        return int(os.getxattr(fd, DEPTH_ATTRIBUTE)) + 1
+    except (OSError, ValueError):
+        return 0

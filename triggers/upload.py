@@ -1,0 +1,91 @@
+"""Complete objects become invocations, none missed, no version of an object twice in a row.
+
+::
+
+    watchdog ──► sign ──┐
+    folder appears ─────┼──► backlog ──► look ──► growing: look again
+    start, overflow,    │                  ├────► gone: its guard is dropped
+    new rules: compare ─┘                  └────► complete: enqueue, with the guard of its version
+
+What has been handled is known to Redis alone (`matching.guard_key`): an enqueue for the version that the guard holds is
+refused in the same script. So a sign may be wrong or come twice, two schedulers may watch one bucket, and a comparison
+may run at any time. What cannot be enqueued now stays in the backlog; what is in no backlog when the process ends is
+found by the comparison at the next start.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from faas import buckets
+from faas.core import model, settings
+from faas.queue import invocations
+from triggers import catalog, inlet, matching, uploads
+
+_log = logging.getLogger(__name__)
+
+_LOOK_S = 1.0
+
+
+async def run(
+    config: settings.Settings, queue: invocations.Queue, functions: catalog.Functions, stop: asyncio.Event
+) -> None:
+    """Watch every bucket that a current upload trigger names, until ``stop`` is set."""
+    door = inlet.Inlet(config, queue)
+    known = catalog.Snapshot()
+    running: dict[model.Bucket, tuple[uploads.BucketTrigger, asyncio.Task[None]]] = {}
+    try:
+        while not stop.is_set():
+            latest = await catalog.newer(functions, known)
+            if latest is not known:
+                known = latest
+                await _adapt(running, latest, config, door)
+            await _revive(running, config, door)
+            await catalog.pause(stop, _LOOK_S)
+    finally:
+        await _end([task for _, task in running.values()])
+        door.close()
+
+
+async def _adapt(
+    running: dict[model.Bucket, tuple[uploads.BucketTrigger, asyncio.Task[None]]],
+    latest: catalog.Snapshot,
+    config: settings.Settings,
+    door: inlet.Inlet,
+) -> None:
+    """Watch the buckets that the catalog's rules name, and no others."""
+    rules = matching.rules_by_bucket(latest)
+    wanted = {bucket: rules[bucket.name] for bucket in latest.buckets if bucket.name in rules}
+    await _end([running.pop(bucket)[1] for bucket in set(running) - set(wanted)])
+    for bucket, of_bucket in wanted.items():
+        if bucket in running:
+            running[bucket][0].adopt(of_bucket)
+        else:
+            running[bucket] = _started(bucket, of_bucket, config, door)
+
+
+async def _revive(
+    running: dict[model.Bucket, tuple[uploads.BucketTrigger, asyncio.Task[None]]],
+    config: settings.Settings,
+    door: inlet.Inlet,
+) -> None:
+    """Start again what ended by an error: one bucket's trouble is not the others'."""
+    for bucket, (trigger, task) in list(running.items()):
+        if task.done():
+            _log.error("bucket_trigger_failed", extra={"bucket": bucket.name}, exc_info=task.exception())
+            running[bucket] = _started(bucket, trigger.rules, config, door)
+
+
+def _started(
+    bucket: model.Bucket, rules: tuple[matching.Rule, ...], config: settings.Settings, door: inlet.Inlet
+) -> tuple[uploads.BucketTrigger, asyncio.Task[None]]:
+    folder = buckets.BucketFolder(bucket.name, buckets.bucket_root(config.root, bucket))
+    trigger = uploads.BucketTrigger(folder, rules, door, config.region)
+    return trigger, asyncio.create_task(trigger.run(), name=f"uploads of {bucket.name}")
+
+
+async def _end(tasks: list[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,0 +1,245 @@
+"""The upload triggers of one bucket: signs in, invocations out."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+import logging
+import time
+from collections.abc import AsyncIterator, Callable
+
+from faas import buckets
+from faas.core import errors, events, ids, model
+from faas.queue import invocations
+from triggers import backlog, comparison, complete, inlet, matching, watch
+
+_log = logging.getLogger(__name__)
+
+MAX_DEPTH = 16
+"""Links of a chain of functions that trigger one another; an object written past it triggers nothing."""
+
+_AT_ONCE = 256
+_MOST_WAITING = 10_000
+_MOST_SIGNS = 100_000
+_EVERYTHING = ""
+_SETTLE_S = 1.0
+_CHECK_S = 1.0
+_SOON_S = 0.05
+_LONGEST_S = 30.0
+_MOST_FOLDERS = 32
+
+
+class BucketTrigger:
+    """Watches one bucket until it is cancelled. ``rules`` are the triggers in force."""
+
+    def __init__(
+        self, folder: buckets.BucketFolder, rules: tuple[matching.Rule, ...], door: inlet.Inlet, region: str
+    ) -> None:
+        self.rules = rules
+        self._folder = folder
+        self._door = door
+        self._region = region
+        self._backlog = backlog.Backlog()
+        self._wake = asyncio.Event()
+        self._listing = asyncio.Event()
+        self._to_list: set[str] = set()
+        self._guard_key = matching.guard_key(folder.name)
+
+    def adopt(self, rules: tuple[matching.Rule, ...]) -> None:
+        """Take over changed rules; what is already in the bucket is compared with them."""
+        if rules != self.rules:
+            self.rules = rules
+            self._list(_EVERYTHING)
+
+    async def run(self) -> None:
+        """Watch first and compare then, so that nothing falls between."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._watching())
+            tasks.create_task(self._comparing())
+            tasks.create_task(self._looking())
+
+    async def _watching(self) -> None:
+        polling_only = False
+        while True:
+            try:
+                async with self._watched(polling_only=polling_only) as watching:
+                    self._list(_EVERYTHING)
+                    await _until_useless(watching)
+                    polling_only = watching.limited
+            except OSError as error:
+                _log.warning("bucket_not_watched", extra={"bucket": self._folder.name, "reason": str(error)})
+                await asyncio.sleep(_CHECK_S)
+
+    @contextlib.asynccontextmanager
+    async def _watched(self, *, polling_only: bool) -> AsyncIterator[watch.Watch]:
+        loop = asyncio.get_running_loop()
+        self._folder.root.mkdir(parents=True, exist_ok=True)
+        watching = watch.Watch(
+            self._folder.root,
+            lambda key, sign: _tell(loop, self._object_seen, key, sign),
+            lambda prefix: _tell(loop, self._folder_seen, prefix),
+            lambda: _tell(loop, self._list, _EVERYTHING),
+        )
+        starting = asyncio.ensure_future(asyncio.to_thread(watching.start, polling_only=polling_only))
+        try:
+            await asyncio.shield(starting)
+            yield watching
+        finally:
+            # A thread cannot be cancelled: what it has started must have started before it can be ended.
+            await asyncio.wait([starting])
+            await asyncio.to_thread(watching.stop)
+
+    def _object_seen(self, key: str, sign: backlog.Sign) -> None:
+        if not matching.matching(self.rules, key):
+            return
+        if len(self._backlog) >= _MOST_SIGNS:
+            self._list(_EVERYTHING)
+            return
+        self._want(backlog.Look(key, sign), _SETTLE_S if sign is backlog.Sign.FOUND else 0.0)
+
+    def _folder_seen(self, prefix: str) -> None:
+        """List a new folder a little later: files may have been made in it before it was watched."""
+        if not matching.is_ignored(prefix + "any"):
+            asyncio.get_running_loop().call_later(_SETTLE_S, self._list, prefix)
+
+    def _list(self, prefix: str) -> None:
+        self._to_list.add(prefix)
+        if len(self._to_list) > _MOST_FOLDERS:
+            self._to_list = {_EVERYTHING}
+        self._listing.set()
+
+    def _want(self, look: backlog.Look, delay_s: float) -> None:
+        self._backlog.add(look, asyncio.get_running_loop().time() + delay_s)
+        self._wake.set()
+
+    async def _comparing(self) -> None:
+        while True:
+            await self._listing.wait()
+            self._listing.clear()
+            prefixes, self._to_list = self._to_list, set()
+            try:
+                await self._compare(_EVERYTHING if _EVERYTHING in prefixes else prefixes)
+            except errors.FaasError as error:
+                _log.warning("bucket_not_compared", extra={"bucket": self._folder.name, "reason": error.message})
+                await asyncio.sleep(_CHECK_S)
+                for prefix in prefixes:
+                    self._list(prefix)
+
+    async def _compare(self, prefixes: set[str] | str) -> None:
+        """Look at every object under the prefixes whose version is not the one that was handled last."""
+        held = await self._door.call(lambda queue: queue.guard_items(self._guard_key))
+        unseen = set(held)
+        for prefix in [prefixes] if isinstance(prefixes, str) else sorted(prefixes):
+            after: str | None = ""
+            while after is not None:
+                await self._until_room()
+                page = await asyncio.to_thread(comparison.compare, self._folder, self.rules, held, prefix, after)
+                for key in page.changed:
+                    self._want(backlog.Look(key, backlog.Sign.FOUND), 0)
+                unseen -= page.known
+                after = page.last
+        if prefixes == _EVERYTHING:
+            for field in await asyncio.to_thread(comparison.gone, self._folder, unseen):
+                await self._door.call(functools.partial(_drop, key=self._guard_key, field=field))
+
+    async def _until_room(self) -> None:
+        while True:
+            if len(self._backlog) <= _MOST_WAITING:
+                return
+            await asyncio.sleep(_SOON_S)
+
+    async def _looking(self) -> None:
+        while True:
+            looks = self._backlog.take(asyncio.get_running_loop().time(), _AT_ONCE)
+            if not looks:
+                await self._until_next()
+                continue
+            found = await asyncio.to_thread(complete.see_all, self._folder, looks)
+            await asyncio.gather(*(self._handle(seen) for seen in found))
+
+    async def _until_next(self) -> None:
+        self._wake.clear()
+        next_at = self._backlog.next_at()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout_at(next_at):
+                await self._wake.wait()
+
+    async def _handle(self, seen: complete.Seen) -> None:
+        look = seen.look
+        try:
+            if seen.state is complete.State.COMPLETE:
+                for rule in matching.matching(self.rules, look.key):
+                    await self._deliver(rule, seen)
+            elif seen.state is complete.State.GONE:
+                for rule in matching.matching(self.rules, look.key):
+                    field = rule.guard_field(look.key)
+                    await self._door.call(functools.partial(_drop, key=self._guard_key, field=field))
+            else:
+                self._again(look, _SETTLE_S if seen.state is complete.State.GROWING else _LONGEST_S)
+        except (errors.Throttled, errors.Unavailable) as error:
+            if look.tries == 0:
+                extra = {"bucket": self._folder.name, "key": look.key, "reason": error.message}
+                _log.warning("upload_waits", extra=extra)
+            self._again(look, _LONGEST_S)
+
+    def _again(self, look: backlog.Look, most_s: float) -> None:
+        later = backlog.Look(look.key, look.sign, look.tries + 1)
+        self._want(later, min(_SOON_S * 2.0 ** min(look.tries, 16), most_s))
+
+    async def _deliver(self, rule: matching.Rule, seen: complete.Seen) -> None:
+        assert seen.object is not None  # noqa: S101 - a complete object is there
+        field, version = rule.guard_field(seen.look.key), seen.object.version
+        extra = {"bucket": self._folder.name, "key": seen.look.key, "function": rule.revision.function}
+        if seen.depth > MAX_DEPTH:
+            _log.error("chain_stopped", extra={**extra, "depth": seen.depth})
+            await self._door.call(lambda queue: queue.guard_set(self._guard_key, field, version))
+            return
+        invocation = invocation_of(rule, self._folder.name, seen, self._region)
+        guard = invocations.Guard(key=self._guard_key, field=field, value=version)
+        if await self._door.call(lambda queue: queue.enqueue(invocation, guard)):
+            _log.info("upload_fired", extra={**extra, "invocation_id": invocation.id})
+
+
+async def _until_useless(watching: watch.Watch) -> None:
+    """Until the folder is another one, or too large for the kernel's watches."""
+    while True:
+        await asyncio.sleep(_CHECK_S)
+        if not watching.is_current() or (watching.limited and not watching.is_polling):
+            return
+
+
+def invocation_of(rule: matching.Rule, bucket: str, seen: complete.Seen, region: str) -> model.Invocation:
+    """The invocation for one complete object."""
+    assert seen.object is not None  # noqa: S101 - a complete object is there
+    revision, invocation_id = rule.revision, ids.new_id()
+    return model.Invocation(
+        id=invocation_id,
+        function=revision.function,
+        revision=revision.number,
+        trigger="upload",
+        mode=model.Mode.ASYNC,
+        event=events.upload_event(
+            invocation_id=invocation_id,
+            bucket=bucket,
+            key=seen.object.key,
+            size=seen.object.size,
+            etag=seen.object.etag,
+            version=seen.object.version,
+            modified_ns=seen.modified_ns,
+            region=region,
+            configuration=f"{revision.function}-{rule.place}",
+        ),
+        accepted_at_ms=time.time_ns() // 1_000_000,
+        depth=seen.depth,
+    )
+
+
+async def _drop(queue: invocations.Queue, key: str, field: str) -> None:
+    await queue.guard_drop(key, field)
+
+
+def _tell(loop: asyncio.AbstractEventLoop, callback: Callable[..., None], *args: object) -> None:
+    """Call from a thread of watchdog's into the loop; at the very end there may be none any more."""
+    with contextlib.suppress(RuntimeError):
+        loop.call_soon_threadsafe(callback, *args)
