@@ -22,19 +22,22 @@ def keep_ms(gaps_ms: Sequence[int], *, least_ms: int, most_ms: int) -> int:
     return max(least_ms, min(most_ms, math.ceil(covered * _MARGIN)))
 
 
-def slots_to_make(*, waiting: int, slots: int, attempt_ms: float, start_ms: float, most: int) -> int:
+def slots_to_make(*, waiting: int, slots: int, attempt_ms: float, start_ms: float, lasted_ms: float, most: int) -> int:
     """How many slots to make now for a revision, beyond the ``slots`` that exist or are being made.
 
-    One for each waiting entry beyond the slots (the burst of first calls); and, when the slots are too slow to reach
-    the last waiting entry before a new one could have been started, as many as would do it. So a queue in front of a
-    handler of a millisecond starts nothing, and one call behind a handler of a minute does.
+    While no attempt has ended yet, one for each waiting entry beyond the slots (the burst of first calls). After that,
+    as many as bring the last waiting entry its turn before a new slot could have been started: a queue in front of a
+    handler of a millisecond starts nothing, and one call behind a handler of a minute does. A queue that has not gone
+    away for as long as a start takes doubles the slots, whatever the attempts' length.
 
-    ``attempt_ms`` is the mean length of recent attempts (or the age of the running one, if longer), ``start_ms`` what
-    a slot costs to start, ``most`` the function's max_concurrency.
+    ``attempt_ms`` is the mean length of recent attempts (or the age of the running one, if longer), 0 when none is
+    known; ``start_ms`` what a slot costs to start, ``lasted_ms`` for how long something has been waiting, ``most`` the
+    function's max_concurrency.
     """
-    by_count = max(waiting - slots, 0)
-    by_delay = 0
-    if waiting and slots and start_ms > 0:
-        wanted = math.ceil(waiting * attempt_ms / start_ms)
-        by_delay = min(max(wanted - slots, 0), waiting)
-    return max(min(max(by_count, by_delay), most - slots), 0)
+    if attempt_ms <= 0 or slots == 0:
+        wanted = waiting - slots
+    else:
+        in_time = math.ceil(waiting * attempt_ms / max(start_ms, 1.0)) - slots
+        lasting = slots if lasted_ms >= start_ms else 0
+        wanted = min(max(in_time, lasting), waiting)
+    return max(min(wanted, most - slots), 0)

@@ -27,10 +27,13 @@ COMMANDS = {
     "bill": Entry("faas.cli.ledger", "bill_command", "Add up billed milliseconds and cost.", _FUNCTIONS),
     "cp": Entry("faas.cli.cp", "cp_command", "Copy files into and out of buckets.", _FUNCTIONS),
     "rm": Entry("faas.cli.functions", "rm_command", "Remove functions.", _FUNCTIONS),
+    "up": Entry("faas.cli.up", "up_command", "Start the platform.", _PLATFORM),
+    "down": Entry("faas.cli.up", "down_command", "Stop the platform.", _PLATFORM),
     "status": Entry("faas.cli.status", "status_command", "Show where the invocations are, and the nodes.", _PLATFORM),
     "doctor": Entry("faas.cli.doctor", "doctor_command", "Establish the facts, one line each.", _PLATFORM),
     "version": Entry("faas.cli.version", "version_command", "Print the version.", _PLATFORM),
     "completion": Entry("faas.cli.completion", "completion_command", "Print the shell's completion script.", _PLATFORM),
+    "node": Entry("faas.cli.processes", "node_command", "Run one node.", _PLATFORM, hidden=True),
     "scheduler": Entry("faas.cli.processes", "scheduler_command", "Run one scheduler.", _PLATFORM, hidden=True),
     "recorder": Entry("faas.cli.processes", "recorder_command", "Run one recorder.", _PLATFORM, hidden=True),
     "api": Entry("faas.cli.processes", "api_command", "Run one control API.", _PLATFORM, hidden=True),
@@ -40,6 +43,7 @@ COMMANDS = {
 EPILOG = f"""\b
 First steps:
   faas init hello && cd hello
+  faas up --detach
   faas deploy
   faas invoke hello --data '{{"name": "Ada"}}'
 

@@ -27,6 +27,15 @@ _ready_option = click.option("--ready-fd", type=int, hidden=True, help="Where to
 
 @click.command()
 @_ready_option
+def node_command(ready_fd: int | None) -> None:
+    """Run one node: a gateway and a runner on one event loop."""
+    from faas.cli import node
+
+    serve(node.run, ready_fd)
+
+
+@click.command()
+@_ready_option
 def scheduler_command(ready_fd: int | None) -> None:
     """Run one scheduler: timers and uploads become invocations. Several may run at once."""
     serve(_schedule, ready_fd)

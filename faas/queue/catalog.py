@@ -7,6 +7,7 @@ import asyncio
 import msgspec
 import redis.asyncio
 
+from faas.core import errors
 from faas.queue import client as redis_client
 from faas.queue import keys as keyring
 from faas.queue import streams
@@ -76,4 +77,41 @@ class Catalog:
 
     async def close(self) -> None:
         """Drop the connection."""
+        await self._client.aclose()
+
+
+class Announcements:
+    """The other end of `Catalog.announce`. What is missed while Redis is away is missed: look at the catalog, too."""
+
+    def __init__(self, client: redis.asyncio.Redis, keys: keyring.Keys) -> None:
+        self._client = client
+        self._channel = keys.catalog
+        self._heard = client.pubsub(ignore_subscribe_messages=True)
+
+    @classmethod
+    async def open(cls, redis_url: str, prefix: str) -> Announcements:
+        """Subscribe with the first wait."""
+        return cls(redis_client.connect(redis_url), keyring.Keys(prefix))
+
+    async def wait(self, seconds: float) -> None:
+        """Until a change is announced, so long at most. While Redis is away it is the full time."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self._next()
+        except TimeoutError:
+            return
+
+    async def _next(self) -> None:
+        try:
+            with redis_client.translated():
+                if not self._heard.subscribed:
+                    await self._heard.subscribe(self._channel)
+                while await self._heard.get_message(timeout=None) is None:
+                    pass
+        except errors.Unavailable:
+            await asyncio.get_running_loop().create_future()  # nothing will be heard in the time that is left
+
+    async def close(self) -> None:
+        """Drop the connection."""
+        await self._heard.aclose()  # type: ignore[no-untyped-call]
         await self._client.aclose()

@@ -17,13 +17,16 @@ import asyncio
 from importlib import resources
 from typing import Any
 
+import hiredis
 import msgspec
 
 from faas.core import errors, model
 from faas.queue import keys as keyring
 from faas.queue import link as links
 
-_SCRIPTS = ("enqueue", "handoff", "claim", "finish", "release", "abandon", "counts", "look", "settle_lost", "forget")
+_SCRIPTS = (
+    "prepare", "enqueue", "handoff", "claim", "finish", "release", "abandon", "counts", "look", "settle_lost", "forget",
+)  # fmt: skip
 
 
 class Guard(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,7 +52,7 @@ class Claim(msgspec.Struct, frozen=True):
 class Finished(msgspec.Struct, frozen=True):
     """The answer to a finish: False in ``settled`` means that the lease had lapsed and nothing happened.
 
-    ``left`` counts the entries still in the revision's queues, ``claims`` is the work claimed along with it.
+    ``left`` counts what waits still for the revision, ``claims`` is the work claimed along with it.
     """
 
     settled: bool
@@ -66,11 +69,22 @@ class Load(msgspec.Struct, frozen=True):
 
 
 class Queue:
-    """The queues of one platform over one link. Every method raises `errors.Unavailable` when Redis is away."""
+    """The queues of one platform over one link. Every method raises `errors.Unavailable` when Redis is away.
 
-    def __init__(self, link: links.Link, keys: keyring.Keys, digests: dict[str, str], limits: dict[model.Mode, int]):
+    After a loss `reopen` gives the same queue a new link, so whoever holds the queue goes on using it.
+    """
+
+    def __init__(
+        self,
+        redis_url: str,
+        link: links.Link,
+        keys: keyring.Keys,
+        digests: dict[str, str],
+        limits: dict[model.Mode, int],
+    ) -> None:
         self.keys = keys
         self.link = link
+        self._redis_url = redis_url
         self._digests = digests
         self._limits = limits
         self._encode = msgspec.msgpack.Encoder().encode
@@ -81,20 +95,14 @@ class Queue:
         cls, redis_url: str, prefix: str, *, max_waiting: int = 10_000, max_waiting_async: int = 1_000_000
     ) -> Queue:
         """Open a link, load the scripts, and check that what Redis holds is of a format this platform knows."""
-        link = await links.Link.open(redis_url)
         keys = keyring.Keys(prefix)
-        digests = {}
-        for name in _SCRIPTS:
-            source = resources.files("faas.queue").joinpath("scripts", f"{name}.lua").read_bytes()
-            digests[name] = (await link.call("SCRIPT", "LOAD", source)).decode()
-        await link.call("SET", keys.format, keyring.FORMAT, "NX")
-        held = (await link.call("GET", keys.format)).decode()
-        if held != keyring.FORMAT:
-            link.close()
-            raise errors.Conflict(
-                f"Redis holds format {held}, this platform knows {keyring.FORMAT}", hint="use the newer faas"
-            )
-        return cls(link, keys, digests, {model.Mode.SYNC: max_waiting, model.Mode.ASYNC: max_waiting_async})
+        link, digests = await _opened(redis_url, keys)
+        limits = {model.Mode.SYNC: max_waiting, model.Mode.ASYNC: max_waiting_async}
+        return cls(redis_url, link, keys, digests, limits)
+
+    async def reopen(self) -> None:
+        """Replace a link that was lost. Raises `errors.Unavailable` while Redis does not answer."""
+        self.link, self._digests = await _opened(self._redis_url, self.keys)
 
     def close(self) -> None:
         """Drop the link."""
@@ -157,36 +165,39 @@ class Queue:
 
     async def claim(self, node: str, ref: str, count: int) -> list[Claim]:
         """Claim up to ``count`` waiting invocations of a revision, sync ones first; empty when none waits."""
-        answer = await self._run("claim", self._queues(ref), node, count)
-        return self._claims(answer)
+        return self.claims(await self.send_claim(node, ref, count))
+
+    def send_claim(self, node: str, ref: str, count: int) -> asyncio.Future[Any]:
+        """`claim`, sent before it returns; `claims` reads the answer."""
+        return self._run("claim", self._queues(ref), node, count)
 
     async def finish_claimed(
         self, claim: Claim, record: model.Record, *, node: str, reply: bytes = b"", claim_next: int = 0
     ) -> Finished:
         """Settle a claimed invocation: record, reply (msgpack `model.Outcome`) and the next claims in one step."""
-        invocation = claim.invocation
-        place = self.keys.queue(invocation.ref, invocation.mode)
-        return await self._finish("queue", place, claim.entry, invocation, record, node, reply, claim_next)
+        return self.finished(
+            await self.send_finish(claim.invocation, claim.entry, record, node=node, reply=reply, claim_next=claim_next)
+        )
 
     async def finish_handed_off(
         self, invocation: model.Invocation, record: model.Record, *, node: str, claim_next: int = 0
     ) -> Finished:
         """Settle a call that was handed off; its caller has the answer from memory."""
-        place, field = self.keys.running(node), hand_off_field(invocation)
-        return await self._finish("handoff", place, field, invocation, record, node, b"", claim_next)
+        return self.finished(await self.send_finish(invocation, None, record, node=node, claim_next=claim_next))
 
-    async def _finish(
+    def send_finish(
         self,
-        kind: str,
-        place: str,
-        entry: str,
         invocation: model.Invocation,
+        entry: str | None,
         record: model.Record,
+        *,
         node: str,
-        reply: bytes,
-        claim_next: int,
-    ) -> Finished:
+        reply: bytes = b"",
+        claim_next: int = 0,
+    ) -> asyncio.Future[Any]:
+        """Either finish, sent before it returns; ``entry`` is None after a hand-off. `finished` reads the answer."""
         ref = invocation.ref
+        place = self.keys.running(node) if entry is None else self.keys.queue(ref, invocation.mode)
         names = (
             place,
             self.keys.counts(ref),
@@ -194,11 +205,11 @@ class Queue:
             self.keys.reply(invocation.reply_to or "none"),
             *self._queues(ref),
         )
-        answer = await self._run(
+        return self._run(
             "finish",
             names,
-            kind,
-            entry,
+            "handoff" if entry is None else "queue",
+            hand_off_field(invocation) if entry is None else entry,
             self._encode(record),
             "dead" if record.dead else "done",
             invocation.id,
@@ -206,7 +217,21 @@ class Queue:
             node,
             claim_next,
         )
-        return Finished(answer[0] == 1, answer[1], tuple(self._claims(answer[2:])))
+
+    def finished(self, answer: list[Any]) -> Finished:
+        """What a finish answered."""
+        return Finished(answer[0] == 1, answer[1], tuple(self.claims(answer[2:])))
+
+    async def prepare(self, ref: str) -> None:
+        """Make a revision's queues, so that they can be read before anything was enqueued."""
+        await self._run("prepare", (*self._queues(ref), self.keys.refs), ref)
+
+    def publish_slots(self, node: str, ref: str, number: int) -> None:
+        """Say how many slots a node has, or is making, for a revision. The lease bounds how long that is believed."""
+        if number:
+            self.link.tell("HSET", self.keys.slots(node), ref, number)
+        else:
+            self.link.tell("HDEL", self.keys.slots(node), ref)
 
     async def release(
         self, claim: Claim, *, record: model.Record | None = None, again: model.Invocation | None = None
@@ -279,8 +304,30 @@ class Queue:
     def _queues(self, ref: str) -> tuple[str, str]:
         return self.keys.queue(ref, model.Mode.SYNC), self.keys.queue(ref, model.Mode.ASYNC)
 
-    def _claims(self, flat: list[bytes]) -> list[Claim]:
+    def claims(self, flat: list[bytes]) -> list[Claim]:
+        """What a claim answered."""
         return [Claim(flat[start + 1].decode(), self._decode(flat[start + 2])) for start in range(0, len(flat), 3)]
+
+
+async def _opened(redis_url: str, keys: keyring.Keys) -> tuple[links.Link, dict[str, str]]:
+    """A link, and the digests of the scripts, which Redis now has. Raises `errors.Conflict` for a foreign format."""
+    link = await links.Link.open(redis_url)
+    try:
+        digests = {}
+        for name in _SCRIPTS:
+            source = resources.files("faas.queue").joinpath("scripts", f"{name}.lua").read_bytes()
+            digests[name] = (await link.call("SCRIPT", "LOAD", source)).decode()
+        await link.call("SET", keys.format, keyring.FORMAT, "NX")
+        held = (await link.call("GET", keys.format)).decode()
+    except hiredis.HiredisError as error:
+        link.close()
+        raise errors.Unavailable(f"Redis refuses: {error}") from error
+    if held != keyring.FORMAT:
+        link.close()
+        raise errors.Conflict(
+            f"Redis holds format {held}, this platform knows {keyring.FORMAT}", hint="use the newer faas"
+        )
+    return link, digests
 
 
 def hand_off_field(invocation: model.Invocation) -> str:

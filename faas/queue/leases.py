@@ -38,6 +38,16 @@ async def take_over(queue: invocations.Queue, node: str) -> int:
     return taken
 
 
+def may_run_again(invocation: model.Invocation) -> bool:
+    """Whether a lost attempt is followed by another."""
+    return invocation.attempt < MOST_ATTEMPTS
+
+
+def next_attempt(invocation: model.Invocation) -> model.Invocation:
+    """The invocation as it waits again."""
+    return msgspec.structs.replace(invocation, attempt=invocation.attempt + 1)
+
+
 async def _handed_off(queue: invocations.Queue, node: str) -> int:
     flat = await queue.link.call("HGETALL", queue.keys.running(node))
     for field, packed in zip(flat[::2], flat[1::2], strict=True):
@@ -63,11 +73,10 @@ async def _requeue(queue: invocations.Queue, node: str, stream: str, entry: str)
         return
     invocation = msgspec.msgpack.decode(found[0][1][1], type=model.Invocation)
     claim = invocations.Claim(entry, invocation)
-    if invocation.attempt >= MOST_ATTEMPTS:
+    if not may_run_again(invocation):
         await queue.finish_claimed(claim, _lost(invocation, node, final=True), node=node)
         return
-    again = msgspec.structs.replace(invocation, attempt=invocation.attempt + 1)
-    await queue.release(claim, record=_lost(invocation, node, final=False), again=again)
+    await queue.release(claim, record=_lost(invocation, node, final=False), again=next_attempt(invocation))
 
 
 def _lost(invocation: model.Invocation, node: str, *, final: bool) -> model.Record:

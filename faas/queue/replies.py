@@ -14,8 +14,9 @@ from faas.queue import link as links
 class Replies:
     """One reply stream and the futures that wait on it. Futures of callers who have gone are simply cancelled."""
 
-    def __init__(self, link: links.Link, keys: keyring.Keys) -> None:
+    def __init__(self, redis_url: str, link: links.Link, keys: keyring.Keys) -> None:
         self.address = ids.new_id()
+        self._redis_url = redis_url
         self._link = link
         self._stream = keys.reply(self.address)
         self._waiting: dict[str, asyncio.Future[model.Outcome]] = {}
@@ -25,12 +26,21 @@ class Replies:
     @classmethod
     async def open(cls, redis_url: str, prefix: str) -> Replies:
         """Connect and start reading. Raises `errors.Unavailable`."""
-        return cls(await links.Link.open(redis_url), keyring.Keys(prefix))
+        return cls(redis_url, await links.Link.open(redis_url), keyring.Keys(prefix))
+
+    async def reopen(self) -> None:
+        """Read again, at the same address, after the connection was lost. Raises `errors.Unavailable`."""
+        self._link = await links.Link.open(self._redis_url)
+        self._reader = asyncio.create_task(self._read(), name="replies")
 
     @property
     def is_open(self) -> bool:
         """Whether answers still arrive; when not, the owner opens another."""
         return not self._reader.done()
+
+    async def lost(self) -> None:
+        """Wait until answers arrive no more."""
+        await asyncio.wait({self._reader})
 
     def expect(self, invocation_id: str) -> asyncio.Future[model.Outcome]:
         """The outcome of an invocation whose ``reply_to`` is this address; ask before enqueueing it.
@@ -41,6 +51,12 @@ class Replies:
         self._waiting[invocation_id] = future
         future.add_done_callback(lambda _: self._waiting.pop(invocation_id, None))
         return future
+
+    def deliver(self, invocation_id: str, outcome: model.Outcome) -> None:
+        """Give a caller of this process its outcome without the way through Redis."""
+        future = self._waiting.get(invocation_id)
+        if future is not None and not future.done():
+            future.set_result(outcome)
 
     async def close(self) -> None:
         """Stop reading, drop the connection, and fail whoever still waits."""
@@ -64,9 +80,8 @@ class Replies:
             self._fail(error)
 
     def _resolve(self, invocation_id: str, packed: bytes) -> None:
-        future = self._waiting.get(invocation_id)
-        if future is not None and not future.done():
-            future.set_result(self._decode(packed))
+        if invocation_id in self._waiting:
+            self.deliver(invocation_id, self._decode(packed))
 
     def _fail(self, error: errors.Unavailable) -> None:
         for future in list(self._waiting.values()):

@@ -103,6 +103,10 @@ class Engine(Protocol):
     name: str
     isolates: bool
 
+    @property
+    def python(self) -> str:
+        """The Python of its sandboxes: "3.11"."""
+
     async def check(self) -> None:
         """Raise `EngineUnavailable` when no sandbox could be started now."""
 

@@ -119,6 +119,11 @@ class ProcessEngine:
         self._agent = agent_files.prepare(self._folders.root, agent_files.HOST_PYTHON)
         self._owner = hosted.Owner()
 
+    @property
+    def python(self) -> str:
+        """The Python that runs the platform."""
+        return agent_files.HOST_PYTHON
+
     async def check(self) -> None:
         """Processes can always be started."""
 

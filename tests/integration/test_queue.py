@@ -88,7 +88,7 @@ async def test_a_finish_claims_the_next_one_in_the_same_step(queue: invocations.
     (claim,) = await queue.claim("n1", "echo@3", 1)
     finished = await queue.finish_claimed(claim, record(first), node="n1", claim_next=1)
     assert [claim.invocation.id for claim in finished.claims] == [second.id]
-    assert finished.left == 1
+    assert finished.left == 0
 
 
 async def test_a_hand_off_is_running_until_it_is_finished_once(queue: invocations.Queue) -> None:

@@ -27,20 +27,28 @@ def test_the_time_is_always_between_its_bounds(gaps: list[int]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("waiting", "slots", "attempt_ms", "most", "made"),
+    ("waiting", "slots", "attempt_ms", "lasted_ms", "most", "made"),
     [
-        (0, 0, 0.0, 100, 0),
-        (1, 0, 0.0, 100, 1),
-        (1000, 0, 0.0, 100, 100),
-        (20, 4, 1.0, 100, 16),
-        (3, 4, 1.0, 100, 0),
-        (1, 1, 60_000.0, 100, 1),
-        (1, 1, 60_000.0, 1, 0),
-        (5, 5, 60_000.0, 100, 5),
-        (1, 120, 60_000.0, 100, 0),
+        (0, 0, 0.0, 0, 100, 0),
+        (1, 0, 0.0, 0, 100, 1),
+        (1000, 0, 0.0, 0, 100, 100),
+        (20, 4, 0.0, 0, 100, 16),
+        (20, 0, 1.0, 0, 100, 20),
+        (20, 4, 1.0, 0, 100, 0),
+        (3, 4, 1.0, 0, 100, 0),
+        (1, 1, 60_000.0, 0, 100, 1),
+        (1, 1, 60_000.0, 0, 1, 0),
+        (5, 5, 60_000.0, 0, 100, 5),
+        (1, 120, 60_000.0, 0, 100, 0),
+        (20, 4, 1.0, 300, 100, 4),
+        (2, 4, 1.0, 300, 100, 2),
+        (20, 4, 1.0, 300, 5, 1),
+        (0, 4, 1.0, 300, 100, 0),
     ],
 )
 def test_slots_are_made_for_what_waits_too_long(
-    waiting: int, slots: int, attempt_ms: float, most: int, made: int
+    waiting: int, slots: int, attempt_ms: float, lasted_ms: float, most: int, made: int
 ) -> None:
-    assert keepalive.slots_to_make(waiting=waiting, slots=slots, attempt_ms=attempt_ms, start_ms=300, most=most) == made
+    assert made == keepalive.slots_to_make(
+        waiting=waiting, slots=slots, attempt_ms=attempt_ms, start_ms=300, lasted_ms=lasted_ms, most=most
+    )

@@ -3,7 +3,7 @@
 -- KEYS  1 place: queue stream, or running hash  2 counts  3 records  4 reply stream  5 sync stream  6 async stream
 -- ARGV  1 'queue' or 'handoff'  2 entry id, or field  3 record (msgpack)  4 'done' or 'dead'
 --       5 invocation id  6 outcome for the caller (msgpack; '' for no reply)  7 node  8 how many to claim next
--- Returns {finished (0 or 1), entries left in the queues, claimed: mode, entry id, invocation, ...}
+-- Returns {finished (0 or 1), what waits still, claimed: mode, entry id, invocation, ...}
 local finished
 if ARGV[1] == 'queue' then
   finished = redis.call('XACK', KEYS[1], 'runners', ARGV[2])
@@ -19,21 +19,26 @@ if finished == 1 then
     redis.call('PEXPIRE', KEYS[4], 60000)
   end
 end
-local answer = {finished, redis.call('XLEN', KEYS[5]) + redis.call('XLEN', KEYS[6])}
-local left = tonumber(ARGV[8])
-if left > 0 and answer[2] > 0 then
-  for place = 5, 6 do
-    if left > 0 and redis.call('XLEN', KEYS[place]) > 0 then
-      local got = redis.call('XREADGROUP', 'GROUP', 'runners', ARGV[7], 'COUNT', left, 'STREAMS', KEYS[place], '>')
-      if got then
-        for _, entry in ipairs(got[1][2]) do
-          answer[#answer + 1] = place == 5 and 'sync' or 'async'
-          answer[#answer + 1] = entry[1]
-          answer[#answer + 1] = entry[2][2]
-          left = left - 1
-        end
+-- What waits is what was not claimed yet; an empty stream is known without asking for its pending entries.
+local function waiting(place)
+  local length = redis.call('XLEN', KEYS[place])
+  return length > 0 and length - redis.call('XPENDING', KEYS[place], 'runners')[1] or 0
+end
+local answer, next = {finished, 0}, tonumber(ARGV[8])
+for place = 5, 6 do
+  local left = waiting(place)
+  if left > 0 and next > 0 then
+    local got = redis.call('XREADGROUP', 'GROUP', 'runners', ARGV[7], 'COUNT', next, 'STREAMS', KEYS[place], '>')
+    if got then
+      for _, entry in ipairs(got[1][2]) do
+        answer[#answer + 1] = place == 5 and 'sync' or 'async'
+        answer[#answer + 1] = entry[1]
+        answer[#answer + 1] = entry[2][2]
+        next = next - 1
+        left = left - 1
       end
     end
   end
+  answer[2] = answer[2] + left
 end
 return answer

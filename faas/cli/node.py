@@ -1,0 +1,179 @@
+"""One node, put together: a gateway and a runner on one event loop, joined by the hand-off.
+
+This is the only place that knows triggers and runners at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import ipaddress
+import logging
+import os
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+from aiohttp import web
+
+from faas.core import dispatch, errors
+from faas.core import settings as settings_module
+from faas.queue import catalog as versions
+from faas.queue import invocations, replies
+from faas.store import database, functions
+from runners import node as runner
+from runners.sandbox import choose
+from triggers import catalog, http, routes
+
+Ready = Callable[[dict[str, Any]], None]
+
+_REOPEN_S = 0.2
+_LAST_ANSWERS_S = 5.0
+
+_log = logging.getLogger(__name__)
+
+
+async def run(settings: settings_module.Settings, stop: asyncio.Event, ready: Ready) -> None:
+    """Serve until ``stop`` is set; ``ready`` is called once requests are answered.
+
+    Raises `errors.Conflict` when the port is in use, `errors.Unavailable` when Redis or the engine does not answer.
+    """
+    async with contextlib.AsyncExitStack() as stack:
+        queue = await invocations.Queue.connect(
+            settings.redis_url,
+            settings.redis_prefix,
+            max_waiting=settings.max_waiting,
+            max_waiting_async=settings.max_waiting_async,
+        )
+        stack.callback(queue.close)
+        answers = await replies.Replies.open(settings.redis_url, settings.redis_prefix)
+        stack.push_async_callback(answers.close)
+        database_engine = await asyncio.to_thread(database.open_database, settings)
+        stack.callback(database_engine.dispose)
+        store = functions.Functions(database_engine)
+        known_buckets = runner.Buckets(settings)
+        engine = await choose.choose(settings, known_buckets.find, _say_progress)
+        stack.push_async_callback(engine.close)
+        _refuse_to_expose(settings, isolates=engine.isolates)
+        node = await runner.Node.start(settings, engine, queue, store, answers)
+        stack.push_async_callback(node.drain)
+        follower = Follower(settings, store, node, known_buckets)
+        await follower.catch_up()
+        gateway = http.Gateway(
+            queue,
+            answers,
+            node if settings.hand_off else dispatch.NoHandOff(),
+            lambda: follower.table,
+            http.Limits(max_event_bytes=settings.max_event_bytes, max_queue_wait_ms=settings.max_queue_wait_ms),
+        )
+        async with _serving(settings, gateway) as url, _beside(follower.follow(), _keep_open(answers)):
+            ready({"pid": os.getpid(), "gateway": url, "node": node.node, "engine": engine.name})
+            await stop.wait()
+            _log.info("node_drains", extra={"node": node.node})
+
+
+class Follower:
+    """Keeps gateway and runner to the catalog as it is now."""
+
+    def __init__(
+        self,
+        settings: settings_module.Settings,
+        store: functions.Functions,
+        node: runner.Node,
+        known_buckets: runner.Buckets,
+    ) -> None:
+        self.table = routes.Routes(())
+        self._settings = settings
+        self._store = store
+        self._node = node
+        self._buckets = known_buckets
+        self._known = catalog.Snapshot()
+
+    async def catch_up(self) -> None:
+        """Take in what has changed. The lease is not renewed while Redis is away; the next heartbeat does it."""
+        found = await catalog.newer(self._store, self._known)
+        if found is self._known:
+            return
+        self._known = found
+        self._buckets.adopt(found.buckets)
+        self.table = routes.Routes(found.revisions)
+        with contextlib.suppress(errors.Unavailable):
+            await self._node.adopt(found.version, found.revisions)
+
+    async def follow(self) -> None:
+        """Catch up whenever a change is announced, and now and then in case that an announcement was missed."""
+        announced = await versions.Announcements.open(self._settings.redis_url, self._settings.redis_prefix)
+        try:
+            while True:
+                await announced.wait(self._settings.heartbeat_ms / 1000)
+                await self.catch_up()
+        finally:
+            await announced.close()
+
+
+@contextlib.asynccontextmanager
+async def _serving(settings: settings_module.Settings, gateway: http.Gateway) -> AsyncIterator[str]:
+    """Answer requests on the gateway's port; at the end those that are being answered are let through."""
+    server = web.ServerRunner(
+        web.Server(gateway.handle, handler_cancellation=True, access_log=None), shutdown_timeout=_LAST_ANSWERS_S
+    )
+    await server.setup()
+    site = web.TCPSite(server, settings.host, settings.port, reuse_port=True, backlog=1024)
+    try:
+        await _start(site, settings)
+        host = f"[{settings.host}]" if ":" in settings.host else settings.host
+        yield f"http://{host}:{server.addresses[0][1]}"
+    finally:
+        await server.cleanup()
+
+
+async def _start(site: web.TCPSite, settings: settings_module.Settings) -> None:
+    try:
+        await site.start()
+    except OSError as error:
+        if error.errno != errno.EADDRINUSE:
+            raise errors.Unavailable(f"cannot listen on {settings.host}:{settings.port}: {error}") from error
+        raise errors.Conflict(
+            f"port {settings.port} is in use", hint="choose another with --port (0 takes any free one)"
+        ) from error
+
+
+@contextlib.asynccontextmanager
+async def _beside(*works: Any) -> AsyncIterator[None]:
+    """Run coroutines for as long as the block lasts; one that fails ends the block."""
+    async with asyncio.TaskGroup() as tasks:
+        running = [tasks.create_task(work) for work in works]
+        try:
+            yield
+        finally:
+            for task in running:
+                task.cancel()
+
+
+async def _keep_open(answers: replies.Replies) -> None:
+    """Read the reply stream again whenever its connection was lost."""
+    while True:
+        await answers.lost()
+        try:
+            await answers.reopen()
+        except errors.Unavailable:
+            await asyncio.sleep(_REOPEN_S)
+
+
+def _refuse_to_expose(settings: settings_module.Settings, *, isolates: bool) -> None:
+    """Functions that nothing contains are not offered to other machines."""
+    if isolates or settings.host == "localhost":
+        return
+    try:
+        is_loopback = ipaddress.ip_address(settings.host).is_loopback
+    except ValueError:
+        is_loopback = False
+    if not is_loopback:
+        raise errors.Conflict(
+            f"process sandboxes isolate nothing, so the gateway does not listen on {settings.host}",
+            hint="install Docker, or leave host at 127.0.0.1",
+        )
+
+
+def _say_progress(text: str) -> None:
+    _log.info("base_image", extra={"step": text})

@@ -1,0 +1,119 @@
+"""The record of one attempt, made of what was measured. Pure functions: no clock, no I/O.
+
+From acceptance to the handler's start an attempt waited: for a slot (``queue_ms``), and, when its slot was made
+meanwhile, for the sandbox and the user code (``init_ms``). The two never overlap. Only the handler's time is billed.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from faas.core import billing, model
+from runners.sandbox import base
+
+INVOKE = "invoke"
+"""The trigger of calls by the control API."""
+
+_HANDLER_RAN = frozenset({model.Status.OK, model.Status.ERROR, model.Status.TIMEOUT, model.Status.OOM})
+
+
+class Birth(msgspec.Struct, frozen=True):
+    """How and when a slot came to be: Unix ms at which making it began and at which it was ready."""
+
+    kind: model.ColdStart
+    begun_at_ms: int
+    ready_at_ms: int
+
+
+class Waited(msgspec.Struct, frozen=True):
+    """What an attempt waited for before its handler started."""
+
+    started_at_ms: int
+    queue_ms: int
+    init_ms: int = 0
+    cold_start: model.ColdStart = model.ColdStart.NONE
+
+
+class Place(msgspec.Struct, frozen=True):
+    """Where an attempt ran, and what a GB-second and a request cost there."""
+
+    node: str
+    price_gb_s_micro: int
+    price_request_nano: int
+
+
+def waited(accepted_at_ms: int, birth: Birth | None, started_at_ms: int) -> Waited:
+    """What the wait was for. ``birth`` is None unless this is the slot's first attempt.
+
+    A slot that was ready before the invocation was accepted cost it nothing.
+    """
+    all_ms = max(started_at_ms - accepted_at_ms, 0)
+    if birth is None or birth.ready_at_ms <= accepted_at_ms:
+        return Waited(started_at_ms, all_ms)
+    init_ms = min(max(birth.ready_at_ms - max(accepted_at_ms, birth.begun_at_ms), 0), all_ms)
+    return Waited(started_at_ms, all_ms - init_ms, init_ms, birth.kind)
+
+
+def record(
+    invocation: model.Invocation,
+    revision: model.Revision,
+    waited: Waited,
+    ran: base.Ran,
+    place: Place,
+    *,
+    sandbox: str,
+    ended_at_ms: int,
+) -> model.Record:
+    """The record of an attempt that a sandbox answered. It settles its invocation: nothing retries it yet."""
+    config = revision.config
+    billed = billing.billed_ms(ran.duration_us) if ran.status in _HANDLER_RAN else 0
+    pico = (
+        billing.cost_pico(billed, config.memory_mb, place.price_gb_s_micro, place.price_request_nano) if billed else 0
+    )
+    return model.Record(
+        invocation_id=invocation.id,
+        attempt=invocation.attempt,
+        function=invocation.function,
+        revision=invocation.revision,
+        trigger=invocation.trigger,
+        mode=invocation.mode,
+        status=ran.status,
+        accepted_at_ms=invocation.accepted_at_ms,
+        started_at_ms=waited.started_at_ms,
+        ended_at_ms=ended_at_ms,
+        queue_ms=waited.queue_ms,
+        init_ms=waited.init_ms,
+        duration_us=ran.duration_us,
+        billed_ms=billed,
+        memory_limit_mb=config.memory_mb,
+        memory_peak_mb=ran.memory_peak_mb,
+        cold_start=waited.cold_start,
+        cost_micro=billing.cost_micro(pico),
+        cost_pico=pico,
+        node=place.node,
+        sandbox=sandbox,
+        depth=invocation.depth,
+        dead=ran.status is not model.Status.OK and invocation.mode is model.Mode.ASYNC,
+        error=ran.error,
+        logs=ran.logs,
+        logs_cut=ran.logs_cut,
+    )
+
+
+def not_loaded(loaded: base.Loaded) -> base.Ran:
+    """What an attempt gets whose handler could not be imported: it never ran, and the log is the import's."""
+    return base.Ran(
+        status=model.Status.INIT_ERROR,
+        duration_us=0,
+        memory_peak_mb=0,
+        error=loaded.error,
+        logs=loaded.logs,
+        logs_cut=loaded.logs_cut,
+        reusable=False,
+    )
+
+
+def outcome(record: model.Record, ran: base.Ran) -> model.Outcome:
+    """What the caller gets. The log goes along to `faas invoke` only, which prints it; others find it in the ledger."""
+    shown = msgspec.structs.replace(record, logs=()) if record.logs and record.trigger != INVOKE else record
+    return model.Outcome(record=shown, body=ran.body, is_bytes=ran.is_bytes)

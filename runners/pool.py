@@ -1,0 +1,194 @@
+"""Which sandboxes exist on a node, and for which revision: make, evict, keep.
+
+::
+
+    stock ──claim──► loading ──loaded──► slot (idle ◄──► busy) ──keep-alive over, evicted, retired──► closed
+    nothing ──start──► loading ──import failed──► closed
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Protocol
+
+from faas.core import model, settings
+from runners import attempt, keepalive
+from runners import lane as lanes
+from runners import memory as memories
+from runners import slot as slots
+from runners import stock as stocks
+from runners.sandbox import base
+
+_RETIRED_KEPT_MS = 1_000
+
+_log = logging.getLogger(__name__)
+
+
+class Code(Protocol):
+    """Where unpacked artifacts come from; `faas.artifacts.Artifacts` is one."""
+
+    def unpack(self, digest: str) -> Path:
+        """The folder of an artifact; blocks. Raises `errors.NotFound` and `errors.Unavailable`."""
+
+
+class Pool:
+    """The sandboxes of one node that hold revisions."""
+
+    def __init__(
+        self,
+        stock: stocks.Stock,
+        code: Code,
+        memory: memories.Memory,
+        limits: settings.Settings,
+        place: attempt.Place,
+        publish: Callable[[lanes.Lane], None],
+    ) -> None:
+        self.lanes: dict[str, lanes.Lane] = {}
+        self._stock = stock
+        self._code = code
+        self._memory = memory
+        self._limits = limits
+        self._place = place
+        self._publish = publish
+        self._closing: set[asyncio.Task[None]] = set()
+
+    def report(self) -> dict[str, int]:
+        """How many sandboxes are in each state."""
+        all_slots = [slot for lane in self.lanes.values() for slot in lane.slots]
+        busy = sum(slot.is_busy for slot in all_slots)
+        loading = sum(lane.making for lane in self.lanes.values())
+        found = {
+            "prewarmed": self._stock.ready,
+            "starting": self._stock.starting,
+            "loading": max(loading - self._stock.starting, 0),
+            "idle": len(all_slots) - busy,
+            "busy": busy,
+        }
+        return {state: count for state, count in found.items() if count}
+
+    def has_room(self, lane: lanes.Lane) -> bool:
+        """Whether a slot for the revision could be made, if need be in place of idle ones."""
+        idle_mb = sum(other.revision.config.memory_mb * len(other.idle) for other in self.lanes.values())
+        return self._memory.free_mb + idle_mb >= lane.revision.config.memory_mb
+
+    async def make(self, lane: lanes.Lane, is_wanted: Callable[[], bool] = lambda: True) -> base.Loaded | None:
+        """Add a slot to the lane; what its load answered, or None when there was no room or no more need.
+
+        Raises `base.EngineUnavailable`, `base.SandboxLost`, and what unpacking the code raises.
+        """
+        config = lane.revision.config
+        if not self._promise(lane):
+            return None
+        lane.making += 1
+        self._publish(lane)
+        sandbox: base.Sandbox | None = None
+        held = False
+        try:
+            begun = slots.now_ms()
+            code = await asyncio.to_thread(self._code.unpack, lane.revision.artifact)
+            sandbox, kind = await self._sandbox(config.network, is_wanted)
+            if sandbox is None:
+                return None
+            loaded = await sandbox.load(lane.revision, code)
+            if loaded.error is None:
+                held = True
+                self._add(lane, sandbox, attempt.Birth(kind, begun, slots.now_ms()))
+            return loaded
+        finally:
+            lane.making -= 1
+            if not held:
+                self._memory.take_back(config.memory_mb)
+                if sandbox is not None:
+                    self._close(sandbox)
+            self._publish(lane)
+
+    async def _sandbox(
+        self, network: model.Network, is_wanted: Callable[[], bool]
+    ) -> tuple[base.Sandbox | None, model.ColdStart]:
+        prewarmed = self._stock.claim(network)
+        if prewarmed is not None:
+            return prewarmed, model.ColdStart.PREWARMED
+        started = await self._stock.start(network, is_wanted)
+        if started is not None and not is_wanted():
+            await self._stock.add(started)
+            started = None
+        return started, model.ColdStart.FULL
+
+    def _add(self, lane: lanes.Lane, sandbox: base.Sandbox, birth: attempt.Birth) -> None:
+        slot = slots.Slot(sandbox, lane.revision, birth, self._place, lane)
+        sandbox.on_closed(lambda _: self._gone(lane, slot))
+        if slot.is_open:  # else it died on the way here
+            lane.add(slot)
+
+    def _gone(self, lane: lanes.Lane, slot: slots.Slot) -> None:
+        if slot.is_open:
+            lane.remove(slot)
+            self._memory.take_back(lane.revision.config.memory_mb)
+            self._publish(lane)
+
+    def discard(self, lane: lanes.Lane, slot: slots.Slot) -> None:
+        """End a slot; its memory is free at once."""
+        self._gone(lane, slot)
+        self._close(slot.sandbox)
+
+    def _close(self, sandbox: base.Sandbox) -> None:
+        task = asyncio.get_running_loop().create_task(sandbox.close(), name=f"close {sandbox.id}")
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)
+
+    # -- room
+
+    def _promise(self, lane: lanes.Lane) -> bool:
+        """Promise memory for one slot, evicting idle slots of other revisions, those idle longest first."""
+        wanted_mb = lane.revision.config.memory_mb
+        if wanted_mb > self._memory.free_mb and self.has_room(lane):
+            for other, slot in self._longest_idle(lane):
+                _log.info("evicted", extra={"revision": other.ref, "for": lane.ref, "sandbox": slot.sandbox.id})
+                self.discard(other, slot)
+                if wanted_mb <= self._memory.free_mb:
+                    break
+        return self._memory.promise(wanted_mb)
+
+    def _longest_idle(self, besides: lanes.Lane) -> list[tuple[lanes.Lane, slots.Slot]]:
+        idle = [(lane, slot) for lane in self.lanes.values() if lane is not besides for slot in lane.idle]
+        return sorted(idle, key=lambda pair: pair[1].idle_since_ms)
+
+    # -- keep-alive
+
+    def retire(self, current: Iterable[model.Revision]) -> None:
+        """Mark the lanes of revisions that a newer one, or nothing, has replaced."""
+        numbers = {revision.function: revision.number for revision in current}
+        for lane in self.lanes.values():
+            number = numbers.get(lane.revision.function)
+            lane.was_current = lane.was_current or number == lane.revision.number
+            # A pending revision, which a deploy loads to try it, is newer than the current one, if there is any.
+            lane.is_retired = lane.was_current if number is None else lane.revision.number < number
+
+    def keep_alive(self) -> None:
+        """Close slots that have been idle for longer than their revision's calls come apart."""
+        now = slots.now_ms()
+        for ref, lane in list(self.lanes.items()):
+            keep_ms = self._keep_ms(lane)
+            kept = 0 if lane.is_retired else lane.revision.config.prewarm
+            for slot in sorted(lane.idle, key=lambda slot: slot.idle_since_ms):
+                if len(lane.slots) <= kept or now - slot.idle_since_ms < keep_ms:
+                    break
+                self.discard(lane, slot)
+            if lane.is_retired and lane.total == 0:
+                del self.lanes[ref]
+
+    def _keep_ms(self, lane: lanes.Lane) -> int:
+        if lane.is_retired:
+            return _RETIRED_KEPT_MS
+        return keepalive.keep_ms(lane.gaps_ms, least_ms=self._limits.keep_min_ms, most_ms=self._limits.keep_max_ms)
+
+    async def close(self) -> None:
+        """End every slot."""
+        for lane in self.lanes.values():
+            for slot in list(lane.slots):
+                self.discard(lane, slot)
+        while self._closing:
+            await asyncio.wait(self._closing)

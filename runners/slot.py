@@ -1,0 +1,153 @@
+"""Room for one attempt at a time in a sandbox that holds one revision.
+
+::
+
+    idle ──run──► busy ──ended──► idle | closed
+      └─────────sandbox gone─────────► closed
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Protocol
+
+import msgspec
+
+from faas.core import model, unrun
+from faas.queue import invocations
+from runners import attempt
+from runners.sandbox import base
+
+
+class Ended(msgspec.Struct, frozen=True):
+    """An attempt that is over: its invocation, the entry by which it was claimed (None: handed off), its outcome.
+
+    ``is_lost`` says that the sandbox went away for no fault of the function's.
+    """
+
+    invocation: model.Invocation
+    entry: str | None
+    record: model.Record
+    outcome: model.Outcome
+    is_lost: bool = False
+
+    @property
+    def claim(self) -> invocations.Claim | None:
+        """How it was claimed."""
+        return None if self.entry is None else invocations.Claim(self.entry, self.invocation)
+
+
+class Owner(Protocol):
+    """Who holds the slots of a revision."""
+
+    def attempt_ended(self, slot: Slot, ended: Ended, *, reusable: bool) -> None:
+        """The attempt is over; the slot is the owner's again."""
+
+
+class _Attempt:
+    """What is known of the running attempt until it ends."""
+
+    __slots__ = ("caller", "entry", "invocation", "slot", "waited")
+
+    def __init__(
+        self,
+        slot: Slot,
+        invocation: model.Invocation,
+        entry: str | None,
+        caller: asyncio.Future[model.Outcome] | None,
+        waited: attempt.Waited,
+    ) -> None:
+        self.slot = slot
+        self.invocation = invocation
+        self.entry = entry
+        self.caller = caller
+        self.waited = waited
+
+    def over(self, ran: asyncio.Future[base.Ran]) -> None:
+        self.slot._over(self, ran)
+
+
+class Slot:
+    """One attempt from claim to record. The owner is told of its end, and settles it."""
+
+    def __init__(
+        self, sandbox: base.Sandbox, revision: model.Revision, birth: attempt.Birth, place: attempt.Place, owner: Owner
+    ) -> None:
+        self.sandbox = sandbox
+        self.idle_since_ms = birth.ready_at_ms
+        self.is_open = True
+        self._revision = revision
+        self._birth: attempt.Birth | None = birth
+        self._place = place
+        self._owner = owner
+        self._running: _Attempt | None = None
+        self._loop = asyncio.get_running_loop()
+
+    def __repr__(self) -> str:
+        state = "busy" if self._running else "idle" if self.is_open else "closed"
+        return f"<Slot {self._revision.ref} {state} in {self.sandbox.id}>"
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether an attempt runs."""
+        return self._running is not None
+
+    def running_for_ms(self, now_ms: int) -> int:
+        """The age of the running attempt; 0 when none runs."""
+        return now_ms - self._running.waited.started_at_ms if self._running else 0
+
+    def hand_off(self, invocation: model.Invocation) -> asyncio.Future[model.Outcome]:
+        """Run a call whose caller awaits the outcome here. It is sent before this returns."""
+        caller: asyncio.Future[model.Outcome] = self._loop.create_future()
+        self._run(invocation, None, caller)
+        return caller
+
+    def run(self, claim: invocations.Claim) -> None:
+        """Run what was claimed."""
+        self._run(claim.invocation, claim.entry, None)
+
+    def _run(
+        self, invocation: model.Invocation, entry: str | None, caller: asyncio.Future[model.Outcome] | None
+    ) -> None:
+        birth, self._birth = self._birth, None
+        waited = attempt.waited(invocation.accepted_at_ms, birth, now_ms())
+        self._running = _Attempt(self, invocation, entry, caller, waited)
+        self.sandbox.run(invocation).add_done_callback(self._running.over)
+
+    def _over(self, one: _Attempt, future: asyncio.Future[base.Ran]) -> None:
+        self._running = None
+        ended_at_ms = now_ms()
+        ran = None if future.cancelled() or future.exception() is not None else future.result()
+        if ran is None:
+            ended = self._lost(one, ended_at_ms)
+        else:
+            record = attempt.record(
+                one.invocation,
+                self._revision,
+                one.waited,
+                ran,
+                self._place,
+                sandbox=self.sandbox.id,
+                ended_at_ms=ended_at_ms,
+            )
+            ended = Ended(one.invocation, one.entry, record, attempt.outcome(record, ran))
+        self.idle_since_ms = ended_at_ms
+        if one.caller is not None and not one.caller.done():
+            one.caller.set_result(ended.outcome)
+        self._owner.attempt_ended(self, ended, reusable=ran is not None and ran.reusable and self.is_open)
+
+    def _lost(self, one: _Attempt, ended_at_ms: int) -> Ended:
+        record = unrun.lost(one.invocation, self._place.node, ended_at_ms, final=True)
+        record = msgspec.structs.replace(
+            record,
+            sandbox=self.sandbox.id,
+            started_at_ms=one.waited.started_at_ms,
+            error=model.Failure("Platform.Lost", "the sandbox went away while this attempt ran"),
+        )
+        return Ended(one.invocation, one.entry, record, model.Outcome(record=record), is_lost=True)
+
+
+def now_ms() -> int:
+    """Unix milliseconds, as records have them."""
+    return time.time_ns() // 1_000_000

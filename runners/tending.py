@@ -1,0 +1,220 @@
+"""From demand to slots: signals are read, what waits is looked at, and slots are made until nothing waits too long.
+
+One task tends a revision while something waits for it. It looks again and again, so a queue that goes away by itself
+costs no sandbox, and starts that are not under way yet are given up when their demand was met meanwhile.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, Protocol
+
+import hiredis
+
+from faas.core import errors, model
+from faas.queue import demand, invocations
+from runners import attempt, keepalive, pool, settling, stock
+from runners import lane as lanes
+from runners import slot as slots
+from runners.sandbox import base
+
+_READ_BLOCK_MS = 1_000
+_READ_COUNT = 16
+_LOOK_AGAIN_S = (0.02, 0.05, 0.1, 0.2)
+_BACKOFF_S = 1.0
+_READ_AGAIN_S = 0.5
+
+_log = logging.getLogger(__name__)
+
+FindLane = Callable[[str], Awaitable[lanes.Lane | None]]
+
+
+class Nursery(Protocol):
+    """What runs the tasks; `asyncio.TaskGroup` is one."""
+
+    def create_task(self, coro: Coroutine[Any, Any, None], *, name: str | None = None) -> asyncio.Task[None]: ...
+
+
+class Tender:
+    """Answers the demand that one node reads."""
+
+    def __init__(
+        self,
+        queue: invocations.Queue,
+        signals: demand.Demand,
+        pool: pool.Pool,
+        stock: stock.Stock,
+        settler: settling.Settler,
+        place: attempt.Place,
+        find_lane: FindLane,
+        tasks: Nursery,
+    ) -> None:
+        self._queue = queue
+        self._signals = signals
+        self._pool = pool
+        self._stock = stock
+        self._settler = settler
+        self._place = place
+        self._find_lane = find_lane
+        self._tasks = tasks
+        self._tended: dict[str, asyncio.Task[None]] = {}
+        self._waits: dict[str, int] = {}
+        self._not_before: dict[str, float] = {}
+
+    async def read(self) -> None:
+        """Read signals until cancelled, whatever becomes of Redis."""
+        while True:
+            try:
+                requests = await self._signals.read(self._place.node, _READ_COUNT, _READ_BLOCK_MS)
+                for request in requests:
+                    await self._take(request)
+            except errors.Unavailable:
+                await asyncio.sleep(_READ_AGAIN_S)
+
+    async def _take(self, request: demand.Request) -> None:
+        if request.why == "load":
+            self._tasks.create_task(self._load(request), name=f"load {request.ref}")
+            return
+        if request.why == "warm":
+            self._tasks.create_task(self.hold_ready(request.ref, 1), name=f"warm {request.ref}")
+        else:
+            self.tend(request.ref)
+        await self._signals.done(request, more=False)
+
+    # -- something waits
+
+    def tend(self, ref: str) -> None:
+        """See to it that what waits for a revision gets slots. One task at a time does so."""
+        if ref not in self._tended:
+            task = self._tasks.create_task(self._tend(ref), name=f"tend {ref}")
+            self._tended[ref] = task
+            task.add_done_callback(lambda _: self._tended.pop(ref, None))
+
+    async def _tend(self, ref: str) -> None:
+        try:
+            lane = await self._find_lane(ref)
+            if lane is None:
+                _log.error("unknown_revision_waits", extra={"revision": ref})
+                return
+            await self._tend_lane(lane)
+        except (errors.Unavailable, hiredis.HiredisError) as error:
+            _log.debug("tending_interrupted", extra={"revision": ref, "reason": str(error)})
+        finally:
+            self._waits.pop(ref, None)
+
+    async def _tend_lane(self, lane: lanes.Lane) -> None:
+        begun = time.monotonic()
+        looks = 0
+        while not lane.is_draining:
+            # The mark goes first: whatever is enqueued after the look below is signalled anew.
+            self._queue.link.tell("DEL", self._queue.keys.demanded(lane.ref))
+            load = await self._queue.look(lane.ref)
+            waiting = load.waiting_sync + load.waiting_async
+            self._waits[lane.ref] = waiting
+            if waiting == 0:
+                return
+            lane.wake()
+            if self._make_some(lane, waiting, load.slots, (time.monotonic() - begun) * 1000):
+                looks = 0
+            await asyncio.sleep(_LOOK_AGAIN_S[min(looks, len(_LOOK_AGAIN_S) - 1)])
+            looks += 1
+
+    def _make_some(self, lane: lanes.Lane, waiting: int, slots_everywhere: int, lasted_ms: float) -> int:
+        if self._is_put_off(lane.ref):
+            return 0
+        # Ours are counted here, since what Redis says of them may be a moment old.
+        made = keepalive.slots_to_make(
+            waiting=waiting,
+            slots=max(slots_everywhere, lane.total),
+            attempt_ms=lane.attempt_ms(),
+            start_ms=self._stock.start_ms,
+            lasted_ms=lasted_ms,
+            most=lane.revision.config.max_concurrency,
+        )
+        for number in range(made):
+            if not self._pool.has_room(lane):
+                return number
+            self._tasks.create_task(self._make(lane), name=f"make {lane.ref}")
+        return made
+
+    async def _make(self, lane: lanes.Lane) -> None:
+        try:
+            loaded = await self._pool.make(lane, lambda: self._is_wanted(lane))
+            if loaded is not None and loaded.error is not None:
+                await self._fail_one(lane, loaded)
+        except errors.FaasError as error:
+            # The lane is tended on: what waits gets another try as long as somebody waits.
+            self._put_off(lane.ref, error.message)
+
+    def _put_off(self, ref: str, reason: str) -> None:
+        _log.warning("slot_not_made", extra={"revision": ref, "reason": reason})
+        self._not_before[ref] = time.monotonic() + _BACKOFF_S
+
+    def _is_put_off(self, ref: str) -> bool:
+        if self._not_before.get(ref, 0.0) > time.monotonic():
+            return True
+        self._not_before.pop(ref, None)
+        return False
+
+    def _is_wanted(self, lane: lanes.Lane) -> bool:
+        return not lane.is_draining and (self._waits.get(lane.ref, 0) > 0 or not lane.slots)
+
+    async def _fail_one(self, lane: lanes.Lane, loaded: base.Loaded) -> None:
+        """The import failed: that costs one invocation, as the next may find it mended (a file, a clock, luck)."""
+        for claim in await self._queue.claim(self._place.node, lane.ref, 1):
+            now = slots.now_ms()
+            ran = attempt.not_loaded(loaded)
+            waited = attempt.Waited(now, max(now - claim.invocation.accepted_at_ms, 0))
+            record = attempt.record(
+                claim.invocation, lane.revision, waited, ran, self._place, sandbox="", ended_at_ms=now
+            )
+            ended = slots.Ended(claim.invocation, claim.entry, record, attempt.outcome(record, ran))
+            self._settler.settle(ended, 0, lambda _: None)
+
+    # -- a deploy tries its code, a timer is due soon, a function wants slots held ready
+
+    async def _load(self, request: demand.Request) -> None:
+        try:
+            report = await self._tried(request.ref)
+            await self._signals.answer(request, report)
+            await self._signals.done(request, more=False)
+        except errors.Unavailable as error:
+            _log.warning("load_unanswered", extra={"revision": request.ref, "reason": error.message})
+
+    async def _tried(self, ref: str) -> demand.LoadReport:
+        lane = await self._find_lane(ref)
+        if lane is None:
+            return _refused("Platform.UnknownRevision", f"there is no revision {ref}")
+        try:
+            loaded = await self._pool.make(lane)
+        except errors.FaasError as error:
+            return _refused("Platform.Unavailable", error.message)
+        if loaded is None:
+            return _refused("Platform.NoRoom", f"no memory is left for {lane.revision.config.memory_mb} MB")
+        return demand.LoadReport(
+            ok=loaded.error is None,
+            init_us=loaded.init_us,
+            status=loaded.status,
+            error=loaded.error,
+            logs=loaded.logs,
+        )
+
+    async def hold_ready(self, ref: str, count: int) -> None:
+        """Have at least so many slots of a revision that are idle or being made."""
+        lane = None if self._is_put_off(ref) else await self._find_lane(ref)
+        if lane is None:
+            return
+        missing = min(count - len(lane.idle) - lane.making, lane.revision.config.max_concurrency - lane.total)
+        try:
+            for loaded in await asyncio.gather(*(self._pool.make(lane) for _ in range(missing))):
+                if loaded is not None and loaded.error is not None:
+                    self._put_off(ref, loaded.error.message)
+        except errors.FaasError as error:
+            self._put_off(ref, error.message)
+
+
+def _refused(kind: str, message: str) -> demand.LoadReport:
+    return demand.LoadReport(ok=False, init_us=0, status=model.Status.LOST, error=model.Failure(kind, message))
