@@ -31,8 +31,8 @@ def slots_to_make(*, waiting: int, slots: int, attempt_ms: float, start_ms: floa
     away for as long as a start takes doubles the slots, whatever the attempts' length.
 
     ``attempt_ms`` is the mean length of recent attempts (or the age of the running one, if longer), 0 when none is
-    known; ``start_ms`` what a slot costs to start, ``lasted_ms`` for how long something has been waiting, ``most`` the
-    function's max_concurrency.
+    known; ``start_ms`` what a slot costs to start, ``lasted_ms`` for how long something has been waiting although no
+    slot was being made, ``most`` the function's max_concurrency.
     """
     if attempt_ms <= 0 or slots == 0:
         wanted = waiting - slots

@@ -80,6 +80,11 @@ class Lane:
         """Slots with a running attempt."""
         return sum(slot.is_busy for slot in self.slots)
 
+    @property
+    def is_parked(self) -> bool:
+        """Whether a read waits in Redis for what comes."""
+        return self._parked is not None
+
     def attempt_ms(self) -> float:
         """The mean length of recent attempts, or the age of the oldest running one if longer; 0.0 when unknown."""
         now = slots.now_ms()

@@ -13,7 +13,7 @@ import os
 import platform
 import secrets
 import socket
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from typing import Any
 
 import hiredis
@@ -25,7 +25,7 @@ from faas.core import settings as settings_module
 from faas.queue import catalog, demand, invocations, leases, parking, replies
 from faas.store import functions
 from runners import attempt, pool, settling, stock, tending
-from runners import lane as lanes
+from runners import lane as lanes_module
 from runners import memory as memories
 from runners import slot as slots
 from runners.sandbox import base
@@ -111,17 +111,26 @@ class Node:
         self._current: tuple[model.Revision, ...] = ()
         self._is_draining = False
         place = attempt.Place(self.node, settings.price_gb_s_micro, settings.price_request_nano)
-        self._memory = memories.Memory(settings.memory_mb)
-        self._stock = stock.Stock(engine, settings, self._memory)
+        self.memory = memories.Memory(settings.memory_mb)
+        self._stock = stock.Stock(engine, settings, self.memory)
         code = artifacts.Artifacts(settings.root)
-        self._pool = pool.Pool(self._stock, code, self._memory, settings, place, self._publish)
+        self._pool = pool.Pool(self._stock, code, self.memory, settings, place, self._publish)
         self._tasks = Tasks()
         self._tender = tending.Tender(
             queue, signals, self._pool, self._stock, self.settler, place, self._find_lane, self._tasks
         )
 
     def __repr__(self) -> str:
-        return f"<Node {self.node} {self._pool.report()}>"
+        return f"<Node {self.node} {self.report()}>"
+
+    @property
+    def lanes(self) -> Mapping[str, lanes_module.Lane]:
+        """The revisions that this node has or had slots for."""
+        return self._pool.lanes
+
+    def report(self) -> dict[str, int]:
+        """How many sandboxes are in each state."""
+        return self._pool.report()
 
     @classmethod
     async def start(
@@ -162,15 +171,15 @@ class Node:
 
     # -- what lanes need
 
-    def discard(self, lane: lanes.Lane, slot: slots.Slot) -> None:
-        """See `lanes.Host.discard`."""
+    def discard(self, lane: lanes_module.Lane, slot: slots.Slot) -> None:
+        """See `lanes_module.Host.discard`."""
         self._pool.discard(lane, slot)
 
-    def short_of_slots(self, lane: lanes.Lane) -> None:
-        """See `lanes.Host.short_of_slots`."""
+    def short_of_slots(self, lane: lanes_module.Lane) -> None:
+        """See `lanes_module.Host.short_of_slots`."""
         self._tender.tend(lane.ref)
 
-    async def _find_lane(self, ref: str) -> lanes.Lane | None:
+    async def _find_lane(self, ref: str) -> lanes_module.Lane | None:
         lane = self._pool.lanes.get(ref)
         if lane is not None or self._is_draining:
             return lane
@@ -178,9 +187,9 @@ class Node:
         if revision is None:
             return None
         await self.queue.prepare(ref)
-        return self._pool.lanes.setdefault(ref, lanes.Lane(revision, self))
+        return self._pool.lanes.setdefault(ref, lanes_module.Lane(revision, self))
 
-    def _publish(self, lane: lanes.Lane) -> None:
+    def _publish(self, lane: lanes_module.Lane) -> None:
         self.queue.publish_slots(self.node, lane.ref, lane.total)
 
     # -- catalog
@@ -209,9 +218,9 @@ class Node:
             catalog=self._version,
             host=socket.gethostname(),
             pid=os.getpid(),
-            memory_mb=self._memory.total_mb,
-            memory_used_mb=self._memory.used_mb,
-            sandboxes=self._pool.report(),
+            memory_mb=self.memory.total_mb,
+            memory_used_mb=self.memory.used_mb,
+            sandboxes=self.report(),
         )
         await self._versions.renew(self.node, state, self._settings.lease_ms)
 

@@ -23,7 +23,7 @@ from runners.sandbox import base
 
 _READ_BLOCK_MS = 1_000
 _READ_COUNT = 16
-_LOOK_AGAIN_S = (0.02, 0.05, 0.1, 0.2)
+_LOOK_AGAIN_S = (0.02, 0.05, 0.1)
 _BACKOFF_S = 1.0
 _READ_AGAIN_S = 0.5
 
@@ -106,7 +106,7 @@ class Tender:
             self._waits.pop(ref, None)
 
     async def _tend_lane(self, lane: lanes.Lane) -> None:
-        begun = time.monotonic()
+        settled = time.monotonic()
         looks = 0
         while not lane.is_draining:
             # The mark goes first: whatever is enqueued after the look below is signalled anew.
@@ -117,7 +117,9 @@ class Tender:
             if waiting == 0:
                 return
             lane.wake()
-            if self._make_some(lane, waiting, load.slots, (time.monotonic() - begun) * 1000):
+            if lane.making:
+                settled = time.monotonic()  # how those on their way will do is not known yet
+            if self._make_some(lane, waiting, load.slots, (time.monotonic() - settled) * 1000):
                 looks = 0
             await asyncio.sleep(_LOOK_AGAIN_S[min(looks, len(_LOOK_AGAIN_S) - 1)])
             looks += 1

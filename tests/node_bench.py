@@ -1,0 +1,129 @@
+"""A runner in the test's own process: real Redis, a real catalog, sandboxes of the engine that the settings name."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import sqlalchemy as sa
+
+from faas import artifacts
+from faas.core import ids, model
+from faas.core import settings as settings_module
+from faas.queue import calls, invocations, records, replies
+from faas.store import database, functions
+from runners import node as runner
+from runners.sandbox import choose
+
+
+class Bench:
+    """What one platform has, and a node or more on it. Close it with `close`."""
+
+    def __init__(
+        self,
+        settings: settings_module.Settings,
+        queue: invocations.Queue,
+        answers: replies.Replies,
+        engine: sa.Engine,
+    ) -> None:
+        self.settings = settings
+        self.queue = queue
+        self.answers = answers
+        self.store = functions.Functions(engine)
+        self.nodes: list[runner.Node] = []
+        self._database = engine
+        self._closers: list[Any] = []
+
+    @classmethod
+    async def open(cls, settings: settings_module.Settings) -> Bench:
+        queue = await invocations.Queue.connect(settings.redis_url, settings.redis_prefix)
+        answers = await replies.Replies.open(settings.redis_url, settings.redis_prefix)
+        return cls(settings, queue, answers, await asyncio.to_thread(database.open_database, settings))
+
+    async def node(self, *, beside_gateway: bool = True, **changes: Any) -> runner.Node:
+        """Start one more node; ``changes`` are settings of its own."""
+        settings = msgspec.structs.replace(self.settings, **changes)
+        buckets = runner.Buckets(settings)
+        engine = await choose.choose(settings, buckets.find)
+        queue = await invocations.Queue.connect(settings.redis_url, settings.redis_prefix)
+        answers = self.answers if beside_gateway else None
+        node = await runner.Node.start(settings, engine, queue, self.store, answers)
+        await node.adopt(self.store.catalog_version(), self.store.list_current())
+        self.nodes.append(node)
+        self._closers += [queue.close, engine.close]
+        return node
+
+    def function(self, source: Path, handler: str, name: str = "f", **config: Any) -> model.Revision:
+        """Deploy without a build; the nodes that run are not told."""
+        digest, _ = artifacts.Artifacts(self.settings.root).pack(source)
+        given = {"runtime": "python3", "handler": handler, "memory_mb": 64, "timeout_ms": 10_000, **config}
+        revision = self.store.add_revision(name, digest, model.FunctionConfig(**given))
+        self.store.activate([revision], [])
+        return revision
+
+    def invocation(self, revision: model.Revision, event: object = None, *, sync: bool = True) -> model.Invocation:
+        """A call as the gateway would make it."""
+        return model.Invocation(
+            id=ids.new_id(),
+            function=revision.function,
+            revision=revision.number,
+            trigger="http",
+            mode=model.Mode.SYNC if sync else model.Mode.ASYNC,
+            event=msgspec.json.encode(event),
+            accepted_at_ms=time.time_ns() // 1_000_000,
+            reply_to=self.answers.address if sync else None,
+        )
+
+    async def call(self, revision: model.Revision, event: object = None) -> model.Outcome:
+        """A sync call through the queue."""
+        return await calls.outcome(
+            self.queue, self.answers, self.invocation(revision, event), memory_limit_mb=64, within_ms=30_000
+        )
+
+    async def send(self, revision: model.Revision, event: object = None) -> str:
+        """An async call; its id."""
+        invocation = self.invocation(revision, event, sync=False)
+        await self.queue.enqueue(invocation)
+        return invocation.id
+
+    async def counts(self, revision: model.Revision) -> model.Counts:
+        """Where the revision's invocations are."""
+        return (await self.queue.counts()).get(revision.ref, model.Counts())
+
+    async def records(self, count: int) -> list[model.Record]:
+        """The next ``count`` records, as a recorder would read them."""
+        reader = await records.RecordsReader.open(self.settings.redis_url, self.settings.redis_prefix, "test")
+        found: list[tuple[str, model.Record]] = []
+        try:
+            async with asyncio.timeout(20):
+                while len(found) < count:
+                    got = await reader.read(count, 100)
+                    await reader.done([entry for entry, _ in got])
+                    found += got
+        finally:
+            await reader.close()
+        return [record for _, record in found]
+
+    async def close(self) -> None:
+        """Drain the nodes; every invocation must be in one place then."""
+        for node in self.nodes:
+            await node.drain()
+        drifts = {ref: counts.drift for ref, counts in (await self.queue.counts()).items()}
+        for close in self._closers:
+            closing = close()
+            if closing is not None:
+                await closing
+        await self.answers.close()
+        self.queue.close()
+        self._database.dispose()
+        assert not any(drifts.values()), drifts
+
+
+def result(outcome: model.Outcome) -> Any:
+    """The handler's result; fails with the record when there is none."""
+    assert outcome.record.status is model.Status.OK, outcome.record
+    return json.loads(outcome.body)
