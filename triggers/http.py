@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 
 import msgspec
-from aiohttp import web
+from aiohttp import ClientPayloadError, http_exceptions, web
 
 from faas.core import dispatch, errors, events, http_replies, ids, model
 from faas.queue import calls, invocations, replies
@@ -57,10 +57,10 @@ class Gateway:
             match = self._table().find(request.method, _raw_path(request))
             return await self._call(request, match, invocation_id)
         except errors.FaasError as error:
-            return _refusal(error, invocation_id)
+            return refusal(error, invocation_id)
         except Exception:  # noqa: BLE001 - whatever is not foreseen is a plain 500, its stack goes to the log only
             _log.exception("request failed", extra={"invocation_id": invocation_id})
-            return _refusal(errors.FaasError("the gateway failed; see its log"), invocation_id)
+            return refusal(errors.FaasError("the gateway failed; see its log"), invocation_id)
 
     def _health(self, path: str) -> web.Response:
         ready = path == "/healthz" or (self._queue.link.is_open and self._queue.link.silent_ms() < 1000)
@@ -111,9 +111,12 @@ class Gateway:
             return b""
         self._bounded(request.content_length or 0)
         body = bytearray()
-        async for chunk in request.content.iter_any():
-            body += chunk
-            self._bounded(len(body))
+        try:
+            async for chunk in request.content.iter_any():
+                body += chunk
+                self._bounded(len(body))
+        except (http_exceptions.HttpProcessingError, ClientPayloadError) as error:
+            raise errors.BadRequest("the body breaks off, or is not encoded as its headers say") from error
         return bytes(body)
 
     def _bounded(self, size_bytes: int) -> None:
@@ -152,7 +155,7 @@ def _raw_path(request: web.BaseRequest) -> str:
 def _response(outcome: model.Outcome) -> web.Response:
     record = outcome.record
     if record.status is not model.Status.OK:
-        return _refusal(_failure(record), record.invocation_id)
+        return refusal(_failure(record), record.invocation_id)
     reply = http_replies.http_reply(outcome.body, outcome.is_bytes)
     response = web.Response(status=reply.status, body=reply.body)
     response.headers.popall("Content-Type", None)
@@ -173,7 +176,8 @@ def _failure(record: model.Record) -> errors.FaasError:
     return errors.FunctionFailed(f"{record.function} failed", hint=f"faas logs {record.function}", type=kind)
 
 
-def _refusal(error: errors.FaasError, invocation_id: str) -> web.Response:
+def refusal(error: errors.FaasError, invocation_id: str) -> web.Response:
+    """The response that an error is, in the one shape that all have."""
     headers = {_ID: invocation_id, _FAULT: error.fault}
     if isinstance(error, errors.Throttled | errors.Unavailable):
         headers["Retry-After"] = str(error.retry_after_s)

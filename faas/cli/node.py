@@ -21,12 +21,13 @@ from faas.core import settings as settings_module
 from faas.queue import catalog as versions
 from faas.queue import invocations, replies
 from faas.store import database, functions
-from runners import node as runner
+from runners import node as nodes
 from runners.sandbox import choose
-from triggers import catalog, http, routes
+from triggers import catalog, http, routes, server
 
 Ready = Callable[[dict[str, Any]], None]
 
+_BACKLOG = 1024
 _REOPEN_S = 0.2
 _LAST_ANSWERS_S = 5.0
 
@@ -51,11 +52,11 @@ async def run(settings: settings_module.Settings, stop: asyncio.Event, ready: Re
         database_engine = await asyncio.to_thread(database.open_database, settings)
         stack.callback(database_engine.dispose)
         store = functions.Functions(database_engine)
-        known_buckets = runner.Buckets(settings)
+        known_buckets = nodes.Buckets(settings)
         engine = await choose.choose(settings, known_buckets.find, _say_progress)
         stack.push_async_callback(engine.close)
         _refuse_to_expose(settings, isolates=engine.isolates)
-        node = await runner.Node.start(settings, engine, queue, store, answers)
+        node = await nodes.Node.start(settings, engine, queue, store, answers)
         stack.push_async_callback(node.drain)
         follower = Follower(settings, store, node, known_buckets)
         await follower.catch_up()
@@ -79,8 +80,8 @@ class Follower:
         self,
         settings: settings_module.Settings,
         store: functions.Functions,
-        node: runner.Node,
-        known_buckets: runner.Buckets,
+        node: nodes.Node,
+        known_buckets: nodes.Buckets,
     ) -> None:
         self.table = routes.Routes(())
         self._settings = settings
@@ -114,17 +115,15 @@ class Follower:
 @contextlib.asynccontextmanager
 async def _serving(settings: settings_module.Settings, gateway: http.Gateway) -> AsyncIterator[str]:
     """Answer requests on the gateway's port; at the end those that are being answered are let through."""
-    server = web.ServerRunner(
-        web.Server(gateway.handle, handler_cancellation=True, access_log=None), shutdown_timeout=_LAST_ANSWERS_S
-    )
-    await server.setup()
-    site = web.TCPSite(server, settings.host, settings.port, reuse_port=True, backlog=1024)
+    runner = web.ServerRunner(server.Server(gateway.handle), shutdown_timeout=_LAST_ANSWERS_S)
+    await runner.setup()
+    site = web.TCPSite(runner, settings.host, settings.port, reuse_port=True, backlog=_BACKLOG)
     try:
         await _start(site, settings)
         host = f"[{settings.host}]" if ":" in settings.host else settings.host
-        yield f"http://{host}:{server.addresses[0][1]}"
+        yield f"http://{host}:{runner.addresses[0][1]}"
     finally:
-        await server.cleanup()
+        await runner.cleanup()
 
 
 async def _start(site: web.TCPSite, settings: settings_module.Settings) -> None:

@@ -221,7 +221,7 @@ class DockerEngine:
 
     async def sweep(self) -> int:
         """See `base.Engine.sweep`."""
-        return await self._calls.slow(_sweep, self._client, self._folders, _data_dir_label(self._limits.root))
+        return await self._calls.slow(_sweep, self._client, self._folders, data_dir_label(self._limits.root))
 
     async def close(self) -> None:
         """See `base.Engine.close`."""
@@ -238,14 +238,15 @@ class DockerEngine:
             agent=agent,
             limits=self._limits,
             labels={
-                LABEL_DATA_DIR: _data_dir_label(self._limits.root),
+                LABEL_DATA_DIR: data_dir_label(self._limits.root),
                 LABEL_RUNNER: self._folders.runner,
                 LABEL_NODE: socket.gethostname(),
             },
         )
 
 
-def _data_dir_label(root: Path) -> str:
+def data_dir_label(root: Path) -> str:
+    """What tells the containers of one platform from those of others."""
     return hashlib.sha256(os.fsencode(root.resolve())).hexdigest()[:16]
 
 

@@ -1,0 +1,169 @@
+"""What breaks while the platform runs in real containers: it says so, waits, goes on, and loses nothing."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import docker
+import pytest
+
+from runners.sandbox import docker as engine
+from tests import platform as platforms
+from tests.eventually import eventually_sync
+
+pytestmark = pytest.mark.docker
+
+SLOW = Path(__file__).parent.parent / "functions" / "slow"
+MANIFEST: dict[str, Any] = {
+    "buckets": {"inbox": {}},
+    "functions": {
+        "slow": {
+            "runtime": "python3",
+            "handler": "app.handler",
+            "memory": "64MB",
+            "timeout": "30s",
+            "triggers": [{"http": {"path": "/slow", "methods": ["PUT"]}}],
+        }
+    },
+}
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    return Path(shutil.copytree(SLOW, tmp_path / "project"))
+
+
+@pytest.fixture
+def platform(tmp_path: Path, project: Path) -> Iterator[platforms.Platform]:
+    quick = {"heartbeat_ms": "200", "lease_ms": "2000", "grace_ms": "10000"}
+    with platforms.running(tmp_path / "data", "--engine", "docker", **quick) as made:
+        made.deploy(project, MANIFEST)
+        yield made
+
+
+def _invoke(platform: platforms.Platform, seconds: float) -> subprocess.CompletedProcess[str]:
+    return platform.faas("invoke", "slow", "--data", json.dumps(seconds), "--json")
+
+
+def _send(platform: platforms.Platform, seconds: float) -> str:
+    done = platform.faas("invoke", "slow", "--async", "--data", json.dumps(seconds))
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def _places(platform: platforms.Platform) -> dict[str, int]:
+    found: dict[str, int] = platform.json("status")["functions"]["slow"]
+    return found
+
+
+def test_a_killed_node_is_started_again_and_its_work_and_its_containers_are_taken_care_of(
+    platform: platforms.Platform,
+) -> None:
+    ids = [_send(platform, 1) for _ in range(3)]
+    eventually_sync(lambda: _places(platform)["running"] > 0, within=30)
+    killed = platform.processes()["node"]
+    os.kill(killed, signal.SIGKILL)
+    eventually_sync(lambda: platform.processes()["node"] != killed, within=60)
+    eventually_sync(lambda: _places(platform)["done"] == 3, within=90)
+    assert [platform.record(each)["status"] for each in ids] == ["ok"] * 3
+    assert platform.conserved()
+    assert "node_taken_over" in platform.logs()
+    eventually_sync(lambda: _containers(platform) == sum(_sandboxes(platform).values()), within=60)
+
+
+def test_redis_that_is_killed_comes_back_and_what_was_accepted_is_still_there(platform: platforms.Platform) -> None:
+    ids = [_send(platform, 0.2) for _ in range(5)]
+    killed = platform.processes()["redis"]
+    os.kill(killed, signal.SIGKILL)
+    answer = eventually_sync(lambda: _unless_up(platform), within=30)
+    if answer is not None and answer.status != 200:
+        assert (answer.status, answer.json()["error"]["code"]) == (503, "unavailable")
+        assert answer.headers["retry-after"]
+    eventually_sync(lambda: platform.call("/fn/slow", b"0").status == 502, within=60)  # it reads an HTTP event
+    eventually_sync(platform.conserved, within=60)
+    assert [platform.record(each)["status"] for each in ids] == ["ok"] * 5
+
+
+def test_down_lets_a_running_call_end_and_leaves_no_container(platform: platforms.Platform) -> None:
+    answers: list[subprocess.CompletedProcess[str]] = []
+    caller = threading.Thread(target=lambda: answers.append(_invoke(platform, 2)))
+    caller.start()
+    eventually_sync(lambda: _places(platform)["running"] == 1, within=30)
+    sent = _send(platform, 0)
+    assert platform.faas("down").returncode == 0
+    caller.join()
+    assert _containers(platform) == 0
+    platform.up("--engine", "docker")
+    assert platform.record(sent)["status"] == "ok"
+
+
+def test_a_failed_deploy_leaves_the_old_revision_serving(platform: platforms.Platform, project: Path) -> None:
+    (project / "app.py").write_text("def handler(event, context)\n    return 1\n")
+    done = platform.faas("deploy", str(project))
+    assert done.returncode == 7
+    assert "SyntaxError" in done.stderr or "app.py" in done.stderr
+    assert "Traceback (most recent call last)" not in done.stderr
+    assert json.loads(_invoke(platform, 0).stdout)["status"] == "ok"
+    (project / "app.py").write_text("import nothing_of_that_name\n")
+    done = platform.faas("deploy", str(project))
+    assert (done.returncode, "nothing_of_that_name" in done.stderr) == (7, True)
+    assert json.loads(_invoke(platform, 0).stdout)["status"] == "ok"
+    assert platform.json("ls")["functions"][0]["revision"] == 1
+
+
+def test_a_full_disk_is_said_and_nothing_accepted_is_lost(tmp_path: Path, project: Path) -> None:
+    with _small_disk(tmp_path / "disk") as disk, platforms.running(disk / "data", "--engine", "docker") as platform:
+        platform.deploy(project, MANIFEST)
+        before = _send(platform, 0)
+        filler = disk / "filler"
+        with filler.open("wb") as file, contextlib.suppress(OSError):
+            while True:
+                file.write(b"\0" * (1 << 16))
+                file.flush()
+        (project / "more.bin").write_bytes(os.urandom(1 << 20))
+        done = platform.faas("deploy", str(project))
+        assert done.returncode != 0
+        assert "Traceback" not in done.stderr
+        assert "full" in done.stderr or "space" in done.stderr, done.stderr
+        filler.unlink()
+        eventually_sync(lambda: _invoke(platform, 0).returncode == 0, within=60)
+        assert platform.record(before)["status"] == "ok"
+        eventually_sync(platform.conserved, within=60)
+
+
+def _unless_up(platform: platforms.Platform) -> platforms.Answer | None:
+    return platform.call("/fn/slow", b"0")
+
+
+def _sandboxes(platform: platforms.Platform) -> dict[str, int]:
+    nodes = platform.json("status")["nodes"]
+    return {state: count for node in nodes for state, count in node["sandboxes"].items()}
+
+
+def _containers(platform: platforms.Platform) -> int:
+    """How many containers of this platform there are, in any state."""
+    client = docker.from_env()
+    try:
+        label = f"{engine.LABEL_DATA_DIR}={engine.data_dir_label(platform.data)}"
+        return len(client.containers.list(all=True, filters={"label": label}))
+    finally:
+        client.close()
+
+
+@contextlib.contextmanager
+def _small_disk(at: Path) -> Iterator[Path]:
+    at.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=48m,mode=755", "tmpfs", str(at)], check=True)
+    try:
+        yield at
+    finally:
+        subprocess.run(["umount", "--lazy", str(at)], check=True)
