@@ -128,9 +128,13 @@ class Platform:
 
 
 @contextlib.contextmanager
-def running(data: Path, *arguments: str, **settings: str) -> Iterator[Platform]:
-    """A platform for the length of the block; ``settings`` are FAAS_ variables in lower case."""
-    platform = Platform(data, {f"FAAS_{name.upper()}": value for name, value in settings.items()})
+def running(data: Path, *arguments: str, docker_host: str = "", **settings: str) -> Iterator[Platform]:
+    """A platform for the length of the block; ``settings`` are FAAS_ variables in lower case.
+
+    ``docker_host`` is another engine than this machine's.
+    """
+    environ = {"DOCKER_HOST": docker_host} if docker_host else {}
+    platform = Platform(data, environ | {f"FAAS_{name.upper()}": value for name, value in settings.items()})
     try:
         platform.up(*arguments)
         yield platform

@@ -43,8 +43,13 @@ class Server(web.Server):
     """Serves ``handle``; a request whose client hangs up is cancelled."""
 
     def __init__(self, handle: Handle) -> None:
-        limits = {"max_line_size": _MAX_LINE_BYTES, "max_field_size": _MAX_FIELD_BYTES}
-        super().__init__(handle, handler_cancellation=True, access_log=None, **limits)
+        super().__init__(
+            handle,
+            handler_cancellation=True,
+            access_log=None,
+            max_line_size=_MAX_LINE_BYTES,
+            max_field_size=_MAX_FIELD_BYTES,
+        )
 
     def __call__(self) -> RequestHandler:
         """One connection."""

@@ -7,7 +7,9 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
+import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +18,9 @@ from typing import Any
 import docker
 import pytest
 
-from runners.sandbox import docker as engine
+from faas.core import settings as settings_module
+from runners.sandbox import docker as engine_module
+from runners.sandbox import image
 from tests import platform as platforms
 from tests.eventually import eventually_sync
 
@@ -117,7 +121,7 @@ def test_a_failed_deploy_leaves_the_old_revision_serving(platform: platforms.Pla
     done = platform.faas("deploy", str(project))
     assert (done.returncode, "nothing_of_that_name" in done.stderr) == (7, True)
     assert json.loads(_invoke(platform, 0).stdout)["status"] == "ok"
-    assert platform.json("ls")["functions"][0]["revision"] == 1
+    assert platform.json("ls")[0]["revision"] == 1
 
 
 def test_a_full_disk_is_said_and_nothing_accepted_is_lost(tmp_path: Path, project: Path) -> None:
@@ -140,6 +144,90 @@ def test_a_full_disk_is_said_and_nothing_accepted_is_lost(tmp_path: Path, projec
         eventually_sync(platform.conserved, within=60)
 
 
+def test_an_engine_that_stops_is_waited_for_and_used_again(tmp_path: Path, project: Path) -> None:
+    with _own_engine() as engine:
+        settings = {"base_image": engine.image, "heartbeat_ms": "200"}
+        with platforms.running(
+            tmp_path / "data", "--engine", "docker", docker_host=engine.host, **settings
+        ) as platform:
+            platform.deploy(project, MANIFEST)
+            assert _invoke(platform, 0).returncode == 0
+            engine.stop()
+            sent = _send(platform, 0)
+            eventually_sync(lambda: "no_sandbox_starts" in platform.logs(), within=60)
+            assert _places(platform)["waiting"] == 1
+            engine.start()
+            assert platform.record(sent)["status"] == "ok"
+            assert _invoke(platform, 0).returncode == 0
+
+
+class _Engine:
+    """A Docker engine of the test's own, so that stopping it stops nobody else's containers."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.host = f"unix://{folder}/docker.sock"
+        self.image = ""
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        with (self.folder / "log").open("ab") as log:
+            self._process = subprocess.Popen(
+                [
+                    "dockerd",
+                    f"--host={self.host}",
+                    f"--data-root={self.folder}/data",
+                    f"--exec-root={self.folder}/exec",
+                    f"--pidfile={self.folder}/pid",
+                    "--bridge=none",
+                    "--iptables=false",
+                    "--storage-driver=vfs",
+                ],
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        eventually_sync(self._answers, within=60)
+
+    def stop(self) -> None:
+        if self._process is not None:
+            self._process.terminate()
+            self._process.wait(60)
+            self._process = None
+
+    def _answers(self) -> bool:
+        with socket.socket(socket.AF_UNIX) as client, contextlib.suppress(OSError):
+            client.connect(self.host.removeprefix("unix://"))
+            client.sendall(b"GET /_ping HTTP/1.0\r\n\r\n")
+            return client.recv(100).startswith(b"HTTP/1.0 200")
+        return False
+
+
+@contextlib.contextmanager
+def _own_engine() -> Iterator[_Engine]:
+    folder = Path(tempfile.mkdtemp(prefix="faas-"))  # short, since the daemon's sockets lie far below it
+    engine = _Engine(folder)
+    try:
+        engine.start()
+        engine.image = _copy_base_image(engine.host)
+        yield engine
+    finally:
+        engine.stop()
+        # The daemon leaves mounts of its folders behind, which would keep them from being removed.
+        mounted = [line.split()[1] for line in Path("/proc/self/mounts").read_text().splitlines()]
+        for path in reversed([path for path in mounted if path.startswith(f"{folder}/")]):
+            subprocess.run(["umount", "--lazy", path], check=True)
+        shutil.rmtree(folder)
+
+
+def _copy_base_image(host: str) -> str:
+    with contextlib.closing(docker.from_env()) as here, contextlib.closing(docker.DockerClient(host)) as there:
+        chosen = image.ensure(here.api, settings_module.Settings())
+        (loaded,) = there.images.load(b"".join(here.images.get(chosen.id).save()))
+        loaded.tag("faas-test-base", "1")
+        return "faas-test-base:1"
+
+
 def _unless_up(platform: platforms.Platform) -> platforms.Answer | None:
     return platform.call("/fn/slow", b"0")
 
@@ -153,7 +241,7 @@ def _containers(platform: platforms.Platform) -> int:
     """How many containers of this platform there are, in any state."""
     client = docker.from_env()
     try:
-        label = f"{engine.LABEL_DATA_DIR}={engine.data_dir_label(platform.data)}"
+        label = f"{engine_module.LABEL_DATA_DIR}={engine_module.data_dir_label(platform.data)}"
         return len(client.containers.list(all=True, filters={"label": label}))
     finally:
         client.close()
