@@ -24,6 +24,7 @@ def start() -> None:
     handler = logging.StreamHandler()
     handler.setFormatter(EventFormatter())
     logging.basicConfig(level=logging.INFO, handlers=[handler])
+    logging.getLogger("alembic").setLevel(logging.WARNING)  # each process looks whether there is anything to migrate
 
 
 def _shown(value: object) -> str:

@@ -181,7 +181,6 @@ class _Engine:
                     f"--pidfile={self.folder}/pid",
                     "--bridge=none",
                     "--iptables=false",
-                    "--storage-driver=vfs",
                 ],
                 stdout=log,
                 stderr=log,
