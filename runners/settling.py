@@ -52,9 +52,12 @@ class Settler:
         """Settle what was kept, now that Redis is back. What fails again stays."""
         kept, self._kept = self._kept, []
         for ended in kept:
-            if ended.entry is None:
-                # Whether its first entry reached Redis is not known; writing it twice does no harm.
-                self._queue.hand_off(self._node, ended.invocation)
+            try:
+                if ended.entry is None:
+                    await self._queue.hand_off_again(self._node, ended.invocation)
+            except (errors.Unavailable, hiredis.HiredisError) as error:
+                self._keep(ended, error)
+                continue
             self.settle(ended, 0, _nothing)
         if kept:
             _log.info("outcomes_resent", extra={"count": len(kept)})
@@ -79,6 +82,10 @@ class Settler:
             then(None)
             return
         finished = self._queue.finished(answer.result())
+        if not finished.settled and ended.entry is None:
+            # Redis refused to write the hand-off down (a full disk), or this node was taken for dead meanwhile: either
+            # way the caller has this answer, and the ledger takes no attempt twice.
+            self._keep(ended, errors.Unavailable("the hand-off was not written down"))
         if finished.settled and ended.entry is not None and ended.invocation.reply_to == self._here and self._answers:
             self._answers.deliver(ended.invocation.id, ended.outcome)
         then(finished)

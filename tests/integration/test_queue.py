@@ -95,7 +95,7 @@ async def test_a_hand_off_is_running_until_it_is_finished_once(queue: invocation
     call = invocation(model.Mode.SYNC)
     await queue.enqueue(invocation())
     await queue.link.call("SADD", queue.keys.nodes, "n1")
-    await queue.hand_off("n1", call)
+    queue.hand_off("n1", call)
     assert await counts(queue) == model.Counts(accepted=2, waiting=1, running=1)
     assert (await queue.finish_handed_off(call, record(call), node="n1")).settled
     assert not (await queue.finish_handed_off(call, record(call), node="n1")).settled
@@ -212,7 +212,7 @@ async def test_a_call_handed_to_a_node_that_died_is_settled_as_lost(queue: invoc
     await queue.link.call("SADD", queue.keys.nodes, "dead")
     await queue.enqueue(invocation())
     call = invocation(model.Mode.SYNC)
-    await queue.hand_off("dead", call)
+    queue.hand_off("dead", call)
     assert await leases.take_over(queue, "dead") == 1
     assert await counts(queue) == model.Counts(accepted=2, waiting=1, done=1)
     assert not (await queue.finish_handed_off(call, record(call), node="dead")).settled
