@@ -280,12 +280,12 @@ class Node:
 
     # -- the end
 
-    async def drain(self) -> None:
-        """Take no more work, let attempts end within the grace period, give back the rest, end every sandbox."""
+    async def drain(self, within_s: float) -> None:
+        """Take no more work, let attempts end within so long, give back the rest, end every sandbox."""
         self._is_draining = True
         for lane in self._pool.lanes.values():
             lane.rest()
-        await self._wait_until_settled()
+        await self._wait_until_settled(within_s)
         await self._tasks.cancel()
         await self._leave()
         await self._pool.close()
@@ -294,10 +294,10 @@ class Node:
         await self._signals.close()
         await self._versions.close()
 
-    async def _wait_until_settled(self) -> None:
+    async def _wait_until_settled(self, within_s: float) -> None:
         lanes_left = list(self._pool.lanes.values())
         try:
-            async with asyncio.timeout(self._settings.grace_ms / 1000):
+            async with asyncio.timeout(within_s):
                 for lane in lanes_left:
                     await lane.rested()
                 # What is awaited are callbacks of attempts, each of which may start another step.

@@ -111,7 +111,7 @@ class Bench:
     async def close(self) -> None:
         """Drain the nodes; every invocation must be in one place then."""
         for node in self.nodes:
-            await node.drain()
+            await node.drain(10)
         drifts = {ref: counts.drift for ref, counts in (await self.queue.counts()).items()}
         for close in self._closers:
             closing = close()

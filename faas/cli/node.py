@@ -11,6 +11,7 @@ import errno
 import ipaddress
 import logging
 import os
+import time
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -29,7 +30,6 @@ Ready = Callable[[dict[str, Any]], None]
 
 _BACKLOG = 1024
 _REOPEN_S = 0.2
-_LAST_ANSWERS_S = 5.0
 
 _log = logging.getLogger(__name__)
 
@@ -57,7 +57,8 @@ async def run(settings: settings_module.Settings, stop: asyncio.Event, ready: Re
         stack.push_async_callback(engine.close)
         _refuse_to_expose(settings, isolates=engine.isolates)
         node = await nodes.Node.start(settings, engine, queue, store, answers)
-        stack.push_async_callback(node.drain)
+        ending = _Ending(settings.grace_ms / 1000)
+        stack.push_async_callback(lambda: node.drain(ending.left_s()))
         follower = Follower(settings, store, node, known_buckets)
         await follower.catch_up()
         gateway = http.Gateway(
@@ -67,10 +68,27 @@ async def run(settings: settings_module.Settings, stop: asyncio.Event, ready: Re
             lambda: follower.table,
             http.Limits(max_event_bytes=settings.max_event_bytes, max_queue_wait_ms=settings.max_queue_wait_ms),
         )
-        async with _serving(settings, gateway) as url, _beside(follower.follow(), _keep_open(answers)):
+        async with _beside(follower.follow(), _keep_open(answers)), _serving(settings, gateway) as url:
             ready({"pid": os.getpid(), "gateway": url, "node": node.node, "engine": engine.name})
             await stop.wait()
+            ending.begin()
             _log.info("node_drains", extra={"node": node.node})
+
+
+class _Ending:
+    """The grace period that calls at the gateway and attempts on the node share."""
+
+    def __init__(self, grace_s: float) -> None:
+        self._grace_s = grace_s
+        self._until = 0.0
+
+    def begin(self) -> None:
+        """It runs from now on."""
+        self._until = time.monotonic() + self._grace_s
+
+    def left_s(self) -> float:
+        """What is left of it."""
+        return max(self._until - time.monotonic(), 0.0)
 
 
 class Follower:
@@ -114,8 +132,8 @@ class Follower:
 
 @contextlib.asynccontextmanager
 async def _serving(settings: settings_module.Settings, gateway: http.Gateway) -> AsyncIterator[str]:
-    """Answer requests on the gateway's port; at the end those that are being answered are let through."""
-    runner = web.ServerRunner(server.Server(gateway.handle), shutdown_timeout=_LAST_ANSWERS_S)
+    """Answer requests on the gateway's port; at the end, those here get the grace period for their answers."""
+    runner = web.ServerRunner(server.Server(gateway.handle), shutdown_timeout=settings.grace_ms / 1000)
     await runner.setup()
     site = web.TCPSite(runner, settings.host, settings.port, reuse_port=True, backlog=_BACKLOG)
     try:

@@ -105,7 +105,7 @@ async def _up(settings: settings_module.Settings, announce: Any) -> None:
             settings = msgspec.structs.replace(settings, redis_url=await tree.start_server() or settings.redis_url)
             if await _unless_stopped(tree.start(_specs(settings)), stop):
                 publish()
-                announce(facts)
+                announce({**facts, **_warning(tree)})
                 await stop.wait()
         finally:
             _log.info("platform_stops", extra={"data_dir": str(root)})
@@ -161,7 +161,16 @@ def _stop_on_signals(tree: supervisor.Supervisor) -> asyncio.Event:
     return stop
 
 
+def _warning(tree: supervisor.Supervisor) -> dict[str, str]:
+    """What a person has to know before anything runs here."""
+    if all(one.info.get("engine") != "process" for one in tree.children):
+        return {}
+    return {"warning": "WARNING: no Docker engine is used: functions run as plain processes, which isolates nothing"}
+
+
 def _print(facts: dict[str, Any], as_json: bool) -> None:
+    if "warning" in facts:
+        output.say(facts.pop("warning"))
     if as_json:
         output.emit(facts)
     else:

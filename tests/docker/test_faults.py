@@ -36,14 +36,30 @@ MANIFEST: dict[str, Any] = {
             "memory": "64MB",
             "timeout": "30s",
             "triggers": [{"http": {"path": "/slow", "methods": ["PUT"]}}],
-        }
+        },
+        "waits": {
+            "runtime": "python3",
+            "handler": "waits.handler",
+            "memory": "64MB",
+            "timeout": "30s",
+            "triggers": [{"http": {"path": "/waits/{seconds}"}}],
+        },
     },
 }
+WAITS = """
+import time
+
+def handler(event, context):
+    time.sleep(float(event["pathParameters"]["seconds"]))
+    return "waited"
+"""
 
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    return Path(shutil.copytree(SLOW, tmp_path / "project"))
+    folder = Path(shutil.copytree(SLOW, tmp_path / "project"))
+    (folder / "waits.py").write_text(WAITS)
+    return folder
 
 
 @pytest.fixture
@@ -97,17 +113,18 @@ def test_redis_that_is_killed_comes_back_and_what_was_accepted_is_still_there(pl
     assert [platform.record(each)["status"] for each in ids] == ["ok"] * 5
 
 
-def test_down_lets_a_running_call_end_and_leaves_no_container(platform: platforms.Platform) -> None:
-    answers: list[subprocess.CompletedProcess[str]] = []
-    caller = threading.Thread(target=lambda: answers.append(_invoke(platform, 2)))
+def test_down_lets_running_calls_end_keeps_what_waits_and_leaves_no_container(platform: platforms.Platform) -> None:
+    answers: list[platforms.Answer] = []
+    caller = threading.Thread(target=lambda: answers.append(platform.call("/waits/7")))
     caller.start()
-    eventually_sync(lambda: _places(platform)["running"] == 1, within=30)
-    sent = _send(platform, 0)
+    eventually_sync(lambda: platform.json("status")["functions"]["waits"]["running"] == 1, within=30)
+    sent = [_send(platform, 0.5) for _ in range(5)]
     assert platform.faas("down").returncode == 0
     caller.join()
+    assert [(answer.status, answer.body) for answer in answers] == [(200, b"waited")]
     assert _containers(platform) == 0
     platform.up("--engine", "docker")
-    assert platform.record(sent)["status"] == "ok"
+    assert [platform.record(each)["status"] for each in sent] == ["ok"] * 5
 
 
 def test_a_failed_deploy_leaves_the_old_revision_serving(platform: platforms.Platform, project: Path) -> None:

@@ -198,7 +198,7 @@ async def test_a_drained_node_finishes_what_runs_and_leaves_nothing_behind(bench
     node = await bench.node()
     calls = [asyncio.create_task(bench.call(slow, 0.3)) for _ in range(2)]
     await eventually(lambda: _busy(node, slow) == 1)
-    await node.drain()
+    await node.drain(10)
     bench.nodes.remove(node)
     assert not node.memory.used_mb
     assert node.node not in await leases.dead_nodes(bench.queue)
@@ -211,10 +211,10 @@ async def test_a_drained_node_finishes_what_runs_and_leaves_nothing_behind(bench
 
 async def test_what_outlasts_the_grace_period_is_given_back(bench: node_bench.Bench) -> None:
     slow = bench.function(HERE / "functions" / "slow", "app.handler")
-    node = await bench.node(grace_ms=50)
+    node = await bench.node()
     await bench.send(slow, 1)
     await eventually(lambda: _busy(node, slow) == 1)
-    await node.drain()
+    await node.drain(0.05)
     bench.nodes.remove(node)
     assert (await bench.counts(slow)).waiting == 1
     (lost,) = await bench.records(1)
