@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from faas.core import model
+from typing import Any
+
+import msgspec
+
+from faas.core import ids, model
 
 
 def record(of: model.Invocation, status: model.Status = model.Status.OK, dead: bool = False) -> model.Record:
@@ -30,3 +34,32 @@ def record(of: model.Invocation, status: model.Status = model.Status.OK, dead: b
         sandbox="s1",
         dead=dead,
     )
+
+
+def ended(**changes: Any) -> model.Record:
+    """The record of an attempt that ran well, with figures that add up, but for what ``changes`` name."""
+    made = model.Record(
+        invocation_id=ids.new_id(),
+        attempt=1,
+        function="hello",
+        revision=1,
+        trigger="http",
+        mode=model.Mode.SYNC,
+        status=model.Status.OK,
+        accepted_at_ms=1_000,
+        started_at_ms=1_002,
+        ended_at_ms=1_010,
+        queue_ms=2,
+        init_ms=0,
+        duration_us=7_001,
+        billed_ms=8,
+        memory_limit_mb=128,
+        memory_peak_mb=30,
+        cold_start=model.ColdStart.NONE,
+        cost_micro=0,
+        cost_pico=216_667,
+        node="n",
+        sandbox="s",
+        logs=(model.LogLine(1_005, "50% done"),),
+    )
+    return msgspec.structs.replace(made, **changes)

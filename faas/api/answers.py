@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 from aiohttp import web
@@ -10,6 +10,12 @@ from aiohttp import web
 from faas.core import errors
 
 T = TypeVar("T")
+
+LATEST_MS = 253_402_300_799_999
+"""The last millisecond of the year 9999: what is later is no moment that anybody means."""
+
+Moment = Annotated[int, msgspec.Meta(ge=0, le=LATEST_MS)]
+"""Unix milliseconds."""
 
 
 class NoQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -11,7 +11,6 @@ from aiohttp import web
 from faas import builds
 from faas.api import answers, calls, middleware, openapi, routes, state, table
 from faas.core import settings as settings_module
-from faas.queue import catalog
 from faas.store import database, functions, ledger, logs
 
 
@@ -24,8 +23,20 @@ def create_app(settings: settings_module.Settings, token: str, builder: builds.B
     app.cleanup_ctx.append(_stores)
     app.cleanup_ctx.append(_links)
     for route in TABLE:
-        app.router.add_route(route.method, route.path, route.handler)
+        app.router.add_route(route.method, route.path, _served(route))
     return app
+
+
+def _served(route: routes.Route) -> middleware.Handler:
+    """A row's handler. Where the row takes no query, one is refused here; handlers that take one read it themselves."""
+    if route.query is not answers.NoQuery:
+        return route.handler
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        answers.query(request, answers.NoQuery)
+        return await route.handler(request)
+
+    return handler
 
 
 async def _stores(app: web.Application) -> AsyncIterator[None]:
@@ -38,11 +49,8 @@ async def _stores(app: web.Application) -> AsyncIterator[None]:
 
 
 async def _links(app: web.Application) -> AsyncIterator[None]:
-    settings = app[state.SETTINGS]
-    app[state.CALLS] = calls.Calls(settings)
-    app[state.CATALOG] = await catalog.Catalog.open(settings.redis_url, settings.redis_prefix)
+    app[state.CALLS] = await calls.Calls.open(app[state.SETTINGS])
     yield
-    await app[state.CATALOG].close()
     await app[state.CALLS].close()
 
 

@@ -1,25 +1,55 @@
-"""The control API's way into the queue: it sends invocations and awaits their outcomes, over links that it renews."""
+"""The control API's way to Redis: it sends invocations, awaits their outcomes and asks where everything is.
+
+Its links are opened at the first use and again after Redis was away. A Redis that is there and silent (stopped, or
+swapping) is as good as none: whoever asks is told so instead of waiting with it.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+from collections.abc import AsyncIterator
 
 import msgspec
 
-from faas.core import model
+from faas.core import errors, model
 from faas.core import settings as settings_module
 from faas.queue import calls as queue_calls
-from faas.queue import invocations, replies
+from faas.queue import catalog, invocations, replies
+
+_ANSWERS_WITHIN_S = 5
+_SILENT_MS = 1_000
 
 
 class Calls:
-    """The queue and the reply stream of this process, opened at the first use and again after Redis was away."""
+    """The queue, the reply stream and the catalog's channel of this process."""
 
-    def __init__(self, settings: settings_module.Settings) -> None:
+    def __init__(self, settings: settings_module.Settings, versions: catalog.Catalog) -> None:
         self._settings = settings
         self._opening = asyncio.Lock()
         self._queue: invocations.Queue | None = None
         self._replies: replies.Replies | None = None
+        self._catalog = versions
+
+    @classmethod
+    async def open(cls, settings: settings_module.Settings) -> Calls:
+        """The links of one control API; none connects before it is used."""
+        return cls(settings, await catalog.Catalog.open(settings.redis_url, settings.redis_prefix))
+
+    async def places(self) -> dict[str, invocations.Places]:
+        """Where the invocations of every revision are, at one instant. Raises `errors.Unavailable`."""
+        async with _answered():
+            return await (await self.queue()).places()
+
+    async def nodes(self) -> dict[str, catalog.NodeState]:
+        """The nodes whose lease holds. Raises `errors.Unavailable`."""
+        async with _answered():
+            return await self._catalog.nodes()
+
+    async def announce(self, version: int) -> None:
+        """Tell every node of a new version of the catalog. Raises `errors.Unavailable`."""
+        async with _answered():
+            await self._catalog.announce(version)
 
     async def queue(self) -> invocations.Queue:
         """The queue over an open link. Raises `errors.Unavailable`."""
@@ -31,11 +61,14 @@ class Calls:
                     max_waiting=self._settings.max_waiting,
                     max_waiting_async=self._settings.max_waiting_async,
                 )
+            if self._queue.link.silent_ms() > _SILENT_MS:
+                raise errors.Unavailable("Redis is connected and says nothing", hint="see `faas doctor`")
             return self._queue
 
     async def send(self, invocation: model.Invocation) -> None:
         """Accept an async invocation. Raises `errors.Throttled` or `errors.Unavailable`."""
-        await (await self.queue()).enqueue(invocation)
+        async with _answered():
+            await (await self.queue()).enqueue(invocation)
 
     async def outcome(self, invocation: model.Invocation, config: model.FunctionConfig) -> model.Outcome:
         """Accept a sync invocation and await its outcome; when its caller goes, what still waits is settled.
@@ -63,8 +96,21 @@ class Calls:
             return self._replies
 
     async def close(self) -> None:
-        """Drop both links; whoever still waits gets `errors.Unavailable`."""
+        """Drop every link; whoever still waits gets `errors.Unavailable`."""
         if self._replies is not None:
             await self._replies.close()
         if self._queue is not None:
             self._queue.close()
+        await self._catalog.close()
+
+
+@contextlib.asynccontextmanager
+async def _answered() -> AsyncIterator[None]:
+    """Raise `errors.Unavailable` when what is asked of Redis is not answered in time."""
+    try:
+        async with asyncio.timeout(_ANSWERS_WITHIN_S):
+            yield
+    except TimeoutError as error:
+        raise errors.Unavailable(
+            f"Redis has not answered within {_ANSWERS_WITHIN_S} s", hint="see `faas doctor`"
+        ) from error

@@ -21,13 +21,14 @@ async def describe_function(request: web.Request) -> web.Response:
     revision = await invocations.current(request)
     name = revision.function
     revisions = await asyncio.to_thread(request.app[state.FUNCTIONS].revisions, name)
-    counts = await (await request.app[state.CALLS].queue()).counts()
-    return answers.json(views.description(revision, revisions, views.places(counts, [name])[name]))
+    places = await request.app[state.CALLS].places()
+    return answers.json(views.description(revision, revisions, views.places(places, [name])[name]))
 
 
 async def remove_function(request: web.Request) -> web.Response:
     """Take the function out of the catalog and tell the nodes; records and logs stay."""
     revision = await invocations.current(request)
+    await request.app[state.CALLS].queue()  # nothing is removed while the nodes cannot be told
     version = await asyncio.to_thread(request.app[state.FUNCTIONS].remove, revision.function)
-    await request.app[state.CATALOG].announce(version)
+    await request.app[state.CALLS].announce(version)
     return answers.json(schemas.Removed(revision.function))

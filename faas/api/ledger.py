@@ -17,35 +17,58 @@ _DAY_MS = 86_400_000
 
 
 class RecordsQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Which records: the newest that fit."""
+    """Which records: the newest that fit. ``before`` is ``next`` of the page that this one follows."""
 
     function: str | None = None
-    since_ms: int | None = None
+    since_ms: answers.Moment | None = None
     status: model.Status | None = None
     limit: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 100
+    before: str | None = None
 
 
 class StatsQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Which attempts: of one function, or all; of the last day when ``since_ms`` is not given."""
 
     function: str | None = None
-    since_ms: int | None = None
+    since_ms: answers.Moment | None = None
 
 
 class BillQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How to add up. Without ``since_ms`` everything is counted."""
 
     by: ledger.By = "function"
-    since_ms: int | None = None
+    since_ms: answers.Moment | None = None
 
 
 async def list_records(request: web.Request) -> web.Response:
     """The newest records that fit."""
     asked = answers.query(request, RecordsQuery)
+    before = _place(asked.before) if asked.before is not None else None
     found = await asyncio.to_thread(
-        request.app[state.LEDGER].find, asked.function, asked.since_ms, asked.status, asked.limit
+        request.app[state.LEDGER].find, asked.function, asked.since_ms, asked.status, asked.limit, before
     )
-    return answers.json(schemas.Attempts(tuple(views.attempt(record) for record in found)))
+    return answers.json(
+        schemas.Attempts(
+            records=tuple(views.attempt(record) for record in found),
+            next=_cursor(found[-1]) if len(found) == asked.limit else None,
+        )
+    )
+
+
+def _cursor(record: model.Record) -> str:
+    return f"{record.ended_at_ms}.{record.attempt}.{record.invocation_id}"
+
+
+def _place(cursor: str) -> ledger.Place:
+    ended_at_ms, _, rest = cursor.partition(".")
+    attempt, _, invocation_id = rest.partition(".")
+    try:
+        at_ms, number = int(ended_at_ms), int(attempt)
+        if not (0 <= at_ms <= answers.LATEST_MS and 0 <= number <= answers.LATEST_MS):
+            raise ValueError("out of bounds")
+    except ValueError as error:
+        raise errors.BadRequest(f"query: before: {cursor!r} is no `next` of a page") from error
+    return ledger.Place(at_ms, invocation_id, number)
 
 
 async def invocation(request: web.Request) -> web.Response:

@@ -21,8 +21,8 @@ class LogsQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     function: str | None = None
     invocation_id: str | None = None
-    since_ms: int | None = None
-    after_id: int | None = None
+    since_ms: answers.Moment | None = None
+    after_id: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)] | None = None
     search: str | None = None
     limit: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 1_000
     wait_ms: Annotated[int, msgspec.Meta(ge=0, le=60_000)] = 0

@@ -14,6 +14,8 @@ from faas.api import middleware, routes, schemas
 _REF = "#/components/schemas/{name}"
 _ALWAYS = (400, 401, 429, 500, 503)
 """Errors that any route may answer; 400 because queries are checked everywhere."""
+_ALWAYS_IF_OPEN = (400, 500)
+"""The same of routes that need no token, which touch neither Redis nor SQL."""
 _PATH_PARAMETER = re.compile(r"\{(\w+)(?::[^{}]*)?\}")
 
 
@@ -45,14 +47,15 @@ def _schemas(rows: list[routes.Route]) -> tuple[dict[Any, dict[str, Any]], dict[
     kinds: list[Any] = [schemas.ErrorBody]
     for row in rows:
         bodies = [response.type for response in row.responses] + ([row.body.type] if row.body else [])
-        kinds += [kind for kind in bodies if kind is not None and kind not in kinds]
+        queries = [hint for _, hint in _query_fields(row)]
+        kinds += [kind for kind in (*bodies, *queries) if kind is not None and kind not in kinds]
     found, components = msgspec.json.schema_components(kinds, ref_template=_REF)
     return dict(zip(kinds, found, strict=True)), dict(components)
 
 
 def _operation(row: routes.Route, schema_of: dict[Any, dict[str, Any]]) -> dict[str, Any]:
     operation: dict[str, Any] = {"summary": row.summary, "operationId": row.handler.__name__}
-    parameters = [*_in_path(row), *_in_query(row), *_in_headers(row)]
+    parameters = [*_in_path(row), *_in_query(row, schema_of), *_in_headers(row)]
     if parameters:
         operation["parameters"] = parameters
     if row.body is not None:
@@ -80,7 +83,8 @@ def _response(response: routes.Response, schema_of: dict[Any, dict[str, Any]]) -
 
 def _errors(row: routes.Route, schema_of: dict[Any, dict[str, Any]]) -> dict[str, Any]:
     content = {routes.JSON: {"schema": schema_of[schemas.ErrorBody]}}
-    statuses = sorted({*_ALWAYS, *row.errors}) if row.path not in middleware.OPEN_PATHS else [500]
+    always = _ALWAYS_IF_OPEN if row.path in middleware.OPEN_PATHS else _ALWAYS
+    statuses = sorted({*always, *row.errors})
     return {str(status): {"description": HTTPStatus(status).phrase, "content": content} for status in statuses}
 
 
@@ -89,17 +93,16 @@ def _in_path(row: routes.Route) -> list[dict[str, Any]]:
     return [{"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in names]
 
 
-def _in_query(row: routes.Route) -> list[dict[str, Any]]:
-    hints = get_type_hints(row.query, include_extras=True)
+def _in_query(row: routes.Route, schema_of: dict[Any, dict[str, Any]]) -> list[dict[str, Any]]:
     return [
-        {
-            "name": field.encode_name,
-            "in": "query",
-            "required": field.required,
-            "schema": msgspec.json.schema(hints[field.name]),
-        }
-        for field in msgspec.structs.fields(row.query)
+        {"name": field.encode_name, "in": "query", "required": field.required, "schema": schema_of[hint]}
+        for field, hint in _query_fields(row)
     ]
+
+
+def _query_fields(row: routes.Route) -> list[tuple[msgspec.structs.FieldInfo, Any]]:
+    hints = get_type_hints(row.query, include_extras=True)
+    return [(field, hints[field.name]) for field in msgspec.structs.fields(row.query)]
 
 
 def _in_headers(row: routes.Route) -> list[dict[str, Any]]:

@@ -76,9 +76,10 @@ class Accepted(msgspec.Struct, frozen=True):
 
 
 class Attempts(msgspec.Struct, frozen=True):
-    """Records, newest first."""
+    """Records, newest first. ``next`` goes into ``before`` of the request for the next page; null on the last."""
 
     records: tuple[Attempt, ...]
+    next: str | None
 
 
 class InvocationState(msgspec.Struct, frozen=True):

@@ -7,7 +7,6 @@ from aiohttp import web
 from faas import builds
 from faas.api import calls
 from faas.core import settings
-from faas.queue import catalog
 from faas.store import functions, ledger, logs
 
 SETTINGS = web.AppKey("settings", settings.Settings)
@@ -15,5 +14,4 @@ FUNCTIONS = web.AppKey("functions", functions.Functions)
 LEDGER = web.AppKey("ledger", ledger.Ledger)
 LOGS = web.AppKey("logs", logs.Logs)
 CALLS = web.AppKey("calls", calls.Calls)
-CATALOG = web.AppKey("catalog", catalog.Catalog)
 BUILDS = web.AppKey("builds", builds.Builds)

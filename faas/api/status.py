@@ -21,14 +21,14 @@ async def platform_status(request: web.Request) -> web.Response:
     """Counts per function at one instant, and the nodes whose lease holds."""
     functions = request.app[state.FUNCTIONS]
     revisions = await asyncio.to_thread(functions.list_current)
-    counts = await (await request.app[state.CALLS].queue()).counts()
-    nodes = await request.app[state.CATALOG].nodes()
+    places = await request.app[state.CALLS].places()
+    nodes = await request.app[state.CALLS].nodes()
     return answers.json(
         schemas.PlatformStatus(
             version=metadata.version("faas"),
             catalog=await asyncio.to_thread(functions.catalog_version),
-            drift=sum(count.drift for count in counts.values()),
-            functions=views.places(counts, [revision.function for revision in revisions]),
+            drift=sum(abs(place.counts.drift) for place in places.values()),
+            functions=views.places(places, [revision.function for revision in revisions]),
             nodes=tuple(_node(name, said) for name, said in sorted(nodes.items())),
         )
     )

@@ -10,6 +10,7 @@ import msgspec
 
 from faas.api import schemas
 from faas.core import billing, model
+from faas.queue import invocations
 from faas.store import ledger
 
 
@@ -114,15 +115,15 @@ def description(
     )
 
 
-def places(counts: Mapping[str, model.Counts], names: Iterable[str]) -> dict[str, schemas.Places]:
+def places(found: Mapping[str, invocations.Places], names: Iterable[str]) -> dict[str, schemas.Places]:
     """Counts per revision added up per function: the named ones, and any other that still has work or drift."""
     sums: dict[str, dict[str, int]] = {name: dict.fromkeys(_PLACES, 0) for name in sorted(names)}
     gone: dict[str, dict[str, int]] = {}
-    for ref, count in sorted(counts.items()):
+    for ref, revision in sorted(found.items()):
         name = ref.rpartition("@")[0]
         held = sums[name] if name in sums else gone.setdefault(name, dict.fromkeys(_PLACES, 0))
         for place in _PLACES:
-            held[place] += getattr(count, place)
+            held[place] += getattr(revision.counts, place)
     sums.update({name: held for name, held in gone.items() if any(held[place] for place in _UNSETTLED)})
     return {name: schemas.Places(**held) for name, held in sums.items()}
 

@@ -23,18 +23,22 @@ def connect(url: str) -> redis.asyncio.Redis:
 
 @contextlib.contextmanager
 def translated() -> Iterator[None]:
-    """Raise `errors.Unavailable` for what redis-py raises when Redis is away."""
+    """Raise `errors.Unavailable` for what redis-py raises when Redis is away, or refuses (its disk is full)."""
     try:
         yield
     except (redis.exceptions.ConnectionError, redis.exceptions.TimeoutError) as error:
         raise errors.Unavailable(f"Redis does not answer: {error}") from error
+    except redis.exceptions.ResponseError as error:
+        raise errors.Unavailable(
+            f"Redis refuses: {error}", hint="is its disk or its memory full? see `faas doctor`"
+        ) from error
 
 
 async def ensure_group(client: redis.asyncio.Redis, stream: str, group: str) -> None:
     """Make sure of a stream and its consumer group, at 0 so that no entry is before it. Raises `errors.Unavailable`."""
-    try:
-        with translated():
+    with translated():
+        try:
             await client.xgroup_create(stream, group, id="0", mkstream=True)
-    except redis.exceptions.ResponseError as error:
-        if "BUSYGROUP" not in str(error):
-            raise errors.Unavailable(f"Redis refuses the stream {stream}: {error}") from error
+        except redis.exceptions.ResponseError as error:
+            if "BUSYGROUP" not in str(error):
+                raise

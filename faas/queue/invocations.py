@@ -68,6 +68,13 @@ class Load(msgspec.Struct, frozen=True):
     slots: int
 
 
+class Places(msgspec.Struct, frozen=True):
+    """Where the invocations of one revision are, and for how long the oldest that waits has been waiting."""
+
+    counts: model.Counts
+    oldest_waiting_ms: int
+
+
 class Queue:
     """The queues of one platform over one link. Every method raises `errors.Unavailable` when Redis is away.
 
@@ -280,11 +287,17 @@ class Queue:
 
     async def counts(self) -> dict[str, model.Counts]:
         """Where the invocations of every revision are, at one instant."""
+        return {ref: places.counts for ref, places in (await self.places()).items()}
+
+    async def places(self) -> dict[str, Places]:
+        """The same, and the age of the oldest waiting invocation."""
         flat = await self._run("counts", (self.keys.refs, self.keys.nodes, self.keys.retrying), self.keys.prefix)
         rows = [flat[start : start + 7] for start in range(0, len(flat), 7)]
         return {
-            ref.decode(): model.Counts(accepted=accepted, waiting=waiting, running=running, done=done, dead=dead)
-            for ref, accepted, waiting, running, done, dead, _ in rows
+            ref.decode(): Places(
+                model.Counts(accepted=accepted, waiting=waiting, running=running, done=done, dead=dead), oldest_ms
+            )
+            for ref, accepted, waiting, running, done, dead, oldest_ms in rows
         }
 
     async def guard_value(self, key: str, field: str) -> str | None:

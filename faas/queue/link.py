@@ -98,7 +98,7 @@ class Link(asyncio.Protocol):
         return int((self._loop.time() - self._last_heard) * 1000)
 
     def call(self, *args: str | bytes | int) -> asyncio.Future[Reply]:
-        """Send a command. The future carries the reply, or `hiredis.ReplyError`, or `errors.Unavailable`."""
+        """Send a command. The future carries the reply, or `errors.Unavailable` (Redis is gone, full or refuses)."""
         future = self._loop.create_future()
         self._send(_pack(args), future)
         return future
@@ -142,7 +142,7 @@ class Link(asyncio.Protocol):
             if future is None or future.done():
                 continue
             if isinstance(reply, hiredis.ReplyError):
-                future.set_exception(reply)
+                future.set_exception(_refused(reply))
             else:
                 future.set_result(reply)
 
@@ -168,6 +168,10 @@ def _pack(args: tuple[str | bytes | int, ...]) -> bytes:
 
 def _gone() -> errors.Unavailable:
     return errors.Unavailable("the connection to Redis is gone", hint="it is retried; see `faas doctor`")
+
+
+def _refused(reply: hiredis.ReplyError) -> errors.Unavailable:
+    return errors.Unavailable(f"Redis refuses: {reply}", hint="is its disk or its memory full? see `faas doctor`")
 
 
 def _shown(address: Address) -> str:

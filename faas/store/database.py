@@ -15,22 +15,40 @@ from typing import Any
 import sqlalchemy as sa
 from alembic import command, config
 
+from faas.core import errors
 from faas.core import settings as settings_module
 
 _BUSY_TIMEOUT_MS = 15_000
 _MIGRATION_LOCK = 0x66616173
+_OUR_FAULT = (sa.exc.IntegrityError, sa.exc.DataError, sa.exc.ProgrammingError, sa.exc.NotSupportedError)
 
 
 def open_database(settings: settings_module.Settings) -> sa.Engine:
-    """The engine, its tables made or migrated. Many processes may open at once: one migrates, the others wait."""
+    """The engine, its tables made or migrated. Many processes may open at once: one migrates, the others wait.
+
+    Whatever is done with it raises `errors.Unavailable` when the database is locked, full, damaged or away.
+    """
     url = settings.database_url or f"sqlite:///{settings.root / 'ledger.db'}"
     settings.root.mkdir(parents=True, exist_ok=True)
-    engine = sa.create_engine(url)
+    # A server that was restarted has closed the pool's connections; a file has not.
+    engine = sa.create_engine(url, pool_pre_ping=not url.startswith("sqlite"))
+    sa.event.listen(engine, "handle_error", _translated, retval=True)
     if engine.dialect.name == "sqlite":
         sa.event.listen(engine, "connect", _prepare_sqlite)
     with _file_lock(settings.root / "ledger.lock"):
         _migrate(engine)
     return engine
+
+
+def _translated(context: sa.engine.ExceptionContext) -> errors.Unavailable | None:
+    """What is raised in place of a driver's error when the trouble is the database's, not ours."""
+    error = context.sqlalchemy_exception
+    if not isinstance(error, sa.exc.DBAPIError) or isinstance(error, _OUR_FAULT):
+        return None
+    why = str(context.original_exception).strip().partition("\n")[0]
+    return errors.Unavailable(
+        f"the database does not answer: {why}", hint="is its disk full, or its server down? see `faas doctor`"
+    )
 
 
 def _prepare_sqlite(connection: Any, _record: Any) -> None:

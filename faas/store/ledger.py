@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import msgspec
 import sqlalchemy as sa
@@ -17,12 +17,21 @@ _R = schema.records
 _T = schema.totals
 _KEYS = ("day", "function", "trigger", "status", "cold_start")
 _SUMS = ("count", "billed_ms", "cost_pico", "duration_us", "queue_ms", "init_ms")
+_PLACE = (_R.c.ended_at_ms, _R.c.invocation_id, _R.c.attempt)
 _CHUNK = 500
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(model.Record).decode
 
 By = Literal["function", "day", "trigger"]
 Key = tuple[str, int]
+
+
+class Place(NamedTuple):
+    """A record's place among all, by the moment it ended: what a page of records goes on from."""
+
+    ended_at_ms: int
+    invocation_id: str
+    attempt: int
 
 
 class BillLine(msgspec.Struct, frozen=True, kw_only=True):
@@ -90,9 +99,12 @@ class Ledger:
         since_ms: int | None = None,
         status: model.Status | None = None,
         limit: int = 100,
+        before: Place | None = None,
     ) -> list[model.Record]:
-        """The latest records that fit, newest first."""
-        query = sa.select(_R.c.body).order_by(_R.c.ended_at_ms.desc()).limit(limit)
+        """The latest records that fit (and are older than ``before``), newest first."""
+        query = sa.select(_R.c.body).order_by(*(column.desc() for column in _PLACE)).limit(limit)
+        if before is not None:
+            query = query.where(sa.tuple_(*_PLACE) < before)
         if function is not None:
             query = query.where(_R.c.function == function)
         if since_ms is not None:

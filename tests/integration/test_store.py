@@ -12,10 +12,11 @@ import redis.asyncio
 import sqlalchemy as sa
 
 from faas import recorder
-from faas.core import billing, ids, model
+from faas.core import billing, model
 from faas.core import settings as settings_module
 from faas.queue import keys
 from faas.store import database, functions, ledger, logs
+from tests import samples
 from tests.eventually import eventually
 
 CONFIG = model.FunctionConfig(runtime="python3", handler="app.handler")
@@ -26,34 +27,6 @@ def engine(settings: settings_module.Settings) -> Iterator[sa.Engine]:
     engine = database.open_database(settings)
     yield engine
     engine.dispose()
-
-
-def a_record(**changes: object) -> model.Record:
-    record = model.Record(
-        invocation_id=ids.new_id(),
-        attempt=1,
-        function="hello",
-        revision=1,
-        trigger="http",
-        mode=model.Mode.SYNC,
-        status=model.Status.OK,
-        accepted_at_ms=1_000,
-        started_at_ms=1_002,
-        ended_at_ms=1_010,
-        queue_ms=2,
-        init_ms=0,
-        duration_us=7_001,
-        billed_ms=8,
-        memory_limit_mb=128,
-        memory_peak_mb=30,
-        cold_start=model.ColdStart.NONE,
-        cost_micro=0,
-        cost_pico=216_667,
-        node="n",
-        sandbox="s",
-        logs=(model.LogLine(1_005, "50% done"),),
-    )
-    return msgspec.structs.replace(record, **changes)
 
 
 def test_a_pending_revision_serves_nothing_until_it_is_activated(engine: sa.Engine) -> None:
@@ -82,7 +55,7 @@ def test_many_may_open_a_new_database_at_once(settings: settings_module.Settings
 
 def test_a_replayed_record_is_billed_once(engine: sa.Engine) -> None:
     book = ledger.Ledger(engine)
-    first, second = a_record(), a_record()
+    first, second = samples.ended(), samples.ended()
     book.commit([("1-0", first), ("1-0", first)])
     book.commit([("1-0", first), ("2-0", second)])
     expected = ledger.BillLine(name="hello", count=2, billed_ms=16, cost_pico=433_334)
@@ -94,13 +67,13 @@ def test_a_replayed_record_is_billed_once(engine: sa.Engine) -> None:
 
 def test_percentiles_are_exact(engine: sa.Engine) -> None:
     book = ledger.Ledger(engine)
-    book.commit([("", a_record(duration_us=n)) for n in range(1, 101)])
+    book.commit([("", samples.ended(duration_us=n)) for n in range(1, 101)])
     (line,) = book.stats(0)
     assert (line.count, line.duration_us) == (100, (50, 95, 99))
 
 
 def test_logs_are_found_by_their_text_as_it_is_written(engine: sa.Engine) -> None:
-    ledger.Ledger(engine).commit([("", a_record())])
+    ledger.Ledger(engine).commit([("", samples.ended())])
     assert [row.text for row in logs.Logs(engine).lines(search="50%")] == ["50% done"]
     assert logs.Logs(engine).lines(search="5%done") == []
 
@@ -110,7 +83,7 @@ async def test_the_recorder_stores_what_is_in_the_stream_and_then_empties_it(
 ) -> None:
     client = redis.asyncio.Redis.from_url(settings.redis_url)
     stream = keys.Keys(settings.redis_prefix).records
-    record = a_record()
+    record = samples.ended()
     await client.xadd(stream, {"r": msgspec.msgpack.encode(record)})
     stop = asyncio.Event()
     task = asyncio.create_task(recorder.run(settings, stop))
@@ -123,4 +96,4 @@ async def test_the_recorder_stores_what_is_in_the_stream_and_then_empties_it(
 
 
 def test_the_report_line_reads_like_the_known_one() -> None:
-    assert "Duration: 7.00 ms\tBilled Duration: 8 ms\tMemory Size: 128 MB" in billing.report_line(a_record())
+    assert "Duration: 7.00 ms\tBilled Duration: 8 ms\tMemory Size: 128 MB" in billing.report_line(samples.ended())
