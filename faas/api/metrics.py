@@ -1,58 +1,165 @@
-"""/metrics: the ledger's totals and the queue's counts in the Prometheus format."""
+"""/metrics: what the ledger added up and where the queue's invocations are, in the Prometheus format.
+
+Counters and histograms come from SQL, gauges from Redis, and none from this process: they are right after a restart,
+and the same whichever control API is asked. Durations are in seconds, cost is in units of the currency.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
+import msgspec
 import prometheus_client
 from prometheus_client import core, registry
 
 from faas.core import model
-from faas.store import ledger
+from faas.queue import catalog, invocations
+from faas.store import histograms, ledger
 
-_LABELS = ("function", "trigger", "status", "cold_start")
-_PLACES = ("waiting", "running", "retrying")
-
-
-class Collector(registry.Collector):
-    """One scrape's families, from one snapshot."""
-
-    def __init__(self, totals: Sequence[ledger.Total], counts: Mapping[str, model.Counts]) -> None:
-        self._totals = totals
-        self._counts = counts
-
-    def collect(self) -> Iterable[core.Metric]:
-        """Every family; durations are in seconds, cost in units of the currency."""
-        yield self._counter("faas_attempts", "Attempts recorded.", "count", 1)
-        yield self._counter("faas_billed_ms", "Billed milliseconds.", "billed_ms", 1)
-        yield self._counter("faas_cost", "Cost, in the currency.", "cost_pico", 10**12)
-        yield self._counter("faas_duration_seconds", "Time in handlers.", "duration_us", 10**6)
-        yield self._counter("faas_queue_seconds", "Time waiting.", "queue_ms", 1000)
-        yield self._counter("faas_init_seconds", "Time starting cold.", "init_ms", 1000)
-        yield from self._gauges()
-
-    def _counter(self, name: str, text: str, field: str, divisor: int) -> core.Metric:
-        family = core.CounterMetricFamily(name, text, labels=_LABELS)
-        for total in self._totals:
-            family.add_metric([getattr(total, label) for label in _LABELS], getattr(total, field) / divisor)
-        return family
-
-    def _gauges(self) -> Iterator[core.Metric]:
-        for place in _PLACES:
-            family = core.GaugeMetricFamily(f"faas_{place}", f"Invocations {place}.", labels=["revision"])
-            for ref, counts in self._counts.items():
-                family.add_metric([ref], getattr(counts, place))
-            yield family
-        drift = core.GaugeMetricFamily(
-            "faas_conservation_drift", "Invocations in no place or two.", labels=["revision"]
-        )
-        for ref, counts in self._counts.items():
-            drift.add_metric([ref], counts.drift)
-        yield drift
+_US_PER_S = 1_000_000
+_PICO = 10**12
+_FIGURES = {
+    "duration": ("faas_duration_seconds", "Time in handlers, of attempts that ran."),
+    "queue": ("faas_queue_seconds", "Time from acceptance to a slot."),
+    "init": ("faas_init_seconds", "Time to a sandbox with user code loaded, of attempts that started cold."),
+}
+_PLACES = {
+    "waiting": "Invocations that wait in a queue.",
+    "running": "Invocations that a node has claimed.",
+    "retrying": "Invocations that are due again later.",
+}
 
 
-def render(totals: Sequence[ledger.Total], counts: Mapping[str, model.Counts]) -> bytes:
+class Seen(msgspec.Struct, frozen=True, kw_only=True):
+    """What one scrape saw."""
+
+    totals: Sequence[ledger.Total] = ()
+    histograms: Sequence[histograms.Histogram] = ()
+    places: Mapping[str, invocations.Places] = {}
+    nodes: Mapping[str, catalog.NodeState] = {}
+
+
+def render(seen: Seen) -> bytes:
     """The body of /metrics."""
     collecting = prometheus_client.CollectorRegistry(auto_describe=False)
-    collecting.register(Collector(totals, counts))
+    collecting.register(_Collector(seen))
     return prometheus_client.generate_latest(collecting)
+
+
+class _Collector(registry.Collector):
+    """Hands the families of one scrape to prometheus-client."""
+
+    def __init__(self, seen: Seen) -> None:
+        self._seen = seen
+
+    def collect(self) -> Iterable[core.Metric]:
+        yield from _counters(self._seen.totals)
+        yield from _distributions(self._seen.histograms)
+        yield from _queues(self._seen.places)
+        yield from _nodes(self._seen.nodes)
+
+
+def _counters(totals: Sequence[ledger.Total]) -> Iterator[core.Metric]:
+    yield _counter(
+        "faas_invocations", "Attempts of invocations that ended.", ("function", "trigger", "status"),
+        totals, lambda total: total.count,
+    )  # fmt: skip
+    cold = [total for total in totals if total.cold_start != model.ColdStart.NONE.value]
+    yield _counter(
+        "faas_cold_starts", "Attempts that waited for a sandbox (full) or for user code only (prewarmed).",
+        ("function", "cold_start"), cold, lambda total: total.count,
+    )  # fmt: skip
+    yield _counter(
+        "faas_billed_ms", "Billed milliseconds.", ("function", "trigger"), totals, lambda total: total.billed_ms
+    )
+    yield _counter(
+        "faas_cost", "Cost, in the currency.", ("function", "trigger"), totals, lambda total: total.cost_pico, _PICO
+    )
+
+
+def _counter(
+    name: str,
+    text: str,
+    labels: tuple[str, ...],
+    totals: Iterable[ledger.Total],
+    amount: Callable[[ledger.Total], int],
+    divisor: int = 1,
+) -> core.Metric:
+    """Totals added up by some of their labels, in whole numbers; divided only when they are shown."""
+    sums: Counter[tuple[str, ...]] = Counter()
+    for total in totals:
+        sums[tuple(getattr(total, label) for label in labels)] += amount(total)
+    family = core.CounterMetricFamily(
+        name, text, labels=["kind" if label == "cold_start" else label for label in labels]
+    )
+    for values, added in sorted(sums.items()):
+        family.add_metric(values, added / divisor)
+    return family
+
+
+def _distributions(found: Sequence[histograms.Histogram]) -> Iterator[core.Metric]:
+    for figure, (name, text) in _FIGURES.items():
+        family = core.HistogramMetricFamily(name, text, labels=["function"])
+        for histogram in found:
+            if histogram.figure == figure:
+                buckets = [(_le(bound_us), count) for bound_us, count in histogram.buckets]
+                family.add_metric([histogram.function], buckets, histogram.sum_us / _US_PER_S)
+        yield family
+
+
+def _le(bound_us: int) -> str:
+    return "+Inf" if bound_us == histograms.NO_BOUND_US else repr(bound_us / _US_PER_S)
+
+
+def _queues(found: Mapping[str, invocations.Places]) -> Iterator[core.Metric]:
+    for place, text in _PLACES.items():
+        family = core.GaugeMetricFamily(f"faas_{place}", text, labels=["function"])
+        sums: Counter[str] = Counter()
+        for ref, places in found.items():
+            sums[_name(ref)] += getattr(places.counts, place)
+        for name, count in sorted(sums.items()):
+            family.add_metric([name], count)
+        yield family
+    yield _oldest(found)
+    yield _drift(found)
+
+
+def _oldest(found: Mapping[str, invocations.Places]) -> core.Metric:
+    family = core.GaugeMetricFamily(
+        "faas_oldest_waiting_seconds", "Age of the oldest invocation that waits; 0 when none does.", labels=["function"]
+    )
+    ages_ms: dict[str, int] = {}
+    for ref, places in found.items():
+        ages_ms[_name(ref)] = max(ages_ms.get(_name(ref), 0), places.oldest_waiting_ms)
+    for name, age_ms in sorted(ages_ms.items()):
+        family.add_metric([name], age_ms / 1000)
+    return family
+
+
+def _drift(found: Mapping[str, invocations.Places]) -> core.Metric:
+    """By revision, so that what is missing of one cannot hide what is twice in another."""
+    family = core.GaugeMetricFamily(
+        "faas_conservation_drift",
+        "Invocations in no place (or, below 0, in two); always 0.",
+        labels=["function", "revision"],
+    )
+    for ref, places in sorted(found.items()):
+        name, _, number = ref.rpartition("@")
+        family.add_metric([name, number], places.counts.drift)
+    return family
+
+
+def _nodes(found: Mapping[str, catalog.NodeState]) -> Iterator[core.Metric]:
+    states: Counter[str] = Counter()
+    for node in found.values():
+        states.update(node.sandboxes)
+    family = core.GaugeMetricFamily("faas_sandboxes", "Sandboxes of all nodes, by state.", labels=["state"])
+    for name, count in sorted(states.items()):
+        family.add_metric([name], count)
+    yield family
+    yield core.GaugeMetricFamily("faas_nodes", "Nodes whose lease holds.", value=len(found))
+
+
+def _name(ref: str) -> str:
+    return ref.rpartition("@")[0]

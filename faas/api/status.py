@@ -48,6 +48,11 @@ def _node(name: str, said: catalog.NodeState) -> schemas.Node:
 
 async def prometheus(request: web.Request) -> web.Response:
     """Everything that was recorded and everything that waits, for Prometheus."""
-    totals = await asyncio.to_thread(request.app[state.LEDGER].totals)
-    counts = await (await request.app[state.CALLS].queue()).counts()
-    return web.Response(body=metrics.render(totals, counts), headers={"Content-Type": exposition.CONTENT_TYPE_LATEST})
+    ledger, calls = request.app[state.LEDGER], request.app[state.CALLS]
+    seen = metrics.Seen(
+        totals=await asyncio.to_thread(ledger.totals),
+        histograms=await asyncio.to_thread(ledger.histograms),
+        places=await calls.places(),
+        nodes=await calls.nodes(),
+    )
+    return web.Response(body=metrics.render(seen), headers={"Content-Type": exposition.CONTENT_TYPE_LATEST})

@@ -11,7 +11,7 @@ import msgspec
 import sqlalchemy as sa
 
 from faas.core import model
-from faas.store import schema
+from faas.store import histograms, schema
 
 _R = schema.records
 _T = schema.totals
@@ -87,6 +87,7 @@ class Ledger:
             if fresh:
                 connection.execute(_R.insert(), [_row(record) for record in fresh])
                 _add_totals(connection, fresh)
+                histograms.add(connection, fresh)
                 _add_logs(connection, fresh)
 
     def get(self, invocation_id: str) -> list[model.Record]:
@@ -140,6 +141,11 @@ class Ledger:
             rows = connection.execute(sa.select(*keys, *sums).group_by(*keys)).all()
         names = (*_KEYS[1:], *_SUMS)
         return [msgspec.convert(dict(zip(names, (*row[:4], *map(int, row[4:])), strict=True)), Total) for row in rows]
+
+    def histograms(self) -> list[histograms.Histogram]:
+        """How long all attempts ever recorded took, for metrics."""
+        with self._engine.connect() as connection:
+            return histograms.read(connection)
 
     def _read(self, query: sa.Select[bytes]) -> list[model.Record]:
         with self._engine.connect() as connection:

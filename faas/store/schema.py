@@ -47,6 +47,7 @@ records = sa.Table(
     sa.Column("cold_start", sa.Text, nullable=False),
     sa.Column("body", sa.LargeBinary, nullable=False),
     sa.Index("records_by_function", "function", "ended_at_ms"),
+    sa.Index("records_by_end", "ended_at_ms"),
 )
 totals = sa.Table(
     "totals",
@@ -62,6 +63,15 @@ totals = sa.Table(
     sa.Column("duration_us", sa.BigInteger, nullable=False),
     sa.Column("queue_ms", sa.BigInteger, nullable=False),
     sa.Column("init_ms", sa.BigInteger, nullable=False),
+)
+histograms = sa.Table(
+    "histograms",
+    metadata,
+    sa.Column("function", sa.Text, primary_key=True),
+    sa.Column("figure", sa.Text, primary_key=True),
+    sa.Column("bound_us", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("count", sa.BigInteger, nullable=False),
+    sa.Column("sum_us", sa.BigInteger, nullable=False),
 )
 logs = sa.Table(
     "logs",

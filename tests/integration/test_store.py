@@ -10,12 +10,14 @@ import msgspec
 import pytest
 import redis.asyncio
 import sqlalchemy as sa
+from alembic import autogenerate
+from alembic.runtime import migration
 
 from faas import recorder
 from faas.core import billing, model
 from faas.core import settings as settings_module
 from faas.queue import keys
-from faas.store import database, functions, ledger, logs
+from faas.store import database, functions, ledger, logs, schema
 from tests import samples
 from tests.eventually import eventually
 
@@ -51,6 +53,12 @@ def test_many_may_open_a_new_database_at_once(settings: settings_module.Settings
         for engine in threads.map(lambda _: database.open_database(settings), range(4)):
             assert functions.Functions(engine).catalog_version() == 0
             engine.dispose()
+
+
+def test_the_migrations_make_the_tables_that_the_schema_names(engine: sa.Engine) -> None:
+    with engine.connect() as connection:
+        context = migration.MigrationContext.configure(connection, opts={"compare_type": True})
+        assert autogenerate.compare_metadata(context, schema.metadata) == []
 
 
 def test_a_replayed_record_is_billed_once(engine: sa.Engine) -> None:
