@@ -22,35 +22,53 @@ _log = logging.getLogger(__name__)
 
 async def run(settings: settings_module.Settings, stop: asyncio.Event) -> None:
     """Record until ``stop`` is set. While Redis or SQL is away (or the disk full), say so once, wait and go on."""
-    engine = await asyncio.to_thread(database.open_database, settings)
-    book = ledger.Ledger(engine)
-    failures = 0
-    reader: records.RecordsReader | None = None
+    outage = _Outage(stop)
+    engine: sa.Engine | None = None
     try:
         while not stop.is_set():
             try:
-                if reader is None:
-                    reader = await _open(settings)
-                await _record(reader, book)
-            except (errors.Unavailable, sa.exc.OperationalError) as error:
-                if failures == 0:
-                    _log.warning("recorder waits", extra={"action": "wait", "reason": str(error)})
-                # A new reader starts with what this one had read and not recorded.
-                if reader is not None:
-                    await reader.close()
-                    reader = None
-                await _pause(stop, _BACKOFF_S[min(failures, len(_BACKOFF_S) - 1)])
-                failures += 1
-            else:
-                failures = 0
+                if engine is None:
+                    engine = await asyncio.to_thread(database.open_database, settings)
+                await _record_all(settings, ledger.Ledger(engine), outage)
+            except (errors.Unavailable, sa.exc.DBAPIError) as error:
+                await outage.wait(error)
     finally:
-        if reader is not None:
-            await reader.close()
-        await asyncio.to_thread(engine.dispose)
+        if engine is not None:
+            await asyncio.to_thread(engine.dispose)
 
 
-async def _open(settings: settings_module.Settings) -> records.RecordsReader:
-    return await records.RecordsReader.open(settings.redis_url, settings.redis_prefix, socket.gethostname())
+async def _record_all(settings: settings_module.Settings, book: ledger.Ledger, outage: _Outage) -> None:
+    """Record until told to stop. A reader starts with what the one before it had read and not recorded."""
+    reader = await records.RecordsReader.open(settings.redis_url, settings.redis_prefix, socket.gethostname())
+    try:
+        while not outage.stop.is_set():
+            await _record(reader, book)
+            outage.over()
+    finally:
+        await reader.close()
+
+
+class _Outage:
+    """A time in which nothing can be recorded: one line when it begins, one when it is over, longer pauses between."""
+
+    def __init__(self, stop: asyncio.Event) -> None:
+        self.stop = stop
+        self._tries = 0
+
+    async def wait(self, error: Exception) -> None:
+        """Pause before the next try, or until told to stop."""
+        if self._tries == 0:
+            _log.warning("recorder_waits", extra={"reason": str(error).partition("\n")[0]})
+        pause_s = _BACKOFF_S[min(self._tries, len(_BACKOFF_S) - 1)]
+        self._tries += 1
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self.stop.wait(), pause_s)
+
+    def over(self) -> None:
+        """Something was recorded, or nothing was there to record."""
+        if self._tries:
+            _log.info("recorder_goes_on", extra={"tries": self._tries})
+        self._tries = 0
 
 
 async def _record(reader: records.RecordsReader, book: ledger.Ledger) -> None:
@@ -58,8 +76,3 @@ async def _record(reader: records.RecordsReader, book: ledger.Ledger) -> None:
     if batch:
         await asyncio.to_thread(book.commit, batch)
         await reader.done([stream_id for stream_id, _ in batch])
-
-
-async def _pause(stop: asyncio.Event, seconds: float) -> None:
-    with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(stop.wait(), seconds)

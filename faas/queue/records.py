@@ -1,8 +1,15 @@
-"""The records on their way to the ledger: a stream read by recorders, whose entries leave only when they are stored."""
+"""The records on their way to the ledger: a stream read by recorders, whose entries leave only when they are stored.
+
+A recorder that comes back finds what it had read before; what one that stays away had read, another takes over.
+"""
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import logging
+import time
+from collections.abc import AsyncIterator, Iterable
 from typing import Any
 
 import msgspec
@@ -14,6 +21,8 @@ from faas.queue import keys as keyring
 from faas.queue import streams
 
 _GROUP = "recorders"
+_ABANDONED_MS = 60_000
+_ANSWERS_WITHIN_S = 5
 
 _log = logging.getLogger("faas.recorder")
 
@@ -21,19 +30,29 @@ _log = logging.getLogger("faas.recorder")
 class RecordsReader:
     """One recorder's view of the records stream. What it read and did not call done comes first when it is back."""
 
-    def __init__(self, client: redis.asyncio.Redis, keys: keyring.Keys, consumer: str) -> None:
+    def __init__(self, client: redis.asyncio.Redis, keys: keyring.Keys, consumer: str, abandoned_ms: int) -> None:
         self._client = client
         self._stream = keys.records
         self._unreadable = keys.unreadable
         self._consumer = consumer
         self._recovered = False
+        self._abandoned_ms = abandoned_ms
+        self._look_again_at = 0.0
         self._decode = msgspec.msgpack.Decoder(model.Record).decode
 
     @classmethod
-    async def open(cls, redis_url: str, prefix: str, consumer: str) -> RecordsReader:
-        """Connect and make sure of the group. Raises `errors.Unavailable`."""
-        reader = cls(redis_client.connect(redis_url), keyring.Keys(prefix), consumer)
-        await redis_client.ensure_group(reader._client, reader._stream, _GROUP)
+    async def open(cls, redis_url: str, prefix: str, consumer: str, abandoned_ms: int = _ABANDONED_MS) -> RecordsReader:
+        """Connect and make sure of the group. Raises `errors.Unavailable`.
+
+        What another recorder read ``abandoned_ms`` ago and has not called done is this one's.
+        """
+        reader = cls(redis_client.connect(redis_url), keyring.Keys(prefix), consumer, abandoned_ms)
+        try:
+            async with _answered():
+                await redis_client.ensure_group(reader._client, reader._stream, _GROUP)
+        except errors.Unavailable:
+            await reader.close()
+            raise
         return reader
 
     async def read(self, count: int, block_ms: int) -> list[tuple[str, model.Record]]:
@@ -42,21 +61,36 @@ class RecordsReader:
         The first reads give what this consumer had read before it died. Raises `errors.Unavailable`.
         """
         try:
-            with redis_client.translated():
+            async with _answered(block_ms):
                 if not self._recovered:
                     entries = await self._next("0", count, None)
                     if entries:
                         return entries
                     self._recovered = True
-                return await self._next(">", count, block_ms)
+                return await self._abandoned(count) or await self._next(">", count, block_ms)
         except errors.Unavailable:
             self._recovered = False
             raise
 
     async def _next(self, start: str, count: int, block_ms: int | None) -> list[tuple[str, model.Record]]:
         got = await self._client.xreadgroup(_GROUP, self._consumer, {self._stream: start}, count=count, block=block_ms)
+        return await self._readable(streams.entries(got))
+
+    async def _abandoned(self, count: int) -> list[tuple[str, model.Record]]:
+        """What a recorder that stays away had read; looked for now and then."""
+        if time.monotonic() < self._look_again_at:
+            return []
+        got = await self._client.xautoclaim(
+            self._stream, _GROUP, self._consumer, min_idle_time=self._abandoned_ms, count=count
+        )
+        found = await self._readable(got[1])
+        if not found:
+            self._look_again_at = time.monotonic() + self._abandoned_ms / 1000
+        return found
+
+    async def _readable(self, entries: Iterable[tuple[bytes, dict[bytes, bytes]]]) -> list[tuple[str, model.Record]]:
         records = []
-        for entry, fields in streams.entries(got):
+        for entry, fields in entries:
             try:
                 records.append((entry.decode(), self._decode(fields[b"r"])))
             except (msgspec.DecodeError, KeyError) as error:
@@ -77,12 +111,23 @@ class RecordsReader:
         """The ledger has these: acknowledge and delete them in one step. Raises `errors.Unavailable`."""
         if not stream_ids:
             return
-        with redis_client.translated():
-            async with self._client.pipeline(transaction=True) as pipeline:
-                pipeline.xack(self._stream, _GROUP, *stream_ids)
-                pipeline.xdel(self._stream, *stream_ids)
-                await pipeline.execute()
+        async with _answered(), self._client.pipeline(transaction=True) as pipeline:
+            pipeline.xack(self._stream, _GROUP, *stream_ids)
+            pipeline.xdel(self._stream, *stream_ids)
+            await pipeline.execute()
 
     async def close(self) -> None:
         """Drop the connection."""
         await self._client.aclose()
+
+
+@contextlib.asynccontextmanager
+async def _answered(block_ms: int = 0) -> AsyncIterator[None]:
+    """Raise `errors.Unavailable` when Redis is away, or is there and does not answer what it was not asked to block."""
+    within_s = block_ms / 1000 + _ANSWERS_WITHIN_S
+    try:
+        with redis_client.translated():
+            async with asyncio.timeout(within_s):
+                yield
+    except TimeoutError as error:
+        raise errors.Unavailable(f"Redis has not answered within {within_s:g} s") from error

@@ -29,14 +29,19 @@ def open_database(settings: settings_module.Settings) -> sa.Engine:
     Whatever is done with it raises `errors.Unavailable` when the database is locked, full, damaged or away.
     """
     url = settings.database_url or f"sqlite:///{settings.root / 'ledger.db'}"
-    settings.root.mkdir(parents=True, exist_ok=True)
     # A server that was restarted has closed the pool's connections; a file has not.
     engine = sa.create_engine(url, pool_pre_ping=not url.startswith("sqlite"))
     sa.event.listen(engine, "handle_error", _translated, retval=True)
     if engine.dialect.name == "sqlite":
         sa.event.listen(engine, "connect", _prepare_sqlite)
-    with _file_lock(settings.root / "ledger.lock"):
-        _migrate(engine)
+    try:
+        with _file_lock(settings.root / "ledger.lock"):
+            _migrate(engine)
+    except OSError as error:
+        raise errors.Unavailable(f"{settings.root} cannot be written: {error.strerror}") from error
+    except BaseException:
+        engine.dispose()
+        raise
     return engine
 
 
@@ -58,6 +63,7 @@ def _prepare_sqlite(connection: Any, _record: Any) -> None:
 
 @contextmanager
 def _file_lock(path: Path) -> Iterator[None]:
+    path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield

@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import msgspec
 import pytest
-import redis.asyncio
 import sqlalchemy as sa
 from alembic import autogenerate
 from alembic.runtime import migration
 
-from faas import recorder
 from faas.core import billing, model
 from faas.core import settings as settings_module
-from faas.queue import keys
 from faas.store import database, functions, ledger, logs, schema
 from tests import samples
-from tests.eventually import eventually
 
 CONFIG = model.FunctionConfig(runtime="python3", handler="app.handler")
 
@@ -84,23 +79,6 @@ def test_logs_are_found_by_their_text_as_it_is_written(engine: sa.Engine) -> Non
     ledger.Ledger(engine).commit([("", samples.ended())])
     assert [row.text for row in logs.Logs(engine).lines(search="50%")] == ["50% done"]
     assert logs.Logs(engine).lines(search="5%done") == []
-
-
-async def test_the_recorder_stores_what_is_in_the_stream_and_then_empties_it(
-    settings: settings_module.Settings, engine: sa.Engine
-) -> None:
-    client = redis.asyncio.Redis.from_url(settings.redis_url)
-    stream = keys.Keys(settings.redis_prefix).records
-    record = samples.ended()
-    await client.xadd(stream, {"r": msgspec.msgpack.encode(record)})
-    stop = asyncio.Event()
-    task = asyncio.create_task(recorder.run(settings, stop))
-    book = ledger.Ledger(engine)
-    await eventually(lambda: book.get(record.invocation_id))
-    stop.set()
-    await task
-    assert await client.xlen(stream) == 0
-    await client.aclose()
 
 
 def test_the_report_line_reads_like_the_known_one() -> None:

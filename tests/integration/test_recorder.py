@@ -1,0 +1,331 @@
+"""The recorder stores every record exactly once, whatever dies or is away meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator, Sequence
+from pathlib import Path
+
+import msgspec
+import pytest
+import redis.asyncio
+import sqlalchemy as sa
+
+from faas import recorder
+from faas.core import errors, model
+from faas.core import settings as settings_module
+from faas.queue import embedded, keys, records
+from faas.store import database, ledger
+from tests import samples
+from tests.eventually import eventually
+
+
+class Recording:
+    """The two ends of a recorder: the stream that it reads and the ledger that it writes."""
+
+    def __init__(self, settings: settings_module.Settings, client: redis.asyncio.Redis, engine: sa.Engine) -> None:
+        self.settings = settings
+        self.client = client
+        self.stream = keys.Keys(settings.redis_prefix).records
+        self.engine = engine
+        self.sent: list[model.Record] = []
+
+    async def send(self, count: int) -> None:
+        """Put records into the stream."""
+        made = [samples.ended() for _ in range(count)]
+        async with self.client.pipeline() as pipeline:
+            for record in made:
+                pipeline.xadd(self.stream, {"r": msgspec.msgpack.encode(record)})
+            await pipeline.execute()
+        self.sent += made
+
+    def counted(self) -> tuple[int, int]:
+        """How many records there are, and how many the running totals say."""
+        book = ledger.Ledger(self.engine)
+        return len(book.find(limit=100_000)), sum(line.count for line in book.bill(0, "function"))
+
+    async def all_is_recorded_once(self) -> None:
+        """Each record that was sent is in the ledger and the totals once, and Redis holds none any more."""
+        await eventually(self._stream_is_empty, within=60)
+        assert self.counted() == (len(self.sent), len(self.sent))
+
+    async def _stream_is_empty(self) -> bool:
+        return bool(await self.client.xlen(self.stream) == 0)
+
+
+@contextlib.asynccontextmanager
+async def recording(settings: settings_module.Settings) -> AsyncIterator[Recording]:
+    engine = database.open_database(settings)
+    async with redis.asyncio.from_url(settings.redis_url) as client:
+        yield Recording(settings, client, engine)
+    engine.dispose()
+
+
+@pytest.fixture
+async def ends(settings: settings_module.Settings) -> AsyncIterator[Recording]:
+    async with recording(settings) as made:
+        yield made
+
+
+@pytest.fixture
+async def server(tmp_path: Path) -> AsyncIterator[embedded.EmbeddedServer]:
+    """A Redis of the test's own, that it may stop."""
+    server = embedded.EmbeddedServer(tmp_path / "redis")
+    await server.start()
+    yield server
+    await server.stop()
+
+
+@contextlib.asynccontextmanager
+async def running(settings: settings_module.Settings, recorders: int = 1) -> AsyncIterator[None]:
+    stop = asyncio.Event()
+    tasks = [asyncio.create_task(recorder.run(settings, stop)) for _ in range(recorders)]
+    try:
+        yield
+    finally:
+        stop.set()
+        await asyncio.gather(*tasks)
+
+
+@contextlib.contextmanager
+def process(settings: settings_module.Settings) -> Iterator[subprocess.Popen[bytes]]:
+    """A recorder as a process that may be killed."""
+    command = [sys.executable, "-m", "faas.cli.main", "recorder"]
+    with subprocess.Popen(command, env=settings_module.to_environ(settings), stderr=subprocess.DEVNULL) as started:
+        try:
+            yield started
+        finally:
+            started.kill()
+
+
+def said(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [record.message for record in caplog.records if record.name == "faas.recorder"]
+
+
+async def test_what_is_in_the_stream_is_stored_and_then_leaves_it(ends: Recording) -> None:
+    await ends.send(3)
+    async with running(ends.settings):
+        await ends.all_is_recorded_once()
+
+
+async def test_several_recorders_store_each_record_once(ends: Recording) -> None:
+    async with running(ends.settings, recorders=3):
+        for _ in range(10):
+            await ends.send(500)
+        await ends.all_is_recorded_once()
+
+
+async def test_a_recorder_killed_between_commit_and_acknowledge_costs_nothing(
+    settings: settings_module.Settings, server: embedded.EmbeddedServer
+) -> None:
+    async with recording(msgspec.structs.replace(settings, redis_url=server.url)) as ends:
+        lock = sqlite3.connect(settings.root / "ledger.db", isolation_level=None)
+        lock.execute("BEGIN IMMEDIATE")
+        await ends.send(50)
+        with process(ends.settings) as killed:
+            await eventually(lambda: is_pending(ends, 50), within=60)
+            assert server.pid is not None
+            os.kill(server.pid, signal.SIGSTOP)
+            lock.execute("ROLLBACK")
+            lock.close()
+            await eventually(lambda: ends.counted() == (50, 50), within=60)
+            killed.kill()
+            killed.wait()
+            # What the recorder wrote to its socket last must not be read by who wakes up.
+            os.kill(server.pid, signal.SIGKILL)
+            await server.exited()
+        await server.start()
+        assert await ends.client.xlen(ends.stream) == 50
+        with process(ends.settings):
+            await ends.all_is_recorded_once()
+
+
+async def is_pending(ends: Recording, count: int) -> bool:
+    try:
+        return bool((await ends.client.xpending(ends.stream, "recorders"))["pending"] == count)
+    except redis.exceptions.ResponseError:  # the group is not there yet
+        return False
+
+
+async def test_a_recorder_killed_again_and_again_costs_nothing(ends: Recording) -> None:
+    for _ in range(4):
+        await ends.send(1_000)
+        before = ends.counted()
+        with process(ends.settings):
+            await eventually(lambda before=before: ends.counted() > before, within=60)
+    with process(ends.settings):
+        await ends.all_is_recorded_once()
+
+
+async def test_what_a_recorder_that_stays_away_had_read_another_stores(ends: Recording) -> None:
+    await ends.send(5)
+    gone = await records.RecordsReader.open(ends.settings.redis_url, ends.settings.redis_prefix, "gone")
+    assert len(await gone.read(3, 10)) == 3
+    await gone.close()
+    other = await records.RecordsReader.open(ends.settings.redis_url, ends.settings.redis_prefix, "other", 1)
+
+    async def the_abandoned() -> list[str]:
+        return [record.invocation_id for _, record in await other.read(10, 10) if record in ends.sent[:3]]
+
+    assert await eventually(the_abandoned) == [record.invocation_id for record in ends.sent[:3]]
+    await other.close()
+
+
+async def test_while_redis_is_away_one_line_is_logged_and_then_it_goes_on(
+    settings: settings_module.Settings, server: embedded.EmbeddedServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    async with recording(msgspec.structs.replace(settings, redis_url=server.url)) as ends, running(ends.settings):
+        await ends.send(10)
+        await ends.all_is_recorded_once()
+        await server.stop()
+        await eventually(lambda: said(caplog) == ["recorder_waits"], within=60)
+        await server.start()
+        await ends.send(10)
+        await ends.all_is_recorded_once()
+        await eventually(lambda: said(caplog) == ["recorder_waits", "recorder_goes_on"])
+
+
+async def test_a_recorder_may_start_before_redis(
+    settings: settings_module.Settings, server: embedded.EmbeddedServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    await server.stop()
+    settings = msgspec.structs.replace(settings, redis_url=server.url)
+    async with running(settings):
+        await eventually(lambda: said(caplog) == ["recorder_waits"], within=60)
+        await server.start()
+        async with recording(settings) as ends:
+            await ends.send(10)
+            await ends.all_is_recorded_once()
+
+
+async def test_it_can_be_stopped_while_redis_says_nothing(
+    settings: settings_module.Settings, server: embedded.EmbeddedServer
+) -> None:
+    async with recording(msgspec.structs.replace(settings, redis_url=server.url)) as ends:
+        async with running(ends.settings):
+            await ends.send(1)
+            await ends.all_is_recorded_once()
+            assert server.pid is not None
+            os.kill(server.pid, signal.SIGSTOP)
+        os.kill(server.pid, signal.SIGCONT)
+
+
+async def test_a_stream_that_somebody_deleted_is_made_again(ends: Recording) -> None:
+    async with running(ends.settings):
+        await ends.send(1)
+        await ends.all_is_recorded_once()
+        await ends.client.delete(ends.stream)
+        await ends.send(1)
+        await ends.all_is_recorded_once()
+
+
+async def test_while_the_database_fails_records_stay_and_one_line_is_logged(
+    ends: Recording, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    rename(ends.engine, "records", "away")
+    await ends.send(20)
+    tried: Sequence[int] = [await connections(ends)]
+    async with running(ends.settings):
+
+        async def has_tried_again_and_again() -> bool:
+            return await connections(ends) >= tried[0] + 3
+
+        await eventually(has_tried_again_and_again, within=60)
+        assert said(caplog) == ["recorder_waits"]
+        assert await ends.client.xlen(ends.stream) == 20
+        rename(ends.engine, "away", "records")
+        await ends.all_is_recorded_once()
+        await eventually(lambda: said(caplog) == ["recorder_waits", "recorder_goes_on"])
+    (waits,) = [record for record in caplog.records if record.message == "recorder_waits"]
+    assert waits.__dict__["reason"] == "the database does not answer: no such table: records"
+
+
+def rename(engine: sa.Engine, old: str, new: str) -> None:
+    with engine.begin() as connection:
+        connection.execute(sa.text(f"ALTER TABLE {old} RENAME TO {new}"))
+
+
+async def connections(ends: Recording) -> int:
+    """How many were ever made to the server: each try of a recorder makes one."""
+    return int((await ends.client.info("stats"))["total_connections_received"])
+
+
+async def test_a_locked_database_is_an_error_of_one_line_after_its_time(ends: Recording) -> None:
+    lock = sqlite3.connect(ends.settings.root / "ledger.db", isolation_level=None)
+    lock.execute("BEGIN IMMEDIATE")
+    with ends.engine.connect() as connection:
+        connection.exec_driver_sql("PRAGMA busy_timeout=1")
+        with pytest.raises(errors.Unavailable, match="the database does not answer: database is locked"):
+            connection.execute(sa.text("UPDATE catalog SET version = version"))
+    lock.close()
+
+
+async def test_a_full_disk_is_waited_for(settings: settings_module.Settings, tmp_path: Path) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    small = msgspec.structs.replace(settings, data_dir=str(disk))
+    script = f"mount -t tmpfs -o size=16m none {disk} && exec {sys.executable} -c '{_ON_A_SMALL_DISK}'"
+    inside = await asyncio.create_subprocess_exec(
+        "unshare", "--user", "--map-root-user", "--mount", "sh", "-c", script, env=settings_module.to_environ(small),
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    assert inside.stdin is not None
+    assert inside.stdout is not None
+    async with recording(settings) as ends:
+        assert await inside.stdout.readline() == b"full\n"
+        await ends.send(3_000)
+        assert (await inside.stdout.readline()).startswith(b"the database does not answer: d")
+        assert await ends.client.xlen(ends.stream) == 3_000
+        inside.stdin.write(b"make room\n")
+        await eventually(lambda: _is_empty(ends), within=60)
+        out, _ = await inside.communicate(b"\n")
+    assert out.splitlines() == [b"goes on", b"3000"]
+
+
+async def _is_empty(ends: Recording) -> bool:
+    return bool(await ends.client.xlen(ends.stream) == 0)
+
+
+_ON_A_SMALL_DISK = """
+import asyncio, logging, pathlib, sys
+from faas import recorder
+from faas.core import settings as settings_module
+from faas.store import database, ledger
+
+class Told(logging.Handler):
+    def emit(self, record):
+        if record.name == "faas.recorder":
+            print(getattr(record, "reason", "goes on"), flush=True)
+
+async def main(settings):
+    stop = asyncio.Event()
+    task = asyncio.create_task(recorder.run(settings, stop))
+    await asyncio.to_thread(sys.stdin.readline)
+    filler.unlink()
+    await asyncio.to_thread(sys.stdin.readline)
+    stop.set()
+    await task
+    book = ledger.Ledger(database.open_database(settings))
+    print(sum(line.count for line in book.bill(0, "function")), flush=True)
+
+logging.basicConfig(level=logging.INFO, handlers=[Told()])
+settings = settings_module.load()
+database.open_database(settings).dispose()
+filler = settings.root / "filler"
+with filler.open("wb", buffering=0) as file:
+    try:
+        while True:
+            file.write(bytes(4096))
+    except OSError:
+        print("full", flush=True)
+asyncio.run(main(settings))
+"""
