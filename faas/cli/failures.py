@@ -19,6 +19,10 @@ from faas.core import errors
 from faas.core import settings as settings_module
 
 
+class ReaderGone(Exception):
+    """Whoever read our stdout has read enough; what click makes of a `BrokenPipeError` would be exit code 1."""
+
+
 def wants_json(arguments: list[str]) -> bool:
     """Whether the caller asked for JSON; read from the arguments because parsing them is what may have failed."""
     before = arguments[: arguments.index("--")] if "--" in arguments else arguments
@@ -30,7 +34,8 @@ def report(error: BaseException, *, as_json: bool, data_dir: str | None = None) 
     error = _alone(error)
     if isinstance(error, KeyboardInterrupt | click.Abort):
         return _say(exits.INTERRUPTED, {"code": "interrupted", "message": "interrupted"}, as_json)
-    if isinstance(error, BrokenPipeError):
+    # rich turns a broken pipe into an exit of its own.
+    if isinstance(error, BrokenPipeError | ReaderGone) or isinstance(error.__context__, BrokenPipeError):
         return _reader_has_gone()
     if isinstance(error, click.ClickException):
         return _say(exits.USAGE, _usage(error), as_json)

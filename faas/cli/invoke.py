@@ -14,9 +14,8 @@ from faas.cli import client, names, options, output
 from faas.core import errors
 
 _KEYS = (
-    "invocation_id", "status", "result", "error", "cold_start", "cold_start_kind", "queue_ms", "init_ms",
-    "duration_ms", "billed_ms", "memory_mb", "memory_limit_mb", "cost", "cost_pico", "function", "revision",
-    "result_is_base64", "logs",
+    "invocation_id", "status", "result", "error", "cold_start", "queue_ms", "init_ms", "duration_ms", "billed_ms",
+    "memory_mb", "cost",
 )  # fmt: skip
 
 
@@ -34,7 +33,7 @@ def invoke_command(
 
     The event is {} when none is given. What the function printed and the report line go to stderr. The exit code is 8
     when the function failed and 10 when it ran into its timeout. With --json one object is printed: cost is in
-    millionths of the currency, memory_mb is the peak.
+    millionths of the currency, memory_mb is the peak, and a result of bytes is text in base64.
 
     \b
     faas invoke hello --data '{"name": "Ada"}'

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import click
 from click import shell_completion
 
-from faas.cli import options
+from faas.cli import failures, options
 
 
 class Entry(NamedTuple):
@@ -45,6 +45,13 @@ class LazyGroup(click.Group):
         if not any(param.name == "data_dir" for param in command.params):
             command.params.append(options.data_dir_option())
         return command
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command. Raises `failures.ReaderGone` when nobody reads what it prints."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError as error:
+            raise failures.ReaderGone from error
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the list of commands, section by section, without importing any of them."""

@@ -1,0 +1,284 @@
+"""The commands that show and change things, as processes against a served control API: data on stdout, talk on stderr."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import subprocess
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+
+from faas.core import model
+from faas.core import settings as settings_module
+from faas.queue import catalog
+from tests.command import FAAS, Ran, environment, faas
+from tests.control_api import GATEWAY, ControlApi, serving
+
+DAY_MS = 86_400_000
+
+
+@pytest.fixture
+async def api(settings: settings_module.Settings) -> AsyncIterator[ControlApi]:
+    async with serving(settings) as served:
+        served.deploy()
+        yield served
+
+
+async def ok(api: ControlApi, *arguments: str, **more: str) -> Ran:
+    """A command that must succeed and say nothing on stderr."""
+    ran = await faas(api.settings.root, *arguments, **more)
+    assert (ran.code, ran.err) == (0, ""), ran
+    return ran
+
+
+def columns(line: str) -> list[str]:
+    return [cell.strip() for cell in line.split("  ") if cell.strip()]
+
+
+async def test_ls_lists_functions_one_a_line(api: ControlApi) -> None:
+    api.deploy("another", model.FunctionConfig(runtime="python3.11", handler="a.b"))
+    header, first, second = (await ok(api, "ls")).out.splitlines()
+    assert columns(header)[:3] == ["FUNCTION", "REVISION", "RUNTIME"]
+    assert columns(first)[:6] == ["another", "1", "python3.11", "256 MB", "30.0 s", "-"]
+    assert columns(second)[5] == "http GET /hello/{name}, timer every 10.0 s, upload photos/in/*.jpg"
+    assert [each["name"] for each in (await ok(api, "ls", "--json")).json] == ["another", "hello"]
+
+
+async def test_a_platform_without_functions_has_an_empty_list(settings: settings_module.Settings) -> None:
+    async with serving(settings) as api:
+        assert (await ok(api, "ls", "--json")).json == []
+        assert len((await ok(api, "ls")).out.splitlines()) == 1
+
+
+async def test_describe_shows_configuration_revisions_urls_and_places(api: ControlApi) -> None:
+    api.deploy()
+    found = (await ok(api, "describe", "hello", "--json")).json
+    assert found["urls"] == [f"{GATEWAY}/hello/{{name}}", f"{GATEWAY}/fn/hello"]
+    assert (found["revision"], len(found["revisions"]), found["places"]["drift"]) == (2, 2, 0)
+    lines = (await ok(api, "describe", "hello")).out.splitlines()
+    facts = {line[:12].strip(): line[12:] for line in lines}
+    assert (facts["function"], facts["handler"], facts["env"]) == ("hello@2", "app.handler", "QUALITY=80")
+    assert facts["bucket"] == "photos: read"
+    assert any(columns(line)[:1] == ["1"] for line in lines)
+
+
+async def test_rm_removes_each_name_and_stops_at_one_that_is_not_there(api: ControlApi) -> None:
+    api.deploy("second")
+    ran = await faas(api.settings.root, "rm", "hello", "nobody", "second")
+    assert (ran.code, ran.out) == (4, "")
+    assert ran.err.splitlines()[:2] == ["removed hello", "faas: no function is called nobody"]
+    ran = await faas(api.settings.root, "rm", "second", "--json")
+    assert (ran.code, ran.json) == (0, {"removed": ["second"]})
+    assert (await ok(api, "ls", "--json")).json == []
+
+
+async def test_records_are_listed_newest_first_and_filtered(api: ControlApi) -> None:
+    old = api.record()
+    new = api.record(status=model.Status.TIMEOUT, ended_at_ms=time.time_ns() // 10**6, error=model.Failure("T", "m"))
+    lines = (await ok(api, "records")).out.splitlines()
+    assert [columns(line)[2] for line in lines[1:]] == [new.invocation_id, old.invocation_id]
+    assert "timeout" in lines[1]
+    assert [each["status"] for each in (await ok(api, "records", "hello", "--since", "1h", "--json")).json] == [
+        "timeout"
+    ]
+    assert len((await ok(api, "records", "--limit", "1", "--json")).json) == 1
+    assert (await ok(api, "records", "--status", "oom", "--json")).json == []
+
+
+async def test_stats_show_counts_and_percentiles(api: ControlApi) -> None:
+    now_ms = time.time_ns() // 10**6
+    for n in range(1, 101):
+        api.record(duration_us=n * 1_000, ended_at_ms=now_ms)
+    api.record(function="old", ended_at_ms=now_ms - 2 * DAY_MS)
+    (stats,) = (await ok(api, "stats", "--json")).json
+    assert (stats["function"], stats["count"], stats["duration_ms"]["p95"]) == ("hello", 100, 95.0)
+    assert columns((await ok(api, "stats", "hello")).out.splitlines()[1])[:6] == [
+        "hello", "100", "0", "0", "50.00", "95.00",
+    ]  # fmt: skip
+    assert [each["function"] for each in (await ok(api, "stats", "--since", "7d", "--json")).json] == ["hello", "old"]
+
+
+async def test_a_bill_adds_up_and_ends_with_its_total(api: ControlApi) -> None:
+    for function, trigger, day in (("a", "http", 1), ("a", "timer", 2), ("b", "http", 2)):
+        api.record(
+            function=function, trigger=trigger, ended_at_ms=day * DAY_MS, billed_ms=1_000, cost_pico=2_500_000_000
+        )
+    lines = [columns(line) for line in (await ok(api, "bill")).out.splitlines() if line.strip()]
+    assert lines[0] == ["FUNCTION", "ATTEMPTS", "BILLED MS", "COST"]
+    assert lines[1:] == [
+        ["a", "2", "2,000", "0.005000000 USD"],
+        ["b", "1", "1,000", "0.002500000 USD"],
+        ["total", "3", "3,000", "0.007500000 USD"],
+    ]
+    by_day = (await ok(api, "bill", "--by", "day", "--since", "1970-01-03", "--json")).json
+    assert [(line["name"], line["count"]) for line in by_day["lines"]] == [("1970-01-03", 2)]
+    assert (by_day["currency"], by_day["total"]["billed_ms"], by_day["total"]["cost"]) == ("USD", 2_000, 5_000)
+    by_trigger = (await ok(api, "bill", "--by", "trigger", "--json")).json
+    assert {line["name"]: line["count"] for line in by_trigger["lines"]} == {"http": 2, "timer": 1}
+
+
+async def test_status_shows_the_places_of_every_function_and_the_nodes(api: ControlApi) -> None:
+    for _ in range(2):
+        await faas(api.settings.root, "invoke", "hello", "--async")
+    await api.work("hello@1")
+    versions = await catalog.Catalog.open(api.settings.redis_url, api.settings.redis_prefix)
+    node = catalog.NodeState(catalog=1, host="h", pid=7, memory_mb=100, memory_used_mb=40, sandboxes={"idle": 2})
+    await versions.renew("n1", node, 60_000)
+    await versions.close()
+    found = (await ok(api, "status", "--json")).json
+    assert found["functions"]["hello"] == {
+        "accepted": 2, "waiting": 1, "running": 0, "retrying": 0, "done": 1, "dead": 0, "drift": 0,
+    }  # fmt: skip
+    assert (found["gateway"], found["api"], found["drift"]) == (GATEWAY, api.url, 0)
+    lines = [columns(line) for line in (await ok(api, "status")).out.splitlines()]
+    assert ["hello", "2", "1", "0", "0", "1", "0", "0"] in lines
+    assert ["n1", "h", "7", "40 of 100 MB", "2 idle"] in lines
+
+
+def line(at_ms: int, text: str) -> tuple[model.LogLine, ...]:
+    return (model.LogLine(at_ms, text),)
+
+
+async def test_logs_are_printed_oldest_first_and_filtered(api: ControlApi) -> None:
+    now_ms = time.time_ns() // 10**6
+    first = api.record(logs=line(1_000, "long ago"))
+    api.record(logs=line(now_ms, "just now"))
+    api.record(function="other", logs=line(now_ms, "[bold]of another[/bold]"))
+    root = api.settings.root
+    assert (await ok(api, "logs", "hello")).out.splitlines() == [
+        f"1970-01-01 00:00:01 {first.invocation_id[-12:]} long ago",
+        *(await ok(api, "logs", "hello", "--since", "1h")).out.splitlines(),
+    ]
+    assert "other@1" in (await ok(api, "logs", "--search", "[bold]")).out
+    found = (await ok(api, "logs", "hello", "--json", "--invocation", first.invocation_id)).json
+    assert [(each["at_ms"], each["text"], each["invocation_id"]) for each in found] == [
+        (1_000, "long ago", first.invocation_id)
+    ]
+    assert len((await ok(api, "logs", "--json")).json) == 3
+    assert (await faas(root, "logs", "nobody")).code == 4
+    assert (await ok(api, "logs", "other", "--json")).json[0]["text"] == "[bold]of another[/bold]"
+
+
+async def test_more_lines_than_a_page_are_all_printed(api: ControlApi) -> None:
+    api.record(logs=tuple(model.LogLine(1, str(n)) for n in range(2_500)))
+    texts = [each["text"] for each in (await ok(api, "logs", "hello", "--json")).json]
+    assert texts == [str(n) for n in range(2_500)]
+
+
+async def test_logs_can_be_followed_until_an_interrupt(api: ControlApi) -> None:
+    process = await asyncio.create_subprocess_exec(
+        *FAAS, "logs", "hello", "-f", "--json", env=environment(api.settings.root),
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    assert process.stdout is not None
+    for text in ("first", "second"):
+        api.record(logs=line(1, text))
+        assert json.loads(await process.stdout.readline())["text"] == text
+    process.send_signal(signal.SIGINT)
+    out, err = await process.communicate()
+    assert (process.returncode, out) == (130, b"")
+    assert json.loads(err)["error"]["code"] == "interrupted"
+
+
+async def facts(api: ControlApi, **more: str) -> dict[str, dict[str, Any]]:
+    ran = await faas(api.settings.root, "doctor", "--json", **more)
+    found: dict[str, dict[str, Any]] = {fact["name"]: fact for fact in ran.json["facts"]}
+    assert ran.json["ok"] == (ran.code == 0) == all(fact["state"] != "failed" for fact in found.values())
+    return found
+
+
+async def test_doctor_establishes_a_line_for_each_fact(api: ControlApi) -> None:
+    versions = await catalog.Catalog.open(api.settings.redis_url, api.settings.redis_prefix)
+    await versions.renew("n1", catalog.NodeState(catalog=1, host="h", pid=7, memory_mb=100), 60_000)
+    await versions.close()
+    found = await facts(api)
+    wanted = (
+        "platform",
+        "redis",
+        "durability",
+        "clock",
+        "docker",
+        "base image",
+        "disk",
+        "conservation",
+        "nodes",
+        "ledger",
+    )
+    assert set(wanted) <= set(found)
+    assert {
+        found[name]["state"] for name in ("platform", "redis", "durability", "docker", "conservation", "ledger")
+    } == {"ok"}
+    ran = await faas(api.settings.root, "doctor")
+    assert ran.code == 0
+    assert len(ran.out.splitlines()) == len(found)
+    assert {shown.split()[0] for shown in ran.out.splitlines()} <= {"ok", "warning"}
+
+
+async def test_doctor_says_what_is_wrong_and_goes_on(api: ControlApi) -> None:
+    async with api.queue() as queue:
+        await faas(api.settings.root, "invoke", "hello", "--async")
+        await queue.link.call("HINCRBY", queue.keys.counts("hello@1"), "accepted", 1)
+    found = await facts(api, DOCKER_HOST="unix:///nowhere.sock", FAAS_REDIS_URL="unix:///nowhere.sock")
+    assert (found["docker"]["state"], found["conservation"]["state"], found["nodes"]["state"]) == (
+        "warning", "failed", "failed",
+    )  # fmt: skip
+    assert found["conservation"]["text"] == "1 invocations are in no place or in two"
+    assert (await facts(api, DOCKER_HOST="unix:///nowhere.sock", FAAS_ENGINE="docker"))["docker"]["state"] == "failed"
+
+
+async def test_doctor_works_where_nothing_runs(tmp_path: Path) -> None:
+    ran = await faas(tmp_path / "none", "doctor", "--json")
+    states = {fact["name"]: fact["state"] for fact in ran.json["facts"]}
+    assert ran.code == 9
+    assert (states["platform"], states["redis"], states["conservation"]) == ("failed", "failed", "failed")
+    assert ran.err == ""
+
+
+async def test_schema_and_version_need_no_platform(tmp_path: Path) -> None:
+    schema = (await faas(tmp_path, "schema")).json
+    jsonschema.validators.validator_for(schema).check_schema(schema)
+    assert "functions" in schema["properties"]
+    version = await faas(tmp_path, "version")
+    assert version.out.startswith("faas 0.1.0 (Python 3.")
+
+
+async def test_a_shell_completes_the_names_of_functions(api: ControlApi) -> None:
+    api.deploy("help-desk")
+    for words in ("faas describe he", "faas invoke he", "faas rm he", "faas logs he"):
+        ran = await faas(api.settings.root, _FAAS_COMPLETE="bash_complete", COMP_WORDS=words, COMP_CWORD="2")
+        assert sorted(ran.out.split()) == ["plain,hello", "plain,help-desk"]
+        assert ran.err == ""
+
+
+@pytest.mark.parametrize("command", ["ls", "records", "logs"])
+async def test_a_reader_that_has_read_enough_is_no_error(api: ControlApi, command: str) -> None:
+    api.record(function="f" * 60_000, logs=tuple(model.LogLine(1, "x" * 1_000) for _ in range(200)))
+    for n in range(200):
+        api.deploy(f"f{n}", model.FunctionConfig(runtime="python3", handler="h" * 500))
+    shell = f"{' '.join(FAAS)} {command} --json | head -c 10 >/dev/null; a=${{PIPESTATUS[0]}}; "
+    shell += f"{' '.join(FAAS)} {command} | head -c 10 >/dev/null; echo $a ${{PIPESTATUS[0]}}"
+    process = await asyncio.create_subprocess_exec(
+        "bash", "-c", shell, env=environment(api.settings.root), stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    assert await process.communicate() == (b"0 0\n", b"")
+
+
+async def test_colours_are_for_terminals_that_want_them(api: ControlApi) -> None:
+    async def shown(**more: str) -> str:
+        process = await asyncio.create_subprocess_exec(
+            "script", "-qec", f"{' '.join(FAAS)} ls", "/dev/null",
+            env=environment(api.settings.root, TERM="xterm-256color", **more), stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+        )  # fmt: skip
+        out, _ = await process.communicate()
+        return out.decode()
+
+    assert "\x1b[1m" in await shown()
+    assert "\x1b[3" not in await shown(NO_COLOR="1")
+    assert "\x1b[" not in (await ok(api, "ls", FORCE_COLOR="")).out
