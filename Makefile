@@ -5,16 +5,20 @@ PY := .venv/bin/python
 WORKERS ?= 2
 SOURCES := faas triggers runners tests examples
 
-.PHONY: help setup test check format docker-stop clean
+.PHONY: help setup test test-postgresql check format docker-stop clean
 
 help: ## list every chore
-	@grep -E '^[a-z-]+:.*## ' Makefile | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+	@grep -E '^[a-z-]+:.*## ' Makefile | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
 
 setup: ## virtual environment, pinned packages, and Docker where it can be had
 	@sh tools/setup.sh
 
 test: setup ## all tests (WORKERS=2)
 	@$(PY) -m pytest -n $(WORKERS) --dist loadfile
+
+test-postgresql: setup ## store, recorder and control API on a PostgreSQL of their own (needs its binaries)
+	@$(PY) -m pytest --database postgresql tests/integration/test_store.py tests/integration/test_recorder.py \
+		tests/integration/test_api_functions.py tests/integration/test_api_ledger.py tests/integration/test_api_metrics.py
 
 check: setup ## format, lint, types and layers
 	@$(PY) -m ruff format --check $(SOURCES)

@@ -12,12 +12,18 @@ import pytest
 
 from faas.core import settings as settings_module
 from faas.queue import embedded
+from tests import postgresql
 
 
 def pytest_configure() -> None:
     """No setting of the person who runs the tests may reach them."""
     for name in [name for name in os.environ if name.startswith("FAAS_")]:
         del os.environ[name]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """The same tests hold for every database."""
+    parser.addoption("--database", choices=["sqlite", "postgresql"], default="sqlite", help="what the store is kept in")
 
 
 @pytest.fixture(scope="session")
@@ -35,11 +41,37 @@ def prefix() -> str:
     return f"t{uuid.uuid4().hex[:12]}"
 
 
+@pytest.fixture(scope="session")
+def cluster(pytestconfig: pytest.Config) -> Iterator[postgresql.Cluster | None]:
+    """A PostgreSQL server of the session, when the tests run with ``--database postgresql``."""
+    if pytestconfig.getoption("--database") == "sqlite":
+        yield None
+        return
+    with postgresql.cluster() as running:
+        yield running
+
+
 @pytest.fixture
-def settings(tmp_path: Path, redis_url: str, prefix: str) -> settings_module.Settings:
-    """Settings with a data directory of the test's own, the session's server and any free ports."""
+def database_url(cluster: postgresql.Cluster | None) -> Iterator[str]:
+    """A database of the test's own; empty is SQLite in the data directory."""
+    if cluster is None:
+        yield ""
+        return
+    with cluster.database() as url:
+        yield url
+
+
+@pytest.fixture
+def settings(tmp_path: Path, redis_url: str, prefix: str, database_url: str) -> settings_module.Settings:
+    """Settings with a data directory and a database of the test's own, the session's server and any free ports."""
     root = tmp_path / "data"
     root.mkdir()
     return settings_module.Settings(
-        data_dir=str(root), redis_url=redis_url, redis_prefix=prefix, port=0, api_port=0, grace_ms=2_000
+        data_dir=str(root),
+        redis_url=redis_url,
+        redis_prefix=prefix,
+        database_url=database_url,
+        port=0,
+        api_port=0,
+        grace_ms=2_000,
     )

@@ -28,7 +28,8 @@ async def ids(api: ControlApi, **query: Any) -> list[str]:
 
 
 async def test_records_are_paged_newest_first_without_gap_or_repetition(api: ControlApi) -> None:
-    kept = [api.record(ended_at_ms=1_000 + n // 3).invocation_id for n in range(10)]
+    made = [api.record(ended_at_ms=1_000 + n // 3) for n in range(10)]
+    kept = [each.invocation_id for each in sorted(made, key=lambda each: (each.ended_at_ms, each.invocation_id))]
     seen: list[str] = []
     query: dict[str, Any] = {"limit": 3}
     while True:

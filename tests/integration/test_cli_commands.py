@@ -1,4 +1,4 @@
-"""The commands that show and change things, as processes against a served control API: data on stdout, talk on stderr."""
+"""The commands that show and change things, as processes against a control API: data on stdout, talk on stderr."""
 
 from __future__ import annotations
 

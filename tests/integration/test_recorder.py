@@ -75,6 +75,12 @@ async def ends(settings: settings_module.Settings) -> AsyncIterator[Recording]:
 
 
 @pytest.fixture
+def on_sqlite(settings: settings_module.Settings) -> settings_module.Settings:
+    """For what only a database in a file can suffer."""
+    return msgspec.structs.replace(settings, database_url="")
+
+
+@pytest.fixture
 async def server(tmp_path: Path) -> AsyncIterator[embedded.EmbeddedServer]:
     """A Redis of the test's own, that it may stop."""
     server = embedded.EmbeddedServer(tmp_path / "redis")
@@ -123,10 +129,10 @@ async def test_several_recorders_store_each_record_once(ends: Recording) -> None
 
 
 async def test_a_recorder_killed_between_commit_and_acknowledge_costs_nothing(
-    settings: settings_module.Settings, server: embedded.EmbeddedServer
+    on_sqlite: settings_module.Settings, server: embedded.EmbeddedServer
 ) -> None:
-    async with recording(msgspec.structs.replace(settings, redis_url=server.url)) as ends:
-        lock = sqlite3.connect(settings.root / "ledger.db", isolation_level=None)
+    async with recording(msgspec.structs.replace(on_sqlite, redis_url=server.url)) as ends:
+        lock = sqlite3.connect(on_sqlite.root / "ledger.db", isolation_level=None)
         lock.execute("BEGIN IMMEDIATE")
         await ends.send(50)
         with process(ends.settings) as killed:
@@ -246,7 +252,7 @@ async def test_while_the_database_fails_records_stay_and_one_line_is_logged(
         await ends.all_is_recorded_once()
         await eventually(lambda: said(caplog) == ["recorder_waits", "recorder_goes_on"])
     (waits,) = [record for record in caplog.records if record.message == "recorder_waits"]
-    assert waits.__dict__["reason"] == "the database does not answer: no such table: records"
+    assert "records" in waits.__dict__["reason"]
 
 
 def rename(engine: sa.Engine, old: str, new: str) -> None:
@@ -259,20 +265,22 @@ async def connections(ends: Recording) -> int:
     return int((await ends.client.info("stats"))["total_connections_received"])
 
 
-async def test_a_locked_database_is_an_error_of_one_line_after_its_time(ends: Recording) -> None:
-    lock = sqlite3.connect(ends.settings.root / "ledger.db", isolation_level=None)
+def test_a_locked_database_is_an_error_of_one_line_after_its_time(on_sqlite: settings_module.Settings) -> None:
+    engine = database.open_database(on_sqlite)
+    lock = sqlite3.connect(on_sqlite.root / "ledger.db", isolation_level=None)
     lock.execute("BEGIN IMMEDIATE")
-    with ends.engine.connect() as connection:
+    with engine.connect() as connection:
         connection.exec_driver_sql("PRAGMA busy_timeout=1")
         with pytest.raises(errors.Unavailable, match="the database does not answer: database is locked"):
             connection.execute(sa.text("UPDATE catalog SET version = version"))
     lock.close()
+    engine.dispose()
 
 
-async def test_a_full_disk_is_waited_for(settings: settings_module.Settings, tmp_path: Path) -> None:
+async def test_a_full_disk_is_waited_for(on_sqlite: settings_module.Settings, tmp_path: Path) -> None:
     disk = tmp_path / "disk"
     disk.mkdir()
-    small = msgspec.structs.replace(settings, data_dir=str(disk))
+    small = msgspec.structs.replace(on_sqlite, data_dir=str(disk))
     script = f"mount -t tmpfs -o size=16m none {disk} && exec {sys.executable} -c '{_ON_A_SMALL_DISK}'"
     inside = await asyncio.create_subprocess_exec(
         "unshare", "--user", "--map-root-user", "--mount", "sh", "-c", script, env=settings_module.to_environ(small),
@@ -280,7 +288,7 @@ async def test_a_full_disk_is_waited_for(settings: settings_module.Settings, tmp
     )  # fmt: skip
     assert inside.stdin is not None
     assert inside.stdout is not None
-    async with recording(settings) as ends:
+    async with recording(on_sqlite) as ends:
         assert await inside.stdout.readline() == b"full\n"
         await ends.send(3_000)
         assert (await inside.stdout.readline()).startswith(b"the database does not answer: d")

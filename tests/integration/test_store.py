@@ -1,4 +1,4 @@
-"""The store over a real SQLite file: the catalog, the ledger, its totals and the logs."""
+"""The contract of the store: catalog, ledger, totals and logs. It holds on SQLite and (`--database`) PostgreSQL."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from alembic import autogenerate
 from alembic.runtime import migration
 
-from faas.core import billing, model
+from faas.core import billing, errors, model
 from faas.core import settings as settings_module
 from faas.store import database, functions, ledger, logs, schema
 from tests import samples
@@ -83,3 +83,76 @@ def test_logs_are_found_by_their_text_as_it_is_written(engine: sa.Engine) -> Non
 
 def test_the_report_line_reads_like_the_known_one() -> None:
     assert "Duration: 7.00 ms\tBilled Duration: 8 ms\tMemory Size: 128 MB" in billing.report_line(samples.ended())
+
+
+def test_a_pending_revision_can_be_discarded_and_a_current_one_not(engine: sa.Engine) -> None:
+    catalog = functions.Functions(engine)
+    serving, pending = (catalog.add_revision("hello", name, CONFIG) for name in ("a", "b"))
+    catalog.activate([serving], [])
+    catalog.discard(pending.ref)
+    assert catalog.get(pending.ref) is None
+    with pytest.raises(errors.Conflict, match="hello@1 is the current revision"):
+        catalog.discard(serving.ref)
+    with pytest.raises(errors.BadRequest, match="is no revision"):
+        catalog.get("hello")
+    with pytest.raises(errors.NotFound):
+        catalog.remove("nobody")
+
+
+def test_many_who_add_a_revision_at_once_get_a_number_each(engine: sa.Engine) -> None:
+    catalog = functions.Functions(engine)
+    with ThreadPoolExecutor(4) as threads:
+        added = threads.map(lambda n: catalog.add_revision("hello", str(n), CONFIG), range(12))
+    assert sorted(revision.number for revision in added) == list(range(1, 13))
+
+
+def test_a_bucket_that_is_declared_again_moves(engine: sa.Engine) -> None:
+    catalog = functions.Functions(engine)
+    catalog.activate([], [model.Bucket(name="photos"), model.Bucket(name="a")])
+    catalog.activate([], [model.Bucket(name="photos", path="/inbox")])
+    assert catalog.buckets() == [model.Bucket(name="a"), model.Bucket(name="photos", path="/inbox")]
+
+
+def test_a_record_comes_back_as_it_was_whatever_it_holds(engine: sa.Engine) -> None:
+    book = ledger.Ledger(engine)
+    failure = model.Failure("Wörter", "a\0b \U0001f680", ("line\n1", ""))
+    made = samples.ended(
+        status=model.Status.ERROR,
+        error=failure,
+        duration_us=2**40,
+        cost_pico=2**60,
+        logs=(model.LogLine(1, "nul \0 and \U0001f680"), model.LogLine(2, "")),
+    )
+    book.commit([("", made)])
+    assert book.get(made.invocation_id) == [msgspec.structs.replace(made, logs=())]
+    assert [row.text for row in logs.Logs(engine).lines()] == ["nul \N{REPLACEMENT CHARACTER} and \U0001f680", ""]
+
+
+def test_a_batch_is_stored_whole_or_not_at_all(engine: sa.Engine) -> None:
+    book = ledger.Ledger(engine)
+    good, bad = samples.ended(), samples.ended(logs=(model.LogLine(2**80, "no database holds this moment"),))
+    with pytest.raises((OverflowError, sa.exc.DBAPIError)):
+        book.commit([("", good), ("", bad)])
+    assert (book.get(good.invocation_id), book.totals(), book.histograms()) == ([], [], [])
+    book.commit([("", good)])
+    assert [total.count for total in book.totals()] == [1]
+
+
+def test_records_of_one_moment_are_paged_by_their_ids(engine: sa.Engine) -> None:
+    book = ledger.Ledger(engine)
+    made = [samples.ended(attempt=attempt) for attempt in (1, 2, 1, 2)]
+    book.commit([("", record) for record in made])
+    seen: list[str] = []
+    before = None
+    while page := book.find(limit=1, before=before):
+        before = ledger.Place(page[0].ended_at_ms, page[0].invocation_id, page[0].attempt)
+        seen.append(page[0].invocation_id)
+    assert seen == sorted((record.invocation_id for record in made), reverse=True)
+
+
+def test_a_bill_begins_with_the_day_that_holds_the_moment(engine: sa.Engine) -> None:
+    book = ledger.Ledger(engine)
+    book.commit([("", samples.ended(ended_at_ms=at_ms)) for at_ms in (86_399_999, 86_400_000, 172_799_999)])
+    assert [line.count for line in book.bill(172_799_999, "function")] == [2]
+    assert [(line.name, line.count) for line in book.bill(0, "day")] == [("1970-01-01", 1), ("1970-01-02", 2)]
+    assert book.bill(172_800_000, "trigger") == []
