@@ -16,7 +16,7 @@ from faas.store import database, functions, ledger, logs
 
 def create_app(settings: settings_module.Settings, token: str, builder: builds.Builds) -> web.Application:
     """The control API of the platform that ``settings`` name; whoever calls it must send ``token``."""
-    app = web.Application(middlewares=[middleware.errors_as_json, middleware.token_required])
+    app = web.Application(middlewares=[middleware.errors_as_json, middleware.token_required, middleware.nul_refused])
     app[state.SETTINGS] = settings
     app[state.BUILDS] = builder
     app[middleware.TOKEN] = token

@@ -53,7 +53,7 @@ class Calls:
 
     async def queue(self) -> invocations.Queue:
         """The queue over an open link. Raises `errors.Unavailable`."""
-        async with self._opening:
+        async with _answered(), self._opening:
             if self._queue is None or not self._queue.link.is_open:
                 self._queue = await invocations.Queue.connect(
                     self._settings.redis_url,
@@ -87,7 +87,7 @@ class Calls:
         )
 
     async def _answers(self) -> replies.Replies:
-        async with self._opening:
+        async with _answered(), self._opening:
             if self._replies is not None and not self._replies.is_open:
                 await self._replies.close()
                 self._replies = None

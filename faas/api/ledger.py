@@ -79,7 +79,7 @@ async def invocation(request: web.Request) -> web.Response:
         raise errors.NotFound(
             f"no record of invocation {invocation_id}",
             hint="it is written when the first attempt ends",
-            invocation_id=invocation_id,
+            id=invocation_id,
         )
     records = tuple(views.attempt(record) for record in found)
     return answers.json(schemas.InvocationState(invocation_id, found[-1].final, records))

@@ -48,6 +48,14 @@ async def token_required(request: web.Request, handler: Handler) -> web.StreamRe
     return await handler(request)
 
 
+@web.middleware
+async def nul_refused(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Refuse an address with a NUL: nothing is called so, and PostgreSQL takes none."""
+    if "\0" in request.path or "\0" in request.rel_url.query_string:
+        raise errors.BadRequest("the address holds a NUL character", hint="see /api/v1/openapi.json")
+    return await handler(request)
+
+
 def _authorized(request: web.Request) -> bool:
     scheme, _, given = request.headers.get("Authorization", "").partition(" ")
     expected = request.app[TOKEN].encode()

@@ -69,7 +69,7 @@ class Builds:
         try:
             job = rq.job.Job.fetch(deployment_id, connection=self._redis, serializer=JSONSerializer)
             return state_of(job)
-        except (rq.exceptions.NoSuchJobError, LookupError) as error:
+        except (rq.exceptions.NoSuchJobError, LookupError, ValueError) as error:
             raise errors.NotFound(f"no deployment {deployment_id}", deployment=deployment_id) from error
         except redis.exceptions.ConnectionError as error:
             raise errors.Unavailable(f"Redis does not answer: {error}") from error

@@ -67,13 +67,17 @@ def _stored(api: client.Client, query: dict[str, Any]) -> Iterator[dict[str, Any
 def _follow(api: client.Client, query: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """Lines as they come; a platform that is away for a while is waited for."""
     after_id = None
+    is_away = False
     while True:
         try:
             page = api.get("/api/v1/logs", **query, after_id=after_id, limit=_PAGE, wait_ms=_WAIT_MS)
         except errors.Unavailable as error:
-            output.say(f"faas: {error.message}; trying again")
+            if not is_away:
+                output.say(f"faas: {error.message}; waiting for it")
+            is_away = True
             time.sleep(_TRY_AGAIN_S)
             continue
+        is_away = False
         yield from page["lines"]
         after_id = page["next_id"]
 

@@ -17,7 +17,6 @@ import asyncio
 from importlib import resources
 from typing import Any
 
-import hiredis
 import msgspec
 
 from faas.core import errors, model
@@ -331,21 +330,24 @@ async def _opened(redis_url: str, keys: keyring.Keys) -> tuple[links.Link, dict[
     """A link, and the digests of the scripts, which Redis now has. Raises `errors.Conflict` for a foreign format."""
     link = await links.Link.open(redis_url)
     try:
-        digests = {}
-        for name in _SCRIPTS:
-            source = resources.files("faas.queue").joinpath("scripts", f"{name}.lua").read_bytes()
-            digests[name] = (await link.call("SCRIPT", "LOAD", source)).decode()
-        await link.call("SET", keys.format, keyring.FORMAT, "NX")
-        held = (await link.call("GET", keys.format)).decode()
-    except hiredis.HiredisError as error:
+        return link, await _prepared(link, keys)
+    except BaseException:
         link.close()
-        raise errors.Unavailable(f"Redis refuses: {error}") from error
+        raise
+
+
+async def _prepared(link: links.Link, keys: keyring.Keys) -> dict[str, str]:
+    digests = {}
+    for name in _SCRIPTS:
+        source = resources.files("faas.queue").joinpath("scripts", f"{name}.lua").read_bytes()
+        digests[name] = (await link.call("SCRIPT", "LOAD", source)).decode()
+    await link.call("SET", keys.format, keyring.FORMAT, "NX")
+    held = (await link.call("GET", keys.format)).decode()
     if held != keyring.FORMAT:
-        link.close()
         raise errors.Conflict(
             f"Redis holds format {held}, this platform knows {keyring.FORMAT}", hint="use the newer faas"
         )
-    return link, digests
+    return digests
 
 
 def hand_off_field(invocation: model.Invocation) -> str:

@@ -18,6 +18,8 @@ _T = schema.totals
 _KEYS = ("day", "function", "trigger", "status", "cold_start")
 _SUMS = ("count", "billed_ms", "cost_pico", "duration_us", "queue_ms", "init_ms")
 _PLACE = (_R.c.ended_at_ms, _R.c.invocation_id, _R.c.attempt)
+_RANKED = ("duration_us", "queue_ms", "init_ms")
+_PERCENTS = (50, 95, 99)
 _CHUNK = 500
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(model.Record).decode
@@ -124,14 +126,23 @@ class Ledger:
         return [BillLine(name=row[0], count=int(row[1]), billed_ms=int(row[2]), cost_pico=int(row[3])) for row in rows]
 
     def stats(self, since_ms: int) -> list[Stats]:
-        """Counts and percentiles of each function's attempts that ended since then."""
-        columns = (_R.c.function, _R.c.status, _R.c.cold_start, _R.c.duration_us, _R.c.queue_ms, _R.c.init_ms)
-        query = sa.select(*columns).where(_R.c.ended_at_ms >= since_ms)
-        found: dict[str, list[sa.Row[str, str, str, int, int, int]]] = {}
+        """Counts and percentiles of each function's attempts that ended since then; added up and ranked in SQL."""
+        failed = sa.func.sum(sa.case((_R.c.status != model.Status.OK.value, 1), else_=0))
+        cold = sa.func.sum(sa.case((_R.c.cold_start != model.ColdStart.NONE.value, 1), else_=0))
+        counts = sa.select(_R.c.function, sa.func.count(), failed, cold).where(_R.c.ended_at_ms >= since_ms)
         with self._engine.connect() as connection:
-            for row in connection.execute(query):
-                found.setdefault(row.function, []).append(row)
-        return [_stats(function, rows) for function, rows in sorted(found.items())]
+            rows = connection.execute(counts.group_by(_R.c.function).order_by(_R.c.function)).all()
+            ranked = {name: _percentiles(connection, _R.c[name], since_ms) for name in _RANKED}
+        return [
+            Stats(
+                function=function,
+                count=count,
+                errors=failures,
+                cold_starts=cold_starts,
+                **{name: found[function] for name, found in ranked.items()},
+            )
+            for function, count, failures, cold_starts in rows
+        ]
 
     def totals(self) -> list[Total]:
         """Everything ever recorded, added up for metrics."""
@@ -216,19 +227,19 @@ def _add_logs(connection: sa.Connection, fresh: Iterable[model.Record]) -> None:
         connection.execute(schema.logs.insert(), rows)
 
 
-def _stats(function: str, rows: Sequence[sa.Row[str, str, str, int, int, int]]) -> Stats:
-    return Stats(
-        function=function,
-        count=len(rows),
-        errors=sum(row.status != model.Status.OK.value for row in rows),
-        cold_starts=sum(row.cold_start != model.ColdStart.NONE.value for row in rows),
-        duration_us=_percentiles([row.duration_us for row in rows]),
-        queue_ms=_percentiles([row.queue_ms for row in rows]),
-        init_ms=_percentiles([row.init_ms for row in rows]),
-    )
+def _percentiles(connection: sa.Connection, column: sa.Column[int], since_ms: int) -> dict[str, tuple[int, int, int]]:
+    """The nearest ranks of one figure, per function. The rows are ranked where they lie: only these few come here."""
+    rank = sa.func.row_number().over(partition_by=_R.c.function, order_by=column).label("rank")
+    among = sa.func.count().over(partition_by=_R.c.function).label("among")
+    rows = sa.select(_R.c.function, column.label("value"), rank, among).where(_R.c.ended_at_ms >= since_ms).subquery()
+    nearest = [rows.c.rank == (rows.c.among * percent + 99) // 100 for percent in _PERCENTS]
+    query = sa.select(rows.c.function, rows.c.among, rows.c.rank, rows.c.value).where(sa.or_(*nearest))
+    held: dict[tuple[str, int], dict[int, int]] = {}
+    for function, count, place, value in connection.execute(query):
+        held.setdefault((function, count), {})[place] = value
+    return {function: _at_percents(values, count) for (function, count), values in held.items()}
 
 
-def _percentiles(values: list[int]) -> tuple[int, int, int]:
-    values.sort()
-    p50, p95, p99 = (values[-(-len(values) * percent // 100) - 1] for percent in (50, 95, 99))
+def _at_percents(value_of: dict[int, int], count: int) -> tuple[int, int, int]:
+    p50, p95, p99 = (value_of[(count * percent + 99) // 100] for percent in _PERCENTS)
     return p50, p95, p99

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Iterable
 import aiohttp
 import jsonschema
 import pytest
+import yarl
 
 from faas.api import app, middleware, openapi, routes
 from faas.core import settings as settings_module
@@ -83,9 +84,23 @@ async def test_no_route_takes_a_method_that_it_does_not_name(api: ControlApi) ->
             assert set(answer.headers["Allow"].split(",")) == taken[openapi.path(row)]
 
 
+@pytest.mark.parametrize("path", ["/{}", "/api/v1/functions/{}", "/api/v1/invocations/{}", "/api/v1/logs?search={}"])
+async def test_an_address_with_a_nul_is_refused(api: ControlApi, path: str) -> None:
+    address = yarl.URL(f"{api.url}{path.format('%00')}", encoded=True)
+    async with api.session.get(address) as answer:
+        assert (answer.status, (await answer.json())["error"]["code"]) == (400, "bad_request")
+
+
 @pytest.mark.parametrize(
-    "unknown", ["/", "/api", "/api/v1", "/api/v2/functions", "/api/v1/functions/a/b", "/%00", "/~"]
+    "odd", ["%ff", "%ed%a0%80", "a%20b", "..%2f..", "%22", "%0d%0aX-Evil:%201", "%7f", "x" * 5_000]
 )
+async def test_an_odd_name_is_one_that_does_not_exist(api: ControlApi, odd: str) -> None:
+    for where in ("functions", "invocations", "deployments"):
+        async with api.session.get(yarl.URL(f"{api.url}/api/v1/{where}/{odd}", encoded=True)) as answer:
+            assert (answer.status, (await answer.json())["error"]["code"]) == (404, "not_found"), where
+
+
+@pytest.mark.parametrize("unknown", ["/", "/api", "/api/v1", "/api/v2/functions", "/api/v1/functions/a/b", "/~"])
 async def test_an_unknown_path_is_not_found_in_the_same_shape(api: ControlApi, unknown: str) -> None:
     status, value = await api.call("GET", unknown)
     assert (status, value["error"]["code"]) == (404, "not_found")
