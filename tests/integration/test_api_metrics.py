@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import random
+import re
 from collections import Counter
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 from prometheus_client import parser
@@ -165,3 +167,21 @@ async def test_a_name_with_quotes_and_line_ends_breaks_no_line(api: ControlApi) 
     api.record(trigger='odd"\\\n')
     got = await scraped(api)
     assert of(got, "faas_invocations_total", function="hello", trigger='odd"\\\n', status="ok") == 1
+
+
+async def test_every_metric_and_its_labels_are_documented(api: ControlApi) -> None:
+    api.deploy()
+    await api.call("POST", "/api/v1/functions/hello/invocations", headers={"Faas-Invocation-Type": "async"})
+    api.record(cold_start=model.ColdStart.FULL)
+    versions = await catalog.Catalog.open(api.settings.redis_url, api.settings.redis_prefix)
+    await versions.renew(
+        "n1", catalog.NodeState(catalog=1, host="h", pid=1, memory_mb=1, sandboxes={"idle": 1}), 60_000
+    )
+    await versions.close()
+    shown: dict[str, set[str]] = {}
+    for name, labels in await scraped(api):
+        family = re.sub("_(bucket|count|sum|created)$", "", name)
+        shown.setdefault(family, set()).update(dict(labels).keys() - {"le"})
+    page = Path(__file__).parents[2] / "docs" / "reference" / "metrics.md"
+    rows = [line.split("|") for line in page.read_text().splitlines() if line.startswith("| `faas_")]
+    assert {row[1].strip(" `"): set(re.findall("`(\\w+)`", row[3])) for row in rows} == shown
