@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from faas.core import settings as settings_module
@@ -16,7 +17,9 @@ from tests import postgresql
 
 
 def pytest_configure() -> None:
-    """No setting of the person who runs the tests may reach them."""
+    """No setting of the person who runs the tests may reach them, and no test depends on how fast the machine is."""
+    hypothesis.settings.register_profile("any-speed", deadline=None)
+    hypothesis.settings.load_profile("any-speed")
     for name in [name for name in os.environ if name.startswith("FAAS_")]:
         del os.environ[name]
 
