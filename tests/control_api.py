@@ -19,6 +19,7 @@ from faas.core import settings as settings_module
 from faas.queue import invocations
 from faas.store import database, functions, ledger
 from tests import promised, samples
+from tests.eventually import eventually
 
 CONFIG = model.FunctionConfig(
     runtime="python3",
@@ -81,17 +82,13 @@ class ControlApi:
     async def work(self, ref: str, result: Any = None, **changes: Any) -> model.Invocation:
         """Be the worker of one call: claim it, and finish it with a result (bytes go as they are) and a record."""
         async with self.queue() as queue:
-            claims: list[invocations.Claim] = []
-            async with asyncio.timeout(30):
-                while not claims:
-                    claims = await queue.claim("n1", ref, 1)
-                    await asyncio.sleep(0)
-            call = claims[0].invocation
+            (claim,) = await eventually(lambda: queue.claim("n1", ref, 1), within=30)
+            call = claim.invocation
             record = msgspec.structs.replace(samples.record(call), **changes)
             is_bytes = isinstance(result, bytes)
             body = result if is_bytes else json.dumps(result).encode()
             reply = msgspec.msgpack.encode(model.Outcome(record=record, body=body, is_bytes=is_bytes))
-            await queue.finish_claimed(claims[0], record, node="n1", reply=reply)
+            await queue.finish_claimed(claim, record, node="n1", reply=reply)
         return call
 
 

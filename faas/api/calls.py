@@ -18,7 +18,8 @@ from faas.queue import calls as queue_calls
 from faas.queue import catalog, invocations, replies
 
 _ANSWERS_WITHIN_S = 5
-_SILENT_MS = 1_000
+_SILENT_MS = 3_000
+"""For how long an answer may be due before nobody else waits for one. A busy Redis is late too, so it is not short."""
 
 
 class Calls:

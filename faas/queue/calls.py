@@ -26,8 +26,8 @@ async def outcome(
     expected = answers.expect(invocation.id)
     entry = None
     try:
-        entry = await queue.enqueue(invocation)
         async with asyncio.timeout(within_ms / 1000):
+            entry = await queue.enqueue(invocation)
             return await expected
     except (TimeoutError, asyncio.CancelledError) as gone:
         if entry is not None:
