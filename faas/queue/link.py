@@ -73,9 +73,12 @@ class Link(asyncio.Protocol):
                 else:
                     await loop.create_connection(lambda: link, address.host, address.port)
                 await link._greet(address)
-        except (OSError, hiredis.HiredisError) as error:
+        except OSError as error:
             link.close()
             raise errors.Unavailable(f"Redis at {_shown(address)} does not answer: {error}") from error
+        except errors.Unavailable:
+            link.close()
+            raise
         return link
 
     async def _greet(self, address: Address) -> None:

@@ -7,6 +7,7 @@ import asyncio
 import pytest
 import uvloop
 
+from faas.core import errors
 from faas.queue import link
 
 
@@ -21,3 +22,17 @@ def test_the_link_speaks_on_either_event_loop(run: object, redis_url: str, prefi
 
     assert callable(run)
     assert run(talk()) == b"v"
+
+
+async def test_what_redis_refuses_is_an_error_of_the_tree_and_the_link_goes_on(redis_url: str, prefix: str) -> None:
+    opened = await link.Link.open(redis_url)
+    await opened.call("SET", f"{prefix}:k", "v")
+    with pytest.raises(errors.Unavailable, match="Redis refuses: ERR value is not an integer"):
+        await opened.call("INCR", f"{prefix}:k")
+    assert await opened.call("GET", f"{prefix}:k") == b"v"
+    opened.close()
+
+
+async def test_a_password_that_is_not_taken_leaves_no_link_open(redis_url: str) -> None:
+    with pytest.raises(errors.Unavailable, match=r"Redis refuses: (WRONGPASS|ERR AUTH)"):
+        await link.Link.open(redis_url.replace("unix://", "unix://:wrong@"))
