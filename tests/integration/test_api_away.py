@@ -16,8 +16,8 @@ import sqlalchemy as sa
 from faas.core import settings as settings_module
 from faas.queue import embedded
 from faas.store import database
-from tests.control_api import ControlApi, serving
 from tests.eventually import eventually
+from tests.served_api import ControlApi, serving
 
 INVOKE = "/api/v1/functions/hello/invocations"
 NEED_REDIS = (

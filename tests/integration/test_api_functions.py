@@ -14,8 +14,8 @@ import redis.asyncio
 from faas.core import model
 from faas.core import settings as settings_module
 from faas.queue import keys
-from tests.control_api import CONFIG, ControlApi, serving
 from tests.eventually import eventually
+from tests.served_api import CONFIG, ControlApi, serving
 
 INVOKE = "/api/v1/functions/hello/invocations"
 

@@ -12,7 +12,7 @@ import pytest
 from faas.core import model
 from faas.core import settings as settings_module
 from faas.queue import catalog
-from tests.control_api import ControlApi, serving
+from tests.served_api import ControlApi, serving
 
 DAY_MS = 86_400_000
 

@@ -18,7 +18,7 @@ from faas.core import settings as settings_module
 from faas.queue import catalog
 from faas.store import database, ledger
 from tests import samples
-from tests.control_api import ControlApi, serving
+from tests.served_api import ControlApi, serving
 
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
 RAN = (model.Status.OK, model.Status.ERROR, model.Status.TIMEOUT, model.Status.OOM)

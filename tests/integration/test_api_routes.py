@@ -13,7 +13,7 @@ import yarl
 from faas.api import app, middleware, openapi, routes
 from faas.core import settings as settings_module
 from tests import promised
-from tests.control_api import ControlApi, serving
+from tests.served_api import ControlApi, serving
 
 CLOSED = [row for row in app.TABLE if row.path not in middleware.OPEN_PATHS]
 

@@ -18,7 +18,7 @@ from faas.core import model
 from faas.core import settings as settings_module
 from faas.queue import catalog
 from tests.command import FAAS, Ran, environment, faas
-from tests.control_api import GATEWAY, ControlApi, serving
+from tests.served_api import GATEWAY, ControlApi, serving
 
 DAY_MS = 86_400_000
 

@@ -13,7 +13,7 @@ import pytest
 from faas.core import model
 from faas.core import settings as settings_module
 from tests.command import Ran, faas
-from tests.control_api import ControlApi, serving
+from tests.served_api import ControlApi, serving
 
 PROMISED = [
     "invocation_id", "status", "result", "error", "cold_start", "queue_ms", "init_ms", "duration_ms", "billed_ms",
