@@ -23,6 +23,13 @@ import msgspec
 
 from faas.core import errors, model
 
+DEPTH_ATTRIBUTE = "user.faas.depth"
+"""Extended attribute of an object: the depth of the invocation that wrote it, in decimal."""
+
+PUBLISHED_ATTRIBUTE = "user.faas.published"
+"""Extended attribute of an object: the version in which the platform published it, whole. A later writer changes the
+version and leaves this, so the two are equal only while nobody has written since."""
+
 MAX_KEY_BYTES = 1024
 MAX_NAME_BYTES = 255
 PAGE = 1000
@@ -30,6 +37,7 @@ _TRIES = 10
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _OBJECT = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _NO_UNNAMED_FILES = frozenset({errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL, errno.ENOENT})
+_NO_ATTRIBUTES = frozenset({errno.EOPNOTSUPP, errno.ENOSYS, errno.EPERM, errno.EACCES})
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
@@ -137,18 +145,20 @@ class BucketFolder:
             os.close(root)
 
     @_translated
-    def commit(self, fd: int, key: str) -> Object:
+    def commit(self, fd: int, key: str, *, depth: int | None = None) -> Object:
         """Publish what was written to ``fd`` as the object ``key``, in place of any other. The caller closes ``fd``.
 
         The bytes are on disk before the name is, and the name is moved into place: no reader, and no crash, meets half
-        an object.
+        an object. ``depth`` is that of the invocation that wrote it; on a file system without extended attributes it
+        is not kept.
         """
         name = split_key(key)[-1]
         os.fdatasync(fd)
+        _mark(fd, depth)
         for tries_left in reversed(range(_TRIES)):
             folder = self._folder_of(key, make=True)
             try:
-                _publish(fd, folder, name)
+                _publish(fd, folder, name, depth)
                 return _object(key, os.stat(name, dir_fd=folder, follow_symlinks=False))
             except FileNotFoundError:
                 if not tries_left:
@@ -254,12 +264,23 @@ def _unnamed_file(folder: int) -> int:
     return fd
 
 
-def _publish(fd: int, folder: int, name: str) -> None:
+def _mark(fd: int, depth: int | None) -> None:
+    """Say on the file itself that the platform publishes it as it is now, and how deep in a chain it was written."""
+    try:
+        os.setxattr(fd, PUBLISHED_ATTRIBUTE, version_of(os.fstat(fd)).encode())
+        if depth is not None:
+            os.setxattr(fd, DEPTH_ATTRIBUTE, str(depth).encode())
+    except OSError as error:
+        if error.errno not in _NO_ATTRIBUTES:
+            raise
+
+
+def _publish(fd: int, folder: int, name: str, depth: int | None) -> None:
     passing = _passing_name()
     try:
         os.link(f"/proc/self/fd/{fd}", passing, dst_dir_fd=folder, follow_symlinks=True)
     except FileNotFoundError:  # this file system has no unnamed files: fd is of a file whose name was removed
-        _copy(fd, folder, passing)
+        _copy(fd, folder, passing, depth)
     try:
         _move(folder, passing, name)
     except OSError:
@@ -275,13 +296,14 @@ def _move(folder: int, passing: str, name: str) -> None:
         os.rename(passing, name, src_dir_fd=folder, dst_dir_fd=folder)
 
 
-def _copy(fd: int, folder: int, name: str) -> None:
+def _copy(fd: int, folder: int, name: str, depth: int | None) -> None:
     target = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644, dir_fd=folder)
     try:
         offset = 0
         while sent := os.sendfile(target, fd, offset, 1 << 24):
             offset += sent
         os.fdatasync(target)
+        _mark(target, depth)
     except OSError:
         os.unlink(name, dir_fd=folder)
         raise
@@ -352,5 +374,10 @@ def _object(key: str, found: os.stat_result) -> Object:
         key=key,
         size=found.st_size,
         modified_ms=found.st_mtime_ns // 1_000_000,
-        version=f"{found.st_mtime_ns}-{found.st_size}-{found.st_ino}",
+        version=version_of(found),
     )
+
+
+def version_of(found: os.stat_result) -> str:
+    """The version of the file that was found so: another one whenever it is written to or replaced."""
+    return f"{found.st_mtime_ns}-{found.st_size}-{found.st_ino}"
