@@ -145,6 +145,13 @@ class BucketFolder:
             os.close(root)
 
     @_translated
+    def write(self, fd: int, data: bytes) -> None:
+        """Write all of ``data`` to a descriptor of `begin_write`."""
+        rest = memoryview(data)
+        while rest:
+            rest = rest[os.write(fd, rest) :]
+
+    @_translated
     def commit(self, fd: int, key: str, *, depth: int | None = None) -> Object:
         """Publish what was written to ``fd`` as the object ``key``, in place of any other. The caller closes ``fd``.
 
@@ -184,7 +191,7 @@ class BucketFolder:
         """Size, time and version of the object."""
         fd = self.open_read(key)
         try:
-            return _object(key, os.fstat(fd))
+            return object_of(key, fd)
         finally:
             os.close(fd)
 
@@ -367,6 +374,11 @@ def _stat_object(folder: int, name: str, key: str) -> Object | None:
     except FileNotFoundError:
         return None
     return _object(key, found) if stat.S_ISREG(found.st_mode) else None
+
+
+def object_of(key: str, fd: int) -> Object:
+    """The object that a descriptor of `BucketFolder.open_read` reads."""
+    return _object(key, os.fstat(fd))
 
 
 def _object(key: str, found: os.stat_result) -> Object:
