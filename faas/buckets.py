@@ -166,7 +166,7 @@ class BucketFolder:
             folder = self._folder_of(key, make=True)
             try:
                 _publish(fd, folder, name, depth)
-                return _object(key, os.stat(name, dir_fd=folder, follow_symlinks=False))
+                return object_of(key, os.stat(name, dir_fd=folder, follow_symlinks=False))
             except FileNotFoundError:
                 if not tries_left:
                     raise
@@ -191,7 +191,7 @@ class BucketFolder:
         """Size, time and version of the object."""
         fd = self.open_read(key)
         try:
-            return object_of(key, fd)
+            return object_of(key, os.fstat(fd))
         finally:
             os.close(fd)
 
@@ -373,15 +373,11 @@ def _stat_object(folder: int, name: str, key: str) -> Object | None:
         found = os.stat(name, dir_fd=folder, follow_symlinks=False)
     except FileNotFoundError:
         return None
-    return _object(key, found) if stat.S_ISREG(found.st_mode) else None
+    return object_of(key, found) if stat.S_ISREG(found.st_mode) else None
 
 
-def object_of(key: str, fd: int) -> Object:
-    """The object that a descriptor of `BucketFolder.open_read` reads."""
-    return _object(key, os.fstat(fd))
-
-
-def _object(key: str, found: os.stat_result) -> Object:
+def object_of(key: str, found: os.stat_result) -> Object:
+    """The object whose file was found so."""
     return Object(
         key=key,
         size=found.st_size,

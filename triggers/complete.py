@@ -70,7 +70,6 @@ def see_all(folder: buckets.BucketFolder, looks: Iterable[backlog.Look]) -> list
 def see(folder: buckets.BucketFolder, look: backlog.Look) -> Seen:
     """Look at one object."""
     try:
-        found = folder.stat(look.key)
         fd = folder.open_read(look.key)
     except (errors.NotFound, errors.BadRequest, errors.Conflict):
         return Seen(look, State.GONE)
@@ -80,6 +79,7 @@ def see(folder: buckets.BucketFolder, look: backlog.Look) -> Seen:
         return Seen(look, State.UNREADABLE)
     try:
         status = os.fstat(fd)
+        found = buckets.object_of(look.key, status)
         origin = _origin(fd, status)
         published = look.sign is backlog.Sign.PUBLISHED or origin is Origin.PLATFORM
         if not published and not _is_complete(fd, look.sign, status.st_mtime_ns):

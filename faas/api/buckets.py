@@ -63,7 +63,7 @@ async def get_object(request: web.Request) -> web.StreamResponse:
     """Give an object, or one range of it."""
     key, folder = _key(request), await _folder(request)
     async with descriptors.held(functools.partial(folder.open_read, key)) as reading:
-        found = await reading.use(functools.partial(buckets.object_of, key))
+        found = buckets.object_of(key, await reading.use(os.fstat))
         if _is_known(request, found):
             return web.Response(status=304, headers=_headers(found))
         response, part = _response(request, found)
