@@ -208,6 +208,20 @@ def test_names_with_a_dot_in_front_and_names_that_are_not_text_are_not_listed(bu
     assert keys(bucket) == ["a/b"]
 
 
+def test_the_deepest_key_is_listed_and_what_is_deeper_is_none(bucket: buckets.BucketFolder) -> None:
+    deepest = "a/" * 511 + "kk"
+    put(bucket, deepest)
+    folder = os.open(bucket.root, os.O_RDONLY)
+    for name in deepest.split("/")[:-1]:
+        inner = os.open(name, os.O_RDONLY, dir_fd=folder)
+        os.close(folder)
+        folder = inner
+    os.close(os.open("too-long", os.O_CREAT | os.O_WRONLY, dir_fd=folder))
+    os.mkdir("b", dir_fd=folder)
+    os.close(folder)
+    assert keys(bucket) == [deepest]
+
+
 def test_a_bucket_whose_folder_is_missing_is_empty(bucket: buckets.BucketFolder) -> None:
     assert keys(bucket) == []
     with pytest.raises(errors.NotFound):
