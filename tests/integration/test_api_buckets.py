@@ -140,6 +140,14 @@ def _open_files() -> list[str]:
     return found
 
 
+async def test_a_client_that_hangs_up_while_it_reads_frees_the_object(api: aiohttp.ClientSession, folder: Path) -> None:
+    await _put(api, "k", _pieces(b"x" * MIB, 32))
+    answer = await api.get(_at("k"))
+    assert str(folder / "k") in _open_files()
+    answer.close()
+    await eventually(lambda: str(folder / "k") not in _open_files())
+
+
 async def test_of_two_uploads_at_once_each_reader_sees_one_whole(api: aiohttp.ClientSession, folder: Path) -> None:
     contents = [bytes([number]) * (3 * MIB) for number in range(2)]
     await _put(api, "k", _halves(contents[0]))
