@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from faas.core import settings as settings_module
@@ -15,9 +16,13 @@ from faas.queue import embedded
 
 
 def pytest_configure() -> None:
-    """No setting of the person who runs the tests may reach them."""
+    """No setting of the person who runs the tests may reach them, and none may depend on how fast the machine is."""
     for name in [name for name in os.environ if name.startswith("FAAS_")]:
         del os.environ[name]
+    hypothesis.settings.register_profile(
+        "any speed", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+    )
+    hypothesis.settings.load_profile("any speed")
 
 
 @pytest.fixture(scope="session")

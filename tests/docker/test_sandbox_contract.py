@@ -253,6 +253,22 @@ async def test_a_sandbox_reads_writes_lists_and_deletes_in_its_buckets(bench: Be
     assert os.listdir(tmp_path / "thumbs") == ["a"]
 
 
+async def test_what_a_sandbox_writes_carries_the_depth_of_the_invocation_that_wrote_it(
+    bench: Bench, tmp_path: Path
+) -> None:
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "thumbs").mkdir()
+    for name in ("photos/a", "photos/b", "thumbs/old"):
+        (tmp_path / name).write_bytes(b"x")
+    access = {"photos": model.Access.READ, "thumbs": model.Access.WRITE}
+    sandbox = await bench.loaded("app.copies", buckets=access)
+    for key, depth in (("a", 7), ("b", 0)):
+        (tmp_path / "thumbs" / "old").write_bytes(b"x")
+        outcome = await sandbox.run(msgspec.structs.replace(invocation(key), depth=depth))
+        assert outcome.status is model.Status.OK
+        assert os.getxattr(tmp_path / "thumbs" / key, buckets.DEPTH_ATTRIBUTE) == str(depth).encode()
+
+
 async def test_buckets_refuse_what_was_not_declared(bench: Bench, tmp_path: Path) -> None:
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "a").write_bytes(b"")
