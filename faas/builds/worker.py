@@ -34,6 +34,7 @@ from faas.store import database, functions
 _LOG = logging.getLogger(__name__)
 _PR_SET_PDEATHSIG = 1
 _RETRY = rq.Retry(max=2, enqueue_at_front=True)
+_STOPS = {signal.SIGTERM, signal.SIGINT}
 
 Job = rq.job.Job
 MakeDeployer = Callable[[settings_module.Settings], contextlib.AbstractContextManager[deploy.Deployer]]
@@ -62,6 +63,13 @@ def worker_main(settings: settings_module.Settings) -> None:
 
 def work(settings: settings_module.Settings, make: MakeDeployer) -> None:
     """`worker_main` with the deployer's ports chosen by the caller."""
+    for stop in _STOPS:
+        signal.signal(stop, _interrupt)
+    with contextlib.suppress(Interrupted):
+        _work(settings, make)
+
+
+def _work(settings: settings_module.Settings, make: MakeDeployer) -> None:
     connection = redis.Redis.from_url(settings.redis_url)
     try:
         connection.ping()
@@ -88,9 +96,30 @@ def _connected(settings: settings_module.Settings) -> Iterator[deploy.Deployer]:
 
 
 class BuildWorker(rq.Worker):
-    """RQ's worker, except that a stop does not wait for a deployment that may take minutes: it goes back."""
+    """RQ's worker, except that a stop does not wait for a deployment that may take minutes: it goes back.
+
+    Signals to stop are held back where RQ could not act on them: while it registers, and while it forks.
+    """
 
     max_connection_wait_time = 5.0
+
+    def bootstrap(self, *args: Any, **kwargs: Any) -> None:
+        """Register. A stop is held back until the loop runs, since only the loop signs off again."""
+        signal.pthread_sigmask(signal.SIG_BLOCK, _STOPS)
+        super().bootstrap(*args, **kwargs)
+
+    def check_for_suspension(self, burst: bool) -> None:
+        """The first thing that the loop does each time."""
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPS)
+        super().check_for_suspension(burst)
+
+    def fork_work_horse(self, job: Job, queue: rq.Queue) -> None:
+        """Start the deployment's process. A stop waits for it to be known, or it would not be told of the stop."""
+        signal.pthread_sigmask(signal.SIG_BLOCK, _STOPS)
+        super().fork_work_horse(job, queue)
+        if self.stopping:
+            self._interrupt_horse()
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPS)
 
     @property
     def stopping(self) -> bool:
@@ -100,20 +129,39 @@ class BuildWorker(rq.Worker):
     def handle_warm_shutdown_request(self) -> None:
         """Interrupt the deployment that runs."""
         super().handle_warm_shutdown_request()  # type: ignore[no-untyped-call]
+        self._interrupt_horse()
+
+    def _interrupt_horse(self) -> None:
         if self.horse_pid:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.horse_pid, signal.SIGTERM)
 
     def setup_work_horse_signals(self) -> None:
-        """In the deployment's process: die when the worker is killed, and clean up when it stops."""
+        """In the deployment's process: die when the worker is killed, and clean up when it stops.
+
+        SIGTERM stays held back, as `fork_work_horse` left it, except inside `_interruptible`.
+        """
         super().setup_work_horse_signals()  # type: ignore[no-untyped-call]
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        if os.getppid() != self.pid:  # the worker was killed before we asked to die with it
+            os.kill(os.getpid(), signal.SIGKILL)
         signal.signal(signal.SIGTERM, _interrupt)
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> None:
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    for stop in _STOPS:
+        signal.signal(stop, signal.SIG_IGN)
     raise Interrupted
+
+
+@contextlib.contextmanager
+def _interruptible() -> Iterator[None]:
+    """Let a stop raise `Interrupted` inside the block, and only there: RQ's own code takes it for a failed job."""
+    try:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
 
 
 def run_deployment(id: str) -> rq.Retry | None:
@@ -126,7 +174,8 @@ def run_deployment(id: str) -> rq.Retry | None:
         return None
     with folders.held(folder / "lock"):
         try:
-            _run(runner, job, folder)
+            with _interruptible():
+                _run(runner, job, folder)
         except Interrupted:
             _LOG.warning("deployment_interrupted", extra={"deployment": id})
             shutil.rmtree(folder / "work", ignore_errors=True)

@@ -23,7 +23,7 @@ from tests.project_files import function, project, tar
 
 APP = {"app.py": "def handler(event, context):\n    return event\n"}
 _PROGRAM = """
-import contextlib, logging, sys
+import contextlib, logging, os, signal, sys
 from pathlib import Path
 import msgspec
 from faas.builds import deploy, worker
@@ -34,8 +34,17 @@ from tests.importing_nodes import ImportingNodes
 logging.basicConfig(level=logging.INFO)
 settings = msgspec.json.decode(sys.argv[1], type=settings_module.Settings)
 
+def stop():
+    os.kill(os.getpid(), signal.SIGTERM)
+
+moment = sys.argv[2] if len(sys.argv) > 2 else ""
+if moment not in ("", "starting"):
+    os.register_at_fork(**{moment: stop})
+
 @contextlib.contextmanager
 def make(settings):
+    if moment == "starting":
+        stop()
     engine = database.open_database(settings)
     catalog = functions.Functions(engine)
     hold = settings.root / "go" if (settings.root / "hold").exists() else None
@@ -44,16 +53,16 @@ def make(settings):
 
 worker.work(settings, make)
 """
-Start = Callable[[], "subprocess.Popen[str]"]
+Start = Callable[..., "subprocess.Popen[str]"]
 
 
 @pytest.fixture
 def start(settings: settings_module.Settings) -> Iterator[Start]:
-    """Starts a builder; all are ended with the test."""
+    """Starts a builder (which sends itself a SIGTERM at a moment, if one is named); all are ended with the test."""
     started: list[subprocess.Popen[str]] = []
 
-    def builder() -> subprocess.Popen[str]:
-        command = [sys.executable, "-c", _PROGRAM, msgspec.json.encode(settings).decode()]
+    def builder(stops_at: str = "") -> subprocess.Popen[str]:
+        command = [sys.executable, "-c", _PROGRAM, msgspec.json.encode(settings).decode(), stops_at]
         log = (settings.root / f"builder-{len(started)}.log").open("w")
         with log:
             started.append(subprocess.Popen(command, stderr=log, stdout=log, text=True, cwd=Path(__file__).parents[2]))
@@ -94,6 +103,11 @@ def ended(builds: deployments.Builds, id: str, within: float = 20) -> progress.D
     found = eventually_sync(over, within=within)
     assert found is not None
     return found
+
+
+def log(settings: settings_module.Settings) -> str:
+    """What the first builder has said."""
+    return (settings.root / "builder-0.log").read_text()
 
 
 def loading(builds: deployments.Builds, id: str) -> bool:
@@ -168,6 +182,24 @@ def test_an_idle_builder_ends_cleanly_when_it_is_told_to(start: Start, settings:
     assert builder.wait(10) == 0
 
 
+def test_a_builder_that_is_told_to_stop_before_it_is_ready_ends_cleanly(start: Start) -> None:
+    assert start("starting").wait(15) == 0
+
+
+@pytest.mark.parametrize("moment", ["before", "after_in_parent", "after_in_child"])
+def test_a_stop_that_comes_while_a_deployment_is_being_started_is_not_lost(
+    moment: str, builds: deployments.Builds, start: Start, settings: settings_module.Settings
+) -> None:
+    (settings.root / "hold").touch()
+    id = submit(builds, settings.root)
+    builder = start(moment)
+    if moment == "after_in_child":  # the deployment's process alone was told: the builder takes it up again
+        eventually_sync(lambda: "deployment_interrupted" in log(settings), within=20)
+        builder.send_signal(signal.SIGTERM)
+    assert builder.wait(20) == 0
+    assert builds.progress(id).state == progress.State.QUEUED
+
+
 def test_a_builder_that_stops_gives_its_deployment_to_the_next_one(
     builds: deployments.Builds, start: Start, settings: settings_module.Settings, catalog: functions.Functions
 ) -> None:
@@ -191,7 +223,8 @@ def test_a_killed_builder_leaves_nothing_that_matters_and_the_next_one_starts_an
     (settings.root / "hold").touch()
     builder = start()
     id = submit(builds, settings.root)
-    eventually_sync(lambda: loading(builds, id), within=20)
+    eventually_sync(lambda: catalog.revisions("hello"), within=20)
+    assert loading(builds, id)
     builder.kill()
     builder.wait()
     assert [one.number for one in catalog.revisions("hello")] == [1]
