@@ -79,7 +79,7 @@ class Bundler:
         deadline: children.Deadline,
     ) -> Path:
         """A copy of the source with its bytecode: functions that share a source may have different runtimes."""
-        with steps.step(function.name, "compile") as note, artifacts.out_of_space(work):
+        with steps.step(function.name, "compile") as note, artifacts.out_of_space():
             folder = Path(tempfile.mkdtemp(prefix="compiled-", dir=work))
             shutil.copytree(source.folder, folder, dirs_exist_ok=True, copy_function=os.link)
             compiled = bytecode.compile_tree(folder, runtime.python, deadline)
@@ -101,7 +101,7 @@ class Bundler:
         _check_size(parts, self._max_bytes)
         digest, path = self._store.pack(*parts)
         note(f"{_mb(path.stat().st_size)}, sha256 {digest[:12]}")
-        with artifacts.out_of_space(self._places.root):
+        with artifacts.out_of_space():
             self._places.bundles.mkdir(parents=True, exist_ok=True)
             with tempfile.NamedTemporaryFile("w", dir=self._places.bundles, prefix=".", delete=False) as file:
                 file.write(digest)
@@ -111,6 +111,10 @@ class Bundler:
     def sweep(self) -> None:
         """Remove layers long unused, and notes of artifacts that have gone."""
         self._layers.sweep()
+        self.forget_removed()
+
+    def forget_removed(self) -> None:
+        """Remove the notes of artifacts that have gone."""
         for path in self._places.bundles.glob("*") if self._places.bundles.is_dir() else ():
             if self._known(path.name) is None:
                 path.unlink(missing_ok=True)

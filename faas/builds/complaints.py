@@ -6,6 +6,7 @@ import re
 
 import msgspec
 
+from faas import artifacts
 from faas.builds import requirements, runtimes
 from faas.core import errors
 
@@ -45,7 +46,7 @@ def explain(
         stderr = stderr.replace(path + "/", "").replace(path, ".")
     said = _parse(stderr)
     if any(sign in said.text for sign in _FULL):
-        return errors.Unavailable("no space left on the platform's disk", hint="free some space, then deploy again")
+        return artifacts.full()
     for reading in (_syntax, _missing, _no_version, _no_wheel, _network):
         error = reading(said, asked, runtime)
         if error is not None:

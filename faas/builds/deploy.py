@@ -20,6 +20,9 @@ from faas.builds import bundle, checks, children, folders, ports, progress, runt
 from faas.core import errors, model
 from faas.core import settings as settings_module
 
+JOURNAL = "pending.json"
+"""In a deployment's folder while revisions of it may have to be discarded."""
+
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
     """What was uploaded: the project, and by function the tar in the deployment's folder."""
@@ -56,7 +59,7 @@ class Journal:
     """
 
     def __init__(self, folder: Path, catalog: ports.Catalog) -> None:
-        self._file = folder / "pending.json"
+        self._file = folder / JOURNAL
         self._catalog = catalog
 
     def add_revision(self, function: str, artifact: str, config: model.FunctionConfig) -> model.Revision:
@@ -119,6 +122,7 @@ class Deployer:
             except BaseException:
                 journal.discard()
                 made.discard()
+                self._bundler.forget_removed()
                 raise
             journal.close()
         return [self._deployed(entry, changed) for entry in built]

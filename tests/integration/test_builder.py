@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import signal
 import subprocess
 import sys
@@ -18,57 +19,25 @@ from faas.core import errors, model
 from faas.core import settings as settings_module
 from faas.queue import demand, embedded, keys
 from faas.store import database, functions
+from tests import builder as builder_process
 from tests.eventually import eventually_sync
 from tests.project_files import function, project, tar
 
 APP = {"app.py": "def handler(event, context):\n    return event\n"}
-_PROGRAM = """
-import contextlib, logging, os, signal, sys
-from pathlib import Path
-import msgspec
-from faas.builds import deploy, worker
-from faas.core import settings as settings_module
-from faas.store import database, functions
-from tests.importing_nodes import ImportingNodes
-
-logging.basicConfig(level=logging.INFO)
-settings = msgspec.json.decode(sys.argv[1], type=settings_module.Settings)
-
-def stop():
-    os.kill(os.getpid(), signal.SIGTERM)
-
-moment = sys.argv[2] if len(sys.argv) > 2 else ""
-if moment not in ("", "starting"):
-    os.register_at_fork(**{moment: stop})
-
-@contextlib.contextmanager
-def make(settings):
-    if moment == "starting":
-        stop()
-    engine = database.open_database(settings)
-    catalog = functions.Functions(engine)
-    hold = settings.root / "go" if (settings.root / "hold").exists() else None
-    yield deploy.Deployer(settings, catalog, ImportingNodes(settings.root, catalog, hold=hold))
-    engine.dispose()
-
-worker.work(settings, make)
-"""
-Start = Callable[..., "subprocess.Popen[str]"]
+Start = Callable[..., "subprocess.Popen[bytes]"]
 
 
 @pytest.fixture
 def start(settings: settings_module.Settings) -> Iterator[Start]:
-    """Starts a builder (which sends itself a SIGTERM at a moment, if one is named); all are ended with the test."""
-    started: list[subprocess.Popen[str]] = []
+    """Starts a builder of `tests.builder`; all are ended with the test."""
+    started: list[subprocess.Popen[bytes]] = []
 
-    def builder(stops_at: str = "") -> subprocess.Popen[str]:
-        command = [sys.executable, "-c", _PROGRAM, msgspec.json.encode(settings).decode(), stops_at]
-        log = (settings.root / f"builder-{len(started)}.log").open("w")
-        with log:
-            started.append(subprocess.Popen(command, stderr=log, stdout=log, text=True, cwd=Path(__file__).parents[2]))
+    def one(moment: str = "") -> subprocess.Popen[bytes]:
+        with (settings.root / f"builder-{len(started)}.log").open("w") as log:
+            started.append(builder_process.start(settings, moment, log))
         return started[-1]
 
-    yield builder
+    yield one
     for process in started:
         process.kill()
         process.wait()
@@ -236,6 +205,27 @@ def test_a_killed_builder_leaves_nothing_that_matters_and_the_next_one_starts_an
     eventually_sync(lambda: list((settings.root / "builds").iterdir()) == [])
 
 
+@pytest.mark.parametrize("step", ["validate", "resolve", "compile", "pack", "load", "activate"])
+def test_a_builder_killed_at_any_step_leaves_what_serves_and_the_next_one_starts_anew(
+    step: str,
+    builds: deployments.Builds,
+    start: Start,
+    settings: settings_module.Settings,
+    catalog: functions.Functions,
+) -> None:
+    builder = start(f"kill:{step}")
+    files: dict[str, str | bytes] = {**APP, "requirements.txt": "six==1.17.0\n"}
+    id = submit(builds, settings.root, files, requirements="requirements.txt")
+    assert builder.wait(20) == -signal.SIGKILL
+    assert catalog.current("hello") is None
+    start()
+    told = ended(builds, id)
+    assert (told.state, told.error) == (progress.State.DONE, None)
+    assert [one.number for one in catalog.revisions("hello")] == [told.functions[0].revision]
+    eventually_sync(lambda: list((settings.root / "builds").iterdir()) == [])
+    assert [path.name for path in (settings.root / "artifacts").iterdir()] == [f"{told.functions[0].artifact}.tar"]
+
+
 def test_a_deployment_whose_process_is_killed_again_and_again_is_given_up(
     builds: deployments.Builds, start: Start, settings: settings_module.Settings, catalog: functions.Functions
 ) -> None:
@@ -331,9 +321,7 @@ def test_a_builder_whose_redis_stops_waits_for_it_and_goes_on(
     server = embedded.EmbeddedServer(tmp_path / "redis")
     settings = msgspec.structs.replace(settings, redis_url=asyncio.run(server.start()))
     made = deployments.Builds(settings)
-    builder = subprocess.Popen(
-        [sys.executable, "-c", _PROGRAM, msgspec.json.encode(settings).decode()], cwd=Path(__file__).parents[2]
-    )
+    builder = builder_process.start(settings)
     try:
         assert ended(made, submit(made, settings.root)).state == progress.State.DONE
         asyncio.run(server.stop())
@@ -348,3 +336,47 @@ def test_a_builder_whose_redis_stops_waits_for_it_and_goes_on(
         builder.wait()
         made.close()
         asyncio.run(server.stop())
+
+
+def test_a_deployment_during_which_redis_stops_goes_on_when_it_is_back(
+    tmp_path: Path, settings: settings_module.Settings, catalog: functions.Functions
+) -> None:
+    server = embedded.EmbeddedServer(tmp_path / "redis")
+    settings = msgspec.structs.replace(settings, redis_url=asyncio.run(server.start()))
+    made = deployments.Builds(settings)
+    (settings.root / "hold").touch()
+    with (settings.root / "builder-0.log").open("w") as file:
+        builder = builder_process.start(settings, log=file)
+    try:
+        id = submit(made, settings.root)
+        eventually_sync(lambda: catalog.revisions("hello"), within=20)
+        asyncio.run(server.stop())
+        (settings.root / "go").touch()
+        eventually_sync(lambda: "builder_awaits_redis" in log(settings), within=60)
+        asyncio.run(server.start())
+        told = ended(made, id, within=30)
+        assert (told.state, told.error) == (progress.State.DONE, None)
+        assert [one.number for one in catalog.revisions("hello")] == [told.functions[0].revision]
+    finally:
+        builder.kill()
+        builder.wait()
+        made.close()
+        asyncio.run(server.stop())
+
+
+def test_a_disk_that_is_full_at_any_moment_fails_the_deploy_with_one_clear_line_and_leaves_nothing(
+    tmp_path: Path, redis_url: str, prefix: str
+) -> None:
+    place = tmp_path / "small"
+    place.mkdir()
+    room = [16_000_000, 0, 70_000, 300_000, 450_000, 15_000_000]
+    run = f"mount -t tmpfs -o size=16m none {place} && exec {sys.executable} -m tests.full_disk {place} {redis_url} {prefix} "
+    done = subprocess.run(
+        ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", run + " ".join(map(str, room))],
+        capture_output=True, text=True, check=True, cwd=Path(__file__).parents[2],
+    )  # fmt: skip
+    first, *full, last = [json.loads(line) for line in done.stdout.splitlines()]
+    assert (first["state"], last["state"]) == ("done", "done")
+    assert {each["error"] and each["error"]["message"] for each in full} == {"no space left on the platform's disk"}
+    assert all(each["left"] == first["left"] for each in full)
+    assert last["left"]["revisions"] == 2
