@@ -370,9 +370,10 @@ def test_a_disk_that_is_full_at_any_moment_fails_the_deploy_with_one_clear_line_
     place = tmp_path / "small"
     place.mkdir()
     room = [16_000_000, 0, 70_000, 300_000, 450_000, 15_000_000]
-    run = f"mount -t tmpfs -o size=16m none {place} && exec {sys.executable} -m tests.full_disk {place} {redis_url} {prefix} "
+    python = f"{sys.executable} -m tests.full_disk {place} {redis_url} {prefix} {' '.join(map(str, room))}"
+    script = f"mount -t tmpfs -o size=16m none {place} && exec {python}"
     done = subprocess.run(
-        ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", run + " ".join(map(str, room))],
+        ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", script],
         capture_output=True, text=True, check=True, cwd=Path(__file__).parents[2],
     )  # fmt: skip
     first, *full, last = [json.loads(line) for line in done.stdout.splitlines()]
