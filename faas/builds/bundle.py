@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import re
 import shutil
 import tempfile
 from collections import Counter
@@ -134,11 +135,16 @@ def _handler_files(handler: str) -> tuple[str, str]:
 def _syntax_error(function: model.FunctionSpec, trouble: bytecode.Trouble) -> errors.BuildFailed:
     lines = trouble.text.replace(bytecode.MOUNTED_AT, "").rstrip().splitlines()
     return errors.BuildFailed(
-        f"{function.name}: {trouble.file} does not compile: {lines[-1]}",
+        f"{function.name}: {trouble.file}{_line(lines)} does not compile: {lines[-1]}",
         function=function.name,
         file=trouble.file,
         stack=lines,
     )
+
+
+def _line(trouble: list[str]) -> str:
+    found = re.search(r'", line (\d+)$', trouble[0])
+    return f":{found[1]}" if found else ""
 
 
 def _check_size(parts: list[Path], max_bytes: int) -> None:

@@ -20,6 +20,7 @@ from faas.builds import bundle, checks, children, folders, ports, progress, runt
 from faas.core import errors, model
 from faas.core import settings as settings_module
 
+_PLATFORMS_OWN = "Platform."
 JOURNAL = "pending.json"
 """In a deployment's folder while revisions of it may have to be discarded."""
 
@@ -64,8 +65,7 @@ class Journal:
 
     def add_revision(self, function: str, artifact: str, config: model.FunctionConfig) -> model.Revision:
         """Add a revision to the catalog; it is written down first, so no crash leaves one that nobody knows of."""
-        numbers = [revision.number for revision in self._catalog.revisions(function)]
-        pending = Pending(f"{function}@{max(numbers, default=0) + 1}", artifact, config)
+        pending = Pending(f"{function}@{self._catalog.last_number(function) + 1}", artifact, config)
         self._file.write_bytes(msgspec.json.encode([*self.pending(), pending]))
         return self._catalog.add_revision(function, artifact, config)
 
@@ -175,6 +175,8 @@ class Deployer:
         report = self._nodes.load(revision.ref, self._settings.load_timeout_ms)
         if not report.ok:
             failure = report.error or model.Failure("Runtime.ExitError", f"the sandbox ended ({report.status})")
+            if failure.type.startswith(_PLATFORMS_OWN):
+                raise errors.Unavailable(f"no node could load {revision.ref}: {failure.message}")
             raise errors.BuildFailed(
                 f"{revision.function}: the handler {revision.config.handler} does not load:"
                 f" {failure.type}: {failure.message}",
