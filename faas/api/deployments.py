@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import shutil
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import msgspec
@@ -17,23 +17,42 @@ from aiohttp import BodyPartReader, MultipartReader, http_exceptions, web
 
 from faas import artifacts
 from faas.api import answers, schemas, state
+from faas.builds import folders
 from faas.core import errors, ids, model
 
 _MAX_PROJECT_BYTES = 1 << 20
 _CHUNK_BYTES = 1 << 20
+_LOCK = "lock"
+"""In an upload's folder, held while it is received: what no process holds was left by one that was killed."""
 
 
 async def create_deployment(request: web.Request) -> web.Response:
     """Take in a project and queue its deployment."""
-    folder = request.app[state.SETTINGS].root / "uploads" / ids.new_id()
+    folder = _uploads(request.app) / ids.new_id()
     try:
-        with artifacts.out_of_space():
-            await asyncio.to_thread(folder.mkdir, parents=True)
+        with artifacts.out_of_space(), folders.held(folder / _LOCK):
             project, sources = await _receive(request, folder)
             deployment = await asyncio.to_thread(request.app[state.BUILDS].submit, project, sources)
     finally:
         await asyncio.shield(asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True))
     return answers.json(schemas.DeploymentId(deployment), status=202)
+
+
+async def sweep(app: web.Application) -> AsyncIterator[None]:
+    """Remove, at the start, what a control API that was killed was receiving."""
+    await asyncio.to_thread(_sweep, _uploads(app))
+    yield
+
+
+def _sweep(uploads: Path) -> None:
+    for folder in uploads.iterdir() if uploads.is_dir() else ():
+        with folders.held_if_free(folder / _LOCK) as free:
+            if free:
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+def _uploads(app: web.Application) -> Path:
+    return app[state.SETTINGS].root / "uploads"
 
 
 async def deployment(request: web.Request) -> web.Response:

@@ -45,6 +45,9 @@ class Api:
 
 @pytest_asyncio.fixture
 async def api(settings: settings_module.Settings) -> AsyncIterator[Api]:
+    """One whose data directory holds what one before it was receiving when it was killed."""
+    (settings.root / "uploads/0190-killed").mkdir(parents=True)
+    (settings.root / "uploads/0190-killed/0.tar").touch()
     settings = msgspec.structs.replace(settings, max_source_bytes=300_000)
     (settings.root / "token").write_text("t0ken\n")
     builder = builds.Builds(settings)
@@ -109,6 +112,10 @@ async def test_a_body_that_is_no_deployment_is_refused_with_its_reason_and_leave
 ) -> None:
     got, answer = await api.post(body, content_type)
     assert (got, said in answer["error"]["message"]) == (status, True), answer
+    assert api.left() == []
+
+
+async def test_what_a_killed_control_api_was_receiving_is_swept_at_the_next_start(api: Api) -> None:
     assert api.left() == []
 
 
