@@ -11,6 +11,7 @@ import redis.exceptions
 from faas.core import errors
 
 _CONNECT_WITHIN_S = 5
+_REFUSALS = ("MISCONF", "OOM", "READONLY")
 
 
 def connect(url: str) -> redis.asyncio.Redis:
@@ -23,11 +24,15 @@ def connect(url: str) -> redis.asyncio.Redis:
 
 @contextlib.contextmanager
 def translated() -> Iterator[None]:
-    """Raise `errors.Unavailable` for what redis-py raises when Redis is away."""
+    """Raise `errors.Unavailable` for what redis-py raises when Redis is away, or takes no writes (a full disk)."""
     try:
         yield
     except (redis.exceptions.ConnectionError, redis.exceptions.TimeoutError) as error:
         raise errors.Unavailable(f"Redis does not answer: {error}") from error
+    except redis.exceptions.ResponseError as error:
+        if not str(error).startswith(_REFUSALS):
+            raise
+        raise errors.Unavailable(f"Redis takes no writes: {error}", hint="is its disk or its memory full?") from error
 
 
 async def ensure_group(client: redis.asyncio.Redis, stream: str, group: str) -> None:

@@ -137,6 +137,13 @@ async def test_an_import_that_fails_is_returned_with_its_output(bench: Bench) ->
     assert loaded.logs[0].text == "before it breaks"
 
 
+async def test_a_module_that_ends_its_process_is_the_functions_fault_also_while_limits_are_set(bench: Bench) -> None:
+    _, loaded = await bench.load("leaving.handler", memory_mb=320, cpu_milli=1500)
+    assert loaded.status is model.Status.INIT_ERROR
+    assert loaded.error is not None
+    assert (loaded.error.type, "exit status 3" in loaded.error.message) == ("Runtime.ExitError", True)
+
+
 async def test_a_handler_that_is_missing_is_a_load_error(bench: Bench) -> None:
     _, loaded = await bench.load("app.missing")
     assert loaded.status is model.Status.INIT_ERROR
