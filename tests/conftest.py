@@ -17,11 +17,13 @@ from tests import postgresql
 
 
 def pytest_configure() -> None:
-    """No setting of the person who runs the tests may reach them, and no test depends on how fast the machine is."""
-    hypothesis.settings.register_profile("any-speed", deadline=None)
-    hypothesis.settings.load_profile("any-speed")
+    """No setting of the person who runs the tests may reach them, and none may depend on how fast the machine is."""
     for name in [name for name in os.environ if name.startswith("FAAS_")]:
         del os.environ[name]
+    hypothesis.settings.register_profile(
+        "any speed", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+    )
+    hypothesis.settings.load_profile("any speed")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

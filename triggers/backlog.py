@@ -33,6 +33,8 @@ class Backlog:
     def __init__(self) -> None:
         self._wanted: dict[str, tuple[float, Look]] = {}
         self._heap: list[tuple[float, str]] = []
+        self.fresh = 0
+        """How many of the looks are the first since their key was heard of."""
 
     def __len__(self) -> int:
         return len(self._wanted)
@@ -43,7 +45,9 @@ class Backlog:
         if held is not None:
             at = min(at, held[0])
             look = msgspec.structs.replace(look, sign=max(look.sign, held[1].sign))
+            self.fresh -= held[1].tries == 0
         self._wanted[look.key] = (at, look)
+        self.fresh += look.tries == 0
         if held is None or at < held[0]:
             heapq.heappush(self._heap, (at, look.key))
 
@@ -55,6 +59,7 @@ class Backlog:
             held = self._wanted.get(key)
             if held is not None and held[0] == at:
                 del self._wanted[key]
+                self.fresh -= held[1].tries == 0
                 taken.append(held[1])
         return taken
 

@@ -3,7 +3,9 @@
 A file that somebody has open for writing is not complete. Linux answers that question for the file's owner: a read
 lease is refused while there is a writer. It is held for microseconds, and its signal is one that is ignored by default.
 Where the file system or the file's owner forbids leases, the sign under which the object was noticed and its age
-decide.
+decide. What the platform itself published is complete however it was noticed: by the move into place, or only listed
+with a folder that is new, and then a mark on the file says so (`buckets.PUBLISHED_ATTRIBUTE`). The sandbox that wrote
+it may hold its descriptor still.
 """
 
 from __future__ import annotations
@@ -26,9 +28,6 @@ from triggers import backlog
 
 _log = logging.getLogger(__name__)
 
-DEPTH_ATTRIBUTE = "user.faas.depth"
-"""Extended attribute of an object: the depth of the invocation that wrote it, in decimal."""
-
 SETTLED_S = 1.0
 
 
@@ -39,6 +38,15 @@ class State(enum.Enum):
     GROWING = "growing"
     UNREADABLE = "unreadable"
     COMPLETE = "complete"
+
+
+class Origin(enum.Enum):
+    """What a file's mark says of where its content came from."""
+
+    UNKNOWN = "unknown"
+    PLATFORM = "platform"
+    REWRITTEN = "rewritten"
+    """Somebody else wrote to what the platform had published."""
 
 
 class Seen(msgspec.Struct, frozen=True):
@@ -62,7 +70,6 @@ def see_all(folder: buckets.BucketFolder, looks: Iterable[backlog.Look]) -> list
 def see(folder: buckets.BucketFolder, look: backlog.Look) -> Seen:
     """Look at one object."""
     try:
-        found = folder.stat(look.key)
         fd = folder.open_read(look.key)
     except (errors.NotFound, errors.BadRequest, errors.Conflict):
         return Seen(look, State.GONE)
@@ -71,17 +78,27 @@ def see(folder: buckets.BucketFolder, look: backlog.Look) -> Seen:
             _log.warning("object_unreadable", extra={"bucket": folder.name, "key": look.key, "reason": error.message})
         return Seen(look, State.UNREADABLE)
     try:
-        modified_ns = os.fstat(fd).st_mtime_ns
-        if not _is_complete(fd, look.sign, modified_ns):
+        status = os.fstat(fd)
+        found = buckets.object_of(look.key, status)
+        origin = _origin(fd, status)
+        published = look.sign is backlog.Sign.PUBLISHED or origin is Origin.PLATFORM
+        if not published and not _is_complete(fd, look.sign, status.st_mtime_ns):
             return Seen(look, State.GROWING)
-        return Seen(look, State.COMPLETE, found, modified_ns, _depth(fd))
+        depth = 0 if origin is Origin.REWRITTEN else _depth(fd)
+        return Seen(look, State.COMPLETE, found, status.st_mtime_ns, depth)
     finally:
         os.close(fd)
 
 
+def _origin(fd: int, status: os.stat_result) -> Origin:
+    try:
+        published = os.getxattr(fd, buckets.PUBLISHED_ATTRIBUTE)
+    except OSError:
+        return Origin.UNKNOWN
+    return Origin.PLATFORM if published == buckets.version_of(status).encode() else Origin.REWRITTEN
+
+
 def _is_complete(fd: int, sign: backlog.Sign, modified_ns: int) -> bool:
-    if sign is backlog.Sign.PUBLISHED:
-        return True
     being_written = _is_being_written(fd)
     if being_written is not None:
         return not being_written
@@ -103,6 +120,6 @@ def _is_being_written(fd: int) -> bool | None:
 
 def _depth(fd: int) -> int:
     try:
-        return int(os.getxattr(fd, DEPTH_ATTRIBUTE)) + 1
+        return int(os.getxattr(fd, buckets.DEPTH_ATTRIBUTE)) + 1
     except (OSError, ValueError):
         return 0

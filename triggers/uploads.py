@@ -10,18 +10,20 @@ import time
 from collections.abc import AsyncIterator, Callable
 
 from faas import buckets
-from faas.core import errors, events, ids, model
+from faas.core import errors, events, ids, model, unrun
 from faas.queue import invocations
 from triggers import backlog, comparison, complete, inlet, matching, watch
 
 _log = logging.getLogger(__name__)
 
 MAX_DEPTH = 16
-"""Links of a chain of functions that trigger one another; an object written past it triggers nothing."""
+"""Links of a chain of functions that trigger one another; an object written past it runs nothing."""
 
 _AT_ONCE = 256
-_MOST_WAITING = 10_000
-_MOST_SIGNS = 100_000
+_MOST_COMPARED = 1_000
+"""First looks that may wait while a comparison adds more: an upload of this moment waits behind no more than these."""
+
+_MOST_WAITING = 100_000
 _EVERYTHING = ""
 _SETTLE_S = 1.0
 _CHECK_S = 1.0
@@ -42,6 +44,7 @@ class BucketTrigger:
         self._region = region
         self._backlog = backlog.Backlog()
         self._wake = asyncio.Event()
+        self._room = asyncio.Event()
         self._listing = asyncio.Event()
         self._to_list: set[str] = set()
         self._guard_key = matching.guard_key(folder.name)
@@ -93,7 +96,7 @@ class BucketTrigger:
     def _object_seen(self, key: str, sign: backlog.Sign) -> None:
         if not matching.matching(self.rules, key):
             return
-        if len(self._backlog) >= _MOST_SIGNS:
+        if len(self._backlog) >= _MOST_WAITING:
             self._list(_EVERYTHING)
             return
         self._want(backlog.Look(key, sign), _SETTLE_S if sign is backlog.Sign.FOUND else 0.0)
@@ -133,9 +136,9 @@ class BucketTrigger:
         for prefix in [prefixes] if isinstance(prefixes, str) else sorted(prefixes):
             after: str | None = ""
             while after is not None:
-                await self._until_room()
                 page = await asyncio.to_thread(comparison.compare, self._folder, self.rules, held, prefix, after)
                 for key in page.changed:
+                    await self._until_room()
                     self._want(backlog.Look(key, backlog.Sign.FOUND), 0)
                 unseen -= page.known
                 after = page.last
@@ -144,10 +147,9 @@ class BucketTrigger:
                 await self._door.call(functools.partial(_drop, key=self._guard_key, field=field))
 
     async def _until_room(self) -> None:
-        while True:
-            if len(self._backlog) <= _MOST_WAITING:
-                return
-            await asyncio.sleep(_SOON_S)
+        while self._backlog.fresh > _MOST_COMPARED or len(self._backlog) > _MOST_WAITING:
+            self._room.clear()
+            await self._room.wait()
 
     async def _looking(self) -> None:
         while True:
@@ -155,6 +157,7 @@ class BucketTrigger:
             if not looks:
                 await self._until_next()
                 continue
+            self._room.set()
             found = await asyncio.to_thread(complete.see_all, self._folder, looks)
             await asyncio.gather(*(self._handle(seen) for seen in found))
 
@@ -189,16 +192,22 @@ class BucketTrigger:
 
     async def _deliver(self, rule: matching.Rule, seen: complete.Seen) -> None:
         assert seen.object is not None  # noqa: S101 - a complete object is there
-        field, version = rule.guard_field(seen.look.key), seen.object.version
-        extra = {"bucket": self._folder.name, "key": seen.look.key, "function": rule.revision.function}
-        if seen.depth > MAX_DEPTH:
-            _log.error("chain_stopped", extra={**extra, "depth": seen.depth})
-            await self._door.call(lambda queue: queue.guard_set(self._guard_key, field, version))
-            return
         invocation = invocation_of(rule, self._folder.name, seen, self._region)
-        guard = invocations.Guard(key=self._guard_key, field=field, value=version)
-        if await self._door.call(lambda queue: queue.enqueue(invocation, guard)):
-            _log.info("upload_fired", extra={**extra, "invocation_id": invocation.id})
+        guard = invocations.Guard(key=self._guard_key, field=rule.guard_field(seen.look.key), value=seen.object.version)
+        extra = {
+            "bucket": self._folder.name,
+            "key": seen.look.key,
+            "function": invocation.function,
+            "invocation_id": invocation.id,
+        }
+        if invocation.depth > MAX_DEPTH:
+            record = unrun.too_deep(
+                invocation, rule.revision.config.memory_mb, invocation.accepted_at_ms, most=MAX_DEPTH
+            )
+            if await self._door.call(lambda queue: queue.refuse(invocation, record, guard)):
+                _log.error("chain_stopped", extra={**extra, "depth": invocation.depth})
+        elif await self._door.call(lambda queue: queue.enqueue(invocation, guard)):
+            _log.info("upload_fired", extra=extra)
 
 
 async def _until_useless(watching: watch.Watch) -> None:

@@ -94,11 +94,23 @@ class Watch(events.FileSystemEventHandler):
         return isinstance(self._observer, polling.PollingObserver)
 
     def is_current(self) -> bool:
-        """Whether the folder is still the one that is watched; not when it was removed and made again."""
+        """Whether the folder is still the one that is watched, and the watch still runs.
+
+        Not when the folder was removed (even when it was made again) or a thread of the watch has died.
+        """
+        if not self._runs():
+            return False
         try:
             return Path(self._root).stat().st_ino == self._inode
         except OSError:
             return False
+
+    def _runs(self) -> bool:
+        observer = self._observer
+        threads = [observer, *observer.emitters] if observer is not None else []
+        if isinstance(observer, _InotifyObserver):
+            threads.append(observer.inotify)
+        return bool(threads) and all(thread.is_alive() for thread in threads)
 
     def _limit(self) -> None:
         self.limited = True
@@ -129,7 +141,11 @@ class Watch(events.FileSystemEventHandler):
 
 
 class _Inotify(inotify_c.InotifyFD):
-    """An inotify instance that tells of the two things that watchdog keeps to itself."""
+    """An inotify instance that tells of the two things that watchdog keeps to itself.
+
+    A folder that appears within one that is just being watched is met twice, by the walk and by its own event: watching
+    it again is as it should be, and nothing to warn of.
+    """
 
     def __init__(self, limit: Callable[[], None], lost: Callable[[], None]) -> None:
         self._limit = limit
@@ -144,7 +160,10 @@ class _Inotify(inotify_c.InotifyFD):
         id_: inotify_c.CallbackId,
     ) -> inotify_c.WatchDescriptor:
         try:
-            return super().add_callback(path, mask, callback, id_)
+            with self._lock:
+                watch = self._get_or_create_watch(path, mask)
+                watch.callbacks[id_] = callback
+                return watch.wd
         except OSError as error:
             if error.errno in _LIMITS:
                 self._limit()
@@ -160,11 +179,11 @@ class _InotifyObserver(api.BaseObserver):
     """watchdog's observer with moves from and to outside told as moves, over an instance of its own."""
 
     def __init__(self, limit: Callable[[], None], lost: Callable[[], None]) -> None:
-        self._inotify = _Inotify(limit, lost)
-        self._inotify.start()
-        super().__init__(inotify.InotifyFullEmitter, timeout=1, inotify_fd=self._inotify)
+        self.inotify = _Inotify(limit, lost)
+        self.inotify.start()
+        super().__init__(inotify.InotifyFullEmitter, timeout=1, inotify_fd=self.inotify)
 
     def on_thread_stop(self) -> None:
         super().on_thread_stop()
-        self._inotify.stop()
-        self._inotify.join()
+        self.inotify.stop()
+        self.inotify.join()

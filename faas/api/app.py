@@ -9,7 +9,7 @@ from importlib import metadata
 from aiohttp import web
 
 from faas import builds
-from faas.api import answers, calls, middleware, openapi, routes, state, table
+from faas.api import answers, calls, deployments, middleware, openapi, routes, state, table
 from faas.core import settings as settings_module
 from faas.store import database, functions, ledger, logs
 
@@ -22,6 +22,7 @@ def create_app(settings: settings_module.Settings, token: str, builder: builds.B
     app[middleware.TOKEN] = token
     app.cleanup_ctx.append(_stores)
     app.cleanup_ctx.append(_links)
+    app.cleanup_ctx.append(deployments.sweep)
     for route in TABLE:
         app.router.add_route(route.method, route.path, _served(route))
     return app

@@ -7,33 +7,52 @@ function's name and whose content is a tar of the source folder. Sources go to d
 from __future__ import annotations
 
 import asyncio
-import errno
+import contextlib
 import shutil
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import msgspec
-from aiohttp import BodyPartReader, MultipartReader, web
+from aiohttp import BodyPartReader, MultipartReader, http_exceptions, web
 
+from faas import artifacts
 from faas.api import answers, schemas, state
+from faas.builds import folders
 from faas.core import errors, ids, model
 
 _MAX_PROJECT_BYTES = 1 << 20
 _CHUNK_BYTES = 1 << 20
+_LOCK = "lock"
+"""In an upload's folder, held while it is received: what no process holds was left by one that was killed."""
 
 
 async def create_deployment(request: web.Request) -> web.Response:
     """Take in a project and queue its deployment."""
-    folder = request.app[state.SETTINGS].root / "uploads" / ids.new_id()
+    folder = _uploads(request.app) / ids.new_id()
     try:
-        await asyncio.to_thread(folder.mkdir, parents=True)
-        project, sources = await _receive(request, folder)
-        deployment = await asyncio.to_thread(request.app[state.BUILDS].submit, project, sources)
-    except BaseException as error:
+        with artifacts.out_of_space(), folders.held(folder / _LOCK):
+            project, sources = await _receive(request, folder)
+            deployment = await asyncio.to_thread(request.app[state.BUILDS].submit, project, sources)
+    finally:
         await asyncio.shield(asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True))
-        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
-            raise errors.Unavailable("the disk is full", hint="make room in the data directory") from error
-        raise
     return answers.json(schemas.DeploymentId(deployment), status=202)
+
+
+async def sweep(app: web.Application) -> AsyncIterator[None]:
+    """Remove, at the start, what a control API that was killed was receiving."""
+    await asyncio.to_thread(_sweep, _uploads(app))
+    yield
+
+
+def _sweep(uploads: Path) -> None:
+    for folder in uploads.iterdir() if uploads.is_dir() else ():
+        with folders.held_if_free(folder / _LOCK) as free:
+            if free:
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+def _uploads(app: web.Application) -> Path:
+    return app[state.SETTINGS].root / "uploads"
 
 
 async def deployment(request: web.Request) -> web.Response:
@@ -46,10 +65,10 @@ async def _receive(request: web.Request, folder: Path) -> tuple[model.Project, d
     project: model.Project | None = None
     sources: dict[str, Path] = {}
     left = request.app[state.SETTINGS].max_source_bytes
-    async for part in parts:
-        if not isinstance(part, BodyPartReader):
-            raise errors.BadRequest("the body: found parts in a part")
+    while (part := await _next(parts)) is not None:
         if part.name == "project":
+            if project is not None:
+                raise errors.BadRequest("the body: two parts called `project`")
             project = await _project(part)
         elif project is None:
             raise errors.BadRequest("the body: the first part must be `project`")
@@ -63,15 +82,37 @@ async def _receive(request: web.Request, folder: Path) -> tuple[model.Project, d
 async def _parts(request: web.Request) -> MultipartReader:
     if not request.content_type.startswith("multipart/"):
         raise errors.BadRequest(f"the body: found {request.content_type}, expected multipart/form-data")
-    try:
+    with _understood():
         return await request.multipart()
-    except ValueError as error:
+
+
+async def _next(parts: MultipartReader) -> BodyPartReader | None:
+    with _understood():
+        part = await parts.next()
+    if part is not None and not isinstance(part, BodyPartReader):
+        raise errors.BadRequest("the body: found parts in a part")
+    return part
+
+
+async def _chunk(part: BodyPartReader) -> bytes:
+    with _understood():
+        return await part.read_chunk(_CHUNK_BYTES)
+
+
+@contextlib.contextmanager
+def _understood() -> Iterator[None]:
+    """Turn what aiohttp raises for a body that breaks off, or breaks the rules of its own form, into a bad request."""
+    try:
+        yield
+    except http_exceptions.HttpProcessingError as error:
+        raise errors.BadRequest(f"the body: {' '.join(error.message.split())}") from error
+    except (ValueError, RuntimeError) as error:
         raise errors.BadRequest(f"the body: {error}") from error
 
 
 async def _project(part: BodyPartReader) -> model.Project:
     content = bytearray()
-    while chunk := await part.read_chunk():
+    while chunk := await _chunk(part):
         content += chunk
         if len(content) > _MAX_PROJECT_BYTES:
             raise errors.TooLarge(f"project: over {_MAX_PROJECT_BYTES} bytes", limit=_MAX_PROJECT_BYTES)
@@ -94,7 +135,7 @@ async def _save(part: BodyPartReader, path: Path, max_bytes: int) -> int:
     """Write a part to disk as it arrives; how many bytes it had. Raises `errors.TooLarge`."""
     size = 0
     with path.open("xb") as file:
-        while chunk := await part.read_chunk(_CHUNK_BYTES):
+        while chunk := await _chunk(part):
             size += len(chunk)
             if size > max_bytes:
                 raise errors.TooLarge("the sources are too large", hint="see max_source_bytes in the settings")

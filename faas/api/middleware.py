@@ -76,4 +76,4 @@ def _translated(request: web.Request, error: web.HTTPException) -> errors.FaasEr
 
 
 def _kept(error: web.HTTPException) -> dict[str, str]:
-    return {name: error.headers[name] for name in ("Allow", "Retry-After") if name in error.headers}
+    return {name: error.headers[name] for name in ("Allow", "Content-Range", "Retry-After") if name in error.headers}

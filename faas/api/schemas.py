@@ -227,6 +227,23 @@ class Health(msgspec.Struct, frozen=True):
     status: str = "ok"
 
 
+class Object(msgspec.Struct, frozen=True, kw_only=True):
+    """One object of a bucket. ``version`` changes with its content, and ``etag`` with the version."""
+
+    key: str
+    size: int
+    modified_ms: int
+    etag: str
+    version: str
+
+
+class ObjectList(msgspec.Struct, frozen=True, kw_only=True):
+    """Objects in the order of keys. ``next``, unless null, goes into ``after`` of the request for what follows."""
+
+    objects: tuple[Object, ...]
+    next: str | None
+
+
 class DeploymentId(msgspec.Struct, frozen=True):
     """The deployment that was queued."""
 

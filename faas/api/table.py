@@ -3,12 +3,26 @@
 from __future__ import annotations
 
 from faas import builds
-from faas.api import deployments, functions, invocations, ledger, logs, routes, schemas, status
+from faas.api import buckets, deployments, functions, invocations, ledger, logs, routes, schemas, status
 
 _V1 = "/api/v1"
 _INVOKE_HEADERS = {
     invocations.TYPE: "`sync` (the default) answers when the attempt has ended, `async` at once with 202.",
     invocations.CLIENT_CONTEXT: "JSON in base64: what the handler sees as `context.client_context`.",
+}
+
+
+_OBJECT = "/buckets/{bucket}/{key:[^\\0]+}"
+_BYTES = "application/octet-stream"
+_CONTENT = (
+    routes.Response(media=_BYTES, description="The object; `ETag`, `Content-Type` and `Last-Modified` say what it is."),
+    routes.Response(status=206, media=_BYTES, description="The range that was asked for."),
+    routes.Response(status=304, media=_BYTES, description="It still has the `ETag` that is known."),
+)
+_READ_HEADERS = {
+    "Range": "One range of bytes.",
+    "If-Range": "The `ETag` that the range is of; the whole object when it has another by now.",
+    "If-None-Match": "An `ETag` that is known; 304 when the object still has it.",
 }
 
 
@@ -121,6 +135,53 @@ LEDGER = (
     ),
 )
 
+BUCKETS = (
+    routes.Route(
+        method="GET",
+        path="/buckets/{bucket}",
+        handler=buckets.list_objects,
+        summary="List objects in the order of their keys.",
+        query=buckets.ObjectsQuery,
+        responses=(_gives(schemas.ObjectList, "The objects that fit."),),
+        errors=(404,),
+    ),
+    routes.Route(
+        method="PUT",
+        path=_OBJECT,
+        handler=buckets.put_object,
+        summary="Write an object.",
+        body=routes.Body(media=_BYTES, description="The object. Slashes in its key may stand as they are."),
+        responses=(_gives(schemas.Object, "It is written, in place of any other of its key."),),
+        errors=(404, 409, 413),
+    ),
+    routes.Route(
+        method="GET",
+        path=_OBJECT,
+        handler=buckets.get_object,
+        summary="Read an object.",
+        headers=_READ_HEADERS,
+        responses=_CONTENT,
+        errors=(404, 416),
+    ),
+    routes.Route(
+        method="HEAD",
+        path=_OBJECT,
+        handler=buckets.head_object,
+        summary="Look at an object.",
+        headers=_READ_HEADERS,
+        responses=_CONTENT,
+        errors=(404, 416),
+    ),
+    routes.Route(
+        method="DELETE",
+        path=_OBJECT,
+        handler=buckets.delete_object,
+        summary="Remove an object.",
+        responses=(routes.Response(status=204, description="It is gone."),),
+        errors=(404,),
+    ),
+)
+
 PLATFORM = (
     routes.Route(
         method="GET",
@@ -145,4 +206,4 @@ PLATFORM = (
     ),
 )
 
-ROUTES = FUNCTIONS + DEPLOYMENTS + LEDGER + PLATFORM
+ROUTES = FUNCTIONS + DEPLOYMENTS + LEDGER + BUCKETS + PLATFORM

@@ -1,7 +1,7 @@
 """Code bundles, addressed by what they hold."""
 
-from faas.artifacts.disk import out_of_space
+from faas.artifacts.disk import full, is_full, out_of_space
 from faas.artifacts.store import Artifacts
 from faas.artifacts.tarball import BadTar, Limits, extract
 
-__all__ = ["Artifacts", "BadTar", "Limits", "extract", "out_of_space"]
+__all__ = ["Artifacts", "BadTar", "Limits", "extract", "full", "is_full", "out_of_space"]

@@ -47,14 +47,14 @@ class Artifacts:
         Raises `errors.Unavailable` when the disk is full, `errors.BadRequest` for what is neither file nor folder.
         """
         entries = merge.merged(folders)
-        with disk.out_of_space(self._tars), self._partial() as (file, partial):
+        with disk.out_of_space(), self._partial() as (file, partial):
             hashing = _Hashing(file)
             _write_tar(entries, hashing)
             return self._publish(file, partial, hashing.digest())
 
     def put(self, bundle: BinaryIO) -> str:
         """Keep a bundle that was packed elsewhere; its digest. Raises `errors.Unavailable` when the disk is full."""
-        with disk.out_of_space(self._tars), self._partial() as (file, partial):
+        with disk.out_of_space(), self._partial() as (file, partial):
             hashing = _Hashing(file)
             shutil.copyfileobj(bundle, hashing, _CHUNK_BYTES)
             return self._publish(file, partial, hashing.digest())[0]
@@ -81,7 +81,7 @@ class Artifacts:
         with self.open(digest) as bundle:
             fcntl.flock(bundle, fcntl.LOCK_EX)  # whoever comes meanwhile waits for this one
             if not code.is_dir():
-                with disk.out_of_space(self._code):
+                with disk.out_of_space():
                     self._unpack(bundle, digest, code)
         return code
 

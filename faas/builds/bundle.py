@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import re
 import shutil
 import tempfile
 from collections import Counter
@@ -79,7 +80,7 @@ class Bundler:
         deadline: children.Deadline,
     ) -> Path:
         """A copy of the source with its bytecode: functions that share a source may have different runtimes."""
-        with steps.step(function.name, "compile") as note, artifacts.out_of_space(work):
+        with steps.step(function.name, "compile") as note, artifacts.out_of_space():
             folder = Path(tempfile.mkdtemp(prefix="compiled-", dir=work))
             shutil.copytree(source.folder, folder, dirs_exist_ok=True, copy_function=os.link)
             compiled = bytecode.compile_tree(folder, runtime.python, deadline)
@@ -101,7 +102,7 @@ class Bundler:
         _check_size(parts, self._max_bytes)
         digest, path = self._store.pack(*parts)
         note(f"{_mb(path.stat().st_size)}, sha256 {digest[:12]}")
-        with artifacts.out_of_space(self._places.root):
+        with artifacts.out_of_space():
             self._places.bundles.mkdir(parents=True, exist_ok=True)
             with tempfile.NamedTemporaryFile("w", dir=self._places.bundles, prefix=".", delete=False) as file:
                 file.write(digest)
@@ -111,6 +112,10 @@ class Bundler:
     def sweep(self) -> None:
         """Remove layers long unused, and notes of artifacts that have gone."""
         self._layers.sweep()
+        self.forget_removed()
+
+    def forget_removed(self) -> None:
+        """Remove the notes of artifacts that have gone."""
         for path in self._places.bundles.glob("*") if self._places.bundles.is_dir() else ():
             if self._known(path.name) is None:
                 path.unlink(missing_ok=True)
@@ -130,11 +135,16 @@ def _handler_files(handler: str) -> tuple[str, str]:
 def _syntax_error(function: model.FunctionSpec, trouble: bytecode.Trouble) -> errors.BuildFailed:
     lines = trouble.text.replace(bytecode.MOUNTED_AT, "").rstrip().splitlines()
     return errors.BuildFailed(
-        f"{function.name}: {trouble.file} does not compile: {lines[-1]}",
+        f"{function.name}: {trouble.file}{_line(lines)} does not compile: {lines[-1]}",
         function=function.name,
         file=trouble.file,
         stack=lines,
     )
+
+
+def _line(trouble: list[str]) -> str:
+    found = re.search(r'", line (\d+)$', trouble[0])
+    return f":{found[1]}" if found else ""
 
 
 def _check_size(parts: list[Path], max_bytes: int) -> None:

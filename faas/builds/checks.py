@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterator, Sequence
 
 from faas.core import errors, model
 
+_MAX_FUNCTIONS = 200
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 
 
@@ -15,6 +16,10 @@ def check(project: model.Project, sources: Collection[str]) -> None:
     names = [function.name for function in project.functions]
     if not names:
         raise errors.BadRequest("the project has no functions", hint="declare one under `functions` in faas.yaml")
+    if len(names) > _MAX_FUNCTIONS:
+        raise errors.BadRequest(
+            f"the project has {len(names)} functions, and a project may have at most {_MAX_FUNCTIONS}"
+        )
     for name in (*names, *(bucket.name for bucket in project.buckets)):
         if _NAME.fullmatch(name) is None:
             raise errors.BadRequest(f"{name!r} is no name", hint="lower-case letters, digits and dashes, at most 63")

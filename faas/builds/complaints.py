@@ -6,6 +6,7 @@ import re
 
 import msgspec
 
+from faas import artifacts
 from faas.builds import requirements, runtimes
 from faas.core import errors
 
@@ -20,6 +21,7 @@ _NO_WHEEL = re.compile(
     r"(?:Because|And because) (?:all versions of )?(([A-Za-z0-9._-]+)\S*) (?:has|have) no (?:usable )?wheels"
 )
 _TAGS = re.compile(r"we only found wheels for .* with the following (.+? tags?): (.+)")
+_HASH = re.compile(r"Hash mismatch for `((\S+?)(?:[=<>!~ ][^`]*)?)`.*?Computed: (\S+)")
 _HTTP = re.compile(r"HTTP status client error \((\d+ [^)]*)\) for url \(([^)]*)\)")
 _NETWORK = ("Failed to fetch", "Request failed", "Failed to download", "error sending request")
 _FULL = ("No space left on device", "Disk quota exceeded", "File too large")
@@ -45,8 +47,8 @@ def explain(
         stderr = stderr.replace(path + "/", "").replace(path, ".")
     said = _parse(stderr)
     if any(sign in said.text for sign in _FULL):
-        return errors.Unavailable("no space left on the platform's disk", hint="free some space, then deploy again")
-    for reading in (_syntax, _missing, _no_version, _no_wheel, _network):
+        return artifacts.full()
+    for reading in (_syntax, _missing, _no_version, _no_wheel, _hash, _network):
         error = reading(said, asked, runtime)
         if error is not None:
             return error
@@ -114,6 +116,14 @@ def _no_wheel(
         "pin another version, or build a wheel and put it into the source folder:"
         " a deploy installs wheels only, since building would run the package's code",
     )
+
+
+def _hash(said: _Said, asked: requirements.Requirements, _runtime: runtimes.RuntimeInfo) -> errors.BuildFailed | None:
+    found = _HASH.search(_flat(said))
+    if found is None:
+        return None
+    why = f"{found[1]} is not the file that its --hash names: what the index has is {found[3]}"
+    return _failed(asked, asked.of(found[2]), why, "if you trust the index, write that hash")
 
 
 def _network(said: _Said, asked: requirements.Requirements, _runtime: runtimes.RuntimeInfo) -> errors.FaasError | None:

@@ -20,6 +20,10 @@ from faas.builds import bundle, checks, children, folders, ports, progress, runt
 from faas.core import errors, model
 from faas.core import settings as settings_module
 
+_PLATFORMS_OWN = "Platform."
+JOURNAL = "pending.json"
+"""In a deployment's folder while revisions of it may have to be discarded."""
+
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
     """What was uploaded: the project, and by function the tar in the deployment's folder."""
@@ -56,13 +60,12 @@ class Journal:
     """
 
     def __init__(self, folder: Path, catalog: ports.Catalog) -> None:
-        self._file = folder / "pending.json"
+        self._file = folder / JOURNAL
         self._catalog = catalog
 
     def add_revision(self, function: str, artifact: str, config: model.FunctionConfig) -> model.Revision:
         """Add a revision to the catalog; it is written down first, so no crash leaves one that nobody knows of."""
-        numbers = [revision.number for revision in self._catalog.revisions(function)]
-        pending = Pending(f"{function}@{max(numbers, default=0) + 1}", artifact, config)
+        pending = Pending(f"{function}@{self._catalog.last_number(function) + 1}", artifact, config)
         self._file.write_bytes(msgspec.json.encode([*self.pending(), pending]))
         return self._catalog.add_revision(function, artifact, config)
 
@@ -119,6 +122,7 @@ class Deployer:
             except BaseException:
                 journal.discard()
                 made.discard()
+                self._bundler.forget_removed()
                 raise
             journal.close()
         return [self._deployed(entry, changed) for entry in built]
@@ -171,6 +175,8 @@ class Deployer:
         report = self._nodes.load(revision.ref, self._settings.load_timeout_ms)
         if not report.ok:
             failure = report.error or model.Failure("Runtime.ExitError", f"the sandbox ended ({report.status})")
+            if failure.type.startswith(_PLATFORMS_OWN):
+                raise errors.Unavailable(f"no node could load {revision.ref}: {failure.message}")
             raise errors.BuildFailed(
                 f"{revision.function}: the handler {revision.config.handler} does not load:"
                 f" {failure.type}: {failure.message}",

@@ -13,7 +13,6 @@ from typing import Any
 
 import msgspec
 import redis
-import redis.exceptions
 import rq
 import rq.exceptions
 import rq.job
@@ -23,6 +22,7 @@ from faas import artifacts
 from faas.builds import checks, deploy, folders, progress
 from faas.core import errors, ids, model
 from faas.core import settings as settings_module
+from faas.queue import client as redis_client
 
 KEPT_S = 24 * 3600
 _RUNS = 3
@@ -54,7 +54,7 @@ class Builds:
         id = ids.new_id()
         folder = self._places.deployments / id
         try:
-            with artifacts.out_of_space(self._places.deployments):
+            with artifacts.out_of_space():
                 folder.mkdir(parents=True, mode=0o700)
                 with folders.held(folder / "lock"):  # so that no builder that starts takes it for a dead one's
                     _take_in(project, sources, folder)
@@ -67,12 +67,11 @@ class Builds:
     def progress(self, deployment_id: str) -> progress.Deployment:
         """How far a deployment is, or how it ended. Raises `errors.NotFound` when it is unknown or a day old."""
         try:
-            job = rq.job.Job.fetch(deployment_id, connection=self._redis, serializer=JSONSerializer)
+            with redis_client.translated():
+                job = rq.job.Job.fetch(deployment_id, connection=self._redis, serializer=JSONSerializer)
             return state_of(job)
         except (rq.exceptions.NoSuchJobError, LookupError, ValueError) as error:
             raise errors.NotFound(f"no deployment {deployment_id}", deployment=deployment_id) from error
-        except redis.exceptions.ConnectionError as error:
-            raise errors.Unavailable(f"Redis does not answer: {error}") from error
 
     def close(self) -> None:
         """Drop the connections."""
@@ -81,7 +80,7 @@ class Builds:
     def _enqueue(self, id: str, project: model.Project) -> None:
         planned = progress.planned(id, [function.name for function in project.functions])
         loads_s = self._settings.load_timeout_ms / 1000 + self._settings.build_timeout_s
-        try:
+        with redis_client.translated():
             queue(self._settings, self._redis).enqueue_call(
                 _JOB,
                 args=(id,),
@@ -93,8 +92,6 @@ class Builds:
                 retry=rq.Retry(max=_RUNS - 1),
                 meta=meta_of(planned),
             )
-        except redis.exceptions.ConnectionError as error:
-            raise errors.Unavailable(f"Redis does not answer: {error}") from error
 
 
 def queue(settings: settings_module.Settings, connection: redis.Redis) -> rq.Queue:

@@ -86,7 +86,7 @@ class Layers:
     ) -> None:
         files = work / _FILES
         files.mkdir(parents=True)
-        with artifacts.out_of_space(self._places.root):
+        with artifacts.out_of_space():
             packages = _install(asked, source, runtime, work, files, deadline)
             _clean(files)
             bytecode.compile_tree(files, runtime.python, deadline)

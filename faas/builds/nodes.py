@@ -5,12 +5,11 @@ from __future__ import annotations
 import asyncio
 
 import redis
-import redis.exceptions
 
 from faas.builds import runtimes
-from faas.core import errors
 from faas.core import settings as settings_module
 from faas.queue import catalog, demand
+from faas.queue import client as redis_client
 from faas.queue import keys as keyring
 
 _SEEN_WITHIN_MS = 5_000
@@ -25,11 +24,8 @@ class RedisNodes:
 
     def runtimes(self) -> list[runtimes.RuntimeInfo]:
         """Which Pythons the sandboxes have."""
-        try:
-            with redis.Redis.from_url(self._url) as client:
-                published = client.hgetall(keyring.Keys(self._prefix).runtimes)
-        except redis.exceptions.ConnectionError as error:
-            raise errors.Unavailable(f"Redis does not answer: {error}") from error
+        with redis_client.translated(), redis.Redis.from_url(self._url) as client:
+            published = client.hgetall(keyring.Keys(self._prefix).runtimes)
         return runtimes.decode(published)
 
     def load(self, ref: str, timeout_ms: int) -> demand.LoadReport:

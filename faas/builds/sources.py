@@ -32,7 +32,7 @@ class Sources:
         if tar not in self._unpacked:
             folder = self._work / f"source-{len(self._unpacked)}"
             folder.mkdir(parents=True)
-            with artifacts.out_of_space(folder), tar.open("rb") as file:
+            with artifacts.out_of_space(), tar.open("rb") as file:
                 size = artifacts.extract(file, folder, self._limits)
             self._unpacked[tar] = Source(folder=folder, digest=_digest(folder), bytes=size)
         return self._unpacked[tar]

@@ -13,6 +13,7 @@ import logging
 import os
 import shutil
 import signal
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType
@@ -26,14 +27,18 @@ import rq.job
 import rq.timeouts
 from rq.serializers import JSONSerializer
 
+from faas import artifacts
 from faas.builds import deploy, deployments, folders, nodes, progress
 from faas.core import errors
 from faas.core import settings as settings_module
+from faas.queue import client as redis_client
 from faas.store import database, functions
 
 _LOG = logging.getLogger(__name__)
 _PR_SET_PDEATHSIG = 1
 _RETRY = rq.Retry(max=2, enqueue_at_front=True)
+_AGAIN_AFTER_S = 1
+_STOPS = {signal.SIGTERM, signal.SIGINT}
 
 Job = rq.job.Job
 MakeDeployer = Callable[[settings_module.Settings], contextlib.AbstractContextManager[deploy.Deployer]]
@@ -55,7 +60,7 @@ _RUNNER: contextvars.ContextVar[_Runner] = contextvars.ContextVar("runner")
 def worker_main(settings: settings_module.Settings) -> None:
     """Run deployments until SIGTERM or SIGINT. Call it from the main thread.
 
-    Raises `errors.Unavailable` when Redis went away for good.
+    While Redis is away it waits. Raises `errors.Unavailable` when Redis does not answer at the start.
     """
     work(settings, _connected)
 
@@ -63,19 +68,44 @@ def worker_main(settings: settings_module.Settings) -> None:
 def work(settings: settings_module.Settings, make: MakeDeployer) -> None:
     """`worker_main` with the deployer's ports chosen by the caller."""
     connection = redis.Redis.from_url(settings.redis_url)
-    try:
-        connection.ping()
-    except redis.exceptions.ConnectionError as error:
-        raise errors.Unavailable(f"Redis does not answer: {error}") from error
     queue = deployments.queue(settings, connection)
     _RUNNER.set(_Runner(settings, make))
-    with make(settings) as deployer:
-        deployer.sweep()
-        recover(settings, queue, deployer)
-    worker = BuildWorker([queue], connection=connection, serializer=JSONSerializer, log_job_description=False)
-    worker.work(logging_level="WARNING")
-    if not worker.stopping:
-        raise errors.Unavailable("the builder lost Redis", hint="it is started again when Redis answers")
+    with contextlib.suppress(Interrupted):
+        _hear_stops()
+        with redis_client.translated():
+            connection.ping()
+        while not _work(settings, make, queue):
+            _hear_stops()
+            _await_redis(connection)
+
+
+def _work(settings: settings_module.Settings, make: MakeDeployer, queue: rq.Queue) -> bool:
+    """Take up what another builder left, then what comes; whether it was asked to stop, and has not lost Redis."""
+    worker = BuildWorker([queue], connection=queue.connection, serializer=JSONSerializer, log_job_description=False)
+    try:
+        with make(settings) as deployer:
+            deployer.sweep()
+            recover(settings, queue, deployer)
+        worker.work(logging_level="WARNING")
+    except redis.exceptions.ConnectionError as error:
+        _LOG.warning("builder_lost_redis", extra={"error": str(error)})
+    return worker.stopping
+
+
+def _hear_stops() -> None:
+    """From here on a stop raises `Interrupted`, until RQ's own handlers are in place."""
+    for stop in _STOPS:
+        signal.signal(stop, _interrupt)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPS)
+
+
+def _await_redis(connection: redis.Redis) -> None:
+    _LOG.warning("builder_awaits_redis")
+    while True:
+        with contextlib.suppress(redis.exceptions.ConnectionError):
+            connection.ping()
+            return
+        time.sleep(_AGAIN_AFTER_S)
 
 
 @contextlib.contextmanager
@@ -88,9 +118,38 @@ def _connected(settings: settings_module.Settings) -> Iterator[deploy.Deployer]:
 
 
 class BuildWorker(rq.Worker):
-    """RQ's worker, except that a stop does not wait for a deployment that may take minutes: it goes back."""
+    """RQ's worker, except that a stop does not wait for a deployment that may take minutes: it goes back.
+
+    Signals to stop are held back where RQ could not act on them: while it registers, and while it forks.
+    """
 
     max_connection_wait_time = 5.0
+
+    def bootstrap(self, *args: Any, **kwargs: Any) -> None:
+        """Register. A stop is held back until the loop runs, since only the loop signs off again."""
+        signal.pthread_sigmask(signal.SIG_BLOCK, _STOPS)
+        super().bootstrap(*args, **kwargs)
+
+    def subscribe(self) -> None:
+        """Take no commands through Redis: what RQ would start for them is a thread, and we fork."""
+
+    def teardown(self) -> None:
+        """Sign off, unless Redis has gone: then the registration lapses by itself."""
+        with contextlib.suppress(redis.exceptions.ConnectionError):
+            super().teardown()  # type: ignore[no-untyped-call]
+
+    def check_for_suspension(self, burst: bool) -> None:
+        """The first thing that the loop does each time."""
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPS)
+        super().check_for_suspension(burst)
+
+    def fork_work_horse(self, job: Job, queue: rq.Queue) -> None:
+        """Start the deployment's process. A stop waits for it to be known, or it would not be told of the stop."""
+        signal.pthread_sigmask(signal.SIG_BLOCK, _STOPS)
+        super().fork_work_horse(job, queue)
+        if self.stopping:
+            self._interrupt_horse()
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPS)
 
     @property
     def stopping(self) -> bool:
@@ -100,20 +159,39 @@ class BuildWorker(rq.Worker):
     def handle_warm_shutdown_request(self) -> None:
         """Interrupt the deployment that runs."""
         super().handle_warm_shutdown_request()  # type: ignore[no-untyped-call]
+        self._interrupt_horse()
+
+    def _interrupt_horse(self) -> None:
         if self.horse_pid:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.horse_pid, signal.SIGTERM)
 
     def setup_work_horse_signals(self) -> None:
-        """In the deployment's process: die when the worker is killed, and clean up when it stops."""
+        """In the deployment's process: die when the worker is killed, and clean up when it stops.
+
+        SIGTERM stays held back, as `fork_work_horse` left it, except inside `_interruptible`.
+        """
         super().setup_work_horse_signals()  # type: ignore[no-untyped-call]
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        if os.getppid() != self.pid:  # the worker was killed before we asked to die with it
+            os.kill(os.getpid(), signal.SIGKILL)
         signal.signal(signal.SIGTERM, _interrupt)
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> None:
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    for stop in _STOPS:
+        signal.signal(stop, signal.SIG_IGN)
     raise Interrupted
+
+
+@contextlib.contextmanager
+def _interruptible() -> Iterator[None]:
+    """Let a stop raise `Interrupted` inside the block, and only there: RQ's own code takes it for a failed job."""
+    try:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
 
 
 def run_deployment(id: str) -> rq.Retry | None:
@@ -126,12 +204,14 @@ def run_deployment(id: str) -> rq.Retry | None:
         return None
     with folders.held(folder / "lock"):
         try:
-            _run(runner, job, folder)
+            with _interruptible():
+                _run(runner, job, folder)
         except Interrupted:
             _LOG.warning("deployment_interrupted", extra={"deployment": id})
             shutil.rmtree(folder / "work", ignore_errors=True)
             return _RETRY
-        shutil.rmtree(folder, ignore_errors=True)
+        # A full disk may have kept the catalog from discarding revisions: the next builder that starts does it.
+        shutil.rmtree(folder / "work" if (folder / deploy.JOURNAL).exists() else folder, ignore_errors=True)
     return None
 
 
@@ -141,7 +221,7 @@ def _run(runner: _Runner, job: Job, folder: Path) -> None:
     try:
         steps.begin()
         request = msgspec.json.decode((folder / "request.json").read_bytes(), type=deploy.Request)
-        with runner.make(runner.settings) as deployer:
+        with artifacts.out_of_space(), runner.make(runner.settings) as deployer:
             steps.end(deployer.deploy(request, folder, steps))
         _LOG.info("deployment_done", extra={"deployment": job.id})
     except errors.FaasError as error:
@@ -151,12 +231,14 @@ def _run(runner: _Runner, job: Job, folder: Path) -> None:
         steps.fail(errors.BuildFailed("the deployment took too long", hint="deploy fewer functions at once"))
     except Exception:  # noqa: BLE001 - whatever is wrong with the platform, who waits gets an answer
         _LOG.exception("deployment_crashed", extra={"deployment": job.id})
-        steps.fail(errors.FaasError("the platform failed to deploy this", hint="see the builder's log"))
+        unknown = errors.FaasError("the platform failed to deploy this", hint="see the builder's log")
+        steps.fail(artifacts.full() if artifacts.is_full(runner.settings.root) else unknown)
 
 
 def _save(job: Job, deployment: progress.Deployment) -> None:
     job.meta = deployments.meta_of(deployment)
-    job.save_meta()  # type: ignore[no-untyped-call]
+    with redis_client.translated():
+        job.save_meta()  # type: ignore[no-untyped-call]
 
 
 def recover(settings: settings_module.Settings, queue: rq.Queue, deployer: deploy.Deployer) -> None:

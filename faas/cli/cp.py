@@ -10,12 +10,12 @@ import tempfile
 import urllib.parse
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Protocol
 
 import click
 import msgspec
 
-from faas.cli import client, options, output
+from faas.cli import client, options, output, transfer
 from faas.core import errors
 
 _CHUNK_BYTES = 1 << 20
@@ -57,6 +57,8 @@ def cp_command(*, source: str, target: str, recursive: bool, as_json: bool) -> N
     faas cp -r thumbs: ./thumbs
     """
     here, there = parse(source), parse(target)
+    if as_json and target == "-":
+        raise errors.BadRequest("stdout takes either the object or --json", hint="copy into a file")
     api = client.connect()
     if isinstance(there, Remote) and not isinstance(here, Remote):
         copied = list(_put_all(api, Path(source), there) if recursive else _put_one(api, source, there))
@@ -91,7 +93,11 @@ def _put_all(api: client.Client, folder: Path, there: Remote) -> Iterator[Copied
         raise errors.BadRequest(f"{folder} is no folder", hint="copy a file without -r")
     prefix = there.key if not there.key or there.key.endswith("/") else f"{there.key}/"
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
-        yield _put_file(api, path, Remote(there.bucket, prefix + path.relative_to(folder).as_posix()))
+        below = path.relative_to(folder)
+        if any(name.startswith(".") for name in below.parts):
+            output.say(f"{path} is left out: an object's key has no name that starts with a dot")
+        else:
+            yield _put_file(api, path, Remote(there.bucket, prefix + below.as_posix()))
 
 
 def _put_file(api: client.Client, path: Path, there: Remote) -> Copied:
@@ -103,32 +109,33 @@ def _put_file(api: client.Client, path: Path, there: Remote) -> Copied:
 
 
 def _put(api: client.Client, file: IO[bytes], name: str, there: Remote) -> Copied:
-    counted = _Counted(file)
-    api.send("PUT", _path(there), body=counted.chunks(), headers=_length(file))
-    output.say(f"{name} -> {there} ({counted.size} bytes)")
-    return Copied(name, str(there), counted.size)
+    size = _size(file)
+    headers = {} if size is None else {"Content-Length": str(size)}
+    with transfer.Transfer(name, size) as passed:
+        api.send("PUT", _path(there), body=_chunks(file, name, size, passed), headers=headers)
+    output.say(f"{name} -> {there} ({passed.size} bytes)")
+    return Copied(name, str(there), passed.size)
 
 
-def _length(file: IO[bytes]) -> dict[str, str]:
-    """The length of a plain file; what else is read (stdin, a pipe) goes in chunks."""
+def _size(file: IO[bytes]) -> int | None:
+    """How long a plain file is from here on; None for what else is read (stdin, a pipe), which goes in chunks."""
     with contextlib.suppress(OSError):
         status = os.fstat(file.fileno())
         if stat.S_ISREG(status.st_mode):
-            return {"Content-Length": str(status.st_size - file.tell())}
-    return {}
+            return max(status.st_size - file.tell(), 0)
+    return None
 
 
-class _Counted:
-    """Reads a file in chunks and counts them."""
-
-    def __init__(self, file: IO[bytes]) -> None:
-        self._file = file
-        self.size = 0
-
-    def chunks(self) -> Iterator[bytes]:
-        while chunk := self._file.read(_CHUNK_BYTES):
-            self.size += len(chunk)
-            yield chunk
+def _chunks(file: IO[bytes], name: str, size: int | None, passed: transfer.Transfer) -> Iterator[bytes]:
+    """The file in pieces: as much as was promised, also when somebody appends to it meanwhile."""
+    while passed.size != size:
+        chunk = file.read(_CHUNK_BYTES if size is None else min(_CHUNK_BYTES, size - passed.size))
+        if not chunk and size is not None:
+            raise errors.Conflict(f"{name} became shorter while it was read", hint="copy it again")
+        if not chunk:
+            return
+        yield chunk
+        passed.add(len(chunk))
 
 
 def _get_one(api: client.Client, here: Remote, target: str) -> Iterator[Copied]:
@@ -136,7 +143,7 @@ def _get_one(api: client.Client, here: Remote, target: str) -> Iterator[Copied]:
         raise errors.BadRequest(f"{here} names no object", hint="copy what is below it with -r")
     if target == "-":
         with api.open("GET", _path(here)) as response:
-            size = _pour(response, sys.stdout.buffer)
+            size = _pour(response, sys.stdout.buffer, str(here))
         yield Copied(str(here), "-", size)
         return
     path = Path(target)
@@ -145,9 +152,12 @@ def _get_one(api: client.Client, here: Remote, target: str) -> Iterator[Copied]:
 
 
 def _get_all(api: client.Client, here: Remote, folder: Path) -> Iterator[Copied]:
+    key = None
     for key in _keys(api, here):
         below = key[len(here.key) :].lstrip("/") if here.key.endswith("/") or not here.key else _below(key, here.key)
         yield _get(api, Remote(here.bucket, key), folder.joinpath(*below.split("/")))
+    if key is None and here.key:
+        raise errors.NotFound(f"no object's key starts with {here}")
 
 
 def _below(key: str, prefix: str) -> str:
@@ -174,14 +184,14 @@ def _get(api: client.Client, here: Remote, path: Path) -> Copied:
             descriptor, name = tempfile.mkstemp(prefix=".faas-", dir=path.parent)
             try:
                 with os.fdopen(descriptor, "wb") as file:
-                    size = _pour(response, file)
+                    size = _pour(response, file, str(here))
                 Path(name).chmod(0o666 & ~_umask())
                 Path(name).replace(path)
             except BaseException:
                 Path(name).unlink(missing_ok=True)
                 raise
-    except (FileExistsError, NotADirectoryError, IsADirectoryError, PermissionError) as error:
-        raise errors.BadRequest(f"{path}: {error.strerror}") from error
+    except OSError as error:
+        raise errors.BadRequest(f"{path}: {error.strerror or error}") from error
     output.say(f"{here} -> {path} ({size} bytes)")
     return Copied(str(here), str(path), size)
 
@@ -192,13 +202,23 @@ def _umask() -> int:
     return mask
 
 
-def _pour(source: Any, target: IO[bytes]) -> int:
-    size = 0
-    while chunk := source.read(_CHUNK_BYTES):
-        target.write(chunk)
-        size += len(chunk)
+class _Source(Protocol):
+    """The part of `http.client.HTTPResponse` that is read. ``length`` is what is still to come, None when unknown."""
+
+    length: int | None
+
+    def read(self, size: int) -> bytes: ...
+
+
+def _pour(source: _Source, target: IO[bytes], name: str) -> int:
+    with transfer.Transfer(name, source.length) as passed:
+        while chunk := source.read(_CHUNK_BYTES):
+            target.write(chunk)
+            passed.add(len(chunk))
     target.flush()
-    return size
+    if source.length:
+        raise errors.Unavailable(f"{name}: {source.length} bytes did not come", hint="copy it again")
+    return passed.size
 
 
 def _joined(key: str, name: str) -> str:
@@ -206,4 +226,7 @@ def _joined(key: str, name: str) -> str:
 
 
 def _path(remote: Remote) -> str:
-    return f"/buckets/{client.quote(remote.bucket)}/{urllib.parse.quote(remote.key)}"
+    try:
+        return f"/buckets/{client.quote(remote.bucket)}/{urllib.parse.quote(remote.key)}"
+    except UnicodeEncodeError as error:
+        raise errors.BadRequest(f"{remote.key!a} cannot be a key: it is not UTF-8", hint="rename the file") from error

@@ -7,6 +7,7 @@ import time
 import urllib.parse
 import uuid
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -17,6 +18,7 @@ from faas.cli import client, options, output, pack, progress
 from faas.core import errors, manifest, model
 
 _POLL_S = 0.1
+_PATIENCE_S = 30
 _CHUNK_BYTES = 1 << 20
 
 
@@ -39,7 +41,10 @@ def deploy_command(*, path: Path, as_json: bool) -> None:
         deployment = _upload(api, project, spool)
     found = _wait(api, deployment, as_json)
     if found["state"] == "failed":
-        raise _failure(found)
+        error = client.error_of(0, msgspec.json.encode({"error": found["error"]}))
+        if not as_json:
+            _tell(error)
+        raise error
     if as_json:
         output.emit(found)
     else:
@@ -103,18 +108,36 @@ def _wait(api: client.Client, deployment: str, as_json: bool) -> dict[str, Any]:
     """Show the steps as they pass, until the deployment is done or has failed."""
     with progress.show(quiet=as_json) as shown:
         while True:
-            found: dict[str, Any] = api.get(f"/api/v1/deployments/{client.quote(deployment)}")
+            found = _ask(api, deployment)
             shown.update(found)
             if found["state"] in ("done", "failed"):
                 return found
             time.sleep(_POLL_S)
 
 
-def _failure(found: dict[str, Any]) -> errors.FaasError:
-    detail = dict(found["error"] or {"message": "the deployment failed"})
-    message, hint = str(detail.pop("message")), str(detail.pop("hint", ""))
-    detail.pop("code", None)
-    return errors.BuildFailed(message, hint=hint, **detail)
+def _ask(api: client.Client, deployment: str) -> dict[str, Any]:
+    """How far it is. The deployment goes on while the control API or Redis is started again, so that is waited for."""
+    until = time.monotonic() + _PATIENCE_S
+    while True:
+        try:
+            found: dict[str, Any] = api.get(f"/api/v1/deployments/{client.quote(deployment)}")
+        except errors.Unavailable:
+            if time.monotonic() > until:
+                raise
+            time.sleep(_POLL_S)
+            with suppress(errors.Unavailable):  # it may come back on another port
+                api = client.connect()
+        else:
+            return found
+
+
+def _tell(error: errors.FaasError) -> None:
+    """Print what the function's own code printed and raised as it was loaded; its log may hold the traceback, too."""
+    logs = "\n".join(error.data.get("logs", ()))
+    stack = "\n".join(str(frame).rstrip("\n") for frame in error.data.get("stack", ()))
+    for text in (logs, "" if stack in logs else stack):
+        if text:
+            output.say(text)
 
 
 def _summarize(api: client.Client, project: model.Project, found: dict[str, Any]) -> None:

@@ -6,8 +6,10 @@ behind and no function needs is skipped (`SKIPPED`), as are the platform's data 
 
 from __future__ import annotations
 
+import errno
 import os
 import tarfile
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO
@@ -25,21 +27,18 @@ SKIPPED = frozenset(
 def pack(folder: Path, out: IO[bytes], *, leave_out: Iterable[Path], max_bytes: int) -> None:
     """Write the folder's files to ``out``, without the folders to ``leave_out``.
 
-    Raises `errors.BadRequest` for what cannot be read and `errors.TooLarge` past ``max_bytes``.
+    Raises `errors.BadRequest` for what cannot be read, `errors.TooLarge` past ``max_bytes`` and `errors.Unavailable`
+    when ``out`` has no room.
     """
     if not folder.is_dir():
         raise errors.BadRequest(f"source: {folder} is no folder")
-    total = 0
+    sizes: Counter[str] = Counter()
     with tarfile.open(fileobj=out, mode="w", format=tarfile.PAX_FORMAT) as tar:
         for path, name in _files(folder, frozenset(map(os.path.realpath, leave_out))):
             info = _entry(path, name)
-            total += info.size + tarfile.BLOCKSIZE
-            if total > max_bytes:
-                raise errors.TooLarge(
-                    f"source: {folder} is over {max_bytes} bytes",
-                    hint="keep data in a bucket, or raise max_source_bytes",
-                    limit=max_bytes,
-                )
+            sizes[name.partition("/")[0]] += info.size + tarfile.BLOCKSIZE
+            if sizes.total() > max_bytes:
+                raise _too_large(folder, sizes, max_bytes)
             _add(tar, info, path)
 
 
@@ -47,20 +46,40 @@ def _files(folder: Path, leave_out: frozenset[str]) -> Iterator[tuple[Path, str]
     found: list[tuple[str, Path]] = []
     for at, folders, files in os.walk(folder, followlinks=True, onerror=_unreadable):
         here = Path(at)
-        folders[:] = [name for name in folders if name not in SKIPPED and _is_below(here, name, leave_out)]
+        above = _above(folder, here)
+        folders[:] = [name for name in folders if name not in SKIPPED and _is_below(here / name, above, leave_out)]
         for name in files:
             path = here / name
-            if name not in SKIPPED and not name.endswith((".pyc", ".pyo")) and (path.is_file() or path.is_symlink()):
+            if name not in SKIPPED and not name.endswith((".pyc", ".pyo")) and _counts(path):
                 found.append((path.relative_to(folder).as_posix(), path))
     for name, path in sorted(found):
         yield path, name
 
 
-def _is_below(here: Path, name: str, leave_out: frozenset[str]) -> bool:
-    """Whether to go into a folder: not when it is left out, nor when a link leads back to where we are."""
-    target = os.path.realpath(here / name)
-    ours = os.path.realpath(here)
-    return target not in leave_out and os.path.commonpath([target, ours]) != target
+def _above(folder: Path, here: Path) -> list[str]:
+    """The real places of the folders that the walk went through to get here, and of those that hold them."""
+    way = [here, *(parent for parent in here.parents if parent.is_relative_to(folder))]
+    return [os.path.realpath(place) for place in way]
+
+
+def _is_below(path: Path, above: list[str], leave_out: frozenset[str]) -> bool:
+    """Whether to go into a folder: not when it is left out, nor when a link leads back to where we come from."""
+    target = os.path.realpath(path)
+    return target not in leave_out and all(os.path.commonpath([target, place]) != target for place in above)
+
+
+def _counts(path: Path) -> bool:
+    """Whether it is a file, perhaps behind a link. A link to nothing counts: it is an error, which reading it tells."""
+    return path.is_file() or (path.is_symlink() and not path.exists())
+
+
+def _too_large(folder: Path, sizes: Counter[str], max_bytes: int) -> errors.TooLarge:
+    largest = ", ".join(f"{name} {size / 1024 / 1024:.1f} MB" for name, size in sizes.most_common(3))
+    return errors.TooLarge(
+        f"source: {folder} is over {max_bytes / 1024 / 1024:.1f} MB; so far: {largest}",
+        hint="keep data in a bucket, or raise max_source_bytes",
+        limit=max_bytes,
+    )
 
 
 def _entry(path: Path, name: str) -> tarfile.TarInfo:
@@ -79,6 +98,10 @@ def _add(tar: tarfile.TarFile, info: tarfile.TarInfo, path: Path) -> None:
         with path.open("rb") as file:
             tar.addfile(info, file)
     except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise errors.Unavailable(
+                "no space left to pack the source", hint="TMPDIR may name a roomier disk"
+            ) from error
         raise _cannot_read(path, error) from error
 
 

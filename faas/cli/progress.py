@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
+import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -93,6 +94,14 @@ def _drawn(steps: list[dict[str, Any]]) -> Table:
     owners = dict.fromkeys(step["function"] for step in steps)
     for owner in owners:
         own = [step for step in steps if step["function"] == owner]
-        cells = [Text(f"{_MARKS[step['state']]} {step['name']} {_took(step)}", _STYLES[step["state"]]) for step in own]
+        cells = [Text(f"{_MARKS[step['state']]} {step['name']}{_long(step)}", _STYLES[step["state"]]) for step in own]
         grid.add_row(Text(owner or "project", "bold"), *cells)
     return grid
+
+
+def _long(step: dict[str, Any]) -> str:
+    """How long a step has taken so far, if that is a second or more; the list has to fit a terminal's width."""
+    if step["started_at_ms"] is None:
+        return ""
+    took = (step["ended_at_ms"] or time.time() * 1000) - step["started_at_ms"]
+    return f" {output.duration(took)}" if took >= 1_000 else ""

@@ -37,14 +37,14 @@ _DEFAULTS = msgspec.structs.asdict(model.FunctionConfig(runtime="", handler=""))
 def load(path: Path) -> model.Project:
     """Read a manifest (a file, or a folder that holds `faas.yaml`); its paths become absolute.
 
-    Raises `errors.NotFound` when there is none and `errors.ManifestErrors` with all that is wrong with it.
+    Raises `errors.BadRequest` when there is none and `errors.ManifestErrors` with all that is wrong with it.
     """
     file = path / FILE_NAME if path.is_dir() else path
     try:
         with file.open("rb") as opened:
             raw = opened.read(yaml_tree.MAX_BYTES + 1)
     except FileNotFoundError as error:
-        raise errors.NotFound(f"no manifest: {file} does not exist", hint="`faas init` makes one") from error
+        raise errors.BadRequest(f"no manifest: {file} does not exist", hint="`faas init` makes one") from error
     except OSError as error:
         raise errors.BadRequest(f"{file} cannot be read: {error.strerror}") from error
     return parse(raw, file)

@@ -14,6 +14,15 @@ def rejected(invocation: model.Invocation, memory_limit_mb: int, now_ms: int) ->
     )
 
 
+def too_deep(invocation: model.Invocation, memory_limit_mb: int, now_ms: int, *, most: int) -> model.Record:
+    """The record of an invocation that would be one link too many of a chain of functions that trigger one another."""
+    failure = model.Failure(
+        "Platform.ChainTooDeep",
+        f"link {invocation.depth} of a chain of functions that trigger one another; {most} may follow the first",
+    )
+    return _record(invocation, model.Status.REJECTED, failure, now_ms, memory_limit_mb=memory_limit_mb, dead=True)
+
+
 def lost(invocation: model.Invocation, node: str, now_ms: int, *, final: bool) -> model.Record:
     """The record of an attempt that ended with its node. ``final`` says that the invocation is not run again."""
     failure = model.Failure("Platform.Lost", f"node {node} went away while this attempt ran")

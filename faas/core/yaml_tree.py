@@ -150,11 +150,16 @@ def _place_of(text: str, index: int) -> Position:
     return Position(before.count("\n") + 1, index - (before.rfind("\n") + 1) + 1)
 
 
+_EXPECTED = re.compile(r"expected (.+), but (?:found|got) (.+)")
+
+
 def _broken(error: yaml.MarkedYAMLError) -> Broken:
     mark = error.problem_mark or error.context_mark
     place = Position(mark.line + 1, mark.column + 1) if mark else Position()
     found = error.problem or error.context or "broken YAML"
     expected = "spaces instead of the tab" if "'\\t'" in found else "YAML"
+    if told := _EXPECTED.fullmatch(found):
+        expected, found = told.groups()
     if "single document" in (error.context or ""):
         found, expected = "a second document", "one document"
     return Broken(place, found.removeprefix("found "), expected)

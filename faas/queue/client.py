@@ -11,6 +11,7 @@ import redis.exceptions
 from faas.core import errors
 
 _CONNECT_WITHIN_S = 5
+_REFUSALS = ("MISCONF", "OOM", "READONLY")
 
 
 def connect(url: str) -> redis.asyncio.Redis:
@@ -23,22 +24,22 @@ def connect(url: str) -> redis.asyncio.Redis:
 
 @contextlib.contextmanager
 def translated() -> Iterator[None]:
-    """Raise `errors.Unavailable` for what redis-py raises when Redis is away, or refuses (its disk is full)."""
+    """Raise `errors.Unavailable` for what redis-py raises when Redis is away, or takes no writes (a full disk)."""
     try:
         yield
     except (redis.exceptions.ConnectionError, redis.exceptions.TimeoutError) as error:
         raise errors.Unavailable(f"Redis does not answer: {error}") from error
     except redis.exceptions.ResponseError as error:
-        raise errors.Unavailable(
-            f"Redis refuses: {error}", hint="is its disk or its memory full? see `faas doctor`"
-        ) from error
+        if not str(error).startswith(_REFUSALS):
+            raise
+        raise errors.Unavailable(f"Redis takes no writes: {error}", hint="is its disk or its memory full?") from error
 
 
 async def ensure_group(client: redis.asyncio.Redis, stream: str, group: str) -> None:
     """Make sure of a stream and its consumer group, at 0 so that no entry is before it. Raises `errors.Unavailable`."""
-    with translated():
-        try:
+    try:
+        with translated():
             await client.xgroup_create(stream, group, id="0", mkstream=True)
-        except redis.exceptions.ResponseError as error:
-            if "BUSYGROUP" not in str(error):
-                raise
+    except redis.exceptions.ResponseError as error:
+        if "BUSYGROUP" not in str(error):
+            raise errors.Unavailable(f"Redis refuses the stream {stream}: {error}") from error

@@ -7,6 +7,7 @@
                    │  └─abandon─► done│
                    └─────release──────┘
     hand_off ─────────────────────► running ──finish──► done
+    refuse ──► done | dead
 
 The scripts' headers in ``scripts/`` say what each does; this module only names their keys and packs their arguments.
 """
@@ -24,7 +25,8 @@ from faas.queue import keys as keyring
 from faas.queue import link as links
 
 _SCRIPTS = (
-    "prepare", "enqueue", "handoff", "claim", "finish", "release", "abandon", "counts", "look", "settle_lost", "forget",
+    "prepare", "enqueue", "refuse", "handoff", "claim", "finish", "release", "abandon", "counts", "look", "settle_lost",
+    "forget",
 )  # fmt: skip
 
 
@@ -149,6 +151,23 @@ class Queue:
                 f"{answer[1]} {mode} invocations of {ref} are waiting", limit=self._limits[mode], function=ref
             )
         return answer[1].decode() if answer[0] == b"ok" else None
+
+    async def refuse(self, invocation: model.Invocation, record: model.Record, guard: Guard) -> bool:
+        """Accept an invocation that shall not run and settle it with its record; False when this was done before.
+
+        The guard must be a plain one.
+        """
+        ref, names = invocation.ref, self.keys
+        answer = await self._run(
+            "refuse",
+            (*self._queues(ref), names.refs, names.counts(ref), names.records, names.guard(guard.key)),
+            ref,
+            self._encode(record),
+            "dead" if record.dead else "done",
+            guard.field,
+            guard.value,
+        )
+        return bool(answer == 1)
 
     def abandon(self, entry: str, invocation: model.Invocation, record: model.Record) -> asyncio.Future[Any]:
         """Settle a waiting call whose caller has gone; 0 when a node has claimed it, which then runs it to its end.

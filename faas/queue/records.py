@@ -14,6 +14,7 @@ from typing import Any
 
 import msgspec
 import redis.asyncio
+import redis.exceptions
 
 from faas.core import errors, model
 from faas.queue import client as redis_client
@@ -131,3 +132,5 @@ async def _answered(block_ms: int = 0) -> AsyncIterator[None]:
                 yield
     except TimeoutError as error:
         raise errors.Unavailable(f"Redis has not answered within {within_s:g} s") from error
+    except redis.exceptions.ResponseError as error:  # somebody deleted the stream: the next reader makes it again
+        raise errors.Unavailable(f"Redis refuses: {error}") from error

@@ -13,6 +13,9 @@ from faas.store import schema
 
 _R = schema.revisions
 _F = schema.functions
+# A revision that was discarded leaves its number behind: nodes know revisions by their number and never ask again.
+_DISCARDED = ""
+_IS_THERE = _R.c.artifact != _DISCARDED
 
 
 class Functions:
@@ -25,7 +28,8 @@ class Functions:
         """Store the function's next revision; it serves nothing before `activate`."""
         with self._engine.begin() as connection:
             _lock(connection)
-            last = connection.scalar(sa.select(sa.func.max(_R.c.number)).where(_R.c.function == function)) or 0
+            last = _last_number(connection, function)
+            connection.execute(_R.delete().where(_R.c.function == function, ~_IS_THERE))
             revision = model.Revision(
                 function=function,
                 number=last + 1,
@@ -38,13 +42,14 @@ class Functions:
         return revision
 
     def discard(self, ref: str) -> None:
-        """Forget a revision that is not current. Raises `errors.Conflict` when it is."""
+        """Forget a revision that is not current, but not its number. Raises `errors.Conflict` when it is current."""
         name, number = _parse(ref)
         with self._engine.begin() as connection:
             _lock(connection)
             if connection.scalar(sa.select(_F.c.current).where(_F.c.name == name)) == number:
                 raise errors.Conflict(f"{ref} is the current revision", revision=ref)
-            connection.execute(_R.delete().where(_R.c.function == name, _R.c.number == number))
+            this = (_R.c.function == name, _R.c.number == number)
+            connection.execute(_R.update().where(*this).values(artifact=_DISCARDED, config=b""))
 
     def activate(self, revisions: Sequence[model.Revision], buckets: Sequence[model.Bucket]) -> int:
         """Make all these revisions current and keep the buckets, together or not at all; the new catalog version."""
@@ -66,7 +71,7 @@ class Functions:
     def get(self, ref: str) -> model.Revision | None:
         """A revision by its ``name@number``, pending ones too."""
         name, number = _parse(ref)
-        found = self._read(sa.select(_R).where(_R.c.function == name, _R.c.number == number))
+        found = self._read(sa.select(_R).where(_R.c.function == name, _R.c.number == number, _IS_THERE))
         return found[0] if found else None
 
     def list_current(self) -> list[model.Revision]:
@@ -75,7 +80,12 @@ class Functions:
 
     def revisions(self, name: str) -> list[model.Revision]:
         """Every revision of a function, oldest first."""
-        return self._read(sa.select(_R).where(_R.c.function == name).order_by(_R.c.number))
+        return self._read(sa.select(_R).where(_R.c.function == name, _IS_THERE).order_by(_R.c.number))
+
+    def last_number(self, name: str) -> int:
+        """The highest number that a revision of the function ever had, discarded ones too; 0 when there was none."""
+        with self._engine.connect() as connection:
+            return _last_number(connection, name)
 
     def remove(self, name: str) -> int:
         """End a function; its revisions stay, so that numbers never repeat. Raises `errors.NotFound`."""
@@ -99,6 +109,10 @@ class Functions:
     def _read(self, query: sa.Select[tuple[object, ...]]) -> list[model.Revision]:
         with self._engine.connect() as connection:
             return [_revision(row) for row in connection.execute(query).all()]
+
+
+def _last_number(connection: sa.Connection, function: str) -> int:
+    return int(connection.scalar(sa.select(sa.func.max(_R.c.number)).where(_R.c.function == function)) or 0)
 
 
 def _current() -> sa.Select[tuple[object, ...]]:

@@ -94,10 +94,15 @@ class HostedSandbox:
         """See `base.Sandbox.load`. The handler is imported while the limits are being set."""
         self._ref = revision.ref
         limiting = asyncio.ensure_future(self._limit(revision.config))
+        loaded: base.Loaded | None = None
         try:
             placed = await self._host.place(code)
             loaded = await self._channel.load(revision, placed)
             over = await limiting
+        except base.SandboxLost:
+            if loaded is None or loaded.error is None:
+                raise
+            over = None  # what was loaded ended the sandbox before its limits were set: that is the function's fault
         finally:
             limiting.cancel()
         if over is None:

@@ -53,10 +53,15 @@ class Objects:
         self._declared: Mapping[str, model.Access] = {}
         self._writing: dict[int, tuple[int, buckets_module.BucketFolder, str]] = {}
         self._attempt = 0
+        self._depth = 0
 
     def declare(self, declared: Mapping[str, model.Access]) -> None:
         """Say which buckets the loaded revision may use."""
         self._declared = declared
+
+    def begin_attempt(self, depth: int) -> None:
+        """Say how deep in a chain the attempt is: what it writes carries that on."""
+        self._depth = depth
 
     def end_attempt(self) -> None:
         """Close what the attempt left open; a request that is still being served closes its own when it is done."""
@@ -108,7 +113,7 @@ class Objects:
         held = self._writing.pop(request.n, None)
         if held is None:
             raise Refused("Failed", "this object is not being written")
-        await asyncio.to_thread(_commit_and_close, *held)
+        await asyncio.to_thread(_commit_and_close, *held, self._depth)
 
     def _discard(self, request: frames.Discard) -> None:
         held = self._writing.pop(request.n, None)
@@ -133,10 +138,10 @@ class Objects:
         return bucket
 
 
-def _commit_and_close(descriptor: int, bucket: buckets_module.BucketFolder, key: str) -> None:
+def _commit_and_close(descriptor: int, bucket: buckets_module.BucketFolder, key: str, depth: int) -> None:
     # In one thread call: nobody else may close the descriptor, and so let its number stand for another file, meanwhile.
     try:
-        bucket.commit(descriptor, key)
+        bucket.commit(descriptor, key, depth=depth)
     finally:
         os.close(descriptor)
 

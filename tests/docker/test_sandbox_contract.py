@@ -137,6 +137,13 @@ async def test_an_import_that_fails_is_returned_with_its_output(bench: Bench) ->
     assert loaded.logs[0].text == "before it breaks"
 
 
+async def test_a_module_that_ends_its_process_is_the_functions_fault_also_while_limits_are_set(bench: Bench) -> None:
+    _, loaded = await bench.load("leaving.handler", memory_mb=320, cpu_milli=1500)
+    assert loaded.status is model.Status.INIT_ERROR
+    assert loaded.error is not None
+    assert (loaded.error.type, "exit status 3" in loaded.error.message) == ("Runtime.ExitError", True)
+
+
 async def test_a_handler_that_is_missing_is_a_load_error(bench: Bench) -> None:
     _, loaded = await bench.load("app.missing")
     assert loaded.status is model.Status.INIT_ERROR
@@ -251,6 +258,22 @@ async def test_a_sandbox_reads_writes_lists_and_deletes_in_its_buckets(bench: Be
     assert json.loads(outcome.body) == ["a", "old"]
     assert (tmp_path / "thumbs" / "a").read_bytes() == b"0123456789" * 200_000
     assert os.listdir(tmp_path / "thumbs") == ["a"]
+
+
+async def test_what_a_sandbox_writes_carries_the_depth_of_the_invocation_that_wrote_it(
+    bench: Bench, tmp_path: Path
+) -> None:
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "thumbs").mkdir()
+    for name in ("photos/a", "photos/b", "thumbs/old"):
+        (tmp_path / name).write_bytes(b"x")
+    access = {"photos": model.Access.READ, "thumbs": model.Access.WRITE}
+    sandbox = await bench.loaded("app.copies", buckets=access)
+    for key, depth in (("a", 7), ("b", 0)):
+        (tmp_path / "thumbs" / "old").write_bytes(b"x")
+        outcome = await sandbox.run(msgspec.structs.replace(invocation(key), depth=depth))
+        assert outcome.status is model.Status.OK
+        assert os.getxattr(tmp_path / "thumbs" / key, buckets.DEPTH_ATTRIBUTE) == str(depth).encode()
 
 
 async def test_buckets_refuse_what_was_not_declared(bench: Bench, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import signal
 import subprocess
 import sys
@@ -18,48 +19,25 @@ from faas.core import errors, model
 from faas.core import settings as settings_module
 from faas.queue import demand, embedded, keys
 from faas.store import database, functions
+from tests import builder as builder_process
 from tests.eventually import eventually_sync
 from tests.project_files import function, project, tar
 
 APP = {"app.py": "def handler(event, context):\n    return event\n"}
-_PROGRAM = """
-import contextlib, logging, sys
-from pathlib import Path
-import msgspec
-from faas.builds import deploy, worker
-from faas.core import settings as settings_module
-from faas.store import database, functions
-from tests.importing_nodes import ImportingNodes
-
-logging.basicConfig(level=logging.INFO)
-settings = msgspec.json.decode(sys.argv[1], type=settings_module.Settings)
-
-@contextlib.contextmanager
-def make(settings):
-    engine = database.open_database(settings)
-    catalog = functions.Functions(engine)
-    hold = settings.root / "go" if (settings.root / "hold").exists() else None
-    yield deploy.Deployer(settings, catalog, ImportingNodes(settings.root, catalog, hold=hold))
-    engine.dispose()
-
-worker.work(settings, make)
-"""
-Start = Callable[[], "subprocess.Popen[str]"]
+Start = Callable[..., "subprocess.Popen[bytes]"]
 
 
 @pytest.fixture
 def start(settings: settings_module.Settings) -> Iterator[Start]:
-    """Starts a builder; all are ended with the test."""
-    started: list[subprocess.Popen[str]] = []
+    """Starts a builder of `tests.builder`; all are ended with the test."""
+    started: list[subprocess.Popen[bytes]] = []
 
-    def builder() -> subprocess.Popen[str]:
-        command = [sys.executable, "-c", _PROGRAM, msgspec.json.encode(settings).decode()]
-        log = (settings.root / f"builder-{len(started)}.log").open("w")
-        with log:
-            started.append(subprocess.Popen(command, stderr=log, stdout=log, text=True, cwd=Path(__file__).parents[2]))
+    def one(moment: str = "") -> subprocess.Popen[bytes]:
+        with (settings.root / f"builder-{len(started)}.log").open("w") as log:
+            started.append(builder_process.start(settings, moment, log))
         return started[-1]
 
-    yield builder
+    yield one
     for process in started:
         process.kill()
         process.wait()
@@ -94,6 +72,11 @@ def ended(builds: deployments.Builds, id: str, within: float = 20) -> progress.D
     found = eventually_sync(over, within=within)
     assert found is not None
     return found
+
+
+def log(settings: settings_module.Settings) -> str:
+    """What the first builder has said."""
+    return (settings.root / "builder-0.log").read_text()
 
 
 def loading(builds: deployments.Builds, id: str) -> bool:
@@ -168,6 +151,24 @@ def test_an_idle_builder_ends_cleanly_when_it_is_told_to(start: Start, settings:
     assert builder.wait(10) == 0
 
 
+def test_a_builder_that_is_told_to_stop_before_it_is_ready_ends_cleanly(start: Start) -> None:
+    assert start("starting").wait(15) == 0
+
+
+@pytest.mark.parametrize("moment", ["before", "after_in_parent", "after_in_child"])
+def test_a_stop_that_comes_while_a_deployment_is_being_started_is_not_lost(
+    moment: str, builds: deployments.Builds, start: Start, settings: settings_module.Settings
+) -> None:
+    (settings.root / "hold").touch()
+    id = submit(builds, settings.root)
+    builder = start(moment)
+    if moment == "after_in_child":  # the deployment's process alone was told: the builder takes it up again
+        eventually_sync(lambda: "deployment_interrupted" in log(settings), within=20)
+        builder.send_signal(signal.SIGTERM)
+    assert builder.wait(20) == 0
+    assert builds.progress(id).state == progress.State.QUEUED
+
+
 def test_a_builder_that_stops_gives_its_deployment_to_the_next_one(
     builds: deployments.Builds, start: Start, settings: settings_module.Settings, catalog: functions.Functions
 ) -> None:
@@ -181,8 +182,9 @@ def test_a_builder_that_stops_gives_its_deployment_to_the_next_one(
     assert catalog.revisions("hello") == []
     (settings.root / "go").touch()
     start()
-    assert ended(builds, id).state == progress.State.DONE
-    assert [one.number for one in catalog.revisions("hello")] == [1]
+    told = ended(builds, id)
+    assert told.state == progress.State.DONE
+    assert [one.number for one in catalog.revisions("hello")] == [told.functions[0].revision]
 
 
 def test_a_killed_builder_leaves_nothing_that_matters_and_the_next_one_starts_anew(
@@ -191,7 +193,8 @@ def test_a_killed_builder_leaves_nothing_that_matters_and_the_next_one_starts_an
     (settings.root / "hold").touch()
     builder = start()
     id = submit(builds, settings.root)
-    eventually_sync(lambda: loading(builds, id), within=20)
+    eventually_sync(lambda: catalog.revisions("hello"), within=20)
+    assert loading(builds, id)
     builder.kill()
     builder.wait()
     assert [one.number for one in catalog.revisions("hello")] == [1]
@@ -201,6 +204,27 @@ def test_a_killed_builder_leaves_nothing_that_matters_and_the_next_one_starts_an
     assert told.state == progress.State.DONE
     assert [one.number for one in catalog.revisions("hello")] == [told.functions[0].revision]
     eventually_sync(lambda: list((settings.root / "builds").iterdir()) == [])
+
+
+@pytest.mark.parametrize("step", ["validate", "resolve", "compile", "pack", "load", "activate"])
+def test_a_builder_killed_at_any_step_leaves_what_serves_and_the_next_one_starts_anew(
+    step: str,
+    builds: deployments.Builds,
+    start: Start,
+    settings: settings_module.Settings,
+    catalog: functions.Functions,
+) -> None:
+    builder = start(f"kill:{step}")
+    files: dict[str, str | bytes] = {**APP, "requirements.txt": "six==1.17.0\n"}
+    id = submit(builds, settings.root, files, requirements="requirements.txt")
+    assert builder.wait(20) == -signal.SIGKILL
+    assert catalog.current("hello") is None
+    start()
+    told = ended(builds, id)
+    assert (told.state, told.error) == (progress.State.DONE, None)
+    assert [one.number for one in catalog.revisions("hello")] == [told.functions[0].revision]
+    eventually_sync(lambda: list((settings.root / "builds").iterdir()) == [])
+    assert [path.name for path in (settings.root / "artifacts").iterdir()] == [f"{told.functions[0].artifact}.tar"]
 
 
 def test_a_deployment_whose_process_is_killed_again_and_again_is_given_up(
@@ -282,14 +306,14 @@ def test_the_builder_that_faas_up_starts_asks_nodes_through_redis_and_stops_whil
     assert catalog.revisions("hello") == []
     second = subprocess.Popen(command)
     try:
-        assert _node_answers(settings, demand.LoadReport(ok=True, init_us=5)) == "hello@1"
+        assert _node_answers(settings, demand.LoadReport(ok=True, init_us=5)) == "hello@2"
         assert ended(builds, id).state == progress.State.DONE
     finally:
         second.kill()
         second.wait()
     served = catalog.current("hello")
     assert served is not None
-    assert served.ref == "hello@1"
+    assert served.ref == "hello@2"
 
 
 def test_a_builder_whose_redis_stops_waits_for_it_and_goes_on(
@@ -298,9 +322,7 @@ def test_a_builder_whose_redis_stops_waits_for_it_and_goes_on(
     server = embedded.EmbeddedServer(tmp_path / "redis")
     settings = msgspec.structs.replace(settings, redis_url=asyncio.run(server.start()))
     made = deployments.Builds(settings)
-    builder = subprocess.Popen(
-        [sys.executable, "-c", _PROGRAM, msgspec.json.encode(settings).decode()], cwd=Path(__file__).parents[2]
-    )
+    builder = builder_process.start(settings)
     try:
         assert ended(made, submit(made, settings.root)).state == progress.State.DONE
         asyncio.run(server.stop())
@@ -315,3 +337,48 @@ def test_a_builder_whose_redis_stops_waits_for_it_and_goes_on(
         builder.wait()
         made.close()
         asyncio.run(server.stop())
+
+
+def test_a_deployment_during_which_redis_stops_goes_on_when_it_is_back(
+    tmp_path: Path, settings: settings_module.Settings, catalog: functions.Functions
+) -> None:
+    server = embedded.EmbeddedServer(tmp_path / "redis")
+    settings = msgspec.structs.replace(settings, redis_url=asyncio.run(server.start()))
+    made = deployments.Builds(settings)
+    (settings.root / "hold").touch()
+    with (settings.root / "builder-0.log").open("w") as file:
+        builder = builder_process.start(settings, log=file)
+    try:
+        id = submit(made, settings.root)
+        eventually_sync(lambda: catalog.revisions("hello"), within=20)
+        asyncio.run(server.stop())
+        (settings.root / "go").touch()
+        eventually_sync(lambda: "builder_awaits_redis" in log(settings), within=60)
+        asyncio.run(server.start())
+        told = ended(made, id, within=30)
+        assert (told.state, told.error) == (progress.State.DONE, None)
+        assert [one.number for one in catalog.revisions("hello")] == [told.functions[0].revision]
+    finally:
+        builder.kill()
+        builder.wait()
+        made.close()
+        asyncio.run(server.stop())
+
+
+def test_a_disk_that_is_full_at_any_moment_fails_the_deploy_with_one_clear_line_and_leaves_nothing(
+    tmp_path: Path, redis_url: str, prefix: str
+) -> None:
+    place = tmp_path / "small"
+    place.mkdir()
+    room = [16_000_000, 0, 70_000, 300_000, 450_000, 15_000_000]
+    python = f"{sys.executable} -m tests.full_disk {place} {redis_url} {prefix} {' '.join(map(str, room))}"
+    script = f"mount -t tmpfs -o size=16m none {place} && exec {python}"
+    done = subprocess.run(
+        ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", script],
+        capture_output=True, text=True, check=True, cwd=Path(__file__).parents[2],
+    )  # fmt: skip
+    first, *full, last = [json.loads(line) for line in done.stdout.splitlines()]
+    assert (first["state"], last["state"]) == ("done", "done")
+    assert {each["error"] and each["error"]["message"] for each in full} == {"no space left on the platform's disk"}
+    assert all(each["left"] == first["left"] for each in full)
+    assert last["left"]["revisions"] == 2

@@ -15,6 +15,7 @@ from faas import artifacts
 from faas.builds import checks, deploy, progress
 from faas.core import errors, model
 from faas.core import settings as settings_module
+from faas.queue import demand
 from faas.store import database, functions
 from tests.importing_nodes import ImportingNodes
 from tests.project_files import function, project, tar
@@ -133,6 +134,19 @@ def test_the_users_own_traceback_comes_back_and_what_served_before_serves_on(faa
     assert faas.states()["load"] == "failed"
 
 
+def test_the_number_of_a_failed_revision_is_never_given_again(faas: Platform) -> None:
+    with pytest.raises(errors.BuildFailed):
+        faas.deploy(project(function()), {"app.py": "raise RuntimeError('no luck')\n"})
+    assert faas.catalog.revisions("hello") == []
+    assert faas.deploy(project(function()), APP)[0].revision == 2  # a node knows hello@1 as what failed
+
+
+def test_a_load_that_the_platform_failed_is_not_put_down_to_the_user(faas: Platform) -> None:
+    refused = demand.LoadReport(ok=False, init_us=0, error=model.Failure("Platform.NoRoom", "no memory is left"))
+    with pytest.raises(errors.Unavailable, match="no node could load hello@1: no memory is left"):
+        faas.deploy(project(function()), APP, ImportingNodes(faas.settings.root, faas.catalog, answer=refused))
+
+
 def test_a_handler_that_does_not_exist_is_one_clear_line(faas: Platform) -> None:
     with pytest.raises(errors.BuildFailed, match=r"the handler app\.main does not load: AttributeError"):
         faas.deploy(project(function(handler="app.main")), APP)
@@ -143,7 +157,7 @@ def test_a_handler_that_does_not_exist_is_one_clear_line(faas: Platform) -> None
 
 
 def test_a_syntax_error_in_the_handlers_module_is_told_with_line_and_caret(faas: Platform) -> None:
-    with pytest.raises(errors.BuildFailed, match=r"hello: app\.py does not compile: SyntaxError") as caught:
+    with pytest.raises(errors.BuildFailed, match=r"hello: app\.py:2 does not compile: SyntaxError") as caught:
         faas.deploy(project(function()), {"app.py": "x = 1\ndef handler(event context):\n    pass\n"})
     stack = "\n".join(caught.value.data["stack"])
     assert 'File "app.py", line 2' in stack

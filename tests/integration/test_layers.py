@@ -64,6 +64,7 @@ def test_wheels_are_those_of_the_runtime_and_not_of_this_machine(tmp_path: Path)
         ("faas-no-such-package-zzz==1", "the package index has no package faas-no-such-package-zzz"),
         ("six==99.0", "there is no version six==99.0"),
         ("docopt==0.6.2", "docopt==0.6.2 has no wheel for Python"),
+        ("six==1.17.0 --hash=sha256:" + "0" * 64, "six==1.17.0 is not the file that its --hash names: what the index"),
         ("six[ == 3", "Expected"),
         ("https://localhost:1/x.whl", "wheel filename"),
     ],

@@ -43,6 +43,20 @@ def test_a_removed_function_never_reuses_a_number(engine: sa.Engine) -> None:
     assert catalog.add_revision("hello", "a", CONFIG).number == 2
 
 
+def test_a_discarded_revision_is_gone_and_its_number_is_not_given_again(engine: sa.Engine) -> None:
+    catalog = functions.Functions(engine)
+    catalog.activate([catalog.add_revision("hello", "a", CONFIG)], [])
+    secret = msgspec.structs.replace(CONFIG, env={"TOKEN": "s3cr3t-value"})
+    catalog.discard(catalog.add_revision("hello", "b", secret).ref)
+    assert (catalog.get("hello@2"), catalog.last_number("hello")) == (None, 2)
+    assert [revision.number for revision in catalog.revisions("hello")] == [1]
+    with engine.connect() as connection:
+        configs = connection.execute(sa.text("SELECT config FROM revisions WHERE number = 2")).scalars().all()
+    assert configs == [b""]
+    assert catalog.add_revision("hello", "b", CONFIG).number == 3
+    assert [revision.number for revision in catalog.revisions("hello")] == [1, 3]
+
+
 def test_many_may_open_a_new_database_at_once(settings: settings_module.Settings) -> None:
     with ThreadPoolExecutor(4) as threads:
         for engine in threads.map(lambda _: database.open_database(settings), range(4)):

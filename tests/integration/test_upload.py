@@ -8,6 +8,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import threading
 import urllib.parse
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -15,16 +16,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from watchdog.observers import inotify_c
+from watchdog.observers import inotify
 
 from faas import buckets
 from faas.core import model
 from faas.core import settings as settings_module
+from faas.queue import records
 from faas.queue.invocations import Queue
 from faas.store import database
 from faas.store.functions import Functions
 from tests.eventually import eventually, eventually_sync
-from triggers import backlog, complete, matching, upload, watch
+from triggers import backlog, matching, upload, watch
 
 
 @pytest.fixture
@@ -47,12 +49,12 @@ def folder(settings: settings_module.Settings) -> Path:
     return path
 
 
-def _deploy(functions: Functions, *triggers: model.UploadTrigger, name: str = "f") -> model.Revision:
+def _deploy(functions: Functions, *triggers: model.UploadTrigger, name: str = "f", bucket: str = "b") -> model.Revision:
     config = model.FunctionConfig(
         runtime="python3", handler="app.handler", triggers=triggers or (model.UploadTrigger(bucket="b"),)
     )
     revision = functions.add_revision(name, "0" * 64, config)
-    functions.activate([revision], [model.Bucket(name="b")])
+    functions.activate([revision], [model.Bucket(name=bucket)])
     return revision
 
 
@@ -94,14 +96,22 @@ def arrivals(queue: Queue) -> Arrivals:
 
 @contextlib.asynccontextmanager
 async def _watching(
-    settings: settings_module.Settings, queue: Queue, functions: Functions, folder: Path, arrivals: Arrivals
+    settings: settings_module.Settings,
+    queue: Queue,
+    functions: Functions,
+    folder: Path,
+    arrivals: Arrivals,
+    within: float = 5,
 ) -> AsyncIterator[None]:
-    """A running trigger; entered once it has noticed a first object, ``ready``."""
+    """A running trigger; entered once it has noticed a first object, ``ready``.
+
+    That may be the comparison at the start, which comes to it after the objects that sort before.
+    """
     stop = asyncio.Event()
     task = asyncio.create_task(upload.run(settings, queue, functions, stop))
     try:
         (folder / "ready").write_text("")
-        await eventually(lambda: _has(arrivals, "ready"))
+        await eventually(lambda: _has(arrivals, "ready"), within)
         yield
     finally:
         stop.set()
@@ -276,7 +286,7 @@ async def test_ten_thousand_objects_that_were_there_before_arrive_once_each(
         path.mkdir(exist_ok=True)
         (path / str(number)).touch()
     _deploy(functions)
-    async with _watching(settings, queue, functions, folder, arrivals):
+    async with _watching(settings, queue, functions, folder, arrivals, within=60):
         await eventually(lambda: _count(arrivals, 10_001), within=60)
     assert set((await arrivals.keys()).values()) == {1}
 
@@ -328,13 +338,13 @@ async def test_the_depth_of_a_chain_travels_with_the_object(
     async with _watching(settings, queue, functions, folder, arrivals):
         (folder / "k.tmp").write_text("x")
         if written_at is not None:
-            os.setxattr(folder / "k.tmp", complete.DEPTH_ATTRIBUTE, written_at.encode())
+            os.setxattr(folder / "k.tmp", buckets.DEPTH_ATTRIBUTE, written_at.encode())
         (folder / "k.tmp").rename(folder / "k")
         await eventually(arrivals.are("ready", "k"))
     assert arrivals.invocations[-1].depth == expected
 
 
-async def test_a_chain_stops_past_sixteen_links(
+async def test_a_chain_stops_past_sixteen_links_with_a_record_and_an_alert(
     settings: settings_module.Settings,
     queue: Queue,
     functions: Functions,
@@ -343,23 +353,70 @@ async def test_a_chain_stops_past_sixteen_links(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     _deploy(functions)
+    reader = await records.RecordsReader.open(settings.redis_url, settings.redis_prefix, "r")
     async with _watching(settings, queue, functions, folder, arrivals):
         (folder / "k.tmp").write_text("x")
-        os.setxattr(folder / "k.tmp", complete.DEPTH_ATTRIBUTE, b"16")
+        os.setxattr(folder / "k.tmp", buckets.DEPTH_ATTRIBUTE, b"16")
         (folder / "k.tmp").rename(folder / "k")
         await eventually(lambda: "chain_stopped" in caplog.messages)
+    async with _watching(settings, queue, functions, folder, arrivals):
+        (folder / "last").write_text("x")
+        await eventually(lambda: _has(arrivals, "last"))
     assert (await arrivals.keys())["k"] == 0
+    assert caplog.messages.count("chain_stopped") == 1
+    ((_, record),) = await reader.read(10, 1)
+    await reader.close()
+    assert record.error is not None
+    assert (record.status, record.error.type) == (model.Status.REJECTED, "Platform.ChainTooDeep")
+    assert (record.depth, record.dead, record.billed_ms, record.trigger) == (17, True, 0, "upload")
+    counts = (await queue.counts())["f@1"]
+    assert (counts.dead, counts.drift) == (1, 0)
 
 
-async def test_a_bucket_that_is_removed_and_made_again_is_watched_again(
+async def test_what_somebody_writes_into_an_object_of_a_chain_begins_a_new_one(
     settings: settings_module.Settings, queue: Queue, functions: Functions, folder: Path, arrivals: Arrivals
 ) -> None:
     _deploy(functions)
+    bucket = buckets.BucketFolder("b", folder)
     async with _watching(settings, queue, functions, folder, arrivals):
-        folder.rename(folder.parent / "old")
+        fd = bucket.begin_write("k")
+        bucket.commit(fd, "k", depth=15)
+        os.close(fd)
+        await eventually(arrivals.are("ready", "k"))
+        (folder / "k").write_text("by a person")
+        await eventually(arrivals.are("ready", "k", "k"))
+    assert [invocation.depth for invocation in arrivals.invocations] == [0, 16, 0]
+
+
+@pytest.mark.parametrize("how", ["moved away", "removed"])
+async def test_a_bucket_that_is_removed_and_made_again_is_watched_again(
+    settings: settings_module.Settings, queue: Queue, functions: Functions, folder: Path, arrivals: Arrivals, how: str
+) -> None:
+    _deploy(functions)
+    async with _watching(settings, queue, functions, folder, arrivals):
+        if how == "removed":
+            shutil.rmtree(folder)
+        else:
+            folder.rename(folder.parent / "old")
         folder.mkdir()
         (folder / "in-the-new-one").write_text("x")
         await eventually(lambda: _has(arrivals, "in-the-new-one"))
+        (folder / "later").write_text("x")
+        await eventually(lambda: _has(arrivals, "later"))
+
+
+async def test_a_bucket_that_a_deploy_adds_is_watched_from_then_on(
+    settings: settings_module.Settings, queue: Queue, functions: Functions, folder: Path, arrivals: Arrivals
+) -> None:
+    _deploy(functions)
+    added = Arrivals(queue, "g@1")
+    async with _watching(settings, queue, functions, folder, arrivals):
+        _deploy(functions, model.UploadTrigger(bucket="c"), name="g", bucket="c")
+        await eventually((folder.parent / "c").is_dir)
+        (folder.parent / "c" / "k").write_text("x")
+        (folder / "k").write_text("x")
+        await eventually(added.are("k"))
+        await eventually(arrivals.are("ready", "k"))
 
 
 @pytest.mark.parametrize("polling_only", [False, True])
@@ -381,16 +438,55 @@ def test_a_folder_that_is_not_there_cannot_be_watched(tmp_path: Path) -> None:
         watch.Watch(tmp_path / "none", lambda *_: None, lambda _: None, lambda: None)
 
 
-def test_an_overflow_of_the_kernels_queue_is_told() -> None:
-    told: list[str] = []
-    instance = watch._Inotify(lambda: told.append("limit"), lambda: told.append("lost"))
-    instance.start()
+def test_a_folder_that_is_met_twice_is_watched_once_and_nothing_is_said(tmp_path: Path) -> None:
+    watching = watch.Watch(tmp_path, lambda *_: None, lambda _: None, lambda: None)
+    watching.start()
     try:
-        instance.handle_event(inotify_c.InotifyEvent(-1, inotify_c.InotifyConstants.IN_Q_OVERFLOW, 0, b""))
+        observer = watching._observer
+        assert isinstance(observer, watch._InotifyObserver)
+        (emitter,) = observer.emitters
+        assert isinstance(emitter, inotify.InotifyEmitter)
+        group = emitter._inotify
+        assert group is not None
+        (tmp_path / "d").mkdir()
+        for _ in range(2):  # by the walk through a folder that is new, and by its own event
+            group._add_all_callbacks(os.fsencode(tmp_path / "d"))
+        eventually_sync(watching.is_current)
     finally:
-        instance.stop()
-        instance.join()
-    assert told == ["lost"]
+        watching.stop()
+    assert not watching.is_current()
+
+
+def test_a_watch_whose_thread_has_died_is_not_current(tmp_path: Path) -> None:
+    watching = watch.Watch(tmp_path, lambda *_: None, lambda _: None, lambda: None)
+    watching.start()
+    try:
+        assert watching.is_current()
+        assert watching._observer is not None
+        for emitter in watching._observer.emitters:
+            emitter.stop()
+        eventually_sync(lambda: not watching.is_current())
+    finally:
+        watching.stop()
+
+
+def test_an_overflow_of_the_kernels_queue_is_told_and_the_watch_goes_on(tmp_path: Path) -> None:
+    seen: set[str] = set()
+    lost = threading.Event()
+    watching = watch.Watch(tmp_path, lambda key, _: seen.add(key), lambda _: None, lost.set)
+    watching.start()
+    most = int(Path("/proc/sys/fs/inotify/max_queued_events").read_text())
+    try:
+        observer = watching._observer
+        assert isinstance(observer, watch._InotifyObserver)
+        with observer.inotify._lock:  # nobody reads the kernel's queue meanwhile, but for once
+            for number in range(most // 2 + 2_000):
+                (tmp_path / str(number)).touch()
+        eventually_sync(lost.is_set, within=20)
+        (tmp_path / "after").touch()
+        eventually_sync(lambda: "after" in seen, within=20)
+    finally:
+        watching.stop()
 
 
 _FEW_WATCHES = """

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import shlex
 import string
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -60,6 +63,35 @@ def test_an_object_is_not_there_before_its_commit_and_leaves_nothing_without_one
     assert list(bucket.root.iterdir()) == []
 
 
+def test_an_object_carries_the_depth_of_its_writer_and_the_version_that_was_published(
+    bucket: buckets.BucketFolder,
+) -> None:
+    fd = bucket.begin_write("a")
+    written = bucket.commit(fd, "a", depth=3)
+    os.close(fd)
+    assert os.getxattr(bucket.root / "a", buckets.DEPTH_ATTRIBUTE) == b"3"
+    assert os.getxattr(bucket.root / "a", buckets.PUBLISHED_ATTRIBUTE) == written.version.encode()
+    put(bucket, "a", b"from outside")
+    with pytest.raises(OSError, match="No data available"):
+        os.getxattr(bucket.root / "a", buckets.DEPTH_ATTRIBUTE)
+
+
+_COMMIT = """
+import os, pathlib, sys
+from faas import buckets
+root = pathlib.Path(sys.argv[1])
+bucket = buckets.BucketFolder("b", root)
+fd = bucket.begin_write("a")
+print(bucket.commit(fd, "a", depth=3).key, os.listxattr(root / "a"))
+"""
+
+
+def test_a_file_system_without_extended_attributes_keeps_objects_all_the_same(tmp_path: Path) -> None:
+    script = f"mount -t ramfs none {tmp_path} && exec " + shlex.join([sys.executable, "-c", _COMMIT, str(tmp_path)])
+    command = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", script]
+    assert subprocess.check_output(command, text=True) == "a []\n"
+
+
 def test_a_commit_replaces_and_readers_of_the_old_object_keep_it(bucket: buckets.BucketFolder) -> None:
     old = put(bucket, "a", b"old")
     reading = bucket.open_read("a")
@@ -77,7 +109,9 @@ def test_a_file_system_without_unnamed_files_gets_a_copy(bucket: buckets.BucketF
         file.write(b"content" * 1000)
         file.flush()
         os.unlink(file.name)
-        bucket.commit(file.fileno(), "copied")
+        written = bucket.commit(file.fileno(), "copied", depth=2)
+    assert os.getxattr(bucket.root / "copied", buckets.DEPTH_ATTRIBUTE) == b"2"
+    assert os.getxattr(bucket.root / "copied", buckets.PUBLISHED_ATTRIBUTE) == written.version.encode()
     assert get(bucket, "copied") == b"content" * 1000
 
 
@@ -172,6 +206,20 @@ def test_names_with_a_dot_in_front_and_names_that_are_not_text_are_not_listed(bu
     (bucket.root / ".folder" / "c").write_text("")
     Path(os.fsdecode(os.fsencode(bucket.root) + b"/\xff")).write_text("")
     assert keys(bucket) == ["a/b"]
+
+
+def test_the_deepest_key_is_listed_and_what_is_deeper_is_none(bucket: buckets.BucketFolder) -> None:
+    deepest = "a/" * 511 + "kk"
+    put(bucket, deepest)
+    folder = os.open(bucket.root, os.O_RDONLY)
+    for name in deepest.split("/")[:-1]:
+        inner = os.open(name, os.O_RDONLY, dir_fd=folder)
+        os.close(folder)
+        folder = inner
+    os.close(os.open("too-long", os.O_CREAT | os.O_WRONLY, dir_fd=folder))
+    os.mkdir("b", dir_fd=folder)
+    os.close(folder)
+    assert keys(bucket) == [deepest]
 
 
 def test_a_bucket_whose_folder_is_missing_is_empty(bucket: buckets.BucketFolder) -> None:

@@ -52,6 +52,11 @@ def test_a_machine_without_wheels_is_told() -> None:
     ("project", "sources", "said"),
     [
         (model.Project(functions=()), [], "no functions"),
+        (
+            model.Project(functions=tuple(function(f"f{n}") for n in range(201))),
+            [],
+            "201 functions, and .* at most 200",
+        ),
         (model.Project(functions=(function("../x"),)), ["../x"], "is no name"),
         (model.Project(functions=(function("a"), function("a"))), ["a"], "twice"),
         (model.Project(functions=(function("a"), function("b"))), ["a"], "no source for b"),

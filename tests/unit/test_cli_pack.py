@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import os
+import subprocess
+import sys
 import tarfile
 from pathlib import Path
 
@@ -77,9 +79,38 @@ def test_a_link_to_nothing_is_named(tmp_path: Path) -> None:
         packed(tmp_path)
 
 
-def test_too_large_a_source_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(errors.TooLarge):
-        packed(write(tmp_path, app_py="x" * 5_000), max_bytes=4_000)
+def test_links_that_lead_round_in_a_circle_end(tmp_path: Path) -> None:
+    folder = write(tmp_path, one__a_py="", two__b_py="")
+    (folder / "one/up").symlink_to("../two")
+    (folder / "two/back").symlink_to("../one")
+    (folder / "in").symlink_to("one")
+    assert names(packed(folder)) == ["in/a.py", "in/up/b.py", "one/a.py", "one/up/b.py", "two/b.py", "two/back/a.py"]
+
+
+@pytest.mark.parametrize("mode", ["file", "folder"])
+def test_what_one_may_not_read_is_named(mode: str, tmp_path: Path) -> None:
+    folder = write(tmp_path, app_py="", secret__key_py="")
+    (folder / ("secret/key.py" if mode == "file" else "secret")).chmod(0)
+    # Root may read anything, except in a user namespace that maps nobody.
+    program = (
+        "import io, sys, pathlib; from faas.cli import pack\n"
+        "pack.pack(pathlib.Path(sys.argv[1]), io.BytesIO(), leave_out=(), max_bytes=9999)"
+    )
+    command = ["unshare", "--user", sys.executable, "-c", program, str(folder)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert f"secret{'/key.py' if mode == 'file' else ''} cannot be read: Permission denied" in done.stderr
+
+
+def test_too_large_a_source_is_refused_and_told_what_is_large(tmp_path: Path) -> None:
+    folder = write(tmp_path, app_py="", data__one="x" * 1_500_000, data__two="x" * 1_500_000)
+    with pytest.raises(errors.TooLarge, match=r"is over 2\.0 MB; so far: data 2\.9 MB, app\.py 0\.0 MB"):
+        packed(folder, max_bytes=2 << 20)
+
+
+def test_a_full_disk_here_is_not_put_down_to_the_file(tmp_path: Path) -> None:
+    write(tmp_path, app_py="x" * 20_000)
+    with Path("/dev/full").open("r+b", buffering=0) as full, pytest.raises(errors.Unavailable, match="no space left"):
+        pack.pack(tmp_path, full, leave_out=(), max_bytes=1 << 20)
 
 
 def test_a_source_that_is_no_folder_is_refused(tmp_path: Path) -> None:
@@ -97,4 +128,6 @@ def test_an_executable_stays_executable(tmp_path: Path) -> None:
 def test_sockets_and_pipes_are_left_out(tmp_path: Path) -> None:
     write(tmp_path, app_py="")
     os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "linked").symlink_to("pipe")
+    (tmp_path / "zeros").symlink_to("/dev/zero")
     assert names(packed(tmp_path)) == ["app.py"]

@@ -270,8 +270,8 @@ def test_buckets_of_ones_own_are_absolute_and_differ(folder: Path) -> None:
     )
 
 
-def test_a_folder_without_a_manifest_is_not_found(folder: Path) -> None:
-    with pytest.raises(errors.NotFound, match="no manifest"):
+def test_a_folder_without_a_manifest_is_a_bad_request(folder: Path) -> None:
+    with pytest.raises(errors.BadRequest, match="no manifest"):
         manifest.load(folder)
 
 

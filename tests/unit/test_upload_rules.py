@@ -80,3 +80,16 @@ def test_looks_are_taken_in_the_order_of_their_moments_and_no_more_than_asked_fo
     assert [look.key for look in waiting.take(5.0, 2)] == ["a", "b"]
     assert [look.key for look in waiting.take(5.0, 2)] == ["c"]
     assert len(waiting) == 1
+
+
+def test_only_first_looks_are_fresh() -> None:
+    waiting = backlog.Backlog()
+    waiting.add(backlog.Look("a", backlog.Sign.FOUND), 1.0)
+    waiting.add(backlog.Look("a", backlog.Sign.FOUND, tries=3), 1.0)
+    waiting.add(backlog.Look("b", backlog.Sign.FOUND), 2.0)
+    assert waiting.fresh == 1
+    waiting.take(1.0, 10)
+    waiting.add(backlog.Look("b", backlog.Sign.CLOSED), 1.0)
+    assert waiting.fresh == 1
+    waiting.take(1.0, 10)
+    assert waiting.fresh == 0

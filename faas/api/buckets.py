@@ -1,0 +1,185 @@
+"""Objects over HTTP: they are streamed both ways, and appear whole or not at all."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import mimetypes
+import os
+import urllib.parse
+from collections.abc import AsyncIterator
+from typing import Annotated
+
+import aiohttp
+import msgspec
+from aiohttp import web
+
+from faas import buckets
+from faas.api import answers, descriptors, schemas, state
+from faas.core import errors
+
+_CHUNK_BYTES = 1 << 20
+_HINT = "declare it in faas.yaml and deploy"
+
+
+class ObjectsQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which objects: those whose key starts with ``prefix`` and sorts after ``after``."""
+
+    prefix: str = ""
+    after: str = ""
+    limit: Annotated[int, msgspec.Meta(ge=1, le=buckets.PAGE)] = buckets.PAGE
+
+
+class _Part(msgspec.Struct, frozen=True):
+    first: int
+    size: int
+    is_range: bool
+
+
+async def list_objects(request: web.Request) -> web.Response:
+    """The first ``limit`` objects that fit, in the order of keys."""
+    asked = answers.query(request, ObjectsQuery)
+    folder = await _folder(request)
+    found = await asyncio.to_thread(folder.list, asked.prefix, asked.after, asked.limit)
+    after = found[-1].key if len(found) == asked.limit else None
+    return answers.json(schemas.ObjectList(objects=tuple(_shown(each) for each in found), next=after))
+
+
+async def put_object(request: web.Request) -> web.Response:
+    """Take an object in; it replaces any other of its key once all of it has come. A broken upload leaves nothing."""
+    key, folder = _key(request), await _folder(request)
+    if request.headers.get("Content-Encoding", "identity").lower() != "identity":
+        raise errors.BadRequest("Content-Encoding is not taken", hint="send the object's own bytes")
+    async with descriptors.held(functools.partial(folder.begin_write, key)) as unnamed:
+        size = 0
+        async for piece in _pieces(request.content):
+            await unnamed.use(functools.partial(folder.write, data=piece))
+            size += len(piece)
+        if request.content_length not in (None, size):
+            raise errors.BadRequest(f"found {size} bytes, expected {request.content_length}")
+        written = await unnamed.use(functools.partial(folder.commit, key=key))
+    return answers.json(_shown(written), headers={"ETag": _etag(written)})
+
+
+async def _pieces(content: aiohttp.StreamReader) -> AsyncIterator[bytes]:
+    """A body in pieces that are worth a thread's while: what comes from a socket comes in smaller ones."""
+    chunks: list[bytes] = []
+    size = 0
+    async for chunk in content.iter_any():
+        chunks.append(chunk)
+        size += len(chunk)
+        if size >= _CHUNK_BYTES:
+            yield b"".join(chunks)
+            chunks, size = [], 0
+    yield b"".join(chunks)
+
+
+async def get_object(request: web.Request) -> web.StreamResponse:
+    """Give an object, or one range of it."""
+    key, folder = _key(request), await _folder(request)
+    async with descriptors.held(functools.partial(folder.open_read, key)) as reading:
+        found = buckets.object_of(key, await reading.use(os.fstat))
+        if _is_known(request, found):
+            return web.Response(status=304, headers=_headers(found))
+        response, part = _response(request, found)
+        first, size = part.first, part.size
+        await response.prepare(request)
+        while size > 0:
+            chunk = await reading.use(functools.partial(_read, offset=first, size=min(size, _CHUNK_BYTES)))
+            await response.write(chunk)
+            first, size = first + len(chunk), size - len(chunk)
+        await response.write_eof()
+        return response
+
+
+async def head_object(request: web.Request) -> web.StreamResponse:
+    """What `get_object` would say of an object, without its content."""
+    key, folder = _key(request), await _folder(request)
+    found = await asyncio.to_thread(folder.stat, key)
+    if _is_known(request, found):
+        return web.Response(status=304, headers=_headers(found))
+    return _response(request, found)[0]
+
+
+async def delete_object(request: web.Request) -> web.Response:
+    """Remove an object."""
+    key, folder = _key(request), await _folder(request)
+    await asyncio.to_thread(folder.delete, key)
+    return web.Response(status=204)
+
+
+async def _folder(request: web.Request) -> buckets.BucketFolder:
+    name = request.match_info["bucket"]
+    for bucket in await asyncio.to_thread(request.app[state.FUNCTIONS].buckets):
+        if bucket.name == name:
+            return buckets.BucketFolder(name, buckets.bucket_root(request.app[state.SETTINGS].root, bucket))
+    raise errors.NotFound(f"no bucket {name!r}", hint=_HINT, bucket=name)
+
+
+def _key(request: web.Request) -> str:
+    """The key from the path as it was sent: what the router makes of ``%`` and of bytes that are no text is a guess."""
+    quoted = request.rel_url.raw_path.split("/", 3)[3]
+    try:
+        return urllib.parse.unquote(quoted, errors="strict")
+    except UnicodeDecodeError as error:
+        raise errors.BadRequest(f"bad object key {quoted[:80]!r}: it is not UTF-8") from error
+
+
+def _shown(found: buckets.Object) -> schemas.Object:
+    return schemas.Object(
+        key=found.key, size=found.size, modified_ms=found.modified_ms, etag=found.etag, version=found.version
+    )
+
+
+def _etag(found: buckets.Object) -> str:
+    return f'"{found.etag}"'
+
+
+def _headers(found: buckets.Object) -> dict[str, str]:
+    return {"ETag": _etag(found), "Accept-Ranges": "bytes", "X-Content-Type-Options": "nosniff"}
+
+
+def _is_known(request: web.Request, found: buckets.Object) -> bool:
+    return any(tag.value in ("*", found.etag) for tag in request.if_none_match or ())
+
+
+def _response(request: web.Request, found: buckets.Object) -> tuple[web.StreamResponse, _Part]:
+    part = _wanted(request, found)
+    headers = _headers(found)
+    if part.is_range:
+        headers["Content-Range"] = f"bytes {part.first}-{part.first + part.size - 1}/{found.size}"
+    response = web.StreamResponse(status=206 if part.is_range else 200, headers=headers)
+    response.content_type = _media_type(found.key)
+    response.content_length = part.size
+    response.last_modified = found.modified_ms / 1000
+    return response, part
+
+
+def _wanted(request: web.Request, found: buckets.Object) -> _Part:
+    """What is asked for. A range that cannot be read, several, and one of an older version count as none."""
+    whole = _Part(0, found.size, False)
+    if "Range" not in request.headers or request.headers.get("If-Range", _etag(found)) != _etag(found):
+        return whole
+    try:
+        first, end, _ = request.http_range.indices(found.size)
+    except ValueError:
+        return whole
+    if first >= end:
+        raise web.HTTPRequestRangeNotSatisfiable(headers={"Content-Range": f"bytes */{found.size}"})
+    return _Part(first, end - first, True)
+
+
+def _media_type(key: str) -> str:
+    kind, packed = mimetypes.guess_type(f"file:///{urllib.parse.quote(key)}", strict=False)
+    return "application/octet-stream" if kind is None or packed is not None else kind
+
+
+def _read(fd: int, offset: int, size: int) -> bytes:
+    """Raises `ConnectionResetError` when there is less than was promised: all that can be done is to hang up."""
+    try:
+        chunk = os.pread(fd, size, offset)
+    except OSError as error:
+        raise ConnectionResetError(f"the object cannot be read: {error}") from error
+    if not chunk:
+        raise ConnectionResetError("somebody cut the object short while it was read")
+    return chunk
