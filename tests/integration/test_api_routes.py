@@ -40,6 +40,8 @@ async def refused(
             assert answer.headers["Faas-Error"] == "platform", where
             value = await answer.json()
         promised.hold(method or row.method, path(row), status, value)
+        if value is None:
+            continue
         error = value["error"]
         assert error["code"] == code, where
         assert len(error["message"].splitlines()) == 1, where
