@@ -10,7 +10,7 @@ SOURCES := faas triggers runners tests examples
 help: ## list every chore
 	@grep -E '^[a-z-]+:.*## ' Makefile | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
-setup: ## virtual environment, pinned packages, and Docker where it can be had
+setup: ## virtual environment, pinned packages, Docker where it can be had, and the base image
 	@sh tools/setup.sh
 
 test: setup ## all tests (WORKERS=2)
