@@ -6,7 +6,6 @@ import os
 import shutil
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 import click
@@ -28,7 +27,6 @@ def main(*, photos: str | None, results: Path) -> None:
 
 def run(own_folder: Path | None, results: Path) -> int:
     """Tell the story, end the platform whatever happened, and keep its data directory unless all is well."""
-    begun = time.monotonic()
     say = report.Report()
     base = Path(tempfile.mkdtemp(prefix="faas-demo-"))
     own = platform.Platform(base / "data", os.environ)
@@ -49,7 +47,7 @@ def run(own_folder: Path | None, results: Path) -> int:
         say.step("faas down")
         code = code if _ended(own, say) else code or FAULTY
         _clear_up(base, own, code, say)
-    say.say(f"{'done' if code == 0 else 'failed'} after {time.monotonic() - begun:.1f} s")
+    say.say(f"{'done' if code == 0 else 'failed'} after {say.elapsed_s:.1f} s")
     return code
 
 

@@ -25,6 +25,20 @@ def raised() -> Iterator[None]:
         _handle(_wait)
 
 
+@contextlib.contextmanager
+def held() -> Iterator[None]:
+    """A signal that comes within it is answered when it ends."""
+    came: list[int] = []
+    before = {number: signal.signal(number, lambda number, _frame: came.append(number)) for number in _SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    for number in came[:1]:
+        signal.raise_signal(number)
+
+
 def _handle(handler: Any) -> None:
     for number in _SIGNALS:
         signal.signal(number, handler)

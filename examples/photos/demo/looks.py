@@ -39,17 +39,21 @@ def of_file(path: Path) -> Look | None:
 
 def of_image(image: Image.Image, format: str) -> Look:
     """How an image looks that is upright already."""
-    seen = image.convert("RGBA")
-    lowest_alpha = seen.getchannel("A").getextrema()[0]
-    on_white = Image.alpha_composite(Image.new("RGBA", seen.size, "white"), seen)
-    small = on_white.convert("L").resize((GRID, GRID), Image.Resampling.BOX)
+    small = image.convert("RGBA" if image.has_transparency_data else "RGB").resize((GRID, GRID), Image.Resampling.BOX)
+    on_white = Image.alpha_composite(Image.new("RGBA", small.size, "white"), small.convert("RGBA"))
     return Look(
         format=format,
         width=image.width,
         height=image.height,
-        transparent=lowest_alpha != 255,
-        cells=tuple(small.tobytes()),
+        transparent=_is_transparent(image),
+        cells=tuple(on_white.convert("L").tobytes()),
     )
+
+
+def _is_transparent(image: Image.Image) -> bool:
+    if not image.has_transparency_data:
+        return False
+    return bool(image.convert("RGBA").getchannel("A").getextrema()[0] != 255)
 
 
 def difference(one: Cells, other: Cells) -> float:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from examples.photos.demo import failures
+from examples.photos.demo import failures, interrupts
 
 _ELSEWHERE = ("DATA_DIR", "REDIS_URL", "REDIS_PREFIX", "DATABASE_URL", "PORT", "API_PORT", "HOST")
 """Settings that would lead to a platform that is not the demo's."""
@@ -61,12 +61,19 @@ class Platform:
 
     def start(self) -> dict[str, str]:
         """Start it and wait until it is ready: its URLs, as `faas up` prints them."""
-        self._starting = subprocess.Popen(
-            _command("up", "--detach", "--json", "--port", "0"), env=self._environ, text=True, **_APART
-        )
+        with interrupts.held():  # a process that is not known could not be ended
+            self._starting = subprocess.Popen(
+                _command("up", "--detach", "--json", "--port", "0"), env=self._environ, text=True, **_APART
+            )
         told, talk = self._starting.communicate()
         facts: dict[str, str] = _answer("up", self._starting.returncode, told, talk)
         return facts
+
+    def sandboxes(self) -> str:
+        """What contains the functions here, as `faas doctor` says it."""
+        told = subprocess.run(_command("doctor", "--json"), env=self._environ, text=True, check=False, **_APART)
+        facts = json.loads(told.stdout or '{"facts": []}')["facts"]  # it exits with an error when any fact is bad
+        return next((f"Docker {fact['text']}" for fact in facts if fact["name"] == "docker"), "not known")
 
     def deploy(self, folder: Path) -> None:
         """Deploy a project; its progress and its result are for the person who watches."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -30,13 +31,19 @@ class Report:
     """Writes to stdout."""
 
     def __init__(self) -> None:
+        self._begun = time.monotonic()
         self._console = console.Console(highlight=False, markup=False)
         if not self._console.is_terminal:
             self._console = console.Console(highlight=False, markup=False, width=_UNBOUNDED)
 
+    @property
+    def elapsed_s(self) -> float:
+        """Seconds since the demo began."""
+        return time.monotonic() - self._begun
+
     def step(self, text: str) -> None:
-        """A heading: what comes next."""
-        self._console.print(f"\n== {text}", style="bold")
+        """A heading: how long after the start, and what comes next."""
+        self._console.print(f"\n== {self.elapsed_s:.1f} s  {text}", style="bold")
 
     def say(self, text: str) -> None:
         """One line."""

@@ -26,6 +26,7 @@ def tell(plan: Plan, own: platform.Platform, say: report.Report) -> list[str]:
     say.step(f"faas up --detach   (data directory {own.data_dir})")
     facts = own.start()
     say.say(f"gateway {facts['gateway']}, control API {facts['api']}")
+    say.say(f"sandboxes: {own.sandboxes()}")
     say.step(f"faas deploy {PROJECT.name}")
     own.deploy(PROJECT)
     found = _process(chosen, own, say)
