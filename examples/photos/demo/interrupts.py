@@ -29,14 +29,14 @@ def raised() -> Iterator[None]:
 def held() -> Iterator[None]:
     """A signal that comes within it is answered when it ends."""
     came: list[int] = []
-    before = {number: signal.signal(number, lambda number, _frame: came.append(number)) for number in _SIGNALS}
+    before = {number: signal.signal(number, lambda which, _frame: came.append(which)) for number in _SIGNALS}
     try:
         yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-    for number in came[:1]:
-        signal.raise_signal(number)
+    for first in came[:1]:
+        signal.raise_signal(first)
 
 
 def _handle(handler: Any) -> None:
