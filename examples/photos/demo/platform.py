@@ -73,7 +73,10 @@ class Platform:
         """What contains the functions here, as `faas doctor` says it."""
         told = subprocess.run(_command("doctor", "--json"), env=self._environ, text=True, check=False, **_APART)
         facts = json.loads(told.stdout or '{"facts": []}')["facts"]  # it exits with an error when any fact is bad
-        return next((f"Docker {fact['text']}" for fact in facts if fact["name"] == "docker"), "not known")
+        docker = next((fact for fact in facts if fact["name"] == "docker"), {"state": "", "text": "not known"})
+        if docker["state"] == "ok":
+            return f"containers (Docker {docker['text']})"
+        return f"plain processes, which isolate nothing (Docker: {docker['text']})"
 
     def deploy(self, folder: Path) -> None:
         """Deploy a project; its progress and its result are for the person who watches."""
