@@ -21,6 +21,8 @@ CHECKOUT = Path(__file__).parents[2]
 ORIGINALS = CHECKOUT / "examples/photos/originals"
 WITHIN_S = 150
 
+pytestmark = pytest.mark.timeout(3 * WITHIN_S)
+
 
 class Demo:
     """A demo that runs, and what it has said so far."""

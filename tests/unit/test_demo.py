@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -65,10 +66,11 @@ def test_a_folder_gives_its_photos_with_their_paths_and_says_what_it_left_out(tm
     (tmp_path / ".cache").mkdir()
     for name in ("b.JPG", "trip/ä %41+.png", ".hidden.jpg", ".cache/c.jpg", "notes.txt", "empty.jpg"):
         (tmp_path / name).write_bytes(b"")
+    (tmp_path / os.fsdecode(b"latin-\xe4.jpg")).write_bytes(b"")
     chosen, left_out = photos.of_folder(tmp_path)
     assert [photo.key for photo in chosen] == ["in/b.JPG", "in/empty.jpg", "in/trip/ä %41+.png"]
     assert [photo.look for photo in chosen] == [None, None, None]
-    assert left_out == ["notes.txt"]
+    assert left_out == ["latin-?.jpg", "notes.txt"]
 
 
 def test_a_folder_without_a_photo_is_refused_with_its_name(tmp_path: Path) -> None:

@@ -59,13 +59,19 @@ def of_folder(folder: Path) -> tuple[list[Photo], list[str]]:
         raise failures.Failed(f"PHOTOS={folder} is no folder")
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     visible = [path for path in files if not any(part.startswith(".") for part in path.relative_to(folder).parts)]
-    taken = [path for path in visible if path.name.endswith(SUFFIXES)]
+    taken = [path for path in visible if path.name.endswith(SUFFIXES) and _is_text(str(path))]
     if not taken:
         raise failures.Failed(f"no photograph is in {folder}: none of its files ends in .jpg, .jpeg or .png")
     if len(taken) > MOST:
         raise failures.Failed(f"{len(taken):,} photographs are in {folder}: the demo takes at most {MOST:,}")
-    left_out = [path.relative_to(folder).as_posix() for path in visible if path not in set(taken)]
+    others = [path.relative_to(folder).as_posix() for path in visible if path not in set(taken)]
+    left_out = [name.encode(errors="replace").decode() for name in others]
     return [_as_it_is(path, path.relative_to(folder).as_posix()) for path in taken], left_out
+
+
+def _is_text(name: str) -> bool:
+    """Whether a name is UTF-8, as the keys of objects are."""
+    return not any("\ud800" <= character <= "\udfff" for character in name)
 
 
 def _as_it_is(path: Path, name: str) -> Photo:

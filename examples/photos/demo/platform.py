@@ -76,7 +76,7 @@ class Platform:
         docker = next((fact for fact in facts if fact["name"] == "docker"), {"state": "", "text": "not known"})
         if docker["state"] == "ok":
             return f"containers (Docker {docker['text']})"
-        return f"plain processes, which isolate nothing (Docker: {docker['text']})"
+        return f"plain processes, no containers (Docker: {docker['text']})"
 
     def deploy(self, folder: Path) -> None:
         """Deploy a project; its progress and its result are for the person who watches."""

@@ -15,6 +15,9 @@ from examples.photos.demo import attempts, watch
 _UNBOUNDED = 10_000
 """The width where there is no terminal: lines are whole."""
 
+_FRAME = 20
+"""What a table's frame and padding add to its width, at most."""
+
 _STARTS = {"none": "warm", "prewarmed": "cold (prewarmed)", "full": "cold (full)"}
 _COLUMNS = ("object", "bytes in", "bytes out", "start", "queue ms", "duration ms", "billed ms", "memory", "cost")
 
@@ -33,8 +36,6 @@ class Report:
     def __init__(self) -> None:
         self._begun = time.monotonic()
         self._console = console.Console(highlight=False, markup=False)
-        if not self._console.is_terminal:
-            self._console = console.Console(highlight=False, markup=False, width=_UNBOUNDED)
 
     @property
     def elapsed_s(self) -> float:
@@ -43,15 +44,15 @@ class Report:
 
     def step(self, text: str) -> None:
         """A heading: how long after the start, and what comes next."""
-        self._console.print(f"\n== {self.elapsed_s:.1f} s  {text}", style="bold")
+        self._console.print(f"\n== {self.elapsed_s:.1f} s  {text}", style="bold", soft_wrap=True)
 
     def say(self, text: str) -> None:
         """One line."""
-        self._console.print(text)
+        self._console.print(text, soft_wrap=True)
 
     def fault(self, text: str) -> None:
         """One line about what went wrong."""
-        self._console.print(f"FAILED  {text}", style="red")
+        self._console.print(f"FAILED  {text}", style="red", soft_wrap=True)
 
     @contextlib.contextmanager
     def progress(self, photos: int) -> Iterator[Callable[[watch.Progress], None]]:
@@ -72,28 +73,41 @@ class Report:
 
     def attempts(self, stages: Mapping[str, Sequence[Row]], currency: str) -> None:
         """One line for each record, stage by stage."""
-        drawn = table.Table(box=box.SIMPLE_HEAD if self._console.is_terminal else None, pad_edge=False)
+        drawn = _plain()
         for column in _COLUMNS:
             left = column in ("object", "start")
-            drawn.add_column(column, justify="left" if left else "right", no_wrap=not left, overflow="fold")
+            drawn.add_column(column, justify="left" if left else "right", no_wrap=True)
         drawn.columns[-1].header = f"cost, µ{currency}"
         for function, rows in stages.items():
             drawn.add_section()
             drawn.add_row(f"{function}:", *[""] * (len(_COLUMNS) - 1), style="bold")
             for row in rows:
                 drawn.add_row(*cells(row), style="" if row.attempt.ok else "red")
-        self._console.print(drawn)
+        self._draw(drawn)
 
     def statement(self, bill: Mapping[str, Any]) -> None:
         """The bill by function, and its total."""
-        drawn = table.Table(box=box.SIMPLE_HEAD if self._console.is_terminal else None, pad_edge=False)
+        drawn = _plain()
         drawn.add_column("statement")
         for column in ("attempts", "billed ms", f"cost, µ{bill['currency']}"):
             drawn.add_column(column, justify="right")
         for line in [*bill["lines"], {"name": "total", **bill["total"]}]:
             style = "bold" if line["name"] == "total" else ""
             drawn.add_row(line["name"], *amounts(line), style=style)
-        self._console.print(drawn)
+        self._draw(drawn)
+
+    def _draw(self, drawn: table.Table) -> None:
+        """Print a table: in its frame where that fits on the terminal, else as plain lines with nothing cut off."""
+        framed = self._console.is_terminal and self._console.measure(drawn).maximum + _FRAME <= self._console.width
+        if framed:
+            drawn.box = box.SIMPLE_HEAD
+            self._console.print(drawn)
+        else:
+            console.Console(highlight=False, markup=False, width=_UNBOUNDED).print(drawn)
+
+
+def _plain() -> table.Table:
+    return table.Table(box=None, pad_edge=False)
 
 
 def progress_line(seen: watch.Progress) -> str:

@@ -51,7 +51,7 @@ def _photos(plan: Plan, say: report.Report) -> list[photos.Photo]:
     say.step(f"Photographs of {plan.own_folder}")
     chosen, left_out = photos.of_folder(plan.own_folder)
     for name in left_out:
-        say.say(f"left out, because it ends in none of {', '.join(photos.SUFFIXES[:3])}: {name}")
+        say.say(f"left out, because it is no .jpg, .jpeg or .png (or its name no UTF-8): {name}")
     return chosen
 
 
