@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import http.server
 import os
+import signal
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +15,20 @@ import msgspec
 import pytest
 from PIL import Image
 
-from examples.photos.demo import attempts, checks, failures, findings, looks, photos, platform, report, results, watch
+from examples.photos.demo import (
+    attempts,
+    calls,
+    checks,
+    failures,
+    findings,
+    interrupts,
+    looks,
+    photos,
+    platform,
+    report,
+    results,
+    watch,
+)
 from examples.photos.demo import sheet as sheet_module
 
 ORIGINALS = Path(photos.__file__).parents[1] / "originals"
@@ -245,6 +263,16 @@ def test_all_is_settled_when_every_output_of_every_good_photo_is_archived(
     assert (seen.settled, report.progress_line(seen)) == (settled, line)
 
 
+def test_what_does_not_come_about_ends_the_demo_and_says_what_it_was() -> None:
+    status = {"functions": {"transcode": places(1, running=1), "archive": places(2)}}
+    shown: list[watch.Progress] = []
+    with pytest.raises(failures.Failed, match="nothing has moved for 0 s: 1 of 2 photos transcoded, 2 of 4 outputs"):
+        watch.until_settled(lambda: status, 2, shown.append, stalled_after_s=0)
+    assert [seen.transcoded for seen in shown] == [1]
+    with pytest.raises(failures.Failed, match="a firing was not seen within 0 s"):
+        watch.until(lambda: None, "a firing", 0)
+
+
 def test_a_line_of_the_table_says_all_about_an_attempt() -> None:
     ok, failed = *read("photos/in/a.jpg"), *read("photos/in/b.jpg", status="error")
     assert tuple(report.cells(report.Row(ok, 1_234, 567))) == (
@@ -290,3 +318,73 @@ def test_a_folder_that_is_not_of_an_earlier_demo_is_not_replaced(tmp_path: Path)
     with pytest.raises(failures.Failed, match="is not of an earlier demo"):
         results.save(tmp_path, tmp_path, [], found)
     assert (tmp_path / "mine.txt").exists()
+
+
+# --- other ways in
+
+
+@contextlib.contextmanager
+def answering(content: bytes) -> Iterator[str]:
+    """A server that answers every GET with this."""
+
+    class Answer(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        def log_message(self, format: str, *args: Any) -> None:
+            pass
+
+    with http.server.HTTPServer(("127.0.0.1", 0), Answer) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+@pytest.mark.parametrize("path", [os.environ["PATH"], ""], ids=["with curl", "where there is no curl"])
+def test_a_thumbnail_is_fetched_and_looked_at(
+    shipped: dict[str, photos.Photo], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    rocket = shipped["rocket.jpg"]
+    transcoded(rocket, tmp_path)
+    monkeypatch.setenv("PATH", path)
+    with answering((tmp_path / rocket.outputs[1]).read_bytes()) as gateway:
+        assert calls.thumbnail(gateway, rocket, tmp_path / "got", report.Report()) == []
+    with answering(b"no image") as gateway:
+        faults = calls.thumbnail(gateway, rocket, tmp_path / "got", report.Report())
+        assert faults == [f"{gateway}/thumb/rocket.jpg answered 8 bytes that are no image"]
+    with pytest.raises(failures.Failed):
+        calls.thumbnail(gateway, rocket, tmp_path / "got", report.Report())
+
+
+@pytest.fixture
+def handlers() -> Iterator[None]:
+    """Puts back the handlers of the test run."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.usefixtures("handlers")
+def test_the_first_signal_interrupts_and_later_ones_do_nothing() -> None:
+    with pytest.raises(failures.Interrupted, match="SIGTERM"), interrupts.raised():
+        signal.raise_signal(signal.SIGTERM)
+    signal.raise_signal(signal.SIGINT)
+
+
+@pytest.mark.usefixtures("handlers")
+def test_a_signal_that_comes_while_a_process_is_started_waits_until_it_is_known() -> None:
+    steps: list[str] = []
+    with pytest.raises(failures.Interrupted), interrupts.raised():
+        with interrupts.held():
+            signal.raise_signal(signal.SIGINT)
+            steps.append("known")
+        steps.append("gone on")
+    assert steps == ["known"]

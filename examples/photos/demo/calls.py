@@ -13,7 +13,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from examples.photos.demo import checks, failures, looks, platform, report, watch
+from examples.photos.demo import checks, failures, findings, looks, platform, report, watch
 from examples.photos.demo.photos import Photo
 
 TIMER = "tally"
@@ -30,10 +30,10 @@ def thumbnail(gateway: str, photo: Photo, target: Path, say: report.Report) -> l
     else:
         say.say("(there is no curl on this machine: the same request is sent from Python)")
         _fetch(url, target)
-    found = looks.of_file(target)
+    found, size = looks.of_file(target), findings.size([target])
     if found is None or photo.look is None:
-        return [f"{url} answered {target.stat().st_size} bytes that are no image"]
-    say.say(f"{target.stat().st_size:,} bytes: {found.format}, {found.width} x {found.height} pixels")
+        return [f"{url} answered {size:,} bytes that are no image"]
+    say.say(f"{size:,} bytes: {found.format}, {found.width} x {found.height} pixels")
     return [f"what {url} answered {fault}" for fault in checks.look_faults(photo.look, found, small=True)]
 
 

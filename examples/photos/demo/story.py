@@ -38,7 +38,7 @@ def tell(plan: Plan, own: platform.Platform, say: report.Report) -> list[str]:
     faults = _faults(chosen, found, own)
     say.step("HTTP: the function thumb behind GET /thumb/{name}")
     faults += _call(facts["gateway"], plan, chosen, found, say)
-    say.step(f"Timer: the function {calls.TIMER}, every 5 s")
+    say.step(f"Timer: the function {calls.TIMER} fires by itself")
     calls.timer(own, say)
     return faults
 

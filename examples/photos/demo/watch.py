@@ -50,17 +50,22 @@ def progress(status: Mapping[str, Any], photos: int) -> Progress:
     )
 
 
-def until_settled(status: Callable[[], Mapping[str, Any]], photos: int, show: Callable[[Progress], None]) -> None:
-    """Look until all is settled. Raises `failures.Failed` when nothing has changed for long."""
+def until_settled(
+    status: Callable[[], Mapping[str, Any]],
+    photos: int,
+    show: Callable[[Progress], None],
+    stalled_after_s: float = STALLED_AFTER_S,
+) -> None:
+    """Look until all is settled. Raises `failures.Failed` when nothing has changed for so long."""
     known, since = Progress(photos=photos), time.monotonic()
     while not known.settled:
         found = progress(status(), photos)
         if found != known:
             known, since = found, time.monotonic()
             show(known)
-        elif time.monotonic() - since > STALLED_AFTER_S:
+        elif time.monotonic() - since > stalled_after_s:
             raise failures.Failed(
-                f"nothing has moved for {STALLED_AFTER_S:.0f} s: {known.transcoded} of {photos} photos transcoded, "
+                f"nothing has moved for {stalled_after_s:.0f} s: {known.transcoded} of {photos} photos transcoded, "
                 f"{known.archived} of {known.to_archive} outputs archived"
             )
         else:
