@@ -13,6 +13,7 @@ _MOST_COLUMNS = 6
 _SIDE, _MARGIN, _CAPTION, _TITLE = 320, 16, 64, 56
 _PAPER, _INK, _PALE, _RED = "#ffffff", "#202124", "#6b7075", "#b3261e"
 _SQUARE = 10
+_FONTS = ("DejaVuSans.ttf", "NotoSans-Regular.ttf", "LiberationSans-Regular.ttf")
 _SQUARES = ("#ffffff", "#dadce0")
 
 MOST = 200
@@ -71,8 +72,18 @@ def _chequered(size: tuple[int, int]) -> Image.Image:
 
 def _write(pen: ImageDraw.ImageDraw, text: str, place: tuple[int, int], points: int, colour: str, width: int) -> None:
     """One line, cut where it would leave its column."""
-    font = ImageFont.load_default(points)
+    font = _font(points)
     shown = text
     while shown and pen.textlength(shown if shown == text else f"{shown}…", font) > width:
         shown = shown[:-1]
     pen.text(place, shown if shown == text else f"{shown}…", colour, font)
+
+
+def _font(points: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    """A font of the machine, which has letters of many scripts; else the one that comes with Pillow, which has few."""
+    for name in _FONTS:
+        try:
+            return ImageFont.truetype(name, points)
+        except OSError:  # it is not there
+            continue
+    return ImageFont.load_default(points)
