@@ -41,7 +41,7 @@ def run(own_folder: Path | None, results: Path) -> int:
     except failures.Interrupted as interrupted:
         code = INTERRUPTED
         say.fault(f"interrupted ({interrupted})")
-    except failures.Failed as error:
+    except (failures.Failed, OSError) as error:  # OSError: the disk, or a folder that is not ours
         say.fault(str(error))
     finally:
         say.step("faas down")

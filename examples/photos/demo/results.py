@@ -16,10 +16,15 @@ BUCKETS = ("thumbs", "archive")
 SHEET = "contact-sheet.png"
 
 
-def save(target: Path, buckets: Path, tiles: Sequence[sheet.Tile], found: ledger.Ledger) -> None:
-    """Replace the folder ``target`` by what this run made. Raises `failures.Failed` when it is somebody else's."""
+def check(target: Path) -> None:
+    """Raises `failures.Failed` when the folder is there and is not of an earlier demo."""
     if target.exists() and not (target / SHEET).is_file():
         raise failures.Failed(f"{target} is not of an earlier demo, so it is not replaced")
+
+
+def save(target: Path, buckets: Path, tiles: Sequence[sheet.Tile], found: ledger.Ledger) -> None:
+    """Replace the folder ``target`` by what this run made. Raises as `check` does."""
+    check(target)
     fresh = target.with_name(f".{target.name}-{os.getpid()}")
     shutil.rmtree(fresh, ignore_errors=True)
     fresh.mkdir(parents=True)

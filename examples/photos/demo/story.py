@@ -22,6 +22,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
 def tell(plan: Plan, own: platform.Platform, say: report.Report) -> list[str]:
     """Everything that the demo shows; the faults that were found. Raises `failures.Failed` when it cannot go on."""
+    results.check(plan.results)
     chosen = _photos(plan, say)
     say.step(f"faas up --detach   (data directory {own.data_dir})")
     facts = own.start()
@@ -40,6 +41,12 @@ def tell(plan: Plan, own: platform.Platform, say: report.Report) -> list[str]:
     faults += _call(facts["gateway"], plan, chosen, found, say)
     say.step(f"Timer: the function {calls.TIMER} fires by itself")
     calls.timer(own, say)
+    if not faults:
+        outputs = watch.OUTPUTS_EACH * len(chosen)
+        say.say(f"\nchecked: {outputs} outputs are images, upright and of the right size")
+        say.say(
+            f"checked: each of {len(chosen) + outputs} objects has exactly one successful record, and the bill is their sum"
+        )
     return faults
 
 
