@@ -43,10 +43,9 @@ def tell(plan: Plan, own: platform.Platform, say: report.Report) -> list[str]:
     calls.timer(own, say)
     if not faults:
         outputs = watch.OUTPUTS_EACH * len(chosen)
+        objects = len(chosen) + outputs
         say.say(f"\nchecked: {outputs} outputs are images, upright and of the right size")
-        say.say(
-            f"checked: each of {len(chosen) + outputs} objects has exactly one successful record, and the bill is their sum"
-        )
+        say.say(f"checked: each of {objects} objects has exactly one successful record, and the bill is their sum")
     return faults
 
 
