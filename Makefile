@@ -5,13 +5,16 @@ PY := .venv/bin/python
 WORKERS ?= 2
 SOURCES := faas triggers runners tests examples
 
-.PHONY: help setup test test-postgresql check format docker-stop clean
+.PHONY: help setup demo test test-postgresql check format docker-stop clean
 
 help: ## list every chore
 	@grep -E '^[a-z-]+:.*## ' Makefile | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
 
-setup: ## virtual environment, pinned packages, and Docker where it can be had
+setup: ## virtual environment, pinned packages, Docker where it can be had, and the base image
 	@sh tools/setup.sh
+
+demo: setup ## real photos from a bucket to a bill (PHOTOS=DIR for your own)
+	@$(PY) -m examples.photos.demo
 
 test: setup ## all tests (WORKERS=2)
 	@$(PY) -m pytest -n $(WORKERS) --dist loadfile

@@ -1,6 +1,7 @@
 #!/bin/sh
-# ensure: see to it that a Docker engine answers, or warn once that process sandboxes will be used.
-# stop:   end the engine that `ensure` started from this checkout, and no other.
+# ensure:  see to it that a Docker engine answers, or warn once that process sandboxes will be used.
+# answers: whether one does.
+# stop:    end the engine that `ensure` started from this checkout, and no other.
 set -eu
 cd "$(dirname "$0")/.."
 state=.faas/docker
@@ -27,10 +28,10 @@ ours() {
 
 install_engine() {
     command -v apt-get >/dev/null 2>&1 || return 1
-    say "installing docker.io, iptables and mmdebstrap"
+    say "installing docker.io, iptables, ca-certificates and mmdebstrap"
     export DEBIAN_FRONTEND=noninteractive
     apt-get update -qq >/dev/null &&
-        apt-get install -qq -y --no-install-recommends docker.io iptables mmdebstrap >/dev/null
+        apt-get install -qq -y --no-install-recommends docker.io iptables ca-certificates mmdebstrap >/dev/null
 }
 
 start_engine() {
@@ -76,6 +77,7 @@ stop() {
 
 case "${1:-}" in
     ensure) ensure ;;
+    answers) answers ;;
     stop) stop ;;
-    *) echo "usage: tools/docker.sh ensure|stop" >&2; exit 2 ;;
+    *) echo "usage: tools/docker.sh ensure|answers|stop" >&2; exit 2 ;;
 esac

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Set up this checkout: a virtual environment with pinned packages, and Docker where it can be had.
+# Set up this checkout: a virtual environment with pinned packages, Docker where it can be had, and the base image.
 # Safe to run again and in parallel; quick and without network when nothing is missing.
 set -eu
 cd "$(dirname "$0")/.."
@@ -20,17 +20,23 @@ newest_python() {
 
 have_venv() { "$1" -c 'import ensurepip, venv' 2>/dev/null; }
 
+can_install() { [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; }
+
+apt_install() {
+    say "installing $*"
+    export DEBIAN_FRONTEND=noninteractive
+    apt-get update -qq >/dev/null && apt-get install -qq -y --no-install-recommends "$@" >/dev/null
+}
+
 install_venv_package() {
     version=$("$1" -c 'import sys; print("%d.%d" % sys.version_info[:2])')
-    if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null 2>&1; then
+    can_install ||
         fail "Python $version has no venv module: install python3-venv (Debian, Ubuntu: apt-get install python$version-venv)"
-    fi
-    say "installing python$version-venv"
-    export DEBIAN_FRONTEND=noninteractive
-    apt-get update -qq >/dev/null && apt-get install -qq -y --no-install-recommends "python$version-venv" >/dev/null
+    apt_install "python$version-venv"
 }
 
 make_venv() {
+    newest_python >/dev/null || ! can_install || apt_install python3 python3-venv || :
     python=$(newest_python) || fail "Python 3.11 or newer is needed, and none was found"
     have_venv "$python" || install_venv_package "$python"
     say "making .venv with $("$python" --version)"
@@ -50,9 +56,25 @@ install_packages() {
     echo "$wanted" >"$stamp.$$" && mv "$stamp.$$" "$stamp"
 }
 
+engine_answers() { sh tools/docker.sh answers; }
+
+make_image() { FAAS_DATA_DIR=${FAAS_DATA_DIR:-$PWD/.faas} .venv/bin/faas image >/dev/null; }
+
+# The base image is built with mmdebstrap only where none is there and none can be pulled: the second try has it.
+ensure_image() {
+    engine_answers && [ "${FAAS_ENGINE:-auto}" != process ] || return 0
+    make_image && return
+    if can_install && ! command -v mmdebstrap >/dev/null 2>&1; then
+        apt_install mmdebstrap && make_image && return
+    fi
+    say "WARNING: no base image for containers: \`faas up\` needs one, or FAAS_ENGINE=process, which isolates nothing"
+    [ "${FAAS_REQUIRE_DOCKER:-0}" != 1 ]
+}
+
 # One set-up at a time in one checkout; the lock falls with the process.
 mkdir -p .faas
 exec 9>.faas/setup.lock
 if command -v flock >/dev/null 2>&1; then flock 9; fi
 install_packages
 sh tools/docker.sh ensure 9>&-
+ensure_image

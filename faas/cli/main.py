@@ -33,6 +33,7 @@ COMMANDS = {
     "doctor": Entry("faas.cli.doctor", "doctor_command", "Establish the facts, one line each.", _PLATFORM),
     "version": Entry("faas.cli.version", "version_command", "Print the version.", _PLATFORM),
     "completion": Entry("faas.cli.completion", "completion_command", "Print the shell's completion script.", _PLATFORM),
+    "image": Entry("faas.cli.image", "image_command", "Make the base image ready.", _PLATFORM, hidden=True),
     "node": Entry("faas.cli.processes", "node_command", "Run one node.", _PLATFORM, hidden=True),
     "scheduler": Entry("faas.cli.processes", "scheduler_command", "Run one scheduler.", _PLATFORM, hidden=True),
     "recorder": Entry("faas.cli.processes", "recorder_command", "Run one recorder.", _PLATFORM, hidden=True),

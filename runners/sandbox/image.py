@@ -73,9 +73,13 @@ def quiet(_line: str) -> None:
 
 def ensure(client: docker.APIClient, limits: settings.Settings, progress: Progress = quiet) -> Image:
     """The base image, ready to use; blocks for as long as that takes. Raises `base.EngineUnavailable`."""
-    with _locked(limits.root / "image.lock"):
-        source = _named(client, limits.base_image, progress) if limits.base_image else _any(client, limits, progress)
-        return _ready(client, source, progress)
+    try:
+        with _locked(limits.root / "image.lock"):
+            named = limits.base_image
+            source = _named(client, named, progress) if named else _any(client, limits, progress)
+            return _ready(client, source, progress)
+    except (docker.errors.DockerException, requests.RequestException) as error:
+        raise docker_calls.away(error) from error
 
 
 @contextlib.contextmanager
@@ -131,11 +135,17 @@ def _pull(client: docker.APIClient, name: str, progress: Progress) -> bool:
                 progress(f"cannot pull {name}: {event['error']}")
                 return False
     except (docker.errors.DockerException, requests.RequestException) as error:
-        progress(f"cannot pull {name}: {type(error).__name__}")
+        progress(f"cannot pull {name}: {_why(error)}")
         return False
     finally:
         impatient.close()
     return _inspect(client, name) is not None
+
+
+def _why(error: Exception) -> str:
+    """One line for a person: what the engine said, or that nothing was heard."""
+    said = error.explanation if isinstance(error, docker.errors.APIError) else None
+    return str(said or f"no registry answered within {PULL_SILENCE_S} s").splitlines()[0]
 
 
 def _build(client: docker.APIClient, limits: settings.Settings, release: str, tag: str, progress: Progress) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import importlib.util
 import io
 import json
@@ -25,6 +26,10 @@ class FolderBucket:
         if "w" in mode:
             path.parent.mkdir(parents=True, exist_ok=True)
         return cast(BinaryIO, path.open(mode))
+
+    def list(self, prefix: str) -> list[SimpleNamespace]:
+        files = [path for path in (self.root / prefix).rglob("*") if path.is_file()]
+        return [SimpleNamespace(size=path.stat().st_size) for path in files]
 
 
 class FolderContext:
@@ -128,6 +133,34 @@ def test_an_object_archived_twice_is_kept_once(context: FolderContext) -> None:
     assert (context.root / "archive" / first["archived"][0]).read_bytes() == b"some bytes"
     entry = json.loads(next(path for path in files if path.suffix == ".json").read_text())
     assert (entry["key"], entry["bytes"], entry["object"]) == ("small/a b.webp", 10, first["archived"][0])
+
+
+def test_each_handler_says_first_which_object_it_reads(
+    context: FolderContext, capsys: pytest.CaptureFixture[str]
+) -> None:
+    load("photos/archive").handler(upload(context, "thumbs", "small/ä b.webp", b"some bytes"), context)
+    transcode = load("photos/transcode")
+    with pytest.raises(transcode.NotAPhoto):
+        transcode.handler(upload(context, "photos", "in/empty.jpg", b""), context)
+    said = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert said == [{"reading": "thumbs/small/ä b.webp"}, {"reading": "photos/in/empty.jpg"}]
+
+
+def test_a_thumbnail_is_served_as_the_image_itself(context: FolderContext) -> None:
+    upload(context, "thumbs", "small/a b.jpg.webp", b"an image")
+    answer = load("photos/thumb").handler({"pathParameters": {"name": "a b.jpg"}}, context)
+    assert (answer["statusCode"], answer["headers"]["content-type"]) == (200, "image/webp")
+    assert base64.b64decode(answer["body"]) == b"an image"
+    assert load("photos/thumb").handler({"pathParameters": {"name": "c.jpg"}}, context)["statusCode"] == 404
+
+
+def test_the_tally_counts_what_was_archived_on_the_day_of_the_timer(context: FolderContext) -> None:
+    archive = load("photos/archive")
+    for key, content in (("a.webp", b"12345"), ("b.webp", b"123"), ("c.webp", b"123")):
+        archive.handler(upload(context, "thumbs", key, content), context)
+    tally = load("photos/tally").handler({"time": "2026-05-04T23:59:55Z"}, context)
+    assert tally == {"day": "2026-05-04", "objects": 2, "bytes": 8}
+    assert json.loads((context.root / "archive/2026-05-04/tally.json").read_bytes()) == tally
 
 
 def test_hello_greets_whoever_the_path_names() -> None:

@@ -22,7 +22,9 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, list[str]]:
 def archive(record: dict[str, Any], context: Any) -> str:
     day = record["eventTime"][:10]
     key = unquote_plus(record["s3"]["object"]["key"])
-    bucket, target = context.bucket(record["s3"]["bucket"]["name"]), context.bucket("archive")
+    name = record["s3"]["bucket"]["name"]
+    print(json.dumps({"reading": f"{name}/{key}"}))
+    bucket, target = context.bucket(name), context.bucket("archive")
     with bucket.open(key, "rb") as source:
         digest, size = measure(source)
         source.seek(0)

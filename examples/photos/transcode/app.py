@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import posixpath
 from collections.abc import Iterator
@@ -20,6 +21,7 @@ class NotAPhoto(Exception):
 def handler(event: dict[str, Any], context: Any) -> dict[str, list[str]]:
     written: list[str] = []
     for bucket, key in uploaded(event):
+        print(json.dumps({"reading": f"{bucket}/{key}"}))
         photo = read_photo(context.bucket(bucket), key)
         written += write_outputs(photo, context.bucket("thumbs"), output_name(key))
     return {"written": written}
@@ -40,8 +42,10 @@ def read_photo(bucket: Any, key: str) -> Image.Image:
     """The image upright, in a mode that WebP can hold."""
     try:
         with bucket.open(key, "rb") as source, Image.open(source) as photo:
-            upright = ImageOps.exif_transpose(photo)
-            return upright.convert("RGBA" if upright.has_transparency_data else "RGB")
+            photo.load()
+            ImageOps.exif_transpose(photo, in_place=True)
+            mode = "RGBA" if photo.has_transparency_data else "RGB"
+            return photo if photo.mode == mode else photo.convert(mode)  # a photo may be large: no copy without need
     except UnidentifiedImageError as error:
         raise NotAPhoto(f"{key} is empty or not a photo") from error
     except (SyntaxError, EOFError, Image.DecompressionBombError) as error:
@@ -54,10 +58,15 @@ def read_photo(bucket: Any, key: str) -> Image.Image:
 
 def write_outputs(photo: Image.Image, thumbs: Any, name: str) -> list[str]:
     quality = int(os.environ.get("QUALITY", "80"))
-    thumbnail = photo.copy()
-    thumbnail.thumbnail((THUMBNAIL_PIXELS, THUMBNAIL_PIXELS))
-    outputs = {posixpath.join("full", name + ".webp"): photo, posixpath.join("small", name + ".webp"): thumbnail}
+    outputs = {posixpath.join("full", name + ".webp"): photo, posixpath.join("small", name + ".webp"): thumbnail(photo)}
     for key, image in outputs.items():
         with thumbs.open(key, "wb") as target:
             image.save(target, "WEBP", quality=quality)
     return list(outputs)
+
+
+def thumbnail(photo: Image.Image) -> Image.Image:
+    """The photo with no side longer than 320 pixels; a smaller one stays as it is."""
+    scale = min(1.0, THUMBNAIL_PIXELS / max(photo.size))
+    width, height = (max(1, round(side * scale)) for side in photo.size)
+    return photo.resize((width, height), Image.Resampling.LANCZOS, reducing_gap=2.0)
