@@ -5,7 +5,7 @@ PY := .venv/bin/python
 WORKERS ?= 2
 SOURCES := faas triggers runners tests examples
 
-.PHONY: help setup test check format docker-stop clean
+.PHONY: help setup test check format docs docker-stop clean
 
 help: ## list every chore
 	@grep -E '^[a-z-]+:.*## ' Makefile | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -25,6 +25,9 @@ check: setup ## format, lint, types and layers
 format: setup ## put the code into its form
 	@$(PY) -m ruff format $(SOURCES)
 	@$(PY) -m ruff check --fix $(SOURCES)
+
+docs: setup ## write the reference pages anew from the code
+	@$(PY) -m faas.cli.reference docs/reference
 
 docker-stop: ## end the Docker daemon that set-up started, and no other
 	@sh tools/docker.sh stop

@@ -1,0 +1,16 @@
+"""Which pages there are."""
+
+from __future__ import annotations
+
+from faas.cli.reference import api, commands, failures, manifest, settings
+
+
+def made() -> dict[str, str]:
+    """Every page by its file name."""
+    return {
+        "api.md": api.page(),
+        "cli.md": commands.page(),
+        "errors.md": failures.page(),
+        "manifest.md": manifest.page(),
+        "settings.md": settings.page(),
+    }
