@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from faas.cli.reference import api, commands, failures, manifest, settings
+from faas.cli.reference import api, commands, events, failures, manifest, settings
 
 
 def made() -> dict[str, str]:
@@ -11,6 +11,7 @@ def made() -> dict[str, str]:
         "api.md": api.page(),
         "cli.md": commands.page(),
         "errors.md": failures.page(),
+        "events.md": events.page(),
         "manifest.md": manifest.page(),
         "settings.md": settings.page(),
     }
