@@ -12,8 +12,8 @@ _AT_MS = 1_777_885_964_310
 _INTRO = "Events have the shapes that handlers written for AWS Lambda know."
 _HTTP = (
     "## HTTP",
-    "The API-gateway payload format 2.0. Keys that have nothing to hold are absent (`cookies`, `queryStringParameters`, "
-    "`pathParameters`, `body`); a body that is no text arrives as base64, with `isBase64Encoded` true.",
+    "The API-gateway payload format 2.0. Keys that have nothing to hold are absent (`cookies`, "
+    "`queryStringParameters`, `pathParameters`, `body`); a body that is no text arrives as base64, with `isBase64Encoded` true.",
 )
 _UPLOAD = (
     "## Upload",
@@ -22,7 +22,8 @@ _UPLOAD = (
 )
 _TIMER = (
     "## Timer",
-    "A scheduled event. `time` is when it was due, also when it runs late. A trigger's own `input` stands in its place.",
+    "A scheduled event. `time` is when it was due, also when it runs late. A trigger's own `input` stands in "
+    "its place.",
 )
 _INVOKE = (
     "## `faas invoke`",
