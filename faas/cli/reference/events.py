@@ -13,7 +13,8 @@ _INTRO = "Events have the shapes that handlers written for AWS Lambda know."
 _HTTP = (
     "## HTTP",
     "The API-gateway payload format 2.0. Keys that have nothing to hold are absent (`cookies`, "
-    "`queryStringParameters`, `pathParameters`, `body`); a body that is no text arrives as base64, with `isBase64Encoded` true.",
+    "`queryStringParameters`, `pathParameters`, `body`); a body that is no text arrives as base64, with "
+    "`isBase64Encoded` true.",
 )
 _UPLOAD = (
     "## Upload",
