@@ -17,9 +17,9 @@ ROOT = Path(__file__).parents[2]
 REFERENCE = ROOT / "docs" / "reference"
 
 
-@pytest.mark.parametrize(("name", "text"), pages.made().items())
-def test_a_page_that_is_made_from_the_code_is_current(name: str, text: str) -> None:
-    assert (REFERENCE / name).read_text(encoding="utf-8") == text, "stale: run `make docs`"
+@pytest.mark.parametrize("name", pages.MADE)
+def test_a_page_that_is_made_from_the_code_is_current(name: str) -> None:
+    assert (REFERENCE / name).read_text(encoding="utf-8") == pages.MADE[name](), "stale: run `make docs`"
 
 
 def test_the_manifest_that_the_page_shows_has_no_fault(tmp_path: Path) -> None:

@@ -7,5 +7,5 @@ from pathlib import Path
 
 from faas.cli.reference import pages
 
-for name, text in pages.made().items():
-    (Path(sys.argv[1]) / name).write_text(text, encoding="utf-8")
+for name, page in pages.MADE.items():
+    (Path(sys.argv[1]) / name).write_text(page(), encoding="utf-8")
