@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e import running
+from tests import platform as platforms
 from tests.eventually import eventually_sync
 
 ROOT = Path(__file__).parents[2]
@@ -20,12 +20,12 @@ pytestmark = pytest.mark.docker
 
 
 @pytest.fixture
-def platform(tmp_path: Path) -> Iterator[running.Platform]:
-    with running.platform(tmp_path / "data") as started:
+def platform(tmp_path: Path) -> Iterator[platforms.Platform]:
+    with platforms.running(tmp_path / "data", engine="docker", **platforms.PATIENT) as started:
         yield started
 
 
-def test_the_first_function_of_the_readme(platform: running.Platform, tmp_path: Path) -> None:
+def test_the_first_function_of_the_readme(platform: platforms.Platform, tmp_path: Path) -> None:
     section = (ROOT / "README.md").read_text().partition("## First function in one minute")[2]
     script = shell(section.partition("\n## ")[0], platform).replace("/tmp/hello", str(tmp_path / "hello"))
     printed = platform.shell(script, tmp_path)
@@ -34,7 +34,7 @@ def test_the_first_function_of_the_readme(platform: running.Platform, tmp_path: 
     assert "USD" in printed
 
 
-def test_the_tutorial(platform: running.Platform, tmp_path: Path) -> None:
+def test_the_tutorial(platform: platforms.Platform, tmp_path: Path) -> None:
     page = (ROOT / "docs" / "tutorial" / "thumbnails.md").read_text()
     first, _, rest = page.partition("## 5. ")
     home = tmp_path / "home"
@@ -56,10 +56,10 @@ def test_the_tutorial(platform: running.Platform, tmp_path: Path) -> None:
     assert len(platform.json("describe", "thumbnail")["revisions"]) == 2
 
 
-def shell(text: str, platform: running.Platform) -> str:
+def shell(text: str, platform: platforms.Platform) -> str:
     """The shell blocks of a page, for this platform."""
     script = "".join(content for language, content in _FENCE.findall(text) if language == "sh")
-    return _NOT_HERE.sub("", script).replace("http://127.0.0.1:8080", platform.gateway)
+    return _NOT_HERE.sub("", script).replace("http://127.0.0.1:8080", platform.facts["gateway"])
 
 
 def files(text: str) -> dict[str, str]:
