@@ -5,7 +5,7 @@ PY := .venv/bin/python
 WORKERS ?= 2
 SOURCES := faas triggers runners tests examples
 
-.PHONY: help setup test check format docs docker-stop clean
+.PHONY: help setup test check format docker-stop clean
 
 help: ## list every chore
 	@grep -E '^[a-z-]+:.*## ' Makefile | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -26,6 +26,7 @@ format: setup ## put the code into its form
 	@$(PY) -m ruff format $(SOURCES)
 	@$(PY) -m ruff check --fix $(SOURCES)
 
+.PHONY: docs
 docs: setup ## write the reference pages anew from the code
 	@$(PY) -m faas.cli.reference docs/reference
 
