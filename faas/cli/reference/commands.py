@@ -16,8 +16,8 @@ _INTRO = (
     "command has this option."
 )
 _PROCESSES = (
-    "`faas up` runs these, each in a process of its own. They can also be started one by one: what they share is "
-    "Redis, the database and the data directory."
+    "`faas up` and `make setup` run these for you. The processes of a platform can also be started one by one: what "
+    "they share is Redis, the database and the data directory."
 )
 
 
@@ -53,7 +53,7 @@ def _command(root: click.Context, name: str) -> Iterator[str]:
 
 
 def _processes() -> Iterator[str]:
-    yield "## Processes"
+    yield "## Run for you"
     yield _PROCESSES
     rows = [(f"`faas {name}`", entry.help) for name, entry in main.COMMANDS.items() if entry.hidden]
     yield markdown.table(("command", "what it does"), rows)

@@ -36,7 +36,7 @@ _INTRO = (
     "Schema for editors.",
     f"```yaml\n{EXAMPLE}```",
     "Every fault of a file is told at once, one a line, with its place, what was found and what is expected:",
-    "```text\nfaas.yaml:8:13: functions.transcode.memory: found '32MB', expected a size from 64MB to 10GB\n```",
+    '```text\nfaas.yaml:10:13: functions.transcode.memory: found "32MB", expected a size from 64MB to 10GB\n```',
 )
 _RULES = (
     "## What is checked besides",
