@@ -33,6 +33,10 @@ format: setup ## put the code into its form
 	@$(PY) -m ruff format $(SOURCES)
 	@$(PY) -m ruff check --fix $(SOURCES)
 
+.PHONY: docs
+docs: setup ## write the reference pages anew from the code
+	@$(PY) -m faas.cli.reference docs/reference
+
 docker-stop: ## end the Docker daemon that set-up started, and no other
 	@sh tools/docker.sh stop
 

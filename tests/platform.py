@@ -19,6 +19,9 @@ import msgspec
 from faas.cli import platform_dir
 from tests.eventually import eventually_sync
 
+PATIENT = {"init_timeout_ms": "120000", "load_timeout_ms": "150000"}
+"""Settings for handlers that import much, on a machine that is very busy."""
+
 
 class Answer(msgspec.Struct, frozen=True):
     """An HTTP response; header names in lower case."""
@@ -66,6 +69,22 @@ class Platform:
         done = self.faas(*arguments, "--json")
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout)
+
+    def shell(self, script: str, cwd: Path) -> str:
+        """What a script of `faas` and other commands prints, on both streams; fails at its first command that fails."""
+        path = f"{Path(sys.executable).parent}:{self._environ['PATH']}"
+        done = subprocess.run(
+            ["bash", "-euo", "pipefail", "-c", script],
+            env={**self._environ, "PATH": path},
+            cwd=cwd,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+            timeout=170,
+        )
+        assert done.returncode == 0, done.stdout
+        return done.stdout
 
     def deploy(self, folder: Path, manifest: dict[str, Any]) -> None:
         """Write a manifest (JSON is YAML) into a folder and deploy it."""

@@ -40,9 +40,9 @@ def up_command(*, detach: bool, as_json: bool, ready_fd: int | None, **flags: An
     control API and builder. What dies is started again; Ctrl-C ends it all, a second one at once.
 
     \b
-    faas up                                in the foreground
-    faas up --detach --json --port 0       prints {"gateway": URL, "api": URL, "token_file": PATH} when ready
-    faas --data-dir /srv/faas up -d        another platform, beside the first
+    faas up                                # in the foreground
+    faas up --detach --json --port 0       # prints {"gateway": URL, "api": URL, "token_file": PATH} when ready
+    faas --data-dir /srv/faas up -d        # another platform, beside the first
     """
     import uvloop
 

@@ -175,7 +175,7 @@ def _trigger() -> shapes.Fields:
                 shapes.Choice(tuple(model.OnMissed)), "What to do about due times that passed while down.",
                 default="skip",
             ),
-            "input": field(shapes.Json(), "What the event carries as its detail; any JSON value."),
+            "input": field(shapes.Json(), "The event, instead of a scheduled one; any JSON value."),
         },
         exactly_one=("cron", "every"),
     )  # fmt: skip

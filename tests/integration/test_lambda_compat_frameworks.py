@@ -3,82 +3,26 @@
 from __future__ import annotations
 
 import base64
-import hashlib
 import json
-import os
-import shutil
-import subprocess
-import sys
-import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import pytest
-import uv
 
 from faas.core import events
 from tests.agent_harness import FUNCTIONS, Agent, started_agent
-
-ID = "0190b5a0-0000-7000-8000-000000000001"
-
-
-def installed(name: str, cache: Path) -> Path:
-    """The function's folder with its requirements beside its code, made once per content.
-
-    Safe when several test processes ask at once: the first complete folder wins.
-    """
-    source = FUNCTIONS / name
-    target = cache / f"{name}-{digest(source)}"
-    if target.is_dir():
-        return target
-    building = cache / f".{name}-{uuid.uuid4().hex}"
-    shutil.copytree(source, building, ignore=shutil.ignore_patterns("__pycache__"))
-    command = [uv.find_uv_bin(), "pip", "install", "--quiet", "--python", sys.executable, "--only-binary", ":all:"]
-    command += ["--compile-bytecode", "--target", str(building), "-r", str(source / "requirements.txt")]
-    subprocess.run(command, check=True)
-    try:
-        os.rename(building, target)
-    except OSError:
-        shutil.rmtree(building)
-    return target
-
-
-def digest(source: Path) -> str:
-    """What tells one content of a folder from another, for this Python."""
-    found = hashlib.sha256(sys.version.encode())
-    for path in sorted(path for path in source.rglob("*") if path.is_file() and "__pycache__" not in path.parts):
-        found.update(str(path.relative_to(source)).encode() + b"\0" + path.read_bytes())
-    return found.hexdigest()[:16]
+from tests.http_requests import ID, http
+from tests.installed_functions import installed
 
 
 @contextmanager
 def loaded(name: str, request: pytest.FixtureRequest, handler: str = "app.handler") -> Iterator[Agent]:
-    folder = installed(name, request.config.cache.mkdir("functions"))
+    folder = installed(FUNCTIONS / name, request.config.cache.mkdir("functions"))
     with started_agent() as agent:
         frame = agent.load(folder, handler, env={"POWERTOOLS_LOG_LEVEL": "INFO"})
         assert frame.kind == "loaded", frame.output
         yield agent
-
-
-def http(method: str, path: str, query: str = "", body: bytes = b"", **headers: str) -> bytes:
-    """A request as the gateway would send it on."""
-    named = {"host": "api.example", "user-agent": "tester/1", **{k.replace("_", "-"): v for k, v in headers.items()}}
-    return events.http_event(
-        method=method,
-        raw_path=path,
-        raw_query=query,
-        headers=list(named.items()),
-        body=body,
-        source_ip="192.0.2.1",
-        protocol="HTTP/1.1",
-        invocation_id=ID,
-        route_key="$default",
-        path_parameters={},
-        domain="api.example",
-        time_ms=1_700_000_000_000,
-    )
 
 
 def answer(agent: Agent, event: bytes) -> tuple[int, Any]:

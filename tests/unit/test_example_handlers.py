@@ -167,3 +167,20 @@ def test_hello_greets_whoever_the_path_names() -> None:
     context = SimpleNamespace(aws_request_id="an-invocation")
     answer = load("hello").handler({"pathParameters": {"name": "Ada"}}, context)
     assert answer == {"message": "Hello, Ada!", "invocation": "an-invocation"}
+
+
+def test_a_digest_names_the_day_that_ended_and_counts_by_suffix() -> None:
+    digest = load("digest")
+    due = digest.due_time({"time": "2026-05-05T00:00:00Z"})
+    assert due.isoformat() == "2026-05-05T00:00:00+00:00"
+    objects = [SimpleNamespace(key=key, size=size, modified_ms=size) for key, size in (("a", 3), ("b.Txt", 1))]
+    assert digest.summarized(objects) == {
+        "count": 2,
+        "bytes": 4,
+        "newest": {"key": "a", "written": "1970-01-01T00:00:00.003+00:00"},
+        "by_suffix": {".txt": {"count": 1, "bytes": 1}, "none": {"count": 1, "bytes": 3}},
+    }
+
+
+def test_a_digest_of_an_empty_bucket_has_no_newest_object() -> None:
+    assert load("digest").summarized([]) == {"count": 0, "bytes": 0, "newest": None, "by_suffix": {}}

@@ -1,0 +1,114 @@
+"""Every key of `faas.yaml`, from the table that the loader and the JSON Schema are made from."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+
+from faas.cli.reference import markdown
+from faas.core import manifest as manifest_module
+from faas.core import manifest_checks, shapes
+
+EXAMPLE = """\
+buckets:
+  photos: {}                      # lives in the data directory; {path: ./inbox} for a folder of one's own
+  thumbs: {}
+functions:
+  transcode:
+    runtime: python3              # python3 takes any version that the base image has
+    handler: app.handler          # also package.module.handler
+    source: ./transcode           # a folder; the manifest's own by default
+    requirements: requirements.txt
+    memory: 512MB
+    timeout: 60s
+    env: {QUALITY: "80"}
+    buckets: {photos: read, thumbs: write}
+    triggers:
+      - upload: {bucket: photos, prefix: in/, suffix: [.jpg, .png]}
+      - http: {path: "/thumb/{name}", methods: [GET]}
+      - timer: {cron: "*/5 * * * *", timezone: Europe/Vienna, on_missed: once}
+      - timer: {every: 10s}
+"""
+
+_INTRO = (
+    "`faas.yaml` says what a project consists of: its functions, what triggers them, and the buckets that they use. "
+    "`faas deploy` reads it, `faas init` writes one with a comment on every line, and `faas schema` prints its JSON "
+    "Schema for editors.",
+    f"```yaml\n{EXAMPLE}```",
+    "Every fault of a file is told at once, one a line, with its place, what was found and what is expected:",
+    '```text\nfaas.yaml:10:13: functions.transcode.memory: found "32MB", expected a size from 64MB to 10GB\n```',
+)
+_RULES = (
+    "## What is checked besides",
+    "- A folder that `source` names exists, and `requirements` is a file inside it.\n"
+    "- Every bucket that a function or an upload trigger names stands under `buckets`.\n"
+    "- No two functions answer the same method on the same path.\n"
+    f"- A route is outside the gateway's own paths: {', '.join(f'`/{name}`' for name in manifest_checks.RESERVED)}.\n"
+    "- Two buckets never share a folder.\n"
+    "- No key stands twice, and none is unknown.",
+)
+
+
+def page() -> str:
+    """The whole page."""
+    return markdown.page("The manifest", [*_INTRO, *_sections("", manifest_module.manifest_shape()), *_RULES])
+
+
+def _sections(at: str, fields: shapes.Fields) -> Iterator[str]:
+    yield f"## {f'`{at}`' if at else 'Top level'}"
+    if fields.exactly_one:
+        yield f"Exactly one of {_or(fields.exactly_one)} must be there."
+    rows = [
+        (f"`{name}`", kind(field.shape), _default(field), field.description) for name, field in fields.fields.items()
+    ]
+    yield markdown.table(("key", "value", "default", "meaning"), rows)
+    for name, field in fields.fields.items():
+        below = f"{at}.{name}" if at else name
+        yield from _below(below, field.shape)
+
+
+def _below(at: str, shape: shapes.Shape) -> Iterator[str]:
+    if isinstance(shape, shapes.Fields):
+        yield from _sections(at, shape)
+    elif isinstance(shape, shapes.Mapped):
+        yield from _below(f"{at}.NAME", shape.of)
+    elif isinstance(shape, shapes.Listed):
+        yield from _below(f"{at}[]", shape.of)
+
+
+def _default(field: shapes.Field) -> str:
+    if field.required:
+        return "required"
+    return "" if field.default is None else f"`{json.dumps(field.default)}`"
+
+
+def kind(shape: shapes.Shape) -> str:
+    """What may stand there, in words. Raises `TypeError` for a shape that this page does not know."""
+    match shape:
+        case shapes.Text():
+            examples = [example for example in shape.examples if example not in shape.expected]
+            longest = "" if shape.max_length == shapes.Text().max_length else f"; at most {shape.max_length} characters"
+            return f"{shape.expected}{', such as ' if examples else ''}{_or(examples)}{longest}"
+        case shapes.Choice():
+            return _or(shape.words)
+        case shapes.Whole():
+            return f"a whole number from {shape.at_least} to {shape.at_most}"
+        case shapes.Amount():
+            return f"{shape.expected}; units {', '.join(f'`{unit}`' for unit in shape.units)}"
+        case shapes.Listed():
+            longest = f"at most {shape.max_items}"
+            return f"{kind(shape.of)}; or a list of them, {longest}" if shape.or_one else f"a list, {longest}"
+        case shapes.Mapped():
+            values = "" if isinstance(shape.of, shapes.Fields) else f"; each value {kind(shape.of)}"
+            entries = f"{f'{shape.at_least} to' if shape.at_least else 'at most'} {shape.max_items} entries"
+            return f"a mapping of {entries}; each key {shape.key.expected}{values}"
+        case shapes.Fields():
+            return f"a mapping with {', '.join(f'`{name}`' for name in shape.fields)}"
+        case shapes.Json():
+            return "any value that JSON can hold"
+        case _:
+            raise TypeError(f"no words for {type(shape).__name__}")
+
+
+def _or(words: Sequence[str]) -> str:
+    return " or ".join(f"`{word}`" for word in words)

@@ -1,0 +1,67 @@
+"""What the README and the tutorial tell people to type, typed: their blocks run as they stand, in real containers."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests import platform as platforms
+from tests.eventually import eventually_sync
+
+ROOT = Path(__file__).parents[2]
+_FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_NOT_HERE = re.compile(r"^(make|export|faas (up|down)).*\n", re.MULTILINE)
+"""What the fixture has done already, or does at the end."""
+
+pytestmark = pytest.mark.docker
+
+
+@pytest.fixture
+def platform(tmp_path: Path) -> Iterator[platforms.Platform]:
+    with platforms.running(tmp_path / "data", engine="docker", **platforms.PATIENT) as started:
+        yield started
+
+
+def test_the_first_function_of_the_readme(platform: platforms.Platform, tmp_path: Path) -> None:
+    section = (ROOT / "README.md").read_text().partition("## First function in one minute")[2]
+    script = shell(section.partition("\n## ")[0], platform).replace("/tmp/hello", str(tmp_path / "hello"))
+    printed = platform.shell(script, tmp_path)
+    assert printed.count("Hello, Ada!") == 2
+    assert printed.count("greeting Ada") >= 1
+    assert "USD" in printed
+
+
+def test_the_tutorial(platform: platforms.Platform, tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "tutorial" / "thumbnails.md").read_text()
+    first, _, rest = page.partition("## 5. ")
+    home = tmp_path / "home"
+    folder = home / "thumbnails"
+    for name, content in files(first).items():
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(content)
+    before = f"HOME={home}; ORIGINALS={ROOT / 'examples' / 'photos' / 'originals'}; cd {folder}\n"
+    script = shell(first, platform).replace("mkdir ~/thumbnails && cd ~/thumbnails\n", "")
+    head, copy, tail = script.partition("faas logs thumbnail\n")
+    platform.shell(before + head, tmp_path)
+    eventually_sync(lambda: len(platform.json("records", "thumbnail")) == 1, within=60)
+    assert "rocket.jpg: 320 x 214" in platform.shell(before + copy + tail, tmp_path)
+    assert (folder / "rocket.jpg.webp").read_bytes()[8:12] == b"WEBP"
+    (folder / "faas.yaml").write_text(files(first)["faas.yaml"].replace('"320"', '"640"'))  # as step 7 says
+    platform.shell(before + shell(rest, platform), tmp_path)
+    eventually_sync(lambda: len(platform.json("records", "thumbnail")) == 8, within=60)
+    assert [each["status"] for each in platform.json("records", "thumbnail")].count("error") == 1
+    assert len(platform.json("describe", "thumbnail")["revisions"]) == 2
+
+
+def shell(text: str, platform: platforms.Platform) -> str:
+    """The shell blocks of a page, for this platform."""
+    script = "".join(content for language, content in _FENCE.findall(text) if language == "sh")
+    return _NOT_HERE.sub("", script).replace("http://127.0.0.1:8080", platform.facts["gateway"])
+
+
+def files(text: str) -> dict[str, str]:
+    """The files that a page tells to write: each block that follows their name."""
+    return dict(re.findall(r"^`([\w.]+)`[^`]*\n\n```\w+\n(.*?)^```$", text, re.MULTILINE | re.DOTALL))
