@@ -3,9 +3,11 @@
 SHELL := /bin/sh
 PY := .venv/bin/python
 WORKERS ?= 2
+ROUNDS ?= 5
+ONLY ?=
 SOURCES := faas triggers runners tests examples
 
-.PHONY: help setup test check format docker-stop clean
+.PHONY: help setup test bench check format docker-stop clean
 
 help: ## list every chore
 	@grep -E '^[a-z-]+:.*## ' Makefile | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -15,6 +17,9 @@ setup: ## virtual environment, pinned packages, and Docker where it can be had
 
 test: setup ## all tests (WORKERS=2)
 	@$(PY) -m pytest -n $(WORKERS) --dist loadfile
+
+bench: setup ## time against other platforms, as ratios (ONLY='http cold queue' ROUNDS=5; needs wrk)
+	@$(PY) -m tests.bench --rounds $(ROUNDS) $(addprefix --only ,$(ONLY))
 
 check: setup ## format, lint, types and layers
 	@$(PY) -m ruff format --check $(SOURCES)
