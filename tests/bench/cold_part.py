@@ -60,7 +60,7 @@ def measure(home: Path, count: int, say: Callable[[str], None]) -> list[rounds.S
 def _project(folder: Path, count: int) -> Path:
     """A project of one function for each round."""
     shutil.copytree(platform.FUNCTIONS / "greet", folder / "greet")
-    function = {"runtime": "python3", "handler": "app.handler", "source": "./greet", "memory": "128MB"}
+    function = {"runtime": "python3", "handler": "app.handler", "source": "./greet"}
     functions = {
         _name(number): {**function, "triggers": [{"http": {"path": f"/{_name(number)}"}}]} for number in range(count)
     }
@@ -88,7 +88,7 @@ def _become_quiet(prewarmed: platform.Platform) -> None:
 
 def _docker_run(base: str) -> dict[str, float]:
     began = time.monotonic()
-    processes.output(["docker", "run", "--rm", base, "python3", "-c", "pass"])
+    processes.output(["docker", "run", "--rm", "--entrypoint", "python3", base, "-c", "pass"])
     return {"wall_ms": (time.monotonic() - began) * 1e3}
 
 
