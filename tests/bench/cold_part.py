@@ -1,29 +1,28 @@
-"""Cold starts: the first call of a function, with and without prewarmed sandboxes, beside `docker run --rm`.
+"""Cold starts: a call that finds no sandbox of its function, with and without a stock, beside `docker run --rm`.
 
-Every round calls functions that were never called before. Each measurement starts when the machine is quiet again, so
-that the sandbox that replaces a claimed one is not made at the cost of the next contender.
+Both platforms give idle sandboxes up after a second, so that every call starts cold. Each measurement begins when the
+machine is quiet again: a sandbox that replaces a claimed one is not made at the cost of the next contender.
 """
 
 from __future__ import annotations
 
 import contextlib
-import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import click
 import msgspec
-import yaml
 
 from faas.core import settings
 from runners.sandbox import docker_calls, image
 from tests.bench import load, platform, processes, report, rounds, servers
 
 PREWARMED, FULL, DOCKER = "prewarmed", "full", "docker run --rm"
-_CASE = "first call"
+_CASE = "cold call"
 _QUIET_S = 2.5
 _WITHIN_S = 30
+_EVICTED = {"keep_min_ms": "1000", "keep_max_ms": "1000"}
 FIGURES = (
     report.Figure("wall_ms", "wall ms", 1),
     report.Figure("queue_ms", "queue ms (record)", 0),
@@ -36,40 +35,27 @@ AIMS = (
 
 
 def measure(home: Path, count: int, say: Callable[[str], None]) -> list[rounds.Sample]:
-    """All samples; about ten seconds a round."""
-    project = _project(home / "project", count)
+    """All samples; about twelve seconds a round."""
     with contextlib.ExitStack() as stack:
         say("cold: starting two platforms")
-        prewarmed = stack.enter_context(platform.running(home / "prewarmed", project, stock_none="1"))
-        full = stack.enter_context(platform.running(home / "full", project, stock_none="0"))
+        prewarmed = _platform(stack, home / "prewarmed", "1")
+        full = _platform(stack, home / "full", "0")
         base = _image(home / "prewarmed")
-        contenders: dict[str, Callable[[int], dict[str, float]]] = {
-            DOCKER: lambda number: _docker_run(base),
-            PREWARMED: lambda number: _first_call(prewarmed, number, "prewarmed"),
-            FULL: lambda number: _first_call(full, number, "full"),
+        contenders: dict[str, Callable[[], dict[str, float]]] = {
+            DOCKER: lambda: _docker_run(base),
+            PREWARMED: lambda: _cold_call(prewarmed, "prewarmed"),
+            FULL: lambda: _cold_call(full, "full"),
         }
         samples = []
         for number, name in rounds.turns(list(contenders), count):
             say(f"cold: round {number + 1} of {count}, {name}")
-            _become_quiet(prewarmed)
-            figures = contenders[name](number)
-            samples.append(rounds.Sample(case=_CASE, contender=name, round=number, figures=figures))
+            _become_quiet({prewarmed: {"prewarmed": 1}, full: {}})
+            samples.append(rounds.Sample(case=_CASE, contender=name, round=number, figures=contenders[name]()))
     return samples
 
 
-def _project(folder: Path, count: int) -> Path:
-    """A project of one function for each round."""
-    shutil.copytree(platform.FUNCTIONS / "greet", folder / "greet")
-    function = {"runtime": "python3", "handler": "app.handler", "source": "./greet"}
-    functions = {
-        _name(number): {**function, "triggers": [{"http": {"path": f"/{_name(number)}"}}]} for number in range(count)
-    }
-    (folder / "faas.yaml").write_text(yaml.safe_dump({"functions": functions}))
-    return folder
-
-
-def _name(number: int) -> str:
-    return f"greet-{number}"
+def _platform(stack: contextlib.ExitStack, root: Path, stock: str) -> platform.Platform:
+    return stack.enter_context(platform.running(root, platform.FUNCTIONS, stock_none=stock, **_EVICTED))
 
 
 def _image(root: Path) -> str:
@@ -81,9 +67,15 @@ def _image(root: Path) -> str:
         client.close()
 
 
-def _become_quiet(prewarmed: platform.Platform) -> None:
-    time.sleep(_QUIET_S)  # longer than a node's heartbeat, so that what it says of its stock is not of before
-    processes.until(lambda: prewarmed.prewarmed() > 0, within_s=_WITHIN_S, what="the stock is filled")
+def _become_quiet(wanted: dict[platform.Platform, dict[str, int]]) -> None:
+    """Wait until each platform has just these sandboxes left."""
+    time.sleep(_QUIET_S)  # longer than a node's heartbeat, so that what it says of its sandboxes is not of before
+    for where, sandboxes in wanted.items():
+        processes.until(
+            lambda where=where, sandboxes=sandboxes: where.sandboxes() == sandboxes,
+            within_s=_WITHIN_S,
+            what=f"idle sandboxes are gone, {sandboxes or 'none'} left",
+        )
 
 
 def _docker_run(base: str) -> dict[str, float]:
@@ -92,12 +84,12 @@ def _docker_run(base: str) -> dict[str, float]:
     return {"wall_ms": (time.monotonic() - began) * 1e3}
 
 
-def _first_call(where: platform.Platform, number: int, expected: str) -> dict[str, float]:
+def _cold_call(where: platform.Platform, expected: str) -> dict[str, float]:
     began = time.monotonic()
-    status, headers, body = processes.post(where.url(_name(number)), load.BODY)
+    status, headers, body = processes.post(where.url("greet"), load.BODY)
     wall_ms = (time.monotonic() - began) * 1e3
     if status != 200 or msgspec.json.decode(body) != servers.ANSWER:
-        raise click.ClickException(f"{_name(number)} answered {status}: {body[:200].decode(errors='replace')}")
+        raise click.ClickException(f"greet answered {status}: {body[:200].decode(errors='replace')}")
     record = where.record(headers["faas-invocation-id"])
     wrong = float(record["cold_start_kind"] != expected)
     return {"wall_ms": wall_ms, "queue_ms": record["queue_ms"], "init_ms": record["init_ms"], "wrong": wrong}

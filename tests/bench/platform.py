@@ -39,9 +39,10 @@ class Platform:
         """The JSON at a path of the control API."""
         return msgspec.json.decode(self._get(f"/api/v1/{path}"))
 
-    def prewarmed(self) -> int:
-        """How many sandboxes wait for any function to claim them."""
-        return sum(node["sandboxes"].get("prewarmed", 0) for node in self.ask("status")["nodes"])
+    def sandboxes(self) -> dict[str, int]:
+        """How many sandboxes its one node has in each state."""
+        (node,) = self.ask("status")["nodes"]
+        return dict(node["sandboxes"])
 
     def places(self, function: str) -> dict[str, int]:
         """Where the invocations of a function are."""
