@@ -48,6 +48,15 @@ class Platform:
         """Where the invocations of a function are."""
         return dict(self.ask("status")["functions"].get(function, {}))
 
+    @property
+    def redis_url(self) -> str:
+        """Its Redis, as its own processes reach it."""
+        return str(msgspec.json.decode((self.root / "platform.json").read_bytes())["redis_url"])
+
+    def revision(self, function: str) -> int:
+        """The number of a function's current revision."""
+        return int(self.ask(f"functions/{function}")["revision"])
+
     def record(self, invocation_id: str) -> dict[str, Any]:
         """The record of an invocation's first attempt, once it is in the ledger."""
         path = f"invocations/{invocation_id}"
