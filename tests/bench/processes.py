@@ -34,7 +34,13 @@ def running(
     """A process from here to the end of the block. ``command`` starts with a path; ``log`` gets all that it prints."""
     with log.open("ab") as out:
         process = subprocess.Popen(
-            tether.tethered(command), cwd=cwd, env=env or environ(), stdin=subprocess.DEVNULL, stdout=out, stderr=out
+            tether.tethered(command),
+            cwd=cwd,
+            env=env or environ(),
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=out,
+            start_new_session=True,  # as the platform's processes are: where sessions share out the processor, it counts
         )
     try:
         yield process
