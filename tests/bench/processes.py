@@ -40,7 +40,7 @@ def running(
             stdin=subprocess.DEVNULL,
             stdout=out,
             stderr=out,
-            start_new_session=True,  # as the platform's processes are: where sessions share out the processor, it counts
+            start_new_session=True,  # as the platform does: kernels may share out the processor by session
         )
     try:
         yield process
