@@ -1,0 +1,5 @@
+"""An empty job."""
+
+
+def handler(event, context):
+    return None

@@ -1,0 +1,96 @@
+"""The platform as its users have it: `faas up`, `faas deploy`, calls of its gateway, `faas down`."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+from prometheus_client import parser
+
+from tests.bench import peers_home, processes
+
+FUNCTIONS = Path(__file__).with_name("functions")
+_RECORDED_WITHIN_S = 15
+
+
+class Platform:
+    """One running platform with real containers."""
+
+    def __init__(self, root: Path, facts: dict[str, Any], settings: dict[str, str]) -> None:
+        self.root = root
+        self.gateway: str = facts["gateway"].rstrip("/")
+        self._api: str = facts["api"].rstrip("/")
+        self._token = Path(facts["token_file"]).read_text().strip()
+        self._settings = settings
+
+    def deploy(self, project: Path) -> None:
+        """Deploy a project and wait until its functions serve."""
+        _faas(self._settings, "deploy", str(project))
+
+    def url(self, function: str) -> str:
+        """Where a function is called."""
+        return f"{self.gateway}/fn/{function}"
+
+    def ask(self, path: str) -> Any:
+        """The JSON at a path of the control API."""
+        return msgspec.json.decode(self._get(f"/api/v1/{path}"))
+
+    def sandboxes(self) -> dict[str, int]:
+        """How many sandboxes its one node has in each state."""
+        (node,) = self.ask("status")["nodes"]
+        return dict(node["sandboxes"])
+
+    def places(self, function: str) -> dict[str, int]:
+        """Where the invocations of a function are."""
+        return dict(self.ask("status")["functions"].get(function, {}))
+
+    @property
+    def redis_url(self) -> str:
+        """Its Redis, as its own processes reach it."""
+        return str(msgspec.json.decode((self.root / "platform.json").read_bytes())["redis_url"])
+
+    def revision(self, function: str) -> int:
+        """The number of a function's current revision."""
+        return int(self.ask(f"functions/{function}")["revision"])
+
+    def record(self, invocation_id: str) -> dict[str, Any]:
+        """The record of an invocation's first attempt, once it is in the ledger."""
+        path = f"invocations/{invocation_id}"
+        found = processes.until(lambda: self._found(path), within_s=_RECORDED_WITHIN_S, what=f"{path} is recorded")
+        return dict(found["records"][0])
+
+    def recorded(self, function: str) -> int:
+        """How many records of a function's attempts are in the ledger."""
+        families = parser.text_string_to_metric_families(self._get("/metrics").decode())
+        samples = [sample for family in families if family.name == "faas_attempts" for sample in family.samples]
+        return int(sum(sample.value for sample in samples if sample.labels.get("function") == function))
+
+    def _found(self, path: str) -> Any:
+        with contextlib.suppress(click.ClickException):  # 404 until the recorder has it
+            return self.ask(path)
+        return None
+
+    def _get(self, path: str) -> bytes:
+        return processes.get(f"{self._api}{path}", {"Authorization": f"Bearer {self._token}"})
+
+
+@contextlib.contextmanager
+def running(root: Path, project: Path, **settings: str) -> Iterator[Platform]:
+    """A platform with a project, in a data directory of its own; ``settings`` are FAAS_ variables without that."""
+    chosen = {f"FAAS_{name.upper()}": value for name, value in settings.items()}
+    chosen = {"FAAS_DATA_DIR": str(root), "FAAS_ENGINE": "docker", **chosen}
+    facts = msgspec.json.decode(_faas(chosen, "up", "--detach", "--json", "--port", "0"))
+    try:
+        platform = Platform(root, facts, chosen)
+        platform.deploy(project)
+        yield platform
+    finally:
+        _faas(chosen, "down")
+
+
+def _faas(settings: dict[str, str], *arguments: str) -> bytes:
+    return processes.output([peers_home.own_command("faas"), *arguments], env=processes.environ(**settings))

@@ -1,0 +1,48 @@
+"""Servers to compare with: each a context manager that yields the URL to POST to."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from tests.bench import load, peers_home, processes
+
+ANSWER = {"hello": "Ada"}
+"""What every contender answers to `load.BODY`."""
+_START_WITHIN_S = 30
+
+
+@contextlib.contextmanager
+def aiohttp_server(home: Path) -> Iterator[str]:
+    """A bare aiohttp server on uvloop, in the project's own environment."""
+    port = processes.free_port()
+    command = [sys.executable, str(peers_home.SOURCES / "aiohttp_server.py"), str(port)]
+    with _serving(command, port, home / "aiohttp.log") as url:
+        yield url
+
+
+@contextlib.contextmanager
+def functions_framework(home: Path, commands: Path) -> Iterator[str]:
+    """functions-framework as it runs without any setting: gunicorn with its default workers and threads."""
+    port = processes.free_port()
+    source = str(peers_home.SOURCES / "framework_function.py")
+    command = [str(commands / "functions-framework"), "--target=handler", f"--source={source}"]
+    command += ["--host=127.0.0.1", f"--port={port}"]
+    with _serving(command, port, home / "functions-framework.log") as url:
+        yield url
+
+
+@contextlib.contextmanager
+def _serving(command: Sequence[str], port: int, log: Path, env: Mapping[str, str] | None = None) -> Iterator[str]:
+    url = f"http://127.0.0.1:{port}/"
+    with processes.running(command, log, env=env):
+        processes.until(lambda: _answers(url), within_s=_START_WITHIN_S, what=f"{command[0]} answers")
+        yield url
+
+
+def _answers(url: str) -> bool:
+    with contextlib.suppress(ConnectionError):
+        return processes.post(url, load.BODY)[0] == 200
+    return False

@@ -1,0 +1,57 @@
+"""The tables that the benchmark prints."""
+
+from __future__ import annotations
+
+import pytest
+from rich.console import Console
+
+from tests.bench import report, rounds
+
+_AIM = report.Aim(case="1 client", contender="faas", figure="p50_ms", against="bare", most=3.0)
+_COLUMNS = (report.Figure("p50_ms", "p50 ms", 2), report.Figure("per_s", "requests/s", 0))
+
+
+def _samples(*figures: tuple[str, float]) -> list[rounds.Sample]:
+    seen: dict[str, int] = {}
+    made = []
+    for contender, p50_ms in figures:
+        number = seen[contender] = seen.get(contender, -1) + 1
+        made.append(rounds.Sample(case="1 client", contender=contender, round=number, figures={"p50_ms": p50_ms}))
+    return made
+
+
+def _text(printed: object) -> str:
+    console = Console(width=160)
+    with console.capture() as captured:
+        console.print(printed)
+    return captured.get()
+
+
+@pytest.mark.parametrize(("ours", "met"), [(2.0, "yes"), (3.0, "yes"), (3.1, "no")])
+def test_an_aim_is_met_up_to_its_limit(ours: float, met: str) -> None:
+    text = _text(report.aims("Aims", _samples(("faas", ours), ("bare", 1.0)), [_AIM]))
+    assert text.splitlines()[-2].rstrip(" │").endswith(met)
+
+
+def test_an_aim_may_be_a_least_value() -> None:
+    aim = report.Aim(case="1 client", contender="faas", figure="per_s", against="bare", least=0.45)
+    assert aim.is_met(0.5)
+    assert not aim.is_met(0.4)
+    assert aim.words == "at least 0.45"
+
+
+def test_an_aim_whose_contender_was_not_measured_is_not_judged() -> None:
+    assert _AIM.measured(_samples(("faas", 1.0))) is None
+    assert "-" in _text(report.aims("Aims", _samples(("faas", 1.0)), [_AIM]))
+
+
+def test_a_figure_is_its_median_with_the_least_and_the_greatest() -> None:
+    text = _text(report.figures("Warm", _samples(("faas", 0.5), ("faas", 0.3), ("faas", 0.4)), _COLUMNS))
+    assert "0.40 (0.30-0.50)" in text
+    assert "requests/s" in text
+
+
+def test_wrong_answers_are_told() -> None:
+    good = rounds.Sample(case="1 client", contender="bare", round=0, figures={"wrong": 0})
+    bad = rounds.Sample(case="1 client", contender="faas", round=0, figures={"wrong": 7})
+    assert report.complaints([good, bad]) == ["note: 1 client, faas: 7 answers were wrong; do not trust this row"]
