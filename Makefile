@@ -21,14 +21,12 @@ demo: setup ## real photos from a bucket to a bill (PHOTOS=DIR for your own)
 test: setup ## all tests (WORKERS=2)
 	@$(PY) -m pytest -n $(WORKERS) --dist loadfile
 
-<<<<<<< HEAD
 test-postgresql: setup ## store, recorder and control API on a PostgreSQL of their own (needs its binaries)
 	@$(PY) -m pytest --database postgresql tests/integration/test_store.py tests/integration/test_recorder.py \
 		tests/integration/test_api_functions.py tests/integration/test_api_ledger.py tests/integration/test_api_metrics.py
-=======
+
 bench: setup ## time against other platforms, as ratios (ONLY='http cold queue' ROUNDS=5; needs wrk)
 	@$(PY) -m tests.bench --rounds $(ROUNDS) $(addprefix --only ,$(ONLY))
->>>>>>> wip-bench
 
 check: setup ## format, lint, types and layers
 	@$(PY) -m ruff format --check $(SOURCES)
