@@ -97,8 +97,9 @@ def _ended(answer: dict[str, Any], as_json: bool) -> None:
 def _print(answer: dict[str, Any]) -> None:
     for line in answer["logs"]:
         output.say(line["text"])
-    if answer["error"]:
-        output.say("\n".join([*answer["error"]["stack"], _said(answer["error"])]))
+    if answer["error"] and not _is_logged(answer):
+        frames = [frame.rstrip("\n") for frame in answer["error"]["stack"]]
+        output.say("\n".join([*frames, _said(answer["error"])]))
     output.say(answer["report"])
     if answer["status"] != "ok":
         return
@@ -106,6 +107,11 @@ def _print(answer: dict[str, Any]) -> None:
         sys.stdout.buffer.write(base64.b64decode(answer["result"]))
     else:
         output.emit(answer["result"])
+
+
+def _is_logged(answer: dict[str, Any]) -> bool:
+    """Whether what the function printed ends with its error, as the agent writes it; what died could not say why."""
+    return any(answer["error"]["type"] in line["text"] for line in answer["logs"])
 
 
 def _said(error: dict[str, Any]) -> str:

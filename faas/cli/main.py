@@ -88,7 +88,3 @@ def run(arguments: list[str]) -> int:
 
 if __name__ == "__main__":
     main()
-
-
-if __name__ == "__main__":
-    main()
