@@ -191,7 +191,8 @@ class _Engine:
         with (self.folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
                 [
-                    "dockerd",
+                    # Namespaces of its own: without them it would take down the bridge of this machine's engine.
+                    *("unshare", "--net", "--mount", "dockerd"),
                     f"--host={self.host}",
                     f"--data-root={self.folder}/data",
                     f"--exec-root={self.folder}/exec",
@@ -229,10 +230,6 @@ def _own_engine() -> Iterator[_Engine]:
         yield engine
     finally:
         engine.stop()
-        # The daemon leaves mounts of its folders behind, which would keep them from being removed.
-        mounted = [line.split()[1] for line in Path("/proc/self/mounts").read_text().splitlines()]
-        for path in reversed([path for path in mounted if path.startswith(f"{folder}/")]):
-            subprocess.run(["umount", "--lazy", path], check=True)
         shutil.rmtree(folder)
 
 
