@@ -21,7 +21,6 @@ from faas.queue import invocations, parking
 from runners import settling
 from runners import slot as slots
 
-_PARK_AFTER_S = 0.005
 _GAPS_KEPT = 64
 _WEIGHT = 0.2
 _SHORTEST_MS = 0.1
@@ -36,6 +35,8 @@ class Host(Protocol):
     parking: parking.Parking
     settler: settling.Settler
     node: str
+    park_after_s: float
+    """For how long a slot is idle before a read is parked for it, so that hand-offs and reads do not fight over it."""
 
     def discard(self, lane: Lane, slot: slots.Slot) -> None:
         """A slot whose sandbox may not be used again."""
@@ -99,12 +100,13 @@ class Lane:
         if not self.idle:
             self.has_backlog = True  # the caller is about to enqueue
             return None
-        slot = self.idle.pop()
+        outcome = self.idle.pop().hand_off(invocation)
+        # The agent works already while this is packed; it leaves in the same turn of the event loop.
         self._host.queue.hand_off(self._host.node, invocation)
         self._begun()
         if not self.idle:
             self._unpark()
-        return slot.hand_off(invocation)
+        return outcome
 
     def wake(self) -> None:
         """Something waits for the revision."""
@@ -204,7 +206,7 @@ class Lane:
             else:
                 self._host.short_of_slots(self)
         elif self.idle and self._park_timer is None and self._park_task is None:
-            self._park_timer = self._loop.call_later(_PARK_AFTER_S, self._maybe_park)
+            self._park_timer = self._loop.call_later(self._host.park_after_s, self._maybe_park)
 
     # -- parking
 
@@ -213,8 +215,8 @@ class Lane:
         if self.is_draining or not self.idle or self._park_task is not None:
             return
         idle_for_s = (slots.now_ms() - max(slot.idle_since_ms for slot in self.idle)) / 1000
-        if self.has_backlog or 0 <= idle_for_s < _PARK_AFTER_S:
-            self._park_timer = self._loop.call_later(_PARK_AFTER_S, self._maybe_park)
+        if self.has_backlog or 0 <= idle_for_s < self._host.park_after_s:
+            self._park_timer = self._loop.call_later(self._host.park_after_s, self._maybe_park)
             return
         self._park_task = self._loop.create_task(self._park(), name=f"park {self.ref}")
         self._park_task.add_done_callback(self._unparked)

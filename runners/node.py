@@ -31,6 +31,7 @@ from runners import slot as slots
 from runners.sandbox import base
 
 _SILENT_MS = 1_000
+_PARK_AFTER_S = 0.002
 _JANITOR_S = 1.0
 _REOPEN_S = (0.05, 0.2, 0.5, 1.0)
 _DRAIN_LOOK_S = 0.02
@@ -102,6 +103,7 @@ class Node:
         self.queue = queue
         self.parking = parking.Parking(settings.redis_url)
         self.settler = settling.Settler(queue, self.node, answers)
+        self.park_after_s = _PARK_AFTER_S if settings.hand_off and answers is not None else 0.0
         self._settings = settings
         self._engine = engine
         self._store = store

@@ -116,7 +116,6 @@ class Slot:
         self.sandbox.run(invocation).add_done_callback(self._running.over)
 
     def _over(self, one: _Attempt, future: asyncio.Future[base.Ran]) -> None:
-        self._running = None
         ended_at_ms = now_ms()
         ran = None if future.cancelled() or future.exception() is not None else future.result()
         if ran is None:
@@ -133,9 +132,17 @@ class Slot:
             )
             ended = Ended(one.invocation, one.entry, record, attempt.outcome(record, ran))
         self.idle_since_ms = ended_at_ms
-        if one.caller is not None and not one.caller.done():
-            one.caller.set_result(ended.outcome)
-        self._owner.attempt_ended(self, ended, reusable=ran is not None and ran.reusable and self.is_open)
+        reusable = ran is not None and ran.reusable
+        if one.caller is None or one.caller.done():
+            self._settle(ended, reusable)
+            return
+        one.caller.set_result(ended.outcome)
+        # In the order of the event loop the caller's answer is on its way before the attempt is settled.
+        self._loop.call_soon(self._settle, ended, reusable)
+
+    def _settle(self, ended: Ended, reusable: bool) -> None:
+        self._running = None
+        self._owner.attempt_ended(self, ended, reusable=reusable and self.is_open)
 
     def _lost(self, one: _Attempt, ended_at_ms: int) -> Ended:
         record = unrun.lost(one.invocation, self._place.node, ended_at_ms, final=True)
