@@ -16,7 +16,7 @@ from tests.bench import cold_part, http_part, queue_part, report
 
 _PARTS = {
     "http": ("Warm HTTP calls: POST of a small JSON", http_part),
-    "cold": ("Cold starts: wall time of a first call, as its caller sees it", cold_part),
+    "cold": ("Cold starts: wall time of a call, as its caller sees it", cold_part),
     "queue": ("Empty async jobs", queue_part),
 }
 

@@ -20,16 +20,11 @@ _RECORDED_WITHIN_S = 15
 class Platform:
     """One running platform with real containers."""
 
-    def __init__(self, root: Path, facts: dict[str, Any], settings: dict[str, str]) -> None:
+    def __init__(self, root: Path, facts: dict[str, Any]) -> None:
         self.root = root
         self.gateway: str = facts["gateway"].rstrip("/")
         self._api: str = facts["api"].rstrip("/")
         self._token = Path(facts["token_file"]).read_text().strip()
-        self._settings = settings
-
-    def deploy(self, project: Path) -> None:
-        """Deploy a project and wait until its functions serve."""
-        _faas(self._settings, "deploy", str(project))
 
     def url(self, function: str) -> str:
         """Where a function is called."""
@@ -85,9 +80,8 @@ def running(root: Path, project: Path, **settings: str) -> Iterator[Platform]:
     chosen = {"FAAS_DATA_DIR": str(root), "FAAS_ENGINE": "docker", **chosen}
     facts = msgspec.json.decode(_faas(chosen, "up", "--detach", "--json", "--port", "0"))
     try:
-        platform = Platform(root, facts, chosen)
-        platform.deploy(project)
-        yield platform
+        _faas(chosen, "deploy", str(project))
+        yield Platform(root, facts)
     finally:
         _faas(chosen, "down")
 

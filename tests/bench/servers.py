@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from tests.bench import load, peers_home, processes
@@ -35,9 +35,9 @@ def functions_framework(home: Path, commands: Path) -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def _serving(command: Sequence[str], port: int, log: Path, env: Mapping[str, str] | None = None) -> Iterator[str]:
+def _serving(command: Sequence[str], port: int, log: Path) -> Iterator[str]:
     url = f"http://127.0.0.1:{port}/"
-    with processes.running(command, log, env=env):
+    with processes.running(command, log):
         processes.until(lambda: _answers(url), within_s=_START_WITHIN_S, what=f"{command[0]} answers")
         yield url
 
