@@ -61,8 +61,8 @@ class Platform:
     def recorded(self, function: str) -> int:
         """How many records of a function's attempts are in the ledger."""
         families = parser.text_string_to_metric_families(self._get("/metrics").decode())
-        samples = [sample for family in families if family.name == "faas_attempts" for sample in family.samples]
-        return int(sum(sample.value for sample in samples if sample.labels.get("function") == function))
+        (ended,) = [family for family in families if family.name == "faas_invocations"]
+        return int(sum(sample.value for sample in ended.samples if sample.labels.get("function") == function))
 
     def _found(self, path: str) -> Any:
         with contextlib.suppress(click.ClickException):  # 404 until the recorder has it
