@@ -8,6 +8,9 @@ from collections.abc import Sequence
 _COVERED = 0.95
 _MARGIN = 1.5
 
+SOON_MS = 5.0
+"""What a call may wait for its turn without anything being done about it: less than a new slot would ever save."""
+
 
 def keep_ms(gaps_ms: Sequence[int], *, least_ms: int, most_ms: int) -> int:
     """How long an idle slot is kept: half as long again as 95 in 100 of the function's recent gaps between calls.
@@ -22,22 +25,31 @@ def keep_ms(gaps_ms: Sequence[int], *, least_ms: int, most_ms: int) -> int:
     return max(least_ms, min(most_ms, math.ceil(covered * _MARGIN)))
 
 
-def slots_to_make(*, waiting: int, slots: int, attempt_ms: float, start_ms: float, lasted_ms: float, most: int) -> int:
+def turn_comes_soon(waiting: int, *, slots: int, attempt_ms: float) -> bool:
+    """Whether the last of so many waiting calls is reached within `SOON_MS`."""
+    return waiting * attempt_ms <= SOON_MS * slots
+
+
+def slots_to_make(
+    *, waiting: int, slots: int, making: int, attempt_ms: float, start_ms: float, lasted_ms: float, most: int
+) -> int:
     """How many slots to make now for a revision, beyond the ``slots`` that exist or are being made.
 
     While no attempt has ended yet, one for each waiting entry beyond the slots (the burst of first calls). After that,
     as many as bring the last waiting entry its turn before a new slot could have been started: a queue in front of a
-    handler of a millisecond starts nothing, and one call behind a handler of a minute does. A queue that has not gone
-    away for as long as a start takes doubles the slots, whatever the attempts' length.
+    handler of a millisecond starts nothing, and one call behind a handler of a minute does. When a queue has not gone
+    away for as long as a start takes, as many as bring its last entry its turn within `SOON_MS`, at most twice as many
+    as there were: more than that cannot be told from what this queue shows.
 
-    ``attempt_ms`` is the mean length of recent attempts (or the age of the running one, if longer), 0 when none is
-    known; ``start_ms`` what a slot costs to start, ``lasted_ms`` for how long something has been waiting although no
-    slot was being made, ``most`` the function's max_concurrency.
+    ``making`` is how many of the slots are on their way, each of which takes one entry from what waits; ``attempt_ms``
+    is the mean length of recent attempts (or the age of the running one, if longer), 0 when none is known; ``start_ms``
+    what a slot costs to start, ``lasted_ms`` for how long something has been waiting although no slot was being made,
+    ``most`` the function's max_concurrency.
     """
     if attempt_ms <= 0 or slots == 0:
         wanted = waiting - slots
     else:
-        in_time = math.ceil(waiting * attempt_ms / max(start_ms, 1.0)) - slots
-        lasting = slots if lasted_ms >= start_ms else 0
-        wanted = min(max(in_time, lasting), waiting)
+        in_time = math.ceil(waiting * attempt_ms / max(start_ms, SOON_MS)) - slots
+        lasting = math.ceil(waiting * attempt_ms / SOON_MS) - slots if lasted_ms >= start_ms else 0
+        wanted = min(max(in_time, min(lasting, slots)), waiting - making)
     return max(min(wanted, most - slots), 0)

@@ -1,9 +1,9 @@
 """One revision on one node: its slots, and the ways in which work reaches them.
 
-A sync call is handed to an idle slot. What waits in Redis is claimed: along with the finish of the attempt before it
-while something is known to wait (``has_backlog``), by a claim when a slot comes free or word comes that something
-waits, and by a read that is parked once a slot has been idle for a few milliseconds. While something waits nothing is
-handed off: the queue goes first.
+A sync call is handed to an idle slot, or waits in a short line for one. What waits in Redis is claimed: along with the
+finish of the attempt before it while something is known to wait (``has_backlog``), by a claim when a slot comes free or
+word comes that something waits, and by a read that is parked once a slot has been idle for some milliseconds. While
+something waits in Redis nothing is handed off: the queue goes first.
 """
 
 from __future__ import annotations
@@ -18,12 +18,14 @@ import hiredis
 
 from faas.core import errors, model
 from faas.queue import invocations, parking
-from runners import settling
+from runners import line, settling
 from runners import slot as slots
 
+_PARK_AFTER_S = 0.002
 _GAPS_KEPT = 64
 _WEIGHT = 0.2
-_SHORTEST_MS = 0.1
+_SHORTEST_MS = 0.2
+"""What an attempt costs its slot at least, with all that is done around the handler."""
 
 _log = logging.getLogger(__name__)
 
@@ -35,8 +37,12 @@ class Host(Protocol):
     parking: parking.Parking
     settler: settling.Settler
     node: str
-    park_after_s: float
-    """For how long a slot is idle before a read is parked for it, so that hand-offs and reads do not fight over it."""
+
+    def can_hand_off(self) -> bool:
+        """Whether a hand-off would be written down: Redis answers."""
+
+    def enqueue(self, lane: Lane, invocation: model.Invocation, caller: line.Caller) -> None:
+        """Let a call that was to be handed off go through the queue after all."""
 
     def discard(self, lane: Lane, slot: slots.Slot) -> None:
         """A slot whose sandbox may not be used again."""
@@ -60,6 +66,8 @@ class Lane:
         self.idle: list[slots.Slot] = []
         self.gaps_ms: collections.deque[int] = collections.deque(maxlen=_GAPS_KEPT)
         self._host = host
+        self._line = line.Line(lambda invocation, caller: host.enqueue(self, invocation, caller))
+        self._was_handed = False
         self._loop = asyncio.get_running_loop()
         self._attempt_ms = 0.0
         self._last_begun_ms = 0
@@ -94,19 +102,26 @@ class Lane:
     # -- work comes
 
     def offer(self, invocation: model.Invocation) -> asyncio.Future[model.Outcome] | None:
-        """Hand a call to an idle slot, unless something waits. None: enqueue it."""
+        """Hand a call to an idle slot, or soon to one, unless something waits in Redis. None: enqueue it."""
         if self.has_backlog or self.is_draining:
             return None
-        if not self.idle:
-            self.has_backlog = True  # the caller is about to enqueue
-            return None
-        outcome = self.idle.pop().hand_off(invocation)
+        if self.idle:
+            caller: line.Caller = self._loop.create_future()
+            self._hand_off(self.idle.pop(), invocation, caller)
+            if not self.idle:
+                self._unpark()
+            return caller
+        if self._line.has_room(len(self.slots), self.attempt_ms()):
+            return self._line.add(invocation)
+        self.has_backlog = True  # the caller is about to enqueue
+        return None
+
+    def _hand_off(self, slot: slots.Slot, invocation: model.Invocation, caller: line.Caller) -> None:
+        slot.hand_off(invocation, caller)
         # The agent works already while this is packed; it leaves in the same turn of the event loop.
         self._host.queue.hand_off(self._host.node, invocation)
+        self._was_handed = True
         self._begun()
-        if not self.idle:
-            self._unpark()
-        return outcome
 
     def wake(self) -> None:
         """Something waits for the revision."""
@@ -127,6 +142,8 @@ class Lane:
             self.idle.remove(slot)
             if not self.idle:
                 self._unpark()
+        if not self.slots:
+            self._line.disperse()
 
     def _begun(self) -> None:
         now = slots.now_ms()
@@ -138,6 +155,7 @@ class Lane:
         """Run what was claimed; what finds no slot any more goes back at once, for another to run."""
         for claim in claims:
             if self.idle and not self.is_draining:
+                self._was_handed = False
                 self._begun()
                 self.idle.pop().run(claim)
             else:
@@ -177,9 +195,13 @@ class Lane:
         length_ms = max(ended.record.duration_us / 1000, _SHORTEST_MS)
         self._attempt_ms += (length_ms - self._attempt_ms) * (_WEIGHT if self._attempt_ms else 1.0)
         goes_on = reusable and not self.is_draining
-        claim_next = 1 if goes_on and self.has_backlog else 0
+        # Those in line came before what waits in Redis, and while that does nobody joins them.
+        lined_up = self._line.next() if goes_on and self._host.can_hand_off() else None
+        claim_next = 1 if goes_on and self.has_backlog and lined_up is None else 0
         self._host.settler.settle(ended, claim_next, partial(self._settled, slot if claim_next else None))
-        if not reusable:
+        if lined_up is not None:
+            self._hand_off(slot, *lined_up)
+        elif not reusable:
             self._host.discard(self, slot)
         elif not claim_next:
             self._free(slot)
@@ -206,7 +228,7 @@ class Lane:
             else:
                 self._host.short_of_slots(self)
         elif self.idle and self._park_timer is None and self._park_task is None:
-            self._park_timer = self._loop.call_later(self._host.park_after_s, self._maybe_park)
+            self._park_timer = self._loop.call_later(self._park_after_s(), self._maybe_park)
 
     # -- parking
 
@@ -215,11 +237,15 @@ class Lane:
         if self.is_draining or not self.idle or self._park_task is not None:
             return
         idle_for_s = (slots.now_ms() - max(slot.idle_since_ms for slot in self.idle)) / 1000
-        if self.has_backlog or 0 <= idle_for_s < self._host.park_after_s:
-            self._park_timer = self._loop.call_later(self._host.park_after_s, self._maybe_park)
+        if self.has_backlog or 0 <= idle_for_s < self._park_after_s():
+            self._park_timer = self._loop.call_later(_PARK_AFTER_S, self._maybe_park)
             return
         self._park_task = self._loop.create_task(self._park(), name=f"park {self.ref}")
         self._park_task.add_done_callback(self._unparked)
+
+    def _park_after_s(self) -> float:
+        """After a hand-off another is likely, and should not have to fight a parked read for its slot."""
+        return _PARK_AFTER_S if self._was_handed else 0.0
 
     async def _park(self) -> None:
         read = await self._host.parking.take()
@@ -253,6 +279,7 @@ class Lane:
     def rest(self) -> None:
         """Start no more attempts; those that run go on."""
         self.is_draining = True
+        self._line.disperse()
         if self._park_timer is not None:
             self._park_timer.cancel()
         self._unpark()

@@ -22,7 +22,7 @@ import msgspec
 from faas import artifacts, buckets
 from faas.core import errors, model
 from faas.core import settings as settings_module
-from faas.queue import catalog, demand, invocations, leases, parking, replies
+from faas.queue import calls, catalog, demand, invocations, leases, parking, replies
 from faas.store import functions
 from runners import attempt, pool, settling, stock, tending
 from runners import lane as lanes_module
@@ -31,7 +31,6 @@ from runners import slot as slots
 from runners.sandbox import base
 
 _SILENT_MS = 1_000
-_PARK_AFTER_S = 0.002
 _JANITOR_S = 1.0
 _REOPEN_S = (0.05, 0.2, 0.5, 1.0)
 _DRAIN_LOOK_S = 0.02
@@ -103,8 +102,8 @@ class Node:
         self.queue = queue
         self.parking = parking.Parking(settings.redis_url)
         self.settler = settling.Settler(queue, self.node, answers)
-        self.park_after_s = _PARK_AFTER_S if settings.hand_off and answers is not None else 0.0
         self._settings = settings
+        self._answers = answers
         self._engine = engine
         self._store = store
         self._signals = signals
@@ -167,15 +166,48 @@ class Node:
     def offer(self, invocation: model.Invocation) -> asyncio.Future[model.Outcome] | None:
         """See `faas.core.dispatch.Dispatch.offer`. While Redis is silent nothing is handed off."""
         lane = self._pool.lanes.get(invocation.ref)
-        if lane is None or not self.queue.link.is_open or self.queue.link.silent_ms() > _SILENT_MS:
-            return None
-        return lane.offer(invocation)
+        return lane.offer(invocation) if lane is not None and self.can_hand_off() else None
 
     # -- what lanes need
 
     def discard(self, lane: lanes_module.Lane, slot: slots.Slot) -> None:
         """See `lanes_module.Host.discard`."""
         self._pool.discard(lane, slot)
+
+    def can_hand_off(self) -> bool:
+        """See `lanes.Host.can_hand_off`."""
+        return self.queue.link.is_open and self.queue.link.silent_ms() <= _SILENT_MS
+
+    def enqueue(
+        self, lane: lanes_module.Lane, invocation: model.Invocation, caller: asyncio.Future[model.Outcome]
+    ) -> None:
+        """See `lanes.Host.enqueue`."""
+        self._tasks.create_task(self._enqueue(lane, invocation, caller), name=f"enqueue {invocation.id}")
+
+    async def _enqueue(
+        self, lane: lanes_module.Lane, invocation: model.Invocation, caller: asyncio.Future[model.Outcome]
+    ) -> None:
+        if self._answers is None:
+            raise RuntimeError("only a gateway of this process hands calls off")
+        config = lane.revision.config
+        outcome = asyncio.ensure_future(
+            calls.outcome(
+                self.queue,
+                self._answers,
+                invocation,
+                memory_limit_mb=config.memory_mb,
+                within_ms=self._settings.max_queue_wait_ms + config.timeout_ms,
+            )
+        )
+        caller.add_done_callback(lambda _: outcome.cancel())
+        try:
+            result = await outcome
+        except errors.FaasError as error:
+            if not caller.done():
+                caller.set_exception(error)
+        else:
+            if not caller.done():
+                caller.set_result(result)
 
     def short_of_slots(self, lane: lanes_module.Lane) -> None:
         """See `lanes_module.Host.short_of_slots`."""

@@ -97,11 +97,9 @@ class Slot:
         """The age of the running attempt; 0 when none runs."""
         return now_ms - self._running.waited.started_at_ms if self._running else 0
 
-    def hand_off(self, invocation: model.Invocation) -> asyncio.Future[model.Outcome]:
+    def hand_off(self, invocation: model.Invocation, caller: asyncio.Future[model.Outcome]) -> None:
         """Run a call whose caller awaits the outcome here. It is sent before this returns."""
-        caller: asyncio.Future[model.Outcome] = self._loop.create_future()
         self._run(invocation, None, caller)
-        return caller
 
     def run(self, claim: invocations.Claim) -> None:
         """Run what was claimed."""

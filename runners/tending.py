@@ -131,6 +131,7 @@ class Tender:
         made = keepalive.slots_to_make(
             waiting=waiting,
             slots=max(slots_everywhere, lane.total),
+            making=lane.making,
             attempt_ms=lane.attempt_ms(),
             start_ms=self._stock.start_ms,
             lasted_ms=lasted_ms,

@@ -58,11 +58,50 @@ async def test_a_call_is_handed_to_an_idle_slot_and_its_answer_does_not_wait_for
     await eventually(lambda: _idle(node, echo) == 1)
     handed = node.offer(bench.invocation(echo, "now"))
     assert handed is not None
-    assert node.offer(bench.invocation(echo, "busy")) is None
     assert node_bench.result(await handed) == "now"
     counts = await eventually(lambda: _settled(bench, echo, 2))
     assert counts.done == 2
     assert {record.status for record in await bench.records(2)} == {model.Status.OK}
+
+
+async def test_where_attempts_are_short_calls_wait_in_line_for_a_slot_and_run_in_order(bench: node_bench.Bench) -> None:
+    count = bench.function(CODE, "app.count", max_concurrency=1)
+    node = await bench.node()
+    await bench.call(count)
+    await eventually(lambda: _idle(node, count) == 1)
+    handed = [node.offer(bench.invocation(count)) for _ in range(10)]
+    assert [node_bench.result(await outcome) for outcome in handed if outcome is not None] == list(range(2, 12))
+    counts = await eventually(lambda: _settled(bench, count, 11))
+    assert (counts.accepted, counts.done) == (11, 11)
+
+
+async def test_who_waits_in_line_for_too_long_goes_to_the_queue(bench: node_bench.Bench) -> None:
+    slow = bench.function(HERE / "functions" / "slow", "app.handler", max_concurrency=1)
+    node = await bench.node()
+    for _ in range(20):
+        await bench.call(slow, 0)
+    await eventually(lambda: _idle(node, slow) == 1)
+    first = node.offer(bench.invocation(slow, 0.5))
+    second = node.offer(bench.invocation(slow, 0))
+    third = node.offer(bench.invocation(slow, 0))
+    assert first is not None and second is not None and third is not None
+    third.cancel()
+    await eventually(lambda: _waits(bench, slow, 1))
+    assert (await second).record.status is model.Status.OK
+    assert (await first).record.status is model.Status.OK
+    counts = await eventually(lambda: _settled(bench, slow, 22))
+    assert counts.accepted == 22
+
+
+async def test_those_in_line_go_to_the_queue_when_no_slot_is_left(bench: node_bench.Bench) -> None:
+    leaves = bench.function(CODE, "app.leaves_or_stays", max_concurrency=1)
+    node = await bench.node()
+    await bench.call(leaves, "stay")
+    await eventually(lambda: _idle(node, leaves) == 1)
+    first, second = (node.offer(bench.invocation(leaves, event)) for event in ("leave", "stay"))
+    assert first is not None and second is not None
+    assert (await first).record.status is model.Status.ERROR
+    assert node_bench.result(await second) == "stay"
 
 
 async def test_while_something_waits_nothing_is_handed_off(bench: node_bench.Bench) -> None:

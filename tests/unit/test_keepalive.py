@@ -27,28 +27,46 @@ def test_the_time_is_always_between_its_bounds(gaps: list[int]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("waiting", "slots", "attempt_ms", "lasted_ms", "most", "made"),
+    ("waiting", "slots", "making", "attempt_ms", "lasted_ms", "most", "made"),
     [
-        (0, 0, 0.0, 0, 100, 0),
-        (1, 0, 0.0, 0, 100, 1),
-        (1000, 0, 0.0, 0, 100, 100),
-        (20, 4, 0.0, 0, 100, 16),
-        (20, 0, 1.0, 0, 100, 20),
-        (20, 4, 1.0, 0, 100, 0),
-        (3, 4, 1.0, 0, 100, 0),
-        (1, 1, 60_000.0, 0, 100, 1),
-        (1, 1, 60_000.0, 0, 1, 0),
-        (5, 5, 60_000.0, 0, 100, 5),
-        (1, 120, 60_000.0, 0, 100, 0),
-        (20, 4, 1.0, 300, 100, 4),
-        (2, 4, 1.0, 300, 100, 2),
-        (20, 4, 1.0, 300, 5, 1),
-        (0, 4, 1.0, 300, 100, 0),
+        (0, 0, 0, 0.0, 0, 100, 0),
+        (1, 0, 0, 0.0, 0, 100, 1),
+        (1000, 0, 0, 0.0, 0, 100, 100),
+        (20, 4, 4, 0.0, 0, 100, 16),
+        (20, 0, 0, 1.0, 0, 100, 20),
+        (20, 4, 0, 1.0, 0, 100, 0),
+        (3, 4, 0, 1.0, 0, 100, 0),
+        (1, 1, 0, 60_000.0, 0, 100, 1),
+        (1, 1, 0, 60_000.0, 0, 1, 0),
+        (5, 5, 0, 60_000.0, 0, 100, 5),
+        (5, 10, 5, 60_000.0, 0, 100, 0),
+        (1, 120, 0, 60_000.0, 0, 100, 0),
+        (20, 1, 0, 0.2, 300, 100, 0),
+        (40, 1, 0, 0.2, 300, 100, 1),
+        (20, 4, 0, 3.0, 300, 100, 4),
+        (20, 4, 0, 1.5, 300, 100, 2),
+        (3, 4, 0, 30.0, 300, 100, 3),
+        (20, 4, 0, 3.0, 300, 5, 1),
+        (0, 4, 0, 1.0, 300, 100, 0),
     ],
 )
 def test_slots_are_made_for_what_waits_too_long(
-    waiting: int, slots: int, attempt_ms: float, lasted_ms: float, most: int, made: int
+    waiting: int, slots: int, making: int, attempt_ms: float, lasted_ms: float, most: int, made: int
 ) -> None:
     assert made == keepalive.slots_to_make(
-        waiting=waiting, slots=slots, attempt_ms=attempt_ms, start_ms=300, lasted_ms=lasted_ms, most=most
+        waiting=waiting,
+        slots=slots,
+        making=making,
+        attempt_ms=attempt_ms,
+        start_ms=300,
+        lasted_ms=lasted_ms,
+        most=most,
     )
+
+
+@pytest.mark.parametrize(
+    ("waiting", "slots", "attempt_ms", "soon"),
+    [(1, 1, 0.2, True), (25, 1, 0.2, True), (26, 1, 0.2, False), (26, 2, 0.2, True), (1, 1, 100.0, False)],
+)
+def test_a_call_lines_up_where_its_turn_comes_soon(waiting: int, slots: int, attempt_ms: float, soon: bool) -> None:
+    assert keepalive.turn_comes_soon(waiting, slots=slots, attempt_ms=attempt_ms) is soon

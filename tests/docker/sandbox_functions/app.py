@@ -44,6 +44,12 @@ def leaves(event, context):
     os._exit(event)
 
 
+def leaves_or_stays(event, context):
+    if event == "leave":
+        os._exit(3)
+    return event
+
+
 def kills_itself(event, context):
     os.kill(os.getpid(), 9)
 
