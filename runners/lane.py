@@ -3,7 +3,7 @@
 A sync call is handed to an idle slot, or waits in a short line for one. What waits in Redis is claimed: along with the
 finish of the attempt before it while something is known to wait (``has_backlog``), by a claim when a slot comes free or
 word comes that something waits, and by a read that is parked once a slot has been idle for some milliseconds. While
-something waits in Redis nothing is handed off: the queue goes first.
+something waits in Redis nothing is handed off, also not to those in line: the queue goes first.
 """
 
 from __future__ import annotations
@@ -102,16 +102,16 @@ class Lane:
     # -- work comes
 
     def offer(self, invocation: model.Invocation) -> asyncio.Future[model.Outcome] | None:
-        """Hand a call to an idle slot, or soon to one, unless something waits in Redis. None: enqueue it."""
-        if self.has_backlog or self.is_draining:
+        """Hand a call to an idle slot, or soon to one. None: enqueue it."""
+        if self.is_draining:
             return None
-        if self.idle:
+        if self.idle and not self.has_backlog:
             caller: line.Caller = self._loop.create_future()
             self._hand_off(self.idle.pop(), invocation, caller)
             if not self.idle:
                 self._unpark()
             return caller
-        if self._line.has_room(len(self.slots), self.attempt_ms()):
+        if self._line.has_room(len(self.slots), self._attempt_ms):
             return self._line.add(invocation)
         self.has_backlog = True  # the caller is about to enqueue
         return None
@@ -195,13 +195,9 @@ class Lane:
         length_ms = max(ended.record.duration_us / 1000, _SHORTEST_MS)
         self._attempt_ms += (length_ms - self._attempt_ms) * (_WEIGHT if self._attempt_ms else 1.0)
         goes_on = reusable and not self.is_draining
-        # Those in line came before what waits in Redis, and while that does nobody joins them.
-        lined_up = self._line.next() if goes_on and self._host.can_hand_off() else None
-        claim_next = 1 if goes_on and self.has_backlog and lined_up is None else 0
+        claim_next = 1 if goes_on and self.has_backlog else 0
         self._host.settler.settle(ended, claim_next, partial(self._settled, slot if claim_next else None))
-        if lined_up is not None:
-            self._hand_off(slot, *lined_up)
-        elif not reusable:
+        if not reusable:
             self._host.discard(self, slot)
         elif not claim_next:
             self._free(slot)
@@ -227,8 +223,18 @@ class Lane:
                 self._claim()
             else:
                 self._host.short_of_slots(self)
-        elif self.idle and self._park_timer is None and self._park_task is None:
+            return
+        self._serve_line()
+        if self.idle and self._park_timer is None and self._park_task is None:
             self._park_timer = self._loop.call_later(self._park_after_s(), self._maybe_park)
+
+    def _serve_line(self) -> None:
+        """Those in line have their turn when nothing waits in Redis, so a backlog there does not grow by them."""
+        while self.idle and self._host.can_hand_off():
+            found = self._line.next()
+            if found is None:
+                return
+            self._hand_off(self.idle.pop(), *found)
 
     # -- parking
 

@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 import msgspec
 from aiohttp import ClientPayloadError, http_exceptions, web
+from multidict import CIMultiDict
 
 from faas.core import dispatch, errors, events, http_replies, ids, model
 from faas.queue import calls, invocations, replies
@@ -112,11 +113,15 @@ class Gateway:
         self._bounded(request.content_length or 0)
         body = bytearray()
         try:
-            async for chunk in request.content.iter_any():
-                body += chunk
-                self._bounded(len(body))
+            if request.content.is_eof():  # as it is for small bodies, which come with their headers
+                body += request.content.read_nowait()
+            else:
+                async for chunk in request.content.iter_any():
+                    body += chunk
+                    self._bounded(len(body))
         except (http_exceptions.HttpProcessingError, ClientPayloadError) as error:
             raise errors.BadRequest("the body breaks off, or is not encoded as its headers say") from error
+        self._bounded(len(body))
         return bytes(body)
 
     def _bounded(self, size_bytes: int) -> None:
@@ -157,12 +162,9 @@ def _response(outcome: model.Outcome) -> web.Response:
     if record.status is not model.Status.OK:
         return refusal(_failure(record), record.invocation_id)
     reply = http_replies.http_reply(outcome.body, outcome.is_bytes)
-    response = web.Response(status=reply.status, body=reply.body)
-    response.headers.popall("Content-Type", None)
-    for name, value in reply.headers:
-        response.headers.add(name, value)
-    response.headers[_ID] = record.invocation_id
-    return response
+    headers = CIMultiDict(reply.headers)
+    headers[_ID] = record.invocation_id
+    return web.Response(status=reply.status, body=reply.body, headers=headers)
 
 
 def _failure(record: model.Record) -> errors.FaasError:

@@ -194,7 +194,7 @@ class Failure(msgspec.Struct, frozen=True, array_like=True):
     stack: tuple[str, ...] = ()
 
 
-class Record(msgspec.Struct, frozen=True, kw_only=True):
+class Record(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     """What one attempt leaves behind. The ledger is all records; (invocation_id, attempt) is unique.
 
     ``queue_ms`` and ``init_ms`` never overlap: together they are what passed from acceptance to the handler's start.
