@@ -1,26 +1,70 @@
-"""The memory cgroup of a process, whichever version the host runs: where it is, and whom it has killed.
+"""The cgroups of a process, whichever version the host runs: where they are, their limits, and whom they have killed.
 
-Reading may fail for who is not root, in a rootless engine, or when the container has gone: then the answer is None and
-the caller asks the engine.
+Reading and writing may fail for who is not root, in a rootless engine, or when the container has gone: then the answer
+is None or False, and the caller turns to the engine.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
+
 ROOT = Path("/sys/fs/cgroup")
 
 
-def memory_group(pid: int, proc: Path = Path("/proc"), root: Path = ROOT) -> Path | None:
-    """The folder of the cgroup that limits the memory of a process."""
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
+    """Memory without swap, in bytes; a quota of processor time in each period, in microseconds; and shares of 1024."""
+
+    memory_bytes: int
+    quota_us: int
+    period_us: int
+    shares: int
+
+
+def group(pid: int, controller: str, proc: Path = Path("/proc"), root: Path = ROOT) -> Path | None:
+    """The folder of the cgroup by which a controller (``memory``, ``cpu``) limits a process."""
     try:
         lines = (proc / str(pid) / "cgroup").read_text().splitlines()
     except OSError:
         return None
-    for folder in _candidates(lines, root):
+    for folder in _candidates(lines, controller, root):
         if folder.is_dir():
             return folder
     return None
+
+
+def limit(memory: Path | None, cpu: Path | None, wanted: Limits) -> bool:
+    """Set new limits on the groups of a process. False: nothing is certain, the engine has to do it."""
+    if memory is None or cpu is None:
+        return False
+    try:
+        for file, value in (*_memory_files(memory, wanted), *_cpu_files(cpu, wanted)):
+            file.write_text(value)
+    except OSError:
+        return False
+    return True
+
+
+def _memory_files(folder: Path, wanted: Limits) -> list[tuple[Path, str]]:
+    """Version 1 counts memory and swap together, and that limit is never below the one of memory alone."""
+    if (folder / "memory.max").exists():
+        return [(folder / "memory.max", str(wanted.memory_bytes)), (folder / "memory.swap.max", "0")]
+    alone, both = folder / "memory.limit_in_bytes", folder / "memory.memsw.limit_in_bytes"
+    files = [alone, both] if int(alone.read_text()) > wanted.memory_bytes else [both, alone]
+    return [(file, str(wanted.memory_bytes)) for file in files if file.exists()]
+
+
+def _cpu_files(folder: Path, wanted: Limits) -> list[tuple[Path, str]]:
+    if (folder / "cpu.max").exists():
+        # Shares of 2 to 262144 become weights of 1 to 10000, as the engine does it.
+        weight = 1 + (wanted.shares - 2) * 9999 // 262142
+        return [(folder / "cpu.max", f"{wanted.quota_us} {wanted.period_us}"), (folder / "cpu.weight", str(weight))]
+    return [
+        (folder / "cpu.cfs_period_us", str(wanted.period_us)),
+        (folder / "cpu.cfs_quota_us", str(wanted.quota_us)),
+        (folder / "cpu.shares", str(wanted.shares)),
+    ]
 
 
 def oom_kills(group: Path) -> int | None:
@@ -34,13 +78,13 @@ def oom_kills(group: Path) -> int | None:
     return None
 
 
-def _candidates(lines: list[str], root: Path) -> list[Path]:
+def _candidates(lines: list[str], wanted: str, root: Path) -> list[Path]:
     """Lines read ``number:controllers:path``; version 2 has number 0 and no controllers. Version 1 goes first."""
     found: list[Path] = []
     for line in lines:
         number, controllers, path = line.split(":", 2)
-        if "memory" in controllers.split(","):
-            found.insert(0, root / "memory" / path.lstrip("/"))
+        if wanted in controllers.split(","):
+            found.insert(0, root / wanted / path.lstrip("/"))
         elif number == "0" and not controllers:
             found.append(root / path.lstrip("/"))
     return found

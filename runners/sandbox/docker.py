@@ -72,7 +72,8 @@ class DockerHost:
         self._spec = base.Spec()
         self._launched: asyncio.Future[None] | None = None
         self._process = -1
-        self._group: Path | None = None
+        self._memory: Path | None = None
+        self._cpu: Path | None = None
 
     def launch(self, container: Container, spec: base.Spec, sandbox: str) -> asyncio.Future[None]:
         """Create and start it."""
@@ -85,7 +86,8 @@ class DockerHost:
         """Keep hold of the agent's process, where this host shows it: it is the quickest way to end the container."""
         if pid <= 0:
             return
-        self._group = cgroups.memory_group(pid)
+        self._memory = cgroups.group(pid, "memory")
+        self._cpu = cgroups.group(pid, "cpu")
         with contextlib.suppress(OSError):
             self._process = os.pidfd_open(pid)
 
@@ -106,8 +108,15 @@ class DockerHost:
         return TASK
 
     async def limit(self, config: model.FunctionConfig) -> verdicts.OutOfMemory | None:
-        """Set memory and CPU in one call, unless the container was made with them."""
+        """Set memory and CPU, unless the container was made with them.
+
+        A call to the engine costs more than all else that a claim does, so they are written where this host lets us;
+        the engine is told afterwards, as it may set again what it knows.
+        """
         if (config.memory_mb, config.cpu_milli) == (self._spec.memory_mb, self._spec.cpu_milli):
+            return None
+        if cgroups.limit(self._memory, self._cpu, _limits(config)):
+            self._calls.slow(_update, self._client, self.name, config).add_done_callback(_ignore)
             return None
         try:
             await self._calls.quick(_update, self._client, self.name, config)
@@ -121,7 +130,7 @@ class DockerHost:
 
     async def why_gone(self) -> verdicts.Death:
         """The container's exit, and whether its memory ran out: by its cgroup while it is there, and by the daemon."""
-        killed = self._group is not None and bool(cgroups.oom_kills(self._group))
+        killed = self._memory is not None and bool(cgroups.oom_kills(self._memory))
         try:
             return await self._calls.quick(_death, self._client, self.name, killed)
         except docker.errors.NotFound:
@@ -306,6 +315,21 @@ def _create_and_start(client: docker.APIClient, name: str, options: dict[str, An
     untyped: Any = client
     untyped.create_container_from_config(options, name)
     client.start(name)
+
+
+def _limits(config: model.FunctionConfig) -> cgroups.Limits:
+    return cgroups.Limits(
+        memory_bytes=config.memory_mb << 20,
+        quota_us=_quota_us(config.cpu_milli),
+        period_us=CPU_PERIOD_US,
+        shares=_shares(config.cpu_milli),
+    )
+
+
+def _ignore(told: asyncio.Future[None]) -> None:
+    """The limits hold; whether the engine knows them matters only while it is there."""
+    if not told.cancelled():
+        told.exception()
 
 
 def _update(client: docker.APIClient, name: str, config: model.FunctionConfig) -> None:

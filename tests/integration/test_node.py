@@ -104,15 +104,17 @@ async def test_those_in_line_go_to_the_queue_when_no_slot_is_left(bench: node_be
     assert node_bench.result(await second) == "stay"
 
 
-async def test_while_something_waits_nothing_is_handed_off(bench: node_bench.Bench) -> None:
+async def test_what_waits_in_redis_runs_before_who_stands_in_line(bench: node_bench.Bench) -> None:
     slow = bench.function(HERE / "functions" / "slow", "app.handler", max_concurrency=1)
     node = await bench.node()
     first = asyncio.create_task(bench.call(slow, 0.2))
     await eventually(lambda: _busy(node, slow) == 1)
     second = asyncio.create_task(bench.call(slow, 0))
     await eventually(lambda: _waits(bench, slow, 1))
-    assert node.offer(bench.invocation(slow)) is None
-    await asyncio.gather(first, second)
+    third = node.offer(bench.invocation(slow, 0))
+    assert third is not None
+    started = [(await one).record.started_at_ms for one in (first, second, third)]
+    assert started == sorted(started)
 
 
 async def test_async_work_reaches_an_idle_slot_by_the_parked_read(bench: node_bench.Bench) -> None:

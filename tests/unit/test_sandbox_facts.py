@@ -27,13 +27,13 @@ def test_kills_for_want_of_memory_are_read_from_either_version(
     (tmp_path / "proc" / "7" / "cgroup").write_text(text)
     (tmp_path / "sys" / group).mkdir(parents=True)
     (tmp_path / "sys" / group / file).write_text(content)
-    found = cgroups.memory_group(7, tmp_path / "proc", tmp_path / "sys")
+    found = cgroups.group(7, "memory", tmp_path / "proc", tmp_path / "sys")
     assert found == tmp_path / "sys" / group
     assert cgroups.oom_kills(found) == 2
 
 
 def test_a_group_that_has_gone_has_no_figure(tmp_path: Path) -> None:
-    assert cgroups.memory_group(7, tmp_path, tmp_path) is None
+    assert cgroups.group(7, "memory", tmp_path, tmp_path) is None
     assert cgroups.oom_kills(tmp_path) is None
 
 
@@ -111,3 +111,43 @@ def test_a_runner_is_live_until_it_closes(tmp_path: Path) -> None:
     assert not other.is_live(one.runner)
     assert other.left_behind() == [left]
     other.close()
+
+
+LIMITS = cgroups.Limits(memory_bytes=256 << 20, quota_us=50_000, period_us=100_000, shares=512)
+
+
+@pytest.mark.parametrize(("before", "order"), [(128 << 20, ["memsw", "alone"]), (512 << 20, ["alone", "memsw"])])
+def test_limits_of_version_1_are_set_in_the_order_that_the_kernel_takes(
+    tmp_path: Path, before: int, order: list[str]
+) -> None:
+    for name in ("memory.limit_in_bytes", "memory.memsw.limit_in_bytes"):
+        (tmp_path / name).write_text(f"{before}\n")
+    names = {"alone": "memory.limit_in_bytes", "memsw": "memory.memsw.limit_in_bytes"}
+    assert cgroups.limit(tmp_path, tmp_path, LIMITS)
+    held = {path.name: path.read_text() for path in tmp_path.iterdir()}
+    assert held == {
+        "memory.limit_in_bytes": str(256 << 20),
+        "memory.memsw.limit_in_bytes": str(256 << 20),
+        "cpu.cfs_period_us": "100000",
+        "cpu.cfs_quota_us": "50000",
+        "cpu.shares": "512",
+    }
+    written = sorted(names, key=lambda name: (tmp_path / names[name]).stat().st_mtime_ns)
+    assert written == order
+
+
+def test_limits_of_version_2(tmp_path: Path) -> None:
+    for name in ("memory.max", "cpu.max"):
+        (tmp_path / name).write_text("max\n")
+    assert cgroups.limit(tmp_path, tmp_path, LIMITS)
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {
+        "memory.max": str(256 << 20),
+        "memory.swap.max": "0",
+        "cpu.max": "50000 100000",
+        "cpu.weight": "20",
+    }
+
+
+def test_limits_that_cannot_be_written_are_left_to_the_engine(tmp_path: Path) -> None:
+    assert not cgroups.limit(None, tmp_path, LIMITS)
+    assert not cgroups.limit(tmp_path / "none", tmp_path, LIMITS)
