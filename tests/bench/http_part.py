@@ -11,7 +11,8 @@ import msgspec
 
 from tests.bench import load, peers_home, platform, processes, report, rounds, servers
 
-FAAS, QUEUED, BARE, FRAMEWORK = "faas", "faas, hand-off off", "bare aiohttp", "functions-framework"
+FAAS, QUEUED, FRAMEWORK = "faas", "faas, hand-off off", "functions-framework"
+BARE, LOWEST = "bare aiohttp application", "aiohttp's lowest layer"
 _CLIENTS = (1, 8, 32)
 _SECONDS = 2
 _WARM_UP_S = 3
@@ -47,7 +48,8 @@ def _case(clients: int) -> str:
 def _start(home: Path, stack: contextlib.ExitStack, say: Callable[[str], None]) -> dict[str, str]:
     commands = peers_home.ensure()
     urls = {
-        BARE: stack.enter_context(servers.aiohttp_server(home)),
+        BARE: stack.enter_context(servers.aiohttp_server(home, "application")),
+        LOWEST: stack.enter_context(servers.aiohttp_server(home, "lowest")),
         FRAMEWORK: stack.enter_context(servers.functions_framework(home, commands)),
     }
     for name, hand_off in ((FAAS, "true"), (QUEUED, "false")):

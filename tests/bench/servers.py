@@ -15,11 +15,11 @@ _START_WITHIN_S = 30
 
 
 @contextlib.contextmanager
-def aiohttp_server(home: Path) -> Iterator[str]:
-    """A bare aiohttp server on uvloop, in the project's own environment."""
+def aiohttp_server(home: Path, layer: str) -> Iterator[str]:
+    """A bare aiohttp server on uvloop, in the project's environment: an ``application`` or the ``lowest`` layer."""
     port = processes.free_port()
-    command = [sys.executable, str(peers_home.SOURCES / "aiohttp_server.py"), str(port)]
-    with _serving(command, port, home / "aiohttp.log") as url:
+    command = [sys.executable, str(peers_home.SOURCES / "aiohttp_server.py"), layer, str(port)]
+    with _serving(command, port, home / f"aiohttp-{layer}.log") as url:
         yield url
 
 
