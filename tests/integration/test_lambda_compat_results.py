@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import re
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -148,7 +147,6 @@ def test_an_error_of_any_kind_costs_its_own_invocation_only(agent: Agent, event:
     assert agent.invoke("plain").error["type"] == "MyError"
 
 
-@pytest.mark.skipif(sys.version_info < (3, 11), reason="exception groups came with Python 3.11")
 def test_the_parts_of_an_exception_group_are_in_the_log(agent: Agent) -> None:
     agent.load(FUNCTIONS / "raises")
     output = agent.invoke("grouped").output
