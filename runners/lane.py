@@ -68,6 +68,7 @@ class Lane:
         self._host = host
         self._line = line.Line(lambda invocation, caller: host.enqueue(self, invocation, caller))
         self._was_handed = False
+        self._last_claimed: model.Mode | None = None
         self._loop = asyncio.get_running_loop()
         self._attempt_ms = 0.0
         self._last_begun_ms = 0
@@ -111,10 +112,14 @@ class Lane:
             if not self.idle:
                 self._unpark()
             return caller
-        if self._line.has_room(len(self.slots), self._attempt_ms):
+        if not self._passes_in_redis() and self._line.has_room(len(self.slots), self._attempt_ms):
             return self._line.add(invocation)
         self.has_backlog = True  # the caller is about to enqueue
         return None
+
+    def _passes_in_redis(self) -> bool:
+        """Whether async work waits there, which a sync call passes in the queue and in line would have to wait for."""
+        return self.has_backlog and self._last_claimed is model.Mode.ASYNC
 
     def _hand_off(self, slot: slots.Slot, invocation: model.Invocation, caller: line.Caller) -> None:
         slot.hand_off(invocation, caller)
@@ -156,6 +161,7 @@ class Lane:
         for claim in claims:
             if self.idle and not self.is_draining:
                 self._was_handed = False
+                self._last_claimed = claim.invocation.mode
                 self._begun()
                 self.idle.pop().run(claim)
             else:

@@ -117,6 +117,18 @@ async def test_what_waits_in_redis_runs_before_who_stands_in_line(bench: node_be
     assert started == sorted(started)
 
 
+async def test_a_backlog_of_async_work_delays_a_sync_call_by_one_attempt_at_most(bench: node_bench.Bench) -> None:
+    slow = bench.function(HERE / "functions" / "slow", "app.handler", max_concurrency=1)
+    node = await bench.node()
+    for _ in range(100):
+        await bench.send(slow, 0.01)
+    await bench.records(3)
+    handed = node.offer(bench.invocation(slow, 0))
+    assert handed is None
+    await bench.call(slow, 0)
+    assert (await bench.counts(slow)).waiting > 50
+
+
 async def test_async_work_reaches_an_idle_slot_by_the_parked_read(bench: node_bench.Bench) -> None:
     echo = bench.function(CODE, "app.echo")
     node = await bench.node()
