@@ -142,6 +142,9 @@ class Link(asyncio.Protocol):
         self._reader.feed(data)
         while (reply := self._reader.gets()) is not False:
             future = self._waiting.popleft()
+            if isinstance(reply, hiredis.ReplyError) and str(reply).startswith("NOSCRIPT"):
+                # This is not the server any more that was given the scripts: who opens the link anew gives them again.
+                self._loop.call_soon(self.close)
             if future is None or future.done():
                 continue
             if isinstance(reply, hiredis.ReplyError):

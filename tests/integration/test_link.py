@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 
 import pytest
 import uvloop
 
 from faas.core import errors
-from faas.queue import link
+from faas.queue import embedded, invocations, link
 
 
 @pytest.mark.parametrize("run", [asyncio.run, uvloop.run])
@@ -36,3 +37,16 @@ async def test_what_redis_refuses_is_an_error_of_the_tree_and_the_link_goes_on(r
 async def test_a_password_that_is_not_taken_leaves_no_link_open(redis_url: str) -> None:
     with pytest.raises(errors.Unavailable, match=r"Redis refuses: (WRONGPASS|ERR AUTH)"):
         await link.Link.open(redis_url.replace("unix://", "unix://:wrong@"))
+
+
+async def test_a_server_that_has_lost_the_scripts_is_connected_to_anew(tmp_path: Path) -> None:
+    server = embedded.EmbeddedServer(tmp_path)
+    queue = await invocations.Queue.connect(await server.start(), "t")
+    await queue.link.call("SCRIPT", "FLUSH")
+    with pytest.raises(errors.Unavailable, match="NOSCRIPT"):
+        await queue.prepare("echo@1")
+    await queue.link.lost
+    await queue.reopen()
+    await queue.prepare("echo@1")
+    queue.close()
+    await server.stop()
