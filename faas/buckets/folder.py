@@ -108,8 +108,7 @@ class BucketFolder:
         for tries_left in reversed(range(_TRIES)):
             folder = self._folder_of(key, make=True)
             try:
-                publishing.publish(fd, folder, name, depth)
-                return objects.object_of(key, os.stat(name, dir_fd=folder, follow_symlinks=False))
+                return objects.object_of(key, publishing.publish(fd, folder, name, depth))
             except FileNotFoundError:
                 if not tries_left:
                     raise

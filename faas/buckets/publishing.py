@@ -43,18 +43,23 @@ def mark(fd: int, depth: int | None) -> None:
             raise
 
 
-def publish(fd: int, folder: int, name: str, depth: int | None) -> None:
-    """Give the file a name in an open folder, in place of whatever had it. What is copied for it is marked anew."""
+def publish(fd: int, folder: int, name: str, depth: int | None) -> os.stat_result:
+    """Give the file a name in an open folder, in place of whatever had it; what was published.
+
+    Another may replace it the moment after, so it is looked at before it has its name. What is copied is marked anew.
+    """
     passing = _passing_name()
     try:
         os.link(f"/proc/self/fd/{fd}", passing, dst_dir_fd=folder, follow_symlinks=True)
     except FileNotFoundError:  # this file system has no unnamed files: fd is of a file whose name was removed
         _copy(fd, folder, passing, depth)
     try:
+        found = os.stat(passing, dir_fd=folder, follow_symlinks=False)
         _move(folder, passing, name)
     except OSError:
         os.unlink(passing, dir_fd=folder)
         raise
+    return found
 
 
 def _move(folder: int, passing: str, name: str) -> None:
