@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 from collections.abc import Callable
@@ -13,6 +14,7 @@ from runners.sandbox import base
 
 _BACKOFF_S = (0.2, 1.0, 2.0, 5.0, 10.0)
 _STARTS_BESIDE_CORES = 2
+_LOOK_AGAIN_S = 2.0
 
 _log = logging.getLogger(__name__)
 
@@ -92,7 +94,9 @@ class Stock:
             if failures:
                 _log.info("sandboxes_start_again")
             failures = 0
-            await self._changed.wait()
+            with contextlib.suppress(TimeoutError):  # memory that comes free is not told of
+                async with asyncio.timeout(_LOOK_AGAIN_S):
+                    await self._changed.wait()
 
     async def _fill(self) -> None:
         for network, wanted in self._wanted.items():
