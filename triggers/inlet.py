@@ -33,12 +33,7 @@ class Inlet:
     async def _live(self) -> invocations.Queue:
         async with self._lock:
             if not self._queue.link.is_open:
-                self._queue = await invocations.Queue.connect(
-                    self._config.redis_url,
-                    self._config.redis_prefix,
-                    max_waiting=self._config.max_waiting,
-                    max_waiting_async=self._config.max_waiting_async,
-                )
+                self._queue = await invocations.Queue.of(self._config)
             return self._queue
 
     def close(self) -> None:

@@ -56,12 +56,7 @@ class Calls:
         """The queue over an open link. Raises `errors.Unavailable`."""
         async with _answered(), self._opening:
             if self._queue is None or not self._queue.link.is_open:
-                self._queue = await invocations.Queue.connect(
-                    self._settings.redis_url,
-                    self._settings.redis_prefix,
-                    max_waiting=self._settings.max_waiting,
-                    max_waiting_async=self._settings.max_waiting_async,
-                )
+                self._queue = await invocations.Queue.of(self._settings)
             if self._queue.link.silent_ms() > _SILENT_MS:
                 raise errors.Unavailable("Redis is connected and says nothing", hint="see `faas doctor`")
             return self._queue

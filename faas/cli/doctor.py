@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import shutil
 import time
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 import msgspec
@@ -14,6 +15,9 @@ import msgspec
 from faas.cli import endpoint, options, output, platform_dir
 from faas.core import errors
 from faas.core import settings as settings_module
+
+if TYPE_CHECKING:
+    from faas.queue import invocations
 
 _LOW_DISK_BYTES = 1024 * 1024 * 1024
 _SKEW_MS = 1_000
@@ -90,16 +94,39 @@ def _redis(settings: settings_module.Settings) -> Iterator[Fact]:
         return
     product = server.get("valkey_version") or server.get("redis_version")
     yield Fact("redis", "ok", f"answers, version {product}, {server.get('used_memory_human')} used")
-    yield _durability(server)
+    yield from _fitness(server, settings)
     yield _clock(int(seconds * 1000 + micros // 1000))
 
 
-def _durability(server: dict[str, Any]) -> Fact:
-    if not server.get("aof_enabled"):
-        return Fact("durability", "warning", "its append-only file is off: a crash loses invocations")
-    if server.get("aof_last_write_status") != "ok":
-        return Fact("durability", "failed", "it cannot write its append-only file", "is the disk full?")
-    return Fact("durability", "ok", "append-only file on and written")
+def _fitness(server: dict[str, Any], settings: settings_module.Settings) -> Iterator[Fact]:
+    from faas.queue import fitness
+
+    found = list(fitness.findings(server, settings))
+    for finding in found:
+        yield Fact("durability", "failed" if finding.unfit else "warning", finding.text, finding.hint)
+    if not found:
+        yield Fact("durability", "ok", "append-only file on and written, nothing is evicted")
+
+
+def _bounds(settings: settings_module.Settings) -> Iterator[Fact]:
+    if not (url := _redis_url(settings)):
+        return
+    held = asyncio.run(_held(msgspec.structs.replace(settings, redis_url=url)))
+    told = f"{held.counted_entries} invocations of {held.counted_bytes} bytes are in the queues"
+    if held.is_right:
+        yield Fact("bounds", "ok", f"{told}, at most {settings.max_waiting_total} of {settings.max_waiting_bytes}")
+    else:
+        yield Fact("bounds", "failed", f"the counter says that {told}, in truth {held.entries} of {held.bytes}")
+
+
+async def _held(settings: settings_module.Settings) -> invocations.Held:
+    from faas.queue import invocations
+
+    queue = await invocations.Queue.of(settings)
+    try:
+        return await queue.held()
+    finally:
+        queue.close()
 
 
 def _clock(redis_ms: int) -> Fact:
@@ -192,4 +219,4 @@ def _redis_url(settings: settings_module.Settings) -> str:
     return str((facts or {}).get("redis_url") or settings.redis_url)
 
 
-_CHECKS: tuple[Check, ...] = (_platform, _redis, _docker, _disk, _conservation, _ledger)
+_CHECKS: tuple[Check, ...] = (_platform, _redis, _bounds, _docker, _disk, _conservation, _ledger)

@@ -40,12 +40,7 @@ async def run(settings: settings_module.Settings, stop: asyncio.Event, ready: Re
     Raises `errors.Conflict` when the port is in use, `errors.Unavailable` when Redis or the engine does not answer.
     """
     async with contextlib.AsyncExitStack() as stack:
-        queue = await invocations.Queue.connect(
-            settings.redis_url,
-            settings.redis_prefix,
-            max_waiting=settings.max_waiting,
-            max_waiting_async=settings.max_waiting_async,
-        )
+        queue = await invocations.Queue.of(settings)
         stack.callback(queue.close)
         answers = await replies.Replies.open(settings.redis_url, settings.redis_prefix)
         stack.push_async_callback(answers.close)

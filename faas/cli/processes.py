@@ -60,9 +60,11 @@ def api_command(ready_fd: int | None) -> None:
 def builder_command(ready_fd: int | None) -> None:
     """Run one builder: an RQ worker that turns source into artifacts."""
     from faas import builds
+    from faas.queue import fitness
 
     settings = connected(options.settings())
     log_format.start()
+    fitness.require(settings)
     _teller(ready_fd)({"pid": os.getpid()})
     builds.worker_main(settings)
 
@@ -71,8 +73,11 @@ def serve(run: Run, ready_fd: int | None) -> None:
     """Run one process on uvloop until it is told to stop."""
     import uvloop
 
+    from faas.queue import fitness
+
     settings = connected(options.settings())
     log_format.start()
+    fitness.require(settings)
     uvloop.run(_until_stopped(run, settings, _teller(ready_fd)))
 
 
@@ -112,12 +117,7 @@ async def _schedule(settings: settings_module.Settings, stop: asyncio.Event, rea
     from faas.store import database, functions
     from triggers import timer, upload
 
-    queue = await invocations.Queue.connect(
-        settings.redis_url,
-        settings.redis_prefix,
-        max_waiting=settings.max_waiting,
-        max_waiting_async=settings.max_waiting_async,
-    )
+    queue = await invocations.Queue.of(settings)
     asks = await demand.Demand.open(settings.redis_url, settings.redis_prefix)
     try:
         store = functions.Functions(await asyncio.to_thread(database.open_database, settings))

@@ -18,7 +18,7 @@ import msgspec
 from faas.cli import child, log_format, options, output, platform_dir, ports, supervisor
 from faas.core import errors
 from faas.core import settings as settings_module
-from faas.queue import embedded
+from faas.queue import embedded, fitness
 
 _log = logging.getLogger(__name__)
 
@@ -86,7 +86,9 @@ async def _up(settings: settings_module.Settings, announce: Any) -> None:
     with platform_dir.held(root), ports.reserve(settings.host, settings.port, "--port") as reserved:
         token_file = platform_dir.token(root)
         settings = _with_ports(settings, reserved)
-        server = None if settings.redis_url else embedded.EmbeddedServer(root / "redis")
+        server = (
+            None if settings.redis_url else embedded.EmbeddedServer(root / "redis", memory_mb=settings.redis_memory_mb)
+        )
         tree = supervisor.Supervisor(
             server, root / "logs", grace_s=settings.grace_ms / 1000, say=output.say, on_change=lambda: publish()
         )
@@ -103,6 +105,7 @@ async def _up(settings: settings_module.Settings, announce: Any) -> None:
         stop = _stop_on_signals(tree)
         try:
             settings = msgspec.structs.replace(settings, redis_url=await tree.start_server() or settings.redis_url)
+            await asyncio.to_thread(fitness.require, settings)
             if await _unless_stopped(tree.start(_specs(settings)), stop):
                 publish()
                 announce({**facts, **_warning(tree)})

@@ -27,6 +27,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     api_port: Annotated[int, _Doc(description="Port of the control API; 0 takes any free one.", ge=0, le=65535)] = 0
     redis_url: Annotated[str, _Doc(description="Redis or Valkey to use; empty starts the embedded server.")] = ""
     redis_prefix: Annotated[str, _Doc(description="First part of every Redis key.")] = "faas"
+    redis_memory_mb: Annotated[int, _Doc(description="Memory that the embedded server may use.", ge=64)] = 2_048
     database_url: Annotated[str, _Doc(description="SQLAlchemy URL; empty is SQLite in the data directory.")] = ""
     engine: Annotated[str, _Doc(description="auto, docker or process.", pattern="^(auto|docker|process)$")] = "auto"
     base_image: Annotated[str, _Doc(description="Image of the sandboxes; empty finds, pulls or builds one.")] = ""
@@ -50,6 +51,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     max_waiting_async: Annotated[int, _Doc(description="Async invocations that may wait per revision.", ge=1)] = (
         1_000_000
     )
+    max_waiting_total: Annotated[
+        int, _Doc(description="Invocations that may be in all queues, waiting or running from there.", ge=1)
+    ] = 2_000_000
+    max_waiting_bytes: Annotated[
+        int, _Doc(description="Bytes that these may have; at most half of what Redis may use.", ge=1)
+    ] = 536_870_912
     max_queue_wait_ms: Annotated[int, _Doc(description="How long a sync call may wait for a slot.", ge=1)] = 60_000
     max_source_bytes: Annotated[int, _Doc(description="Largest source that a deploy uploads.", ge=1)] = 268_435_456
     max_source_files: Annotated[int, _Doc(description="Most files in a function's source.", ge=1)] = 50_000

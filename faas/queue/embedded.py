@@ -73,8 +73,11 @@ class EmbeddedServer:
     After a crash `start` may be called again; the URL stays the same until `stop`.
     """
 
-    def __init__(self, folder: Path, *, binary: Path | None = None, lock_within_s: float = 10.0) -> None:
+    def __init__(
+        self, folder: Path, *, binary: Path | None = None, lock_within_s: float = 10.0, memory_mb: int = 2_048
+    ) -> None:
         self.folder = folder.absolute()
+        self._memory_mb = memory_mb
         self._lock_within_s = lock_within_s
         self._binary = binary
         self._process: subprocess.Popen[bytes] | None = None
@@ -174,7 +177,8 @@ class EmbeddedServer:
         os.pwrite(self._lock, f"{os.getpid()}\n".encode(), 0)
 
     def _spawn(self, binary: Path) -> int:
-        options = [word for key, value in _OPTIONS.items() for word in (f"--{key}", value)]
+        settings = _OPTIONS | {"maxmemory": f"{self._memory_mb}mb"}
+        options = [word for key, value in settings.items() for word in (f"--{key}", value)]
         with (self.folder / _LOG).open("ab") as log:
             starts_at = log.tell()
             self._process = subprocess.Popen(

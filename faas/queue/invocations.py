@@ -21,12 +21,13 @@ from typing import Any
 import msgspec
 
 from faas.core import errors, model
+from faas.core import settings as settings_module
 from faas.queue import keys as keyring
 from faas.queue import link as links
 
 _SCRIPTS = (
     "prepare", "enqueue", "refuse", "handoff", "claim", "finish", "release", "abandon", "counts", "look", "settle_lost",
-    "forget",
+    "forget", "held",
 )  # fmt: skip
 
 
@@ -41,6 +42,29 @@ class Guard(msgspec.Struct, frozen=True, kw_only=True):
     field: str
     value: str
     monotonic: bool = False
+
+
+class Bounds(msgspec.Struct, frozen=True, kw_only=True):
+    """How much may wait: per revision and mode, and in all queues together (there with what runs from them)."""
+
+    sync: int = 10_000
+    asynchronous: int = 1_000_000
+    total: int = 2_000_000
+    total_bytes: int = 512 * 1024 * 1024
+
+
+class Held(msgspec.Struct, frozen=True):
+    """What all queues hold, counted entry by entry, and what the counter of the bounds says of it."""
+
+    entries: int
+    bytes: int
+    counted_entries: int
+    counted_bytes: int
+
+    @property
+    def is_right(self) -> bool:
+        """Whether the counter says the truth."""
+        return (self.entries, self.bytes) == (self.counted_entries, self.counted_bytes)
 
 
 class Claim(msgspec.Struct, frozen=True):
@@ -88,25 +112,34 @@ class Queue:
         link: links.Link,
         keys: keyring.Keys,
         digests: dict[str, str],
-        limits: dict[model.Mode, int],
+        bounds: Bounds,
     ) -> None:
         self.keys = keys
         self.link = link
         self._redis_url = redis_url
         self._digests = digests
-        self._limits = limits
+        self._bounds = bounds
+        self._limits = {model.Mode.SYNC: bounds.sync, model.Mode.ASYNC: bounds.asynchronous}
         self._encode = msgspec.msgpack.Encoder().encode
         self._decode = msgspec.msgpack.Decoder(model.Invocation).decode
 
     @classmethod
-    async def connect(
-        cls, redis_url: str, prefix: str, *, max_waiting: int = 10_000, max_waiting_async: int = 1_000_000
-    ) -> Queue:
+    async def connect(cls, redis_url: str, prefix: str, bounds: Bounds = Bounds()) -> Queue:  # noqa: B008 - frozen
         """Open a link, load the scripts, and check that what Redis holds is of a format this platform knows."""
         keys = keyring.Keys(prefix)
         link, digests = await _opened(redis_url, keys)
-        limits = {model.Mode.SYNC: max_waiting, model.Mode.ASYNC: max_waiting_async}
-        return cls(redis_url, link, keys, digests, limits)
+        return cls(redis_url, link, keys, digests, bounds)
+
+    @classmethod
+    async def of(cls, settings: settings_module.Settings) -> Queue:
+        """`connect`, as the settings say."""
+        bounds = Bounds(
+            sync=settings.max_waiting,
+            asynchronous=settings.max_waiting_async,
+            total=settings.max_waiting_total,
+            total_bytes=settings.max_waiting_bytes,
+        )
+        return await cls.connect(settings.redis_url, settings.redis_prefix, bounds)
 
     async def reopen(self) -> None:
         """Replace a link that was lost. Raises `errors.Unavailable` while Redis does not answer."""
@@ -138,6 +171,7 @@ class Queue:
                 names.demand,
                 names.demanded(ref),
                 names.guard(guard.key),
+                names.held,
             ),
             ref,
             self._encode(invocation),
@@ -145,12 +179,23 @@ class Queue:
             guard.field,
             guard.value,
             int(guard.monotonic),
+            self._bounds.total,
+            self._bounds.total_bytes,
         )
+        self._refuse_what_is_too_much(answer, ref, mode)
+        return answer[1].decode() if answer[0] == b"ok" else None
+
+    def _refuse_what_is_too_much(self, answer: list[Any], ref: str, mode: model.Mode) -> None:
         if answer[0] == b"full":
             raise errors.Throttled(
                 f"{answer[1]} {mode} invocations of {ref} are waiting", limit=self._limits[mode], function=ref
             )
-        return answer[1].decode() if answer[0] == b"ok" else None
+        if answer[0] == b"entries":
+            raise errors.Throttled(f"{answer[1]} invocations are in the queues", limit=self._bounds.total)
+        if answer[0] == b"bytes":
+            raise errors.Throttled(
+                f"the invocations in the queues have {answer[1]} bytes", limit=self._bounds.total_bytes
+            )
 
     async def refuse(self, invocation: model.Invocation, record: model.Record, guard: Guard) -> bool:
         """Accept an invocation that shall not run and settle it with its record; False when this was done before.
@@ -175,7 +220,7 @@ class Queue:
         Sent before it returns, so that a task that is being cancelled need not await it.
         """
         ref = invocation.ref
-        names = (self.keys.queue(ref, invocation.mode), self.keys.counts(ref), self.keys.records)
+        names = (self.keys.queue(ref, invocation.mode), self.keys.counts(ref), self.keys.records, self.keys.held)
         return self._run("abandon", names, entry, self._encode(record))
 
     def hand_off(self, node: str, invocation: model.Invocation) -> None:
@@ -234,6 +279,7 @@ class Queue:
             self.keys.records,
             self.keys.reply(invocation.reply_to or "none"),
             *self._queues(ref),
+            self.keys.held,
         )
         return self._run(
             "finish",
@@ -279,6 +325,7 @@ class Queue:
                 self.keys.records,
                 self.keys.demand,
                 self.keys.demanded(ref),
+                self.keys.held,
             ),
             claim.entry,
             self._encode(again or invocation),
@@ -302,6 +349,10 @@ class Queue:
             "look", (*self._queues(ref), self.keys.nodes), self.keys.prefix, ref
         )
         return Load(waiting_sync, waiting_async, slots)
+
+    async def held(self) -> Held:
+        """What all queues hold, at one instant. It looks at every entry: seconds, when a million wait."""
+        return Held(*await self._run("held", (self.keys.refs, self.keys.held), self.keys.prefix, 0))
 
     async def counts(self) -> dict[str, model.Counts]:
         """Where the invocations of every revision are, at one instant."""
@@ -360,13 +411,20 @@ async def _prepared(link: links.Link, keys: keyring.Keys) -> dict[str, str]:
     for name in _SCRIPTS:
         source = resources.files("faas.queue").joinpath("scripts", f"{name}.lua").read_bytes()
         digests[name] = (await link.call("SCRIPT", "LOAD", source)).decode()
-    await link.call("SET", keys.format, keyring.FORMAT, "NX")
-    held = (await link.call("GET", keys.format)).decode()
-    if held != keyring.FORMAT:
-        raise errors.Conflict(
-            f"Redis holds format {held}, this platform knows {keyring.FORMAT}", hint="use the newer faas"
-        )
+    await _brought_up(link, keys, digests["held"])
     return digests
+
+
+async def _brought_up(link: links.Link, keys: keyring.Keys, held_digest: str) -> None:
+    """Bring what Redis holds to our format. Raises `errors.Conflict` when it is a later one."""
+    await link.call("SET", keys.format, keyring.FORMAT, "NX")
+    found = (await link.call("GET", keys.format)).decode()
+    if not found.isdecimal() or int(found) > int(keyring.FORMAT):
+        raise errors.Conflict(
+            f"Redis holds format {found}, this platform knows {keyring.FORMAT}", hint="use the newer faas"
+        )
+    await link.call("EVALSHA", held_digest, 2, keys.refs, keys.held, keys.prefix, 1)
+    await link.call("SET", keys.format, keyring.FORMAT)
 
 
 def hand_off_field(invocation: model.Invocation) -> str:

@@ -9,8 +9,11 @@ from faas.core import model
 GROUP = "runners"
 """The consumer group of every queue stream, created at 0 so that no entry is ever before it. Consumers are nodes."""
 
-FORMAT = "1"
-"""Version of what the keys hold. A platform refuses a Redis that holds a later one."""
+FORMAT = "2"
+"""Version of what the keys hold. A platform refuses a Redis that holds a later one, and brings an earlier one up.
+
+2: `Keys.held` counts what the queues hold.
+"""
 
 
 class Keys(msgspec.Struct, frozen=True):
@@ -33,6 +36,11 @@ class Keys(msgspec.Struct, frozen=True):
     def counts(self, ref: str) -> str:
         """Hash ``accepted``, ``done``, ``dead`` of one revision. Forever."""
         return f"{self.prefix}:counts:{ref}"
+
+    @property
+    def held(self) -> str:
+        """Hash ``entries``, ``bytes``: what all queue streams hold, waiting and claimed. Forever."""
+        return f"{self.prefix}:held"
 
     @property
     def nodes(self) -> str:
@@ -102,5 +110,5 @@ class Keys(msgspec.Struct, frozen=True):
 
     @property
     def format(self) -> str:
-        """String: `FORMAT` of the platform that wrote here first."""
+        """String: `FORMAT` of the newest platform that wrote here."""
         return f"{self.prefix}:format"

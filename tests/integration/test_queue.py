@@ -14,7 +14,7 @@ from tests.samples import record
 
 @pytest.fixture
 async def queue(redis_url: str, prefix: str) -> AsyncIterator[invocations.Queue]:
-    opened = await invocations.Queue.connect(redis_url, prefix, max_waiting=3)
+    opened = await invocations.Queue.connect(redis_url, prefix, invocations.Bounds(sync=3))
     yield opened
     drifts = {ref: counts.drift for ref, counts in (await opened.counts()).items()}
     assert not any(drifts.values()), drifts

@@ -13,7 +13,7 @@ import pytest
 from faas.core import model
 from faas.core import settings as settings_module
 from faas.queue import embedded
-from faas.queue.invocations import Queue
+from faas.queue.invocations import Bounds, Queue
 from faas.store import database
 from faas.store.functions import Functions
 from tests.eventually import eventually
@@ -193,7 +193,7 @@ async def test_a_clock_that_jumps_back_and_forth_fires_no_due_time_twice(
 async def test_a_full_queue_is_tried_again(
     settings: settings_module.Settings, prefix: str, functions: Functions
 ) -> None:
-    narrow = await Queue.connect(settings.redis_url, prefix, max_waiting_async=1)
+    narrow = await Queue.connect(settings.redis_url, prefix, Bounds(asynchronous=1))
     _deploy(functions, _every(10_000, model.OnMissed.ALL))
     await narrow.guard_set(timer.GUARD, next(iter(_fields(functions))), str(START - 20_000))
     clock = Clock(START)

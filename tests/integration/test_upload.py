@@ -22,7 +22,7 @@ from faas import buckets
 from faas.core import model
 from faas.core import settings as settings_module
 from faas.queue import records
-from faas.queue.invocations import Queue
+from faas.queue.invocations import Bounds, Queue
 from faas.store import database
 from faas.store.functions import Functions
 from tests.eventually import eventually, eventually_sync
@@ -298,7 +298,7 @@ async def _count(arrivals: Arrivals, expected: int) -> bool:
 async def test_a_full_queue_delays_objects_and_loses_none(
     settings: settings_module.Settings, functions: Functions, folder: Path, prefix: str
 ) -> None:
-    narrow = await Queue.connect(settings.redis_url, prefix, max_waiting_async=5)
+    narrow = await Queue.connect(settings.redis_url, prefix, Bounds(asynchronous=5))
     arrivals = Arrivals(narrow)
     _deploy(functions)
     names = [f"n{number}" for number in range(30)]

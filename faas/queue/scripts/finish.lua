@@ -1,13 +1,19 @@
 -- Finish an attempt: it leaves its place, its record goes on to the ledger, its reply to the caller, all or nothing.
 -- When the entry is not in its place any more (the lease had lapsed and it was taken over), nothing happens.
 -- KEYS  1 place: queue stream, or running hash  2 counts  3 records  4 reply stream  5 sync stream  6 async stream
+--       7 held
 -- ARGV  1 'queue' or 'handoff'  2 entry id, or field  3 record (msgpack)  4 'done' or 'dead'
 --       5 invocation id  6 outcome for the caller (msgpack; '' for no reply)  7 node  8 how many to claim next
 -- Returns {finished (0 or 1), what waits still, claimed: mode, entry id, invocation, ...}
 local finished
 if ARGV[1] == 'queue' then
   finished = redis.call('XACK', KEYS[1], 'runners', ARGV[2])
-  if finished == 1 then redis.call('XDEL', KEYS[1], ARGV[2]) end
+  local entry = finished == 1 and redis.call('XRANGE', KEYS[1], ARGV[2], ARGV[2])[1]
+  if entry then
+    redis.call('XDEL', KEYS[1], ARGV[2])
+    redis.call('HINCRBY', KEYS[7], 'entries', -1)
+    redis.call('HINCRBY', KEYS[7], 'bytes', -#entry[2][2])
+  end
 else
   finished = redis.call('HDEL', KEYS[1], ARGV[2])
 end

@@ -1,0 +1,67 @@
+"""Whether a Redis is fit to hold invocations: looked at before a process starts, and by `faas doctor`.
+
+A server that evicts keys would drop queued work, and one whose memory fills up would refuse the end of what runs: so
+what waits is kept to half of its memory.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import msgspec
+import redis
+import redis.exceptions
+
+from faas.core import errors
+from faas.core import settings as settings_module
+from faas.queue import client as redis_client
+
+_OLDEST = (6, 2)
+_SHARE_THAT_WAITS = 0.5
+
+_log = logging.getLogger(__name__)
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """One thing that is not as it should be; nothing is started on what is ``unfit``."""
+
+    text: str
+    hint: str
+    unfit: bool
+
+
+def findings(server: Mapping[str, Any], settings: settings_module.Settings) -> Iterator[Finding]:
+    """What is wrong with a server, from what its INFO says."""
+    version = str(server.get("redis_version", "0.0"))
+    if tuple(int(part) for part in version.split(".")[:2]) < _OLDEST:
+        yield Finding(f"Redis is version {version}", "use Redis 6.2 or newer, or any Valkey", unfit=True)
+    yield from _memory(server, settings)
+    if not server.get("aof_enabled"):
+        hint = "set `appendonly yes` in its configuration"
+        yield Finding("the append-only file of Redis is off: a crash loses invocations", hint, unfit=False)
+    elif server.get("aof_last_write_status") != "ok":
+        yield Finding("Redis cannot write its append-only file", "is the disk full?", unfit=False)
+
+
+def _memory(server: Mapping[str, Any], settings: settings_module.Settings) -> Iterator[Finding]:
+    bound, policy = int(server.get("maxmemory", 0)), server.get("maxmemory_policy", "noeviction")
+    if not bound:
+        return
+    if policy != "noeviction":
+        hint = "set `maxmemory-policy noeviction` in its configuration"
+        yield Finding(f"Redis drops keys when its memory is full (maxmemory-policy {policy})", hint, unfit=True)
+    if settings.max_waiting_bytes > bound * _SHARE_THAT_WAITS:
+        text = f"max_waiting_bytes is {settings.max_waiting_bytes}, over half of Redis's maxmemory of {bound}"
+        yield Finding(text, "set FAAS_MAX_WAITING_BYTES lower, or `maxmemory` higher", unfit=True)
+
+
+def require(settings: settings_module.Settings) -> None:
+    """Raise `errors.Conflict` when Redis is unfit, `errors.Unavailable` when it does not answer; log what is amiss."""
+    with redis_client.translated(), redis.Redis.from_url(settings.redis_url, socket_timeout=5) as client:
+        server = client.info()
+    for finding in findings(server, settings):
+        if finding.unfit:
+            raise errors.Conflict(finding.text, hint=finding.hint)
+        _log.warning("redis_amiss", extra={"reason": finding.text, "hint": finding.hint})

@@ -1,0 +1,80 @@
+"""A Redis that would drop queued work is refused before anything is started on it, with the setting to change."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+import redis
+
+from faas.core import errors
+from faas.core import settings as settings_module
+from faas.queue import embedded, fitness
+from tests import platform
+
+
+@pytest.fixture
+async def own(tmp_path: Path) -> AsyncIterator[settings_module.Settings]:
+    """Settings with a server of the test's own, to misconfigure."""
+    server = embedded.EmbeddedServer(tmp_path / "redis", memory_mb=64)
+    yield settings_module.Settings(redis_url=await server.start(), max_waiting_bytes=1_000_000)
+    await server.stop()
+
+
+@pytest.fixture
+def client(own: settings_module.Settings) -> Iterator[redis.Redis]:
+    with redis.Redis.from_url(own.redis_url) as opened:
+        yield opened
+
+
+async def test_the_embedded_server_is_fit(own: settings_module.Settings, client: redis.Redis) -> None:
+    assert list(fitness.findings(client.info(), own)) == []
+    assert client.info()["maxmemory"] == 64 * 1024 * 1024
+    fitness.require(own)
+
+
+async def test_a_server_that_evicts_is_refused_and_the_setting_named(
+    own: settings_module.Settings, client: redis.Redis
+) -> None:
+    client.config_set("maxmemory-policy", "allkeys-lru")
+    with pytest.raises(errors.Conflict, match="maxmemory-policy allkeys-lru") as refused:
+        fitness.require(own)
+    assert "maxmemory-policy noeviction" in refused.value.hint
+    client.config_set("maxmemory", 0)  # it never evicts then
+    fitness.require(own)
+
+
+async def test_what_may_wait_must_fit_into_half_of_the_servers_memory(own: settings_module.Settings) -> None:
+    with pytest.raises(errors.Conflict, match="max_waiting_bytes is 40000000, over half") as refused:
+        fitness.require(msgspec.structs.replace(own, max_waiting_bytes=40_000_000))
+    assert "FAAS_MAX_WAITING_BYTES" in refused.value.hint
+
+
+async def test_a_server_without_its_append_only_file_is_warned_of(
+    own: settings_module.Settings, client: redis.Redis, caplog: pytest.LogCaptureFixture
+) -> None:
+    client.config_set("appendonly", "no")
+    with caplog.at_level(logging.WARNING):
+        fitness.require(own)
+    assert "append-only" in caplog.records[-1].__dict__["reason"]
+
+
+def test_a_server_that_is_too_old_is_refused() -> None:
+    old = {"redis_version": "6.0.16", "aof_enabled": 1, "aof_last_write_status": "ok"}
+    (found,) = fitness.findings(old, settings_module.Settings())
+    assert found.unfit
+    assert "6.0.16" in found.text
+
+
+async def test_every_command_that_connects_refuses_an_unfit_server(
+    own: settings_module.Settings, client: redis.Redis, tmp_path: Path
+) -> None:
+    client.config_set("maxmemory-policy", "volatile-ttl")
+    one = platform.Platform(tmp_path / "data", {"FAAS_REDIS_URL": own.redis_url})
+    for command in ("up", "node", "scheduler", "recorder", "api", "builder"):
+        done = one.faas(command)
+        assert done.returncode == errors.Conflict.exit_code, (command, done.stderr)
+        assert "maxmemory-policy volatile-ttl" in done.stderr
