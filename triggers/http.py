@@ -6,6 +6,7 @@ Every response carries ``Faas-Invocation-Id`` once there is one; a failure says 
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections.abc import Callable
@@ -26,10 +27,12 @@ _log = logging.getLogger("faas.gateway")
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
-    """What a gateway accepts: event bytes, and how long a sync call may wait for a slot, beside its own timeout."""
+    """What a gateway accepts: event bytes, how long a sync call may wait for a slot, beside its own timeout, and how
+    long a body may take to come."""
 
     max_event_bytes: int
     max_queue_wait_ms: int
+    receive_timeout_ms: int = 30_000
 
 
 class Gateway:
@@ -116,9 +119,12 @@ class Gateway:
             if request.content.is_eof():  # as it is for small bodies, which come with their headers
                 body += request.content.read_nowait()
             else:
-                async for chunk in request.content.iter_any():
-                    body += chunk
-                    self._bounded(len(body))
+                async with asyncio.timeout(self._limits.receive_timeout_ms / 1000):
+                    async for chunk in request.content.iter_any():
+                        body += chunk
+                        self._bounded(len(body))
+        except TimeoutError as error:
+            raise errors.TooSlow(f"the body has not come within {self._limits.receive_timeout_ms} ms") from error
         except (http_exceptions.HttpProcessingError, ClientPayloadError) as error:
             raise errors.BadRequest("the body breaks off, or is not encoded as its headers say") from error
         self._bounded(len(body))
@@ -186,4 +192,7 @@ def refusal(error: errors.FaasError, invocation_id: str) -> web.Response:
     if isinstance(error, errors.MethodNotAllowed):
         headers["Allow"] = error.data["allow"]
     body = msgspec.json.encode(error.body(invocation_id))
-    return web.Response(status=error.http_status, body=body, headers=headers, content_type="application/json")
+    response = web.Response(status=error.http_status, body=body, headers=headers, content_type="application/json")
+    if isinstance(error, errors.TooSlow):
+        response.force_close()
+    return response

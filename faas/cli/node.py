@@ -61,7 +61,11 @@ async def run(settings: settings_module.Settings, stop: asyncio.Event, ready: Re
             answers,
             node if settings.hand_off else dispatch.NoHandOff(),
             lambda: follower.table,
-            http.Limits(max_event_bytes=settings.max_event_bytes, max_queue_wait_ms=settings.max_queue_wait_ms),
+            http.Limits(
+                max_event_bytes=settings.max_event_bytes,
+                max_queue_wait_ms=settings.max_queue_wait_ms,
+                receive_timeout_ms=settings.receive_timeout_ms,
+            ),
         )
         async with _beside(follower.follow(), _keep_open(answers)), _serving(settings, gateway) as url:
             ready({"pid": os.getpid(), "gateway": url, "node": node.node, "engine": engine.name})
@@ -128,7 +132,12 @@ class Follower:
 @contextlib.asynccontextmanager
 async def _serving(settings: settings_module.Settings, gateway: http.Gateway) -> AsyncIterator[str]:
     """Answer requests on the gateway's port; at the end, those here get the grace period for their answers."""
-    runner = web.ServerRunner(server.Server(gateway.handle), shutdown_timeout=settings.grace_ms / 1000)
+    limits = server.Limits(
+        connections=settings.max_connections,
+        head_within_s=settings.receive_timeout_ms / 1000,
+        idle_s=settings.keep_alive_ms / 1000,
+    )
+    runner = web.ServerRunner(server.Server(gateway.handle, limits), shutdown_timeout=settings.grace_ms / 1000)
     await runner.setup()
     site = web.TCPSite(runner, settings.host, settings.port, reuse_port=True, backlog=_BACKLOG)
     try:

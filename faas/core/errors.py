@@ -8,6 +8,7 @@
     ├── Unauthorized                401  unauthorized
     ├── NotFound                    404  not_found
     ├── MethodNotAllowed            405  method_not_allowed
+    ├── TooSlow                     408  too_slow
     ├── Conflict                    409  conflict
     ├── TooLarge                    413  too_large
     ├── Throttled                   429  throttled
@@ -94,6 +95,14 @@ class MethodNotAllowed(FaasError):
     http_status = 405
     code = "method_not_allowed"
     exit_code = 2
+
+
+class TooSlow(FaasError):
+    """The client did not send its request in time; its connection is closed."""
+
+    http_status = 408
+    code = "too_slow"
+    exit_code = 10
 
 
 class Conflict(FaasError):

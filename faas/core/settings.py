@@ -57,6 +57,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     max_waiting_bytes: Annotated[
         int, _Doc(description="Bytes that these may have; at most half of what Redis may use.", ge=1)
     ] = 536_870_912
+    max_connections: Annotated[
+        int, _Doc(description="Open connections of one gateway (never over half of its file descriptors).", ge=1)
+    ] = 4_096
+    receive_timeout_ms: Annotated[
+        int, _Doc(description="How long a client may take to send the head of a request, and its body.", ge=1)
+    ] = 30_000
+    keep_alive_ms: Annotated[int, _Doc(description="How long a gateway keeps an idle connection open.", ge=1)] = 75_000
     max_queue_wait_ms: Annotated[int, _Doc(description="How long a sync call may wait for a slot.", ge=1)] = 60_000
     max_source_bytes: Annotated[int, _Doc(description="Largest source that a deploy uploads.", ge=1)] = 268_435_456
     max_source_files: Annotated[int, _Doc(description="Most files in a function's source.", ge=1)] = 50_000
