@@ -62,6 +62,8 @@ class Lane:
         self.was_current = False
         self.is_retired = False
         self.is_draining = False
+        self.gives_up = 0
+        """Slots to close at the end of their attempts, for another revision that waits and has less."""
         self.slots: set[slots.Slot] = set()
         self.idle: list[slots.Slot] = []
         self.gaps_ms: collections.deque[int] = collections.deque(maxlen=_GAPS_KEPT)
@@ -200,6 +202,9 @@ class Lane:
         """See `slots.Owner`. The slot is free at once, unless something waits: then the finish brings it along."""
         length_ms = max(ended.record.duration_us / 1000, _SHORTEST_MS)
         self._attempt_ms += (length_ms - self._attempt_ms) * (_WEIGHT if self._attempt_ms else 1.0)
+        if self.gives_up and reusable:
+            self.gives_up -= 1
+            reusable = False
         goes_on = reusable and not self.is_draining
         claim_next = 1 if goes_on and self.has_backlog else 0
         self._host.settler.settle(ended, claim_next, partial(self._settled, slot if claim_next else None))

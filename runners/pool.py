@@ -23,6 +23,8 @@ from runners import stock as stocks
 from runners.sandbox import base
 
 _RETIRED_KEPT_MS = 1_000
+_TURN_MS = 1_000
+"""How long the only slot that there is room for stays with one revision while another waits for it."""
 
 _log = logging.getLogger(__name__)
 
@@ -53,6 +55,7 @@ class Pool:
         self._limits = limits
         self._place = place
         self._publish = publish
+        self._hungry: dict[str, lanes.Lane] = {}
         self._closing: set[asyncio.Task[None]] = set()
 
     def report(self) -> dict[str, int]:
@@ -70,7 +73,12 @@ class Pool:
         return {state: count for state, count in found.items() if count}
 
     def has_room(self, lane: lanes.Lane) -> bool:
-        """Whether a slot for the revision could be made, if need be in place of idle ones."""
+        """Whether a slot for the revision could be made, if need be in place of idle ones.
+
+        A revision that waits for room and has less memory than this one comes first.
+        """
+        if any(held_mb(other) < held_mb(lane) for other in self._hungry.values() if other is not lane):
+            return False
         idle_mb = sum(other.revision.config.memory_mb * len(other.idle) for other in self.lanes.values())
         return self._memory.free_mb + idle_mb >= lane.revision.config.memory_mb
 
@@ -156,6 +164,29 @@ class Pool:
         idle = [(lane, slot) for lane in self.lanes.values() if lane is not besides for slot in lane.idle]
         return sorted(idle, key=lambda pair: pair[1].idle_since_ms)
 
+    # -- fair share
+
+    def ask_for_room(self, lane: lanes.Lane) -> None:
+        """The revision waits and there is no room: what comes free is for it, and who has more gives up a slot."""
+        self._hungry[lane.ref] = lane
+        giver = max((other for other in self.lanes.values() if other is not lane), key=held_mb, default=None)
+        if giver is None or giver.gives_up or not giver.busy:
+            return
+        if may_take(held_mb(lane), held_mb(giver), lane.revision.config.memory_mb, self._youngest_ms(giver)):
+            giver.gives_up = 1
+            _log.info("gives_up_a_slot", extra={"revision": giver.ref, "for": lane.ref})
+
+    def has_enough(self, lane: lanes.Lane) -> None:
+        """The revision waits for no room any more."""
+        self._hungry.pop(lane.ref, None)
+        if not self._hungry:
+            for other in self.lanes.values():
+                other.gives_up = 0
+
+    def _youngest_ms(self, lane: lanes.Lane) -> int:
+        now = slots.now_ms()
+        return min((now - slot.born_at_ms for slot in lane.slots), default=0)
+
     # -- keep-alive
 
     def retire(self, current: Iterable[model.Revision]) -> None:
@@ -192,3 +223,16 @@ class Pool:
                 self.discard(lane, slot)
         while self._closing:
             await asyncio.wait(self._closing)
+
+
+def held_mb(lane: lanes.Lane) -> int:
+    """Memory promised to a revision."""
+    return lane.revision.config.memory_mb * lane.total
+
+
+def may_take(poor_mb: int, rich_mb: int, slot_mb: int, youngest_ms: int) -> bool:
+    """Whether a revision that holds ``poor_mb`` and waits may have a slot's memory of one that holds ``rich_mb``.
+
+    Yes when it has less even then; and when it has nothing, once the other has had its turn.
+    """
+    return poor_mb + slot_mb <= rich_mb - slot_mb or (poor_mb == 0 and rich_mb > 0 and youngest_ms >= _TURN_MS)

@@ -75,7 +75,7 @@ class Slot:
         self, sandbox: base.Sandbox, revision: model.Revision, birth: attempt.Birth, place: attempt.Place, owner: Owner
     ) -> None:
         self.sandbox = sandbox
-        self.idle_since_ms = birth.ready_at_ms
+        self.idle_since_ms = self.born_at_ms = birth.ready_at_ms
         self.is_open = True
         self._revision = revision
         self._birth: attempt.Birth | None = birth

@@ -99,7 +99,10 @@ class Tender:
             if lane is None:
                 _log.error("unknown_revision_waits", extra={"revision": ref})
                 return
-            await self._tend_lane(lane)
+            try:
+                await self._tend_lane(lane)
+            finally:
+                self._pool.has_enough(lane)
         except (errors.Unavailable, hiredis.HiredisError) as error:
             _log.debug("tending_interrupted", extra={"revision": ref, "reason": str(error)})
         finally:
@@ -139,8 +142,10 @@ class Tender:
         )
         for number in range(made):
             if not self._pool.has_room(lane):
+                self._pool.ask_for_room(lane)
                 return number
             self._tasks.create_task(self._make(lane), name=f"make {lane.ref}")
+        self._pool.has_enough(lane)
         return made
 
     async def _make(self, lane: lanes.Lane) -> None:

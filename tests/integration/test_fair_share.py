@@ -1,0 +1,84 @@
+"""No revision starves another: memory for few slots, and somebody whose backlog would hold all of it for good."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from faas.core import model
+from faas.core import settings as settings_module
+from tests import node_bench
+from tests.eventually import eventually
+
+FUNCTIONS = Path(__file__).parent.parent / "functions"
+ECHO, SLOW = FUNCTIONS / "echo", FUNCTIONS / "slow"
+
+
+@pytest.fixture
+async def bench(settings: settings_module.Settings) -> AsyncIterator[node_bench.Bench]:
+    quick = msgspec.structs.replace(settings, engine="process", heartbeat_ms=100, lease_ms=5_000, stock_none=0)
+    made = await node_bench.Bench.open(quick)
+    yield made
+    await made.close()
+
+
+async def _backlog(bench: node_bench.Bench, count: int) -> model.Revision:
+    """A revision of which ``count`` async invocations of 50 ms wait."""
+    greedy = bench.function(SLOW, "app.handler", "greedy")
+    for _ in range(count):
+        await bench.send(greedy, 0.05)
+    return greedy
+
+
+@pytest.mark.parametrize("slots", [1, 4])
+async def test_one_call_does_not_wait_for_the_whole_backlog_of_another_function(
+    bench: node_bench.Bench, slots: int
+) -> None:
+    greedy = await _backlog(bench, 400 * slots)
+    echo = bench.function(ECHO, "app.handler", "modest")
+    node = await bench.node(memory_mb=64 * slots)
+    await eventually(lambda: node.report().get("busy") == slots)
+    outcome = await bench.call(echo, {"a": 1})
+    assert outcome.record.status is model.Status.OK
+    assert (await bench.counts(greedy)).waiting > 0, "it ran only when the backlog was gone"
+    done = (await bench.counts(greedy)).done
+
+    async def goes_on() -> bool:
+        return (await bench.counts(greedy)).done > done
+
+    await eventually(goes_on, within=30)  # and the backlog goes on after it
+
+
+async def test_a_burst_of_first_calls_makes_no_more_slots_than_it_may_and_answers_every_call(
+    bench: node_bench.Bench,
+) -> None:
+    echo = bench.function(ECHO, "app.handler", max_concurrency=3)
+    await bench.node()
+    outcomes = await asyncio.gather(*(bench.call(echo, number) for number in range(1_000)))
+    assert [node_bench.result(outcome) for outcome in outcomes] == list(range(1_000))
+    assert len({outcome.record.sandbox for outcome in outcomes}) <= 3
+
+
+async def test_a_burst_of_first_calls_makes_no_more_slots_than_memory_has_room_for(bench: node_bench.Bench) -> None:
+    echo = bench.function(ECHO, "app.handler")
+    await bench.node(memory_mb=2 * 64 + 63)
+    outcomes = await asyncio.gather(*(bench.call(echo, number) for number in range(300)))
+    assert len({outcome.record.sandbox for outcome in outcomes}) <= 2
+    assert all(outcome.record.status is model.Status.OK for outcome in outcomes)
+
+
+async def test_async_work_and_sync_calls_of_one_revision_do_not_starve_each_other(bench: node_bench.Bench) -> None:
+    slow = await _backlog(bench, 100)
+    await bench.node(memory_mb=64)
+    answered = await asyncio.gather(*(bench.call(slow, 0) for _ in range(20)))
+    assert all(outcome.record.status is model.Status.OK for outcome in answered)
+    assert (await bench.counts(slow)).waiting > 0, "the sync calls waited for all async work"
+
+    async def settled() -> bool:
+        return (await bench.counts(slow)).done == 120
+
+    await eventually(settled, within=60)
