@@ -7,7 +7,7 @@ import contextlib
 import shutil
 import time
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import click
 import msgspec
@@ -88,6 +88,8 @@ def _redis(settings: settings_module.Settings) -> Iterator[Fact]:
     try:
         with contextlib.closing(redis.Redis.from_url(url, socket_timeout=5, socket_connect_timeout=5)) as client:
             server: dict[str, Any] = client.info()
+            if settings.durability == "strict":
+                server |= cast(Any, client.config_get("appendfsync"))
             seconds, micros = client.time()
     except redis.RedisError as error:
         yield Fact("redis", "failed", f"does not answer: {error}")

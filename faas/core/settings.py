@@ -28,6 +28,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     redis_url: Annotated[str, _Doc(description="Redis or Valkey to use; empty starts the embedded server.")] = ""
     redis_prefix: Annotated[str, _Doc(description="First part of every Redis key.")] = "faas"
     redis_memory_mb: Annotated[int, _Doc(description="Memory that the embedded server may use.", ge=64)] = 2_048
+    durability: Annotated[
+        str,
+        _Doc(
+            description="standard, or strict: an async call's 202 waits until it is on Redis's disk.",
+            pattern="^(standard|strict)$",
+        ),
+    ] = "standard"
     database_url: Annotated[str, _Doc(description="SQLAlchemy URL; empty is SQLite in the data directory.")] = ""
     engine: Annotated[str, _Doc(description="auto, docker or process.", pattern="^(auto|docker|process)$")] = "auto"
     base_image: Annotated[str, _Doc(description="Image of the sandboxes; empty finds, pulls or builds one.")] = ""

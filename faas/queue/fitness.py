@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 import redis
@@ -19,6 +19,7 @@ from faas.core import settings as settings_module
 from faas.queue import client as redis_client
 
 _OLDEST = (6, 2)
+_FIRST_WITH_WAITAOF = (7, 2)
 _SHARE_THAT_WAITS = 0.5
 
 _log = logging.getLogger(__name__)
@@ -33,16 +34,28 @@ class Finding(msgspec.Struct, frozen=True):
 
 
 def findings(server: Mapping[str, Any], settings: settings_module.Settings) -> Iterator[Finding]:
-    """What is wrong with a server, from what its INFO says."""
+    """What is wrong with a server, from what its INFO says, and for strict durability also its ``appendfsync``."""
     version = str(server.get("redis_version", "0.0"))
     if tuple(int(part) for part in version.split(".")[:2]) < _OLDEST:
         yield Finding(f"Redis is version {version}", "use Redis 6.2 or newer, or any Valkey", unfit=True)
     yield from _memory(server, settings)
+    if settings.durability == "strict":
+        yield from _strict(server, version)
     if not server.get("aof_enabled"):
         hint = "set `appendonly yes` in its configuration"
         yield Finding("the append-only file of Redis is off: a crash loses invocations", hint, unfit=False)
     elif server.get("aof_last_write_status") != "ok":
         yield Finding("Redis cannot write its append-only file", "is the disk full?", unfit=False)
+
+
+def _strict(server: Mapping[str, Any], version: str) -> Iterator[Finding]:
+    if not server.get("aof_enabled"):
+        hint = "set `appendonly yes` in its configuration"
+        yield Finding("durability is strict and the append-only file of Redis is off", hint, unfit=True)
+    knows_waitaof = tuple(int(part) for part in version.split(".")[:2]) >= _FIRST_WITH_WAITAOF
+    if not knows_waitaof and server.get("appendfsync") != "always":
+        hint = "use Redis 7.2 or newer, or any Valkey, or set `appendfsync always` in its configuration"
+        yield Finding(f"durability is strict and Redis {version} has no WAITAOF", hint, unfit=True)
 
 
 def _memory(server: Mapping[str, Any], settings: settings_module.Settings) -> Iterator[Finding]:
@@ -61,6 +74,8 @@ def require(settings: settings_module.Settings) -> None:
     """Raise `errors.Conflict` when Redis is unfit, `errors.Unavailable` when it does not answer; log what is amiss."""
     with redis_client.translated(), redis.Redis.from_url(settings.redis_url, socket_timeout=5) as client:
         server = client.info()
+        if settings.durability == "strict":
+            server |= cast(Any, client.config_get("appendfsync"))
     for finding in findings(server, settings):
         if finding.unfit:
             raise errors.Conflict(finding.text, hint=finding.hint)

@@ -22,6 +22,7 @@ import msgspec
 
 from faas.core import errors, model
 from faas.core import settings as settings_module
+from faas.queue import fsync
 from faas.queue import keys as keyring
 from faas.queue import link as links
 
@@ -113,22 +114,31 @@ class Queue:
         keys: keyring.Keys,
         digests: dict[str, str],
         bounds: Bounds,
+        synced: fsync.Fsync | None,
     ) -> None:
         self.keys = keys
         self.link = link
         self._redis_url = redis_url
         self._digests = digests
         self._bounds = bounds
+        self._fsync = synced
         self._limits = {model.Mode.SYNC: bounds.sync, model.Mode.ASYNC: bounds.asynchronous}
         self._encode = msgspec.msgpack.Encoder().encode
         self._decode = msgspec.msgpack.Decoder(model.Invocation).decode
 
     @classmethod
-    async def connect(cls, redis_url: str, prefix: str, bounds: Bounds = Bounds()) -> Queue:  # noqa: B008 - frozen
+    async def connect(
+        cls,
+        redis_url: str,
+        prefix: str,
+        bounds: Bounds = Bounds(),  # noqa: B008 - frozen
+        *,
+        strict: bool = False,
+    ) -> Queue:
         """Open a link, load the scripts, and check that what Redis holds is of a format this platform knows."""
         keys = keyring.Keys(prefix)
         link, digests = await _opened(redis_url, keys)
-        return cls(redis_url, link, keys, digests, bounds)
+        return cls(redis_url, link, keys, digests, bounds, fsync.Fsync(redis_url, keys) if strict else None)
 
     @classmethod
     async def of(cls, settings: settings_module.Settings) -> Queue:
@@ -139,7 +149,8 @@ class Queue:
             total=settings.max_waiting_total,
             total_bytes=settings.max_waiting_bytes,
         )
-        return await cls.connect(settings.redis_url, settings.redis_prefix, bounds)
+        strict = settings.durability == "strict"
+        return await cls.connect(settings.redis_url, settings.redis_prefix, bounds, strict=strict)
 
     async def reopen(self) -> None:
         """Replace a link that was lost. Raises `errors.Unavailable` while Redis does not answer."""
@@ -148,6 +159,8 @@ class Queue:
     def close(self) -> None:
         """Drop the link."""
         self.link.close()
+        if self._fsync is not None:
+            self._fsync.close()
 
     def _run(self, script: str, keys: tuple[str, ...], *args: str | bytes | int) -> asyncio.Future[Any]:
         return self.link.call("EVALSHA", self._digests[script], len(keys), *keys, *args)
@@ -183,6 +196,8 @@ class Queue:
             self._bounds.total_bytes,
         )
         self._refuse_what_is_too_much(answer, ref, mode)
+        if self._fsync is not None and mode is model.Mode.ASYNC:
+            await self._fsync.wait()
         return answer[1].decode() if answer[0] == b"ok" else None
 
     def _refuse_what_is_too_much(self, answer: list[Any], ref: str, mode: model.Mode) -> None:

@@ -43,6 +43,11 @@ class Keys(msgspec.Struct, frozen=True):
         return f"{self.prefix}:held"
 
     @property
+    def synced(self) -> str:
+        """String that is set before each wait for the server's disk (`faas.queue.fsync`); its value means nothing."""
+        return f"{self.prefix}:synced"
+
+    @property
     def nodes(self) -> str:
         """Set of node ids that may hold claims; a node leaves it when nothing is left to take over."""
         return f"{self.prefix}:nodes"

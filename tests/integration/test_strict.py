@@ -1,0 +1,67 @@
+"""Strict durability: an async call is accepted when it is on the server's disk, and not before."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import redis
+
+from faas.core import errors, ids, model
+from faas.core import settings as settings_module
+from faas.queue import embedded, fitness, invocations
+
+
+@pytest.fixture
+async def url(tmp_path: Path) -> AsyncIterator[str]:
+    server = embedded.EmbeddedServer(tmp_path / "redis")
+    yield await server.start()
+    await server.stop()
+
+
+def an_invocation(mode: model.Mode = model.Mode.ASYNC) -> model.Invocation:
+    return model.Invocation(
+        id=ids.new_id(), function="f", revision=1, trigger="invoke", mode=mode, event=b"1", accepted_at_ms=1
+    )
+
+
+async def test_an_async_call_waits_for_the_disk_and_a_sync_call_does_not(url: str) -> None:
+    queue = await invocations.Queue.connect(url, "t", strict=True)
+    with redis.Redis.from_url(url) as client:
+        client.config_set("appendfsync", "no")  # nothing is synced now, until somebody makes it
+        waiting = asyncio.create_task(queue.enqueue(an_invocation()))
+        await queue.enqueue(an_invocation(model.Mode.SYNC))
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(asyncio.shield(waiting), 0.5)
+        client.config_set("appendfsync", "always")
+        client.set("any", "write")  # whose sync takes along what was written before
+        assert await asyncio.wait_for(waiting, 5)
+    queue.close()
+
+
+async def test_many_that_are_accepted_at_once_share_a_wait(url: str) -> None:
+    queue = await invocations.Queue.connect(url, "t", strict=True)
+    await asyncio.gather(*(queue.enqueue(an_invocation()) for _ in range(500)))
+    with redis.Redis.from_url(url) as client:
+        assert client.info("commandstats")["cmdstat_waitaof"]["calls"] <= 3
+    queue.close()
+
+
+def test_an_old_server_without_appendfsync_always_is_refused() -> None:
+    strict = settings_module.Settings(durability="strict")
+    old = {"redis_version": "7.0.15", "aof_enabled": 1, "aof_last_write_status": "ok", "appendfsync": "everysec"}
+    (found,) = fitness.findings(old, strict)
+    assert found.unfit
+    assert "appendfsync always" in found.hint
+    assert not list(fitness.findings({**old, "appendfsync": "always"}, strict))
+
+
+async def test_strict_on_the_embedded_server_is_fit_and_without_its_file_refused(url: str) -> None:
+    strict = settings_module.Settings(durability="strict", redis_url=url)
+    fitness.require(strict)
+    with redis.Redis.from_url(url) as client:
+        client.config_set("appendonly", "no")
+    with pytest.raises(errors.Conflict, match="append-only file of Redis is off"):
+        fitness.require(strict)
