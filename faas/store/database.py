@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
-from alembic import command, config
+from alembic import command, config, script
+from alembic.runtime import migration
 
 from faas.core import errors
 from faas.core import settings as settings_module
@@ -69,11 +70,18 @@ def _file_lock(path: Path) -> Iterator[None]:
         yield
 
 
-def _migrate(engine: sa.Engine) -> None:
+def _migrate(engine: sa.Engine, to: str = "head") -> None:
+    """Bring the tables to a revision. Raises `errors.Conflict` when they are of one that is not known here."""
     alembic = config.Config()
     alembic.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
+    known = {revision.revision for revision in script.ScriptDirectory.from_config(alembic).walk_revisions()}
     with engine.begin() as connection:
         if engine.dialect.name == "postgresql":
             connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_MIGRATION_LOCK)))
         alembic.attributes["connection"] = connection
-        command.upgrade(alembic, "head")
+        held = migration.MigrationContext.configure(connection).get_current_revision()
+        if held is not None and held not in known:
+            raise errors.Conflict(
+                f"the database has revision {held}, which this platform does not know", hint="use the newer faas"
+            )
+        command.upgrade(alembic, to)
