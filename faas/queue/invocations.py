@@ -3,9 +3,11 @@
 ::
 
     enqueue ──► waiting ──claim──► running ──finish──► done | dead
-                   ▲  │               │
-                   │  └─abandon─► done│
-                   └─────release──────┘
+                ▲  ▲  │               │ │
+                │  │  └─abandon─► done│ │
+                │  └─────release──────┘ │
+               due                      │
+                └───── retrying ◄─retry─┘
     hand_off ─────────────────────► running ──finish──► done
     refuse ──► done | dead
 
@@ -26,7 +28,7 @@ from faas.queue import link as links
 
 _SCRIPTS = (
     "prepare", "enqueue", "refuse", "handoff", "claim", "finish", "release", "abandon", "counts", "look", "settle_lost",
-    "forget",
+    "forget", "retry", "due",
 )  # fmt: skip
 
 
@@ -116,7 +118,8 @@ class Queue:
         """Drop the link."""
         self.link.close()
 
-    def _run(self, script: str, keys: tuple[str, ...], *args: str | bytes | int) -> asyncio.Future[Any]:
+    def run(self, script: str, keys: tuple[str, ...], *args: str | bytes | int) -> asyncio.Future[Any]:
+        """Run one of the scripts. For the other modules of this room."""
         return self.link.call("EVALSHA", self._digests[script], len(keys), *keys, *args)
 
     async def enqueue(self, invocation: model.Invocation, guard: Guard | None = None) -> str | None:
@@ -128,7 +131,7 @@ class Queue:
         other = model.Mode.ASYNC if mode is model.Mode.SYNC else model.Mode.SYNC
         names = self.keys
         guard = guard or Guard(key="none", field="", value="")
-        answer = await self._run(
+        answer = await self.run(
             "enqueue",
             (
                 names.queue(ref, mode),
@@ -158,7 +161,7 @@ class Queue:
         The guard must be a plain one.
         """
         ref, names = invocation.ref, self.keys
-        answer = await self._run(
+        answer = await self.run(
             "refuse",
             (*self._queues(ref), names.refs, names.counts(ref), names.records, names.guard(guard.key)),
             ref,
@@ -176,7 +179,7 @@ class Queue:
         """
         ref = invocation.ref
         names = (self.keys.queue(ref, invocation.mode), self.keys.counts(ref), self.keys.records)
-        return self._run("abandon", names, entry, self._encode(record))
+        return self.run("abandon", names, entry, self._encode(record))
 
     def hand_off(self, node: str, invocation: model.Invocation) -> None:
         """Write down that a node runs this call without its having been queued. Sent, and not awaited."""
@@ -188,7 +191,7 @@ class Queue:
     async def hand_off_again(self, node: str, invocation: model.Invocation) -> None:
         """Write it down if it is not, when it is not known whether the first time reached Redis."""
         names = (self.keys.running(node), self.keys.counts(invocation.ref))
-        await self._run("handoff", names, hand_off_field(invocation), self._stub(invocation))
+        await self.run("handoff", names, hand_off_field(invocation), self._stub(invocation))
 
     def _stub(self, invocation: model.Invocation) -> bytes:
         return self._encode(msgspec.structs.replace(invocation, event=b""))
@@ -199,7 +202,7 @@ class Queue:
 
     def send_claim(self, node: str, ref: str, count: int) -> asyncio.Future[Any]:
         """`claim`, sent before it returns; `claims` reads the answer."""
-        return self._run("claim", self._queues(ref), node, count)
+        return self.run("claim", self._queues(ref), node, count)
 
     async def finish_claimed(
         self, claim: Claim, record: model.Record, *, node: str, reply: bytes = b"", claim_next: int = 0
@@ -235,7 +238,7 @@ class Queue:
             self.keys.reply(invocation.reply_to or "none"),
             *self._queues(ref),
         )
-        return self._run(
+        return self.run(
             "finish",
             names,
             "handoff" if entry is None else "queue",
@@ -248,13 +251,43 @@ class Queue:
             claim_next,
         )
 
+    def send_retry(
+        self, claim: Claim, record: model.Record, again: model.Invocation, after_ms: int
+    ) -> asyncio.Future[Any]:
+        """End an attempt with a record and let the invocation wait, as ``again``, until it is due.
+
+        Sent before it returns; `finished` reads the answer.
+        """
+        ref = again.ref
+        return self.run(
+            "retry",
+            (
+                self.keys.queue(ref, again.mode),
+                self.keys.records,
+                self.keys.retrying,
+                self.keys.retrying_of(ref),
+                *self._queues(ref),
+            ),
+            claim.entry,
+            self._encode(record),
+            again.id,
+            self._encode(again),
+            after_ms,
+            f"{again.mode} {ref} {again.id}",
+        )
+
+    async def move_due(self, most: int = 100) -> tuple[int, int | None]:
+        """Put what has come due back into its queue: how many, and in how many ms the next is due (None: never)."""
+        moved, next_ms = await self.run("due", (self.keys.retrying, self.keys.demand), self.keys.prefix, most)
+        return moved, None if next_ms < 0 else next_ms
+
     def finished(self, answer: list[Any]) -> Finished:
         """What a finish answered."""
         return Finished(answer[0] == 1, answer[1], tuple(self.claims(answer[2:])))
 
     async def prepare(self, ref: str) -> None:
         """Make a revision's queues, so that they can be read before anything was enqueued."""
-        await self._run("prepare", (*self._queues(ref), self.keys.refs), ref)
+        await self.run("prepare", (*self._queues(ref), self.keys.refs), ref)
 
     def publish_slots(self, node: str, ref: str, number: int) -> None:
         """Say how many slots a node has, or is making, for a revision. The lease bounds how long that is believed."""
@@ -272,7 +305,7 @@ class Queue:
         """
         invocation = claim.invocation
         ref = invocation.ref
-        answer = await self._run(
+        answer = await self.run(
             "release",
             (
                 self.keys.queue(ref, invocation.mode),
@@ -290,15 +323,15 @@ class Queue:
     async def settle_lost(self, node: str, field: str, ref: str, record: model.Record) -> bool:
         """Settle a call that a dead node had been handed; False when it was settled before."""
         names = (self.keys.running(node), self.keys.counts(ref), self.keys.records)
-        return bool(await self._run("settle_lost", names, field, self._encode(record)) == 1)
+        return bool(await self.run("settle_lost", names, field, self._encode(record)) == 1)
 
     async def forget(self, node: str, stream: str) -> bool:
         """Delete a dead node's consumer of a queue stream; False, and nothing done, while it holds entries."""
-        return bool(await self._run("forget", (stream,), node) == 1)
+        return bool(await self.run("forget", (stream,), node) == 1)
 
     async def look(self, ref: str) -> Load:
         """What waits for a revision and how many slots there are for it."""
-        waiting_sync, waiting_async, slots = await self._run(
+        waiting_sync, waiting_async, slots = await self.run(
             "look", (*self._queues(ref), self.keys.nodes), self.keys.prefix, ref
         )
         return Load(waiting_sync, waiting_async, slots)
@@ -309,13 +342,16 @@ class Queue:
 
     async def places(self) -> dict[str, Places]:
         """The same, and the age of the oldest waiting invocation."""
-        flat = await self._run("counts", (self.keys.refs, self.keys.nodes, self.keys.retrying), self.keys.prefix)
-        rows = [flat[start : start + 7] for start in range(0, len(flat), 7)]
+        flat = await self.run("counts", (self.keys.refs, self.keys.nodes), self.keys.prefix)
+        rows = [flat[start : start + 8] for start in range(0, len(flat), 8)]
         return {
             ref.decode(): Places(
-                model.Counts(accepted=accepted, waiting=waiting, running=running, done=done, dead=dead), oldest_ms
+                model.Counts(
+                    accepted=accepted, waiting=waiting, running=running, retrying=retrying, done=done, dead=dead
+                ),
+                oldest_ms,
             )
-            for ref, accepted, waiting, running, done, dead, oldest_ms in rows
+            for ref, accepted, waiting, running, retrying, done, dead, oldest_ms in rows
         }
 
     async def guard_value(self, key: str, field: str) -> str | None:

@@ -83,8 +83,15 @@ class Keys(msgspec.Struct, frozen=True):
 
     @property
     def retrying(self) -> str:
-        """Sorted set of retries by due time in ms; members are msgpack invocations."""
+        """Sorted set of what is due again at a time (Redis's clock, ms); members are ``<mode> <ref> <id>``."""
         return f"{self.prefix}:retrying"
+
+    def retrying_of(self, ref: str) -> str:
+        """Hash of one revision's invocations that are due again: id to the msgpack of the invocation as it will wait.
+
+        Whatever is a member of `retrying` is a field here, and the other way round.
+        """
+        return f"{self.prefix}:retrying:{ref}"
 
     def guard(self, name: str) -> str:
         """Hash of what was enqueued before: timers' last due times, objects' last versions. Forever."""

@@ -10,12 +10,9 @@ import time
 
 import msgspec
 
-from faas.core import model, unrun
+from faas.core import model, retry, unrun
 from faas.queue import invocations
 from faas.queue import keys as keyring
-
-MOST_ATTEMPTS = 3
-"""An invocation that was lost with its node this often is settled as dead: it may be what kills the nodes."""
 
 _PAGE = 100
 
@@ -40,7 +37,7 @@ async def take_over(queue: invocations.Queue, node: str) -> int:
 
 def may_run_again(invocation: model.Invocation) -> bool:
     """Whether a lost attempt is followed by another."""
-    return invocation.attempt < MOST_ATTEMPTS
+    return invocation.attempt < retry.MOST_LOST
 
 
 def next_attempt(invocation: model.Invocation) -> model.Invocation:

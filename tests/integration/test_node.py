@@ -220,7 +220,7 @@ async def test_an_import_that_fails_is_an_init_error_and_is_not_billed(bench: no
 
 
 async def test_a_failed_async_call_is_dead_and_a_failed_sync_call_is_done(bench: node_bench.Bench) -> None:
-    bad = bench.function(CODE, "app.leaves")
+    bad = bench.function(CODE, "app.leaves", retries=model.Retries(maximum_retry_attempts=0))
     await bench.node()
     await bench.send(bad, 1)
     await bench.call(bad, 1)

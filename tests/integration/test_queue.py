@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import msgspec
 import pytest
 
-from faas.core import errors, ids, model
+from faas.core import errors, ids, model, retry
 from faas.queue import invocations, leases, records, replies
 from tests.samples import record
 
@@ -220,7 +220,7 @@ async def test_a_call_handed_to_a_node_that_died_is_settled_as_lost(queue: invoc
 
 async def test_an_invocation_that_keeps_losing_its_nodes_is_settled_as_dead(queue: invocations.Queue) -> None:
     await queue.enqueue(invocation())
-    for number in range(leases.MOST_ATTEMPTS):
+    for number in range(retry.MOST_LOST):
         node = f"dead{number}"
         await queue.link.call("SADD", queue.keys.nodes, node)
         assert len(await queue.claim(node, "echo@3", 1)) == 1
