@@ -98,7 +98,7 @@ async def test_a_sync_call_is_tried_again_only_when_its_function_is_idempotent(
 
 
 async def test_a_backlog_of_failures_drains(bench: node_bench.Bench, tmp_path: Path) -> None:
-    revision = bench.function(FUNCTIONS / "retries", "app.fails_until", retries=SOON)
+    revision = bench.function(FUNCTIONS / "retries", "app.fails_until", retries=SOON, max_concurrency=2)
     await bench.node()
     for number in range(30):
         await bench.send(revision, {"file": str(tmp_path / str(number)), "good": 2})
