@@ -82,16 +82,22 @@ class Settler:
             _log.info("outcomes_resent", extra={"count": len(kept)})
 
     def _send(self, ended: slots.Ended, claim_next: int) -> asyncio.Future[Any]:
-        reply_to = ended.invocation.reply_to
-        elsewhere = ended.entry is not None and reply_to is not None and reply_to != self._here
         return self._queue.send_finish(
             ended.invocation,
             ended.entry,
             ended.record,
             node=self._node,
-            reply=self._encode(ended.outcome) if elsewhere else b"",
+            reply=self._reply(ended),
             claim_next=claim_next,
         )
+
+    def _reply(self, ended: slots.Ended) -> bytes:
+        """What Redis gets of the outcome: all for a caller of another process, what is kept of an async one."""
+        if ended.invocation.mode is model.Mode.ASYNC:
+            return self._encode(_kept(ended.outcome, self._queue.keeping.result_bytes))
+        reply_to = ended.invocation.reply_to
+        elsewhere = ended.entry is not None and reply_to is not None and reply_to != self._here
+        return self._encode(ended.outcome) if elsewhere else b""
 
     def _sent(self, ended: slots.Ended, then: Then, answer: asyncio.Future[Any]) -> None:
         self._underway -= 1
@@ -120,6 +126,14 @@ class Settler:
         except (errors.Unavailable, hiredis.HiredisError) as error:
             self._keep(ended, error)
         then(None)
+
+
+def _kept(outcome: model.Outcome, most_bytes: int) -> model.Outcome:
+    """Without its log, which is in the ledger. No JSON is empty: an empty body says that the result was too large."""
+    record = msgspec.structs.replace(outcome.record, logs=())
+    if len(outcome.body) > most_bytes:
+        return model.Outcome(record=record, body=b"")
+    return msgspec.structs.replace(outcome, record=record)
 
 
 def _decided(ended: slots.Ended, retries: model.Retries) -> retry.Decision:

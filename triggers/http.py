@@ -72,7 +72,8 @@ class Gateway:
         invocation = await self._invocation(request, match, mode, invocation_id)
         if mode is model.Mode.ASYNC:
             await self._queue.enqueue(invocation)
-            return web.json_response({"invocation_id": invocation_id}, status=202, headers={_ID: invocation_id})
+            accepted = {"invocation_id": invocation_id, "status_url": f"/api/v1/invocations/{invocation_id}"}
+            return web.json_response(accepted, status=202, headers={_ID: invocation_id})
         outcome = await self._outcome(invocation, match.route.revision.config)
         return _response(outcome)
 

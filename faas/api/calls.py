@@ -15,7 +15,7 @@ import msgspec
 from faas.core import errors, model
 from faas.core import settings as settings_module
 from faas.queue import calls as queue_calls
-from faas.queue import catalog, invocations, replies
+from faas.queue import catalog, invocations, replies, whereabouts
 
 _ANSWERS_WITHIN_S = 5
 _SILENT_MS = 3_000
@@ -70,6 +70,26 @@ class Calls:
         """Accept an async invocation. Raises `errors.Throttled` or `errors.Unavailable`."""
         async with _answered():
             await (await self.queue()).enqueue(invocation)
+
+    async def find(self, invocation_id: str) -> whereabouts.Found | None:
+        """Where an async invocation is. Raises `errors.Unavailable`."""
+        async with _answered():
+            return await whereabouts.find(await self.queue(), invocation_id)
+
+    async def unsettled(self, function: str, most: int) -> list[whereabouts.Seen]:
+        """Some of a function's invocations that are not settled. Raises `errors.Unavailable`."""
+        async with _answered():
+            return await whereabouts.unsettled(await self.queue(), function, most)
+
+    async def cancel(self, invocation: model.Invocation, record: model.Record) -> bool:
+        """Take one out that has not begun; False when it has moved on. Raises `errors.Unavailable`."""
+        async with _answered():
+            return await whereabouts.cancel(await self.queue(), invocation, record)
+
+    async def make_due(self, invocation: model.Invocation) -> bool:
+        """Let one that is due later be due now; False when it is not. Raises `errors.Unavailable`."""
+        async with _answered():
+            return await whereabouts.make_due(await self.queue(), invocation)
 
     async def outcome(self, invocation: model.Invocation, config: model.FunctionConfig) -> model.Outcome:
         """Accept a sync invocation and await its outcome; when its caller goes, what still waits is settled.

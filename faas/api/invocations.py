@@ -44,12 +44,17 @@ async def _run(app: web.Application, invocation: model.Invocation, config: model
     headers = {ID: invocation.id}
     if invocation.mode is model.Mode.ASYNC:
         await calls.send(invocation)
-        return answers.json(schemas.Accepted(invocation.id), status=202, headers=headers)
+        return answers.json(schemas.Accepted(invocation.id, status_url(invocation.id)), status=202, headers=headers)
     outcome = await calls.outcome(invocation, config)
     if outcome.record.status is not model.Status.OK:
         lost = outcome.record.status in (model.Status.LOST, model.Status.REJECTED)
         headers["Faas-Error"] = "platform" if lost else "function"
     return answers.json(views.report(outcome), headers=headers)
+
+
+def status_url(invocation_id: str) -> str:
+    """Where the control API says what became of an invocation."""
+    return f"/api/v1/invocations/{invocation_id}"
 
 
 async def current(request: web.Request) -> model.Revision:

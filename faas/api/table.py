@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from faas import builds
-from faas.api import buckets, deployments, functions, invocations, ledger, logs, routes, schemas, status
+from faas.api import buckets, deployments, functions, inquiries, invocations, ledger, logs, routes, schemas, status
 
 _V1 = "/api/v1"
 _INVOKE_HEADERS = {
@@ -104,10 +104,34 @@ LEDGER = (
     routes.Route(
         method="GET",
         path=f"{_V1}/invocations/{{id}}",
-        handler=ledger.invocation,
-        summary="Look an invocation up.",
-        responses=(_gives(schemas.InvocationState, "Its records, one per attempt."),),
+        handler=inquiries.invocation,
+        summary="Ask where an invocation is, and for its records and result.",
+        responses=(_gives(schemas.InvocationState, "Its place, its records (one per attempt), its result."),),
         errors=(404,),
+    ),
+    routes.Route(
+        method="POST",
+        path=f"{_V1}/invocations/{{id}}/cancel",
+        handler=inquiries.cancel_invocation,
+        summary="Take an async invocation back that is waiting or due later.",
+        responses=(_gives(schemas.Moved, "It will not run (again)."),),
+        errors=(404, 409),
+    ),
+    routes.Route(
+        method="POST",
+        path=f"{_V1}/invocations/{{id}}/retry",
+        handler=inquiries.retry_invocation,
+        summary="Let an invocation that is due later run now.",
+        responses=(_gives(schemas.Moved, "It is due."),),
+        errors=(404, 409),
+    ),
+    routes.Route(
+        method="GET",
+        path=f"{_V1}/functions/{{name}}/invocations",
+        handler=inquiries.list_invocations,
+        summary="List the newest invocations of a function.",
+        query=inquiries.ListQuery,
+        responses=(_gives(schemas.InvocationList, "The newest that are in their queues or in the ledger."),),
     ),
     routes.Route(
         method="GET",

@@ -45,6 +45,9 @@ async def run(settings: settings_module.Settings, stop: asyncio.Event, ready: Re
             settings.redis_prefix,
             max_waiting=settings.max_waiting,
             max_waiting_async=settings.max_waiting_async,
+            keeping=invocations.Keeping(
+                settings.keep_results_ms, settings.max_kept_results, settings.max_kept_result_bytes
+            ),
         )
         stack.callback(queue.close)
         answers = await replies.Replies.open(settings.redis_url, settings.redis_prefix)

@@ -29,6 +29,7 @@ from faas.queue import link as links
 _SCRIPTS = (
     "prepare", "enqueue", "refuse", "handoff", "claim", "finish", "release", "abandon", "counts", "look", "settle_lost",
     "forget", "retry", "due",
+    "find", "cancel", "unsettled",
 )  # fmt: skip
 
 
@@ -78,6 +79,14 @@ class Places(msgspec.Struct, frozen=True):
     oldest_waiting_ms: int
 
 
+class Keeping(msgspec.Struct, frozen=True):
+    """How long the outcomes of async invocations are kept, how many at most, and how large a result may be."""
+
+    for_ms: int = 600_000
+    most: int = 100_000
+    result_bytes: int = 65_536
+
+
 class Queue:
     """The queues of one platform over one link. Every method raises `errors.Unavailable` when Redis is away.
 
@@ -91,24 +100,32 @@ class Queue:
         keys: keyring.Keys,
         digests: dict[str, str],
         limits: dict[model.Mode, int],
+        keeping: Keeping,
     ) -> None:
         self.keys = keys
         self.link = link
         self._redis_url = redis_url
         self._digests = digests
         self._limits = limits
+        self.keeping = keeping
         self._encode = msgspec.msgpack.Encoder().encode
         self._decode = msgspec.msgpack.Decoder(model.Invocation).decode
 
     @classmethod
     async def connect(
-        cls, redis_url: str, prefix: str, *, max_waiting: int = 10_000, max_waiting_async: int = 1_000_000
+        cls,
+        redis_url: str,
+        prefix: str,
+        *,
+        max_waiting: int = 10_000,
+        max_waiting_async: int = 1_000_000,
+        keeping: Keeping = Keeping(),  # noqa: B008 - frozen
     ) -> Queue:
         """Open a link, load the scripts, and check that what Redis holds is of a format this platform knows."""
         keys = keyring.Keys(prefix)
         link, digests = await _opened(redis_url, keys)
         limits = {model.Mode.SYNC: max_waiting, model.Mode.ASYNC: max_waiting_async}
-        return cls(redis_url, link, keys, digests, limits)
+        return cls(redis_url, link, keys, digests, limits, keeping)
 
     async def reopen(self) -> None:
         """Replace a link that was lost. Raises `errors.Unavailable` while Redis does not answer."""
@@ -122,15 +139,19 @@ class Queue:
         """Run one of the scripts. For the other modules of this room."""
         return self.link.call("EVALSHA", self._digests[script], len(keys), *keys, *args)
 
-    async def enqueue(self, invocation: model.Invocation, guard: Guard | None = None) -> str | None:
+    async def enqueue(
+        self, invocation: model.Invocation, guard: Guard | None = None, *, delay_ms: int = 0
+    ) -> str | None:
         """Accept an invocation; its stream entry, or None when its guard says that this was done before.
 
-        Raises `errors.Throttled` when as many wait as may.
+        An async one may be due only after ``delay_ms``, and has no entry ('') until then. Raises `errors.Throttled`
+        when as many wait as may.
         """
         ref, mode = invocation.ref, invocation.mode
         other = model.Mode.ASYNC if mode is model.Mode.SYNC else model.Mode.SYNC
         names = self.keys
         guard = guard or Guard(key="none", field="", value="")
+        asked = mode is model.Mode.ASYNC
         answer = await self.run(
             "enqueue",
             (
@@ -141,6 +162,7 @@ class Queue:
                 names.demand,
                 names.demanded(ref),
                 names.guard(guard.key),
+                *((names.call(invocation.id), names.retrying, names.retrying_of(ref)) if asked else ()),
             ),
             ref,
             self._encode(invocation),
@@ -148,6 +170,7 @@ class Queue:
             guard.field,
             guard.value,
             int(guard.monotonic),
+            *((invocation.id, delay_ms) if asked else ()),
         )
         if answer[0] == b"full":
             raise errors.Throttled(
@@ -231,17 +254,19 @@ class Queue:
         """Either finish, sent before it returns; ``entry`` is None after a hand-off. `finished` reads the answer."""
         ref = invocation.ref
         place = self.keys.running(node) if entry is None else self.keys.queue(ref, invocation.mode)
+        asked = invocation.mode is model.Mode.ASYNC
         names = (
             place,
             self.keys.counts(ref),
             self.keys.records,
-            self.keys.reply(invocation.reply_to or "none"),
+            self.keys.call(invocation.id) if asked else self.keys.reply(invocation.reply_to or "none"),
             *self._queues(ref),
+            *((self.keys.kept,) if asked else ()),
         )
         return self.run(
             "finish",
             names,
-            "handoff" if entry is None else "queue",
+            "async" if asked else "handoff" if entry is None else "queue",
             hand_off_field(invocation) if entry is None else entry,
             self._encode(record),
             "dead" if record.dead else "done",
@@ -249,6 +274,7 @@ class Queue:
             reply,
             node,
             claim_next,
+            *((self.keeping.for_ms, self.keeping.most) if asked else ()),
         )
 
     def send_retry(
@@ -259,6 +285,7 @@ class Queue:
         Sent before it returns; `finished` reads the answer.
         """
         ref = again.ref
+        why = f"{record.error.type}: {record.error.message[:500]}" if record.error else str(record.status)
         return self.run(
             "retry",
             (
@@ -267,6 +294,7 @@ class Queue:
                 self.keys.retrying,
                 self.keys.retrying_of(ref),
                 *self._queues(ref),
+                *self._call(again),
             ),
             claim.entry,
             self._encode(record),
@@ -274,6 +302,7 @@ class Queue:
             self._encode(again),
             after_ms,
             f"{again.mode} {ref} {again.id}",
+            why,
         )
 
     async def move_due(self, most: int = 100) -> tuple[int, int | None]:
@@ -312,6 +341,7 @@ class Queue:
                 self.keys.records,
                 self.keys.demand,
                 self.keys.demanded(ref),
+                *self._call(invocation),
             ),
             claim.entry,
             self._encode(again or invocation),
@@ -375,6 +405,9 @@ class Queue:
 
     def _queues(self, ref: str) -> tuple[str, str]:
         return self.keys.queue(ref, model.Mode.SYNC), self.keys.queue(ref, model.Mode.ASYNC)
+
+    def _call(self, invocation: model.Invocation) -> tuple[str, ...]:
+        return (self.keys.call(invocation.id),) if invocation.mode is model.Mode.ASYNC else ()
 
     def claims(self, flat: list[bytes]) -> list[Claim]:
         """What a claim answered."""

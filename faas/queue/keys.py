@@ -93,6 +93,18 @@ class Keys(msgspec.Struct, frozen=True):
         """
         return f"{self.prefix}:retrying:{ref}"
 
+    def call(self, invocation_id: str) -> str:
+        """Hash of an async invocation, for whoever asks: ``ref``, ``entry`` ('' until it is due) and ``why`` it is.
+
+        Once settled ``settled`` (done, dead) and ``outcome`` (msgpack `model.Outcome`), for a set time.
+        """
+        return f"{self.prefix}:call:{invocation_id}"
+
+    @property
+    def kept(self) -> str:
+        """List of the `call` keys of settled ones, oldest first: how many are kept is bounded."""
+        return f"{self.prefix}:kept"
+
     def guard(self, name: str) -> str:
         """Hash of what was enqueued before: timers' last due times, objects' last versions. Forever."""
         return f"{self.prefix}:guard:{name}"

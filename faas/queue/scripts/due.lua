@@ -9,7 +9,8 @@ local ready = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now, 'LIMIT', 0, ARGV
 for _, member in ipairs(ready) do
   local mode, ref, id = string.match(member, '^(%S+) (%S+) (%S+)$')
   local held, queue = prefix .. ':retrying:' .. ref, prefix .. ':q:' .. ref .. ':' .. mode
-  redis.call('XADD', queue, '*', 'i', redis.call('HGET', held, id))
+  local entry = redis.call('XADD', queue, '*', 'i', redis.call('HGET', held, id))
+  if mode == 'async' then redis.call('HSET', prefix .. ':call:' .. id, 'entry', entry) end
   redis.call('HDEL', held, id)
   redis.call('ZREM', KEYS[1], member)
   if redis.call('SET', prefix .. ':demanded:' .. ref, '1', 'NX', 'PX', 1000) then

@@ -1,8 +1,10 @@
--- Accept an invocation into its revision's queue, at most once for what its guard names.
+-- Accept an invocation into its revision's queue, or let it wait until it is due, at most once for what its guard names.
 -- KEYS  1 queue stream  2 the revision's other queue stream  3 refs  4 counts  5 demand  6 demanded mark  7 guard hash
+--       of async ones only: 8 call  9 retrying  10 retrying of the revision
 -- ARGV  1 ref  2 invocation (msgpack)  3 most that may wait  4 guard field ('' for none)  5 guard value
 --       6 '1' when the guard's values are integers that only grow
--- Returns {'ok', entry id} | {'full', waiting} | {'known'}
+--       of async ones only: 7 invocation id  8 due in how many ms (0: now)
+-- Returns {'ok', entry id ('' when it is not due yet)} | {'full', waiting} | {'known'}
 local field, value = ARGV[4], ARGV[5]
 if field ~= '' then
   local held = redis.call('HGET', KEYS[7], field)
@@ -20,10 +22,19 @@ if redis.call('SADD', KEYS[3], ARGV[1]) == 1 then
 end
 local waiting = redis.call('XLEN', KEYS[1]) - redis.call('XPENDING', KEYS[1], 'runners')[1]
 if waiting >= tonumber(ARGV[3]) then return {'full', waiting} end
-local entry = redis.call('XADD', KEYS[1], '*', 'i', ARGV[2])
 redis.call('HINCRBY', KEYS[4], 'accepted', 1)
 if field ~= '' then redis.call('HSET', KEYS[7], field, value) end
-if redis.call('SET', KEYS[6], '1', 'NX', 'PX', 1000) then
+local delay, entry = tonumber(ARGV[8] or 0), ''
+if delay > 0 then
+  local time = redis.call('TIME')
+  local due = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000) + delay
+  redis.call('ZADD', KEYS[9], due, 'async ' .. ARGV[1] .. ' ' .. ARGV[7])
+  redis.call('HSET', KEYS[10], ARGV[7], ARGV[2])
+else
+  entry = redis.call('XADD', KEYS[1], '*', 'i', ARGV[2])
+end
+if KEYS[8] then redis.call('HSET', KEYS[8], 'ref', ARGV[1], 'entry', entry) end
+if delay == 0 and redis.call('SET', KEYS[6], '1', 'NX', 'PX', 1000) then
   redis.call('XADD', KEYS[5], '*', 'ref', ARGV[1], 'why', 'waiting')
 end
 return {'ok', entry}
