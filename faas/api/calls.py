@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 from collections.abc import AsyncIterator
 
 import msgspec
@@ -15,7 +16,7 @@ import msgspec
 from faas.core import errors, model
 from faas.core import settings as settings_module
 from faas.queue import calls as queue_calls
-from faas.queue import catalog, invocations, replies, whereabouts
+from faas.queue import catalog, idempotency, invocations, replies, whereabouts
 
 _ANSWERS_WITHIN_S = 5
 _SILENT_MS = 3_000
@@ -70,6 +71,18 @@ class Calls:
         """Accept an async invocation. Raises `errors.Throttled` or `errors.Unavailable`."""
         async with _answered():
             await (await self.queue()).enqueue(invocation)
+
+    async def send_once(self, asked: idempotency.Asked, invocation: model.Invocation) -> str:
+        """The same with an idempotency key; the id of the invocation that has it. Raises `errors.KeyReused` too."""
+        return await idempotency.accept(await self.queue(), asked, invocation)
+
+    async def outcome_once(
+        self, asked: idempotency.Asked, invocation: model.Invocation, config: model.FunctionConfig
+    ) -> model.Outcome:
+        """`outcome` with an idempotency key: that of the first call that had it. Raises `errors.KeyReused` too."""
+        within_ms = self._settings.max_queue_wait_ms + config.timeout_ms
+        run = functools.partial(self.outcome, invocation, config)
+        return await idempotency.answer(await self.queue(), asked, invocation.id, run, within_ms=within_ms)
 
     async def find(self, invocation_id: str) -> whereabouts.Found | None:
         """Where an async invocation is. Raises `errors.Unavailable`."""

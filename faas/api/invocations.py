@@ -12,6 +12,7 @@ from aiohttp import web
 
 from faas.api import answers, schemas, state, views
 from faas.core import errors, ids, model
+from faas.queue import idempotency
 
 ID = "Faas-Invocation-Id"
 TYPE = "Faas-Invocation-Type"
@@ -33,23 +34,39 @@ async def invoke(request: web.Request) -> web.Response:
         client_context=_client_context(request),
     )
     try:
-        return await _run(request.app, invocation, revision.config)
+        return await _run(request, invocation, revision.config)
     except errors.FaasError as error:
         error.data.setdefault("invocation_id", invocation.id)
         raise
 
 
-async def _run(app: web.Application, invocation: model.Invocation, config: model.FunctionConfig) -> web.Response:
-    calls = app[state.CALLS]
-    headers = {ID: invocation.id}
+async def _run(request: web.Request, invocation: model.Invocation, config: model.FunctionConfig) -> web.Response:
+    calls, asked = request.app[state.CALLS], _asked(request, invocation)
     if invocation.mode is model.Mode.ASYNC:
-        await calls.send(invocation)
-        return answers.json(schemas.Accepted(invocation.id, status_url(invocation.id)), status=202, headers=headers)
-    outcome = await calls.outcome(invocation, config)
+        accepted = invocation.id
+        if asked is None:
+            await calls.send(invocation)
+        else:
+            accepted = await calls.send_once(asked, invocation)
+        return answers.json(schemas.Accepted(accepted, status_url(accepted)), status=202, headers={ID: accepted})
+    if asked is None:
+        outcome = await calls.outcome(invocation, config)
+    else:
+        outcome = await calls.outcome_once(asked, invocation, config)
+    headers = {ID: outcome.record.invocation_id}
     if outcome.record.status is not model.Status.OK:
         lost = outcome.record.status in (model.Status.LOST, model.Status.REJECTED)
         headers["Faas-Error"] = "platform" if lost else "function"
     return answers.json(views.report(outcome), headers=headers)
+
+
+def _asked(request: web.Request, invocation: model.Invocation) -> idempotency.Asked | None:
+    """What the idempotency key stands for: the mode, the event and the client context."""
+    key = request.headers.get(idempotency.HEADER)
+    if key is None:
+        return None
+    what = (str(invocation.mode).encode(), invocation.event, (invocation.client_context or "").encode())
+    return idempotency.asked(key, invocation.function, what, request.app[state.SETTINGS].keep_answers_ms)
 
 
 def status_url(invocation_id: str) -> str:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from faas import builds
 from faas.api import buckets, deployments, functions, inquiries, invocations, ledger, logs, routes, schemas, status
+from faas.queue import idempotency
 
 _V1 = "/api/v1"
 _INVOKE_HEADERS = {
     invocations.TYPE: "`sync` (the default) answers when the attempt has ended, `async` at once with 202.",
+    idempotency.HEADER: "The same key and event give the same invocation and answer, for 24 h by default.",
     invocations.CLIENT_CONTEXT: "JSON in base64: what the handler sees as `context.client_context`.",
 }
 
@@ -65,7 +67,7 @@ FUNCTIONS = (
             _gives(schemas.Report, "The attempt has ended; `status` says how. `Faas-Error` says whose fault it was."),
             _gives(schemas.Accepted, "Accepted; it will run.", status=202),
         ),
-        errors=(404, 413, 504),
+        errors=(404, 413, 422, 504),
     ),
 )
 

@@ -69,7 +69,11 @@ async def run(settings: settings_module.Settings, stop: asyncio.Event, ready: Re
             answers,
             node if settings.hand_off else dispatch.NoHandOff(),
             lambda: follower.table,
-            http.Limits(max_event_bytes=settings.max_event_bytes, max_queue_wait_ms=settings.max_queue_wait_ms),
+            http.Limits(
+                max_event_bytes=settings.max_event_bytes,
+                max_queue_wait_ms=settings.max_queue_wait_ms,
+                keep_answers_ms=settings.keep_answers_ms,
+            ),
         )
         async with _beside(follower.follow(), _keep_open(answers)), _serving(settings, gateway) as url:
             ready({"pid": os.getpid(), "gateway": url, "node": node.node, "engine": engine.name})

@@ -56,6 +56,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     max_kept_result_bytes: Annotated[int, _Doc(description="Largest result of an async call that is kept.", ge=0)] = (
         65_536
     )
+    keep_answers_ms: Annotated[int, _Doc(description="How long an idempotency key gives the same answer.", ge=1)] = (
+        86_400_000
+    )
     max_source_bytes: Annotated[int, _Doc(description="Largest source that a deploy uploads.", ge=1)] = 268_435_456
     max_source_files: Annotated[int, _Doc(description="Most files in a function's source.", ge=1)] = 50_000
     max_artifact_bytes: Annotated[int, _Doc(description="Largest unpacked artifact.", ge=1)] = 1_073_741_824

@@ -29,7 +29,7 @@ from faas.queue import link as links
 _SCRIPTS = (
     "prepare", "enqueue", "refuse", "handoff", "claim", "finish", "release", "abandon", "counts", "look", "settle_lost",
     "forget", "retry", "due",
-    "find", "cancel", "unsettled",
+    "find", "cancel", "unsettled", "once", "answered",
 )  # fmt: skip
 
 
@@ -44,6 +44,13 @@ class Guard(msgspec.Struct, frozen=True, kw_only=True):
     field: str
     value: str
     monotonic: bool = False
+
+
+class Once(msgspec.Struct, frozen=True):
+    """The idempotency key that an async invocation was claimed with, and for how long it stands for it."""
+
+    name: str
+    keep_ms: int
 
 
 class Claim(msgspec.Struct, frozen=True):
@@ -140,7 +147,7 @@ class Queue:
         return self.link.call("EVALSHA", self._digests[script], len(keys), *keys, *args)
 
     async def enqueue(
-        self, invocation: model.Invocation, guard: Guard | None = None, *, delay_ms: int = 0
+        self, invocation: model.Invocation, guard: Guard | None = None, *, delay_ms: int = 0, once: Once | None = None
     ) -> str | None:
         """Accept an invocation; its stream entry, or None when its guard says that this was done before.
 
@@ -163,6 +170,7 @@ class Queue:
                 names.demanded(ref),
                 names.guard(guard.key),
                 *((names.call(invocation.id), names.retrying, names.retrying_of(ref)) if asked else ()),
+                *((names.once(once.name),) if once else ()),
             ),
             ref,
             self._encode(invocation),
@@ -171,11 +179,14 @@ class Queue:
             guard.value,
             int(guard.monotonic),
             *((invocation.id, delay_ms) if asked else ()),
+            *((once.keep_ms,) if once else ()),
         )
         if answer[0] == b"full":
             raise errors.Throttled(
                 f"{answer[1]} {mode} invocations of {ref} are waiting", limit=self._limits[mode], function=ref
             )
+        if answer[0] == b"lapsed":
+            raise errors.Unavailable("this took too long for the idempotency key to hold", hint="try again")
         return answer[1].decode() if answer[0] == b"ok" else None
 
     async def refuse(self, invocation: model.Invocation, record: model.Record, guard: Guard) -> bool:

@@ -100,6 +100,13 @@ class Keys(msgspec.Struct, frozen=True):
         """
         return f"{self.prefix}:call:{invocation_id}"
 
+    def once(self, name: str) -> str:
+        """Hash of an idempotency key: ``id``, ``digest``, and ``accepted`` or ``answer`` (msgpack `model.Outcome`).
+
+        Lives as long as the claim, then as long as the answer is kept.
+        """
+        return f"{self.prefix}:once:{name}"
+
     @property
     def kept(self) -> str:
         """List of the `call` keys of settled ones, oldest first: how many are kept is bounded."""

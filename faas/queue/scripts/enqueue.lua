@@ -1,10 +1,12 @@
 -- Accept an invocation into its revision's queue, or let it wait until it is due, at most once for what its guard names.
 -- KEYS  1 queue stream  2 the revision's other queue stream  3 refs  4 counts  5 demand  6 demanded mark  7 guard hash
---       of async ones only: 8 call  9 retrying  10 retrying of the revision
+--       of async ones only: 8 call  9 retrying  10 retrying of the revision  11 once (with an idempotency key)
 -- ARGV  1 ref  2 invocation (msgpack)  3 most that may wait  4 guard field ('' for none)  5 guard value
 --       6 '1' when the guard's values are integers that only grow
---       of async ones only: 7 invocation id  8 due in how many ms (0: now)
+--       of async ones only: 7 invocation id  8 due in how many ms (0: now)  9 for how many ms the key stands for it
 -- Returns {'ok', entry id ('' when it is not due yet)} | {'full', waiting} | {'known'}
+--         | {'lapsed'} when the idempotency key is not this call's any more
+if KEYS[11] and redis.call('HGET', KEYS[11], 'id') ~= ARGV[7] then return {'lapsed'} end
 local field, value = ARGV[4], ARGV[5]
 if field ~= '' then
   local held = redis.call('HGET', KEYS[7], field)
@@ -34,6 +36,10 @@ else
   entry = redis.call('XADD', KEYS[1], '*', 'i', ARGV[2])
 end
 if KEYS[8] then redis.call('HSET', KEYS[8], 'ref', ARGV[1], 'entry', entry) end
+if KEYS[11] then
+  redis.call('HSET', KEYS[11], 'accepted', '1')
+  redis.call('PEXPIRE', KEYS[11], ARGV[9])
+end
 if delay == 0 and redis.call('SET', KEYS[6], '1', 'NX', 'PX', 1000) then
   redis.call('XADD', KEYS[5], '*', 'ref', ARGV[1], 'why', 'waiting')
 end
