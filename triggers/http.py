@@ -15,7 +15,7 @@ import msgspec
 from aiohttp import ClientPayloadError, http_exceptions, web
 from multidict import CIMultiDict
 
-from faas.core import dispatch, errors, events, http_replies, ids, model
+from faas.core import dispatch, durations, errors, events, http_replies, ids, model
 from faas.queue import calls, idempotency, invocations, replies
 from triggers import routes
 
@@ -76,7 +76,7 @@ class Gateway:
         if (key := request.headers.get(idempotency.HEADER)) is not None:
             return await self._once(request, invocation, match.route.revision.config, key, body)
         if mode is model.Mode.ASYNC:
-            await self._queue.enqueue(invocation)
+            await self._queue.enqueue(invocation, delay_ms=_delay_ms(request))
             return _accepted(invocation_id)
         outcome = await self._outcome(invocation, match.route.revision.config)
         return _response(outcome)
@@ -93,7 +93,7 @@ class Gateway:
         what = (str(invocation.mode).encode(), request.method.encode(), request.raw_path.encode(), body)
         asked = idempotency.asked(key, invocation.function, what, self._limits.keep_answers_ms)
         if invocation.mode is model.Mode.ASYNC:
-            return _accepted(await idempotency.accept(self._queue, asked, invocation))
+            return _accepted(await idempotency.accept(self._queue, asked, invocation, delay_ms=_delay_ms(request)))
         within_ms = self._limits.max_queue_wait_ms + config.timeout_ms
         run = functools.partial(self._outcome, invocation, config)
         return _response(await idempotency.answer(self._queue, asked, invocation.id, run, within_ms=within_ms))
@@ -168,7 +168,9 @@ class Gateway:
 
 
 def _mode(request: web.BaseRequest) -> model.Mode:
-    asked = request.headers.get(_TYPE, "sync").lower()
+    asked = request.headers.get(_TYPE, "async" if durations.DELAY_HEADER in request.headers else "sync").lower()
+    if asked == model.Mode.SYNC and durations.DELAY_HEADER in request.headers:
+        raise errors.BadRequest(f"{durations.DELAY_HEADER}: only an async call can be delayed")
     try:
         return model.Mode(asked)
     except ValueError as error:
@@ -178,6 +180,11 @@ def _mode(request: web.BaseRequest) -> model.Mode:
 def _accepted(invocation_id: str) -> web.Response:
     accepted = {"invocation_id": invocation_id, "status_url": f"/api/v1/invocations/{invocation_id}"}
     return web.json_response(accepted, status=202, headers={_ID: invocation_id})
+
+
+def _delay_ms(request: web.BaseRequest) -> int:
+    given = request.headers.get(durations.DELAY_HEADER)
+    return 0 if given is None else durations.delay_ms(given)
 
 
 def _raw_path(request: web.BaseRequest) -> str:

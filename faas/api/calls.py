@@ -67,14 +67,14 @@ class Calls:
                 raise errors.Unavailable("Redis is connected and says nothing", hint="see `faas doctor`")
             return self._queue
 
-    async def send(self, invocation: model.Invocation) -> None:
+    async def send(self, invocation: model.Invocation, delay_ms: int = 0) -> None:
         """Accept an async invocation. Raises `errors.Throttled` or `errors.Unavailable`."""
         async with _answered():
-            await (await self.queue()).enqueue(invocation)
+            await (await self.queue()).enqueue(invocation, delay_ms=delay_ms)
 
-    async def send_once(self, asked: idempotency.Asked, invocation: model.Invocation) -> str:
+    async def send_once(self, asked: idempotency.Asked, invocation: model.Invocation, delay_ms: int) -> str:
         """The same with an idempotency key; the id of the invocation that has it. Raises `errors.KeyReused` too."""
-        return await idempotency.accept(await self.queue(), asked, invocation)
+        return await idempotency.accept(await self.queue(), asked, invocation, delay_ms=delay_ms)
 
     async def outcome_once(
         self, asked: idempotency.Asked, invocation: model.Invocation, config: model.FunctionConfig

@@ -11,7 +11,7 @@ import msgspec
 from aiohttp import web
 
 from faas.api import answers, schemas, state, views
-from faas.core import errors, ids, model
+from faas.core import durations, errors, ids, model
 from faas.queue import idempotency
 
 ID = "Faas-Invocation-Id"
@@ -43,11 +43,11 @@ async def invoke(request: web.Request) -> web.Response:
 async def _run(request: web.Request, invocation: model.Invocation, config: model.FunctionConfig) -> web.Response:
     calls, asked = request.app[state.CALLS], _asked(request, invocation)
     if invocation.mode is model.Mode.ASYNC:
-        accepted = invocation.id
+        accepted, delay_ms = invocation.id, durations.delay_ms(request.headers.get(durations.DELAY_HEADER, "0s"))
         if asked is None:
-            await calls.send(invocation)
+            await calls.send(invocation, delay_ms)
         else:
-            accepted = await calls.send_once(asked, invocation)
+            accepted = await calls.send_once(asked, invocation, delay_ms)
         return answers.json(schemas.Accepted(accepted, status_url(accepted)), status=202, headers={ID: accepted})
     if asked is None:
         outcome = await calls.outcome(invocation, config)
@@ -84,7 +84,9 @@ async def current(request: web.Request) -> model.Revision:
 
 
 def _mode(request: web.Request) -> model.Mode:
-    asked = request.headers.get(TYPE, "sync").lower()
+    asked = request.headers.get(TYPE, "async" if durations.DELAY_HEADER in request.headers else "sync").lower()
+    if asked == model.Mode.SYNC and durations.DELAY_HEADER in request.headers:
+        raise errors.BadRequest(f"{durations.DELAY_HEADER}: only an async call can be delayed")
     try:
         return model.Mode(asked)
     except ValueError as error:

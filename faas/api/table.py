@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from faas import builds
 from faas.api import buckets, deployments, functions, inquiries, invocations, ledger, logs, routes, schemas, status
+from faas.core import durations
 from faas.queue import idempotency
 
 _V1 = "/api/v1"
 _INVOKE_HEADERS = {
     invocations.TYPE: "`sync` (the default) answers when the attempt has ended, `async` at once with 202.",
     idempotency.HEADER: "The same key and event give the same invocation and answer, for 24 h by default.",
+    durations.DELAY_HEADER: "How long an async call waits before it runs: `90s`, `10m`, `31d` at most. Implies async.",
     invocations.CLIENT_CONTEXT: "JSON in base64: what the handler sees as `context.client_context`.",
 }
 

@@ -143,3 +143,17 @@ async def test_the_command_lists_what_waits_and_what_the_ledger_knows(api: serve
     assert {(each["invocation_id"], each["status"], each["attempts"]) for each in ran.json} == {
         (name, "waiting", 0), (past.invocation_id, "done", 2),
     }  # fmt: skip
+
+
+async def test_a_delayed_call_waits_until_it_is_due(api: served_api.ControlApi) -> None:
+    path = "/api/v1/functions/hello/invocations"
+    status, value = await api.call("POST", path, data=b"{}", headers={"Faas-Delay": "10m"})
+    assert status == 202
+    found = await state(api, value["invocation_id"])
+    assert (found["status"], found["attempts"]) == ("retrying", 0)
+    async with api.queue() as queue:
+        assert await queue.claim("n1", "hello@1", 1) == []
+        assert (await queue.counts())["hello@1"] == model.Counts(accepted=1, retrying=1)
+    assert (await api.call("POST", path, data=b"{}", headers={"Faas-Delay": "soon"}))[0] == 400
+    ran = await faas(api.settings.root, "invoke", "hello", "--delay", "90s", "--json")
+    assert (await state(api, ran.json["invocation_id"]))["due_at_ms"] > found["due_at_ms"] - 600_000
