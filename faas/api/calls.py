@@ -72,6 +72,16 @@ class Calls:
         async with _answered():
             await (await self.queue()).enqueue(invocation, delay_ms=delay_ms)
 
+    async def send_guarded(self, invocation: model.Invocation, guard: invocations.Guard) -> None:
+        """The same, unless its guard says that this was done before."""
+        async with _answered():
+            await (await self.queue()).enqueue(invocation, guard)
+
+    async def forget_guard(self, key: str, field: str) -> None:
+        """Forget that it was done. Raises `errors.Unavailable`."""
+        async with _answered():
+            await (await self.queue()).guard_drop(key, field)
+
     async def send_once(self, asked: idempotency.Asked, invocation: model.Invocation, delay_ms: int) -> str:
         """The same with an idempotency key; the id of the invocation that has it. Raises `errors.KeyReused` too."""
         return await idempotency.accept(await self.queue(), asked, invocation, delay_ms=delay_ms)

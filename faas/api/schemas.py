@@ -126,6 +126,40 @@ class Moved(msgspec.Struct, frozen=True):
     status: str
 
 
+class DeadLetterLine(msgspec.Struct, frozen=True, kw_only=True):
+    """An invocation that failed for good; ``retried_as`` is the one that its event was sent again as."""
+
+    invocation_id: str
+    function: str
+    revision: int
+    trigger: str
+    status: model.Status
+    attempts: int
+    died_at_ms: int
+    error: Failure | None
+    retried_as: str | None
+
+
+class DeadLetterList(msgspec.Struct, frozen=True):
+    """Dead letters, newest first."""
+
+    dead_letters: tuple[DeadLetterLine, ...]
+
+
+class DeadLetter(DeadLetterLine, frozen=True, kw_only=True):
+    """A dead letter with its event and the records of its attempts."""
+
+    event: Any
+    records: tuple[Attempt, ...]
+
+
+class Retried(msgspec.Struct, frozen=True):
+    """The dead letter, and the invocation that its event was sent again as."""
+
+    invocation_id: str
+    retried_as: str
+
+
 class Percentiles(msgspec.Struct, frozen=True):
     """Exact percentiles, nearest rank."""
 

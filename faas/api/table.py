@@ -3,7 +3,19 @@
 from __future__ import annotations
 
 from faas import builds
-from faas.api import buckets, deployments, functions, inquiries, invocations, ledger, logs, routes, schemas, status
+from faas.api import (
+    buckets,
+    dead_letters,
+    deployments,
+    functions,
+    inquiries,
+    invocations,
+    ledger,
+    logs,
+    routes,
+    schemas,
+    status,
+)
 from faas.core import durations
 from faas.queue import idempotency
 
@@ -136,6 +148,38 @@ LEDGER = (
         summary="List the newest invocations of a function.",
         query=inquiries.ListQuery,
         responses=(_gives(schemas.InvocationList, "The newest that are in their queues or in the ledger."),),
+    ),
+    routes.Route(
+        method="GET",
+        path=f"{_V1}/dead-letters",
+        handler=dead_letters.list_dead_letters,
+        summary="List what failed for good, newest first.",
+        query=dead_letters.LettersQuery,
+        responses=(_gives(schemas.DeadLetterList, "The dead letters that fit, without their events."),),
+    ),
+    routes.Route(
+        method="GET",
+        path=f"{_V1}/dead-letters/{{id}}",
+        handler=dead_letters.dead_letter,
+        summary="Look at a dead letter.",
+        responses=(_gives(schemas.DeadLetter, "Its event, its error, its records."),),
+        errors=(404,),
+    ),
+    routes.Route(
+        method="POST",
+        path=f"{_V1}/dead-letters/{{id}}/retry",
+        handler=dead_letters.retry_dead_letter,
+        summary="Send a dead letter's event to the function again, once.",
+        responses=(_gives(schemas.Retried, "The same new invocation however often this is asked."),),
+        errors=(404,),
+    ),
+    routes.Route(
+        method="DELETE",
+        path=f"{_V1}/dead-letters/{{id}}",
+        handler=dead_letters.drop_dead_letter,
+        summary="Forget a dead letter.",
+        responses=(_gives(schemas.Moved, "It is forgotten; its records stay."),),
+        errors=(404,),
     ),
     routes.Route(
         method="GET",

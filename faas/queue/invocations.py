@@ -203,6 +203,7 @@ class Queue:
             "dead" if record.dead else "done",
             guard.field,
             guard.value,
+            self._encode(invocation),
         )
         return bool(answer == 1)
 

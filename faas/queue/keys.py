@@ -66,7 +66,10 @@ class Keys(msgspec.Struct, frozen=True):
 
     @property
     def records(self) -> str:
-        """Stream of finished attempts on their way to the ledger: field ``r``, the msgpack of `model.Record`."""
+        """Stream of finished attempts on their way to the ledger: field ``r``, the msgpack of `model.Record`.
+
+        The record of one that is dead brings ``i`` along, the msgpack of its `model.Invocation`: its dead letter.
+        """
         return f"{self.prefix}:records"
 
     @property

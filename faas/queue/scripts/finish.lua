@@ -6,16 +6,21 @@
 --       5 invocation id  6 outcome for the caller (msgpack; '' for no reply)  7 node  8 how many to claim next
 --       of async ones only: 9 for how many ms the outcome is kept  10 how many outcomes are kept at most
 -- Returns {finished (0 or 1), what waits still, claimed: mode, entry id, invocation, ...}
-local finished
+local finished, letter
 if ARGV[1] == 'handoff' then
   finished = redis.call('HDEL', KEYS[1], ARGV[2])
 else
   finished = redis.call('XACK', KEYS[1], 'runners', ARGV[2])
+  if ARGV[1] == 'async' and ARGV[4] == 'dead' then letter = redis.call('XRANGE', KEYS[1], ARGV[2], ARGV[2])[1] end
   if finished == 1 then redis.call('XDEL', KEYS[1], ARGV[2]) end
 end
 if finished == 1 then
   redis.call('HINCRBY', KEYS[2], ARGV[4], 1)
-  redis.call('XADD', KEYS[3], '*', 'r', ARGV[3])
+  if letter then
+    redis.call('XADD', KEYS[3], '*', 'r', ARGV[3], 'i', letter[2][2])
+  else
+    redis.call('XADD', KEYS[3], '*', 'r', ARGV[3])
+  end
   if ARGV[1] == 'async' then
     redis.call('HSET', KEYS[4], 'settled', ARGV[4], 'outcome', ARGV[6])
     redis.call('PEXPIRE', KEYS[4], ARGV[9])
