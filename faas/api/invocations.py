@@ -6,17 +6,21 @@ import asyncio
 import base64
 import binascii
 import time
+from typing import Annotated
 
 import msgspec
 from aiohttp import web
 
 from faas.api import answers, schemas, state, views
+from faas.api import calls as api_calls
 from faas.core import durations, errors, ids, model
 from faas.queue import idempotency
 
 ID = "Faas-Invocation-Id"
 TYPE = "Faas-Invocation-Type"
 CLIENT_CONTEXT = "Faas-Client-Context"
+MOST_EVENTS = 1_000
+"""Events of one batch."""
 
 
 async def invoke(request: web.Request) -> web.Response:
@@ -38,6 +42,38 @@ async def invoke(request: web.Request) -> web.Response:
     except errors.FaasError as error:
         error.data.setdefault("invocation_id", invocation.id)
         raise
+
+
+async def invoke_batch(request: web.Request) -> web.Response:
+    """Accept many async invocations; each event of the array has an outcome of its own, in the same order."""
+    revision = await current(request)
+    try:
+        events = msgspec.json.decode(
+            await _event(request), type=Annotated[list[msgspec.Raw], msgspec.Meta(max_length=MOST_EVENTS)]
+        )
+    except msgspec.ValidationError as error:
+        raise errors.BadRequest(f"expected a JSON array of at most {MOST_EVENTS} events: {error}") from error
+    delay_ms = durations.delay_ms(request.headers.get(durations.DELAY_HEADER, "0s"))
+    calls = request.app[state.CALLS]
+    results = await asyncio.gather(*(_accept(calls, revision, bytes(event), delay_ms) for event in events))
+    return answers.json(schemas.Batch(tuple(results)), status=202)
+
+
+async def _accept(calls: api_calls.Calls, revision: model.Revision, event: bytes, delay_ms: int) -> schemas.BatchItem:
+    invocation = model.Invocation(
+        id=ids.new_id(),
+        function=revision.function,
+        revision=revision.number,
+        trigger="invoke",
+        mode=model.Mode.ASYNC,
+        event=event,
+        accepted_at_ms=time.time_ns() // 1_000_000,
+    )
+    try:
+        await calls.send(invocation, delay_ms)
+    except errors.FaasError as error:
+        return schemas.BatchItem("refused", error=schemas.ErrorDetail(code=error.code, message=error.message))
+    return schemas.BatchItem("accepted", invocation.id, status_url(invocation.id))
 
 
 async def _run(request: web.Request, invocation: model.Invocation, config: model.FunctionConfig) -> web.Response:

@@ -333,3 +333,18 @@ class ErrorBody(msgspec.Struct, frozen=True):
     """The one shape of every error body; ``error`` may name further things (function, limit, value)."""
 
     error: ErrorDetail
+
+
+class BatchItem(msgspec.Struct, frozen=True):
+    """What became of one event of a batch: ``accepted`` with its invocation, or ``refused`` with the error."""
+
+    status: str
+    invocation_id: str | None = None
+    status_url: str | None = None
+    error: ErrorDetail | None = None
+
+
+class Batch(msgspec.Struct, frozen=True):
+    """The outcomes of a batch, in the order of its events."""
+
+    results: tuple[BatchItem, ...]

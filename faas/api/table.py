@@ -83,6 +83,16 @@ FUNCTIONS = (
         ),
         errors=(404, 413, 422, 504),
     ),
+    routes.Route(
+        method="POST",
+        path=f"{_V1}/functions/{{name}}/invocations:batch",
+        handler=invocations.invoke_batch,
+        summary="Send many events at once, async.",
+        headers={durations.DELAY_HEADER: _INVOKE_HEADERS[durations.DELAY_HEADER]},
+        body=routes.Body(description="A JSON array of at most 1,000 events."),
+        responses=(_gives(schemas.Batch, "One outcome for each event, in order.", status=202),),
+        errors=(404, 413),
+    ),
 )
 
 DEPLOYMENTS = (

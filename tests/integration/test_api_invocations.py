@@ -157,3 +157,21 @@ async def test_a_delayed_call_waits_until_it_is_due(api: served_api.ControlApi) 
     assert (await api.call("POST", path, data=b"{}", headers={"Faas-Delay": "soon"}))[0] == 400
     ran = await faas(api.settings.root, "invoke", "hello", "--delay", "90s", "--json")
     assert (await state(api, ran.json["invocation_id"]))["due_at_ms"] > found["due_at_ms"] - 600_000
+
+
+async def test_each_event_of_a_batch_has_an_outcome_of_its_own(settings: settings_module.Settings) -> None:
+    async with served_api.serving(msgspec.structs.replace(settings, max_waiting_async=2)) as api:
+        api.deploy()
+        path = "/api/v1/functions/hello/invocations:batch"
+        status, value = await api.call("POST", path, data=b'[1, {"n": 2}, "three"]')
+        assert status == 202
+        assert [each["status"] for each in value["results"]] == ["accepted", "accepted", "refused"]
+        assert value["results"][2]["error"]["code"] == "throttled"
+        async with api.queue() as queue:
+            claims = await queue.claim("n1", "hello@1", 5)
+            assert {claim.invocation.id: claim.invocation.event for claim in claims} == {
+                value["results"][0]["invocation_id"]: b"1", value["results"][1]["invocation_id"]: b'{"n": 2}',
+            }  # fmt: skip
+        for wrong in (b"{}", b"[" + b",".join([b"1"] * 1_001) + b"]"):
+            assert (await api.call("POST", path, data=wrong))[0] == 400
+        assert (await api.call("POST", "/api/v1/functions/nobody/invocations:batch", data=b"[]"))[0] == 404
