@@ -139,7 +139,9 @@ async def test_no_more_outcomes_are_kept_than_may_be(redis_url: str, prefix: str
 async def test_the_command_lists_what_waits_and_what_the_ledger_knows(api: served_api.ControlApi) -> None:
     past = api.record(attempt=2)
     name = await send(api)
-    ran = await faas(api.settings.root, "invocations", "ls", "--function", "hello", "--limit", "5", "--json")
+    where = ("--data-dir", str(api.settings.root))
+    elsewhere = api.settings.root.parent
+    ran = await faas(elsewhere, "invocations", "ls", "--function", "hello", "--limit", "5", "--json", *where)
     assert {(each["invocation_id"], each["status"], each["attempts"]) for each in ran.json} == {
         (name, "waiting", 0), (past.invocation_id, "done", 2),
     }  # fmt: skip
