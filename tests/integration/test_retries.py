@@ -129,3 +129,13 @@ async def test_what_is_due_later_is_counted_and_stays(bench: node_bench.Bench) -
 
 def record_of(claim: invocations.Claim) -> model.Record:
     return msgspec.structs.replace(samples.record(claim.invocation, model.Status.ERROR), final=False)
+
+
+async def test_a_functions_own_module_named_faas_wins(bench: node_bench.Bench, tmp_path: Path) -> None:
+    code = tmp_path / "code"
+    code.mkdir()
+    (code / "faas.py").write_text('WHO = "mine"\n')
+    (code / "app.py").write_text("import faas\n\n\ndef handler(event, context):\n    return faas.WHO\n")
+    revision = bench.function(code, "app.handler")
+    await bench.node()
+    assert node_bench.result(await bench.call(revision)) == "mine"

@@ -2,7 +2,8 @@
 -- When the entry is not in its place any more (the lease had lapsed and it was taken over), nothing happens.
 -- KEYS  1 place: queue stream, or running hash  2 counts  3 records  4 reply stream, or call  5 sync stream  6 async stream
 --       7 kept calls (of async ones only)
--- ARGV  1 'queue', 'handoff', or 'async' (from the queue, and its outcome is kept for whoever asks)  2 entry id, or field  3 record (msgpack)  4 'done' or 'dead'
+-- ARGV  1 'queue', 'handoff', or 'async' (from the queue, and its outcome is kept for whoever asks)
+--       2 entry id, or field  3 record (msgpack); that of a dead async one takes its invocation along  4 'done' or 'dead'
 --       5 invocation id  6 outcome for the caller (msgpack; '' for no reply)  7 node  8 how many to claim next
 --       of async ones only: 9 for how many ms the outcome is kept  10 how many outcomes are kept at most
 -- Returns {finished (0 or 1), what waits still, claimed: mode, entry id, invocation, ...}
