@@ -13,6 +13,7 @@ import os
 import platform
 import secrets
 import socket
+import time
 from collections.abc import Coroutine, Mapping, Sequence
 from typing import Any
 
@@ -109,6 +110,7 @@ class Node:
         self._signals = signals
         self._versions = versions
         self._version = -1
+        self._leased_until = 0.0
         self._current: tuple[model.Revision, ...] = ()
         self._is_draining = False
         place = attempt.Place(self.node, settings.price_gb_s_micro, settings.price_request_nano)
@@ -164,7 +166,12 @@ class Node:
     # -- hand-off
 
     def offer(self, invocation: model.Invocation) -> asyncio.Future[model.Outcome] | None:
-        """See `faas.core.dispatch.Dispatch.offer`. While Redis is silent nothing is handed off."""
+        """See `faas.core.dispatch.Dispatch.offer`. While Redis is silent nothing is handed off.
+
+        Nor is it when the lease may have lapsed: whoever takes this node for dead looks only once at what it was handed.
+        """
+        if time.monotonic() > self._leased_until:
+            return None
         lane = self._pool.lanes.get(invocation.ref)
         return lane.offer(invocation) if lane is not None and self.can_hand_off() else None
 
@@ -256,7 +263,9 @@ class Node:
             memory_used_mb=self.memory.used_mb,
             sandboxes=self.report(),
         )
+        until = time.monotonic() + self._settings.lease_ms / 1000
         await self._versions.renew(self.node, state, self._settings.lease_ms)
+        self._leased_until = until
 
     async def _publish_runtime(self) -> None:
         told = msgspec.json.encode({"machine": platform.machine()})

@@ -26,7 +26,7 @@ from faas.queue import link as links
 
 _SCRIPTS = (
     "prepare", "enqueue", "refuse", "handoff", "claim", "finish", "release", "abandon", "counts", "look", "settle_lost",
-    "forget",
+    "forget", "holders", "bury",
 )  # fmt: skip
 
 
@@ -295,6 +295,17 @@ class Queue:
     async def forget(self, node: str, stream: str) -> bool:
         """Delete a dead node's consumer of a queue stream; False, and nothing done, while it holds entries."""
         return bool(await self._run("forget", (stream,), node) == 1)
+
+    async def holders(self) -> list[str]:
+        """The nodes that may hold claims or handed-off calls, alive or dead."""
+        found = await self._run("holders", (self.keys.refs, self.keys.nodes), self.keys.prefix)
+        return sorted(name.decode() for name in found)
+
+    async def bury(self, node: str) -> bool:
+        """Forget a dead node that has been taken over; False, and nothing done, when it is alive or holds calls."""
+        names = self.keys
+        held = (names.nodes, names.node(node), names.running(node), names.slots(node))
+        return bool(await self._run("bury", held, node) == 1)
 
     async def look(self, ref: str) -> Load:
         """What waits for a revision and how many slots there are for it."""

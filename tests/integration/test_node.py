@@ -293,6 +293,10 @@ async def _settled(bench: node_bench.Bench, revision: model.Revision, count: int
     return counts if counts.done + counts.dead == count else None
 
 
+async def _is_gone(bench: node_bench.Bench, key: str) -> bool:
+    return bool(await bench.queue.link.call("EXISTS", key) == 0)
+
+
 async def _waits(bench: node_bench.Bench, revision: model.Revision, count: int) -> bool:
     return (await bench.counts(revision)).waiting == count
 
