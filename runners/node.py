@@ -168,7 +168,7 @@ class Node:
     def offer(self, invocation: model.Invocation) -> asyncio.Future[model.Outcome] | None:
         """See `faas.core.dispatch.Dispatch.offer`. While Redis is silent nothing is handed off.
 
-        Nor is it when the lease may have lapsed: whoever takes this node for dead looks only once at what it was handed.
+        Nor is it when the lease may have lapsed: whoever takes this node for dead looks but once at what it holds.
         """
         if time.monotonic() > self._leased_until:
             return None
