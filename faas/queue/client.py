@@ -30,7 +30,8 @@ def translated() -> Iterator[None]:
     except (redis.exceptions.ConnectionError, redis.exceptions.TimeoutError) as error:
         raise errors.Unavailable(f"Redis does not answer: {error}") from error
     except redis.exceptions.ResponseError as error:
-        if not str(error).startswith(_REFUSALS):
+        # A pipeline puts words of its own before what Redis said.
+        if not any(refusal in str(error) for refusal in _REFUSALS):
             raise
         raise errors.Unavailable(f"Redis takes no writes: {error}", hint="is its disk or its memory full?") from error
 

@@ -20,6 +20,7 @@ from tests.torture import checker, facts, faults, load, plan, stage, table
 
 _QUIET_WITHIN_S = 180.0
 _RECOVERS_WITHIN_S = 60.0
+_WARM_S = 5.0
 _DISK = "size=1500m,mode=755"
 
 
@@ -40,15 +41,20 @@ class Torture:
 
     async def run(self) -> checker.Facts:
         """Work and faults, then quiet, then what is seen."""
-        before = facts.processes(self._stage)
         async with asyncio.TaskGroup() as group:
             group.create_task(self.clients.work(self._clients_count))
             group.create_task(self._do_faults())
+            start = group.create_task(self._look_at_start())
         queue = await self._quiet()
         seen = await facts.collect(self._stage, self.clients.promises, queue)
-        left = await facts.redis_leftovers(queue) + facts.grown(before, facts.processes(self._stage))
+        left = await facts.redis_leftovers(queue) + facts.grown(start.result(), facts.processes(self._stage))
         queue.close()
         return checker.with_leftovers(seen, left)
+
+    async def _look_at_start(self) -> dict[str, facts.Process]:
+        """What the processes hold once they are at work."""
+        await asyncio.sleep(_WARM_S)
+        return facts.processes(self._stage)
 
     async def _do_faults(self) -> None:
         began = time.monotonic()
