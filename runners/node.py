@@ -277,6 +277,7 @@ class Node:
                 await self.renew()
                 await self._reap()
                 await self._look_around()
+                await self._tidy()
             except (errors.Unavailable, hiredis.HiredisError) as error:
                 _log.debug("heartbeat_missed", extra={"reason": str(error)})
             await asyncio.sleep(self._settings.heartbeat_ms / 1000)
@@ -292,6 +293,18 @@ class Node:
             if counts.waiting:
                 self._tender.tend(ref)
         await self.settler.resend()
+
+    async def _tidy(self) -> None:
+        """Put right what Redis may have missed of this node, or this node of Redis, when the connection broke."""
+        lease_ms = self._settings.lease_ms
+        numbers = {lane.ref: lane.total for lane in self._pool.lanes.values()}
+        self.queue.publish_all_slots(self.node, numbers, lease_ms)
+        for lane in list(self._pool.lanes.values()):
+            # What is known is listed first: what is claimed meanwhile has not been claimed for long.
+            known = {slot.entry for slot in lane.slots} | self.settler.kept_entries
+            for claim in await self.queue.claims_since(self.node, lane.ref, lease_ms):
+                if claim.entry not in known and await self.queue.release(claim):
+                    _log.warning("unheard_claim_released", extra={"invocation_id": claim.invocation.id})
 
     async def _keep_alive(self) -> None:
         while True:

@@ -15,6 +15,7 @@ The scripts' headers in ``scripts/`` say what each does; this module only names 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from importlib import resources
 from typing import Any
 
@@ -28,6 +29,9 @@ _SCRIPTS = (
     "prepare", "enqueue", "refuse", "handoff", "claim", "finish", "release", "abandon", "counts", "look", "settle_lost",
     "forget", "holders", "bury",
 )  # fmt: skip
+
+
+_PAGE = 100
 
 
 class Guard(msgspec.Struct, frozen=True, kw_only=True):
@@ -262,6 +266,26 @@ class Queue:
             self.link.tell("HSET", self.keys.slots(node), ref, number)
         else:
             self.link.tell("HDEL", self.keys.slots(node), ref)
+
+    def publish_all_slots(self, node: str, numbers: Mapping[str, int], lease_ms: int) -> None:
+        """Say it of every revision anew, whatever became of what was said before (Redis was away, or full)."""
+        tell, slots = self.link.tell, self.keys.slots(node)
+        tell("MULTI")
+        tell("DEL", slots)
+        if any(numbers.values()):
+            tell("HSET", slots, *(part for ref, number in numbers.items() if number for part in (ref, number)))
+            tell("PEXPIRE", slots, lease_ms)
+        tell("EXEC")
+
+    async def claims_since(self, node: str, ref: str, idle_ms: int) -> list[Claim]:
+        """What a node claimed so long ago at least and has not settled."""
+        found: list[Claim] = []
+        for stream in self._queues(ref):
+            held = await self.link.call("XPENDING", stream, keyring.GROUP, "IDLE", idle_ms, "-", "+", _PAGE, node)
+            for entry, *_ in held:
+                for _, pair in await self.link.call("XRANGE", stream, entry, entry):
+                    found.append(Claim(entry.decode(), self._decode(pair[1])))
+        return found
 
     async def release(
         self, claim: Claim, *, record: model.Record | None = None, again: model.Invocation | None = None
