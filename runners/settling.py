@@ -39,6 +39,11 @@ class Settler:
         """Attempts that are over and not settled yet."""
         return len(self._kept) + self._underway + len(self._tasks)
 
+    @property
+    def kept_entries(self) -> set[str]:
+        """The entries whose outcomes are kept here."""
+        return {ended.entry for ended in self._kept if ended.entry is not None}
+
     def settle(self, ended: slots.Ended, claim_next: int, then: Then) -> None:
         """Send the finish now; ``then`` gets what it answered, or None when it could not be sent and is kept."""
         if ended.retries is not None and ended.claim is not None:

@@ -95,6 +95,11 @@ class Slot:
         """Whether an attempt runs."""
         return self._running is not None
 
+    @property
+    def entry(self) -> str | None:
+        """The entry by which the running attempt was claimed; None when none runs, or after a hand-off."""
+        return self._running.entry if self._running else None
+
     def running_for_ms(self, now_ms: int) -> int:
         """The age of the running attempt; 0 when none runs."""
         return now_ms - self._running.waited.started_at_ms if self._running else 0

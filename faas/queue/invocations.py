@@ -17,6 +17,7 @@ The scripts' headers in ``scripts/`` say what each does; this module only names 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from importlib import resources
 from typing import Any
 
@@ -30,7 +31,11 @@ _SCRIPTS = (
     "prepare", "enqueue", "refuse", "handoff", "claim", "finish", "release", "abandon", "counts", "look", "settle_lost",
     "forget", "retry", "due",
     "find", "cancel", "unsettled", "once", "answered",
+    "holders", "bury",
 )  # fmt: skip
+
+
+_PAGE = 100
 
 
 class Guard(msgspec.Struct, frozen=True, kw_only=True):
@@ -337,6 +342,26 @@ class Queue:
         else:
             self.link.tell("HDEL", self.keys.slots(node), ref)
 
+    def publish_all_slots(self, node: str, numbers: Mapping[str, int], lease_ms: int) -> None:
+        """Say it of every revision anew, whatever became of what was said before (Redis was away, or full)."""
+        tell, slots = self.link.tell, self.keys.slots(node)
+        tell("MULTI")
+        tell("DEL", slots)
+        if any(numbers.values()):
+            tell("HSET", slots, *(part for ref, number in numbers.items() if number for part in (ref, number)))
+            tell("PEXPIRE", slots, lease_ms)
+        tell("EXEC")
+
+    async def claims_since(self, node: str, ref: str, idle_ms: int) -> list[Claim]:
+        """What a node claimed so long ago at least and has not settled."""
+        found: list[Claim] = []
+        for stream in self._queues(ref):
+            held = await self.link.call("XPENDING", stream, keyring.GROUP, "IDLE", idle_ms, "-", "+", _PAGE, node)
+            for entry, *_ in held:
+                for _, pair in await self.link.call("XRANGE", stream, entry, entry):
+                    found.append(Claim(entry.decode(), self._decode(pair[1])))
+        return found
+
     async def release(
         self, claim: Claim, *, record: model.Record | None = None, again: model.Invocation | None = None
     ) -> bool:
@@ -370,6 +395,17 @@ class Queue:
     async def forget(self, node: str, stream: str) -> bool:
         """Delete a dead node's consumer of a queue stream; False, and nothing done, while it holds entries."""
         return bool(await self.run("forget", (stream,), node) == 1)
+
+    async def holders(self) -> list[str]:
+        """The nodes that may hold claims or handed-off calls, alive or dead."""
+        found = await self.run("holders", (self.keys.refs, self.keys.nodes), self.keys.prefix)
+        return sorted(name.decode() for name in found)
+
+    async def bury(self, node: str) -> bool:
+        """Forget a dead node that has been taken over; False, and nothing done, when it is alive or holds calls."""
+        names = self.keys
+        held = (names.nodes, names.node(node), names.running(node), names.slots(node))
+        return bool(await self.run("bury", held, node) == 1)
 
     async def look(self, ref: str) -> Load:
         """What waits for a revision and how many slots there are for it."""

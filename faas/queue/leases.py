@@ -19,8 +19,7 @@ _PAGE = 100
 
 async def dead_nodes(queue: invocations.Queue) -> list[str]:
     """Nodes that may hold claims and whose lease is gone. Raises `errors.Unavailable`."""
-    names = sorted(name.decode() for name in await queue.link.call("SMEMBERS", queue.keys.nodes))
-    return [name for name in names if not await queue.link.call("EXISTS", queue.keys.node(name))]
+    return [name for name in await queue.holders() if not await queue.link.call("EXISTS", queue.keys.node(name))]
 
 
 async def take_over(queue: invocations.Queue, node: str) -> int:
@@ -30,8 +29,7 @@ async def take_over(queue: invocations.Queue, node: str) -> int:
     for ref in refs:
         for mode in model.Mode:
             taken += await _claimed(queue, node, queue.keys.queue(ref, mode))
-    await queue.link.call("SREM", queue.keys.nodes, node)
-    await queue.link.call("DEL", queue.keys.slots(node))
+    await queue.bury(node)
     return taken
 
 
