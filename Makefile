@@ -5,6 +5,8 @@ PY := .venv/bin/python
 WORKERS ?= 2
 ROUNDS ?= 5
 ONLY ?=
+MINUTES ?= 20
+SEED ?= 1
 SOURCES := faas triggers runners tests examples
 
 .PHONY: help setup demo test test-postgresql check format bench docker-stop clean
@@ -27,6 +29,10 @@ test-postgresql: setup ## store, recorder and control API on a PostgreSQL of the
 
 bench: setup ## time against other platforms, as ratios (ONLY='http cold queue' ROUNDS=5; needs wrk)
 	@$(PY) -m tests.bench --rounds $(ROUNDS) $(addprefix --only ,$(ONLY))
+
+.PHONY: torture
+torture: setup ## real platform, seeded work and seeded faults, checked from outside (MINUTES=20 SEED=1)
+	@$(PY) -m tests.torture --minutes $(MINUTES) --seed $(SEED)
 
 check: setup ## format, lint, types and layers
 	@$(PY) -m ruff format --check $(SOURCES)

@@ -77,7 +77,7 @@ class _Outage:
 async def _record(reader: records.RecordsReader, book: ledger.Ledger) -> int:
     batch = await reader.read(_BATCH, _BLOCK_MS)
     if batch:
-        await asyncio.to_thread(book.commit, batch)
+        await asyncio.to_thread(book.commit, batch, reader.letters)
         await reader.done([stream_id for stream_id, _ in batch])
     return len(batch)
 

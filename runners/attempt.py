@@ -64,7 +64,7 @@ def record(
     sandbox: str,
     ended_at_ms: int,
 ) -> model.Record:
-    """The record of an attempt that a sandbox answered. It settles its invocation: nothing retries it yet."""
+    """The record of an attempt that a sandbox answered. It settles its invocation, unless another attempt follows."""
     config = revision.config
     billed = billing.billed_ms(ran.duration_us) if ran.status in _HANDLER_RAN else 0
     pico = (

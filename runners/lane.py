@@ -106,8 +106,8 @@ class Lane:
 
     def offer(self, invocation: model.Invocation) -> asyncio.Future[model.Outcome] | None:
         """Hand a call to an idle slot, or soon to one. None: enqueue it."""
-        if self.is_draining:
-            return None
+        if self.is_draining or self.revision.config.idempotent:
+            return None  # what may be tried again waits in Redis meanwhile, whole
         if self.idle and not self.has_backlog:
             caller: line.Caller = self._loop.create_future()
             self._hand_off(self.idle.pop(), invocation, caller)

@@ -13,6 +13,7 @@ import os
 import platform
 import secrets
 import socket
+import time
 from collections.abc import Coroutine, Mapping, Sequence
 from typing import Any
 
@@ -109,6 +110,7 @@ class Node:
         self._signals = signals
         self._versions = versions
         self._version = -1
+        self._leased_until = 0.0
         self._current: tuple[model.Revision, ...] = ()
         self._is_draining = False
         place = attempt.Place(self.node, settings.price_gb_s_micro, settings.price_request_nano)
@@ -164,7 +166,12 @@ class Node:
     # -- hand-off
 
     def offer(self, invocation: model.Invocation) -> asyncio.Future[model.Outcome] | None:
-        """See `faas.core.dispatch.Dispatch.offer`. While Redis is silent nothing is handed off."""
+        """See `faas.core.dispatch.Dispatch.offer`. While Redis is silent nothing is handed off.
+
+        Nor is it when the lease may have lapsed: whoever takes this node for dead looks but once at what it holds.
+        """
+        if time.monotonic() > self._leased_until:
+            return None
         lane = self._pool.lanes.get(invocation.ref)
         return lane.offer(invocation) if lane is not None and self.can_hand_off() else None
 
@@ -256,7 +263,9 @@ class Node:
             memory_used_mb=self.memory.used_mb,
             sandboxes=self.report(),
         )
+        until = time.monotonic() + self._settings.lease_ms / 1000
         await self._versions.renew(self.node, state, self._settings.lease_ms)
+        self._leased_until = until
 
     async def _publish_runtime(self) -> None:
         told = msgspec.json.encode({"machine": platform.machine()})
@@ -268,6 +277,7 @@ class Node:
                 await self.renew()
                 await self._reap()
                 await self._look_around()
+                await self._tidy()
             except (errors.Unavailable, hiredis.HiredisError) as error:
                 _log.debug("heartbeat_missed", extra={"reason": str(error)})
             await asyncio.sleep(self._settings.heartbeat_ms / 1000)
@@ -283,6 +293,18 @@ class Node:
             if counts.waiting:
                 self._tender.tend(ref)
         await self.settler.resend()
+
+    async def _tidy(self) -> None:
+        """Put right what Redis may have missed of this node, or this node of Redis, when the connection broke."""
+        lease_ms = self._settings.lease_ms
+        numbers = {lane.ref: lane.total for lane in self._pool.lanes.values()}
+        self.queue.publish_all_slots(self.node, numbers, lease_ms)
+        for lane in list(self._pool.lanes.values()):
+            # What is known is listed first: what is claimed meanwhile has not been claimed for long.
+            known = {slot.entry for slot in lane.slots} | self.settler.kept_entries
+            for claim in await self.queue.claims_since(self.node, lane.ref, lease_ms):
+                if claim.entry not in known and await self.queue.release(claim):
+                    _log.warning("unheard_claim_released", extra={"invocation_id": claim.invocation.id})
 
     async def _keep_alive(self) -> None:
         while True:

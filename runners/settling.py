@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import random
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 import hiredis
 import msgspec
 
-from faas.core import errors, model
+from faas.core import errors, model, retry
 from faas.queue import invocations, leases, replies
 from runners import slot as slots
 
@@ -38,15 +39,38 @@ class Settler:
         """Attempts that are over and not settled yet."""
         return len(self._kept) + self._underway + len(self._tasks)
 
+    @property
+    def kept_entries(self) -> set[str]:
+        """The entries whose outcomes are kept here."""
+        return {ended.entry for ended in self._kept if ended.entry is not None}
+
     def settle(self, ended: slots.Ended, claim_next: int, then: Then) -> None:
         """Send the finish now; ``then`` gets what it answered, or None when it could not be sent and is kept."""
-        if ended.is_lost and ended.claim is not None and _may_run_again(ended.invocation):
-            task = asyncio.get_running_loop().create_task(self._give_back(ended, ended.claim, then), name="give back")
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
-            return
+        if ended.retries is not None and ended.claim is not None:
+            decision = _decided(ended, ended.retries)
+            if decision.next is retry.Next.RETRY:
+                self._try_again(ended, ended.claim, decision.after_ms, then)
+                return
         self._underway += 1
         self._send(ended, claim_next).add_done_callback(partial(self._sent, ended, then))
+
+    def _try_again(self, ended: slots.Ended, claim: invocations.Claim, after_ms: int, then: Then) -> None:
+        if ended.record.status is not model.Status.LOST:
+            record, again = _not_final(ended), leases.next_attempt(ended.invocation)
+            self._underway += 1
+            sent = self._queue.send_retry(claim, record, again, after_ms)
+            sent.add_done_callback(partial(self._put_off, ended, then))
+            return
+        task = asyncio.get_running_loop().create_task(self._give_back(ended, claim, then), name="give back")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _put_off(self, ended: slots.Ended, then: Then, answer: asyncio.Future[Any]) -> None:
+        self._underway -= 1
+        error = answer.exception()
+        if error is not None:
+            self._keep(ended, error)
+        then(None if error is not None else self._queue.finished(answer.result()))
 
     async def resend(self) -> None:
         """Settle what was kept, now that Redis is back. What fails again stays."""
@@ -63,16 +87,22 @@ class Settler:
             _log.info("outcomes_resent", extra={"count": len(kept)})
 
     def _send(self, ended: slots.Ended, claim_next: int) -> asyncio.Future[Any]:
-        reply_to = ended.invocation.reply_to
-        elsewhere = ended.entry is not None and reply_to is not None and reply_to != self._here
         return self._queue.send_finish(
             ended.invocation,
             ended.entry,
             ended.record,
             node=self._node,
-            reply=self._encode(ended.outcome) if elsewhere else b"",
+            reply=self._reply(ended),
             claim_next=claim_next,
         )
+
+    def _reply(self, ended: slots.Ended) -> bytes:
+        """What Redis gets of the outcome: all for a caller of another process, what is kept of an async one."""
+        if ended.invocation.mode is model.Mode.ASYNC:
+            return self._encode(_kept(ended.outcome, self._queue.keeping.result_bytes))
+        reply_to = ended.invocation.reply_to
+        elsewhere = ended.entry is not None and reply_to is not None and reply_to != self._here
+        return self._encode(ended.outcome) if elsewhere else b""
 
     def _sent(self, ended: slots.Ended, then: Then, answer: asyncio.Future[Any]) -> None:
         self._underway -= 1
@@ -96,17 +126,35 @@ class Settler:
         self._kept.append(ended)
 
     async def _give_back(self, ended: slots.Ended, claim: invocations.Claim, then: Then) -> None:
-        record = msgspec.structs.replace(ended.record, final=False, dead=False)
         try:
-            await self._queue.release(claim, record=record, again=leases.next_attempt(ended.invocation))
+            await self._queue.release(claim, record=_not_final(ended), again=leases.next_attempt(ended.invocation))
         except (errors.Unavailable, hiredis.HiredisError) as error:
             self._keep(ended, error)
         then(None)
 
 
-def _may_run_again(invocation: model.Invocation) -> bool:
-    """The handler may have run to its end, so a caller who waits hears of the loss and decides."""
-    return invocation.mode is model.Mode.ASYNC and leases.may_run_again(invocation)
+def _kept(outcome: model.Outcome, most_bytes: int) -> model.Outcome:
+    """Without its log, which is in the ledger. No JSON is empty: an empty body says that the result was too large."""
+    record = msgspec.structs.replace(outcome.record, logs=())
+    if len(outcome.body) > most_bytes:
+        return model.Outcome(record=record, body=b"")
+    return msgspec.structs.replace(outcome, record=record)
+
+
+def _decided(ended: slots.Ended, retries: model.Retries) -> retry.Decision:
+    invocation, record = ended.invocation, ended.record
+    known = retry.Ended(
+        attempt=invocation.attempt,
+        mode=invocation.mode,
+        status=record.status,
+        age_ms=max(record.ended_at_ms - invocation.accepted_at_ms, 0),
+        wish=ended.wish,
+    )
+    return retry.decide(known, retries, random.random())  # noqa: S311 - spreads retries, hides nothing
+
+
+def _not_final(ended: slots.Ended) -> model.Record:
+    return msgspec.structs.replace(ended.record, final=False, dead=False)
 
 
 def _nothing(_finished: invocations.Finished | None) -> None:

@@ -14,7 +14,7 @@ from typing import Protocol
 
 import msgspec
 
-from faas.core import model, unrun
+from faas.core import model, retry, unrun
 from faas.queue import invocations
 from runners import attempt
 from runners.sandbox import base
@@ -23,14 +23,16 @@ from runners.sandbox import base
 class Ended(msgspec.Struct, frozen=True):
     """An attempt that is over: its invocation, the entry by which it was claimed (None: handed off), its outcome.
 
-    ``is_lost`` says that the sandbox went away for no fault of the function's.
+    ``retries`` are the rules for another attempt, None when there is never one, and ``wish`` is what the handler's
+    exception asks for.
     """
 
     invocation: model.Invocation
     entry: str | None
     record: model.Record
     outcome: model.Outcome
-    is_lost: bool = False
+    retries: model.Retries | None = None
+    wish: retry.Wish | None = None
 
     @property
     def claim(self) -> invocations.Claim | None:
@@ -93,6 +95,11 @@ class Slot:
         """Whether an attempt runs."""
         return self._running is not None
 
+    @property
+    def entry(self) -> str | None:
+        """The entry by which the running attempt was claimed; None when none runs, or after a hand-off."""
+        return self._running.entry if self._running else None
+
     def running_for_ms(self, now_ms: int) -> int:
         """The age of the running attempt; 0 when none runs."""
         return now_ms - self._running.waited.started_at_ms if self._running else 0
@@ -128,7 +135,9 @@ class Slot:
                 sandbox=self.sandbox.id,
                 ended_at_ms=ended_at_ms,
             )
-            ended = Ended(one.invocation, one.entry, record, attempt.outcome(record, ran))
+            ended = Ended(
+                one.invocation, one.entry, record, attempt.outcome(record, ran), self._retries(one.invocation), ran.wish
+            )
         self.idle_since_ms = ended_at_ms
         reusable = ran is not None and ran.reusable
         if one.caller is None or one.caller.done():
@@ -150,7 +159,10 @@ class Slot:
             started_at_ms=one.waited.started_at_ms,
             error=model.Failure("Platform.Lost", "the sandbox went away while this attempt ran"),
         )
-        return Ended(one.invocation, one.entry, record, model.Outcome(record=record), is_lost=True)
+        return Ended(one.invocation, one.entry, record, model.Outcome(record=record), self._retries(one.invocation))
+
+    def _retries(self, invocation: model.Invocation) -> model.Retries | None:
+        return retry.policy(self._revision.config, invocation.mode)
 
 
 def now_ms() -> int:

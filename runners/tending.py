@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 import hiredis
 
-from faas.core import errors, model
+from faas.core import errors, model, retry
 from faas.queue import demand, invocations
 from runners import attempt, keepalive, pool, settling, stock
 from runners import lane as lanes
@@ -179,7 +179,13 @@ class Tender:
             record = attempt.record(
                 claim.invocation, lane.revision, waited, ran, self._place, sandbox="", ended_at_ms=now
             )
-            ended = slots.Ended(claim.invocation, claim.entry, record, attempt.outcome(record, ran))
+            ended = slots.Ended(
+                claim.invocation,
+                claim.entry,
+                record,
+                attempt.outcome(record, ran),
+                retry.policy(lane.revision.config, claim.invocation.mode),
+            )
             self._settler.settle(ended, 0, lambda _: None)
 
     # -- a deploy tries its code, a timer is due soon, a function wants slots held ready

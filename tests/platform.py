@@ -113,13 +113,14 @@ class Platform:
             return Answer(error.code, {k.lower(): v for k, v in error.headers.items()}, error.read())
 
     def record(self, invocation_id: str) -> dict[str, Any]:
-        """The record of an invocation's last attempt, once the ledger has it."""
+        """The record of an invocation's last attempt, once the ledger has it and no other follows."""
         found: list[dict[str, Any]] = eventually_sync(lambda: self._records(invocation_id), within=60)
         return found[-1]
 
     def _records(self, invocation_id: str) -> list[dict[str, Any]]:
         answer = self.api(f"/api/v1/invocations/{invocation_id}")
-        return answer.json()["records"] if answer.status == 200 else []
+        found = answer.json() if answer.status == 200 else {"settled": False}
+        return found["records"] if found["settled"] else []
 
     def processes(self) -> dict[str, int]:
         """The process ids of the tree, by name."""

@@ -7,6 +7,7 @@ Every response carries ``Faas-Invocation-Id`` once there is one; a failure says 
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 import time
 from collections.abc import Callable
@@ -15,8 +16,8 @@ import msgspec
 from aiohttp import ClientPayloadError, http_exceptions, web
 from multidict import CIMultiDict
 
-from faas.core import dispatch, errors, events, http_replies, ids, model
-from faas.queue import calls, invocations, replies
+from faas.core import dispatch, durations, errors, events, http_replies, ids, model
+from faas.queue import calls, idempotency, invocations, replies
 from triggers import routes
 
 _ID = "Faas-Invocation-Id"
@@ -33,6 +34,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     max_event_bytes: int
     max_queue_wait_ms: int
     receive_timeout_ms: int = 30_000
+    keep_answers_ms: int = 86_400_000
 
 
 class Gateway:
@@ -72,15 +74,35 @@ class Gateway:
 
     async def _call(self, request: web.BaseRequest, match: routes.Match, invocation_id: str) -> web.Response:
         mode = _mode(request)
-        invocation = await self._invocation(request, match, mode, invocation_id)
+        body = await self._body(request)
+        invocation = self._invocation(request, match, mode, invocation_id, body)
+        if (key := request.headers.get(idempotency.HEADER)) is not None:
+            return await self._once(request, invocation, match.route.revision.config, key, body)
         if mode is model.Mode.ASYNC:
-            await self._queue.enqueue(invocation)
-            return web.json_response({"invocation_id": invocation_id}, status=202, headers={_ID: invocation_id})
+            await self._queue.enqueue(invocation, delay_ms=_delay_ms(request))
+            return _accepted(invocation_id)
         outcome = await self._outcome(invocation, match.route.revision.config)
         return _response(outcome)
 
-    async def _invocation(
-        self, request: web.BaseRequest, match: routes.Match, mode: model.Mode, invocation_id: str
+    async def _once(
+        self,
+        request: web.BaseRequest,
+        invocation: model.Invocation,
+        config: model.FunctionConfig,
+        key: str,
+        body: bytes,
+    ) -> web.Response:
+        """The answer to a call with an idempotency key; the request is its method, its target and its body."""
+        what = (str(invocation.mode).encode(), request.method.encode(), request.raw_path.encode(), body)
+        asked = idempotency.asked(key, invocation.function, what, self._limits.keep_answers_ms)
+        if invocation.mode is model.Mode.ASYNC:
+            return _accepted(await idempotency.accept(self._queue, asked, invocation, delay_ms=_delay_ms(request)))
+        within_ms = self._limits.max_queue_wait_ms + config.timeout_ms
+        run = functools.partial(self._outcome, invocation, config)
+        return _response(await idempotency.answer(self._queue, asked, invocation.id, run, within_ms=within_ms))
+
+    def _invocation(
+        self, request: web.BaseRequest, match: routes.Match, mode: model.Mode, invocation_id: str, body: bytes
     ) -> model.Invocation:
         now_ms = time.time_ns() // 1_000_000
         revision = match.route.revision
@@ -89,7 +111,7 @@ class Gateway:
             raw_path=_raw_path(request),
             raw_query=request.rel_url.raw_query_string,
             headers=request.headers.items(),
-            body=await self._body(request),
+            body=body,
             source_ip=request.remote or "",
             protocol=f"HTTP/{request.version.major}.{request.version.minor}",
             invocation_id=invocation_id,
@@ -152,11 +174,23 @@ class Gateway:
 
 
 def _mode(request: web.BaseRequest) -> model.Mode:
-    asked = request.headers.get(_TYPE, "sync").lower()
+    asked = request.headers.get(_TYPE, "async" if durations.DELAY_HEADER in request.headers else "sync").lower()
+    if asked == model.Mode.SYNC and durations.DELAY_HEADER in request.headers:
+        raise errors.BadRequest(f"{durations.DELAY_HEADER}: only an async call can be delayed")
     try:
         return model.Mode(asked)
     except ValueError as error:
         raise errors.BadRequest(f"{_TYPE}: found {asked!r}, expected sync or async") from error
+
+
+def _accepted(invocation_id: str) -> web.Response:
+    accepted = {"invocation_id": invocation_id, "status_url": f"/api/v1/invocations/{invocation_id}"}
+    return web.json_response(accepted, status=202, headers={_ID: invocation_id})
+
+
+def _delay_ms(request: web.BaseRequest) -> int:
+    given = request.headers.get(durations.DELAY_HEADER)
+    return 0 if given is None else durations.delay_ms(given)
 
 
 def _raw_path(request: web.BaseRequest) -> str:

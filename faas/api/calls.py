@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 from collections.abc import AsyncIterator
 
 import msgspec
@@ -15,7 +16,7 @@ import msgspec
 from faas.core import errors, model
 from faas.core import settings as settings_module
 from faas.queue import calls as queue_calls
-from faas.queue import catalog, invocations, replies
+from faas.queue import catalog, idempotency, invocations, replies, whereabouts
 
 _ANSWERS_WITHIN_S = 5
 _SILENT_MS = 3_000
@@ -61,10 +62,52 @@ class Calls:
                 raise errors.Unavailable("Redis is connected and says nothing", hint="see `faas doctor`")
             return self._queue
 
-    async def send(self, invocation: model.Invocation) -> None:
+    async def send(self, invocation: model.Invocation, delay_ms: int = 0) -> None:
         """Accept an async invocation. Raises `errors.Throttled` or `errors.Unavailable`."""
         async with _answered():
-            await (await self.queue()).enqueue(invocation)
+            await (await self.queue()).enqueue(invocation, delay_ms=delay_ms)
+
+    async def send_guarded(self, invocation: model.Invocation, guard: invocations.Guard) -> None:
+        """The same, unless its guard says that this was done before."""
+        async with _answered():
+            await (await self.queue()).enqueue(invocation, guard)
+
+    async def forget_guard(self, key: str, field: str) -> None:
+        """Forget that it was done. Raises `errors.Unavailable`."""
+        async with _answered():
+            await (await self.queue()).guard_drop(key, field)
+
+    async def send_once(self, asked: idempotency.Asked, invocation: model.Invocation, delay_ms: int) -> str:
+        """The same with an idempotency key; the id of the invocation that has it. Raises `errors.KeyReused` too."""
+        return await idempotency.accept(await self.queue(), asked, invocation, delay_ms=delay_ms)
+
+    async def outcome_once(
+        self, asked: idempotency.Asked, invocation: model.Invocation, config: model.FunctionConfig
+    ) -> model.Outcome:
+        """`outcome` with an idempotency key: that of the first call that had it. Raises `errors.KeyReused` too."""
+        within_ms = self._settings.max_queue_wait_ms + config.timeout_ms
+        run = functools.partial(self.outcome, invocation, config)
+        return await idempotency.answer(await self.queue(), asked, invocation.id, run, within_ms=within_ms)
+
+    async def find(self, invocation_id: str) -> whereabouts.Found | None:
+        """Where an async invocation is. Raises `errors.Unavailable`."""
+        async with _answered():
+            return await whereabouts.find(await self.queue(), invocation_id)
+
+    async def unsettled(self, function: str, most: int) -> list[whereabouts.Seen]:
+        """Some of a function's invocations that are not settled. Raises `errors.Unavailable`."""
+        async with _answered():
+            return await whereabouts.unsettled(await self.queue(), function, most)
+
+    async def cancel(self, invocation: model.Invocation, record: model.Record) -> bool:
+        """Take one out that has not begun; False when it has moved on. Raises `errors.Unavailable`."""
+        async with _answered():
+            return await whereabouts.cancel(await self.queue(), invocation, record)
+
+    async def make_due(self, invocation: model.Invocation) -> bool:
+        """Let one that is due later be due now; False when it is not. Raises `errors.Unavailable`."""
+        async with _answered():
+            return await whereabouts.make_due(await self.queue(), invocation)
 
     async def outcome(self, invocation: model.Invocation, config: model.FunctionConfig) -> model.Outcome:
         """Accept a sync invocation and await its outcome; when its caller goes, what still waits is settled.

@@ -6,16 +6,21 @@ import asyncio
 import base64
 import binascii
 import time
+from typing import Annotated
 
 import msgspec
 from aiohttp import web
 
 from faas.api import answers, schemas, state, views
-from faas.core import errors, ids, model
+from faas.api import calls as api_calls
+from faas.core import durations, errors, ids, model
+from faas.queue import idempotency
 
 ID = "Faas-Invocation-Id"
 TYPE = "Faas-Invocation-Type"
 CLIENT_CONTEXT = "Faas-Client-Context"
+MOST_EVENTS = 1_000
+"""Events of one batch."""
 
 
 async def invoke(request: web.Request) -> web.Response:
@@ -33,23 +38,76 @@ async def invoke(request: web.Request) -> web.Response:
         client_context=_client_context(request),
     )
     try:
-        return await _run(request.app, invocation, revision.config)
+        return await _run(request, invocation, revision.config)
     except errors.FaasError as error:
         error.data.setdefault("invocation_id", invocation.id)
         raise
 
 
-async def _run(app: web.Application, invocation: model.Invocation, config: model.FunctionConfig) -> web.Response:
-    calls = app[state.CALLS]
-    headers = {ID: invocation.id}
+async def invoke_batch(request: web.Request) -> web.Response:
+    """Accept many async invocations; each event of the array has an outcome of its own, in the same order."""
+    revision = await current(request)
+    try:
+        events = msgspec.json.decode(
+            await _event(request), type=Annotated[list[msgspec.Raw], msgspec.Meta(max_length=MOST_EVENTS)]
+        )
+    except msgspec.ValidationError as error:
+        raise errors.BadRequest(f"expected a JSON array of at most {MOST_EVENTS} events: {error}") from error
+    delay_ms = durations.delay_ms(request.headers.get(durations.DELAY_HEADER, "0s"))
+    calls = request.app[state.CALLS]
+    results = await asyncio.gather(*(_accept(calls, revision, bytes(event), delay_ms) for event in events))
+    return answers.json(schemas.Batch(tuple(results)), status=202)
+
+
+async def _accept(calls: api_calls.Calls, revision: model.Revision, event: bytes, delay_ms: int) -> schemas.BatchItem:
+    invocation = model.Invocation(
+        id=ids.new_id(),
+        function=revision.function,
+        revision=revision.number,
+        trigger="invoke",
+        mode=model.Mode.ASYNC,
+        event=event,
+        accepted_at_ms=time.time_ns() // 1_000_000,
+    )
+    try:
+        await calls.send(invocation, delay_ms)
+    except errors.FaasError as error:
+        return schemas.BatchItem("refused", error=schemas.ErrorDetail(code=error.code, message=error.message))
+    return schemas.BatchItem("accepted", invocation.id, status_url(invocation.id))
+
+
+async def _run(request: web.Request, invocation: model.Invocation, config: model.FunctionConfig) -> web.Response:
+    calls, asked = request.app[state.CALLS], _asked(request, invocation)
     if invocation.mode is model.Mode.ASYNC:
-        await calls.send(invocation)
-        return answers.json(schemas.Accepted(invocation.id), status=202, headers=headers)
-    outcome = await calls.outcome(invocation, config)
+        accepted, delay_ms = invocation.id, durations.delay_ms(request.headers.get(durations.DELAY_HEADER, "0s"))
+        if asked is None:
+            await calls.send(invocation, delay_ms)
+        else:
+            accepted = await calls.send_once(asked, invocation, delay_ms)
+        return answers.json(schemas.Accepted(accepted, status_url(accepted)), status=202, headers={ID: accepted})
+    if asked is None:
+        outcome = await calls.outcome(invocation, config)
+    else:
+        outcome = await calls.outcome_once(asked, invocation, config)
+    headers = {ID: outcome.record.invocation_id}
     if outcome.record.status is not model.Status.OK:
         lost = outcome.record.status in (model.Status.LOST, model.Status.REJECTED)
         headers["Faas-Error"] = "platform" if lost else "function"
     return answers.json(views.report(outcome), headers=headers)
+
+
+def _asked(request: web.Request, invocation: model.Invocation) -> idempotency.Asked | None:
+    """What the idempotency key stands for: the mode, the event and the client context."""
+    key = request.headers.get(idempotency.HEADER)
+    if key is None:
+        return None
+    what = (str(invocation.mode).encode(), invocation.event, (invocation.client_context or "").encode())
+    return idempotency.asked(key, invocation.function, what, request.app[state.SETTINGS].keep_answers_ms)
+
+
+def status_url(invocation_id: str) -> str:
+    """Where the control API says what became of an invocation."""
+    return f"/api/v1/invocations/{invocation_id}"
 
 
 async def current(request: web.Request) -> model.Revision:
@@ -62,7 +120,9 @@ async def current(request: web.Request) -> model.Revision:
 
 
 def _mode(request: web.Request) -> model.Mode:
-    asked = request.headers.get(TYPE, "sync").lower()
+    asked = request.headers.get(TYPE, "async" if durations.DELAY_HEADER in request.headers else "sync").lower()
+    if asked == model.Mode.SYNC and durations.DELAY_HEADER in request.headers:
+        raise errors.BadRequest(f"{durations.DELAY_HEADER}: only an async call can be delayed")
     try:
         return model.Mode(asked)
     except ValueError as error:

@@ -71,20 +71,6 @@ def _place(cursor: str) -> ledger.Place:
     return ledger.Place(at_ms, invocation_id, number)
 
 
-async def invocation(request: web.Request) -> web.Response:
-    """The records of one invocation. Raises `errors.NotFound` until its first attempt has ended."""
-    invocation_id = request.match_info["id"]
-    found = await asyncio.to_thread(request.app[state.LEDGER].get, invocation_id)
-    if not found:
-        raise errors.NotFound(
-            f"no record of invocation {invocation_id}",
-            hint="it is written when the first attempt ends",
-            id=invocation_id,
-        )
-    records = tuple(views.attempt(record) for record in found)
-    return answers.json(schemas.InvocationState(invocation_id, found[-1].final, records))
-
-
 async def stats(request: web.Request) -> web.Response:
     """Counts and percentiles per function."""
     asked = answers.query(request, StatsQuery)

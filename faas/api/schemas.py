@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import msgspec
 
 from faas.core import model
+from faas.queue import whereabouts
 from faas.store import logs
 
 _Doc = msgspec.Meta
@@ -72,6 +73,7 @@ class Accepted(msgspec.Struct, frozen=True):
     """The answer to an async call: the promise that it will run."""
 
     invocation_id: str
+    status_url: Annotated[str, _Doc(description="The path of the control API that says what became of it.")]
     status: str = "accepted"
 
 
@@ -82,12 +84,80 @@ class Attempts(msgspec.Struct, frozen=True):
     next: str | None
 
 
-class InvocationState(msgspec.Struct, frozen=True):
-    """What the ledger knows of one invocation. ``settled`` is false while a retry is still due."""
+class InvocationState(msgspec.Struct, frozen=True, kw_only=True):
+    """One invocation. ``result`` is there when it went well and its result is kept: async ones, for a set time.
+
+    ``node`` and ``running_since_ms`` are of a running one; ``due_at_ms`` and ``why`` of one that is due later.
+    """
 
     invocation_id: str
+    status: whereabouts.Place
     settled: bool
+    attempts: Annotated[int, _Doc(description="Attempts that have begun.")]
+    node: str | None = None
+    running_since_ms: int | None = None
+    due_at_ms: int | None = None
+    why: str | None = None
+    result: Any = None
+    result_is_base64: bool = False
+    result_kept: bool = False
+    records: tuple[Attempt, ...] = ()
+
+
+class InvocationLine(msgspec.Struct, frozen=True):
+    """One invocation of a list; ``attempts`` have begun."""
+
+    invocation_id: str
+    status: whereabouts.Place
+    attempts: int
+    accepted_at_ms: int
+
+
+class InvocationList(msgspec.Struct, frozen=True):
+    """Invocations, newest first."""
+
+    invocations: tuple[InvocationLine, ...]
+
+
+class Moved(msgspec.Struct, frozen=True):
+    """What was done with the invocation: ``cancelled``, or ``due`` now."""
+
+    invocation_id: str
+    status: str
+
+
+class DeadLetterLine(msgspec.Struct, frozen=True, kw_only=True):
+    """An invocation that failed for good; ``retried_as`` is the one that its event was sent again as."""
+
+    invocation_id: str
+    function: str
+    revision: int
+    trigger: str
+    status: model.Status
+    attempts: int
+    died_at_ms: int
+    error: Failure | None
+    retried_as: str | None
+
+
+class DeadLetterList(msgspec.Struct, frozen=True):
+    """Dead letters, newest first."""
+
+    dead_letters: tuple[DeadLetterLine, ...]
+
+
+class DeadLetter(DeadLetterLine, frozen=True, kw_only=True):
+    """A dead letter with its event and the records of its attempts."""
+
+    event: Any
     records: tuple[Attempt, ...]
+
+
+class Retried(msgspec.Struct, frozen=True):
+    """The dead letter, and the invocation that its event was sent again as."""
+
+    invocation_id: str
+    retried_as: str
 
 
 class Percentiles(msgspec.Struct, frozen=True):
@@ -263,3 +333,18 @@ class ErrorBody(msgspec.Struct, frozen=True):
     """The one shape of every error body; ``error`` may name further things (function, limit, value)."""
 
     error: ErrorDetail
+
+
+class BatchItem(msgspec.Struct, frozen=True):
+    """What became of one event of a batch: ``accepted`` with its invocation, or ``refused`` with the error."""
+
+    status: str
+    invocation_id: str | None = None
+    status_url: str | None = None
+    error: ErrorDetail | None = None
+
+
+class Batch(msgspec.Struct, frozen=True):
+    """The outcomes of a batch, in the order of its events."""
+
+    results: tuple[BatchItem, ...]

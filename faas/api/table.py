@@ -3,11 +3,27 @@
 from __future__ import annotations
 
 from faas import builds
-from faas.api import buckets, deployments, functions, invocations, ledger, logs, routes, schemas, status
+from faas.api import (
+    buckets,
+    dead_letters,
+    deployments,
+    functions,
+    inquiries,
+    invocations,
+    ledger,
+    logs,
+    routes,
+    schemas,
+    status,
+)
+from faas.core import durations
+from faas.queue import idempotency
 
 _V1 = "/api/v1"
 _INVOKE_HEADERS = {
     invocations.TYPE: "`sync` (the default) answers when the attempt has ended, `async` at once with 202.",
+    idempotency.HEADER: "The same key and event give the same invocation and answer, for 24 h by default.",
+    durations.DELAY_HEADER: "How long an async call waits before it runs: `90s`, `10m`, `31d` at most. Implies async.",
     invocations.CLIENT_CONTEXT: "JSON in base64: what the handler sees as `context.client_context`.",
 }
 
@@ -65,7 +81,17 @@ FUNCTIONS = (
             _gives(schemas.Report, "The attempt has ended; `status` says how. `Faas-Error` says whose fault it was."),
             _gives(schemas.Accepted, "Accepted; it will run.", status=202),
         ),
-        errors=(404, 413, 504),
+        errors=(404, 413, 422, 504),
+    ),
+    routes.Route(
+        method="POST",
+        path=f"{_V1}/functions/{{name}}/invocations:batch",
+        handler=invocations.invoke_batch,
+        summary="Send many events at once, async.",
+        headers={durations.DELAY_HEADER: _INVOKE_HEADERS[durations.DELAY_HEADER]},
+        body=routes.Body(description="A JSON array of at most 1,000 events."),
+        responses=(_gives(schemas.Batch, "One outcome for each event, in order.", status=202),),
+        errors=(404, 413),
     ),
 )
 
@@ -104,9 +130,65 @@ LEDGER = (
     routes.Route(
         method="GET",
         path=f"{_V1}/invocations/{{id}}",
-        handler=ledger.invocation,
-        summary="Look an invocation up.",
-        responses=(_gives(schemas.InvocationState, "Its records, one per attempt."),),
+        handler=inquiries.invocation,
+        summary="Ask where an invocation is, and for its records and result.",
+        responses=(_gives(schemas.InvocationState, "Its place, its records (one per attempt), its result."),),
+        errors=(404,),
+    ),
+    routes.Route(
+        method="POST",
+        path=f"{_V1}/invocations/{{id}}/cancel",
+        handler=inquiries.cancel_invocation,
+        summary="Take an async invocation back that is waiting or due later.",
+        responses=(_gives(schemas.Moved, "It will not run (again)."),),
+        errors=(404, 409),
+    ),
+    routes.Route(
+        method="POST",
+        path=f"{_V1}/invocations/{{id}}/retry",
+        handler=inquiries.retry_invocation,
+        summary="Let an invocation that is due later run now.",
+        responses=(_gives(schemas.Moved, "It is due."),),
+        errors=(404, 409),
+    ),
+    routes.Route(
+        method="GET",
+        path=f"{_V1}/functions/{{name}}/invocations",
+        handler=inquiries.list_invocations,
+        summary="List the newest invocations of a function.",
+        query=inquiries.ListQuery,
+        responses=(_gives(schemas.InvocationList, "The newest that are in their queues or in the ledger."),),
+    ),
+    routes.Route(
+        method="GET",
+        path=f"{_V1}/dead-letters",
+        handler=dead_letters.list_dead_letters,
+        summary="List what failed for good, newest first.",
+        query=dead_letters.LettersQuery,
+        responses=(_gives(schemas.DeadLetterList, "The dead letters that fit, without their events."),),
+    ),
+    routes.Route(
+        method="GET",
+        path=f"{_V1}/dead-letters/{{id}}",
+        handler=dead_letters.dead_letter,
+        summary="Look at a dead letter.",
+        responses=(_gives(schemas.DeadLetter, "Its event, its error, its records."),),
+        errors=(404,),
+    ),
+    routes.Route(
+        method="POST",
+        path=f"{_V1}/dead-letters/{{id}}/retry",
+        handler=dead_letters.retry_dead_letter,
+        summary="Send a dead letter's event to the function again, once.",
+        responses=(_gives(schemas.Retried, "The same new invocation however often this is asked."),),
+        errors=(404,),
+    ),
+    routes.Route(
+        method="DELETE",
+        path=f"{_V1}/dead-letters/{{id}}",
+        handler=dead_letters.drop_dead_letter,
+        summary="Forget a dead letter.",
+        responses=(_gives(schemas.Moved, "It is forgotten; its records stay."),),
         errors=(404,),
     ),
     routes.Route(

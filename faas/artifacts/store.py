@@ -117,7 +117,7 @@ class Artifacts:
 
     @contextlib.contextmanager
     def _partial(self) -> Iterator[tuple[BinaryIO, Path]]:
-        self._tars.mkdir(parents=True, exist_ok=True)
+        self._tars.mkdir(mode=0o700, parents=True, exist_ok=True)
         descriptor, name = tempfile.mkstemp(prefix=_PARTIAL, dir=self._tars)
         try:
             with os.fdopen(descriptor, "wb") as file:
@@ -138,7 +138,7 @@ class Artifacts:
         if hashlib.file_digest(bundle, "sha256").hexdigest() != digest:  # type: ignore[arg-type]
             raise errors.Unavailable(f"the artifact {digest} is damaged on disk", hint="deploy its functions again")
         bundle.seek(0)
-        self._code.mkdir(parents=True, exist_ok=True)
+        self._code.mkdir(mode=0o700, parents=True, exist_ok=True)
         partial = Path(tempfile.mkdtemp(prefix=_PARTIAL, dir=self._code))
         try:
             partial.chmod(0o755)

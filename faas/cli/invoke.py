@@ -24,10 +24,18 @@ _KEYS = (
 @click.argument("payload", required=False)
 @click.option("--data", "-d", metavar="JSON|@FILE|-", help="The event: JSON, a file of it, or - for stdin.")
 @click.option("--async", "is_async", is_flag=True, help="Return when the call is accepted, and print its id.")
+@click.option("--delay", metavar="TIME", help="Run it so much later (90s, 10m); implies --async.")
 @click.option("--client-context", metavar="JSON", help="What the handler sees as context.client_context.")
 @options.json_option
 def invoke_command(
-    *, name: str, payload: str | None, data: str | None, is_async: bool, client_context: str | None, as_json: bool
+    *,
+    name: str,
+    payload: str | None,
+    data: str | None,
+    is_async: bool,
+    delay: str | None,
+    client_context: str | None,
+    as_json: bool,
 ) -> None:
     """Call the function NAME and print its result.
 
@@ -38,17 +46,20 @@ def invoke_command(
     \b
     faas invoke hello --data '{"name": "Ada"}'
     faas invoke hello --data @event.json --json
+    faas invoke hello --delay 10m
     echo '[1, 2]' | faas invoke sum --data -
     """
     if payload is not None and data is not None:
         raise errors.BadRequest("the event is given twice: as an argument and as --data")
     event = _checked(_event(data if payload is None else payload))
     headers = {"Content-Type": "application/json", "Faas-Invocation-Type": "async" if is_async else "sync"}
+    if delay is not None:
+        headers |= {"Faas-Delay": delay, "Faas-Invocation-Type": "async"}
     if client_context is not None:
         headers["Faas-Client-Context"] = base64.b64encode(_checked(client_context.encode())).decode()
     path = f"/api/v1/functions/{client.quote(name)}/invocations"
     answer = client.connect().send("POST", path, body=event, headers=headers).value
-    if is_async:
+    if is_async or delay is not None:
         _accepted(answer, as_json)
     else:
         _ended(answer, as_json)

@@ -42,8 +42,9 @@ class LazyGroup(click.Group):
         if entry is None:
             return None
         command: click.Command = getattr(importlib.import_module(entry.module), entry.attribute)
-        if not any(param.name == "data_dir" for param in command.params):
-            command.params.append(options.data_dir_option())
+        for each in (command, *(command.commands.values() if isinstance(command, click.Group) else ())):
+            if not any(param.name == "data_dir" for param in each.params):
+                each.params.append(options.data_dir_option())
         return command
 
     def invoke(self, ctx: click.Context) -> Any:

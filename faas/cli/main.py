@@ -23,6 +23,10 @@ COMMANDS = {
     "invoke": Entry("faas.cli.invoke", "invoke_command", "Call a function and print its result.", _FUNCTIONS),
     "logs": Entry("faas.cli.logs", "logs_command", "Print what a function printed.", _FUNCTIONS),
     "records": Entry("faas.cli.ledger", "records_command", "List the records of attempts, newest first.", _FUNCTIONS),
+    "invocations": Entry(
+        "faas.cli.invocations", "invocations_group", "List, show, cancel and retry invocations.", _FUNCTIONS
+    ),
+    "dlq": Entry("faas.cli.dlq", "dlq_group", "List, show, retry and drop dead letters.", _FUNCTIONS),
     "stats": Entry("faas.cli.ledger", "stats_command", "Show calls, errors, durations and cold starts.", _FUNCTIONS),
     "bill": Entry("faas.cli.ledger", "bill_command", "Add up billed milliseconds and cost.", _FUNCTIONS),
     "cp": Entry("faas.cli.cp", "cp_command", "Copy files into and out of buckets.", _FUNCTIONS),

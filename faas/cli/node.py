@@ -65,6 +65,7 @@ async def run(settings: settings_module.Settings, stop: asyncio.Event, ready: Re
                 max_event_bytes=settings.max_event_bytes,
                 max_queue_wait_ms=settings.max_queue_wait_ms,
                 receive_timeout_ms=settings.receive_timeout_ms,
+                keep_answers_ms=settings.keep_answers_ms,
             ),
         )
         async with _beside(follower.follow(), _keep_open(answers)), _serving(settings, gateway) as url:

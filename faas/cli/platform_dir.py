@@ -29,7 +29,7 @@ def prepare(root: Path) -> None:
     """Make the data directory and its logs folder. Raises `errors.Unavailable` when they cannot be written."""
     try:
         root.mkdir(mode=0o700, parents=True, exist_ok=True)
-        (root / "logs").mkdir(exist_ok=True)
+        (root / "logs").mkdir(mode=0o700, exist_ok=True)
         probe = root / f".probe-{os.getpid()}"
         probe.write_bytes(b"x")
         probe.unlink()

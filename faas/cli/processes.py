@@ -37,7 +37,7 @@ def node_command(ready_fd: int | None) -> None:
 @click.command()
 @_ready_option
 def scheduler_command(ready_fd: int | None) -> None:
-    """Run one scheduler: timers and uploads become invocations. Several may run at once."""
+    """Run one scheduler: timers and uploads become invocations, what is due again goes on. Several may run at once."""
     serve(_schedule, ready_fd)
 
 
@@ -115,7 +115,7 @@ async def _answer(settings: settings_module.Settings, stop: asyncio.Event, ready
 async def _schedule(settings: settings_module.Settings, stop: asyncio.Event, ready: Ready) -> None:
     from faas.queue import demand, invocations
     from faas.store import database, functions
-    from triggers import timer, upload
+    from triggers import delayed, timer, upload
 
     queue = await invocations.Queue.of(settings)
     asks = await demand.Demand.open(settings.redis_url, settings.redis_prefix)
@@ -124,6 +124,7 @@ async def _schedule(settings: settings_module.Settings, stop: asyncio.Event, rea
         ready({"pid": os.getpid()})
         async with asyncio.TaskGroup() as running:
             running.create_task(timer.run(settings, queue, store, stop, warm=asks.warm), name="timers")
+            running.create_task(delayed.run(settings, queue, stop), name="delayed")
             running.create_task(upload.run(settings, queue, store, stop), name="uploads")
     finally:
         queue.close()

@@ -13,6 +13,7 @@
     ├── TooLarge                    413  too_large
     ├── Throttled                   429  throttled
     ├── FunctionFailed              502  the function's own error type
+    ├── KeyReused                   422  idempotency_key_reused
     ├── BuildFailed                 422  build_failed
     ├── Unavailable                 503  unavailable
     └── TimedOut                    504  timed_out
@@ -131,6 +132,14 @@ class Throttled(FaasError):
     def __init__(self, message: str, *, retry_after_s: int = 1, hint: str = "", **data: Any) -> None:
         super().__init__(message, hint=hint, **data)
         self.retry_after_s = retry_after_s
+
+
+class KeyReused(FaasError):
+    """An idempotency key came again with another request."""
+
+    http_status = 422
+    code = "idempotency_key_reused"
+    exit_code = 2
 
 
 class BuildFailed(FaasError):

@@ -144,6 +144,35 @@ def _function() -> shapes.Fields:
             ),
             "prewarm": field(shapes.Whole(0, 1_000), "How many sandboxes to hold ready.", default=_DEFAULTS["prewarm"]),
             "triggers": field(shapes.Listed(_trigger()), "What turns into invocations of this function."),
+            "retries": field(_retries(), "When a failed attempt of an async invocation is followed by another."),
+            "idempotent": field(
+                shapes.Flag(),
+                "Whether running twice is as good as once: then sync calls are tried again too, and wait in the queue.",
+                default=_DEFAULTS["idempotent"],
+            ),
+        }
+    )
+
+
+def _retries() -> shapes.Fields:
+    field = shapes.Field
+    return shapes.Fields(
+        {
+            "maximum_retry_attempts": field(
+                shapes.Whole(0, 100), "The most further attempts after a failure of the function.", default=2
+            ),
+            "maximum_event_age": field(
+                _duration(1_000, 14 * 86_400_000, "1s to 14d"), "Past this age nothing is tried again.", default="6h"
+            ),
+            "backoff": field(
+                _duration(0, 300_000, "0ms to 5min"),
+                "The longest wait before the second attempt; it doubles for each further one, up to 5min.",
+                default="1s",
+            ),
+            "on": field(
+                shapes.Listed(shapes.Choice(tuple(model.Retries().on)), or_one=True),
+                "The outcomes that are tried again; all four by default.",
+            ),
         }
     )
 
@@ -258,6 +287,8 @@ def _spec(name: str, given: dict[str, Any], folder: Path) -> model.FunctionSpec:
         config["network"] = model.Network(config["network"])
     if "buckets" in config:
         config["buckets"] = {bucket: model.Access(access) for bucket, access in config["buckets"].items()}
+    if "retries" in config:
+        config["retries"] = _model_retries(config["retries"])
     config["triggers"] = tuple(_model_trigger(trigger) for trigger in given.get("triggers", ()))
     return model.FunctionSpec(
         name=name,
@@ -265,6 +296,14 @@ def _spec(name: str, given: dict[str, Any], folder: Path) -> model.FunctionSpec:
         requirements=given.get("requirements"),
         config=model.FunctionConfig(**config),
     )
+
+
+def _model_retries(given: dict[str, Any]) -> model.Retries:
+    renamed = {"maximum_event_age": "maximum_event_age_ms", "backoff": "backoff_ms"}
+    values = {renamed.get(key, key): value for key, value in given.items()}
+    if "on" in values:
+        values["on"] = tuple(model.Status(status) for status in values["on"])
+    return model.Retries(**values)
 
 
 def _model_trigger(trigger: dict[str, Any]) -> model.Trigger:

@@ -99,6 +99,19 @@ class UploadTrigger(msgspec.Struct, frozen=True, kw_only=True, tag="upload", tag
 Trigger = HttpTrigger | TimerTrigger | UploadTrigger
 
 
+class Retries(msgspec.Struct, frozen=True, kw_only=True):
+    """When a failed attempt is followed by another. The names are those of Lambda's asynchronous invocation.
+
+    ``backoff_ms`` bounds the wait before the second attempt; the bound doubles with each further one. ``on`` names the
+    outcomes that are tried again; ``lost`` always is, ``rejected`` never.
+    """
+
+    maximum_retry_attempts: int = 2
+    maximum_event_age_ms: int = 21_600_000
+    backoff_ms: int = 1_000
+    on: tuple[Status, ...] = (Status.ERROR, Status.TIMEOUT, Status.OOM, Status.INIT_ERROR)
+
+
 class FunctionConfig(msgspec.Struct, frozen=True, kw_only=True):
     """Everything about a revision that is not code. Two revisions with equal configuration and code are one."""
 
@@ -113,6 +126,8 @@ class FunctionConfig(msgspec.Struct, frozen=True, kw_only=True):
     max_concurrency: int = 100
     prewarm: int = 0
     triggers: tuple[Trigger, ...] = ()
+    retries: Retries = Retries()
+    idempotent: bool = False
 
 
 class Revision(msgspec.Struct, frozen=True, kw_only=True):

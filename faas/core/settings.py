@@ -72,6 +72,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     ] = 30_000
     keep_alive_ms: Annotated[int, _Doc(description="How long a gateway keeps an idle connection open.", ge=1)] = 75_000
     max_queue_wait_ms: Annotated[int, _Doc(description="How long a sync call may wait for a slot.", ge=1)] = 60_000
+    keep_results_ms: Annotated[int, _Doc(description="How long the result of an async call is kept.", ge=1)] = 600_000
+    max_kept_results: Annotated[int, _Doc(description="Most results of async calls that are kept.", ge=0)] = 100_000
+    max_kept_result_bytes: Annotated[int, _Doc(description="Largest result of an async call that is kept.", ge=0)] = (
+        65_536
+    )
+    keep_answers_ms: Annotated[int, _Doc(description="How long an idempotency key gives the same answer.", ge=1)] = (
+        86_400_000
+    )
     max_source_bytes: Annotated[int, _Doc(description="Largest source that a deploy uploads.", ge=1)] = 268_435_456
     max_source_files: Annotated[int, _Doc(description="Most files in a function's source.", ge=1)] = 50_000
     max_artifact_bytes: Annotated[int, _Doc(description="Largest unpacked artifact.", ge=1)] = 1_073_741_824

@@ -129,6 +129,20 @@ class Choice(msgspec.Struct, frozen=True):
         return {"enum": list(self.words)}
 
 
+class Flag(msgspec.Struct, frozen=True):
+    """Yes or no."""
+
+    def read(self, node: yaml.Node, at: Path, reader: Reader) -> Any:
+        """The truth value."""
+        if yaml_tree.kind(node) != "bool":
+            return reader.wrong(node, at, "true or false")
+        return str(node.value).lower() == "true"
+
+    def schema(self) -> dict[str, Any]:
+        """A boolean."""
+        return {"type": "boolean"}
+
+
 class Whole(msgspec.Struct, frozen=True):
     """A whole number within bounds."""
 

@@ -14,6 +14,12 @@ def rejected(invocation: model.Invocation, memory_limit_mb: int, now_ms: int) ->
     )
 
 
+def cancelled(invocation: model.Invocation, now_ms: int) -> model.Record:
+    """The record of an invocation that somebody took back before its next attempt began."""
+    failure = model.Failure("Cancelled", "it was taken back before it ran")
+    return _record(invocation, model.Status.REJECTED, failure, now_ms)
+
+
 def too_deep(invocation: model.Invocation, memory_limit_mb: int, now_ms: int, *, most: int) -> model.Record:
     """The record of an invocation that would be one link too many of a chain of functions that trigger one another."""
     failure = model.Failure(

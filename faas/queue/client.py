@@ -12,6 +12,7 @@ from faas.core import errors
 
 _CONNECT_WITHIN_S = 5
 _REFUSALS = ("MISCONF", "OOM", "READONLY")
+_REFUSAL_KINDS = (redis.exceptions.OutOfMemoryError, redis.exceptions.ReadOnlyError)
 
 
 def connect(url: str) -> redis.asyncio.Redis:
@@ -30,7 +31,9 @@ def translated() -> Iterator[None]:
     except (redis.exceptions.ConnectionError, redis.exceptions.TimeoutError) as error:
         raise errors.Unavailable(f"Redis does not answer: {error}") from error
     except redis.exceptions.ResponseError as error:
-        if not str(error).startswith(_REFUSALS):
+        # A pipeline puts words of its own before what Redis said, and some errors lose their first word to their class.
+        is_refusal = isinstance(error, _REFUSAL_KINDS) or any(refusal in str(error) for refusal in _REFUSALS)
+        if not is_refusal:
             raise
         raise errors.Unavailable(f"Redis takes no writes: {error}", hint="is its disk or its memory full?") from error
 

@@ -3,9 +3,11 @@
 ::
 
     enqueue ──► waiting ──claim──► running ──finish──► done | dead
-                   ▲  │               │
-                   │  └─abandon─► done│
-                   └─────release──────┘
+                ▲  ▲  │               │ │
+                │  │  └─abandon─► done│ │
+                │  └─────release──────┘ │
+               due                      │
+                └───── retrying ◄─retry─┘
     hand_off ─────────────────────► running ──finish──► done
     refuse ──► done | dead
 
@@ -15,6 +17,7 @@ The scripts' headers in ``scripts/`` say what each does; this module only names 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from importlib import resources
 from typing import Any
 
@@ -28,8 +31,13 @@ from faas.queue import link as links
 
 _SCRIPTS = (
     "prepare", "enqueue", "refuse", "handoff", "claim", "finish", "release", "abandon", "counts", "look", "settle_lost",
-    "forget", "held",
+    "forget", "retry", "due", "held",
+    "find", "cancel", "unsettled", "once", "answered",
+    "holders", "bury",
 )  # fmt: skip
+
+
+_PAGE = 100
 
 
 class Guard(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,6 +76,13 @@ class Held(msgspec.Struct, frozen=True):
         return (self.entries, self.bytes) == (self.counted_entries, self.counted_bytes)
 
 
+class Once(msgspec.Struct, frozen=True):
+    """The idempotency key that an async invocation was claimed with, and for how long it stands for it."""
+
+    name: str
+    keep_ms: int
+
+
 class Claim(msgspec.Struct, frozen=True):
     """A claimed invocation, and the stream entry by which it is finished or released."""
 
@@ -101,6 +116,14 @@ class Places(msgspec.Struct, frozen=True):
     oldest_waiting_ms: int
 
 
+class Keeping(msgspec.Struct, frozen=True):
+    """How long the outcomes of async invocations are kept, how many at most, and how large a result may be."""
+
+    for_ms: int = 600_000
+    most: int = 100_000
+    result_bytes: int = 65_536
+
+
 class Queue:
     """The queues of one platform over one link. Every method raises `errors.Unavailable` when Redis is away.
 
@@ -114,6 +137,7 @@ class Queue:
         keys: keyring.Keys,
         digests: dict[str, str],
         bounds: Bounds,
+        keeping: Keeping,
         synced: fsync.Fsync | None,
     ) -> None:
         self.keys = keys
@@ -123,6 +147,7 @@ class Queue:
         self._bounds = bounds
         self._fsync = synced
         self._limits = {model.Mode.SYNC: bounds.sync, model.Mode.ASYNC: bounds.asynchronous}
+        self.keeping = keeping
         self._encode = msgspec.msgpack.Encoder().encode
         self._decode = msgspec.msgpack.Decoder(model.Invocation).decode
 
@@ -133,12 +158,13 @@ class Queue:
         prefix: str,
         bounds: Bounds = Bounds(),  # noqa: B008 - frozen
         *,
+        keeping: Keeping = Keeping(),  # noqa: B008 - frozen
         strict: bool = False,
     ) -> Queue:
         """Open a link, load the scripts, and check that what Redis holds is of a format this platform knows."""
         keys = keyring.Keys(prefix)
         link, digests = await _opened(redis_url, keys)
-        return cls(redis_url, link, keys, digests, bounds, fsync.Fsync(redis_url, keys) if strict else None)
+        return cls(redis_url, link, keys, digests, bounds, keeping, fsync.Fsync(redis_url, keys) if strict else None)
 
     @classmethod
     async def of(cls, settings: settings_module.Settings) -> Queue:
@@ -149,8 +175,9 @@ class Queue:
             total=settings.max_waiting_total,
             total_bytes=settings.max_waiting_bytes,
         )
+        keeping = Keeping(settings.keep_results_ms, settings.max_kept_results, settings.max_kept_result_bytes)
         strict = settings.durability == "strict"
-        return await cls.connect(settings.redis_url, settings.redis_prefix, bounds, strict=strict)
+        return await cls.connect(settings.redis_url, settings.redis_prefix, bounds, keeping=keeping, strict=strict)
 
     async def reopen(self) -> None:
         """Replace a link that was lost. Raises `errors.Unavailable` while Redis does not answer."""
@@ -162,19 +189,24 @@ class Queue:
         if self._fsync is not None:
             self._fsync.close()
 
-    def _run(self, script: str, keys: tuple[str, ...], *args: str | bytes | int) -> asyncio.Future[Any]:
+    def run(self, script: str, keys: tuple[str, ...], *args: str | bytes | int) -> asyncio.Future[Any]:
+        """Run one of the scripts. For the other modules of this room."""
         return self.link.call("EVALSHA", self._digests[script], len(keys), *keys, *args)
 
-    async def enqueue(self, invocation: model.Invocation, guard: Guard | None = None) -> str | None:
+    async def enqueue(
+        self, invocation: model.Invocation, guard: Guard | None = None, *, delay_ms: int = 0, once: Once | None = None
+    ) -> str | None:
         """Accept an invocation; its stream entry, or None when its guard says that this was done before.
 
-        Raises `errors.Throttled` when as many wait as may.
+        An async one may be due only after ``delay_ms``, and has no entry ('') until then. Raises `errors.Throttled`
+        when as many wait as may.
         """
         ref, mode = invocation.ref, invocation.mode
         other = model.Mode.ASYNC if mode is model.Mode.SYNC else model.Mode.SYNC
         names = self.keys
         guard = guard or Guard(key="none", field="", value="")
-        answer = await self._run(
+        asked = mode is model.Mode.ASYNC
+        answer = await self.run(
             "enqueue",
             (
                 names.queue(ref, mode),
@@ -185,6 +217,8 @@ class Queue:
                 names.demanded(ref),
                 names.guard(guard.key),
                 names.held,
+                *((names.call(invocation.id), names.retrying, names.retrying_of(ref)) if asked else ()),
+                *((names.once(once.name),) if once else ()),
             ),
             ref,
             self._encode(invocation),
@@ -194,6 +228,8 @@ class Queue:
             int(guard.monotonic),
             self._bounds.total,
             self._bounds.total_bytes,
+            *((invocation.id, delay_ms) if asked else ()),
+            *((once.keep_ms,) if once else ()),
         )
         self._refuse_what_is_too_much(answer, ref, mode)
         if self._fsync is not None and mode is model.Mode.ASYNC:
@@ -211,6 +247,8 @@ class Queue:
             raise errors.Throttled(
                 f"the invocations in the queues have {answer[1]} bytes", limit=self._bounds.total_bytes
             )
+        if answer[0] == b"lapsed":
+            raise errors.Unavailable("this took too long for the idempotency key to hold", hint="try again")
 
     async def refuse(self, invocation: model.Invocation, record: model.Record, guard: Guard) -> bool:
         """Accept an invocation that shall not run and settle it with its record; False when this was done before.
@@ -218,7 +256,7 @@ class Queue:
         The guard must be a plain one.
         """
         ref, names = invocation.ref, self.keys
-        answer = await self._run(
+        answer = await self.run(
             "refuse",
             (*self._queues(ref), names.refs, names.counts(ref), names.records, names.guard(guard.key)),
             ref,
@@ -226,6 +264,7 @@ class Queue:
             "dead" if record.dead else "done",
             guard.field,
             guard.value,
+            self._encode(invocation),
         )
         return bool(answer == 1)
 
@@ -236,7 +275,7 @@ class Queue:
         """
         ref = invocation.ref
         names = (self.keys.queue(ref, invocation.mode), self.keys.counts(ref), self.keys.records, self.keys.held)
-        return self._run("abandon", names, entry, self._encode(record))
+        return self.run("abandon", names, entry, self._encode(record))
 
     def hand_off(self, node: str, invocation: model.Invocation) -> None:
         """Write down that a node runs this call without its having been queued. Sent, and not awaited."""
@@ -248,7 +287,7 @@ class Queue:
     async def hand_off_again(self, node: str, invocation: model.Invocation) -> None:
         """Write it down if it is not, when it is not known whether the first time reached Redis."""
         names = (self.keys.running(node), self.keys.counts(invocation.ref))
-        await self._run("handoff", names, hand_off_field(invocation), self._stub(invocation))
+        await self.run("handoff", names, hand_off_field(invocation), self._stub(invocation))
 
     def _stub(self, invocation: model.Invocation) -> bytes:
         return self._encode(msgspec.structs.replace(invocation, event=b""))
@@ -259,7 +298,7 @@ class Queue:
 
     def send_claim(self, node: str, ref: str, count: int) -> asyncio.Future[Any]:
         """`claim`, sent before it returns; `claims` reads the answer."""
-        return self._run("claim", self._queues(ref), node, count)
+        return self.run("claim", self._queues(ref), node, count)
 
     async def finish_claimed(
         self, claim: Claim, record: model.Record, *, node: str, reply: bytes = b"", claim_next: int = 0
@@ -288,18 +327,20 @@ class Queue:
         """Either finish, sent before it returns; ``entry`` is None after a hand-off. `finished` reads the answer."""
         ref = invocation.ref
         place = self.keys.running(node) if entry is None else self.keys.queue(ref, invocation.mode)
+        asked = invocation.mode is model.Mode.ASYNC
         names = (
             place,
             self.keys.counts(ref),
             self.keys.records,
-            self.keys.reply(invocation.reply_to or "none"),
+            self.keys.call(invocation.id) if asked else self.keys.reply(invocation.reply_to or "none"),
             *self._queues(ref),
             self.keys.held,
+            *((self.keys.kept,) if asked else ()),
         )
-        return self._run(
+        return self.run(
             "finish",
             names,
-            "handoff" if entry is None else "queue",
+            "async" if asked else "handoff" if entry is None else "queue",
             hand_off_field(invocation) if entry is None else entry,
             self._encode(record),
             "dead" if record.dead else "done",
@@ -307,7 +348,42 @@ class Queue:
             reply,
             node,
             claim_next,
+            *((self.keeping.for_ms, self.keeping.most) if asked else ()),
         )
+
+    def send_retry(
+        self, claim: Claim, record: model.Record, again: model.Invocation, after_ms: int
+    ) -> asyncio.Future[Any]:
+        """End an attempt with a record and let the invocation wait, as ``again``, until it is due.
+
+        Sent before it returns; `finished` reads the answer.
+        """
+        ref = again.ref
+        why = f"{record.error.type}: {record.error.message[:500]}" if record.error else str(record.status)
+        return self.run(
+            "retry",
+            (
+                self.keys.queue(ref, again.mode),
+                self.keys.records,
+                self.keys.retrying,
+                self.keys.retrying_of(ref),
+                *self._queues(ref),
+                self.keys.held,
+                *self._call(again),
+            ),
+            claim.entry,
+            self._encode(record),
+            again.id,
+            self._encode(again),
+            after_ms,
+            f"{again.mode} {ref} {again.id}",
+            why,
+        )
+
+    async def move_due(self, most: int = 100) -> tuple[int, int | None]:
+        """Put what has come due back into its queue: how many, and in how many ms the next is due (None: never)."""
+        moved, next_ms = await self.run("due", (self.keys.retrying, self.keys.demand), self.keys.prefix, most)
+        return moved, None if next_ms < 0 else next_ms
 
     def finished(self, answer: list[Any]) -> Finished:
         """What a finish answered."""
@@ -315,7 +391,7 @@ class Queue:
 
     async def prepare(self, ref: str) -> None:
         """Make a revision's queues, so that they can be read before anything was enqueued."""
-        await self._run("prepare", (*self._queues(ref), self.keys.refs), ref)
+        await self.run("prepare", (*self._queues(ref), self.keys.refs), ref)
 
     def publish_slots(self, node: str, ref: str, number: int) -> None:
         """Say how many slots a node has, or is making, for a revision. The lease bounds how long that is believed."""
@@ -323,6 +399,26 @@ class Queue:
             self.link.tell("HSET", self.keys.slots(node), ref, number)
         else:
             self.link.tell("HDEL", self.keys.slots(node), ref)
+
+    def publish_all_slots(self, node: str, numbers: Mapping[str, int], lease_ms: int) -> None:
+        """Say it of every revision anew, whatever became of what was said before (Redis was away, or full)."""
+        tell, slots = self.link.tell, self.keys.slots(node)
+        tell("MULTI")
+        tell("DEL", slots)
+        if any(numbers.values()):
+            tell("HSET", slots, *(part for ref, number in numbers.items() if number for part in (ref, number)))
+            tell("PEXPIRE", slots, lease_ms)
+        tell("EXEC")
+
+    async def claims_since(self, node: str, ref: str, idle_ms: int) -> list[Claim]:
+        """What a node claimed so long ago at least and has not settled."""
+        found: list[Claim] = []
+        for stream in self._queues(ref):
+            held = await self.link.call("XPENDING", stream, keyring.GROUP, "IDLE", idle_ms, "-", "+", _PAGE, node)
+            for entry, *_ in held:
+                for _, pair in await self.link.call("XRANGE", stream, entry, entry):
+                    found.append(Claim(entry.decode(), self._decode(pair[1])))
+        return found
 
     async def release(
         self, claim: Claim, *, record: model.Record | None = None, again: model.Invocation | None = None
@@ -333,7 +429,7 @@ class Queue:
         """
         invocation = claim.invocation
         ref = invocation.ref
-        answer = await self._run(
+        answer = await self.run(
             "release",
             (
                 self.keys.queue(ref, invocation.mode),
@@ -341,6 +437,7 @@ class Queue:
                 self.keys.demand,
                 self.keys.demanded(ref),
                 self.keys.held,
+                *self._call(invocation),
             ),
             claim.entry,
             self._encode(again or invocation),
@@ -352,22 +449,33 @@ class Queue:
     async def settle_lost(self, node: str, field: str, ref: str, record: model.Record) -> bool:
         """Settle a call that a dead node had been handed; False when it was settled before."""
         names = (self.keys.running(node), self.keys.counts(ref), self.keys.records)
-        return bool(await self._run("settle_lost", names, field, self._encode(record)) == 1)
+        return bool(await self.run("settle_lost", names, field, self._encode(record)) == 1)
 
     async def forget(self, node: str, stream: str) -> bool:
         """Delete a dead node's consumer of a queue stream; False, and nothing done, while it holds entries."""
-        return bool(await self._run("forget", (stream,), node) == 1)
+        return bool(await self.run("forget", (stream,), node) == 1)
+
+    async def holders(self) -> list[str]:
+        """The nodes that may hold claims or handed-off calls, alive or dead."""
+        found = await self.run("holders", (self.keys.refs, self.keys.nodes), self.keys.prefix)
+        return sorted(name.decode() for name in found)
+
+    async def bury(self, node: str) -> bool:
+        """Forget a dead node that has been taken over; False, and nothing done, when it is alive or holds calls."""
+        names = self.keys
+        held = (names.nodes, names.node(node), names.running(node), names.slots(node))
+        return bool(await self.run("bury", held, node) == 1)
 
     async def look(self, ref: str) -> Load:
         """What waits for a revision and how many slots there are for it."""
-        waiting_sync, waiting_async, slots = await self._run(
+        waiting_sync, waiting_async, slots = await self.run(
             "look", (*self._queues(ref), self.keys.nodes), self.keys.prefix, ref
         )
         return Load(waiting_sync, waiting_async, slots)
 
     async def held(self) -> Held:
         """What all queues hold, at one instant. It looks at every entry: seconds, when a million wait."""
-        return Held(*await self._run("held", (self.keys.refs, self.keys.held), self.keys.prefix, 0))
+        return Held(*await self.run("held", (self.keys.refs, self.keys.held), self.keys.prefix, 0))
 
     async def counts(self) -> dict[str, model.Counts]:
         """Where the invocations of every revision are, at one instant."""
@@ -375,13 +483,16 @@ class Queue:
 
     async def places(self) -> dict[str, Places]:
         """The same, and the age of the oldest waiting invocation."""
-        flat = await self._run("counts", (self.keys.refs, self.keys.nodes, self.keys.retrying), self.keys.prefix)
-        rows = [flat[start : start + 7] for start in range(0, len(flat), 7)]
+        flat = await self.run("counts", (self.keys.refs, self.keys.nodes), self.keys.prefix)
+        rows = [flat[start : start + 8] for start in range(0, len(flat), 8)]
         return {
             ref.decode(): Places(
-                model.Counts(accepted=accepted, waiting=waiting, running=running, done=done, dead=dead), oldest_ms
+                model.Counts(
+                    accepted=accepted, waiting=waiting, running=running, retrying=retrying, done=done, dead=dead
+                ),
+                oldest_ms,
             )
-            for ref, accepted, waiting, running, done, dead, oldest_ms in rows
+            for ref, accepted, waiting, running, retrying, done, dead, oldest_ms in rows
         }
 
     async def guard_value(self, key: str, field: str) -> str | None:
@@ -405,6 +516,9 @@ class Queue:
 
     def _queues(self, ref: str) -> tuple[str, str]:
         return self.keys.queue(ref, model.Mode.SYNC), self.keys.queue(ref, model.Mode.ASYNC)
+
+    def _call(self, invocation: model.Invocation) -> tuple[str, ...]:
+        return (self.keys.call(invocation.id),) if invocation.mode is model.Mode.ASYNC else ()
 
     def claims(self, flat: list[bytes]) -> list[Claim]:
         """What a claim answered."""

@@ -79,7 +79,10 @@ class Keys(msgspec.Struct, frozen=True):
 
     @property
     def records(self) -> str:
-        """Stream of finished attempts on their way to the ledger: field ``r``, the msgpack of `model.Record`."""
+        """Stream of finished attempts on their way to the ledger: field ``r``, the msgpack of `model.Record`.
+
+        The record of one that is dead brings ``i`` along, the msgpack of its `model.Invocation`: its dead letter.
+        """
         return f"{self.prefix}:records"
 
     @property
@@ -96,8 +99,34 @@ class Keys(msgspec.Struct, frozen=True):
 
     @property
     def retrying(self) -> str:
-        """Sorted set of retries by due time in ms; members are msgpack invocations."""
+        """Sorted set of what is due again at a time (Redis's clock, ms); members are ``<mode> <ref> <id>``."""
         return f"{self.prefix}:retrying"
+
+    def retrying_of(self, ref: str) -> str:
+        """Hash of one revision's invocations that are due again: id to the msgpack of the invocation as it will wait.
+
+        Whatever is a member of `retrying` is a field here, and the other way round.
+        """
+        return f"{self.prefix}:retrying:{ref}"
+
+    def call(self, invocation_id: str) -> str:
+        """Hash of an async invocation, for whoever asks: ``ref``, ``entry`` ('' until it is due) and ``why`` it is.
+
+        Once settled ``settled`` (done, dead) and ``outcome`` (msgpack `model.Outcome`), for a set time.
+        """
+        return f"{self.prefix}:call:{invocation_id}"
+
+    def once(self, name: str) -> str:
+        """Hash of an idempotency key: ``id``, ``digest``, and ``accepted`` or ``answer`` (msgpack `model.Outcome`).
+
+        Lives as long as the claim, then as long as the answer is kept.
+        """
+        return f"{self.prefix}:once:{name}"
+
+    @property
+    def kept(self) -> str:
+        """List of the `call` keys of settled ones, oldest first: how many are kept is bounded."""
+        return f"{self.prefix}:kept"
 
     def guard(self, name: str) -> str:
         """Hash of what was enqueued before: timers' last due times, objects' last versions. Forever."""

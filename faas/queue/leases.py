@@ -10,20 +10,16 @@ import time
 
 import msgspec
 
-from faas.core import model, unrun
+from faas.core import model, retry, unrun
 from faas.queue import invocations
 from faas.queue import keys as keyring
-
-MOST_ATTEMPTS = 3
-"""An invocation that was lost with its node this often is settled as dead: it may be what kills the nodes."""
 
 _PAGE = 100
 
 
 async def dead_nodes(queue: invocations.Queue) -> list[str]:
     """Nodes that may hold claims and whose lease is gone. Raises `errors.Unavailable`."""
-    names = sorted(name.decode() for name in await queue.link.call("SMEMBERS", queue.keys.nodes))
-    return [name for name in names if not await queue.link.call("EXISTS", queue.keys.node(name))]
+    return [name for name in await queue.holders() if not await queue.link.call("EXISTS", queue.keys.node(name))]
 
 
 async def take_over(queue: invocations.Queue, node: str) -> int:
@@ -33,14 +29,13 @@ async def take_over(queue: invocations.Queue, node: str) -> int:
     for ref in refs:
         for mode in model.Mode:
             taken += await _claimed(queue, node, queue.keys.queue(ref, mode))
-    await queue.link.call("SREM", queue.keys.nodes, node)
-    await queue.link.call("DEL", queue.keys.slots(node))
+    await queue.bury(node)
     return taken
 
 
 def may_run_again(invocation: model.Invocation) -> bool:
     """Whether a lost attempt is followed by another."""
-    return invocation.attempt < MOST_ATTEMPTS
+    return invocation.attempt < retry.MOST_LOST
 
 
 def next_attempt(invocation: model.Invocation) -> model.Invocation:

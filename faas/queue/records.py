@@ -39,6 +39,8 @@ class RecordsReader:
         self._recovered = False
         self._abandoned_ms = abandoned_ms
         self._look_again_at = 0.0
+        self.letters: dict[tuple[str, int], bytes] = {}
+        """The invocations (msgpack) of the dead records that were read and are not done, by id and attempt."""
         self._decode = msgspec.msgpack.Decoder(model.Record).decode
 
     @classmethod
@@ -93,7 +95,10 @@ class RecordsReader:
         records = []
         for entry, fields in entries:
             try:
-                records.append((entry.decode(), self._decode(fields[b"r"])))
+                record = self._decode(fields[b"r"])
+                records.append((entry.decode(), record))
+                if record.dead and b"i" in fields:
+                    self.letters[record.invocation_id, record.attempt] = fields[b"i"]
             except (msgspec.DecodeError, KeyError) as error:
                 await self._set_aside(entry, fields, error)
         return records
@@ -116,6 +121,7 @@ class RecordsReader:
             pipeline.xack(self._stream, _GROUP, *stream_ids)
             pipeline.xdel(self._stream, *stream_ids)
             await pipeline.execute()
+        self.letters.clear()
 
     async def close(self) -> None:
         """Drop the connection."""

@@ -37,6 +37,8 @@ def open_database(settings: settings_module.Settings) -> sa.Engine:
         sa.event.listen(engine, "connect", _prepare_sqlite)
     try:
         with _file_lock(settings.root / "ledger.lock"):
+            if engine.dialect.name == "sqlite" and engine.url.database:
+                _keep_to_owner(Path(engine.url.database))
             _migrate(engine)
     except OSError as error:
         raise errors.Unavailable(f"{settings.root} cannot be written: {error.strerror}") from error
@@ -60,6 +62,12 @@ def _translated(context: sa.engine.ExceptionContext) -> errors.Unavailable | Non
 def _prepare_sqlite(connection: Any, _record: Any) -> None:
     for pragma in (f"busy_timeout={_BUSY_TIMEOUT_MS}", "journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
         connection.execute(f"PRAGMA {pragma}")
+
+
+def _keep_to_owner(file: Path) -> None:
+    """The catalog holds the environment of functions. SQLite gives its other files the mode of this one."""
+    file.touch(mode=0o600)
+    file.chmod(0o600)
 
 
 @contextmanager

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal, NamedTuple
 
 import msgspec
@@ -26,6 +26,7 @@ _decode = msgspec.msgpack.Decoder(model.Record).decode
 
 By = Literal["function", "day", "trigger"]
 Key = tuple[str, int]
+_NONE: Mapping[Key, bytes] = {}
 
 
 class Place(NamedTuple):
@@ -78,8 +79,11 @@ class Ledger:
     def __init__(self, engine: sa.Engine) -> None:
         self._engine = engine
 
-    def commit(self, batch: Sequence[tuple[str, model.Record]]) -> None:
-        """Store a batch of (stream id, record) whole or not at all; records that are there already change nothing."""
+    def commit(self, batch: Sequence[tuple[str, model.Record]], letters: Mapping[Key, bytes] = _NONE) -> None:
+        """Store a batch of (stream id, record) whole or not at all; records that are there already change nothing.
+
+        ``letters`` are the invocations (msgpack) of the dead ones among them.
+        """
         unique = {(record.invocation_id, record.attempt): record for _, record in batch}
         with self._engine.begin() as connection:
             # Writing first takes the lock, so that no other recorder stores the same records between look and insert.
@@ -91,6 +95,7 @@ class Ledger:
                 _add_totals(connection, fresh)
                 histograms.add(connection, fresh)
                 _add_logs(connection, fresh)
+                _add_letters(connection, fresh, letters)
 
     def get(self, invocation_id: str) -> list[model.Record]:
         """The attempts of one invocation, in order."""
@@ -225,6 +230,22 @@ def _add_logs(connection: sa.Connection, fresh: Iterable[model.Record]) -> None:
     ]
     if rows:
         connection.execute(schema.logs.insert(), rows)
+
+
+def _add_letters(connection: sa.Connection, fresh: Iterable[model.Record], letters: Mapping[Key, bytes]) -> None:
+    rows = [
+        {
+            "invocation_id": record.invocation_id,
+            "function": record.function,
+            "died_at_ms": record.ended_at_ms,
+            "invocation": letters[record.invocation_id, record.attempt],
+            "record": _encode(msgspec.structs.replace(record, logs=())),
+        }
+        for record in fresh
+        if (record.invocation_id, record.attempt) in letters
+    ]
+    if rows:
+        connection.execute(schema.dead_letters.insert(), rows)
 
 
 def _percentiles(connection: sa.Connection, column: sa.Column[int], since_ms: int) -> dict[str, tuple[int, int, int]]:

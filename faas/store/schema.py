@@ -86,3 +86,14 @@ logs = sa.Table(
     sa.Index("logs_by_function", "function", "id"),
     sa.Index("logs_by_invocation", "invocation_id"),
 )
+dead_letters = sa.Table(
+    "dead_letters",
+    metadata,
+    sa.Column("invocation_id", sa.Text, primary_key=True),
+    sa.Column("function", sa.Text, nullable=False),
+    sa.Column("died_at_ms", sa.BigInteger, nullable=False),
+    sa.Column("invocation", sa.LargeBinary, nullable=False),
+    sa.Column("record", sa.LargeBinary, nullable=False),
+    sa.Column("retried_as", sa.Text),
+    sa.Index("dead_letters_by_function", "function", "died_at_ms"),
+)

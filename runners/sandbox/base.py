@@ -19,7 +19,7 @@ from typing import Protocol
 
 import msgspec
 
-from faas.core import errors, model
+from faas.core import errors, model, retry
 
 
 class EngineUnavailable(errors.Unavailable):
@@ -68,6 +68,8 @@ class Ran(msgspec.Struct, frozen=True, kw_only=True):
     logs: tuple[model.LogLine, ...] = ()
     logs_cut: bool = False
     reusable: bool = True
+    wish: retry.Wish | None = None
+    """What the exception that the handler raised asks for."""
 
 
 class Sandbox(Protocol):

@@ -19,7 +19,7 @@ import time
 from collections.abc import Coroutine
 from typing import Any, Protocol
 
-from faas.core import model, settings
+from faas.core import model, retry, settings
 from runners.sandbox import base, frames, objects, output, verdicts, wire
 
 ACCOUNT = "000000000000"
@@ -211,7 +211,9 @@ class Channel:
 
     def _on_error(self, awaited: _Awaited, header: frames.Error) -> None:
         ending = verdicts.Ending(model.Status.ERROR, verdicts.failure(header.error))
-        self._settle_run(awaited, header.us, header.mem_kb, ending, reusable=not header.exit)
+        self._settle_run(
+            awaited, header.us, header.mem_kb, ending, reusable=not header.exit, wish=verdicts.wish(header)
+        )
 
     # -- endings
 
@@ -224,6 +226,7 @@ class Channel:
         body: bytes = b"null",
         is_bytes: bool = False,
         reusable: bool = True,
+        wish: retry.Wish | None = None,
     ) -> None:
         self._awaited = None
         logs, cut = self._output.take()
@@ -242,6 +245,7 @@ class Channel:
                 logs=logs,
                 logs_cut=cut,
                 reusable=reusable,
+                wish=wish,
             )
         )
 

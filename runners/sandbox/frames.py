@@ -64,13 +64,15 @@ class Result(msgspec.Struct, frozen=True, tag_field="t", tag="result"):
 
 
 class Error(msgspec.Struct, frozen=True, tag_field="t", tag="error"):
-    """The handler raised; ``exit`` asks for a fresh process."""
+    """The handler raised; ``exit`` asks for a fresh process, the last two say whether and when to try again."""
 
     id: str
     us: _Count
     mem_kb: _Count
     error: Fault
     exit: bool = False
+    no_retry: bool = False
+    retry_after_ms: _Count | None = None
 
 
 class Open(msgspec.Struct, frozen=True, tag_field="t", tag="open"):

@@ -6,7 +6,7 @@ import signal
 
 import msgspec
 
-from faas.core import model
+from faas.core import model, retry
 from runners.sandbox import frames
 
 RESERVED_EXIT = 128
@@ -77,6 +77,13 @@ def too_large(size: int, limit: int) -> model.Failure:
 def failure(fault: frames.Fault) -> model.Failure:
     """The agent's description of an error as the platform's."""
     return model.Failure(fault.type, fault.message, fault.stack)
+
+
+def wish(header: frames.Error) -> retry.Wish | None:
+    """What the handler's exception asks for about a further attempt."""
+    if not header.no_retry and header.retry_after_ms is None:
+        return None
+    return retry.Wish(header.no_retry, header.retry_after_ms)
 
 
 def request(invocation_id: str) -> str:

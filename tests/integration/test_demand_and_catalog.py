@@ -6,6 +6,7 @@ import asyncio
 from pathlib import Path
 
 import pytest
+import redis.asyncio
 
 from faas.core import errors
 from faas.queue import catalog, demand, embedded
@@ -75,3 +76,18 @@ async def test_a_node_whose_lease_lapsed_is_not_waited_for(redis_url: str, prefi
     assert await versions.wait_until_seen(2, 5000)
     assert await versions.nodes() == {}
     await versions.close()
+
+
+async def test_a_lease_that_a_full_redis_does_not_take_is_one_clear_error(tmp_path: Path) -> None:
+    """Anything else would end the heartbeat of a node for good, and its work would be taken over for ever."""
+    server = embedded.EmbeddedServer(tmp_path)
+    versions = await catalog.Catalog.open(await server.start(), "t")
+    filled = redis.asyncio.Redis.from_url(server.url)
+    await filled.config_set("maxmemory", "1")
+    with pytest.raises(errors.Unavailable, match="Redis takes no writes"):
+        await versions.renew("n1", STATE, 10_000)
+    await filled.config_set("maxmemory", "0")
+    await versions.renew("n1", STATE, 10_000)
+    await filled.aclose()
+    await versions.close()
+    await server.stop()

@@ -220,7 +220,7 @@ async def test_an_import_that_fails_is_an_init_error_and_is_not_billed(bench: no
 
 
 async def test_a_failed_async_call_is_dead_and_a_failed_sync_call_is_done(bench: node_bench.Bench) -> None:
-    bad = bench.function(CODE, "app.leaves")
+    bad = bench.function(CODE, "app.leaves", retries=model.Retries(maximum_retry_attempts=0))
     await bench.node()
     await bench.send(bad, 1)
     await bench.call(bad, 1)
@@ -288,9 +288,38 @@ async def test_outcomes_of_a_time_without_redis_are_kept_and_settled_when_it_is_
     assert node_bench.result(await bench.call(slow, 0)) > 0
 
 
+async def test_a_claim_whose_answer_was_lost_with_the_connection_waits_again_and_runs(bench: node_bench.Bench) -> None:
+    slow = bench.function(HERE / "functions" / "slow", "app.handler", max_concurrency=1)
+    node = await bench.node()
+    running = asyncio.create_task(bench.call(slow, 0.5))
+    await eventually(lambda: _busy(node, slow) == 1)
+    sent = await bench.send(slow, 0)
+    assert (
+        len(await bench.queue.claim(node.node, slow.ref, 1)) == 1
+    )  # in the name of the node, which does not hear of it
+    await running
+    found = {record.invocation_id: record for record in await bench.records(2)}
+    assert (found[sent].status, found[sent].attempt) == (model.Status.OK, 1)
+
+
+async def test_slots_that_redis_believes_in_and_that_are_not_there_keep_nothing_waiting(
+    bench: node_bench.Bench,
+) -> None:
+    echo = bench.function(CODE, "app.echo", max_concurrency=2)
+    node = await bench.node()
+    bench.queue.publish_slots(node.node, echo.ref, 2)  # as if the word of their end had been refused by a full disk
+    await bench.send(echo)
+    (record,) = await bench.records(1)
+    assert record.status is model.Status.OK
+
+
 async def _settled(bench: node_bench.Bench, revision: model.Revision, count: int) -> model.Counts | None:
     counts = await bench.counts(revision)
     return counts if counts.done + counts.dead == count else None
+
+
+async def _is_gone(bench: node_bench.Bench, key: str) -> bool:
+    return bool(await bench.queue.link.call("EXISTS", key) == 0)
 
 
 async def _waits(bench: node_bench.Bench, revision: model.Revision, count: int) -> bool:

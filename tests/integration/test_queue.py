@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import msgspec
 import pytest
 
-from faas.core import errors, ids, model
+from faas.core import errors, ids, model, retry
 from faas.queue import invocations, leases, records, replies
 from tests.samples import record
 
@@ -220,7 +220,7 @@ async def test_a_call_handed_to_a_node_that_died_is_settled_as_lost(queue: invoc
 
 async def test_an_invocation_that_keeps_losing_its_nodes_is_settled_as_dead(queue: invocations.Queue) -> None:
     await queue.enqueue(invocation())
-    for number in range(leases.MOST_ATTEMPTS):
+    for number in range(retry.MOST_LOST):
         node = f"dead{number}"
         await queue.link.call("SADD", queue.keys.nodes, node)
         assert len(await queue.claim(node, "echo@3", 1)) == 1
@@ -232,3 +232,22 @@ async def test_a_node_that_renews_its_lease_is_left_alone(queue: invocations.Que
     await queue.link.call("SADD", queue.keys.nodes, "alive")
     await queue.link.call("SET", queue.keys.node("alive"), "{}", "PX", 60_000)
     assert await leases.dead_nodes(queue) == []
+
+
+async def test_what_a_paused_node_claims_after_it_was_taken_over_is_taken_over_too(queue: invocations.Queue) -> None:
+    await queue.link.call("SADD", queue.keys.nodes, "paused")
+    await queue.prepare("echo@3")
+    assert await leases.take_over(queue, "paused") == 0
+    await queue.enqueue(invocation())
+    assert len(await queue.claim("paused", "echo@3", 1)) == 1  # by the read that it had left parked
+    assert await leases.dead_nodes(queue) == ["paused"]
+    assert await leases.take_over(queue, "paused") == 1
+    assert (await counts(queue)).waiting == 1
+
+
+async def test_a_node_that_wakes_while_it_is_taken_over_stays_known(queue: invocations.Queue) -> None:
+    await queue.link.call("SADD", queue.keys.nodes, "woken")
+    await queue.link.call("SET", queue.keys.node("woken"), "{}", "PX", 60_000)
+    await leases.take_over(queue, "woken")
+    await queue.link.call("DEL", queue.keys.node("woken"))
+    assert await leases.dead_nodes(queue) == ["woken"]

@@ -351,3 +351,13 @@ def _only_manifest_errors(raw: bytes) -> None:
         assert caught.errors
         assert all(fault.message.isprintable() for fault in caught.errors), caught.message
         caught.message.encode()
+
+
+def test_retries_have_the_names_that_lambda_users_know(folder: Path) -> None:
+    given = "retries: {maximum_retry_attempts: 5, maximum_event_age: 10m, backoff: 2s, on: timeout}"
+    assert _config(folder, given).retries == model.Retries(
+        maximum_retry_attempts=5, maximum_event_age_ms=600_000, backoff_ms=2_000, on=(model.Status.TIMEOUT,)
+    )
+    assert _config(folder, "idempotent: true").idempotent
+    (fault,) = _faults(folder, _function("idempotent: perhaps"))
+    assert "expected true or false" in fault

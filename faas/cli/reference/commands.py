@@ -43,13 +43,21 @@ def _command(root: click.Context, name: str) -> Iterator[str]:
     command = main.group.get_command(root, name)
     if command is None:
         raise LookupError(name)
-    context = click.Context(command, info_name=name, parent=root)
-    yield f"## faas {name}"
+    yield from _described(root, command, name, "##")
+    if isinstance(command, click.Group):
+        for below, each in command.commands.items():
+            yield from _described(click.Context(command, info_name=name, parent=root), each, below, "###")
+
+
+def _described(parent: click.Context, command: click.Command, name: str, heading: str) -> Iterator[str]:
+    context = click.Context(command, info_name=name, parent=parent)
+    yield f"{heading} {context.command_path}"
     yield f"```\n{command.get_usage(context).removeprefix('Usage: ')}\n```"
     yield from markdown.prose(command.help)
     options = [param for param in command.params if isinstance(param, click.Option) and param.name != "data_dir"]
     records = [record for option in options if (record := option.get_help_record(context))]
-    yield markdown.table(("option", "meaning"), [(f"`{record[0]}`", record[1]) for record in records])
+    if records:
+        yield markdown.table(("option", "meaning"), [(f"`{record[0]}`", record[1]) for record in records])
 
 
 def _processes() -> Iterator[str]:

@@ -104,6 +104,8 @@ def kind(shape: shapes.Shape) -> str:
             return f"a mapping of {entries}; each key {shape.key.expected}{values}"
         case shapes.Fields():
             return f"a mapping with {', '.join(f'`{name}`' for name in shape.fields)}"
+        case shapes.Flag():
+            return "`true` or `false`"
         case shapes.Json():
             return "any value that JSON can hold"
         case _:

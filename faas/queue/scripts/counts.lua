@@ -1,7 +1,7 @@
 -- Where all invocations are, at one instant.
--- KEYS  1 refs  2 nodes  3 retrying
+-- KEYS  1 refs  2 nodes
 -- ARGV  1 prefix of the platform's keys
--- Returns a flat list: ref, accepted, waiting, running, done, dead, age in ms of the oldest waiting entry, ref, ...
+-- Returns a flat list: ref, accepted, waiting, running, retrying, done, dead, age in ms of the oldest waiting entry, ref, ...
 local prefix, handed = ARGV[1], {}
 for _, node in ipairs(redis.call('SMEMBERS', KEYS[2])) do
   for _, field in ipairs(redis.call('HKEYS', prefix .. ':running:' .. node)) do
@@ -36,6 +36,7 @@ for _, ref in ipairs(redis.call('SMEMBERS', KEYS[1])) do
   answer[#answer + 1] = tonumber(counts[1] or 0)
   answer[#answer + 1] = waiting
   answer[#answer + 1] = running
+  answer[#answer + 1] = redis.call('HLEN', prefix .. ':retrying:' .. ref)
   answer[#answer + 1] = tonumber(counts[2] or 0)
   answer[#answer + 1] = tonumber(counts[3] or 0)
   answer[#answer + 1] = oldest

@@ -1,26 +1,39 @@
 -- Finish an attempt: it leaves its place, its record goes on to the ledger, its reply to the caller, all or nothing.
 -- When the entry is not in its place any more (the lease had lapsed and it was taken over), nothing happens.
--- KEYS  1 place: queue stream, or running hash  2 counts  3 records  4 reply stream  5 sync stream  6 async stream
---       7 held
--- ARGV  1 'queue' or 'handoff'  2 entry id, or field  3 record (msgpack)  4 'done' or 'dead'
+-- KEYS  1 place: queue stream, or running hash  2 counts  3 records  4 reply stream, or call  5 sync stream  6 async stream
+--       7 held  8 kept calls (of async ones only)
+-- ARGV  1 'queue', 'handoff', or 'async' (from the queue, and its outcome is kept for whoever asks)
+--       2 entry id, or field  3 record (msgpack); that of a dead async one takes its invocation along  4 'done' or 'dead'
 --       5 invocation id  6 outcome for the caller (msgpack; '' for no reply)  7 node  8 how many to claim next
+--       of async ones only: 9 for how many ms the outcome is kept  10 how many outcomes are kept at most
 -- Returns {finished (0 or 1), what waits still, claimed: mode, entry id, invocation, ...}
-local finished
-if ARGV[1] == 'queue' then
+local finished, letter
+if ARGV[1] == 'handoff' then
+  finished = redis.call('HDEL', KEYS[1], ARGV[2])
+else
   finished = redis.call('XACK', KEYS[1], 'runners', ARGV[2])
-  local entry = finished == 1 and redis.call('XRANGE', KEYS[1], ARGV[2], ARGV[2])[1]
-  if entry then
+  local entry = redis.call('XRANGE', KEYS[1], ARGV[2], ARGV[2])[1]
+  if ARGV[1] == 'async' and ARGV[4] == 'dead' then letter = entry end
+  if finished == 1 and entry then
     redis.call('XDEL', KEYS[1], ARGV[2])
     redis.call('HINCRBY', KEYS[7], 'entries', -1)
     redis.call('HINCRBY', KEYS[7], 'bytes', -#entry[2][2])
   end
-else
-  finished = redis.call('HDEL', KEYS[1], ARGV[2])
 end
 if finished == 1 then
   redis.call('HINCRBY', KEYS[2], ARGV[4], 1)
-  redis.call('XADD', KEYS[3], '*', 'r', ARGV[3])
-  if ARGV[6] ~= '' then
+  if letter then
+    redis.call('XADD', KEYS[3], '*', 'r', ARGV[3], 'i', letter[2][2])
+  else
+    redis.call('XADD', KEYS[3], '*', 'r', ARGV[3])
+  end
+  if ARGV[1] == 'async' then
+    redis.call('HSET', KEYS[4], 'settled', ARGV[4], 'outcome', ARGV[6])
+    redis.call('PEXPIRE', KEYS[4], ARGV[9])
+    if redis.call('RPUSH', KEYS[8], KEYS[4]) > tonumber(ARGV[10]) then
+      redis.call('DEL', redis.call('LPOP', KEYS[8]))
+    end
+  elseif ARGV[6] ~= '' then
     redis.call('XADD', KEYS[4], '*', 'i', ARGV[5], 'o', ARGV[6])
     redis.call('PEXPIRE', KEYS[4], 60000)
   end

@@ -1,13 +1,14 @@
 -- Give a claimed invocation back to its queue (at its end), with a record of the attempt when there was one.
--- KEYS  1 queue stream  2 records  3 demand  4 demanded mark  5 held
+-- KEYS  1 queue stream  2 records  3 demand  4 demanded mark  5 held  6 call (of async ones only)
 -- ARGV  1 entry id  2 invocation (msgpack), as it shall wait  3 record of the attempt (msgpack; '' for none)  4 ref
 -- Returns 1, or 0 when the entry was not claimed any more
 if redis.call('XACK', KEYS[1], 'runners', ARGV[1]) == 0 then return 0 end
 local entry = redis.call('XRANGE', KEYS[1], ARGV[1], ARGV[1])[1]
 redis.call('XDEL', KEYS[1], ARGV[1])
-redis.call('XADD', KEYS[1], '*', 'i', ARGV[2])
 redis.call('HINCRBY', KEYS[5], 'entries', entry and 0 or 1)
 redis.call('HINCRBY', KEYS[5], 'bytes', #ARGV[2] - (entry and #entry[2][2] or 0))
+local again = redis.call('XADD', KEYS[1], '*', 'i', ARGV[2])
+if KEYS[6] then redis.call('HSET', KEYS[6], 'entry', again) end
 if ARGV[3] ~= '' then redis.call('XADD', KEYS[2], '*', 'r', ARGV[3]) end
 if redis.call('SET', KEYS[4], '1', 'NX', 'PX', 1000) then
   redis.call('XADD', KEYS[3], '*', 'ref', ARGV[4], 'why', 'waiting')

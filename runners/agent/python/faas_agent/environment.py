@@ -78,7 +78,7 @@ def _set_environment(load: Header, identity: Identity, agent_folder: str) -> Non
 
 
 def _set_import_path(code: str, agent_folder: str, env: Header) -> None:
-    """The code's folder first, then what the function's own ``PYTHONPATH`` names, then the base image's Python."""
+    """The code's folder, what the function's own ``PYTHONPATH`` names, the base image's Python, and our ``faas``."""
     own = [os.path.join(code, part) for part in str(env.get("PYTHONPATH", "")).split(os.pathsep) if part]
     rest = [entry for entry in sys.path if entry != agent_folder]
-    sys.path[:] = list(dict.fromkeys([code, *own, *rest]))
+    sys.path[:] = list(dict.fromkeys([code, *own, *rest, os.path.join(agent_folder, "importable")]))

@@ -9,7 +9,7 @@ import time
 import traceback
 from typing import Any
 
-from . import coroutines, environment, faults, loading, logs, memory, output, results, signals
+from . import coroutines, environment, faults, loading, logs, memory, output, results, retrying, signals
 from .connection import Connection, Header, encode_header
 from .context import ContextMaker
 
@@ -90,7 +90,8 @@ class Server:
         error, leaving = _as_exit(error, request_id)
         output.say(faults.as_log(error, self._network))
         must_go = leaving or not self._out.is_intact()
-        self._connection.end_attempt(_error_header({"t": "error", "id": request_id, **spent, "exit": must_go}, error))
+        header = {"t": "error", "id": request_id, **spent, "exit": must_go, **retrying.wish(error)}
+        self._connection.end_attempt(_error_header(header, error))
         if leaving:
             os._exit(1)
 

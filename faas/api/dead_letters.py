@@ -1,0 +1,100 @@
+"""Dead letters: what failed for good, to be looked at, sent again or dropped."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Annotated
+
+import msgspec
+from aiohttp import web
+
+from faas.api import answers, schemas, state, views
+from faas.core import errors, ids, model
+from faas.queue import invocations
+from faas.store import dead_letters
+
+_GUARD = "dead-letters"
+
+
+class LettersQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which: the newest, of one function or all."""
+
+    function: str | None = None
+    limit: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 100
+
+
+async def list_dead_letters(request: web.Request) -> web.Response:
+    """The newest that fit, without their events."""
+    asked = answers.query(request, LettersQuery)
+    found = await asyncio.to_thread(request.app[state.DEAD_LETTERS].find, asked.function, asked.limit)
+    return answers.json(schemas.DeadLetterList(tuple(_line(letter) for letter in found)))
+
+
+async def dead_letter(request: web.Request) -> web.Response:
+    """One with its event and its history."""
+    letter = await _found(request)
+    records = await asyncio.to_thread(request.app[state.LEDGER].get, letter.invocation.id)
+    return answers.json(
+        schemas.DeadLetter(
+            **msgspec.structs.asdict(_line(letter)),
+            event=msgspec.Raw(letter.invocation.event),
+            records=tuple(views.attempt(record) for record in records),
+        )
+    )
+
+
+async def retry_dead_letter(request: web.Request) -> web.Response:
+    """Send its event to the function's current revision, once however often this is asked."""
+    letter = await _found(request)
+    dead = letter.invocation
+    revision = await asyncio.to_thread(request.app[state.FUNCTIONS].current, dead.function)
+    if revision is None:
+        raise errors.NotFound(f"no function is called {dead.function} any more", function=dead.function)
+    again = _again(dead, revision)
+    guard = invocations.Guard(key=_GUARD, field=dead.id, value=again.id)
+    await request.app[state.CALLS].send_guarded(again, guard)
+    await asyncio.to_thread(request.app[state.DEAD_LETTERS].mark_retried, dead.id, again.id)
+    return answers.json(schemas.Retried(dead.id, again.id))
+
+
+async def drop_dead_letter(request: web.Request) -> web.Response:
+    """Forget one. Its records and logs stay."""
+    letter = await _found(request)
+    await asyncio.to_thread(request.app[state.DEAD_LETTERS].drop, letter.invocation.id)
+    await request.app[state.CALLS].forget_guard(_GUARD, letter.invocation.id)
+    return answers.json(schemas.Moved(letter.invocation.id, "dropped"))
+
+
+async def _found(request: web.Request) -> dead_letters.DeadLetter:
+    invocation_id = request.match_info["id"]
+    found = await asyncio.to_thread(request.app[state.DEAD_LETTERS].get, invocation_id)
+    if found is None:
+        raise errors.NotFound(f"no dead letter {invocation_id}", hint="`faas dlq ls` lists them", id=invocation_id)
+    return found
+
+
+def _again(dead: model.Invocation, revision: model.Revision) -> model.Invocation:
+    """The invocation anew; its id follows from the dead one's, so that it is the same however often it is made."""
+    return msgspec.structs.replace(
+        dead,
+        id=ids.derived_id(dead.accepted_at_ms, _GUARD, dead.id),
+        revision=revision.number,
+        attempt=1,
+        accepted_at_ms=time.time_ns() // 1_000_000,
+    )
+
+
+def _line(letter: dead_letters.DeadLetter) -> schemas.DeadLetterLine:
+    record = letter.record
+    return schemas.DeadLetterLine(
+        invocation_id=record.invocation_id,
+        function=record.function,
+        revision=record.revision,
+        trigger=record.trigger,
+        status=record.status,
+        attempts=record.attempt,
+        died_at_ms=record.ended_at_ms,
+        error=schemas.Failure(record.error.type, record.error.message, record.error.stack) if record.error else None,
+        retried_as=letter.retried_as,
+    )

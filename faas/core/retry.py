@@ -1,0 +1,91 @@
+"""What follows an attempt: the invocation is settled, tried again after a while, or dead. Pure functions.
+
+======================  ==================================================================================
+how it ended            what follows
+======================  ==================================================================================
+``ok``, ``rejected``    settled
+``lost``                another attempt at once, `MOST_LOST` attempts at most: it may be what kills sandboxes
+what ``on`` names       another after the backoff, ``maximum_retry_attempts`` more at most
+``DoNotRetry``          dead
+``RetryAfter(s)``       another after that time, within the same bounds
+======================  ==================================================================================
+
+Nothing is tried again past ``maximum_event_age_ms``. "Dead" is for those with nobody waiting; a caller who waits gets
+the failure as the answer.
+"""
+
+from __future__ import annotations
+
+import enum
+
+import msgspec
+
+from faas.core import model
+
+MOST_LOST = 3
+"""An invocation whose sandbox or node was lost in its attempt of this number is not run again."""
+
+LONGEST_BACKOFF_MS = 300_000
+"""Where the doubling of the backoff ends."""
+
+
+class Wish(msgspec.Struct, frozen=True):
+    """What the handler's exception asks for: no further attempt, or one after so many milliseconds."""
+
+    never: bool = False
+    after_ms: int | None = None
+
+
+class Next(enum.StrEnum):
+    """What becomes of the invocation."""
+
+    SETTLE = "settle"
+    RETRY = "retry"
+    DEAD = "dead"
+
+
+class Decision(msgspec.Struct, frozen=True):
+    """The next step, and for a retry how long it waits."""
+
+    next: Next
+    after_ms: int = 0
+
+
+class Ended(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of the attempt that ended. ``age_ms`` counts from the invocation's acceptance."""
+
+    attempt: int
+    mode: model.Mode
+    status: model.Status
+    age_ms: int
+    wish: Wish | None = None
+
+
+def policy(config: model.FunctionConfig, mode: model.Mode) -> model.Retries | None:
+    """The rules for such an invocation, or None when it is never tried again."""
+    return config.retries if mode is model.Mode.ASYNC or config.idempotent else None
+
+
+def decide(ended: Ended, retries: model.Retries, draw: float) -> Decision:
+    """What follows. ``draw`` is a random number from 0 up to 1: the backoff is that part of its bound."""
+    if ended.status in (model.Status.OK, model.Status.REJECTED):
+        return Decision(Next.SETTLE)
+    after_ms = _after_ms(ended, retries, draw)
+    if after_ms is not None and ended.age_ms + after_ms <= retries.maximum_event_age_ms:
+        return Decision(Next.RETRY, after_ms)
+    return Decision(Next.DEAD if ended.mode is model.Mode.ASYNC else Next.SETTLE)
+
+
+def _after_ms(ended: Ended, retries: model.Retries, draw: float) -> int | None:
+    if ended.status is model.Status.LOST:
+        return 0 if ended.attempt < MOST_LOST else None
+    wish = ended.wish or Wish()
+    if wish.never or ended.status not in retries.on or ended.attempt > retries.maximum_retry_attempts:
+        return None
+    return backoff_ms(ended.attempt, retries.backoff_ms, draw) if wish.after_ms is None else wish.after_ms
+
+
+def backoff_ms(attempt: int, base_ms: int, draw: float) -> int:
+    """Exponential with full jitter: anything up to ``base_ms`` after the first attempt, twice that after the second."""
+    bound_ms = min(base_ms << min(attempt - 1, 32), LONGEST_BACKOFF_MS)
+    return int(draw * bound_ms)

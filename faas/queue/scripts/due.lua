@@ -1,0 +1,24 @@
+-- Put what has come due back into its queue (at its end). Safe with several schedulers: each one moves what is there.
+-- KEYS  1 retrying  2 demand
+-- ARGV  1 prefix of the platform's keys  2 how many at most
+-- Returns {how many were moved, in how many ms the next is due (-1: none is)}
+local prefix = ARGV[1]
+local time = redis.call('TIME')
+local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+local ready = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now, 'LIMIT', 0, ARGV[2])
+for _, member in ipairs(ready) do
+  local mode, ref, id = string.match(member, '^(%S+) (%S+) (%S+)$')
+  local held, queue = prefix .. ':retrying:' .. ref, prefix .. ':q:' .. ref .. ':' .. mode
+  local invocation = redis.call('HGET', held, id)
+  local entry = redis.call('XADD', queue, '*', 'i', invocation)
+  redis.call('HINCRBY', prefix .. ':held', 'entries', 1)
+  redis.call('HINCRBY', prefix .. ':held', 'bytes', #invocation)
+  if mode == 'async' then redis.call('HSET', prefix .. ':call:' .. id, 'entry', entry) end
+  redis.call('HDEL', held, id)
+  redis.call('ZREM', KEYS[1], member)
+  if redis.call('SET', prefix .. ':demanded:' .. ref, '1', 'NX', 'PX', 1000) then
+    redis.call('XADD', KEYS[2], '*', 'ref', ref, 'why', 'waiting')
+  end
+end
+local first = redis.call('ZRANGE', KEYS[1], 0, 0, 'WITHSCORES')
+return {#ready, first[2] and math.max(tonumber(first[2]) - now, 0) or -1}

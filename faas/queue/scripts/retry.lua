@@ -1,0 +1,28 @@
+-- End an attempt that another follows: its entry leaves the queue, its record goes on to the ledger, and the invocation
+-- waits until it is due. When the entry is not claimed any more (the lease had lapsed), nothing happens.
+-- KEYS  1 queue stream  2 records  3 retrying  4 retrying of the revision  5 sync stream  6 async stream
+--       7 held  8 call (of async ones only)
+-- ARGV  1 entry id  2 record (msgpack)  3 invocation id  4 invocation (msgpack), as it shall wait  5 due in how many ms
+--       6 member of retrying: mode, ref, id  7 why, for whoever asks
+-- Returns {finished (0 or 1), what waits still for the revision}
+local finished = redis.call('XACK', KEYS[1], 'runners', ARGV[1])
+if finished == 1 then
+  local entry = redis.call('XRANGE', KEYS[1], ARGV[1], ARGV[1])[1]
+  redis.call('XDEL', KEYS[1], ARGV[1])
+  if entry then
+    redis.call('HINCRBY', KEYS[7], 'entries', -1)
+    redis.call('HINCRBY', KEYS[7], 'bytes', -#entry[2][2])
+  end
+  redis.call('XADD', KEYS[2], '*', 'r', ARGV[2])
+  local time = redis.call('TIME')
+  local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+  redis.call('ZADD', KEYS[3], now + tonumber(ARGV[5]), ARGV[6])
+  redis.call('HSET', KEYS[4], ARGV[3], ARGV[4])
+  if KEYS[8] then redis.call('HSET', KEYS[8], 'entry', '', 'why', ARGV[7]) end
+end
+local left = 0
+for place = 5, 6 do
+  local length = redis.call('XLEN', KEYS[place])
+  if length > 0 then left = left + length - redis.call('XPENDING', KEYS[place], 'runners')[1] end
+end
+return {finished, left}

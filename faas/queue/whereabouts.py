@@ -1,0 +1,114 @@
+"""Where an invocation is, for whoever asks, and taking one out that has not begun.
+
+Async invocations can be asked for by their id until their outcome is kept no longer; then the ledger knows them.
+"""
+
+from __future__ import annotations
+
+import enum
+
+import msgspec
+
+from faas.core import model
+from faas.queue import invocations
+
+
+class Place(enum.StrEnum):
+    """The places of an invocation, as people see them."""
+
+    WAITING = "waiting"
+    RUNNING = "running"
+    RETRYING = "retrying"
+    DONE = "done"
+    DEAD = "dead"
+
+
+class Found(msgspec.Struct, frozen=True, kw_only=True):
+    """An async invocation and its place. ``invocation`` is there until it is settled, ``outcome`` from then on.
+
+    ``node`` and ``running_ms`` are of a running one; ``due_at_ms`` and ``why`` of one that is due later.
+    """
+
+    place: Place
+    invocation: model.Invocation | None = None
+    node: str | None = None
+    running_ms: int | None = None
+    due_at_ms: int | None = None
+    why: str | None = None
+    outcome: model.Outcome | None = None
+
+
+class Seen(msgspec.Struct, frozen=True):
+    """One line of a list: how many attempts have begun, and when it was accepted."""
+
+    place: Place
+    id: str
+    attempts: int
+    accepted_at_ms: int
+
+
+_invocation = msgspec.msgpack.Decoder(model.Invocation).decode
+_outcome = msgspec.msgpack.Decoder(model.Outcome).decode
+_encode = msgspec.msgpack.Encoder().encode
+
+
+async def find(queue: invocations.Queue, invocation_id: str) -> Found | None:
+    """Where an async invocation is; None when Redis does not know it (any more). Raises `errors.Unavailable`."""
+    keys = queue.keys
+    answer = await queue.run("find", (keys.call(invocation_id), keys.retrying), keys.prefix, invocation_id)
+    if not answer:
+        return None
+    place, held = Place(answer[0].decode()), answer[1]
+    if place in (Place.DONE, Place.DEAD):
+        return Found(place=place, outcome=_outcome(held) if held else None)
+    found = Found(place=place, invocation=_invocation(held))
+    if place is Place.RUNNING:
+        return msgspec.structs.replace(found, node=answer[2].decode(), running_ms=answer[3])
+    if place is Place.RETRYING:
+        return msgspec.structs.replace(found, due_at_ms=int(float(answer[2])), why=answer[3].decode() or None)
+    return found
+
+
+async def cancel(queue: invocations.Queue, invocation: model.Invocation, record: model.Record) -> bool:
+    """Settle an async invocation, as it was found waiting or retrying, with a record; False when it has moved on."""
+    keys, ref = queue.keys, invocation.ref
+    answer = await queue.run(
+        "cancel",
+        (
+            keys.call(invocation.id),
+            keys.retrying,
+            keys.counts(ref),
+            keys.records,
+            keys.queue(ref, model.Mode.ASYNC),
+            keys.retrying_of(ref),
+            keys.held,
+        ),
+        invocation.id,
+        _member(invocation),
+        _encode(record),
+        _encode(invocation),
+        _encode(model.Outcome(record=record)),
+        queue.keeping.for_ms,
+    )
+    return bool(answer == 1)
+
+
+async def make_due(queue: invocations.Queue, invocation: model.Invocation) -> bool:
+    """Let one that is due later be due now; False when it is not waiting for that."""
+    return bool(await queue.link.call("ZADD", queue.keys.retrying, "XX", "CH", 0, _member(invocation)))
+
+
+async def unsettled(queue: invocations.Queue, function: str, most: int) -> list[Seen]:
+    """Up to ``most`` of each place of one function's revisions, newest first."""
+    flat = await queue.run("unsettled", (queue.keys.refs,), queue.keys.prefix, function, most)
+    seen = [_seen(Place(flat[at].decode()), _invocation(flat[at + 1])) for at in range(0, len(flat), 2)]
+    return sorted(seen, key=lambda each: each.id, reverse=True)
+
+
+def _seen(place: Place, found: model.Invocation) -> Seen:
+    attempts = found.attempt if place is Place.RUNNING else found.attempt - 1
+    return Seen(place, found.id, attempts, found.accepted_at_ms)
+
+
+def _member(invocation: model.Invocation) -> str:
+    return f"{model.Mode.ASYNC} {invocation.ref} {invocation.id}"

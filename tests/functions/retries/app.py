@@ -1,0 +1,28 @@
+"""Handlers that fail in ways that say something about a further attempt. They count in a file beside the sandboxes."""
+
+import pathlib
+
+import faas
+
+
+def _count(path):
+    with pathlib.Path(path).open("a") as file:
+        file.write("x")
+    return pathlib.Path(path).stat().st_size
+
+
+def fails_until(event, context):
+    if _count(event["file"]) < event["good"]:
+        raise ValueError("not yet")
+    return "done"
+
+
+def gives_up(event, context):
+    _count(event["file"])
+    raise faas.DoNotRetry("never")
+
+
+def asks_for_time(event, context):
+    if _count(event["file"]) < 2:
+        raise faas.RetryAfter(event["seconds"])
+    return "done"

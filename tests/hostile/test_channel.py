@@ -1,0 +1,205 @@
+"""The runner's end of a sandbox's socket, while the test owns the other end and says whatever it likes."""
+
+from __future__ import annotations
+
+import array
+import asyncio
+import contextlib
+import os
+import socket
+import struct
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import hypothesis
+import msgspec
+import pytest
+from hypothesis import strategies as st
+
+from faas import buckets
+from faas.core import ids, model
+from faas.core import settings as settings_module
+from runners.sandbox import base, channel, output, verdicts
+from tests.eventually import eventually
+from tests.hostile import effort
+
+LIMITS = settings_module.Settings(max_event_bytes=1000, max_result_bytes=1000)
+TIMEOUT_MS = 100
+PATIENT_MS = 60_000
+
+
+class Peer:
+    """A host whose sandbox is the test: it has the far end of the socket, and is told when it is doomed."""
+
+    def __init__(self, find: Callable[[str], buckets.BucketFolder | None]) -> None:
+        near, self.far = socket.socketpair()
+        reading, self.printing = os.pipe()
+        self.is_doomed = False
+        self.channel = channel.Channel(near, reading, self, find, LIMITS)
+        self.far.setblocking(False)
+
+    async def why_gone(self) -> verdicts.Death:
+        return verdicts.Exited(1)
+
+    def doom(self) -> None:
+        self.is_doomed = True
+
+    def keep_output(self, lines: output.Lines) -> None:
+        pass
+
+    async def load(self, timeout_ms: int = TIMEOUT_MS) -> None:
+        """Be an agent that loads a function which may write to one bucket and read another."""
+        config = model.FunctionConfig(
+            runtime="python3",
+            handler="app.handler",
+            timeout_ms=timeout_ms,
+            buckets={"own": model.Access.WRITE, "seen": model.Access.READ},
+        )
+        revision = model.Revision(function="f", number=1, artifact="0" * 64, config=config, created_at_ms=0)
+        loading = asyncio.ensure_future(self.channel.load(revision, "/code"))
+        await asyncio.sleep(0)
+        self.far.send(frame({"t": "loaded", "init_us": 1, "mem_kb": 1}))
+        assert (await loading).error is None
+
+    def run(self) -> tuple[str, asyncio.Future[base.Ran]]:
+        """Have one attempt begun; its id and its outcome to come."""
+        invocation_id = ids.new_id()
+        invocation = model.Invocation(
+            id=invocation_id,
+            function="f",
+            revision=1,
+            trigger="http",
+            mode=model.Mode.SYNC,
+            event=b"{}",
+            accepted_at_ms=1,
+        )
+        return invocation_id, self.channel.run(invocation)
+
+    def say(self, data: bytes, descriptors: int = 0) -> None:
+        """Send what the socket takes, each time with that many descriptors."""
+        rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [self.printing] * descriptors))]
+        with contextlib.suppress(BlockingIOError, BrokenPipeError, ConnectionResetError):
+            self.far.sendmsg([data], rights if descriptors else [])
+
+    def close(self) -> None:
+        self.channel.close()
+        self.far.close()
+        os.close(self.printing)
+
+
+def frame(header: object, body: bytes = b"") -> bytes:
+    """As the agent would send it."""
+    encoded = msgspec.json.encode(header)
+    return struct.pack(">II", len(encoded), len(body)) + encoded + body
+
+
+COUNTS = st.one_of(st.integers(-2, 3), st.integers(), st.floats(allow_nan=False, allow_infinity=False), st.text())
+TEXTS = st.one_of(
+    st.sampled_from(["own", "seen", "other", "a/b", "../x", "/etc/passwd", "", "r", "w", "\0"]), st.text()
+)
+FIELDS = st.dictionaries(
+    st.sampled_from(["id", "n", "bucket", "key", "mode", "us", "mem_kb", "error", "limit", "prefix", "after", "bytes"]),
+    st.one_of(COUNTS, TEXTS, st.booleans(), st.none(), st.lists(st.integers(), max_size=2)),
+)
+REQUESTS = st.fixed_dictionaries(
+    {
+        "t": st.sampled_from(["open", "commit", "discard", "list", "delete"]),
+        "n": st.integers(0, 3),
+        "bucket": st.sampled_from(["own", "seen", "other"]),
+        "key": TEXTS,
+        "mode": st.sampled_from(["r", "w", "x"]),
+    }
+)
+KINDS = st.sampled_from(
+    ["ready", "loaded", "load_error", "result", "error", "open", "commit", "discard", "list", "delete", "invoke", "", 7]
+)
+HEADERS = st.one_of(REQUESTS, st.builds(lambda kind, rest: {"t": kind, **rest}, KINDS, FIELDS), st.none(), TEXTS)
+PREFIXES = st.tuples(st.integers(0, 2**32 - 1), st.integers(0, 2**32 - 1)).map(lambda sizes: struct.pack(">II", *sizes))
+SAID = st.lists(
+    st.tuples(
+        st.one_of(st.builds(frame, HEADERS, st.binary(max_size=40)), PREFIXES, st.binary(max_size=100)),
+        st.sampled_from([0, 0, 0, 1, 3]),
+    ),
+    max_size=8,
+)
+
+
+@pytest.fixture
+async def find(tmp_path: Path) -> AsyncIterator[Callable[[str], buckets.BucketFolder | None]]:
+    made = {name: buckets.BucketFolder(name, tmp_path / name) for name in ("own", "seen", "other")}
+    for bucket in made.values():
+        bucket.root.mkdir()
+        (bucket.root / "secret").write_text("x")
+    yield made.get
+
+
+@effort.bounded(150)
+@hypothesis.given(said=SAID, hangs_up=st.booleans(), cut=st.integers(0, 200))
+async def test_whatever_is_said_the_attempt_ends_and_nothing_is_left_open(
+    find: Callable[[str], buckets.BucketFolder | None], said: list[tuple[bytes, int]], hangs_up: bool, cut: int
+) -> None:
+    before = await eventually(_open_files)
+    peer = Peer(find)
+    await peer.load()
+    _, outcome = peer.run()
+    for data, descriptors in said:
+        peer.say(data if cut > len(data) else data[:cut], descriptors)
+    if hangs_up:
+        peer.far.shutdown(socket.SHUT_RDWR)
+    ran = await asyncio.wait_for(outcome, 30)
+    assert ran.status in (model.Status.ERROR, model.Status.TIMEOUT)
+    assert not ran.reusable
+    assert peer.is_doomed
+    peer.close()
+    await eventually(lambda: _open_files() <= before, within=30)
+
+
+async def test_requests_without_end_are_served_one_by_one_and_held_nowhere(
+    find: Callable[[str], buckets.BucketFolder | None],
+) -> None:
+    before = _open_files()
+    peer = Peer(find)
+    await peer.load()
+    _, outcome = peer.run()
+    flood = frame({"t": "open", "n": 1, "bucket": "seen", "key": "secret", "mode": "r"}) * 50
+    most = 0
+    while not outcome.done():
+        peer.say(flood)
+        most = max(most, _open_files())
+        await asyncio.sleep(0)
+    assert (await outcome).status is model.Status.TIMEOUT
+    assert most <= before + 16  # the socket's own, a request's at a time; those on their way are the kernel's
+    peer.close()
+    await eventually(lambda: _open_files() <= before, within=30)
+
+
+async def test_an_answer_to_another_invocation_is_taken_by_nobody(
+    find: Callable[[str], buckets.BucketFolder | None],
+) -> None:
+    one, other = Peer(find), Peer(find)
+    await one.load()
+    await other.load(PATIENT_MS)
+    _, outcome = one.run()
+    invocation_id, others = other.run()
+    one.say(frame({"t": "result", "id": invocation_id, "us": 1, "mem_kb": 1}, b'"forged"'))
+    assert (await outcome).status is model.Status.ERROR
+    assert not others.done()
+    other.say(frame({"t": "result", "id": invocation_id, "us": 1, "mem_kb": 1}, b'"true"'))
+    assert (await others).body == b'"true"'
+    one.close()
+    other.close()
+
+
+async def test_a_function_cannot_bill_more_time_than_has_passed(
+    find: Callable[[str], buckets.BucketFolder | None],
+) -> None:
+    peer = Peer(find)
+    await peer.load(PATIENT_MS)
+    invocation_id, outcome = peer.run()
+    peer.say(frame({"t": "result", "id": invocation_id, "us": 1 << 52, "mem_kb": 1}, b"1"))
+    assert (await outcome).duration_us < 60_000_000
+    peer.close()
+
+
+def _open_files() -> int:
+    return len(os.listdir("/proc/self/fd"))

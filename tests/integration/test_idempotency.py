@@ -1,0 +1,112 @@
+"""Idempotency keys: on the control API with a worker that the test is, and in the queue alone."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from faas.core import errors, ids, model
+from faas.core import settings as settings_module
+from faas.queue import idempotency, invocations
+from tests import samples, served_api
+from tests.eventually import eventually
+
+
+@pytest.fixture
+async def api(settings: settings_module.Settings) -> AsyncIterator[served_api.ControlApi]:
+    async with served_api.serving(settings) as served:
+        served.deploy()
+        yield served
+
+
+@pytest.fixture
+async def queue(redis_url: str, prefix: str) -> AsyncIterator[invocations.Queue]:
+    opened = await invocations.Queue.connect(redis_url, prefix, bounds=invocations.Bounds(asynchronous=1))
+    yield opened
+    assert not any(counts.drift for counts in (await opened.counts()).values())
+    opened.close()
+
+
+async def call(api: served_api.ControlApi, event: str, mode: str = "sync", key: str = "k") -> tuple[int, Any]:
+    headers = {"Faas-Invocation-Type": mode, "Idempotency-Key": key}
+    return await api.call("POST", "/api/v1/functions/hello/invocations", data=event, headers=headers)
+
+
+async def test_the_same_key_and_event_run_once_and_give_one_answer(api: served_api.ControlApi) -> None:
+    first, second = asyncio.create_task(call(api, "1")), asyncio.create_task(call(api, "1"))
+    ran = await api.work("hello@1", "done")
+    answers = [await first, await second, await call(api, "1")]
+    assert {(status, value["invocation_id"], value["result"]) for status, value in answers} == {(200, ran.id, "done")}
+    async with api.queue() as queue:
+        assert (await queue.counts())["hello@1"] == model.Counts(accepted=1, done=1)
+
+
+async def test_the_same_key_with_another_event_is_refused(api: served_api.ControlApi) -> None:
+    assert (await call(api, "1", "async"))[0] == 202
+    status, value = await call(api, "2", "async")
+    assert (status, value["error"]["code"]) == (422, "idempotency_key_reused")
+    assert (await call(api, "1", "async", key=""))[0] == 400
+
+
+async def test_async_calls_with_one_key_get_one_id(api: served_api.ControlApi) -> None:
+    answers = await asyncio.gather(*(call(api, "1", "async") for _ in range(10)))
+    assert len({value["invocation_id"] for _, value in answers}) == 1
+    async with api.queue() as queue:
+        assert (await queue.counts())["hello@1"] == model.Counts(accepted=1, waiting=1)
+
+
+def sent(mode: model.Mode = model.Mode.ASYNC) -> model.Invocation:
+    return model.Invocation(
+        id=ids.new_id(), function="f", revision=1, trigger="invoke", mode=mode, event=b"1", accepted_at_ms=1
+    )
+
+
+async def test_a_key_is_free_again_when_its_call_was_refused(queue: invocations.Queue) -> None:
+    asked = idempotency.asked("k", "f", (b"1",), 60_000)
+    await queue.enqueue(sent())
+    with pytest.raises(errors.Throttled):
+        await idempotency.accept(queue, asked, sent())
+    await queue.claim("n1", "f@1", 1)
+    accepted = sent()
+    assert await idempotency.accept(queue, asked, accepted) == accepted.id
+
+
+async def test_what_the_platform_lost_may_be_tried_again_with_its_key(queue: invocations.Queue) -> None:
+    asked = idempotency.asked("k", "f", (b"1",), 60_000)
+
+    async def ended(status: model.Status) -> model.Status:
+        one = sent(model.Mode.SYNC)
+
+        async def run() -> model.Outcome:
+            return model.Outcome(record=samples.record(one, status))
+
+        return (await idempotency.answer(queue, asked, one.id, run, within_ms=5_000)).record.status
+
+    assert await ended(model.Status.LOST) is model.Status.LOST
+    assert await ended(model.Status.ERROR) is model.Status.ERROR
+    assert await ended(model.Status.OK) is model.Status.ERROR, "the answer is the first one's"
+
+
+async def test_an_answer_is_kept_for_a_caller_who_went_before_it_came(queue: invocations.Queue) -> None:
+    asked, one, go = idempotency.asked("k", "f", (b"1",), 60_000), sent(model.Mode.SYNC), asyncio.Event()
+
+    async def run() -> model.Outcome:
+        await go.wait()
+        return model.Outcome(record=samples.record(one))
+
+    first = asyncio.create_task(idempotency.answer(queue, asked, one.id, run, within_ms=5_000))
+    key = queue.keys.once(asked.name)
+    await eventually(lambda: queue.link.call("EXISTS", key))
+    first.cancel()
+    go.set()
+    again = await idempotency.answer(queue, asked, ids.new_id(), run, within_ms=5_000)
+    assert again.record.invocation_id == one.id
+
+
+async def test_a_claim_that_lapsed_accepts_nothing(queue: invocations.Queue) -> None:
+    with pytest.raises(errors.Unavailable):
+        await queue.enqueue(sent(), once=invocations.Once("gone", 60_000))
+    assert await queue.counts() == {}

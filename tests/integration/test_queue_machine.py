@@ -1,0 +1,340 @@
+"""The moves of invocations in any order, against a model: every one is in one place, every attempt has one record."""
+
+from __future__ import annotations
+
+import asyncio
+import collections
+import time
+import uuid
+from collections.abc import Awaitable
+from typing import Any, TypeVar
+
+import hypothesis
+import msgspec
+from hypothesis import stateful
+from hypothesis import strategies as st
+
+from faas.core import errors, ids, model
+from faas.queue import invocations, leases
+from tests.samples import record
+
+T = TypeVar("T")
+_NODES = ("n1", "n2", "n3")
+_REF = "echo@3"
+_MOST_WAITING = 4
+_SETTLED = ("done", "dead")
+
+nodes = st.sampled_from(_NODES)
+modes = st.sampled_from(list(model.Mode))
+few = st.integers(0, 2)
+
+
+class Known:
+    """What the model knows of one invocation: its place, and of a claim its entry and who holds it."""
+
+    def __init__(self, invocation: model.Invocation, place: str, entry: str = "", node: str = "") -> None:
+        self.invocation = invocation
+        self.place = place
+        self.entry = entry
+        self.node = node
+
+    def __repr__(self) -> str:
+        return f"<{self.invocation.id[-4:]} attempt {self.invocation.attempt} {self.place} {self.entry} {self.node}>"
+
+
+class QueueMachine(stateful.RuleBasedStateMachine):
+    """Nodes claim, finish, die, are taken over and go on as if they had not been."""
+
+    claims = stateful.Bundle("claims")
+    handed = stateful.Bundle("handed")
+    entries = stateful.Bundle("entries")
+
+    def __init__(self, redis_url: str) -> None:
+        super().__init__()
+        self.runner = asyncio.Runner()
+        self.queue = self.wait(
+            invocations.Queue.connect(
+                redis_url,
+                f"t{uuid.uuid4().hex[:12]}",
+                bounds=invocations.Bounds(sync=_MOST_WAITING, asynchronous=_MOST_WAITING),
+            )
+        )
+        self.known: dict[str, Known] = {}
+        self.records: collections.Counter[tuple[str, int]] = collections.Counter()
+        self.guards: dict[tuple[str, str], str] = {}
+        for node in _NODES:
+            self.renew(node)
+
+    def wait(self, coroutine: Awaitable[T]) -> T:
+        async def awaited() -> T:
+            return await coroutine
+
+        return self.runner.run(awaited())
+
+    def command(self, *words: str | bytes | int) -> Any:
+        async def sent() -> Any:
+            return await self.queue.link.call(*words)
+
+        return self.runner.run(sent())
+
+    def teardown(self) -> None:
+        self.queue.close()
+        self.runner.close()
+
+    # -- what comes in
+
+    @stateful.rule()
+    def prepare(self) -> None:
+        self.wait(self.queue.prepare(_REF))
+
+    @stateful.rule(target=entries, mode=modes)
+    def enqueue(self, mode: model.Mode) -> Any:
+        return self.enqueued(made(mode), None)
+
+    @stateful.rule(target=entries, field=st.sampled_from("ab"), value=few, monotonic=st.booleans())
+    def enqueue_once(self, field: str, value: int, monotonic: bool) -> Any:
+        key = "timers" if monotonic else "objects"
+        guard = invocations.Guard(key=key, field=field, value=str(value), monotonic=monotonic)
+        return self.enqueued(made(model.Mode.ASYNC), guard)
+
+    def enqueued(self, invocation: model.Invocation, guard: invocations.Guard | None) -> Any:
+        done_before = guard is not None and self.refuses(guard)
+        waiting = sum(k.place == "waiting" and k.invocation.mode == invocation.mode for k in self.known.values())
+        try:
+            entry = self.wait(self.queue.enqueue(invocation, guard))
+        except errors.Throttled:
+            assert waiting >= _MOST_WAITING
+            assert not done_before
+            return stateful.multiple()
+        assert (entry is None) == done_before
+        if entry is None:
+            return stateful.multiple()
+        assert waiting < _MOST_WAITING
+        if guard is not None:
+            self.guards[guard.key, guard.field] = guard.value
+        self.known[invocation.id] = Known(invocation, "waiting", entry)
+        return invocation, entry
+
+    def refuses(self, guard: invocations.Guard) -> bool:
+        held = self.guards.get((guard.key, guard.field))
+        if held is None:
+            return False
+        return int(held) >= int(guard.value) if guard.monotonic else held == guard.value
+
+    @stateful.rule(field=st.sampled_from("ab"), value=few)
+    def refuse(self, field: str, value: int) -> None:
+        invocation = made(model.Mode.ASYNC)
+        guard = invocations.Guard(key="objects", field=field, value=str(value))
+        expected = not self.refuses(guard)
+        assert self.wait(self.queue.refuse(invocation, record(invocation, dead=True), guard)) == expected
+        if expected:
+            self.guards[guard.key, guard.field] = guard.value
+            self.known[invocation.id] = Known(invocation, "dead")
+            self.records[invocation.id, 1] += 1
+
+    @stateful.rule(target=handed, node=nodes, is_written=st.booleans())
+    def hand_off(self, node: str, is_written: bool) -> Any:
+        """A node whose lease has lapsed hands nothing off; what is not written down at first is at the second try."""
+        if not self.is_alive(node):
+            return stateful.multiple()
+        invocation = made(model.Mode.SYNC)
+        self.wait(self.queue.prepare(_REF))
+        if is_written:
+            self.queue.hand_off(node, invocation)
+        else:
+            self.wait(self.queue.hand_off_again(node, invocation))
+        self.known[invocation.id] = Known(invocation, "handed off", node=node)
+        return node, invocation
+
+    @stateful.rule(call=handed)
+    def hand_off_again(self, call: tuple[str, model.Invocation]) -> None:
+        node, invocation = call
+        if self.known[invocation.id].place == "handed off":
+            self.wait(self.queue.hand_off_again(node, invocation))
+
+    # -- what becomes of it
+
+    @stateful.rule(target=claims, node=nodes, count=st.integers(1, 3))
+    def claim(self, node: str, count: int) -> Any:
+        return self.claimed(node, self.wait(self.queue.claim(node, _REF, count)), count)
+
+    def claimed(self, node: str, got: list[invocations.Claim], most: int) -> Any:
+        waiting = [k for k in self.known.values() if k.place == "waiting"]
+        waiting.sort(key=lambda k: (k.invocation.mode is model.Mode.ASYNC, order(k.entry)))
+        assert [claim.entry for claim in got] == [k.entry for k in waiting[:most]]
+        for claim in got:
+            known = self.known[claim.invocation.id]
+            assert known.invocation == claim.invocation
+            known.place, known.node = "claimed", node
+        return stateful.multiple(*((node, claim) for claim in got))
+
+    def holds(self, claim: invocations.Claim) -> Known | None:
+        known = self.known[claim.invocation.id]
+        return known if known.place == "claimed" and known.entry == claim.entry else None
+
+    @stateful.rule(target=claims, held=claims, dead=st.booleans(), claim_next=few)
+    def finish(self, held: tuple[str, invocations.Claim], dead: bool, claim_next: int) -> Any:
+        node, claim = held
+        known = self.holds(claim)
+        left = record(claim.invocation, dead=dead)
+        finished = self.wait(self.queue.finish_claimed(claim, left, node=node, claim_next=claim_next))
+        assert finished.settled == (known is not None)
+        if known is not None:
+            self.settle(known, "dead" if dead else "done")
+        claimed = self.claimed(node, list(finished.claims), claim_next)
+        assert finished.left == sum(k.place == "waiting" for k in self.known.values())
+        return claimed
+
+    @stateful.rule(call=handed)
+    def finish_handed_off(self, call: tuple[str, model.Invocation]) -> None:
+        node, invocation = call
+        known = self.known[invocation.id]
+        finished = self.wait(self.queue.finish_handed_off(invocation, record(invocation), node=node))
+        assert finished.settled == (known.place == "handed off")
+        if finished.settled:
+            self.settle(known, "done")
+
+    @stateful.rule(held=claims, has_run=st.booleans())
+    def release(self, held: tuple[str, invocations.Claim], has_run: bool) -> None:
+        _, claim = held
+        known = self.holds(claim)
+        again = leases.next_attempt(claim.invocation) if has_run else None
+        lost = record(claim.invocation, model.Status.LOST) if has_run else None
+        assert self.wait(self.queue.release(claim, again=again, record=lost)) == (known is not None)
+        if known is not None:
+            self.requeue(known, has_run)
+
+    @stateful.rule(sent=entries)
+    def abandon(self, sent: tuple[model.Invocation, str]) -> None:
+        invocation, entry = sent
+        known = self.known[invocation.id]
+        expected = known.place == "waiting" and known.entry == entry
+
+        async def abandoned() -> int:
+            left: int = await self.queue.abandon(entry, invocation, record(invocation))
+            return left
+
+        assert self.wait(abandoned()) == expected
+        if expected:
+            self.settle(known, "done")
+
+    # -- nodes come and go
+
+    @stateful.rule(node=nodes)
+    def renew(self, node: str) -> None:
+        self.command("SADD", self.queue.keys.nodes, node)
+        self.command("SET", self.queue.keys.node(node), "{}")
+
+    @stateful.rule(node=nodes)
+    def lapse(self, node: str) -> None:
+        self.command("DEL", self.queue.keys.node(node))
+
+    @stateful.rule(node=nodes, is_dead=st.booleans())
+    def take_over(self, node: str, is_dead: bool) -> None:
+        """Of a dead node, of one that is alive after all, and of one that was taken over already."""
+        if is_dead:
+            self.lapse(node)
+        held = [k for k in self.known.values() if k.node == node and k.place in ("claimed", "handed off")]
+        assert self.wait(leases.take_over(self.queue, node)) == len(held)
+        for known in sorted(held, key=lambda k: (k.invocation.mode is model.Mode.ASYNC, order(k.entry))):
+            if known.place == "handed off":
+                self.settle(known, "done")
+            elif leases.may_run_again(known.invocation):
+                self.requeue(known, has_run=True)
+            else:
+                self.settle(known, "dead" if known.invocation.mode is model.Mode.ASYNC else "done")
+        assert (node in self.wait(leases.dead_nodes(self.queue))) is False
+
+    @stateful.rule(node=nodes, mode=modes)
+    def forget(self, node: str, mode: model.Mode) -> None:
+        held = any(k.place == "claimed" and (k.node, k.invocation.mode) == (node, mode) for k in self.known.values())
+        assert self.wait(self.queue.forget(node, self.queue.keys.queue(_REF, mode))) is not held
+
+    # -- what always holds
+
+    @stateful.invariant()
+    def all_are_counted_where_they_are(self) -> None:
+        places = collections.Counter(k.place for k in self.known.values())
+        expected = model.Counts(
+            accepted=len(self.known),
+            waiting=places["waiting"],
+            running=places["claimed"] + places["handed off"],
+            done=places["done"],
+            dead=places["dead"],
+        )
+        assert self.wait(self.queue.counts()).get(_REF, model.Counts()) == expected
+        assert expected.drift == 0
+
+    @stateful.invariant()
+    def each_is_in_one_place(self) -> None:
+        found = collections.Counter(self.queued() + self.running())
+        assert set(found.values()) <= {1}, found
+        assert set(found) == {id for id, k in self.known.items() if k.place not in _SETTLED}
+
+    @stateful.invariant()
+    def each_attempt_that_is_over_has_one_record(self) -> None:
+        entries = self.command("XRANGE", self.queue.keys.records, "-", "+")
+        left = [msgspec.msgpack.decode(fields[1], type=model.Record) for _, fields in entries]
+        assert collections.Counter((each.invocation_id, each.attempt) for each in left) == self.records
+        assert set(self.records.values()) <= {1}
+
+    @stateful.invariant()
+    def whoever_holds_work_and_has_no_lease_is_found_dead(self) -> None:
+        holders = {k.node for k in self.known.values() if k.place in ("claimed", "handed off")}
+        dead = set(self.wait(leases.dead_nodes(self.queue)))
+        assert {node for node in holders if not self.is_alive(node)} <= dead
+
+    # -- the model's own steps
+
+    def settle(self, known: Known, place: str) -> None:
+        known.place = place
+        self.records[known.invocation.id, known.invocation.attempt] += 1
+
+    def requeue(self, known: Known, has_run: bool) -> None:
+        """The script makes a new entry, of which only the queue knows the name."""
+        if has_run:
+            self.records[known.invocation.id, known.invocation.attempt] += 1
+            known.invocation = leases.next_attempt(known.invocation)
+        known.place = "waiting"
+        for entry, invocation in self.entries_of(known.invocation.mode):
+            if invocation.id == known.invocation.id:
+                assert entry != known.entry
+                assert invocation == known.invocation
+                known.entry = entry
+
+    def is_alive(self, node: str) -> bool:
+        return bool(self.command("EXISTS", self.queue.keys.node(node)))
+
+    def entries_of(self, mode: model.Mode) -> list[tuple[str, model.Invocation]]:
+        found = self.command("XRANGE", self.queue.keys.queue(_REF, mode), "-", "+")
+        return [(entry.decode(), msgspec.msgpack.decode(pair[1], type=model.Invocation)) for entry, pair in found]
+
+    def queued(self) -> list[str]:
+        return [invocation.id for mode in model.Mode for _, invocation in self.entries_of(mode)]
+
+    def running(self) -> list[str]:
+        fields = [field for node in _NODES for field in self.command("HKEYS", self.queue.keys.running(node))]
+        return [field.decode().split(" ")[1] for field in fields]
+
+
+def made(mode: model.Mode) -> model.Invocation:
+    return model.Invocation(
+        id=ids.new_id(),
+        function="echo",
+        revision=3,
+        trigger="invoke",
+        mode=mode,
+        event=b"1",
+        accepted_at_ms=time.time_ns() // 1_000_000,
+    )
+
+
+def order(entry: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in entry.split("-")) if entry else ()
+
+
+def test_in_any_order_of_moves_each_invocation_is_in_one_place_and_each_attempt_has_one_record(redis_url: str) -> None:
+    hypothesis.settings.register_profile("machine", max_examples=60, stateful_step_count=40, deadline=None)
+    stateful.run_state_machine_as_test(  # type: ignore[no-untyped-call]
+        lambda: QueueMachine(redis_url), settings=hypothesis.settings.get_profile("machine")
+    )
