@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import platform
@@ -346,6 +347,8 @@ class Node:
         await self._leave()
         await self._pool.close()
         await self._stock.close()
+        with contextlib.suppress(base.EngineUnavailable):  # a runner that was killed may have nobody after us to do it
+            await self._engine.sweep()
         self.parking.close()
         await self._signals.close()
         await self._versions.close()
