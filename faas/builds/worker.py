@@ -67,7 +67,8 @@ def worker_main(settings: settings_module.Settings) -> None:
 
 def work(settings: settings_module.Settings, make: MakeDeployer) -> None:
     """`worker_main` with the deployer's ports chosen by the caller."""
-    connection = redis.Redis.from_url(settings.redis_url)
+    # RQ waits for minutes in one read; redis-py would give it up after five seconds and log an error each time.
+    connection = redis.Redis.from_url(settings.redis_url, socket_timeout=None)
     queue = deployments.queue(settings, connection)
     _RUNNER.set(_Runner(settings, make))
     with contextlib.suppress(Interrupted):

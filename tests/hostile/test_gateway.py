@@ -291,6 +291,7 @@ async def test_whatever_a_function_returns_is_one_response_and_no_other_header_o
     head, _, body = answer.partition(b"\r\n\r\n")
     assert re.match(rb"HTTP/1\.1 \d{3} ", head), answer
     assert b"gateway failed" not in body
-    assert b"\r\nX-Evil" not in head and answer.count(b"HTTP/1.1 ") == 1
-    assert len(re.findall(rb"(?im)^content-length:", head)) <= 1
+    assert b"\r\nX-Evil" not in head
+    # What a function returned may stand in the body of its refusal, which ends where it says.
+    assert re.findall(rb"(?im)^content-length: (\d+)", head) in ([], [str(len(body)).encode()])
     assert await gateway.is_well()
