@@ -29,6 +29,7 @@ REVISION = model.Revision(
     created_at_ms=0,
 )
 LIMITS = http.Limits(max_event_bytes=100_000, max_queue_wait_ms=100)
+CONNECTIONS = server.Limits(connections=1_000, head_within_s=30.0, idle_s=60.0)
 GOOD = b"GET /hello/x HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"
 WITHIN_S = 60
 
@@ -86,7 +87,7 @@ async def gateway(redis_url: str, prefix: str) -> AsyncIterator[Gateway]:
     answers = await replies.Replies.open(redis_url, prefix)
     table, function = routes.Routes([REVISION]), Answers()
     made = http.Gateway(queue, answers, function, lambda: table, LIMITS)
-    runner = web.ServerRunner(server.Server(made.handle))
+    runner = web.ServerRunner(server.Server(made.handle, CONNECTIONS))
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     yield Gateway(runner.addresses[0][:2], function)
