@@ -31,25 +31,36 @@ def turn_comes_soon(waiting: int, *, slots: int, attempt_ms: float) -> bool:
 
 
 def slots_to_make(
-    *, waiting: int, slots: int, making: int, attempt_ms: float, start_ms: float, lasted_ms: float, most: int
+    *,
+    waiting: int,
+    waiting_sync: int,
+    slots: int,
+    making: int,
+    attempt_ms: float,
+    start_ms: float,
+    lasted_ms: float,
+    most: int,
 ) -> int:
     """How many slots to make now for a revision, beyond the ``slots`` that exist or are being made.
 
     While no attempt has ended yet, one for each waiting entry beyond the slots (the burst of first calls). After that,
     as many as bring the last waiting entry its turn before a new slot could have been started: a queue in front of a
     handler of a millisecond starts nothing, and one call behind a handler of a minute does. When a queue has not gone
-    away for as long as a start takes, as many as bring its last entry its turn within `SOON_MS`, at most twice as many
-    as there were: more than that cannot be told from what this queue shows.
+    away for as long as a start takes, as many as bring the last sync call its turn within `SOON_MS`. Where attempts are
+    shorter than a start, at most twice as many as there were: more cannot be told from what such a queue shows, and
+    every start takes processor time from the attempts.
 
-    ``making`` is how many of the slots are on their way, each of which takes one entry from what waits; ``attempt_ms``
-    is the mean length of recent attempts (or the age of the running one, if longer), 0 when none is known; ``start_ms``
-    what a slot costs to start, ``lasted_ms`` for how long something has been waiting although no slot was being made,
-    ``most`` the function's max_concurrency.
+    ``waiting_sync`` is how much of ``waiting`` has a caller who waits, ``making`` how many of the slots are on their
+    way, each of which takes one entry from what waits; ``attempt_ms`` is the mean length of recent attempts (or the age
+    of the running one, if longer), 0 when none is known; ``start_ms`` what a slot costs to start, ``lasted_ms`` for how
+    long something has been waiting although no slot was being made, ``most`` the function's max_concurrency.
     """
     if attempt_ms <= 0 or slots == 0:
         wanted = waiting - slots
     else:
         in_time = math.ceil(waiting * attempt_ms / max(start_ms, SOON_MS)) - slots
-        lasting = math.ceil(waiting * attempt_ms / SOON_MS) - slots if lasted_ms >= start_ms else 0
+        lasting = math.ceil(waiting_sync * attempt_ms / SOON_MS) - slots if lasted_ms >= start_ms else 0
         wanted = min(max(in_time, min(lasting, slots)), waiting - making)
+        if attempt_ms < start_ms:
+            wanted = min(wanted, slots - making)
     return max(min(wanted, most - slots), 0)

@@ -122,18 +122,19 @@ class Tender:
             lane.wake()
             if lane.making:
                 settled = time.monotonic()  # how those on their way will do is not known yet
-            if self._make_some(lane, waiting, load.slots, (time.monotonic() - settled) * 1000):
+            if self._make_some(lane, load, (time.monotonic() - settled) * 1000):
                 looks = 0
             await asyncio.sleep(_LOOK_AGAIN_S[min(looks, len(_LOOK_AGAIN_S) - 1)])
             looks += 1
 
-    def _make_some(self, lane: lanes.Lane, waiting: int, slots_everywhere: int, lasted_ms: float) -> int:
+    def _make_some(self, lane: lanes.Lane, load: invocations.Load, lasted_ms: float) -> int:
         if self._is_put_off(lane.ref):
             return 0
         # Ours are counted here, since what Redis says of them may be a moment old.
         made = keepalive.slots_to_make(
-            waiting=waiting,
-            slots=max(slots_everywhere, lane.total),
+            waiting=load.waiting_sync + load.waiting_async,
+            waiting_sync=load.waiting_sync,
+            slots=max(load.slots, lane.total),
             making=lane.making,
             attempt_ms=lane.attempt_ms(),
             start_ms=self._stock.start_ms,

@@ -55,6 +55,7 @@ def test_slots_are_made_for_what_waits_too_long(
 ) -> None:
     assert made == keepalive.slots_to_make(
         waiting=waiting,
+        waiting_sync=waiting,
         slots=slots,
         making=making,
         attempt_ms=attempt_ms,
@@ -70,3 +71,13 @@ def test_slots_are_made_for_what_waits_too_long(
 )
 def test_a_call_lines_up_where_its_turn_comes_soon(waiting: int, slots: int, attempt_ms: float, soon: bool) -> None:
     assert keepalive.turn_comes_soon(waiting, slots=slots, attempt_ms=attempt_ms) is soon
+
+
+def test_a_backlog_of_short_async_work_at_most_doubles_the_slots_and_only_as_far_as_a_start_pays() -> None:
+    made = [
+        keepalive.slots_to_make(
+            waiting=16_000, waiting_sync=0, slots=slots, making=0, attempt_ms=0.2, start_ms=250, lasted_ms=500, most=100
+        )
+        for slots in (1, 4, 8, 13)
+    ]
+    assert made == [1, 4, 5, 0]
