@@ -61,7 +61,7 @@ class Tender:
         self._find_lane = find_lane
         self._tasks = tasks
         self._tended: dict[str, asyncio.Task[None]] = {}
-        self._waits: dict[str, int] = {}
+        self._waits: dict[str, invocations.Load] = {}
         self._not_before: dict[str, float] = {}
 
     async def read(self) -> None:
@@ -115,10 +115,9 @@ class Tender:
             # The mark goes first: whatever is enqueued after the look below is signalled anew.
             self._queue.link.tell("DEL", self._queue.keys.demanded(lane.ref))
             load = await self._queue.look(lane.ref)
-            waiting = load.waiting_sync + load.waiting_async
-            self._waits[lane.ref] = waiting
-            if waiting == 0:
+            if load.waiting_sync + load.waiting_async == 0:
                 return
+            self._waits[lane.ref] = load
             lane.wake()
             if lane.making:
                 settled = time.monotonic()  # how those on their way will do is not known yet
@@ -131,16 +130,7 @@ class Tender:
         if self._is_put_off(lane.ref):
             return 0
         # Ours are counted here, since what Redis says of them may be a moment old.
-        made = keepalive.slots_to_make(
-            waiting=load.waiting_sync + load.waiting_async,
-            waiting_sync=load.waiting_sync,
-            slots=max(load.slots, lane.total),
-            making=lane.making,
-            attempt_ms=lane.attempt_ms(),
-            start_ms=self._stock.start_ms,
-            lasted_ms=lasted_ms,
-            most=lane.revision.config.max_concurrency,
-        )
+        made = self._missing(lane, load, max(load.slots, lane.total), lane.making, lasted_ms)
         for number in range(made):
             if not self._pool.has_room(lane):
                 self._pool.ask_for_room(lane)
@@ -148,6 +138,20 @@ class Tender:
             self._tasks.create_task(self._make(lane), name=f"make {lane.ref}")
         self._pool.has_enough(lane)
         return made
+
+    def _missing(
+        self, lane: lanes.Lane, load: invocations.Load, slots_known: int, making: int, lasted_ms: float
+    ) -> int:
+        return keepalive.slots_to_make(
+            waiting=load.waiting_sync + load.waiting_async,
+            waiting_sync=load.waiting_sync,
+            slots=slots_known,
+            making=making,
+            attempt_ms=lane.attempt_ms(),
+            start_ms=self._stock.start_ms,
+            lasted_ms=lasted_ms,
+            most=lane.revision.config.max_concurrency,
+        )
 
     async def _make(self, lane: lanes.Lane) -> None:
         try:
@@ -169,7 +173,13 @@ class Tender:
         return False
 
     def _is_wanted(self, lane: lanes.Lane) -> bool:
-        return not lane.is_draining and (self._waits.get(lane.ref, 0) > 0 or not lane.slots)
+        """Whether a slot would still be made, by what is known of the attempts now: at first it was nothing."""
+        if lane.is_draining:
+            return False
+        load = self._waits.get(lane.ref)
+        if load is None:
+            return not lane.slots
+        return self._missing(lane, load, len(lane.slots), 0, self._stock.start_ms) > 0
 
     async def _fail_one(self, lane: lanes.Lane, loaded: base.Loaded) -> None:
         """The import failed: that costs one invocation, as the next may find it mended (a file, a clock, luck)."""
