@@ -7,9 +7,7 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
-import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,9 +16,8 @@ from typing import Any
 import docker
 import pytest
 
-from faas.core import settings as settings_module
 from runners.sandbox import docker as engine_module
-from runners.sandbox import image
+from tests import engine as engines
 from tests import platform as platforms
 from tests.eventually import eventually_sync
 
@@ -162,7 +159,7 @@ def test_a_full_disk_is_said_and_nothing_accepted_is_lost(tmp_path: Path, projec
 
 
 def test_an_engine_that_stops_is_waited_for_and_used_again(tmp_path: Path, project: Path) -> None:
-    with _own_engine() as engine:
+    with engines.own() as engine:
         settings = {"base_image": engine.image, "heartbeat_ms": "200"}
         with platforms.running(
             tmp_path / "data", "--engine", "docker", docker_host=engine.host, **settings
@@ -176,69 +173,6 @@ def test_an_engine_that_stops_is_waited_for_and_used_again(tmp_path: Path, proje
             engine.start()
             assert platform.record(sent)["status"] == "ok"
             assert _invoke(platform, 0).returncode == 0
-
-
-class _Engine:
-    """A Docker engine of the test's own, so that stopping it stops nobody else's containers."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.host = f"unix://{folder}/docker.sock"
-        self.image = ""
-        self._process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        with (self.folder / "log").open("ab") as log:
-            self._process = subprocess.Popen(
-                [
-                    # Namespaces of its own: without them it would take down the bridge of this machine's engine.
-                    *("unshare", "--net", "--mount", "dockerd"),
-                    f"--host={self.host}",
-                    f"--data-root={self.folder}/data",
-                    f"--exec-root={self.folder}/exec",
-                    f"--pidfile={self.folder}/pid",
-                    "--bridge=none",
-                    "--iptables=false",
-                ],
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
-        eventually_sync(self._answers, within=60)
-
-    def stop(self) -> None:
-        if self._process is not None:
-            self._process.terminate()
-            self._process.wait(60)
-            self._process = None
-
-    def _answers(self) -> bool:
-        with socket.socket(socket.AF_UNIX) as client, contextlib.suppress(OSError):
-            client.connect(self.host.removeprefix("unix://"))
-            client.sendall(b"GET /_ping HTTP/1.0\r\n\r\n")
-            return client.recv(100).startswith(b"HTTP/1.0 200")
-        return False
-
-
-@contextlib.contextmanager
-def _own_engine() -> Iterator[_Engine]:
-    folder = Path(tempfile.mkdtemp(prefix="faas-"))  # short, since the daemon's sockets lie far below it
-    engine = _Engine(folder)
-    try:
-        engine.start()
-        engine.image = _copy_base_image(engine.host)
-        yield engine
-    finally:
-        engine.stop()
-        shutil.rmtree(folder)
-
-
-def _copy_base_image(host: str) -> str:
-    with contextlib.closing(docker.from_env()) as here, contextlib.closing(docker.DockerClient(host)) as there:
-        chosen = image.ensure(here.api, settings_module.Settings())
-        (loaded,) = there.images.load(b"".join(here.images.get(chosen.id).save()))
-        loaded.tag("faas-test-base", "1")
-        return "faas-test-base:1"
 
 
 def _unless_up(platform: platforms.Platform) -> platforms.Answer | None:
