@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import collections
 import contextlib
 import subprocess
 import sys
@@ -11,45 +12,68 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import aiohttp
 import click
 
 from faas.core import errors
 from faas.queue import invocations
-from tests.torture import checker, facts, faults, load, plan, stage, table
+from tests.torture import checker, facts, faults, load, plan, recovery, stage, table
 
 _QUIET_WITHIN_S = 180.0
-_RECOVERS_WITHIN_S = 60.0
 _WARM_S = 5.0
-_DISK = "size=1500m,mode=755"
+_DEPLOY_EVERY_S = 20.0
+_DISK = "size=2g,mode=755"
 
 
 class Torture:
     """One run on one stage."""
 
-    def __init__(self, on: stage.Stage, seed: int, seconds: float, every_s: float, clients: int) -> None:
+    def __init__(self, on: stage.Stage, seed: int, seconds: float, gap_s: float, clients: int) -> None:
         self._stage = on
         self._seconds = seconds
-        self._plan = plan.faults(seed, seconds, every_s)
+        self._plan = plan.faults(seed, gap_s)
         self._clients_count = clients
         told = on.platform.facts
+        self._api = told["api"]
         token = Path(told["token_file"]).read_text().strip()
-        self._gateway = told["gateway"]
+        self._headers = {"Authorization": f"Bearer {token}"}
         self.clients = load.Clients(told["gateway"], told["api"], token, plan.work(seed))
-        self.faults = faults.Faults(on, self.clients)
-        self.recovered_s: dict[str, float] = {}
+        self.faults = faults.Faults(on)
+        self._probe = recovery.Probe(on, told["gateway"], told["api"], self._headers, self.clients.promises)
+        self._recovered_s: dict[str, list[float]] = collections.defaultdict(list)
+        self._deploys = 0
+        self._held: dict[str, tuple[facts.Process, facts.Process]] = {}
 
     async def run(self) -> checker.Facts:
         """Work and faults, then quiet, then what is seen."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self.clients.work(self._clients_count))
-            group.create_task(self._do_faults())
+            deploys = group.create_task(self._deploy_now_and_then())
             start = group.create_task(self._look_at_start())
+            await self._do_faults()
+            self.clients.stop.set()
+            await deploys
         queue = await self._quiet()
         seen = await facts.collect(self._stage, self.clients.promises, queue)
-        left = await facts.redis_leftovers(queue) + facts.grown(start.result(), facts.processes(self._stage))
+        unknown = await facts.unknown(self._api, self._headers, seen.accepted)
+        left = await self._leftovers(queue, start.result())
         queue.close()
-        return checker.with_leftovers(seen, left)
+        self._say("checked what there was to see; ending")
+        return checker.with_leftovers(checker.with_unknown(seen, unknown), left)
+
+    def told(self) -> table.Run:
+        """What happened."""
+        promises = self.clients.promises
+        return table.Run(
+            done=self.faults.done,
+            recovered_s=self._recovered_s,
+            losses=self.faults.losses,
+            held=self._held,
+            sent=promises.sent,
+            refused=promises.refused,
+            broken=promises.broken,
+            hung_up=promises.hung_up,
+            deploys=self._deploys,
+        )
 
     async def _look_at_start(self) -> dict[str, facts.Process]:
         """What the processes hold once they are at work."""
@@ -58,48 +82,43 @@ class Torture:
 
     async def _do_faults(self) -> None:
         began = time.monotonic()
+        await asyncio.sleep(_WARM_S)
         for fault in self._plan:
-            await asyncio.sleep(max(began + fault.at_s - time.monotonic(), 0))
+            await asyncio.sleep(fault.gap_s)
             if time.monotonic() - began > self._seconds:
-                break
-            self._say(f"{time.monotonic() - began:6.1f} s  {fault.kind}")
-            names = set(self._stage.processes())
+                return
+            self._say(f"{time.monotonic() - began:7.1f} s  {fault.kind}")
             if await self.faults.do(fault):
-                took = await self._recovery_s(names)
-                self.recovered_s[fault.kind] = max(took, self.recovered_s.get(fault.kind, 0.0))
-        await asyncio.sleep(max(began + self._seconds - time.monotonic(), 0))
-        self.clients.stop.set()
+                took = await self._probe.recovered_s()
+                self._say(f"{time.monotonic() - began:7.1f} s  works again after {took:.1f} s")
+                self._recovered_s[fault.kind].append(took)
 
-    async def _recovery_s(self, names: set[str]) -> float:
-        """From the fault's end until every process is there and a call through each side is answered."""
-        began = time.monotonic()
-        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=3)) as session:
-            while time.monotonic() - began < _RECOVERS_WITHIN_S:
-                await asyncio.to_thread(self._keep_beside)
-                if names <= set(self._stage.processes()) and await self._answers(session):
-                    break
-                await asyncio.sleep(0.05)
-        return time.monotonic() - began
-
-    def _keep_beside(self) -> None:
-        with contextlib.suppress(OSError):  # a full disk: its log cannot be opened
-            self._stage.keep_beside()
-
-    async def _answers(self, session: aiohttp.ClientSession) -> bool:
-        try:
-            async with session.post(f"{self._gateway}/fn/echo", data="probe") as answer:
-                return answer.status == 200
-        except (aiohttp.ClientError, TimeoutError):
-            return False
+    async def _deploy_now_and_then(self) -> None:
+        while not self.clients.stop.is_set():
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self.clients.stop.wait(), _DEPLOY_EVERY_S)
+            self._deploys += await asyncio.to_thread(self._stage.deploy)
 
     async def _quiet(self) -> invocations.Queue:
-        """Wait until nothing is under way. Timers go on: an instant without work is enough."""
+        """Take the timer away, and wait until nothing is under way."""
         until = time.monotonic() + _QUIET_WITHIN_S
+        done = await asyncio.to_thread(self._stage.platform.faas, "rm", "ticks")
+        assert done.returncode == 0, done.stderr
         queue = await self._connected(until)
         # What is awaited happens in other processes.
         while await facts.unsettled(queue) and time.monotonic() < until:  # noqa: ASYNC110
             await asyncio.sleep(0.05)
         return queue
+
+    async def _leftovers(self, queue: invocations.Queue, start: dict[str, facts.Process]) -> list[str]:
+        """Once what is kept for a while has gone."""
+        until = time.monotonic() + 2 * stage.KEPT_S
+        while await facts.expiring(queue) and time.monotonic() < until:  # noqa: ASYNC110
+            await asyncio.sleep(1)
+        end = facts.processes(self._stage)
+        self._held = {name: (start.get(name, facts.Process(0, 0)), now) for name, now in end.items()}
+        kept = [f"key {key}, long after its time" for key in (await facts.expiring(queue))[:20]]
+        return kept + await facts.redis_leftovers(queue) + facts.grown(start, end)
 
     async def _connected(self, until: float) -> invocations.Queue:
         while True:
@@ -116,27 +135,25 @@ class Torture:
 
 @click.command()
 @click.option("--minutes", type=click.FloatRange(min=0), default=1.0, show_default=True, help="How long to torture.")
-@click.option("--seed", type=int, default=1, show_default=True, help="What is done, and when.")
-@click.option("--every", "every_s", type=float, default=5.0, show_default=True, help="Seconds from fault to fault.")
+@click.option("--seed", type=int, default=1, show_default=True, help="What is done, and in which order.")
+@click.option("--gap", "gap_s", type=float, default=0.5, show_default=True, help="Mean seconds from one to the next.")
 @click.option("--clients", type=click.IntRange(1, 256), default=12, show_default=True)
 @click.option("--keep", type=click.Path(path_type=Path), help="Keep the logs there.")
-def main(minutes: float, seed: int, every_s: float, clients: int, keep: Path | None) -> None:
+def main(minutes: float, seed: int, gap_s: float, clients: int, keep: Path | None) -> None:
     """Ends with 0 when every promise was kept, and with 1, the seed and the histories when not."""
     with _disk() as home:
         with stage.open_stage(home) as on:
-            torture = Torture(on, seed, minutes * 60, every_s, clients)
+            torture = Torture(on, seed, minutes * 60, gap_s, clients)
             seen = asyncio.run(torture.run())
+            on.end()
+            seen = checker.with_leftovers(seen, facts.left_on_disk(on))
         logs = on.platform.logs()
-        seen = checker.with_leftovers(seen, facts.left_on_disk(on))
         if keep is not None:
             keep.mkdir(parents=True, exist_ok=True)
             (keep / f"seed-{seed}.log").write_text(logs)
-    violations = checker.check(seen)
-    told = torture.clients.promises
-    click.echo(f"seed {seed}, {minutes:g} minutes")
-    click.echo(
-        table.report(seen, torture.faults.done, torture.recovered_s, violations, (told.sent, told.refused, told.broken))
-    )
+    run = torture.told()
+    violations = (*checker.check(seen), *table.slow_recoveries(run, seen.attempts))
+    click.echo(f"seed {seed}, {minutes:g} minutes\n\n{table.report(seen, run, violations)}")
     for violation in violations[:20]:
         click.echo(f"VIOLATION (seed {seed}): {violation.what} {violation.invocation_id}")
         click.echo(table.history(seen, violation.invocation_id, logs) if violation.invocation_id else "")

@@ -9,45 +9,60 @@ from collections.abc import Iterator, Mapping, Sequence
 import msgspec
 
 
-class Attempt(msgspec.Struct, frozen=True):
-    """A record of the ledger, as far as it is checked."""
+class Attempt(msgspec.Struct, frozen=True, kw_only=True):
+    """A record of the ledger, as far as it is checked. ``error`` is the type that it names."""
+
+    invocation_id: str
+    attempt: int = 1
+    function: str = "echo"
+    trigger: str = "http"
+    status: str = "ok"
+    node: str = "node"
+    revision: int = 1
+    is_final: bool = True
+    is_dead: bool = False
+    billed_ms: int = 0
+    accepted_at_ms: int = 0
+    started_at_ms: int = 0
+    ended_at_ms: int = 0
+    duration_ms: int = 0
+
+
+class Run(msgspec.Struct, frozen=True, kw_only=True):
+    """Evidence that a handler left in a bucket, or the event of a dead letter (``attempt`` 0).
+
+    ``due`` is a timer's time, ``key`` an uploaded object's.
+    """
 
     invocation_id: str
     attempt: int
     function: str
-    trigger: str
-    status: str
-    is_final: bool
-    billed_ms: int
-    accepted_at_ms: int
-    ended_at_ms: int
-    duration_ms: int
-
-
-class Run(msgspec.Struct, frozen=True):
-    """Evidence that a handler left in a bucket; ``due`` is a timer's time, ``key`` an uploaded object's."""
-
-    invocation_id: str
-    function: str
-    due: str
-    key: str
+    revision: str = "0"
+    due: str = ""
+    key: str = ""
 
 
 class Facts(msgspec.Struct, frozen=True, kw_only=True):
-    """All that was seen. ``answered`` maps ids of sync calls to their HTTP status, ``accepted`` are ids of 202s.
+    """All that was seen.
 
-    ``totals`` are attempts and billed milliseconds as the running totals have them; ``leftovers`` are lines about what
-    ought to have gone.
+    ``answered`` maps ids of sync calls to their HTTP status, ``accepted`` are ids of 202s, ``cancelled`` those of them
+    that were taken back, ``wrong`` are answers that no client may get, ``letters`` what the dead-letter store keeps.
+    ``totals`` are attempts and billed milliseconds as the running totals have them; ``unknown`` are accepted ids of
+    which the control API knew nothing, or no end; ``leftovers`` are lines about what ought to have gone.
     """
 
     accepted: frozenset[str]
+    cancelled: frozenset[str] = frozenset()
     answered: Mapping[str, int]
     uploaded: frozenset[str]
+    wrong: tuple[tuple[str, str], ...] = ()
     attempts: tuple[Attempt, ...]
     runs: tuple[Run, ...]
+    letters: tuple[Run, ...] = ()
     totals: tuple[int, int]
     drifts: Mapping[str, int]
     unsettled: int
+    unknown: tuple[str, ...] = ()
     every_s: int
     leftovers: tuple[str, ...] = ()
 
@@ -61,7 +76,9 @@ class Violation(msgspec.Struct, frozen=True):
 
 def check(facts: Facts) -> tuple[Violation, ...]:
     """Every promise that was broken."""
-    parts = (_final, _attempts, _ran, _uploads, _timers, _sums)
+    parts = (
+        _told, _final, _attempts, _answers, _ran, _cancelled, _revisions, _letters, _uploads, _timers, _sums,
+    )  # fmt: skip
     return tuple(violation for part in parts for violation in part(facts))
 
 
@@ -69,75 +86,126 @@ def _by_id(facts: Facts) -> dict[str, list[Attempt]]:
     found: dict[str, list[Attempt]] = collections.defaultdict(list)
     for each in facts.attempts:
         found[each.invocation_id].append(each)
-    return found
+    return {id: sorted(attempts, key=lambda each: each.attempt) for id, attempts in found.items()}
+
+
+def _told(facts: Facts) -> Iterator[Violation]:
+    """No client was told what is not so, and whoever asks for what was accepted hears how it ended."""
+    for what, id in facts.wrong:
+        yield Violation(what, id)
+    for id in facts.unknown:
+        yield Violation("accepted, and the control API does not know how it ended", id)
 
 
 def _final(facts: Facts) -> Iterator[Violation]:
-    """What was accepted has one final state; what was answered well was recorded."""
+    """What was accepted or answered has one final state, and so has whatever was recorded."""
     known = _by_id(facts)
-    for id in sorted(facts.accepted | set(facts.answered)):
+    for id in sorted(facts.accepted | set(facts.answered) | set(known)):
         finals = sum(each.is_final for each in known.get(id, ()))
         if finals != 1:
-            yield Violation(f"accepted, with {finals} final states", id)
-    for id, attempts in known.items():
-        if id not in facts.accepted and id not in facts.answered and sum(each.is_final for each in attempts) != 1:
-            yield Violation("recorded, without one final state", id)
+            yield Violation(f"{'accepted' if id in facts.accepted else 'seen'}, with {finals} final states", id)
 
 
 def _attempts(facts: Facts) -> Iterator[Violation]:
-    """Attempts count from 1 without gaps, each once, and the last one is the final one."""
+    """Attempts count from 1 without gaps, each once, and the last one is the final one; one at most went well."""
     for id, attempts in _by_id(facts).items():
-        ordered = sorted(attempts, key=lambda each: each.attempt)
-        if [each.attempt for each in ordered] != list(range(1, len(ordered) + 1)):
-            yield Violation(f"attempts {[each.attempt for each in ordered]}", id)
-        if any(each.is_final for each in ordered[:-1]):
+        numbers = [each.attempt for each in attempts]
+        if numbers != list(range(1, len(attempts) + 1)):
+            yield Violation(f"attempts {numbers}", id)
+        if any(each.is_final for each in attempts[:-1]):
             yield Violation("an attempt after the final one", id)
+        if sum(each.status == "ok" for each in attempts) > 1:
+            yield Violation("went well twice", id)
+        if any(each.billed_ms for each in attempts if each.status in ("lost", "rejected")):
+            yield Violation("billed for what did not run to an end", id)
+        if len({each.revision for each in attempts}) > 1:
+            yield Violation("attempts of several revisions", id)
+
+
+def _answers(facts: Facts) -> Iterator[Violation]:
+    """What a caller was told is what the record says."""
+    known = _by_id(facts)
+    for id, status in facts.answered.items():
+        ended = known[id][-1].status if id in known else "nothing"
+        if (status == 200) != (ended == "ok"):
+            yield Violation(f"answered {status}, and recorded as {ended}", id)
 
 
 def _ran(facts: Facts) -> Iterator[Violation]:
-    """Whatever ran has records, no fewer than it ran, and whatever is said to have run well did run."""
-    ran = collections.Counter(run.invocation_id for run in facts.runs)
+    """Each attempt ran once at most and has a record; what went well did run, what was cancelled did not."""
+    ran = collections.Counter((run.invocation_id, run.attempt) for run in facts.runs)
+    recorded = {(each.invocation_id, each.attempt) for each in facts.attempts}
+    for (id, attempt), times in ran.items():
+        if times > 1:
+            yield Violation(f"attempt {attempt} ran {times} times", id)
+        if (id, attempt) not in recorded:
+            yield Violation(f"attempt {attempt} ran, and has no record", id)
+    for each in facts.attempts:
+        if each.status == "rejected" and (each.invocation_id, each.attempt) in ran:
+            yield Violation("ran, though its record says that it never did", each.invocation_id)
+        if each.status == "ok" and (each.invocation_id, each.attempt) not in ran:
+            yield Violation("said to have run, and left no evidence", each.invocation_id)
+
+
+def _cancelled(facts: Facts) -> Iterator[Violation]:
+    """What was taken back says so at its end."""
     known = _by_id(facts)
-    for id, times in ran.items():
-        if times > len(known.get(id, ())):
-            yield Violation(f"ran {times} times, with {len(known.get(id, ()))} records", id)
-    for id, attempts in known.items():
-        if any(each.status == "ok" for each in attempts) and not ran[id]:
-            yield Violation("said to have run, and left no evidence", id)
+    for id in sorted(facts.cancelled & set(known)):
+        if known[id][-1].status != "rejected":
+            yield Violation(f"cancelled, and recorded as {known[id][-1].status}", id)
+
+
+def _revisions(facts: Facts) -> Iterator[Violation]:
+    """All that ran as one revision had that revision's environment."""
+    recorded = {(each.invocation_id, each.attempt): each for each in facts.attempts}
+    seen: dict[str, set[str]] = collections.defaultdict(set)
+    for run in facts.runs:
+        record = recorded.get((run.invocation_id, run.attempt))
+        if record is not None:
+            seen[f"{record.function}@{record.revision}"].add(run.revision)
+    for ref, ran in seen.items():
+        if len(ran) > 1:
+            yield Violation(f"{ref} ran with the environment of revisions {sorted(ran)}")
+
+
+def _letters(facts: Facts) -> Iterator[Violation]:
+    """The dead-letter store has what died, and nothing else."""
+    dead = {each.invocation_id for each in facts.attempts if each.is_dead}
+    kept = {letter.invocation_id for letter in facts.letters}
+    for id in sorted(dead ^ kept):
+        yield Violation("dead, without a dead letter" if id in dead else "a dead letter of what did not die", id)
 
 
 def _uploads(facts: Facts) -> Iterator[Violation]:
-    """Every acknowledged object has led to an invocation that ran."""
-    handled = {run.key for run in facts.runs if run.function == "uploads"}
-    unseen = sum(
-        all(each.status != "ok" for each in attempts)
-        for attempts in _by_id(facts).values()
-        if attempts[0].function == "uploads"
-    )
-    missing = sorted(facts.uploaded - handled)
-    if len(missing) > unseen:  # a failed attempt leaves a record and may leave no evidence of which object it was for
-        yield Violation(f"{len(missing)} objects not handled, {unseen} failures: {', '.join(missing[:5])}")
+    """Every acknowledged object has led to one invocation, which ran or is a dead letter."""
+    by_key = _ids_by(facts, "uploads", "key")
+    for key in sorted(facts.uploaded - set(by_key)):
+        yield Violation(f"object {key} was not handled")
+    for key, ids in by_key.items():
+        if len(ids) > 1:
+            yield Violation(f"object {key} led to {len(ids)} invocations", min(ids))
 
 
 def _timers(facts: Facts) -> Iterator[Violation]:
     """Between the first and the last due time that fired, each fired once."""
-    fired: dict[str, set[str]] = collections.defaultdict(set)
-    for run in facts.runs:
-        if run.function == "ticks":
-            fired[run.due].add(run.invocation_id)
+    fired = _ids_by(facts, "ticks", "due")
     for due, ids in fired.items():
         if len(ids) > 1:
             yield Violation(f"due time {due} fired {len(ids)} times", min(ids))
-    if not fired:
-        return
-    seen = {id for ids in fired.values() for id in ids}
-    quiet = sum(
-        each.function == "ticks" and each.is_final and each.invocation_id not in seen for each in facts.attempts
-    )
     seconds = sorted(_seconds(due) for due in fired)
-    missing = (seconds[-1] - seconds[0]) // facts.every_s + 1 - len(fired)
-    if missing > quiet:
-        yield Violation(f"{missing} due times never fired, {quiet} left no evidence")
+    if seconds:
+        for missing in sorted(set(range(seconds[0], seconds[-1], facts.every_s)) - set(seconds)):
+            yield Violation(
+                f"due time {datetime.datetime.fromtimestamp(missing, datetime.UTC).isoformat()} never fired"
+            )
+
+
+def _ids_by(facts: Facts, function: str, field: str) -> dict[str, set[str]]:
+    found: dict[str, set[str]] = collections.defaultdict(set)
+    for run in (*facts.runs, *facts.letters):
+        if run.function == function:
+            found[getattr(run, field)].add(run.invocation_id)
+    return found
 
 
 def _seconds(due: str) -> int:
@@ -160,3 +228,8 @@ def _sums(facts: Facts) -> Iterator[Violation]:
 def with_leftovers(facts: Facts, lines: Sequence[str]) -> Facts:
     """The facts, and more that ought to have gone."""
     return msgspec.structs.replace(facts, leftovers=facts.leftovers + tuple(lines))
+
+
+def with_unknown(facts: Facts, ids: Sequence[str]) -> Facts:
+    """The facts, and the accepted ids of which the control API knows no end."""
+    return msgspec.structs.replace(facts, unknown=tuple(ids))

@@ -1,4 +1,4 @@
-"""Doing what a plan says to the processes, the containers and the disk of a stage."""
+"""Doing what a plan says to the processes, the containers, the engine and the disk of a stage."""
 
 from __future__ import annotations
 
@@ -6,73 +6,108 @@ import asyncio
 import contextlib
 import os
 import signal
+import time
 from pathlib import Path
 
 import docker
 import docker.errors
+import msgspec
+import requests
 
-from runners.sandbox import docker as engine_module
-from tests.torture import load, plan, stage
+from tests.torture import plan, stage
 
-_REDIS_PAUSE_S = 3.0
 _FULL_FOR_S = 2.0
-_PAUSE_S = stage.LEASE_MS / 1000 + 2.0
+_ENGINE_AWAY_S = 5.0
+_UP_AGAIN_WITHIN_S = 60.0
+_PAUSES_S = {"node": (2.0, 16.0), "redis": (1.0, 29.0), "scheduler": (1.0, 4.0), "recorder": (1.0, 4.0)}
+"""Shortest pause, and what the longest one has over it. A node's lease is 10 s, Redis may be away for 30."""
+
+
+class Loss(msgspec.Struct, frozen=True):
+    """A node that was killed or paused, and when (Unix ms)."""
+
+    node: str
+    at_ms: int
 
 
 class Faults:
-    """Does one fault at a time, and knows how often each was done."""
+    """Does one fault at a time, and knows how often each was done and which nodes were lost."""
 
-    def __init__(self, on: stage.Stage, clients: load.Clients) -> None:
+    def __init__(self, on: stage.Stage) -> None:
         self.done: dict[str, int] = dict.fromkeys(plan.FAULTS, 0)
-        self.skipped: dict[str, int] = {}
+        self.losses: list[Loss] = []
         self._stage = on
-        self._clients = clients
 
     async def do(self, fault: plan.Fault) -> bool:
         """Do it to its end (a pause is over when this returns); False when there was nothing to do it to."""
         how, _, what = fault.kind.partition(" ")
-        if what == "container":
+        if fault.kind == "kill container":
             happened = await asyncio.to_thread(self._kill_container, fault.pick)
-        elif what == "disk":
+        elif fault.kind == "fill disk":
             happened = await self._fill_disk()
-        elif fault.kind == "deploy":
-            happened = await asyncio.to_thread(self._stage.deploy) or True
-        elif fault.kind == "hang up":
-            self._clients.hang_up.set()
-            happened = True
+        elif fault.kind == "stop engine":
+            happened = await asyncio.to_thread(self._stop_engine, _ENGINE_AWAY_S * fault.long)
+        elif fault.kind == "kill up":
+            happened = await self._kill_up()
         else:
-            happened = await self._signal(how, what, fault.pick)
-        counted = self.done if happened else self.skipped
-        counted[fault.kind] = counted.get(fault.kind, 0) + 1
+            happened = await self._signal(how, what, fault)
+        self.done[fault.kind] += happened
         return happened
 
-    async def _signal(self, how: str, what: str, pick: float) -> bool:
+    async def _signal(self, how: str, what: str, fault: plan.Fault) -> bool:
         pids = sorted(self._stage.processes(what).values())
         if not pids:
             return False
-        pid = pids[int(pick * len(pids))]
+        pid = pids[int(fault.pick * len(pids))]
+        if what == "node":
+            await self._note_losses([pid])
         try:
             if how == "kill":
                 os.kill(pid, signal.SIGKILL)
                 return True
             os.kill(pid, signal.SIGSTOP)
+            least, more = _PAUSES_S[what]
             try:
-                await asyncio.sleep(_REDIS_PAUSE_S if what == "redis" else _PAUSE_S)
+                await asyncio.sleep(least + more * fault.long**2)
             finally:
                 os.kill(pid, signal.SIGCONT)
         except ProcessLookupError:
             return False
         return True
 
+    async def _kill_up(self) -> bool:
+        """Kill `faas up`, with which all of it ends, and start it again as a person would: until it works."""
+        pid = self._stage.supervisor()
+        if pid is None:
+            return False
+        await self._note_losses(list(self._stage.processes("node").values()))
+        os.kill(pid, signal.SIGKILL)
+        until = time.monotonic() + _UP_AGAIN_WITHIN_S
+        while (said := await asyncio.to_thread(self._stage.up_again)) is not None:
+            if time.monotonic() > until:
+                raise AssertionError(f"`faas up` did not come up again: {said}")
+        return True
+
+    async def _note_losses(self, pids: list[int]) -> None:
+        names = await asyncio.to_thread(node_names, self._stage)
+        at_ms = time.time_ns() // 1_000_000
+        self.losses += [Loss(names[pid], at_ms) for pid in pids if pid in names]
+
     def _kill_container(self, pick: float) -> bool:
-        with contextlib.closing(docker.from_env()) as client:
-            found = containers(client, self._stage)
+        with contextlib.closing(docker.DockerClient(self._stage.engine.host)) as client:
+            found = containers(client)
             if not found:
                 return False
             with contextlib.suppress(docker.errors.APIError):
                 found[int(pick * len(found))].kill()
                 return True
         return False
+
+    def _stop_engine(self, away_s: float) -> bool:
+        self._stage.engine.stop()
+        time.sleep(away_s)
+        self._stage.engine.start()
+        return True
 
     async def _fill_disk(self) -> bool:
         data = self._stage.platform.data
@@ -87,13 +122,20 @@ class Faults:
         return True
 
 
-def containers(client: docker.DockerClient, of: stage.Stage) -> list[docker.models.containers.Container]:
-    """The containers of a stage, in any state."""
-    label = f"{engine_module.LABEL_DATA_DIR}={engine_module.data_dir_label(of.platform.data)}"
-    found: list[docker.models.containers.Container] = client.containers.list(
-        all=True, filters={"label": label}, ignore_removed=True
-    )
-    return found
+def node_names(of: stage.Stage) -> dict[int, str]:
+    """The names under which living nodes sign their records, by process id; empty when the platform does not answer."""
+    done = of.platform.faas("status", "--json")
+    if done.returncode != 0:
+        return {}
+    return {node["pid"]: node["name"] for node in msgspec.json.decode(done.stdout)["nodes"]}
+
+
+def containers(client: docker.DockerClient) -> list[docker.models.containers.Container]:
+    """All containers of the stage's own engine, in any state."""
+    with contextlib.suppress(requests.ConnectionError):
+        found: list[docker.models.containers.Container] = client.containers.list(all=True, ignore_removed=True)
+        return found
+    return []
 
 
 def _fill(filler: Path) -> None:

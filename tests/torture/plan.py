@@ -1,4 +1,4 @@
-"""What a seed stands for: which faults come when, and which work is sent. Pure; the same seed gives the same plan."""
+"""What a seed stands for: which faults come in which order, and which work is sent. Pure."""
 
 from __future__ import annotations
 
@@ -8,31 +8,42 @@ from collections.abc import Iterator
 import msgspec
 
 FAULTS = (
-    "kill node", "kill scheduler", "kill recorder", "kill api", "kill builder", "pause node", "pause scheduler",
-    "pause recorder", "kill redis", "pause redis", "kill container", "hang up", "deploy", "fill disk",
+    "kill node", "kill scheduler", "kill recorder", "kill api", "kill builder", "kill up", "kill redis",
+    "pause node", "pause scheduler", "pause recorder", "pause redis", "kill container", "stop engine", "fill disk",
 )  # fmt: skip
+"""Every kind of fault. A deploy every so often, clients that hang up and handlers that misbehave are work."""
 
 _WORK = {
-    ("echo", "sync"): 40,
-    ("echo", "async"): 36,
-    ("slow", "sync"): 5,
-    ("slow", "async"): 5,
-    ("crashes", "sync"): 3,
-    ("crashes", "async"): 3,
-    ("uploads", "upload"): 5,
-    ("exits", "async"): 1,
-    ("exits", "sync"): 1,
-    ("hungry", "async"): 1,
-    ("endless", "async"): 1,
+    ("echo", "sync"): 300,
+    ("echo", "async"): 200,
+    ("echo", "batch"): 60,
+    ("echo", "keyed"): 30,
+    ("echo", "hang up"): 20,
+    ("slow", "sync"): 20,
+    ("slow", "async"): 15,
+    ("slow", "hang up"): 5,
+    ("slow", "delayed"): 10,
+    ("slow", "cancelled"): 10,
+    ("crashes", "sync"): 10,
+    ("crashes", "async"): 10,
+    ("uploads", "upload"): 40,
+    ("exits", "sync"): 3,
+    ("exits", "async"): 3,
+    ("hungry", "async"): 3,
+    ("endless", "async"): 3,
 }
+
+BATCH = 20
+"""Events of a batch."""
 
 
 class Fault(msgspec.Struct, frozen=True):
-    """One fault. ``at_s`` counts from the start; ``pick`` (0 to 1) chooses among the processes of its kind."""
+    """One fault, after a gap. ``pick`` (0 to 1) chooses among the processes of its kind, ``long`` its length."""
 
-    at_s: float
+    gap_s: float
     kind: str
     pick: float
+    long: float
 
 
 class Job(msgspec.Struct, frozen=True):
@@ -44,17 +55,12 @@ class Job(msgspec.Struct, frozen=True):
     seconds: float
 
 
-def faults(seed: int, length_s: float, every_s: float) -> tuple[Fault, ...]:
-    """Faults about every so often; no kind comes again before every other has come."""
+def faults(seed: int, gap_s: float) -> Iterator[Fault]:
+    """Faults without end; no kind comes again before every other has come."""
     chance = random.Random(f"faults {seed}")
-    found: list[Fault] = []
-    deck: list[str] = []
-    at_s = every_s * chance.uniform(0.5, 1.0)
-    while at_s < length_s:
-        deck = deck or chance.sample(FAULTS, len(FAULTS))
-        found.append(Fault(at_s, deck.pop(), chance.random()))
-        at_s += every_s * chance.uniform(0.5, 1.5)
-    return tuple(found)
+    while True:
+        for kind in chance.sample(FAULTS, len(FAULTS)):
+            yield Fault(gap_s * chance.uniform(0.0, 2.0), kind, chance.random(), chance.random())
 
 
 def work(seed: int) -> Iterator[Job]:
@@ -65,4 +71,4 @@ def work(seed: int) -> Iterator[Job]:
     while True:
         ((function, way),) = chance.choices(kinds, weights)
         number += 1
-        yield Job(number, function, way, round(chance.uniform(0.05, 1.5), 2))
+        yield Job(number, function, way, round(chance.uniform(0.05, 1.0), 2))

@@ -1,4 +1,8 @@
-"""The platform under torture: `faas up` with two nodes, and beside it a second scheduler and a second recorder."""
+"""The platform under torture: `faas up` with two nodes, and beside it a second scheduler and a second recorder.
+
+It has a Docker engine of its own, which is stopped like everything else, and its settings are the defaults, but for how
+long results and answers of idempotency keys are kept: so that their leaving can be waited for.
+"""
 
 from __future__ import annotations
 
@@ -13,12 +17,14 @@ from pathlib import Path
 from typing import Any
 
 from faas.cli import platform_dir
+from tests import engine as engines
 from tests import platform as platforms
 
-LEASE_MS = 4_000
 EVERY_S = 2
-SETTINGS = {"heartbeat_ms": "500", "lease_ms": str(LEASE_MS), "grace_ms": "10000", "redis_prefix": "faas"}
+KEPT_S = 60
+SETTINGS = {"redis_prefix": "faas", "keep_results_ms": str(KEPT_S * 1000), "keep_answers_ms": str(KEPT_S * 1000)}
 BESIDE = ("scheduler", "recorder")
+NODES = ("--engine", "docker", "--nodes", "2")
 _TIMEOUTS = {"endless": "1s", "slow": "10s"}
 _CODE = Path(__file__).parent / "functions"
 
@@ -26,8 +32,9 @@ _CODE = Path(__file__).parent / "functions"
 class Stage:
     """One platform and what runs beside it. Make it with `open_stage`."""
 
-    def __init__(self, platform: platforms.Platform, project: Path) -> None:
+    def __init__(self, platform: platforms.Platform, engine: engines.Engine, project: Path) -> None:
         self.platform = platform
+        self.engine = engine
         self.project = project
         self.revision = 0
         self._beside: dict[str, subprocess.Popen[bytes]] = {}
@@ -40,6 +47,15 @@ class Stage:
             return True
         return False
 
+    def up_again(self) -> str | None:
+        """Start what was killed as a whole, on the same ports; what it said when it did not come up."""
+        ports = [self.platform.facts[name].rpartition(":")[2] for name in ("gateway", "api")]
+        try:
+            self.platform.up(*NODES, "--port", ports[0], "--api-port", ports[1])
+        except AssertionError as error:
+            return str(error)[:500]
+        return None
+
     def keep_beside(self) -> None:
         """Start the second scheduler and recorder, or start again what has died of them."""
         for name in BESIDE:
@@ -48,7 +64,7 @@ class Stage:
                 self._beside[name] = self._start(name)
 
     def _start(self, name: str) -> subprocess.Popen[bytes]:
-        url = (platform_dir.published(self.platform.data) or {})["redis_url"]
+        url = f"unix://{self.platform.data}/redis/redis.sock"
         kept = {key: value for key, value in os.environ.items() if not key.startswith("FAAS_")}
         given = {f"FAAS_{key.upper()}": value for key, value in SETTINGS.items()}
         environ = {**kept, **given, "FAAS_DATA_DIR": str(self.platform.data), "FAAS_REDIS_URL": url}
@@ -61,9 +77,14 @@ class Stage:
                 stdin=subprocess.DEVNULL,
             )
 
+    def supervisor(self) -> int | None:
+        """The process id of `faas up`, while it runs."""
+        owner = platform_dir.running(self.platform.data)
+        return owner.pid if owner is not None and platform_dir.is_alive(owner) else None
+
     def processes(self, kind: str = "") -> dict[str, int]:
-        """Process ids by name, of one kind (``node`` is ``node`` and ``node-2``) or all."""
-        found = {name: pid for name, pid in self.platform.processes().items() if pid}
+        """Ids of living processes by name, of one kind (``node`` is ``node`` and ``node-2``) or all."""
+        found = {name: pid for name, pid in self.platform.processes().items() if pid and _is_ours(pid)}
         found |= {f"{name}-beside": each.pid for name, each in self._beside.items() if each.poll() is None}
         return {name: pid for name, pid in found.items() if not kind or name.split("-")[0] == kind}
 
@@ -78,6 +99,12 @@ class Stage:
             each.terminate()
             each.wait(30)
         self.platform.end()
+
+
+ALL = frozenset(
+    {"redis", "node", "node-2", "scheduler", "builder", "api", "recorder", *(f"{name}-beside" for name in BESIDE)}
+)
+"""Names of the processes of a whole stage."""
 
 
 def manifest(revision: int) -> dict[str, Any]:
@@ -104,13 +131,25 @@ def _function(name: str, revision: int) -> dict[str, Any]:
     }
 
 
+def _is_ours(pid: int) -> bool:
+    """Whether the process lives, and is not some other that got the id of one that died."""
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    return False
+
+
 @contextlib.contextmanager
 def open_stage(home: Path) -> Iterator[Stage]:
     """A stage with everything deployed. Its data directory is a small file system where one may be mounted."""
     data, project = home / "data", home / "project"
     shutil.copytree(_CODE, project)
-    with platforms.running(data, "--engine", "docker", "--nodes", "2", **SETTINGS) as platform:
-        stage = Stage(platform, project)
+    with (
+        engines.own() as engine,
+        platforms.running(
+            data, *NODES, docker_host=engine.host, base_image=engine.image, host="127.0.0.1", **SETTINGS
+        ) as platform,
+    ):
+        stage = Stage(platform, engine, project)
         try:
             platform.deploy(project, manifest(0))
             stage.keep_beside()

@@ -12,10 +12,12 @@ def _leave(event, context):
     records = event.get("Records") or [{}]
     told = {
         "function": context.function_name,
+        "revision": REVISION,
         "due": event.get("time", ""),
         "key": records[0].get("s3", {}).get("object", {}).get("key", ""),
     }
-    context.bucket("evidence").write_text(f"{context.invocation_id}/{uuid.uuid4().hex}", json.dumps(told))
+    name = f"{context.invocation_id}/{context.attempt}/{uuid.uuid4().hex[:8]}"
+    context.bucket("evidence").write_text(name.replace("/", "."), json.dumps(told))
 
 
 def echo(event, context):
