@@ -191,7 +191,7 @@ class Lane:
         if answer.exception() is not None:
             self.has_backlog = False
             return
-        claims = self._host.queue.claims(answer.result())
+        claims = invocations.claims(answer.result())
         self.has_backlog = len(claims) >= asked
         self._run(claims)
         self._settle_down()

@@ -24,7 +24,7 @@ import msgspec
 from faas import artifacts, buckets
 from faas.core import errors, model
 from faas.core import settings as settings_module
-from faas.queue import calls, catalog, demand, invocations, leases, parking, replies
+from faas.queue import calls, capacity, catalog, demand, invocations, leases, parking, replies
 from faas.store import functions
 from runners import attempt, pool, settling, stock, tending
 from runners import lane as lanes_module
@@ -232,7 +232,7 @@ class Node:
         return self._pool.lanes.setdefault(ref, lanes_module.Lane(revision, self))
 
     def _publish(self, lane: lanes_module.Lane) -> None:
-        self.queue.publish_slots(self.node, lane.ref, lane.total)
+        capacity.publish(self.queue, self.node, lane.ref, lane.total)
 
     # -- catalog
 
@@ -299,11 +299,11 @@ class Node:
         """Put right what Redis may have missed of this node, or this node of Redis, when the connection broke."""
         lease_ms = self._settings.lease_ms
         numbers = {lane.ref: lane.total for lane in self._pool.lanes.values()}
-        self.queue.publish_all_slots(self.node, numbers, lease_ms)
+        capacity.publish_all(self.queue, self.node, numbers, lease_ms)
         for lane in list(self._pool.lanes.values()):
             # What is known is listed first: what is claimed meanwhile has not been claimed for long.
             known = {slot.entry for slot in lane.slots} | self.settler.kept_entries
-            for claim in await self.queue.claims_since(self.node, lane.ref, lease_ms):
+            for claim in await leases.claims_since(self.queue, self.node, lane.ref, lease_ms):
                 if claim.entry not in known and await self.queue.release(claim):
                     _log.warning("unheard_claim_released", extra={"invocation_id": claim.invocation.id})
 

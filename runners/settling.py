@@ -13,7 +13,7 @@ import hiredis
 import msgspec
 
 from faas.core import errors, model, retry
-from faas.queue import invocations, leases, replies
+from faas.queue import invocations, leases, replies, retrying
 from runners import slot as slots
 
 _log = logging.getLogger(__name__)
@@ -58,7 +58,7 @@ class Settler:
         if ended.record.status is not model.Status.LOST:
             record, again = _not_final(ended), leases.next_attempt(ended.invocation)
             self._underway += 1
-            sent = self._queue.send_retry(claim, record, again, after_ms)
+            sent = retrying.send(self._queue, claim, record, again, after_ms)
             sent.add_done_callback(partial(self._put_off, ended, then))
             return
         task = asyncio.get_running_loop().create_task(self._give_back(ended, claim, then), name="give back")
@@ -70,7 +70,7 @@ class Settler:
         error = answer.exception()
         if error is not None:
             self._keep(ended, error)
-        then(None if error is not None else self._queue.finished(answer.result()))
+        then(None if error is not None else invocations.finished(answer.result()))
 
     async def resend(self) -> None:
         """Settle what was kept, now that Redis is back. What fails again stays."""
@@ -111,7 +111,7 @@ class Settler:
             self._keep(ended, error)
             then(None)
             return
-        finished = self._queue.finished(answer.result())
+        finished = invocations.finished(answer.result())
         if not finished.settled and ended.entry is None:
             # Redis refused to write the hand-off down (a full disk), or this node was taken for dead meanwhile: either
             # way the caller has this answer, and the ledger takes no attempt twice.

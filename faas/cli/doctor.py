@@ -17,7 +17,7 @@ from faas.core import errors
 from faas.core import settings as settings_module
 
 if TYPE_CHECKING:
-    from faas.queue import invocations
+    from faas.queue import census
 
 _LOW_DISK_BYTES = 1024 * 1024 * 1024
 _SKEW_MS = 1_000
@@ -121,12 +121,12 @@ def _bounds(settings: settings_module.Settings) -> Iterator[Fact]:
         yield Fact("bounds", "failed", f"the counter says that {told}, in truth {held.entries} of {held.bytes}")
 
 
-async def _held(settings: settings_module.Settings) -> invocations.Held:
-    from faas.queue import invocations
+async def _held(settings: settings_module.Settings) -> census.Held:
+    from faas.queue import census, invocations
 
     queue = await invocations.Queue.of(settings)
     try:
-        return await queue.held()
+        return await census.held(queue)
     finally:
         queue.close()
 

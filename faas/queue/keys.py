@@ -28,6 +28,10 @@ class Keys(msgspec.Struct, frozen=True):
         """
         return f"{self.prefix}:q:{ref}:{mode}"
 
+    def queues(self, ref: str) -> tuple[str, str]:
+        """Both queues of a revision, the sync one first."""
+        return self.queue(ref, model.Mode.SYNC), self.queue(ref, model.Mode.ASYNC)
+
     @property
     def refs(self) -> str:
         """Set of the revisions that have queues. Forever."""
@@ -115,6 +119,10 @@ class Keys(msgspec.Struct, frozen=True):
         Once settled ``settled`` (done, dead) and ``outcome`` (msgpack `model.Outcome`), for a set time.
         """
         return f"{self.prefix}:call:{invocation_id}"
+
+    def call_of(self, invocation: model.Invocation) -> tuple[str, ...]:
+        """That key, where the invocation has one."""
+        return (self.call(invocation.id),) if invocation.mode is model.Mode.ASYNC else ()
 
     def once(self, name: str) -> str:
         """Hash of an idempotency key: ``id``, ``digest``, and ``accepted`` or ``answer`` (msgpack `model.Outcome`).

@@ -8,13 +8,13 @@ import msgspec
 import pytest
 
 from faas.core import errors, ids, model, retry
-from faas.queue import invocations, leases, records, replies
+from faas.queue import bounds, capacity, guards, invocations, leases, records, replies
 from tests.samples import record
 
 
 @pytest.fixture
 async def queue(redis_url: str, prefix: str) -> AsyncIterator[invocations.Queue]:
-    opened = await invocations.Queue.connect(redis_url, prefix, invocations.Bounds(sync=3))
+    opened = await invocations.Queue.connect(redis_url, prefix, bounds.Bounds(sync=3))
     yield opened
     drifts = {ref: counts.drift for ref, counts in (await opened.counts()).items()}
     assert not any(drifts.values()), drifts
@@ -111,16 +111,16 @@ async def test_past_the_bound_a_call_is_refused_and_not_counted(queue: invocatio
 
 
 async def test_a_guarded_version_is_enqueued_once_until_it_changes(queue: invocations.Queue) -> None:
-    first = invocations.Guard(key="objects:photos", field="a.jpg", value="v1")
+    first = guards.Guard(key="objects:photos", field="a.jpg", value="v1")
     assert await queue.enqueue(invocation(), first)
     assert not await queue.enqueue(invocation(), first)
     assert await queue.enqueue(invocation(), msgspec.structs.replace(first, value="v2"))
-    assert await queue.guard_items("objects:photos") == {"a.jpg": "v2"}
+    assert await guards.items(queue, "objects:photos") == {"a.jpg": "v2"}
     assert (await counts(queue)).accepted == 2
 
 
 async def test_a_due_time_is_enqueued_once_and_never_after_a_later_one(queue: invocations.Queue) -> None:
-    due = invocations.Guard(key="timers", field="echo/0", value="1000", monotonic=True)
+    due = guards.Guard(key="timers", field="echo/0", value="1000", monotonic=True)
     assert await queue.enqueue(invocation(), due)
     assert not await queue.enqueue(invocation(), due)
     assert not await queue.enqueue(invocation(), msgspec.structs.replace(due, value="999"))
@@ -131,7 +131,7 @@ async def test_a_burst_leaves_one_demand_signal(queue: invocations.Queue) -> Non
     for _ in range(20):
         await queue.enqueue(invocation())
     assert await queue.link.call("XLEN", queue.keys.demand) == 1
-    assert await queue.look("echo@3") == invocations.Load(0, 20, 0)
+    assert await capacity.look(queue, "echo@3") == capacity.Load(0, 20, 0)
 
 
 async def test_the_caller_hears_the_outcome_on_its_reply_stream(queue: invocations.Queue, redis_url: str) -> None:

@@ -15,7 +15,7 @@ from hypothesis import stateful
 from hypothesis import strategies as st
 
 from faas.core import errors, ids, model
-from faas.queue import invocations, leases
+from faas.queue import bounds, guards, invocations, leases
 from tests.samples import record
 
 T = TypeVar("T")
@@ -56,7 +56,7 @@ class QueueMachine(stateful.RuleBasedStateMachine):
             invocations.Queue.connect(
                 redis_url,
                 f"t{uuid.uuid4().hex[:12]}",
-                bounds=invocations.Bounds(sync=_MOST_WAITING, asynchronous=_MOST_WAITING),
+                bounds=bounds.Bounds(sync=_MOST_WAITING, asynchronous=_MOST_WAITING),
             )
         )
         self.known: dict[str, Known] = {}
@@ -89,16 +89,16 @@ class QueueMachine(stateful.RuleBasedStateMachine):
 
     @stateful.rule(target=entries, mode=modes)
     def enqueue(self, mode: model.Mode) -> Any:
-        return self.enqueued(made(mode), None)
+        return self.enqueued(made(mode), guards.NONE)
 
     @stateful.rule(target=entries, field=st.sampled_from("ab"), value=few, monotonic=st.booleans())
     def enqueue_once(self, field: str, value: int, monotonic: bool) -> Any:
         key = "timers" if monotonic else "objects"
-        guard = invocations.Guard(key=key, field=field, value=str(value), monotonic=monotonic)
+        guard = guards.Guard(key=key, field=field, value=str(value), monotonic=monotonic)
         return self.enqueued(made(model.Mode.ASYNC), guard)
 
-    def enqueued(self, invocation: model.Invocation, guard: invocations.Guard | None) -> Any:
-        done_before = guard is not None and self.refuses(guard)
+    def enqueued(self, invocation: model.Invocation, guard: guards.Guard) -> Any:
+        done_before = self.refuses(guard)
         waiting = sum(k.place == "waiting" and k.invocation.mode == invocation.mode for k in self.known.values())
         try:
             entry = self.wait(self.queue.enqueue(invocation, guard))
@@ -110,12 +110,12 @@ class QueueMachine(stateful.RuleBasedStateMachine):
         if entry is None:
             return stateful.multiple()
         assert waiting < _MOST_WAITING
-        if guard is not None:
+        if guard is not guards.NONE:
             self.guards[guard.key, guard.field] = guard.value
         self.known[invocation.id] = Known(invocation, "waiting", entry)
         return invocation, entry
 
-    def refuses(self, guard: invocations.Guard) -> bool:
+    def refuses(self, guard: guards.Guard) -> bool:
         held = self.guards.get((guard.key, guard.field))
         if held is None:
             return False
@@ -124,7 +124,7 @@ class QueueMachine(stateful.RuleBasedStateMachine):
     @stateful.rule(field=st.sampled_from("ab"), value=few)
     def refuse(self, field: str, value: int) -> None:
         invocation = made(model.Mode.ASYNC)
-        guard = invocations.Guard(key="objects", field=field, value=str(value))
+        guard = guards.Guard(key="objects", field=field, value=str(value))
         expected = not self.refuses(guard)
         assert self.wait(self.queue.refuse(invocation, record(invocation, dead=True), guard)) == expected
         if expected:
@@ -248,7 +248,7 @@ class QueueMachine(stateful.RuleBasedStateMachine):
     @stateful.rule(node=nodes, mode=modes)
     def forget(self, node: str, mode: model.Mode) -> None:
         held = any(k.place == "claimed" and (k.node, k.invocation.mode) == (node, mode) for k in self.known.values())
-        assert self.wait(self.queue.forget(node, self.queue.keys.queue(_REF, mode))) is not held
+        assert self.wait(leases.forget(self.queue, node, self.queue.keys.queue(_REF, mode))) is not held
 
     # -- what always holds
 

@@ -11,7 +11,7 @@ import pytest
 
 from faas.core import model
 from faas.core import settings as settings_module
-from faas.queue import invocations
+from faas.queue import invocations, retrying
 from tests import node_bench, samples
 from tests.eventually import eventually
 from triggers import delayed
@@ -117,12 +117,12 @@ async def test_what_is_due_later_is_counted_and_stays(bench: node_bench.Bench) -
     await bench.send(revision, 1)
     (claim,) = await bench.queue.claim("n1", revision.ref, 1)
     again = msgspec.structs.replace(claim.invocation, attempt=2)
-    answer = await bench.queue.send_retry(claim, record_of(claim), again, 60_000)
-    assert bench.queue.finished(answer) == invocations.Finished(True, 0, ())
+    answer = await retrying.send(bench.queue, claim, record_of(claim), again, 60_000)
+    assert invocations.finished(answer) == invocations.Finished(True, 0, ())
     assert await bench.counts(revision) == model.Counts(accepted=1, retrying=1)
-    stale = await bench.queue.send_retry(claim, record_of(claim), again, 60_000)
-    assert not bench.queue.finished(stale).settled
-    moved, next_ms = await bench.queue.move_due()
+    stale = await retrying.send(bench.queue, claim, record_of(claim), again, 60_000)
+    assert not invocations.finished(stale).settled
+    moved, next_ms = await retrying.move_due(bench.queue)
     assert moved == 0 and next_ms is not None and 50_000 < next_ms <= 60_000
     assert await bench.counts(revision) == model.Counts(accepted=1, retrying=1)
 
