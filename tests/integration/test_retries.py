@@ -46,6 +46,14 @@ async def test_a_failing_async_invocation_is_tried_until_it_succeeds(bench: node
     assert await bench.counts(revision) == model.Counts(accepted=1, done=1)
 
 
+async def test_a_handler_knows_which_attempt_it_is(bench: node_bench.Bench, tmp_path: Path) -> None:
+    revision = bench.function(FUNCTIONS / "retries", "app.notes_its_attempt", retries=SOON)
+    await bench.node()
+    await bench.send(revision, {"file": str(tmp_path / "n")})
+    await bench.records(3)
+    assert (tmp_path / "n").read_text() == "1 2 3 "
+
+
 async def test_what_never_succeeds_is_dead_after_its_attempts(bench: node_bench.Bench, tmp_path: Path) -> None:
     retries = model.Retries(maximum_retry_attempts=1, backoff_ms=20)
     revision = bench.function(FUNCTIONS / "retries", "app.fails_until", retries=retries)
