@@ -72,6 +72,7 @@ class Entrance(servers.Server):
             int(guard.monotonic),
             self._bounds.total,
             self._bounds.total_bytes,
+            self._bounds.unrecorded_bytes,
             *((invocation.id, delay_ms) if asked else ()),
             *((once.keep_ms,) if once else ()),
         )
@@ -104,7 +105,7 @@ class Entrance(servers.Server):
         ref, names = invocation.ref, self.keys
         answer = await self.run(
             "refuse",
-            (*names.queues(ref), names.refs, names.counts(ref), names.records, names.guard(guard.key)),
+            (*names.queues(ref), names.refs, names.counts(ref), names.records, names.guard(guard.key), names.held),
             ref,
             _encode(record),
             "dead" if record.dead else "done",
@@ -125,15 +126,8 @@ class Entrance(servers.Server):
 
     def hand_off(self, node: str, invocation: model.Invocation) -> None:
         """Write down that a node runs this call without its having been queued. Sent, and not awaited."""
-        # Two plain commands in one write cost Redis a fraction of a script, and this is on the path of every warm call.
-        tell = self.link.tell
-        tell("HSET", self.keys.running(node), hand_off_field(invocation), _stub(invocation))
-        tell("HINCRBY", self.keys.counts(invocation.ref), "accepted", 1)
-
-    async def hand_off_again(self, node: str, invocation: model.Invocation) -> None:
-        """Write it down if it is not, when it is not known whether the first time reached Redis."""
-        names = (self.keys.running(node), self.keys.counts(invocation.ref))
-        await self.run("handoff", names, hand_off_field(invocation), _stub(invocation))
+        # A plain command costs Redis a fraction of a script, and this is on the path of every warm call.
+        self.link.tell("HSET", self.keys.running(node), hand_off_field(invocation), _stub(invocation))
 
 
 def hand_off_field(invocation: model.Invocation) -> str:

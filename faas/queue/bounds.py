@@ -9,14 +9,20 @@ import msgspec
 from faas.core import errors, model
 from faas.core import settings as settings_module
 
+_LEDGER_AGAIN_S = 5
+
 
 class Bounds(msgspec.Struct, frozen=True, kw_only=True):
-    """How much may wait: per revision and mode, and in all queues together (there with what runs from them)."""
+    """How much may wait: per revision and mode, and in all queues together (there with what runs from them).
+
+    Past ``unrecorded_bytes`` of records that wait for the ledger nothing more is accepted: their ends need the room.
+    """
 
     sync: int = 10_000
     asynchronous: int = 1_000_000
     total: int = 2_000_000
     total_bytes: int = 512 * 1024 * 1024
+    unrecorded_bytes: int = 256 * 1024 * 1024
 
     @classmethod
     def of(cls, settings: settings_module.Settings) -> Bounds:
@@ -26,6 +32,7 @@ class Bounds(msgspec.Struct, frozen=True, kw_only=True):
             asynchronous=settings.max_waiting_async,
             total=settings.max_waiting_total,
             total_bytes=settings.max_waiting_bytes,
+            unrecorded_bytes=settings.max_unrecorded_bytes,
         )
 
     def waiting(self, mode: model.Mode) -> int:
@@ -55,5 +62,12 @@ def check(answer: list[Any], bounds: Bounds, ref: str, mode: model.Mode) -> None
         raise errors.Throttled(f"{answer[1]} invocations are in the queues", limit=bounds.total)
     if answer[0] == b"bytes":
         raise errors.Throttled(f"the invocations in the queues have {answer[1]} bytes", limit=bounds.total_bytes)
+    if answer[0] == b"unrecorded":
+        raise errors.Throttled(
+            f"{answer[1]} bytes of records wait for the ledger",
+            limit=bounds.unrecorded_bytes,
+            retry_after_s=_LEDGER_AGAIN_S,
+            hint="does a recorder run, and does its database take writes? see `faas doctor`",
+        )
     if answer[0] == b"lapsed":
         raise errors.Unavailable("this took too long for the idempotency key to hold", hint="try again")

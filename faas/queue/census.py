@@ -9,17 +9,20 @@ from faas.queue import server as servers
 
 
 class Held(msgspec.Struct, frozen=True):
-    """What all queues hold, counted entry by entry, and what the counter of the bounds says of it."""
+    """What the queues hold, and the records that wait for the ledger: entry by entry, and by the bounds' counter."""
 
     entries: int
     bytes: int
+    unrecorded_bytes: int
     counted_entries: int
     counted_bytes: int
+    counted_unrecorded_bytes: int
 
     @property
     def is_right(self) -> bool:
         """Whether the counter says the truth."""
-        return (self.entries, self.bytes) == (self.counted_entries, self.counted_bytes)
+        found = (self.entries, self.bytes, self.unrecorded_bytes)
+        return found == (self.counted_entries, self.counted_bytes, self.counted_unrecorded_bytes)
 
 
 class Places(msgspec.Struct, frozen=True):
@@ -43,5 +46,12 @@ async def places(server: servers.Server) -> dict[str, Places]:
 
 
 async def held(server: servers.Server) -> Held:
-    """What all queues hold. It looks at every entry: seconds, when a million wait. Raises `errors.Unavailable`."""
-    return Held(*await server.run("held", (server.keys.refs, server.keys.held), server.keys.prefix, 0))
+    """What there is. It looks at every entry: seconds, when a million wait. Raises `errors.Unavailable`."""
+    keys = server.keys
+    names = (keys.refs, keys.held, keys.records, keys.nodes, keys.format)
+    return Held(*await server.run("held", names, keys.prefix, ""))
+
+
+async def unrecorded_bytes(server: servers.Server) -> int:
+    """The bytes of records that are not in the ledger yet, as counted. Raises `errors.Unavailable`."""
+    return int(await server.link.call("HGET", server.keys.held, "unrecorded") or 0)

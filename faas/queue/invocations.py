@@ -19,6 +19,7 @@ arguments.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -45,11 +46,13 @@ class Claim(msgspec.Struct, frozen=True):
 class Finished(msgspec.Struct, frozen=True):
     """The answer to a finish: False in ``settled`` means that the lease had lapsed and nothing happened.
 
-    ``left`` counts what waits still for the revision, ``claims`` is the work claimed along with it.
+    ``left`` counts what waits still for the revision, ``unrecorded_bytes`` what of records waits for the ledger,
+    ``claims`` is the work claimed along with it.
     """
 
     settled: bool
     left: int
+    unrecorded_bytes: int
     claims: tuple[Claim, ...]
 
 
@@ -119,10 +122,10 @@ class Queue(accepting.Entrance):
         )
 
     async def finish_handed_off(
-        self, invocation: model.Invocation, record: model.Record, *, node: str, claim_next: int = 0
+        self, invocation: model.Invocation, record: model.Record, *, node: str, claim_next: int = 0, again: bool = False
     ) -> Finished:
         """Settle a call that was handed off; its caller has the answer from memory."""
-        return finished(await self.send_finish(invocation, None, record, node=node, claim_next=claim_next))
+        return finished(await self.send_finish(invocation, None, record, node=node, claim_next=claim_next, again=again))
 
     def send_finish(
         self,
@@ -133,8 +136,15 @@ class Queue(accepting.Entrance):
         node: str,
         reply: bytes = b"",
         claim_next: int = 0,
+        again: bool = False,
+        heard: Sequence[str] = (),
     ) -> asyncio.Future[Any]:
-        """Either finish, sent before it returns; ``entry`` is None after a hand-off. `finished` reads the answer."""
+        """Either finish, sent before it returns; ``entry`` is None after a hand-off. `finished` reads the answer.
+
+        ``again`` is for a hand-off that may not have reached Redis, or whose first finish had no answer: it is settled
+        unless it was before. ``heard`` names hand-offs (`accepting.hand_off_field`) of which it was answered that they
+        are settled, so that Redis need not remember them.
+        """
         asked = invocation.mode is model.Mode.ASYNC
         return self.run(
             "finish",
@@ -148,6 +158,7 @@ class Queue(accepting.Entrance):
             node,
             claim_next,
             *((self.keeping.for_ms, self.keeping.most) if asked else ()),
+            *(("1" if again else "0", *heard) if entry is None else ()),
         )
 
     def _finish_keys(self, invocation: model.Invocation, entry: str | None, node: str) -> tuple[str, ...]:
@@ -160,7 +171,7 @@ class Queue(accepting.Entrance):
             keys.call(invocation.id) if asked else keys.reply(invocation.reply_to or "none"),
             *keys.queues(ref),
             keys.held,
-            *((keys.kept,) if asked else ()),
+            keys.settled(node) if entry is None else keys.kept,
         )
 
     async def release(
@@ -196,7 +207,7 @@ class Queue(accepting.Entrance):
 
 def finished(answer: list[Any]) -> Finished:
     """What a finish answered."""
-    return Finished(answer[0] == 1, answer[1], tuple(claims(answer[2:])))
+    return Finished(answer[0] == 1, answer[1], answer[2], tuple(claims(answer[3:])))
 
 
 def claims(flat: list[bytes]) -> list[Claim]:

@@ -68,7 +68,8 @@ async def _holders(queue: invocations.Queue) -> list[str]:
 async def _bury(queue: invocations.Queue, node: str) -> None:
     """Forget a dead node that has been taken over, unless it is alive after all or holds calls."""
     keys = queue.keys
-    await queue.run("bury", (keys.nodes, keys.node(node), keys.running(node), keys.slots(node)), node)
+    names = (keys.nodes, keys.node(node), keys.running(node), keys.slots(node), keys.settled(node))
+    await queue.run("bury", names, node)
 
 
 async def _handed_off(queue: invocations.Queue, node: str) -> int:
@@ -81,7 +82,8 @@ async def _handed_off(queue: invocations.Queue, node: str) -> int:
 
 async def _settle_lost(queue: invocations.Queue, node: str, invocation: model.Invocation, record: model.Record) -> None:
     """Settle a call that a dead node had been handed, unless it was settled before."""
-    names = (queue.keys.running(node), queue.keys.counts(invocation.ref), queue.keys.records)
+    keys = queue.keys
+    names = (keys.running(node), keys.counts(invocation.ref), keys.records, keys.held, keys.settled(node))
     await queue.run("settle_lost", names, accepting.hand_off_field(invocation), msgspec.msgpack.encode(record))
 
 
@@ -103,9 +105,16 @@ async def _requeue(queue: invocations.Queue, node: str, stream: str, entry: str)
     invocation = msgspec.msgpack.decode(found[0][1][1], type=model.Invocation)
     claim = invocations.Claim(entry, invocation)
     if not may_run_again(invocation):
-        await queue.finish_claimed(claim, _lost(invocation, node, final=True), node=node)
+        record = _lost(invocation, node, final=True)
+        # A caller who waits shall not wait for nothing, and who asks later shall find why.
+        reply = msgspec.msgpack.encode(model.Outcome(record=record))
+        await queue.finish_claimed(claim, record, node=node, reply=reply if _is_awaited(invocation) else b"")
         return
     await queue.release(claim, record=_lost(invocation, node, final=False), again=next_attempt(invocation))
+
+
+def _is_awaited(invocation: model.Invocation) -> bool:
+    return invocation.mode is model.Mode.ASYNC or invocation.reply_to is not None
 
 
 def _lost(invocation: model.Invocation, node: str, *, final: bool) -> model.Record:

@@ -7,6 +7,7 @@ was reopened.
 from __future__ import annotations
 
 import asyncio
+import functools
 from importlib import resources
 from typing import Any
 
@@ -15,7 +16,7 @@ from faas.queue import keys as keyring
 from faas.queue import link as links
 
 _SCRIPTS = (
-    "prepare", "enqueue", "refuse", "handoff", "claim", "finish", "release", "abandon", "counts", "look", "settle_lost",
+    "prepare", "enqueue", "refuse", "claim", "finish", "release", "abandon", "counts", "look", "settle_lost",
     "forget", "retry", "due", "held",
     "find", "cancel", "unsettled", "once", "answered",
     "holders", "bury",
@@ -57,19 +58,22 @@ async def opened(redis_url: str, keys: keyring.Keys) -> tuple[links.Link, dict[s
 async def _prepared(link: links.Link, keys: keyring.Keys) -> dict[str, str]:
     digests = {}
     for name in _SCRIPTS:
-        source = resources.files("faas.queue").joinpath("scripts", f"{name}.lua").read_bytes()
-        digests[name] = (await link.call("SCRIPT", "LOAD", source)).decode()
-    await _brought_up(link, keys, digests["held"])
+        digests[name] = (await link.call("SCRIPT", "LOAD", source(name))).decode()
+    await _bring_up(link, keys, digests["held"])
     return digests
 
 
-async def _brought_up(link: links.Link, keys: keyring.Keys, held_digest: str) -> None:
+@functools.cache
+def source(script: str) -> bytes:
+    """The text of a script."""
+    return resources.files("faas.queue").joinpath("scripts", f"{script}.lua").read_bytes()
+
+
+async def _bring_up(link: links.Link, keys: keyring.Keys, digest: str) -> None:
     """Bring what Redis holds to our format. Raises `errors.Conflict` when it is a later one."""
-    await link.call("SET", keys.format, keyring.FORMAT, "NX")
-    found = (await link.call("GET", keys.format)).decode()
-    if not found.isdecimal() or int(found) > int(keyring.FORMAT):
+    names = (keys.refs, keys.held, keys.records, keys.nodes, keys.format)
+    found = (await link.call("EVALSHA", digest, len(names), *names, keys.prefix, keyring.FORMAT)).decode()
+    if found != keyring.FORMAT:
         raise errors.Conflict(
             f"Redis holds format {found}, this platform knows {keyring.FORMAT}", hint="use the newer faas"
         )
-    await link.call("EVALSHA", held_digest, 2, keys.refs, keys.held, keys.prefix, 1)
-    await link.call("SET", keys.format, keyring.FORMAT)

@@ -73,7 +73,7 @@ async def test_a_redis_of_the_first_format_is_counted_when_it_is_first_used(
     later.close()
     assert held.is_right
     assert held.counted_entries == 2
-    assert await queue.link.call("GET", queue.keys.format) == b"2"
+    assert await queue.link.call("GET", queue.keys.format) == b"3"
 
 
 @pytest.mark.parametrize("seed", range(8))
