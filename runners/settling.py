@@ -120,7 +120,9 @@ class Settler:
             # Redis refused to write the hand-off down (a full disk), or this node was taken for dead meanwhile: the
             # next try finds out.
             self._keep(ended, errors.Unavailable("the hand-off was not written down"))
-        if finished.settled and ended.entry is not None and ended.invocation.reply_to == self._here and self._answers:
+        # One that was sent again may have been settled the first time, whose answer was lost: its caller waits still.
+        was_settled = finished.settled or again
+        if was_settled and ended.entry is not None and ended.invocation.reply_to == self._here and self._answers:
             self._answers.deliver(ended.invocation.id, ended.outcome)
         then(finished)
 

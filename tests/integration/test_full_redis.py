@@ -155,6 +155,19 @@ async def test_an_answer_is_kept_for_its_idempotency_key_while_redis_is_full(que
     assert await idempotency.answer(queue, asked, ids.new_id(), run, within_ms=5_000) == first
 
 
+async def test_what_is_recorded_makes_room_for_as_much(own: settings_module.Settings, queue: invocations.Queue) -> None:
+    for _ in range(3):
+        await queue.enqueue(invocation())
+    for claim in await queue.claim("n1", "echo@3", 3):
+        await queue.finish_claimed(claim, samples.record(claim.invocation), node="n1")
+    before = await census.unrecorded_bytes(queue)
+    reader = await records.RecordsReader.open(own.redis_url, own.redis_prefix, "r1")
+    await reader.done([entry for entry, _ in await reader.read(1, 1)])
+    assert await census.unrecorded_bytes(queue) == before * 2 // 3
+    assert (await census.held(queue)).is_right
+    await reader.close()
+
+
 async def test_a_guarded_refusal_counts_its_record(queue: invocations.Queue) -> None:
     one = invocation()
     guard = guards.Guard(key="objects", field="a", value="1")

@@ -308,7 +308,7 @@ class QueueMachine(stateful.RuleBasedStateMachine):
         held = any(k.place == "claimed" and (k.node, k.invocation.mode) == (node, mode) for k in self.known.values())
         assert self.wait(leases.forget(self.queue, node, self.queue.keys.queue(_REF, mode))) is not held
 
-    @stateful.rule(most=st.integers(1, 5))
+    @stateful.rule(most=st.integers(1, 2))
     def record_some(self, most: int) -> None:
         """The ledger takes some and says so, twice: the first answer was lost."""
         page = self.command("XRANGE", self.queue.keys.records, "-", "+", "COUNT", most)

@@ -11,7 +11,7 @@ import pytest
 
 from faas.core import ids, model
 from faas.core import settings as settings_module
-from faas.queue import embedded, invocations
+from faas.queue import calls, embedded, invocations, replies
 from runners import settling
 from runners import slot as slots
 from tests import node_bench, samples
@@ -61,8 +61,41 @@ async def test_a_hand_off_whose_answer_was_lost_is_counted_once(queue: invocatio
     assert await queue.link.call("XLEN", queue.keys.records) == 1
 
 
+async def test_the_caller_of_a_queued_call_has_its_outcome_also_when_the_answer_to_its_finish_was_lost(
+    queue: invocations.Queue,
+) -> None:
+    answers = await replies.Replies.open(queue._redis_url, queue.keys.prefix)
+    settler = settling.Settler(queue, "n1", answers)
+    sent = msgspec.structs.replace(call(model.Mode.SYNC), reply_to=answers.address)
+    caller = answers.expect(sent.id)
+    await queue.enqueue(sent)
+    (claim,) = await queue.claim("n1", "echo@3", 1)
+    settler.settle(ended(claim.invocation, claim.entry), 0, ignore)
+    queue.link.close()
+    await eventually(lambda: settler.left == 1)
+    await queue.reopen()
+    await eventually(lambda: _is_done(queue))
+    await settler.resend()
+    async with asyncio.timeout(10):
+        assert (await caller).record.invocation_id == sent.id
+    await answers.close()
+
+
+async def test_a_caller_who_goes_while_the_call_is_being_accepted_is_dropped_too(queue: invocations.Queue) -> None:
+    answers = await replies.Replies.open(queue._redis_url, queue.keys.prefix)
+    sent = msgspec.structs.replace(call(model.Mode.SYNC), reply_to=answers.address)
+    calling = asyncio.create_task(calls.outcome(queue, answers, sent, memory_limit_mb=64, within_ms=60_000))
+    while not queue.link._waiting:  # noqa: ASYNC110 - until the command has left; its answer has not come
+        await asyncio.sleep(0)
+    calling.cancel()
+    await asyncio.wait({calling})
+    await eventually(lambda: _is_done(queue))
+    assert (await queue.counts())["echo@3"] == model.Counts(accepted=1, done=1)
+    await answers.close()
+
+
 async def _is_done(queue: invocations.Queue) -> bool:
-    return (await queue.counts())["echo@3"].done == 1
+    return (await queue.counts()).get("echo@3", model.Counts()).done == 1
 
 
 async def test_an_outcome_is_known_from_its_end_until_it_is_settled_also_when_it_is_refused(
