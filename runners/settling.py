@@ -18,6 +18,9 @@ from runners import slot as slots
 
 _log = logging.getLogger(__name__)
 
+_HEARD_AT_ONCE = 64
+"""So many settled hand-offs are remembered in Redis before it is told, with a finish, that they were heard of."""
+
 Then = Callable[[invocations.Finished | None], None]
 
 
@@ -87,7 +90,7 @@ class Settler:
 
     def _send(self, ended: slots.Ended, claim_next: int, again: bool) -> asyncio.Future[Any]:
         heard: list[str] = []
-        if ended.entry is None:
+        if ended.entry is None and len(self._heard) >= _HEARD_AT_ONCE:
             heard, self._heard = self._heard, heard
         return self._queue.send_finish(
             ended.invocation,

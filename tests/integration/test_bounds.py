@@ -76,6 +76,23 @@ async def test_a_redis_of_the_first_format_is_counted_when_it_is_first_used(
     assert await queue.link.call("GET", queue.keys.format) == b"3"
 
 
+async def test_calls_that_an_earlier_format_counted_at_their_start_are_not_counted_again_at_their_end(
+    queue: invocations.Queue, redis_url: str
+) -> None:
+    await queue.prepare("a@1")
+    await queue.link.call("SADD", queue.keys.nodes, "n")
+    call = an_invocation(10, model.Mode.SYNC)
+    queue.hand_off("n", call)
+    await queue.link.call("HINCRBY", queue.keys.counts("a@1"), "accepted", 1)
+    await queue.link.call("SET", queue.keys.format, "2")
+    for _ in range(2):
+        later = await invocations.Queue.connect(redis_url, queue.keys.prefix)
+        assert (await later.counts())["a@1"] == model.Counts(accepted=1, running=1)
+        later.close()
+    assert (await queue.finish_handed_off(call, record(call), node="n")).settled
+    assert (await queue.counts())["a@1"] == model.Counts(accepted=1, done=1)
+
+
 @pytest.mark.parametrize("seed", range(8))
 async def test_the_counter_never_drifts_whatever_happens_in_whatever_order(queue: invocations.Queue, seed: int) -> None:
     chance = random.Random(seed)
