@@ -39,7 +39,7 @@ class Host(Protocol):
     node: str
 
     def can_hand_off(self) -> bool:
-        """Whether a hand-off would be written down: Redis answers."""
+        """Whether a hand-off would be written down: Redis answers, and the ledger keeps up with the records."""
 
     def enqueue(self, lane: Lane, invocation: model.Invocation, caller: line.Caller) -> None:
         """Let a call that was to be handed off go through the queue after all."""
@@ -78,6 +78,7 @@ class Lane:
         self._parked: parking.ParkedRead | None = None
         self._park_timer: asyncio.TimerHandle | None = None
         self._park_task: asyncio.Task[None] | None = None
+        self._disowned: set[str] = set()
 
     def __repr__(self) -> str:
         return f"<Lane {self.ref} {len(self.idle)} of {len(self.slots)} idle, {self.making} in the making>"
@@ -152,6 +153,16 @@ class Lane:
         if not self.slots:
             self._line.disperse()
 
+    def disown(self, entry: str) -> bool:
+        """An entry that this node claimed long ago is to be given back; False when it runs here.
+
+        Its claim may yet be heard of, late (the node was paused), and is not run then.
+        """
+        if any(slot.entry == entry for slot in self.slots):
+            return False
+        self._disowned.add(entry)
+        return True
+
     def _begun(self) -> None:
         now = slots.now_ms()
         if self._last_begun_ms:
@@ -161,6 +172,8 @@ class Lane:
     def _run(self, claims: list[invocations.Claim] | tuple[invocations.Claim, ...]) -> None:
         """Run what was claimed; what finds no slot any more goes back at once, for another to run."""
         for claim in claims:
+            if claim.entry in self._disowned:
+                continue
             if self.idle and not self.is_draining:
                 self._was_handed = False
                 self._last_claimed = claim.invocation.mode
@@ -191,7 +204,7 @@ class Lane:
         if answer.exception() is not None:
             self.has_backlog = False
             return
-        claims = self._host.queue.claims(answer.result())
+        claims = invocations.claims(answer.result())
         self.has_backlog = len(claims) >= asked
         self._run(claims)
         self._settle_down()

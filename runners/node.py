@@ -24,7 +24,7 @@ import msgspec
 from faas import artifacts, buckets
 from faas.core import errors, model
 from faas.core import settings as settings_module
-from faas.queue import calls, catalog, demand, invocations, leases, parking, replies
+from faas.queue import calls, capacity, catalog, census, demand, invocations, leases, parking, replies
 from faas.store import functions
 from runners import attempt, pool, settling, stock, tending
 from runners import lane as lanes_module
@@ -183,8 +183,10 @@ class Node:
         self._pool.discard(lane, slot)
 
     def can_hand_off(self) -> bool:
-        """See `lanes.Host.can_hand_off`."""
-        return self.queue.link.is_open and self.queue.link.silent_ms() <= _SILENT_MS
+        """See `lanes_module.Host.can_hand_off`."""
+        link = self.queue.link
+        ledger_keeps_up = self.settler.unrecorded_bytes < self._settings.max_unrecorded_bytes
+        return link.is_open and link.silent_ms() <= _SILENT_MS and ledger_keeps_up
 
     def enqueue(
         self, lane: lanes_module.Lane, invocation: model.Invocation, caller: asyncio.Future[model.Outcome]
@@ -232,7 +234,7 @@ class Node:
         return self._pool.lanes.setdefault(ref, lanes_module.Lane(revision, self))
 
     def _publish(self, lane: lanes_module.Lane) -> None:
-        self.queue.publish_slots(self.node, lane.ref, lane.total)
+        capacity.publish(self.queue, self.node, lane.ref, lane.total)
 
     # -- catalog
 
@@ -270,7 +272,9 @@ class Node:
 
     async def _publish_runtime(self) -> None:
         told = msgspec.json.encode({"machine": platform.machine()})
-        await self.queue.link.call("HSET", self.queue.keys.runtimes, self._engine.python, told)
+        link, runtimes = self.queue.link, self.queue.keys.runtimes
+        if await link.call("HGET", runtimes, self._engine.python) != told:  # a full Redis must not keep a node away
+            await link.call("HSET", runtimes, self._engine.python, told)
 
     async def _beat(self) -> None:
         while True:
@@ -293,18 +297,20 @@ class Node:
         for ref, counts in (await self.queue.counts()).items():
             if counts.waiting:
                 self._tender.tend(ref)
+        self.settler.unrecorded_bytes = await census.unrecorded_bytes(self.queue)
         await self.settler.resend()
 
     async def _tidy(self) -> None:
         """Put right what Redis may have missed of this node, or this node of Redis, when the connection broke."""
         lease_ms = self._settings.lease_ms
         numbers = {lane.ref: lane.total for lane in self._pool.lanes.values()}
-        self.queue.publish_all_slots(self.node, numbers, lease_ms)
+        capacity.publish_all(self.queue, self.node, numbers, lease_ms)
         for lane in list(self._pool.lanes.values()):
-            # What is known is listed first: what is claimed meanwhile has not been claimed for long.
-            known = {slot.entry for slot in lane.slots} | self.settler.kept_entries
-            for claim in await self.queue.claims_since(self.node, lane.ref, lease_ms):
-                if claim.entry not in known and await self.queue.release(claim):
+            for claim in await leases.claims_since(self.queue, self.node, lane.ref, lease_ms):
+                # Looked at now, not before the answer: an attempt may have ended meanwhile and its end been refused.
+                if claim.entry in self.settler.entries or not lane.disown(claim.entry):
+                    continue
+                if await self.queue.release(claim):
                     _log.warning("unheard_claim_released", extra={"invocation_id": claim.invocation.id})
 
     async def _keep_alive(self) -> None:

@@ -13,10 +13,13 @@ import hiredis
 import msgspec
 
 from faas.core import errors, model, retry
-from faas.queue import invocations, leases, replies
+from faas.queue import accepting, invocations, leases, replies, retrying
 from runners import slot as slots
 
 _log = logging.getLogger(__name__)
+
+_HEARD_AT_ONCE = 64
+"""So many settled hand-offs are remembered in Redis before it is told, with a finish, that they were heard of."""
 
 Then = Callable[[invocations.Finished | None], None]
 
@@ -31,34 +34,42 @@ class Settler:
         self._here = answers.address if answers is not None else None
         self._kept: list[slots.Ended] = []
         self._underway = 0
+        self._entries_underway: set[str] = set()
+        self._heard: list[str] = []
+        self.unrecorded_bytes = 0
+        """Bytes of records that wait for the ledger, by the last answer."""
         self._tasks: set[asyncio.Task[None]] = set()
         self._encode = msgspec.msgpack.Encoder().encode
 
     @property
     def left(self) -> int:
         """Attempts that are over and not settled yet."""
-        return len(self._kept) + self._underway + len(self._tasks)
+        return len(self._kept) + self._underway
 
     @property
-    def kept_entries(self) -> set[str]:
-        """The entries whose outcomes are kept here."""
-        return {ended.entry for ended in self._kept if ended.entry is not None}
+    def entries(self) -> set[str]:
+        """The entries of what is over and not settled yet: on its way to Redis, or kept here."""
+        return self._entries_underway | {ended.entry for ended in self._kept if ended.entry is not None}
 
     def settle(self, ended: slots.Ended, claim_next: int, then: Then) -> None:
         """Send the finish now; ``then`` gets what it answered, or None when it could not be sent and is kept."""
+        self._settle(ended, claim_next, then, again=False)
+
+    def _settle(self, ended: slots.Ended, claim_next: int, then: Then, *, again: bool) -> None:
+        self._underway += 1
+        if ended.entry is not None:
+            self._entries_underway.add(ended.entry)
         if ended.retries is not None and ended.claim is not None:
             decision = _decided(ended, ended.retries)
             if decision.next is retry.Next.RETRY:
                 self._try_again(ended, ended.claim, decision.after_ms, then)
                 return
-        self._underway += 1
-        self._send(ended, claim_next).add_done_callback(partial(self._sent, ended, then))
+        self._send(ended, claim_next, again).add_done_callback(partial(self._sent, ended, then, again))
 
     def _try_again(self, ended: slots.Ended, claim: invocations.Claim, after_ms: int, then: Then) -> None:
         if ended.record.status is not model.Status.LOST:
             record, again = _not_final(ended), leases.next_attempt(ended.invocation)
-            self._underway += 1
-            sent = self._queue.send_retry(claim, record, again, after_ms)
+            sent = retrying.send(self._queue, claim, record, again, after_ms)
             sent.add_done_callback(partial(self._put_off, ended, then))
             return
         task = asyncio.get_running_loop().create_task(self._give_back(ended, claim, then), name="give back")
@@ -66,27 +77,21 @@ class Settler:
         task.add_done_callback(self._tasks.discard)
 
     def _put_off(self, ended: slots.Ended, then: Then, answer: asyncio.Future[Any]) -> None:
-        self._underway -= 1
-        error = answer.exception()
-        if error is not None:
-            self._keep(ended, error)
-        then(None if error is not None else self._queue.finished(answer.result()))
+        self._arrived(ended, answer.exception())
+        then(None if answer.exception() is not None else self._told(answer))
 
     async def resend(self) -> None:
         """Settle what was kept, now that Redis is back. What fails again stays."""
         kept, self._kept = self._kept, []
         for ended in kept:
-            try:
-                if ended.entry is None:
-                    await self._queue.hand_off_again(self._node, ended.invocation)
-            except (errors.Unavailable, hiredis.HiredisError) as error:
-                self._keep(ended, error)
-                continue
-            self.settle(ended, 0, _nothing)
+            self._settle(ended, 0, _nothing, again=True)
         if kept:
             _log.info("outcomes_resent", extra={"count": len(kept)})
 
-    def _send(self, ended: slots.Ended, claim_next: int) -> asyncio.Future[Any]:
+    def _send(self, ended: slots.Ended, claim_next: int, again: bool) -> asyncio.Future[Any]:
+        heard: list[str] = []
+        if ended.entry is None and len(self._heard) >= _HEARD_AT_ONCE:
+            heard, self._heard = self._heard, heard
         return self._queue.send_finish(
             ended.invocation,
             ended.entry,
@@ -94,6 +99,8 @@ class Settler:
             node=self._node,
             reply=self._reply(ended),
             claim_next=claim_next,
+            again=again,
+            heard=heard,
         )
 
     def _reply(self, ended: slots.Ended) -> bytes:
@@ -104,21 +111,36 @@ class Settler:
         elsewhere = ended.entry is not None and reply_to is not None and reply_to != self._here
         return self._encode(ended.outcome) if elsewhere else b""
 
-    def _sent(self, ended: slots.Ended, then: Then, answer: asyncio.Future[Any]) -> None:
-        self._underway -= 1
-        error = answer.exception()
-        if error is not None:
-            self._keep(ended, error)
+    def _sent(self, ended: slots.Ended, then: Then, again: bool, answer: asyncio.Future[Any]) -> None:
+        self._arrived(ended, answer.exception())
+        if answer.exception() is not None:
             then(None)
             return
-        finished = self._queue.finished(answer.result())
-        if not finished.settled and ended.entry is None:
-            # Redis refused to write the hand-off down (a full disk), or this node was taken for dead meanwhile: either
-            # way the caller has this answer, and the ledger takes no attempt twice.
+        finished = self._told(answer)
+        if ended.entry is None and (finished.settled or again):
+            self._heard.append(accepting.hand_off_field(ended.invocation))
+        elif ended.entry is None:
+            # Redis refused to write the hand-off down (a full disk), or this node was taken for dead meanwhile: the
+            # next try finds out.
             self._keep(ended, errors.Unavailable("the hand-off was not written down"))
-        if finished.settled and ended.entry is not None and ended.invocation.reply_to == self._here and self._answers:
+        # One that was sent again may have been settled the first time, whose answer was lost: its caller waits still.
+        was_settled = finished.settled or again
+        if was_settled and ended.entry is not None and ended.invocation.reply_to == self._here and self._answers:
             self._answers.deliver(ended.invocation.id, ended.outcome)
         then(finished)
+
+    def _arrived(self, ended: slots.Ended, error: BaseException | None) -> None:
+        """An outcome is not on its way any more. Between there and being kept its entry is never unknown."""
+        self._underway -= 1
+        if error is not None:
+            self._keep(ended, error)
+        if ended.entry is not None:
+            self._entries_underway.discard(ended.entry)
+
+    def _told(self, answer: asyncio.Future[Any]) -> invocations.Finished:
+        finished = invocations.finished(answer.result())
+        self.unrecorded_bytes = finished.unrecorded_bytes
+        return finished
 
     def _keep(self, ended: slots.Ended, error: BaseException) -> None:
         if not self._kept:
@@ -129,7 +151,9 @@ class Settler:
         try:
             await self._queue.release(claim, record=_not_final(ended), again=leases.next_attempt(ended.invocation))
         except (errors.Unavailable, hiredis.HiredisError) as error:
-            self._keep(ended, error)
+            self._arrived(ended, error)
+        else:
+            self._arrived(ended, None)
         then(None)
 
 

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 import hiredis
 
 from faas.core import errors, model, retry
-from faas.queue import demand, invocations
+from faas.queue import capacity, demand, invocations
 from runners import attempt, keepalive, pool, settling, stock
 from runners import lane as lanes
 from runners import slot as slots
@@ -61,7 +61,7 @@ class Tender:
         self._find_lane = find_lane
         self._tasks = tasks
         self._tended: dict[str, asyncio.Task[None]] = {}
-        self._waits: dict[str, invocations.Load] = {}
+        self._waits: dict[str, capacity.Load] = {}
         self._not_before: dict[str, float] = {}
 
     async def read(self) -> None:
@@ -114,7 +114,7 @@ class Tender:
         while not lane.is_draining:
             # The mark goes first: whatever is enqueued after the look below is signalled anew.
             self._queue.link.tell("DEL", self._queue.keys.demanded(lane.ref))
-            load = await self._queue.look(lane.ref)
+            load = await capacity.look(self._queue, lane.ref)
             if load.waiting_sync + load.waiting_async == 0:
                 return
             self._waits[lane.ref] = load
@@ -126,7 +126,7 @@ class Tender:
             await asyncio.sleep(_LOOK_AGAIN_S[min(looks, len(_LOOK_AGAIN_S) - 1)])
             looks += 1
 
-    def _make_some(self, lane: lanes.Lane, load: invocations.Load, lasted_ms: float) -> int:
+    def _make_some(self, lane: lanes.Lane, load: capacity.Load, lasted_ms: float) -> int:
         if self._is_put_off(lane.ref):
             return 0
         # Ours are counted here, since what Redis says of them may be a moment old.
@@ -139,9 +139,7 @@ class Tender:
         self._pool.has_enough(lane)
         return made
 
-    def _missing(
-        self, lane: lanes.Lane, load: invocations.Load, slots_known: int, making: int, lasted_ms: float
-    ) -> int:
+    def _missing(self, lane: lanes.Lane, load: capacity.Load, slots_known: int, making: int, lasted_ms: float) -> int:
         return keepalive.slots_to_make(
             waiting=load.waiting_sync + load.waiting_async,
             waiting_sync=load.waiting_sync,

@@ -10,7 +10,7 @@ import asyncio
 import logging
 
 from faas.core import errors, settings
-from faas.queue import invocations
+from faas.queue import invocations, retrying
 from triggers import catalog, inlet
 
 _log = logging.getLogger(__name__)
@@ -34,7 +34,7 @@ async def _moved(door: inlet.Inlet) -> float:
     """Move all that is due; how long to wait before the next look, in seconds."""
     try:
         while True:
-            moved, next_ms = await door.call(lambda queue: queue.move_due(_AT_ONCE))
+            moved, next_ms = await door.call(lambda queue: retrying.move_due(queue, _AT_ONCE))
             if moved:
                 _log.debug("due_again", extra={"count": moved})
             if moved < _AT_ONCE:

@@ -25,7 +25,7 @@ from collections.abc import Awaitable, Callable, Mapping
 import msgspec
 
 from faas.core import errors, events, ids, model, settings
-from faas.queue import invocations
+from faas.queue import guards, invocations
 from triggers import catalog, inlet, schedule
 
 _log = logging.getLogger(__name__)
@@ -97,7 +97,7 @@ class Scheduler:
         if latest is known:
             return known
         try:
-            held = await self._door.call(lambda queue: queue.guard_items(GUARD))
+            held = await self._door.call(lambda queue: guards.items(queue, GUARD))
         except errors.Unavailable as error:
             _log.warning("timers_wait_for_redis", extra={"reason": str(error)})
             return known
@@ -154,7 +154,7 @@ class Scheduler:
 
     async def _fire(self, timer: Timer, due: int) -> None:
         invocation = invocation_of(timer, due, self._clock(), self._config.region)
-        guard = invocations.Guard(key=GUARD, field=timer.field, value=str(due), monotonic=True)
+        guard = guards.Guard(key=GUARD, field=timer.field, value=str(due), monotonic=True)
         accepted = await self._door.call(lambda queue: queue.enqueue(invocation, guard))
         extra = {"function": timer.revision.function, "invocation_id": invocation.id, "due_ms": due}
         _log.info("timer_fired" if accepted else "timer_fired_elsewhere", extra=extra)
@@ -194,7 +194,7 @@ def timers_of(
 
 
 async def _drop(queue: invocations.Queue, field: str) -> None:
-    await queue.guard_drop(GUARD, field)
+    await guards.drop(queue, GUARD, field)
 
 
 def _field(function: str, trigger: model.TimerTrigger, taken: Mapping[str, Timer]) -> str:

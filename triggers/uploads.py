@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Callable
 
 from faas import buckets
 from faas.core import errors, events, ids, model, unrun
-from faas.queue import invocations
+from faas.queue import guards, invocations
 from triggers import backlog, comparison, complete, inlet, matching, watch
 
 _log = logging.getLogger(__name__)
@@ -131,7 +131,7 @@ class BucketTrigger:
 
     async def _compare(self, prefixes: set[str] | str) -> None:
         """Look at every object under the prefixes whose version is not the one that was handled last."""
-        held = await self._door.call(lambda queue: queue.guard_items(self._guard_key))
+        held = await self._door.call(lambda queue: guards.items(queue, self._guard_key))
         unseen = set(held)
         for prefix in [prefixes] if isinstance(prefixes, str) else sorted(prefixes):
             after: str | None = ""
@@ -193,7 +193,7 @@ class BucketTrigger:
     async def _deliver(self, rule: matching.Rule, seen: complete.Seen) -> None:
         assert seen.object is not None  # noqa: S101 - a complete object is there
         invocation = invocation_of(rule, self._folder.name, seen, self._region)
-        guard = invocations.Guard(key=self._guard_key, field=rule.guard_field(seen.look.key), value=seen.object.version)
+        guard = guards.Guard(key=self._guard_key, field=rule.guard_field(seen.look.key), value=seen.object.version)
         extra = {
             "bucket": self._folder.name,
             "key": seen.look.key,
@@ -245,7 +245,7 @@ def invocation_of(rule: matching.Rule, bucket: str, seen: complete.Seen, region:
 
 
 async def _drop(queue: invocations.Queue, key: str, field: str) -> None:
-    await queue.guard_drop(key, field)
+    await guards.drop(queue, key, field)
 
 
 def _tell(loop: asyncio.AbstractEventLoop, callback: Callable[..., None], *args: object) -> None:

@@ -16,7 +16,7 @@ import msgspec
 from faas.core import errors, model
 from faas.core import settings as settings_module
 from faas.queue import calls as queue_calls
-from faas.queue import catalog, idempotency, invocations, replies, whereabouts
+from faas.queue import catalog, census, guards, idempotency, invocations, replies, whereabouts
 
 _ANSWERS_WITHIN_S = 5
 _SILENT_MS = 3_000
@@ -38,10 +38,10 @@ class Calls:
         """The links of one control API; none connects before it is used."""
         return cls(settings, await catalog.Catalog.open(settings.redis_url, settings.redis_prefix))
 
-    async def places(self) -> dict[str, invocations.Places]:
+    async def places(self) -> dict[str, census.Places]:
         """Where the invocations of every revision are, at one instant. Raises `errors.Unavailable`."""
         async with _answered():
-            return await (await self.queue()).places()
+            return await census.places(await self.queue())
 
     async def nodes(self) -> dict[str, catalog.NodeState]:
         """The nodes whose lease holds. Raises `errors.Unavailable`."""
@@ -67,7 +67,7 @@ class Calls:
         async with _answered():
             await (await self.queue()).enqueue(invocation, delay_ms=delay_ms)
 
-    async def send_guarded(self, invocation: model.Invocation, guard: invocations.Guard) -> None:
+    async def send_guarded(self, invocation: model.Invocation, guard: guards.Guard) -> None:
         """The same, unless its guard says that this was done before."""
         async with _answered():
             await (await self.queue()).enqueue(invocation, guard)
@@ -75,7 +75,7 @@ class Calls:
     async def forget_guard(self, key: str, field: str) -> None:
         """Forget that it was done. Raises `errors.Unavailable`."""
         async with _answered():
-            await (await self.queue()).guard_drop(key, field)
+            await guards.drop(await self.queue(), key, field)
 
     async def send_once(self, asked: idempotency.Asked, invocation: model.Invocation, delay_ms: int) -> str:
         """The same with an idempotency key; the id of the invocation that has it. Raises `errors.KeyReused` too."""

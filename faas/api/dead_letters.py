@@ -11,7 +11,7 @@ from aiohttp import web
 
 from faas.api import answers, schemas, state, views
 from faas.core import errors, ids, model
-from faas.queue import invocations
+from faas.queue import guards
 from faas.store import dead_letters
 
 _GUARD = "dead-letters"
@@ -52,7 +52,7 @@ async def retry_dead_letter(request: web.Request) -> web.Response:
     if revision is None:
         raise errors.NotFound(f"no function is called {dead.function} any more", function=dead.function)
     again = _again(dead, revision)
-    guard = invocations.Guard(key=_GUARD, field=dead.id, value=again.id)
+    guard = guards.Guard(key=_GUARD, field=dead.id, value=again.id)
     await request.app[state.CALLS].send_guarded(again, guard)
     await asyncio.to_thread(request.app[state.DEAD_LETTERS].mark_retried, dead.id, again.id)
     return answers.json(schemas.Retried(dead.id, again.id))

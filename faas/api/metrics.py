@@ -14,7 +14,7 @@ import prometheus_client
 from prometheus_client import core, registry
 
 from faas.core import model
-from faas.queue import catalog, invocations
+from faas.queue import catalog, census
 from faas.store import histograms, ledger
 
 _US_PER_S = 1_000_000
@@ -36,7 +36,7 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
 
     totals: Sequence[ledger.Total] = ()
     histograms: Sequence[histograms.Histogram] = ()
-    places: Mapping[str, invocations.Places] = {}
+    places: Mapping[str, census.Places] = {}
     nodes: Mapping[str, catalog.NodeState] = {}
 
 
@@ -112,7 +112,7 @@ def _le(bound_us: int) -> str:
     return "+Inf" if bound_us == histograms.NO_BOUND_US else repr(bound_us / _US_PER_S)
 
 
-def _queues(found: Mapping[str, invocations.Places]) -> Iterator[core.Metric]:
+def _queues(found: Mapping[str, census.Places]) -> Iterator[core.Metric]:
     for place, text in _PLACES.items():
         family = core.GaugeMetricFamily(f"faas_{place}", text, labels=["function"])
         sums: Counter[str] = Counter()
@@ -125,7 +125,7 @@ def _queues(found: Mapping[str, invocations.Places]) -> Iterator[core.Metric]:
     yield _drift(found)
 
 
-def _oldest(found: Mapping[str, invocations.Places]) -> core.Metric:
+def _oldest(found: Mapping[str, census.Places]) -> core.Metric:
     family = core.GaugeMetricFamily(
         "faas_oldest_waiting_seconds", "Age of the oldest invocation that waits; 0 when none does.", labels=["function"]
     )
@@ -137,7 +137,7 @@ def _oldest(found: Mapping[str, invocations.Places]) -> core.Metric:
     return family
 
 
-def _drift(found: Mapping[str, invocations.Places]) -> core.Metric:
+def _drift(found: Mapping[str, census.Places]) -> core.Metric:
     """By revision, so that what is missing of one cannot hide what is twice in another."""
     family = core.GaugeMetricFamily(
         "faas_conservation_drift",

@@ -10,7 +10,7 @@ import msgspec
 
 from faas.api import schemas
 from faas.core import billing, model
-from faas.queue import invocations
+from faas.queue import census
 from faas.store import ledger
 
 
@@ -115,7 +115,7 @@ def description(
     )
 
 
-def places(found: Mapping[str, invocations.Places], names: Iterable[str]) -> dict[str, schemas.Places]:
+def places(found: Mapping[str, census.Places], names: Iterable[str]) -> dict[str, schemas.Places]:
     """Counts per revision added up per function: the named ones, and any other that still has work or drift."""
     sums: dict[str, dict[str, int]] = {name: dict.fromkeys(_PLACES, 0) for name in sorted(names)}
     gone: dict[str, dict[str, int]] = {}

@@ -17,7 +17,7 @@ from faas.core import errors
 from faas.core import settings as settings_module
 
 if TYPE_CHECKING:
-    from faas.queue import invocations
+    from faas.queue import census
 
 _LOW_DISK_BYTES = 1024 * 1024 * 1024
 _SKEW_MS = 1_000
@@ -114,19 +114,25 @@ def _bounds(settings: settings_module.Settings) -> Iterator[Fact]:
     if not (url := _redis_url(settings)):
         return
     held = asyncio.run(_held(msgspec.structs.replace(settings, redis_url=url)))
-    told = f"{held.counted_entries} invocations of {held.counted_bytes} bytes are in the queues"
+    told = _told(held.counted_entries, held.counted_bytes, held.counted_unrecorded_bytes)
     if held.is_right:
-        yield Fact("bounds", "ok", f"{told}, at most {settings.max_waiting_total} of {settings.max_waiting_bytes}")
+        most = _told(settings.max_waiting_total, settings.max_waiting_bytes, settings.max_unrecorded_bytes)
+        yield Fact("bounds", "ok", f"{told}; at most {most}")
     else:
-        yield Fact("bounds", "failed", f"the counter says that {told}, in truth {held.entries} of {held.bytes}")
+        truth = _told(held.entries, held.bytes, held.unrecorded_bytes)
+        yield Fact("bounds", "failed", f"the counter says {told}; in truth {truth}")
 
 
-async def _held(settings: settings_module.Settings) -> invocations.Held:
-    from faas.queue import invocations
+def _told(entries: int, size: int, unrecorded: int) -> str:
+    return f"{entries} invocations of {size} bytes in the queues, {unrecorded} bytes of records on their way"
+
+
+async def _held(settings: settings_module.Settings) -> census.Held:
+    from faas.queue import census, invocations
 
     queue = await invocations.Queue.of(settings)
     try:
-        return await queue.held()
+        return await census.held(queue)
     finally:
         queue.close()
 

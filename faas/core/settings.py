@@ -64,6 +64,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     max_waiting_bytes: Annotated[
         int, _Doc(description="Bytes that these may have; at most half of what Redis may use.", ge=1)
     ] = 536_870_912
+    max_unrecorded_bytes: Annotated[
+        int,
+        _Doc(
+            description="Bytes of records that may wait for the ledger before new work is refused; at most a quarter of"
+            " what Redis may use.",
+            ge=1,
+        ),
+    ] = 268_435_456
     max_connections: Annotated[
         int, _Doc(description="Open connections of one gateway (never over half of its file descriptors).", ge=1)
     ] = 4_096

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from functools import partial
 
 from faas.core import errors, model, unrun
 from faas.queue import invocations, replies
@@ -24,17 +25,24 @@ async def outcome(
     `errors.Unavailable`.
     """
     expected = answers.expect(invocation.id)
-    entry = None
+    accepted = asyncio.ensure_future(queue.enqueue(invocation))
     try:
         async with asyncio.timeout(within_ms / 1000):
-            entry = await queue.enqueue(invocation)
+            await asyncio.shield(accepted)  # what was sent is accepted, and its entry is needed to take it back
             return await expected
     except (TimeoutError, asyncio.CancelledError) as gone:
-        if entry is not None:
-            record = unrun.rejected(invocation, memory_limit_mb, time.time_ns() // 1_000_000)
-            queue.abandon(entry, invocation, record)
+        record = unrun.rejected(invocation, memory_limit_mb, time.time_ns() // 1_000_000)
+        accepted.add_done_callback(partial(_abandon, queue, invocation, record))
         if isinstance(gone, asyncio.CancelledError):
             raise
         raise errors.TimedOut(f"nothing ran {invocation.function} in time", hint="see `faas status`") from gone
     finally:
         expected.cancel()
+
+
+def _abandon(
+    queue: invocations.Queue, invocation: model.Invocation, record: model.Record, accepted: asyncio.Future[str | None]
+) -> None:
+    entry = None if accepted.cancelled() or accepted.exception() is not None else accepted.result()
+    if entry is not None:
+        queue.abandon(entry, invocation, record)

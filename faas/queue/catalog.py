@@ -68,12 +68,8 @@ class Catalog:
 
     async def renew(self, node: str, state: NodeState, lease_ms: int) -> None:
         """Renew a node's lease and say how it is. Raises `errors.Unavailable`."""
-        with redis_client.translated():
-            async with self._client.pipeline(transaction=True) as pipeline:
-                pipeline.sadd(self._keys.nodes, node)
-                pipeline.set(self._keys.node(node), msgspec.json.encode(state), px=lease_ms)
-                pipeline.pexpire(self._keys.slots(node), lease_ms)
-                await pipeline.execute()
+        names = [self._keys.nodes, self._keys.node(node), self._keys.slots(node)]
+        await redis_client.run(self._client, "renew", names, node, msgspec.json.encode(state), lease_ms)
 
     async def close(self) -> None:
         """Drop the connection."""

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from typing import Any
 
 import redis.asyncio
 import redis.exceptions
 
 from faas.core import errors
+from faas.queue import server as servers
 
 _CONNECT_WITHIN_S = 5
-_REFUSALS = ("MISCONF", "OOM", "READONLY")
+_REFUSALS = ("MISCONF", "OOM", "READONLY", "NOREPLICAS")
 _REFUSAL_KINDS = (redis.exceptions.OutOfMemoryError, redis.exceptions.ReadOnlyError)
 
 
@@ -41,8 +43,12 @@ def translated() -> Iterator[None]:
 async def ensure_group(client: redis.asyncio.Redis, stream: str, group: str) -> None:
     """Make sure of a stream and its consumer group, at 0 so that no entry is before it. Raises `errors.Unavailable`."""
     try:
-        with translated():
-            await client.xgroup_create(stream, group, id="0", mkstream=True)
+        await run(client, "group", [stream], group)
     except redis.exceptions.ResponseError as error:
-        if "BUSYGROUP" not in str(error):
-            raise errors.Unavailable(f"Redis refuses the stream {stream}: {error}") from error
+        raise errors.Unavailable(f"Redis refuses the stream {stream}: {error}") from error
+
+
+async def run(client: redis.asyncio.Redis, script: str, keys: list[str], *args: str | bytes | int) -> Any:
+    """Run one of the scripts of this room. Raises `errors.Unavailable`."""
+    with translated():
+        return await client.register_script(servers.source(script))(keys=keys, args=args)

@@ -1,7 +1,7 @@
 """Whether a Redis is fit to hold invocations: looked at before a process starts, and by `faas doctor`.
 
 A server that evicts keys would drop queued work, and one whose memory fills up would refuse the end of what runs: so
-what waits is kept to half of its memory.
+what waits is kept to half of its memory, and records that wait for the ledger to a quarter.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from faas.queue import client as redis_client
 _OLDEST = (6, 2)
 _FIRST_WITH_WAITAOF = (7, 2)
 _SHARE_THAT_WAITS = 0.5
+_SHARE_UNRECORDED = 0.25
 
 _log = logging.getLogger(__name__)
 
@@ -68,6 +69,11 @@ def _memory(server: Mapping[str, Any], settings: settings_module.Settings) -> It
     if settings.max_waiting_bytes > bound * _SHARE_THAT_WAITS:
         text = f"max_waiting_bytes is {settings.max_waiting_bytes}, over half of Redis's maxmemory of {bound}"
         yield Finding(text, "set FAAS_MAX_WAITING_BYTES lower, or `maxmemory` higher", unfit=True)
+    if settings.max_unrecorded_bytes > bound * _SHARE_UNRECORDED:
+        text = (
+            f"max_unrecorded_bytes is {settings.max_unrecorded_bytes}, over a quarter of Redis's maxmemory of {bound}"
+        )
+        yield Finding(text, "set FAAS_MAX_UNRECORDED_BYTES lower, or `maxmemory` higher", unfit=True)
 
 
 def require(settings: settings_module.Settings) -> None:

@@ -19,7 +19,7 @@ from collections.abc import Awaitable, Callable
 import msgspec
 
 from faas.core import errors, model
-from faas.queue import invocations
+from faas.queue import accepting, invocations
 
 HEADER = "Idempotency-Key"
 MOST_CHARACTERS = 255
@@ -66,7 +66,7 @@ async def accept(queue: invocations.Queue, asked: Asked, invocation: model.Invoc
     known = await _claimed(queue, asked, invocation.id, _CLAIM_MS, _CLAIM_MS)
     if known is not None:
         return known.id
-    once = invocations.Once(asked.name, asked.keep_ms)
+    once = accepting.Once(asked.name, asked.keep_ms)
     try:
         await queue.enqueue(invocation, delay_ms=delay_ms, once=once)
     except errors.Throttled:

@@ -9,10 +9,11 @@ from faas.core import model
 GROUP = "runners"
 """The consumer group of every queue stream, created at 0 so that no entry is ever before it. Consumers are nodes."""
 
-FORMAT = "2"
+FORMAT = "3"
 """Version of what the keys hold. A platform refuses a Redis that holds a later one, and brings an earlier one up.
 
-2: `Keys.held` counts what the queues hold.
+2: `Keys.held` counts what the queues hold. 3: and what the records stream holds; a handed-off call is counted as
+accepted when it is settled.
 """
 
 
@@ -28,18 +29,25 @@ class Keys(msgspec.Struct, frozen=True):
         """
         return f"{self.prefix}:q:{ref}:{mode}"
 
+    def queues(self, ref: str) -> tuple[str, str]:
+        """Both queues of a revision, the sync one first."""
+        return self.queue(ref, model.Mode.SYNC), self.queue(ref, model.Mode.ASYNC)
+
     @property
     def refs(self) -> str:
         """Set of the revisions that have queues. Forever."""
         return f"{self.prefix}:refs"
 
     def counts(self, ref: str) -> str:
-        """Hash ``accepted``, ``done``, ``dead`` of one revision. Forever."""
+        """Hash ``accepted``, ``done``, ``dead`` of one revision. Forever. Calls in `running` are accepted, too."""
         return f"{self.prefix}:counts:{ref}"
 
     @property
     def held(self) -> str:
-        """Hash ``entries``, ``bytes``: what all queue streams hold, waiting and claimed. Forever."""
+        """Hash ``entries``, ``bytes`` (what all queue streams hold, waiting and claimed) and ``unrecorded``. Forever.
+
+        The last is the bytes in `records`.
+        """
         return f"{self.prefix}:held"
 
     @property
@@ -59,6 +67,13 @@ class Keys(msgspec.Struct, frozen=True):
     def running(self, node: str) -> str:
         """Hash of the calls handed off on a node: ``<ref> <id>`` to the msgpack of the invocation without its event."""
         return f"{self.prefix}:running:{node}"
+
+    def settled(self, node: str) -> str:
+        """Set of the fields of `running` that are settled, and of which the node may not have heard.
+
+        An answer to a finish may be lost, and a node that is taken over may only be paused. Lives a day past its node.
+        """
+        return f"{self.prefix}:settled:{node}"
 
     def slots(self, node: str) -> str:
         """Hash of a node's slots that exist or are being made: ref to number. Its lifetime is the node's lease."""
@@ -115,6 +130,10 @@ class Keys(msgspec.Struct, frozen=True):
         Once settled ``settled`` (done, dead) and ``outcome`` (msgpack `model.Outcome`), for a set time.
         """
         return f"{self.prefix}:call:{invocation_id}"
+
+    def call_of(self, invocation: model.Invocation) -> tuple[str, ...]:
+        """That key, where the invocation has one."""
+        return (self.call(invocation.id),) if invocation.mode is model.Mode.ASYNC else ()
 
     def once(self, name: str) -> str:
         """Hash of an idempotency key: ``id``, ``digest``, and ``accepted`` or ``answer`` (msgpack `model.Outcome`).

@@ -11,7 +11,7 @@ import time
 import msgspec
 
 from faas.core import model, retry, unrun
-from faas.queue import invocations
+from faas.queue import accepting, invocations
 from faas.queue import keys as keyring
 
 _PAGE = 100
@@ -19,7 +19,7 @@ _PAGE = 100
 
 async def dead_nodes(queue: invocations.Queue) -> list[str]:
     """Nodes that may hold claims and whose lease is gone. Raises `errors.Unavailable`."""
-    return [name for name in await queue.holders() if not await queue.link.call("EXISTS", queue.keys.node(name))]
+    return [name for name in await _holders(queue) if not await queue.link.call("EXISTS", queue.keys.node(name))]
 
 
 async def take_over(queue: invocations.Queue, node: str) -> int:
@@ -29,8 +29,24 @@ async def take_over(queue: invocations.Queue, node: str) -> int:
     for ref in refs:
         for mode in model.Mode:
             taken += await _claimed(queue, node, queue.keys.queue(ref, mode))
-    await queue.bury(node)
+    await _bury(queue, node)
     return taken
+
+
+async def claims_since(queue: invocations.Queue, node: str, ref: str, idle_ms: int) -> list[invocations.Claim]:
+    """What a node claimed so long ago at least and has not settled. Raises `errors.Unavailable`."""
+    flat: list[bytes] = []
+    for stream in queue.keys.queues(ref):
+        held = await queue.link.call("XPENDING", stream, keyring.GROUP, "IDLE", idle_ms, "-", "+", _PAGE, node)
+        for entry, *_ in held:
+            for _, pair in await queue.link.call("XRANGE", stream, entry, entry):
+                flat += (b"", entry, pair[1])
+    return invocations.claims(flat)
+
+
+async def forget(queue: invocations.Queue, node: str, stream: str) -> bool:
+    """Delete a dead node's consumer of a queue stream; False, and nothing done, while it holds entries."""
+    return bool(await queue.run("forget", (stream,), node) == 1)
 
 
 def may_run_again(invocation: model.Invocation) -> bool:
@@ -43,17 +59,37 @@ def next_attempt(invocation: model.Invocation) -> model.Invocation:
     return msgspec.structs.replace(invocation, attempt=invocation.attempt + 1)
 
 
+async def _holders(queue: invocations.Queue) -> list[str]:
+    """The nodes that may hold claims or handed-off calls, alive or dead."""
+    found = await queue.run("holders", (queue.keys.refs, queue.keys.nodes), queue.keys.prefix)
+    return sorted(name.decode() for name in found)
+
+
+async def _bury(queue: invocations.Queue, node: str) -> None:
+    """Forget a dead node that has been taken over, unless it is alive after all or holds calls."""
+    keys = queue.keys
+    names = (keys.nodes, keys.node(node), keys.running(node), keys.slots(node), keys.settled(node))
+    await queue.run("bury", names, node)
+
+
 async def _handed_off(queue: invocations.Queue, node: str) -> int:
     flat = await queue.link.call("HGETALL", queue.keys.running(node))
-    for field, packed in zip(flat[::2], flat[1::2], strict=True):
+    for packed in flat[1::2]:
         invocation = msgspec.msgpack.decode(packed, type=model.Invocation)
-        await queue.settle_lost(node, field.decode(), invocation.ref, _lost(invocation, node, final=True))
+        await _settle_lost(queue, node, invocation, _lost(invocation, node, final=True))
     return len(flat) // 2
+
+
+async def _settle_lost(queue: invocations.Queue, node: str, invocation: model.Invocation, record: model.Record) -> None:
+    """Settle a call that a dead node had been handed, unless it was settled before."""
+    keys = queue.keys
+    names = (keys.running(node), keys.counts(invocation.ref), keys.records, keys.held, keys.settled(node))
+    await queue.run("settle_lost", names, accepting.hand_off_field(invocation), msgspec.msgpack.encode(record))
 
 
 async def _claimed(queue: invocations.Queue, node: str, stream: str) -> int:
     taken = 0
-    while not await queue.forget(node, stream):
+    while not await forget(queue, node, stream):
         page = await queue.link.call("XPENDING", stream, keyring.GROUP, "-", "+", _PAGE, node)
         for entry, *_ in page:
             await _requeue(queue, node, stream, entry.decode())
@@ -69,9 +105,16 @@ async def _requeue(queue: invocations.Queue, node: str, stream: str, entry: str)
     invocation = msgspec.msgpack.decode(found[0][1][1], type=model.Invocation)
     claim = invocations.Claim(entry, invocation)
     if not may_run_again(invocation):
-        await queue.finish_claimed(claim, _lost(invocation, node, final=True), node=node)
+        record = _lost(invocation, node, final=True)
+        # A caller who waits shall not wait for nothing, and who asks later shall find why.
+        reply = msgspec.msgpack.encode(model.Outcome(record=record))
+        await queue.finish_claimed(claim, record, node=node, reply=reply if _is_awaited(invocation) else b"")
         return
     await queue.release(claim, record=_lost(invocation, node, final=False), again=next_attempt(invocation))
+
+
+def _is_awaited(invocation: model.Invocation) -> bool:
+    return invocation.mode is model.Mode.ASYNC or invocation.reply_to is not None
 
 
 def _lost(invocation: model.Invocation, node: str, *, final: bool) -> model.Record:

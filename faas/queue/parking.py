@@ -41,7 +41,9 @@ class ParkedRead:
             ">",
             ">",
         )
-        return queue.claims([part for _, found in got or () for entry, pair in found for part in (b"", entry, pair[1])])
+        return invocations.claims(
+            [part for _, found in got or () for entry, pair in found for part in (b"", entry, pair[1])]
+        )
 
     def wake(self, queue: invocations.Queue) -> None:
         """End the read that is parked now. Sent in the same write as whatever made it pointless."""

@@ -10,7 +10,6 @@ import contextlib
 import logging
 import time
 from collections.abc import AsyncIterator, Iterable
-from typing import Any
 
 import msgspec
 import redis.asyncio
@@ -34,7 +33,9 @@ class RecordsReader:
     def __init__(self, client: redis.asyncio.Redis, keys: keyring.Keys, consumer: str, abandoned_ms: int) -> None:
         self._client = client
         self._stream = keys.records
+        self._held = keys.held
         self._unreadable = keys.unreadable
+        self._sizes: dict[str, int] = {}
         self._consumer = consumer
         self._recovered = False
         self._abandoned_ms = abandoned_ms
@@ -97,31 +98,28 @@ class RecordsReader:
             try:
                 record = self._decode(fields[b"r"])
                 records.append((entry.decode(), record))
+                self._sizes[entry.decode()] = sum(map(len, fields.values()))
                 if record.dead and b"i" in fields:
                     self.letters[record.invocation_id, record.attempt] = fields[b"i"]
             except (msgspec.DecodeError, KeyError) as error:
-                await self._set_aside(entry, fields, error)
+                await self._set_aside(entry, error)
         return records
 
-    async def _set_aside(self, entry: bytes, fields: dict[bytes, bytes], error: Exception) -> None:
+    async def _set_aside(self, entry: bytes, error: Exception) -> None:
         """Move what no recorder can read out of the way of what they can, and keep it."""
         _log.error("unreadable record set aside", extra={"entry": entry.decode(), "reason": str(error)})
-        async with self._client.pipeline(transaction=True) as pipeline:
-            aside: dict[Any, Any] = {**fields, b"reason": str(error).encode()}
-            pipeline.xadd(self._unreadable, aside)
-            pipeline.xack(self._stream, _GROUP, entry)
-            pipeline.xdel(self._stream, entry)
-            await pipeline.execute()
+        names = [self._stream, self._held, self._unreadable]
+        await redis_client.run(self._client, "set_aside", names, entry, str(error))
 
     async def done(self, stream_ids: list[str]) -> None:
         """The ledger has these: acknowledge and delete them in one step. Raises `errors.Unavailable`."""
         if not stream_ids:
             return
-        async with _answered(), self._client.pipeline(transaction=True) as pipeline:
-            pipeline.xack(self._stream, _GROUP, *stream_ids)
-            pipeline.xdel(self._stream, *stream_ids)
-            await pipeline.execute()
+        sized = [part for entry in stream_ids for part in (entry, self._sizes.get(entry, 0))]
+        async with _answered():
+            await redis_client.run(self._client, "recorded", [self._stream, self._held], *sized)
         self.letters.clear()
+        self._sizes.clear()
 
     async def close(self) -> None:
         """Drop the connection."""

@@ -10,7 +10,7 @@ import enum
 import msgspec
 
 from faas.core import model
-from faas.queue import invocations
+from faas.queue import invocations, retrying
 
 
 class Place(enum.StrEnum):
@@ -84,7 +84,7 @@ async def cancel(queue: invocations.Queue, invocation: model.Invocation, record:
             keys.held,
         ),
         invocation.id,
-        _member(invocation),
+        retrying.member(invocation),
         _encode(record),
         _encode(invocation),
         _encode(model.Outcome(record=record)),
@@ -95,7 +95,7 @@ async def cancel(queue: invocations.Queue, invocation: model.Invocation, record:
 
 async def make_due(queue: invocations.Queue, invocation: model.Invocation) -> bool:
     """Let one that is due later be due now; False when it is not waiting for that."""
-    return bool(await queue.link.call("ZADD", queue.keys.retrying, "XX", "CH", 0, _member(invocation)))
+    return bool(await queue.link.call("ZADD", queue.keys.retrying, "XX", "CH", 0, retrying.member(invocation)))
 
 
 async def unsettled(queue: invocations.Queue, function: str, most: int) -> list[Seen]:
@@ -108,7 +108,3 @@ async def unsettled(queue: invocations.Queue, function: str, most: int) -> list[
 def _seen(place: Place, found: model.Invocation) -> Seen:
     attempts = found.attempt if place is Place.RUNNING else found.attempt - 1
     return Seen(place, found.id, attempts, found.accepted_at_ms)
-
-
-def _member(invocation: model.Invocation) -> str:
-    return f"{model.Mode.ASYNC} {invocation.ref} {invocation.id}"

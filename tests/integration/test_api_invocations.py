@@ -10,7 +10,7 @@ import pytest
 
 from faas.core import ids, model
 from faas.core import settings as settings_module
-from faas.queue import invocations
+from faas.queue import bounds, invocations, retrying
 from tests import samples, served_api
 from tests.command import faas
 
@@ -44,7 +44,7 @@ async def put_off(queue: invocations.Queue) -> None:
         samples.record(claim.invocation, model.Status.ERROR), final=False, error=model.Failure("ValueError", "no")
     )
     again = msgspec.structs.replace(claim.invocation, attempt=2)
-    await queue.send_retry(claim, record, again, 60_000)
+    await retrying.send(queue, claim, record, again, 60_000)
 
 
 async def test_an_async_call_is_known_in_every_place_that_it_passes(api: served_api.ControlApi) -> None:
@@ -57,7 +57,7 @@ async def test_an_async_call_is_known_in_every_place_that_it_passes(api: served_
         assert found["due_at_ms"] > 0 and not found["settled"]
         status, value = await api.call("POST", f"/api/v1/invocations/{name}/retry")
         assert (status, value["status"]) == (200, "due")
-        assert (await queue.move_due())[0] == 1
+        assert (await retrying.move_due(queue))[0] == 1
         assert (await state(api, name))["status"] == "waiting"
         (claim,) = await queue.claim("n1", "hello@1", 1)
         found = await state(api, name)
@@ -99,7 +99,7 @@ async def test_one_that_is_due_later_is_cancelled(api: served_api.ControlApi) ->
         await put_off(queue)
         assert (await api.call("POST", f"/api/v1/invocations/{name}/cancel"))[0] == 200
         assert await queue.counts() == {"hello@1": model.Counts(accepted=1, done=1)}
-        assert await queue.move_due() == (0, None)
+        assert await retrying.move_due(queue) == (0, None)
 
 
 async def test_one_that_runs_is_not_cancelled(api: served_api.ControlApi) -> None:
@@ -117,7 +117,7 @@ async def test_what_nobody_sent_is_not_found(api: served_api.ControlApi) -> None
 
 
 async def test_no_more_outcomes_are_kept_than_may_be(redis_url: str, prefix: str) -> None:
-    keeping = invocations.Keeping(most=2)
+    keeping = bounds.Keeping(most=2)
     queue = await invocations.Queue.connect(redis_url, prefix, keeping=keeping)
     for _ in range(3):
         sent = model.Invocation(

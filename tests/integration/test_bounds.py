@@ -10,7 +10,8 @@ import msgspec
 import pytest
 
 from faas.core import errors, ids, model
-from faas.queue import invocations
+from faas.queue import bounds as limits
+from faas.queue import census, invocations
 from tests.samples import record
 
 REFS = (("a", 1), ("a", 2), ("b", 1))
@@ -18,7 +19,7 @@ REFS = (("a", 1), ("a", 2), ("b", 1))
 
 @pytest.fixture
 async def queue(redis_url: str, prefix: str) -> AsyncIterator[invocations.Queue]:
-    bounds = invocations.Bounds(sync=1_000, total=30, total_bytes=20_000)
+    bounds = limits.Bounds(sync=1_000, total=30, total_bytes=20_000)
     opened = await invocations.Queue.connect(redis_url, prefix, bounds)
     yield opened
     opened.close()
@@ -66,13 +67,30 @@ async def test_a_redis_of_the_first_format_is_counted_when_it_is_first_used(
     await queue.enqueue(an_invocation(200, of=("b", 1)))
     await queue.link.call("DEL", queue.keys.held)
     await queue.link.call("SET", queue.keys.format, "1")
-    assert not (await queue.held()).is_right
+    assert not (await census.held(queue)).is_right
     later = await invocations.Queue.connect(redis_url, queue.keys.prefix)
-    held = await later.held()
+    held = await census.held(later)
     later.close()
     assert held.is_right
     assert held.counted_entries == 2
-    assert await queue.link.call("GET", queue.keys.format) == b"2"
+    assert await queue.link.call("GET", queue.keys.format) == b"3"
+
+
+async def test_calls_that_an_earlier_format_counted_at_their_start_are_not_counted_again_at_their_end(
+    queue: invocations.Queue, redis_url: str
+) -> None:
+    await queue.prepare("a@1")
+    await queue.link.call("SADD", queue.keys.nodes, "n")
+    call = an_invocation(10, model.Mode.SYNC)
+    queue.hand_off("n", call)
+    await queue.link.call("HINCRBY", queue.keys.counts("a@1"), "accepted", 1)
+    await queue.link.call("SET", queue.keys.format, "2")
+    for _ in range(2):
+        later = await invocations.Queue.connect(redis_url, queue.keys.prefix)
+        assert (await later.counts())["a@1"] == model.Counts(accepted=1, running=1)
+        later.close()
+    assert (await queue.finish_handed_off(call, record(call), node="n")).settled
+    assert (await queue.counts())["a@1"] == model.Counts(accepted=1, done=1)
 
 
 @pytest.mark.parametrize("seed", range(8))
@@ -103,7 +121,7 @@ async def test_the_counter_never_drifts_whatever_happens_in_whatever_order(queue
             call = an_invocation(10, model.Mode.SYNC)
             queue.hand_off("n", call)
             await queue.finish_handed_off(call, record(call), node="n")
-        held = await queue.held()
+        held = await census.held(queue)
         assert held.is_right, (seed, step, do, held)
     assert claims, "nothing happened"
 
@@ -123,6 +141,6 @@ async def _enqueue(
 async def test_many_at_once_pass_the_bound_by_nothing(queue: invocations.Queue) -> None:
     tried = await asyncio.gather(*(queue.enqueue(an_invocation(900)) for _ in range(60)), return_exceptions=True)
     assert sum(isinstance(one, errors.Throttled) for one in tried) >= 38
-    held = await queue.held()
+    held = await census.held(queue)
     assert held.is_right
     assert held.bytes <= 20_000

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -78,16 +79,33 @@ async def test_a_node_whose_lease_lapsed_is_not_waited_for(redis_url: str, prefi
     await versions.close()
 
 
-async def test_a_lease_that_a_full_redis_does_not_take_is_one_clear_error(tmp_path: Path) -> None:
-    """Anything else would end the heartbeat of a node for good, and its work would be taken over for ever."""
+@pytest.fixture
+async def own(tmp_path: Path) -> AsyncIterator[redis.asyncio.Redis]:
+    """A client of a server of the test's own, to misconfigure."""
     server = embedded.EmbeddedServer(tmp_path)
-    versions = await catalog.Catalog.open(await server.start(), "t")
-    filled = redis.asyncio.Redis.from_url(server.url)
-    await filled.config_set("maxmemory", "1")
+    async with redis.asyncio.Redis.from_url(await server.start()) as client:
+        yield client
+    await server.stop()
+
+
+def url(client: redis.asyncio.Redis) -> str:
+    return "unix://" + client.connection_pool.connection_kwargs["path"]
+
+
+async def test_a_lease_that_redis_does_not_take_is_one_clear_error(own: redis.asyncio.Redis) -> None:
+    """Anything else would end the heartbeat of a node for good, and its work would be taken over for ever."""
+    versions = await catalog.Catalog.open(url(own), "t")
+    await own.config_set("min-replicas-to-write", 1)  # refuses each write, as a full disk does
     with pytest.raises(errors.Unavailable, match="Redis takes no writes"):
         await versions.renew("n1", STATE, 10_000)
-    await filled.config_set("maxmemory", "0")
+    await own.config_set("min-replicas-to-write", 0)
     await versions.renew("n1", STATE, 10_000)
-    await filled.aclose()
     await versions.close()
-    await server.stop()
+
+
+async def test_a_lease_is_renewed_while_the_memory_of_redis_is_full(own: redis.asyncio.Redis) -> None:
+    versions = await catalog.Catalog.open(url(own), "t")
+    await own.config_set("maxmemory", "1")
+    await versions.renew("n1", STATE, 10_000)
+    assert await versions.nodes() == {"n1": STATE}
+    await versions.close()

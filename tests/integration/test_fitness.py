@@ -20,7 +20,9 @@ from tests import platform
 async def own(tmp_path: Path) -> AsyncIterator[settings_module.Settings]:
     """Settings with a server of the test's own, to misconfigure."""
     server = embedded.EmbeddedServer(tmp_path / "redis", memory_mb=64)
-    yield settings_module.Settings(redis_url=await server.start(), max_waiting_bytes=1_000_000)
+    yield settings_module.Settings(
+        redis_url=await server.start(), max_waiting_bytes=1_000_000, max_unrecorded_bytes=1_000_000
+    )
     await server.stop()
 
 

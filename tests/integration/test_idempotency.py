@@ -10,7 +10,7 @@ import pytest
 
 from faas.core import errors, ids, model
 from faas.core import settings as settings_module
-from faas.queue import idempotency, invocations
+from faas.queue import accepting, bounds, idempotency, invocations
 from tests import samples, served_api
 from tests.eventually import eventually
 
@@ -24,7 +24,7 @@ async def api(settings: settings_module.Settings) -> AsyncIterator[served_api.Co
 
 @pytest.fixture
 async def queue(redis_url: str, prefix: str) -> AsyncIterator[invocations.Queue]:
-    opened = await invocations.Queue.connect(redis_url, prefix, bounds=invocations.Bounds(asynchronous=1))
+    opened = await invocations.Queue.connect(redis_url, prefix, bounds=bounds.Bounds(asynchronous=1))
     yield opened
     assert not any(counts.drift for counts in (await opened.counts()).values())
     opened.close()
@@ -108,5 +108,5 @@ async def test_an_answer_is_kept_for_a_caller_who_went_before_it_came(queue: inv
 
 async def test_a_claim_that_lapsed_accepts_nothing(queue: invocations.Queue) -> None:
     with pytest.raises(errors.Unavailable):
-        await queue.enqueue(sent(), once=invocations.Once("gone", 60_000))
+        await queue.enqueue(sent(), once=accepting.Once("gone", 60_000))
     assert await queue.counts() == {}

@@ -11,7 +11,7 @@ import pytest
 
 from faas.core import model
 from faas.core import settings as settings_module
-from faas.queue import leases
+from faas.queue import capacity, leases
 from runners import node as runner
 from tests import node_bench
 from tests.eventually import eventually
@@ -307,7 +307,7 @@ async def test_slots_that_redis_believes_in_and_that_are_not_there_keep_nothing_
 ) -> None:
     echo = bench.function(CODE, "app.echo", max_concurrency=2)
     node = await bench.node()
-    bench.queue.publish_slots(node.node, echo.ref, 2)  # as if the word of their end had been refused by a full disk
+    capacity.publish(bench.queue, node.node, echo.ref, 2)  # as if the word of their end had been refused by a full disk
     await bench.send(echo)
     (record,) = await bench.records(1)
     assert record.status is model.Status.OK

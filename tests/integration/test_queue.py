@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import msgspec
 import pytest
 
 from faas.core import errors, ids, model, retry
-from faas.queue import invocations, leases, records, replies
+from faas.queue import accepting, bounds, capacity, guards, invocations, leases, records, replies, whereabouts
 from tests.samples import record
 
 
 @pytest.fixture
 async def queue(redis_url: str, prefix: str) -> AsyncIterator[invocations.Queue]:
-    opened = await invocations.Queue.connect(redis_url, prefix, invocations.Bounds(sync=3))
+    opened = await invocations.Queue.connect(redis_url, prefix, bounds.Bounds(sync=3))
     yield opened
     drifts = {ref: counts.drift for ref, counts in (await opened.counts()).items()}
     assert not any(drifts.values()), drifts
@@ -48,7 +49,7 @@ async def test_an_invocation_goes_from_waiting_to_running_to_done(queue: invocat
     assert claim.invocation == sent
     assert await counts(queue) == model.Counts(accepted=1, running=1)
     finished = await queue.finish_claimed(claim, record(sent), node="n1")
-    assert finished == invocations.Finished(True, 0, ())
+    assert (finished.settled, finished.left, finished.claims) == (True, 0, ())
     assert await counts(queue) == model.Counts(accepted=1, done=1)
 
 
@@ -111,16 +112,16 @@ async def test_past_the_bound_a_call_is_refused_and_not_counted(queue: invocatio
 
 
 async def test_a_guarded_version_is_enqueued_once_until_it_changes(queue: invocations.Queue) -> None:
-    first = invocations.Guard(key="objects:photos", field="a.jpg", value="v1")
+    first = guards.Guard(key="objects:photos", field="a.jpg", value="v1")
     assert await queue.enqueue(invocation(), first)
     assert not await queue.enqueue(invocation(), first)
     assert await queue.enqueue(invocation(), msgspec.structs.replace(first, value="v2"))
-    assert await queue.guard_items("objects:photos") == {"a.jpg": "v2"}
+    assert await guards.items(queue, "objects:photos") == {"a.jpg": "v2"}
     assert (await counts(queue)).accepted == 2
 
 
 async def test_a_due_time_is_enqueued_once_and_never_after_a_later_one(queue: invocations.Queue) -> None:
-    due = invocations.Guard(key="timers", field="echo/0", value="1000", monotonic=True)
+    due = guards.Guard(key="timers", field="echo/0", value="1000", monotonic=True)
     assert await queue.enqueue(invocation(), due)
     assert not await queue.enqueue(invocation(), due)
     assert not await queue.enqueue(invocation(), msgspec.structs.replace(due, value="999"))
@@ -131,7 +132,7 @@ async def test_a_burst_leaves_one_demand_signal(queue: invocations.Queue) -> Non
     for _ in range(20):
         await queue.enqueue(invocation())
     assert await queue.link.call("XLEN", queue.keys.demand) == 1
-    assert await queue.look("echo@3") == invocations.Load(0, 20, 0)
+    assert await capacity.look(queue, "echo@3") == capacity.Load(0, 20, 0)
 
 
 async def test_the_caller_hears_the_outcome_on_its_reply_stream(queue: invocations.Queue, redis_url: str) -> None:
@@ -251,3 +252,64 @@ async def test_a_node_that_wakes_while_it_is_taken_over_stays_known(queue: invoc
     await leases.take_over(queue, "woken")
     await queue.link.call("DEL", queue.keys.node("woken"))
     assert await leases.dead_nodes(queue) == ["woken"]
+
+
+async def test_a_hand_off_settled_as_lost_is_not_counted_again_when_its_node_wakes(queue: invocations.Queue) -> None:
+    await queue.prepare("echo@3")
+    await queue.link.call("SADD", queue.keys.nodes, "paused")
+    call = invocation(model.Mode.SYNC)
+    queue.hand_off("paused", call)
+    assert await leases.take_over(queue, "paused") == 1
+    assert not (await queue.finish_handed_off(call, record(call), node="paused", again=True)).settled
+    assert await counts(queue) == model.Counts(accepted=1, done=1)
+    assert await queue.link.call("XLEN", queue.keys.records) == 1
+    assert 0 < await queue.link.call("PTTL", queue.keys.settled("paused")) <= 86_400_000
+
+
+async def test_a_hand_off_that_was_never_written_down_is_counted_once_at_its_end(queue: invocations.Queue) -> None:
+    await queue.prepare("echo@3")
+    call = invocation(model.Mode.SYNC)
+    assert not (await queue.finish_handed_off(call, record(call), node="n1")).settled
+    for is_new in (True, False):
+        assert (await queue.finish_handed_off(call, record(call), node="n1", again=True)).settled is is_new
+        assert await counts(queue) == model.Counts(accepted=1, done=1)
+
+
+async def test_what_is_settled_is_remembered_until_the_node_has_heard_of_it(queue: invocations.Queue) -> None:
+    await queue.prepare("echo@3")
+    first, second = invocation(model.Mode.SYNC), invocation(model.Mode.SYNC)
+    for call in (first, second):
+        queue.hand_off("n1", call)
+    await queue.finish_handed_off(first, record(first), node="n1")
+    heard = [accepting.hand_off_field(first)]
+    await queue.send_finish(second, None, record(second), node="n1", heard=heard)
+    assert await queue.link.call("SMEMBERS", queue.keys.settled("n1")) == [accepting.hand_off_field(second).encode()]
+
+
+async def test_who_waits_for_a_call_that_keeps_losing_its_nodes_hears_so(
+    queue: invocations.Queue, redis_url: str
+) -> None:
+    heard = await replies.Replies.open(redis_url, queue.keys.prefix)
+    call = invocation(model.Mode.SYNC, reply_to=heard.address)
+    waiting = heard.expect(call.id)
+    await queue.enqueue(call)
+    for number in range(retry.MOST_LOST):
+        assert not waiting.done()
+        assert len(await queue.claim(f"dead{number}", "echo@3", 1)) == 1
+        await leases.take_over(queue, f"dead{number}")
+    async with asyncio.timeout(10):
+        outcome = await waiting
+    assert (outcome.record.status, outcome.record.attempt) == (model.Status.LOST, retry.MOST_LOST)
+    assert await counts(queue) == model.Counts(accepted=1, done=1)
+    await heard.close()
+
+
+async def test_who_asks_for_an_async_call_that_keeps_losing_its_nodes_finds_why(queue: invocations.Queue) -> None:
+    sent = invocation()
+    await queue.enqueue(sent)
+    for number in range(retry.MOST_LOST):
+        assert len(await queue.claim(f"dead{number}", "echo@3", 1)) == 1
+        await leases.take_over(queue, f"dead{number}")
+    found = await whereabouts.find(queue, sent.id)
+    assert found is not None and found.outcome is not None
+    assert found.outcome.record.status is model.Status.LOST

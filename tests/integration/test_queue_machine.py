@@ -15,7 +15,8 @@ from hypothesis import stateful
 from hypothesis import strategies as st
 
 from faas.core import errors, ids, model
-from faas.queue import invocations, leases
+from faas.queue import bounds, census, guards, idempotency, invocations, leases, retrying, whereabouts
+from faas.queue import server as servers
 from tests.samples import record
 
 T = TypeVar("T")
@@ -56,12 +57,14 @@ class QueueMachine(stateful.RuleBasedStateMachine):
             invocations.Queue.connect(
                 redis_url,
                 f"t{uuid.uuid4().hex[:12]}",
-                bounds=invocations.Bounds(sync=_MOST_WAITING, asynchronous=_MOST_WAITING),
+                bounds=bounds.Bounds(sync=_MOST_WAITING, asynchronous=_MOST_WAITING),
             )
         )
         self.known: dict[str, Known] = {}
         self.records: collections.Counter[tuple[str, int]] = collections.Counter()
         self.guards: dict[tuple[str, str], str] = {}
+        self.recorded: collections.Counter[tuple[str, int]] = collections.Counter()
+        self.keys: dict[str, tuple[str, str]] = {}
         for node in _NODES:
             self.renew(node)
 
@@ -89,16 +92,16 @@ class QueueMachine(stateful.RuleBasedStateMachine):
 
     @stateful.rule(target=entries, mode=modes)
     def enqueue(self, mode: model.Mode) -> Any:
-        return self.enqueued(made(mode), None)
+        return self.enqueued(made(mode), guards.NONE)
 
     @stateful.rule(target=entries, field=st.sampled_from("ab"), value=few, monotonic=st.booleans())
     def enqueue_once(self, field: str, value: int, monotonic: bool) -> Any:
         key = "timers" if monotonic else "objects"
-        guard = invocations.Guard(key=key, field=field, value=str(value), monotonic=monotonic)
+        guard = guards.Guard(key=key, field=field, value=str(value), monotonic=monotonic)
         return self.enqueued(made(model.Mode.ASYNC), guard)
 
-    def enqueued(self, invocation: model.Invocation, guard: invocations.Guard | None) -> Any:
-        done_before = guard is not None and self.refuses(guard)
+    def enqueued(self, invocation: model.Invocation, guard: guards.Guard) -> Any:
+        done_before = self.refuses(guard)
         waiting = sum(k.place == "waiting" and k.invocation.mode == invocation.mode for k in self.known.values())
         try:
             entry = self.wait(self.queue.enqueue(invocation, guard))
@@ -110,12 +113,34 @@ class QueueMachine(stateful.RuleBasedStateMachine):
         if entry is None:
             return stateful.multiple()
         assert waiting < _MOST_WAITING
-        if guard is not None:
+        if guard is not guards.NONE:
             self.guards[guard.key, guard.field] = guard.value
         self.known[invocation.id] = Known(invocation, "waiting", entry)
         return invocation, entry
 
-    def refuses(self, guard: invocations.Guard) -> bool:
+    @stateful.rule(target=entries, key=st.sampled_from("ab"), digest=st.sampled_from("12"))
+    def enqueue_with_key(self, key: str, digest: str) -> Any:
+        invocation = made(model.Mode.ASYNC)
+        asked = idempotency.Asked(key, digest, 60_000)
+        known = self.keys.get(key)
+        waiting = sum(k.place == "waiting" and k.invocation.mode == invocation.mode for k in self.known.values())
+        try:
+            id = self.wait(idempotency.accept(self.queue, asked, invocation))
+        except errors.KeyReused:
+            assert known is not None and known[1] != digest
+            return stateful.multiple()
+        except errors.Throttled:
+            assert known is None and waiting >= _MOST_WAITING
+            return stateful.multiple()
+        if known is not None:
+            assert (id, digest) == known
+            return stateful.multiple()
+        self.keys[key] = id, digest
+        self.known[id] = Known(invocation, "waiting")
+        self.look_up(self.known[id])
+        return invocation, self.known[id].entry
+
+    def refuses(self, guard: guards.Guard) -> bool:
         held = self.guards.get((guard.key, guard.field))
         if held is None:
             return False
@@ -124,33 +149,25 @@ class QueueMachine(stateful.RuleBasedStateMachine):
     @stateful.rule(field=st.sampled_from("ab"), value=few)
     def refuse(self, field: str, value: int) -> None:
         invocation = made(model.Mode.ASYNC)
-        guard = invocations.Guard(key="objects", field=field, value=str(value))
+        guard = guards.Guard(key="objects", field=field, value=str(value))
         expected = not self.refuses(guard)
         assert self.wait(self.queue.refuse(invocation, record(invocation, dead=True), guard)) == expected
         if expected:
             self.guards[guard.key, guard.field] = guard.value
-            self.known[invocation.id] = Known(invocation, "dead")
+            self.known[invocation.id] = Known(invocation, "dead", "never queued")
             self.records[invocation.id, 1] += 1
 
     @stateful.rule(target=handed, node=nodes, is_written=st.booleans())
     def hand_off(self, node: str, is_written: bool) -> Any:
-        """A node whose lease has lapsed hands nothing off; what is not written down at first is at the second try."""
+        """A node whose lease has lapsed hands nothing off; what is not written down is unknown until its end."""
         if not self.is_alive(node):
             return stateful.multiple()
         invocation = made(model.Mode.SYNC)
         self.wait(self.queue.prepare(_REF))
         if is_written:
             self.queue.hand_off(node, invocation)
-        else:
-            self.wait(self.queue.hand_off_again(node, invocation))
-        self.known[invocation.id] = Known(invocation, "handed off", node=node)
+            self.known[invocation.id] = Known(invocation, "handed off", node=node)
         return node, invocation
-
-    @stateful.rule(call=handed)
-    def hand_off_again(self, call: tuple[str, model.Invocation]) -> None:
-        node, invocation = call
-        if self.known[invocation.id].place == "handed off":
-            self.wait(self.queue.hand_off_again(node, invocation))
 
     # -- what becomes of it
 
@@ -185,13 +202,15 @@ class QueueMachine(stateful.RuleBasedStateMachine):
         assert finished.left == sum(k.place == "waiting" for k in self.known.values())
         return claimed
 
-    @stateful.rule(call=handed)
-    def finish_handed_off(self, call: tuple[str, model.Invocation]) -> None:
+    @stateful.rule(call=handed, again=st.booleans())
+    def finish_handed_off(self, call: tuple[str, model.Invocation], again: bool) -> None:
+        """Also when it is settled (its answer was lost, or its node was only paused), and ``again`` if not written."""
         node, invocation = call
-        known = self.known[invocation.id]
-        finished = self.wait(self.queue.finish_handed_off(invocation, record(invocation), node=node))
-        assert finished.settled == (known.place == "handed off")
+        known = self.known.get(invocation.id)
+        finished = self.wait(self.queue.finish_handed_off(invocation, record(invocation), node=node, again=again))
+        assert finished.settled == (again if known is None else known.place == "handed off")
         if finished.settled:
+            known = self.known.setdefault(invocation.id, Known(invocation, "handed off", node=node))
             self.settle(known, "done")
 
     @stateful.rule(held=claims, has_run=st.booleans())
@@ -204,8 +223,47 @@ class QueueMachine(stateful.RuleBasedStateMachine):
         if known is not None:
             self.requeue(known, has_run)
 
+    @stateful.rule(held=claims)
+    def retry(self, held: tuple[str, invocations.Claim]) -> None:
+        _, claim = held
+        known = self.holds(claim)
+        again = leases.next_attempt(claim.invocation)
+
+        async def put_off() -> invocations.Finished:
+            left = record(claim.invocation, model.Status.ERROR)
+            return invocations.finished(await retrying.send(self.queue, claim, left, again, 0))
+
+        assert self.wait(put_off()).settled == (known is not None)
+        if known is not None:
+            self.records[claim.invocation.id, claim.invocation.attempt] += 1
+            known.place, known.invocation, known.entry = "retrying", again, ""
+
+    @stateful.rule(most=st.integers(1, 3))
+    def move_due(self, most: int) -> None:
+        due = [k for k in self.known.values() if k.place == "retrying"]
+        moved, _ = self.wait(retrying.move_due(self.queue, most))
+        assert moved == min(most, len(due))
+        waiting = {invocation.id for mode in model.Mode for _, invocation in self.entries_of(mode)}
+        arrived = [known for known in due if known.invocation.id in waiting]
+        assert len(arrived) == moved
+        for known in arrived:
+            known.place = "waiting"
+            self.look_up(known)
+
     @stateful.rule(sent=entries)
+    def cancel(self, sent: tuple[model.Invocation, str]) -> None:
+        """As it waits now, and as it was when it came in: somebody may have looked before it was retried."""
+        known = self.known[sent[0].id]
+        for as_seen in (sent[0], known.invocation):
+            is_async = as_seen.mode is model.Mode.ASYNC
+            expected = is_async and known.place in ("waiting", "retrying") and as_seen == known.invocation
+            assert self.wait(whereabouts.cancel(self.queue, as_seen, record(as_seen))) == expected
+            if expected:
+                self.settle(known, "done")
+
+    @stateful.rule(sent=entries.filter(lambda sent: sent[0].mode is model.Mode.SYNC))
     def abandon(self, sent: tuple[model.Invocation, str]) -> None:
+        """Only sync calls have callers who hang up."""
         invocation, entry = sent
         known = self.known[invocation.id]
         expected = known.place == "waiting" and known.entry == entry
@@ -248,9 +306,34 @@ class QueueMachine(stateful.RuleBasedStateMachine):
     @stateful.rule(node=nodes, mode=modes)
     def forget(self, node: str, mode: model.Mode) -> None:
         held = any(k.place == "claimed" and (k.node, k.invocation.mode) == (node, mode) for k in self.known.values())
-        assert self.wait(self.queue.forget(node, self.queue.keys.queue(_REF, mode))) is not held
+        assert self.wait(leases.forget(self.queue, node, self.queue.keys.queue(_REF, mode))) is not held
+
+    @stateful.rule(most=st.integers(1, 2))
+    def record_some(self, most: int) -> None:
+        """The ledger takes some and says so, twice: the first answer was lost."""
+        page = self.command("XRANGE", self.queue.keys.records, "-", "+", "COUNT", most)
+        for _, fields in page:
+            left = msgspec.msgpack.decode(fields[1], type=model.Record)
+            self.recorded[left.invocation_id, left.attempt] += 1
+        sized = [part for entry, fields in page for part in (entry, sum(map(len, fields[1::2])))]
+        for _ in range(2 if page else 0):
+            keys = self.queue.keys
+            self.command("EVAL", servers.source("recorded"), 2, keys.records, keys.held, *sized)
 
     # -- what always holds
+
+    @stateful.invariant()
+    def the_counter_of_the_bounds_is_right(self) -> None:
+        held = self.wait(census.held(self.queue))
+        assert held.is_right, held
+
+    @stateful.invariant()
+    def whoever_asks_is_told_the_place(self) -> None:
+        for known in self.known.values():
+            if known.invocation.mode is model.Mode.ASYNC and known.entry != "never queued":
+                found = self.wait(whereabouts.find(self.queue, known.invocation.id))
+                told = "running" if known.place == "claimed" else known.place
+                assert found is not None and found.place == told, (found, known)
 
     @stateful.invariant()
     def all_are_counted_where_they_are(self) -> None:
@@ -259,6 +342,7 @@ class QueueMachine(stateful.RuleBasedStateMachine):
             accepted=len(self.known),
             waiting=places["waiting"],
             running=places["claimed"] + places["handed off"],
+            retrying=places["retrying"],
             done=places["done"],
             dead=places["dead"],
         )
@@ -269,13 +353,14 @@ class QueueMachine(stateful.RuleBasedStateMachine):
     def each_is_in_one_place(self) -> None:
         found = collections.Counter(self.queued() + self.running())
         assert set(found.values()) <= {1}, found
-        assert set(found) == {id for id, k in self.known.items() if k.place not in _SETTLED}
+        assert set(found) == {id for id, k in self.known.items() if k.place not in (*_SETTLED, "retrying")}
 
     @stateful.invariant()
     def each_attempt_that_is_over_has_one_record(self) -> None:
         entries = self.command("XRANGE", self.queue.keys.records, "-", "+")
         left = [msgspec.msgpack.decode(fields[1], type=model.Record) for _, fields in entries]
-        assert collections.Counter((each.invocation_id, each.attempt) for each in left) == self.records
+        waiting = collections.Counter((each.invocation_id, each.attempt) for each in left)
+        assert waiting + self.recorded == self.records
         assert set(self.records.values()) <= {1}
 
     @stateful.invariant()
@@ -296,9 +381,14 @@ class QueueMachine(stateful.RuleBasedStateMachine):
             self.records[known.invocation.id, known.invocation.attempt] += 1
             known.invocation = leases.next_attempt(known.invocation)
         known.place = "waiting"
+        before = known.entry
+        self.look_up(known)
+        assert known.entry != before
+
+    def look_up(self, known: Known) -> None:
+        """Learn the entry that a script made for what waits again."""
         for entry, invocation in self.entries_of(known.invocation.mode):
             if invocation.id == known.invocation.id:
-                assert entry != known.entry
                 assert invocation == known.invocation
                 known.entry = entry
 

@@ -11,7 +11,7 @@ import pytest
 
 from faas.core import model
 from faas.core import settings as settings_module
-from faas.queue import invocations
+from faas.queue import invocations, retrying
 from tests import node_bench, samples
 from tests.eventually import eventually
 from triggers import delayed
@@ -44,6 +44,14 @@ async def test_a_failing_async_invocation_is_tried_until_it_succeeds(bench: node
         (1, "error", False, False), (2, "error", False, False), (3, "ok", True, False),
     ]  # fmt: skip
     assert await bench.counts(revision) == model.Counts(accepted=1, done=1)
+
+
+async def test_a_handler_knows_which_attempt_it_is(bench: node_bench.Bench, tmp_path: Path) -> None:
+    revision = bench.function(FUNCTIONS / "retries", "app.notes_its_attempt", retries=SOON)
+    await bench.node()
+    await bench.send(revision, {"file": str(tmp_path / "n")})
+    await bench.records(3)
+    assert (tmp_path / "n").read_text() == "1 2 3 "
 
 
 async def test_what_never_succeeds_is_dead_after_its_attempts(bench: node_bench.Bench, tmp_path: Path) -> None:
@@ -117,12 +125,12 @@ async def test_what_is_due_later_is_counted_and_stays(bench: node_bench.Bench) -
     await bench.send(revision, 1)
     (claim,) = await bench.queue.claim("n1", revision.ref, 1)
     again = msgspec.structs.replace(claim.invocation, attempt=2)
-    answer = await bench.queue.send_retry(claim, record_of(claim), again, 60_000)
-    assert bench.queue.finished(answer) == invocations.Finished(True, 0, ())
+    answer = await retrying.send(bench.queue, claim, record_of(claim), again, 60_000)
+    assert invocations.finished(answer).settled
     assert await bench.counts(revision) == model.Counts(accepted=1, retrying=1)
-    stale = await bench.queue.send_retry(claim, record_of(claim), again, 60_000)
-    assert not bench.queue.finished(stale).settled
-    moved, next_ms = await bench.queue.move_due()
+    stale = await retrying.send(bench.queue, claim, record_of(claim), again, 60_000)
+    assert not invocations.finished(stale).settled
+    moved, next_ms = await retrying.move_due(bench.queue)
     assert moved == 0 and next_ms is not None and 50_000 < next_ms <= 60_000
     assert await bench.counts(revision) == model.Counts(accepted=1, retrying=1)
 

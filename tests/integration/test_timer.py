@@ -12,8 +12,9 @@ import pytest
 
 from faas.core import model
 from faas.core import settings as settings_module
-from faas.queue import embedded
-from faas.queue.invocations import Bounds, Queue
+from faas.queue import embedded, guards
+from faas.queue.bounds import Bounds
+from faas.queue.invocations import Queue
 from faas.store import database
 from faas.store.functions import Functions
 from tests.eventually import eventually
@@ -87,7 +88,7 @@ def _is(expected: int, queue: Queue, ref: str = "tick@1") -> Callable[[], object
 
 async def _seen(queue: Queue, due_ms: int) -> bool:
     """Whether a timer's guard stands at a due time."""
-    return str(due_ms) in (await queue.guard_items(timer.GUARD)).values()
+    return str(due_ms) in (await guards.items(queue, timer.GUARD)).values()
 
 
 def _fields(functions: Functions) -> dict[str, timer.Timer]:
@@ -101,7 +102,7 @@ async def test_two_schedulers_fire_each_due_time_once(
     _deploy(functions, _every(10_000))
     clock = Clock()
     async with _scheduler(settings, queue, functions, clock), _scheduler(settings, queue, functions, clock):
-        await eventually(functools.partial(queue.guard_items, timer.GUARD))
+        await eventually(functools.partial(guards.items, queue, timer.GUARD))
         for step in range(1, 4):
             clock.at_ms = START + step * 10_000
             due = clock.at_ms
@@ -145,7 +146,7 @@ async def test_what_passed_while_no_scheduler_ran_fires_as_its_rule_says(
 ) -> None:
     _deploy(functions, _every(10_000, on_missed))
     # It has fired before: else `all` would first make up for a thousand due times since the revision's birth.
-    await queue.guard_set(timer.GUARD, next(iter(_fields(functions))), str(START - 10_000))
+    await guards.put(queue, timer.GUARD, next(iter(_fields(functions))), str(START - 10_000))
     clock = Clock(START)
     async with _scheduler(settings, queue, functions, clock):
         await eventually(lambda: _seen(queue, START))
@@ -168,8 +169,8 @@ async def test_a_deploy_that_leaves_a_timer_as_it_is_leaves_its_history(
         clock.at_ms = START + 60_000
         await eventually(_is(1, queue, "tick@2"))
     assert await _waiting(queue, "tick@1") == 1
-    assert await queue.guard_items(timer.GUARD) == {
-        field: str(START + 60_000) for field in await queue.guard_items(timer.GUARD)
+    assert await guards.items(queue, timer.GUARD) == {
+        field: str(START + 60_000) for field in await guards.items(queue, timer.GUARD)
     }
 
 
@@ -195,7 +196,7 @@ async def test_a_full_queue_is_tried_again(
 ) -> None:
     narrow = await Queue.connect(settings.redis_url, prefix, Bounds(asynchronous=1))
     _deploy(functions, _every(10_000, model.OnMissed.ALL))
-    await narrow.guard_set(timer.GUARD, next(iter(_fields(functions))), str(START - 20_000))
+    await guards.put(narrow, timer.GUARD, next(iter(_fields(functions))), str(START - 20_000))
     clock = Clock(START)
     async with _scheduler(settings, narrow, functions, clock):
         for step in (-10_000, 0):
@@ -249,16 +250,16 @@ async def test_timers_with_inputs_of_their_own_on_one_schedule_all_fire(
 async def test_the_history_of_a_timer_that_is_gone_is_dropped(
     settings: settings_module.Settings, queue: Queue, functions: Functions
 ) -> None:
-    await queue.guard_set(timer.GUARD, "gone/1", str(START - 4_000_000))
-    await queue.guard_set(timer.GUARD, "lately/1", str(START - 1_000))
+    await guards.put(queue, timer.GUARD, "gone/1", str(START - 4_000_000))
+    await guards.put(queue, timer.GUARD, "lately/1", str(START - 1_000))
     _deploy(functions, _every(3_600_000))
     async with _scheduler(settings, queue, functions, Clock(START + 1)):
         await eventually(lambda: _dropped(queue))
-    assert "lately/1" in await queue.guard_items(timer.GUARD)
+    assert "lately/1" in await guards.items(queue, timer.GUARD)
 
 
 async def _dropped(queue: Queue) -> bool:
-    return "gone/1" not in await queue.guard_items(timer.GUARD)
+    return "gone/1" not in await guards.items(queue, timer.GUARD)
 
 
 async def test_two_thousand_timers_of_one_moment_all_fire(

@@ -21,8 +21,9 @@ from watchdog.observers import inotify
 from faas import buckets
 from faas.core import model
 from faas.core import settings as settings_module
-from faas.queue import records
-from faas.queue.invocations import Bounds, Queue
+from faas.queue import guards, records
+from faas.queue.bounds import Bounds
+from faas.queue.invocations import Queue
 from faas.store import database
 from faas.store.functions import Functions
 from tests.eventually import eventually, eventually_sync
@@ -264,7 +265,7 @@ async def test_what_changed_while_the_platform_was_down_is_found_at_start_and_wh
 
 
 async def _forgotten(queue: Queue, key: str) -> bool:
-    fields = await queue.guard_items(matching.guard_key("b"))
+    fields = await guards.items(queue, matching.guard_key("b"))
     return key not in {matching.key_of(field) for field in fields}
 
 

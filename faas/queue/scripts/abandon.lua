@@ -10,4 +10,5 @@ redis.call('HINCRBY', KEYS[4], 'entries', -1)
 redis.call('HINCRBY', KEYS[4], 'bytes', -#entry[2][2])
 redis.call('HINCRBY', KEYS[2], 'done', 1)
 redis.call('XADD', KEYS[3], '*', 'r', ARGV[2])
+redis.call('HINCRBY', KEYS[4], 'unrecorded', #ARGV[2])
 return 1

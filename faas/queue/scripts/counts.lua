@@ -33,7 +33,8 @@ for _, ref in ipairs(redis.call('SMEMBERS', KEYS[1])) do
   end
   local counts = redis.call('HMGET', prefix .. ':counts:' .. ref, 'accepted', 'done', 'dead')
   answer[#answer + 1] = ref
-  answer[#answer + 1] = tonumber(counts[1] or 0)
+  -- A handed-off call is counted as accepted when it is settled: one command less on its way, and none to be lost.
+  answer[#answer + 1] = tonumber(counts[1] or 0) + (handed[ref] or 0)
   answer[#answer + 1] = waiting
   answer[#answer + 1] = running
   answer[#answer + 1] = redis.call('HLEN', prefix .. ':retrying:' .. ref)

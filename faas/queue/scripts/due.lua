@@ -1,4 +1,5 @@
 -- Put what has come due back into its queue (at its end). Safe with several schedulers: each one moves what is there.
+-- It leaves its place first: a full Redis refuses a script whose first write takes memory, and this one makes room.
 -- KEYS  1 retrying  2 demand
 -- ARGV  1 prefix of the platform's keys  2 how many at most
 -- Returns {how many were moved, in how many ms the next is due (-1: none is)}
@@ -10,12 +11,12 @@ for _, member in ipairs(ready) do
   local mode, ref, id = string.match(member, '^(%S+) (%S+) (%S+)$')
   local held, queue = prefix .. ':retrying:' .. ref, prefix .. ':q:' .. ref .. ':' .. mode
   local invocation = redis.call('HGET', held, id)
+  redis.call('HDEL', held, id)
+  redis.call('ZREM', KEYS[1], member)
   local entry = redis.call('XADD', queue, '*', 'i', invocation)
   redis.call('HINCRBY', prefix .. ':held', 'entries', 1)
   redis.call('HINCRBY', prefix .. ':held', 'bytes', #invocation)
   if mode == 'async' then redis.call('HSET', prefix .. ':call:' .. id, 'entry', entry) end
-  redis.call('HDEL', held, id)
-  redis.call('ZREM', KEYS[1], member)
   if redis.call('SET', prefix .. ':demanded:' .. ref, '1', 'NX', 'PX', 1000) then
     redis.call('XADD', KEYS[2], '*', 'ref', ref, 'why', 'waiting')
   end

@@ -3,10 +3,11 @@
 --       8 held; of async ones only: 9 call  10 retrying  11 retrying of the revision  12 once (with an idempotency key)
 -- ARGV  1 ref  2 invocation (msgpack)  3 most that may wait  4 guard field ('' for none)  5 guard value
 --       6 '1' when the guard's values are integers that only grow  7 most entries and 8 most bytes in all queues
---       of async ones only: 9 invocation id  10 due in how many ms (0: now)  11 for how many ms the key stands for it
+--       9 most bytes of records that are not in the ledger yet
+--       of async ones only: 10 invocation id  11 due in how many ms (0: now)  12 for how many ms the key stands for it
 -- Returns {'ok', entry id ('' when it is not due yet)} | {'full', waiting} | {'entries' or 'bytes', held in all queues}
---         | {'known'} | {'lapsed'} when the idempotency key is not this call's any more
-if KEYS[12] and redis.call('HGET', KEYS[12], 'id') ~= ARGV[9] then return {'lapsed'} end
+--         | {'unrecorded', bytes of such records} | {'known'} | {'lapsed'} when the idempotency key is not this call's any more
+if KEYS[12] and redis.call('HGET', KEYS[12], 'id') ~= ARGV[10] then return {'lapsed'} end
 local field, value = ARGV[4], ARGV[5]
 if field ~= '' then
   local held = redis.call('HGET', KEYS[7], field)
@@ -24,17 +25,18 @@ if redis.call('SADD', KEYS[3], ARGV[1]) == 1 then
 end
 local waiting = redis.call('XLEN', KEYS[1]) - redis.call('XPENDING', KEYS[1], 'runners')[1]
 if waiting >= tonumber(ARGV[3]) then return {'full', waiting} end
-local held = redis.call('HMGET', KEYS[8], 'entries', 'bytes')
+local held = redis.call('HMGET', KEYS[8], 'entries', 'bytes', 'unrecorded')
 if tonumber(held[1] or 0) >= tonumber(ARGV[7]) then return {'entries', tonumber(held[1])} end
 if tonumber(held[2] or 0) + #ARGV[2] > tonumber(ARGV[8]) then return {'bytes', tonumber(held[2] or 0)} end
+if tonumber(held[3] or 0) >= tonumber(ARGV[9]) then return {'unrecorded', tonumber(held[3])} end
 redis.call('HINCRBY', KEYS[4], 'accepted', 1)
 if field ~= '' then redis.call('HSET', KEYS[7], field, value) end
-local delay, entry = tonumber(ARGV[10] or 0), ''
+local delay, entry = tonumber(ARGV[11] or 0), ''
 if delay > 0 then
   local time = redis.call('TIME')
   local due = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000) + delay
-  redis.call('ZADD', KEYS[10], due, 'async ' .. ARGV[1] .. ' ' .. ARGV[9])
-  redis.call('HSET', KEYS[11], ARGV[9], ARGV[2])
+  redis.call('ZADD', KEYS[10], due, 'async ' .. ARGV[1] .. ' ' .. ARGV[10])
+  redis.call('HSET', KEYS[11], ARGV[10], ARGV[2])
 else
   entry = redis.call('XADD', KEYS[1], '*', 'i', ARGV[2])
   redis.call('HINCRBY', KEYS[8], 'entries', 1)
@@ -43,7 +45,7 @@ end
 if KEYS[9] then redis.call('HSET', KEYS[9], 'ref', ARGV[1], 'entry', entry) end
 if KEYS[12] then
   redis.call('HSET', KEYS[12], 'accepted', '1')
-  redis.call('PEXPIRE', KEYS[12], ARGV[11])
+  redis.call('PEXPIRE', KEYS[12], ARGV[12])
 end
 if delay == 0 and redis.call('SET', KEYS[6], '1', 'NX', 'PX', 1000) then
   redis.call('XADD', KEYS[5], '*', 'ref', ARGV[1], 'why', 'waiting')

@@ -1,15 +1,24 @@
 -- Finish an attempt: it leaves its place, its record goes on to the ledger, its reply to the caller, all or nothing.
 -- When the entry is not in its place any more (the lease had lapsed and it was taken over), nothing happens.
 -- KEYS  1 place: queue stream, or running hash  2 counts  3 records  4 reply stream, or call  5 sync stream  6 async stream
---       7 held  8 kept calls (of async ones only)
+--       7 held  8 kept calls (of async ones), or settled of the node (of hand-offs)
 -- ARGV  1 'queue', 'handoff', or 'async' (from the queue, and its outcome is kept for whoever asks)
 --       2 entry id, or field  3 record (msgpack); that of a dead async one takes its invocation along  4 'done' or 'dead'
 --       5 invocation id  6 outcome for the caller (msgpack; '' for no reply)  7 node  8 how many to claim next
 --       of async ones only: 9 for how many ms the outcome is kept  10 how many outcomes are kept at most
--- Returns {finished (0 or 1), what waits still, claimed: mode, entry id, invocation, ...}
+--       of hand-offs only: 9 '1' for one that may not have been written down, or was sent before without an answer
+--       10.. fields of hand-offs whose end the node has heard of
+-- Returns {finished (0 or 1), what waits still, bytes of records that are not in the ledger yet,
+--          claimed: mode, entry id, invocation, ...}
 local finished, letter
 if ARGV[1] == 'handoff' then
   finished = redis.call('HDEL', KEYS[1], ARGV[2])
+  if finished == 0 and ARGV[9] == '1' and redis.call('SISMEMBER', KEYS[8], ARGV[2]) == 0 then finished = 1 end
+  if ARGV[10] then redis.call('SREM', KEYS[8], unpack(ARGV, 10)) end
+  if finished == 1 then
+    redis.call('SADD', KEYS[8], ARGV[2])
+    redis.call('HINCRBY', KEYS[2], 'accepted', 1)
+  end
 else
   finished = redis.call('XACK', KEYS[1], 'runners', ARGV[2])
   local entry = redis.call('XRANGE', KEYS[1], ARGV[2], ARGV[2])[1]
@@ -20,8 +29,10 @@ else
     redis.call('HINCRBY', KEYS[7], 'bytes', -#entry[2][2])
   end
 end
+local unrecorded
 if finished == 1 then
   redis.call('HINCRBY', KEYS[2], ARGV[4], 1)
+  unrecorded = redis.call('HINCRBY', KEYS[7], 'unrecorded', #ARGV[3] + (letter and #letter[2][2] or 0))
   if letter then
     redis.call('XADD', KEYS[3], '*', 'r', ARGV[3], 'i', letter[2][2])
   else
@@ -43,7 +54,8 @@ local function waiting(place)
   local length = redis.call('XLEN', KEYS[place])
   return length > 0 and length - redis.call('XPENDING', KEYS[place], 'runners')[1] or 0
 end
-local answer, next = {finished, 0}, tonumber(ARGV[8])
+unrecorded = unrecorded or tonumber(redis.call('HGET', KEYS[7], 'unrecorded') or 0)
+local answer, next = {finished, 0, unrecorded}, tonumber(ARGV[8])
 for place = 5, 6 do
   local left = waiting(place)
   if left > 0 and next > 0 then

@@ -1,24 +1,44 @@
--- What the queues hold, waiting and claimed, counted entry by entry, beside what the counter says of it.
--- It looks at every entry, so it is run once on a Redis that has no counter yet, and for `faas doctor`.
--- KEYS  1 refs  2 held
--- ARGV  1 prefix of the platform's keys  2 '1' to set the counter when it is not there
--- Returns {entries, bytes, entries by the counter, bytes by the counter}
-if ARGV[2] == '1' and redis.call('EXISTS', KEYS[2]) == 1 then return {} end
+-- What the queues and the records stream hold, counted entry by entry, beside what the counter says of it: for `faas
+-- doctor`, and to bring up what an earlier format left. One of ours, or of a later one, is not touched.
+-- KEYS  1 refs  2 held  3 records  4 nodes  5 format
+-- ARGV  1 prefix of the platform's keys  2 our format, to bring up to it; '' to look only
+-- Returns the format that is there, when brought up; else {entries, bytes, bytes of records, and the three as counted}
+local prefix, format = ARGV[1], ARGV[2]
+local found = redis.call('GET', KEYS[5])
+if format ~= '' and found and (not tonumber(found) or tonumber(found) >= tonumber(format)) then return found end
+local function held(stream)
+  local entries, bytes, start = 0, 0, '-'
+  repeat
+    local page = redis.call('XRANGE', stream, start, '+', 'COUNT', 100)
+    for _, entry in ipairs(page) do
+      entries, start = entries + 1, '(' .. entry[1]
+      for place = 2, #entry[2], 2 do bytes = bytes + #entry[2][place] end
+    end
+  until #page < 100
+  return entries, bytes
+end
 local entries, bytes = 0, 0
 for _, ref in ipairs(redis.call('SMEMBERS', KEYS[1])) do
   for _, mode in ipairs({'sync', 'async'}) do
-    local stream, start = ARGV[1] .. ':q:' .. ref .. ':' .. mode, '-'
-    repeat
-      local page = redis.call('XRANGE', stream, start, '+', 'COUNT', 100)
-      for _, entry in ipairs(page) do
-        entries, bytes, start = entries + 1, bytes + #entry[2][2], '(' .. entry[1]
-      end
-    until #page < 100
+    local more, larger = held(prefix .. ':q:' .. ref .. ':' .. mode)
+    entries, bytes = entries + more, bytes + larger
   end
 end
-if ARGV[2] == '1' then
-  redis.call('HSET', KEYS[2], 'entries', entries, 'bytes', bytes)
-  return {}
+local _, unrecorded = held(KEYS[3])
+if format == '' then
+  local counted = redis.call('HMGET', KEYS[2], 'entries', 'bytes', 'unrecorded')
+  return {
+    entries, bytes, unrecorded, tonumber(counted[1] or 0), tonumber(counted[2] or 0), tonumber(counted[3] or 0),
+  }
 end
-local held = redis.call('HMGET', KEYS[2], 'entries', 'bytes')
-return {entries, bytes, tonumber(held[1] or 0), tonumber(held[2] or 0)}
+redis.call('HSET', KEYS[2], 'entries', entries, 'bytes', bytes, 'unrecorded', unrecorded)
+if found then
+  -- Before 3 a handed-off call was counted as accepted at its start, and now it is at its end.
+  for _, node in ipairs(redis.call('SMEMBERS', KEYS[4])) do
+    for _, field in ipairs(redis.call('HKEYS', prefix .. ':running:' .. node)) do
+      redis.call('HINCRBY', prefix .. ':counts:' .. string.match(field, '^(%S+) '), 'accepted', -1)
+    end
+  end
+end
+redis.call('SET', KEYS[5], format)
+return format

@@ -1,5 +1,5 @@
 -- Accept an invocation that shall not run and settle it in the same step, at most once for what its guard names.
--- KEYS  1 queue stream  2 the revision's other queue stream  3 refs  4 counts  5 records  6 guard hash
+-- KEYS  1 queue stream  2 the revision's other queue stream  3 refs  4 counts  5 records  6 guard hash  7 held
 -- ARGV  1 ref  2 record (msgpack)  3 'done' or 'dead'  4 guard field  5 guard value  6 invocation (msgpack)
 -- Returns 1, or 0 when it was done before
 if redis.call('HGET', KEYS[6], ARGV[4]) == ARGV[5] then return 0 end
@@ -10,5 +10,6 @@ end
 redis.call('HINCRBY', KEYS[4], 'accepted', 1)
 redis.call('HINCRBY', KEYS[4], ARGV[3], 1)
 redis.call('XADD', KEYS[5], '*', 'r', ARGV[2], 'i', ARGV[6])
+redis.call('HINCRBY', KEYS[7], 'unrecorded', #ARGV[2] + #ARGV[6])
 redis.call('HSET', KEYS[6], ARGV[4], ARGV[5])
 return 1

@@ -9,7 +9,10 @@ redis.call('HINCRBY', KEYS[5], 'entries', entry and 0 or 1)
 redis.call('HINCRBY', KEYS[5], 'bytes', #ARGV[2] - (entry and #entry[2][2] or 0))
 local again = redis.call('XADD', KEYS[1], '*', 'i', ARGV[2])
 if KEYS[6] then redis.call('HSET', KEYS[6], 'entry', again) end
-if ARGV[3] ~= '' then redis.call('XADD', KEYS[2], '*', 'r', ARGV[3]) end
+if ARGV[3] ~= '' then
+  redis.call('XADD', KEYS[2], '*', 'r', ARGV[3])
+  redis.call('HINCRBY', KEYS[5], 'unrecorded', #ARGV[3])
+end
 if redis.call('SET', KEYS[4], '1', 'NX', 'PX', 1000) then
   redis.call('XADD', KEYS[3], '*', 'ref', ARGV[4], 'why', 'waiting')
 end

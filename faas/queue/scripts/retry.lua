@@ -4,7 +4,7 @@
 --       7 held  8 call (of async ones only)
 -- ARGV  1 entry id  2 record (msgpack)  3 invocation id  4 invocation (msgpack), as it shall wait  5 due in how many ms
 --       6 member of retrying: mode, ref, id  7 why, for whoever asks
--- Returns {finished (0 or 1), what waits still for the revision}
+-- Returns {finished (0 or 1), what waits still for the revision, bytes of records that are not in the ledger yet}
 local finished = redis.call('XACK', KEYS[1], 'runners', ARGV[1])
 if finished == 1 then
   local entry = redis.call('XRANGE', KEYS[1], ARGV[1], ARGV[1])[1]
@@ -14,6 +14,7 @@ if finished == 1 then
     redis.call('HINCRBY', KEYS[7], 'bytes', -#entry[2][2])
   end
   redis.call('XADD', KEYS[2], '*', 'r', ARGV[2])
+  redis.call('HINCRBY', KEYS[7], 'unrecorded', #ARGV[2])
   local time = redis.call('TIME')
   local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
   redis.call('ZADD', KEYS[3], now + tonumber(ARGV[5]), ARGV[6])
@@ -25,4 +26,4 @@ for place = 5, 6 do
   local length = redis.call('XLEN', KEYS[place])
   if length > 0 then left = left + length - redis.call('XPENDING', KEYS[place], 'runners')[1] end
 end
-return {finished, left}
+return {finished, left, tonumber(redis.call('HGET', KEYS[7], 'unrecorded') or 0)}

@@ -1,0 +1,73 @@
+"""How much may wait and how much is kept, and the errors that refuse what is too much."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from faas.core import errors, model
+from faas.core import settings as settings_module
+
+_LEDGER_AGAIN_S = 5
+
+
+class Bounds(msgspec.Struct, frozen=True, kw_only=True):
+    """How much may wait: per revision and mode, and in all queues together (there with what runs from them).
+
+    Past ``unrecorded_bytes`` of records that wait for the ledger nothing more is accepted: their ends need the room.
+    """
+
+    sync: int = 10_000
+    asynchronous: int = 1_000_000
+    total: int = 2_000_000
+    total_bytes: int = 512 * 1024 * 1024
+    unrecorded_bytes: int = 256 * 1024 * 1024
+
+    @classmethod
+    def of(cls, settings: settings_module.Settings) -> Bounds:
+        """As the settings say."""
+        return cls(
+            sync=settings.max_waiting,
+            asynchronous=settings.max_waiting_async,
+            total=settings.max_waiting_total,
+            total_bytes=settings.max_waiting_bytes,
+            unrecorded_bytes=settings.max_unrecorded_bytes,
+        )
+
+    def waiting(self, mode: model.Mode) -> int:
+        """How many of one revision may wait."""
+        return self.sync if mode is model.Mode.SYNC else self.asynchronous
+
+
+class Keeping(msgspec.Struct, frozen=True):
+    """How long the outcomes of async invocations are kept, how many at most, and how large a result may be."""
+
+    for_ms: int = 600_000
+    most: int = 100_000
+    result_bytes: int = 65_536
+
+    @classmethod
+    def of(cls, settings: settings_module.Settings) -> Keeping:
+        """As the settings say."""
+        return cls(settings.keep_results_ms, settings.max_kept_results, settings.max_kept_result_bytes)
+
+
+def check(answer: list[Any], bounds: Bounds, ref: str, mode: model.Mode) -> None:
+    """Raise what an enqueue was refused for: `errors.Throttled`, or `errors.Unavailable` for a key that lapsed."""
+    if answer[0] == b"full":
+        most = bounds.waiting(mode)
+        raise errors.Throttled(f"{answer[1]} {mode} invocations of {ref} are waiting", limit=most, function=ref)
+    if answer[0] == b"entries":
+        raise errors.Throttled(f"{answer[1]} invocations are in the queues", limit=bounds.total)
+    if answer[0] == b"bytes":
+        raise errors.Throttled(f"the invocations in the queues have {answer[1]} bytes", limit=bounds.total_bytes)
+    if answer[0] == b"unrecorded":
+        raise errors.Throttled(
+            f"{answer[1]} bytes of records wait for the ledger",
+            limit=bounds.unrecorded_bytes,
+            retry_after_s=_LEDGER_AGAIN_S,
+            hint="does a recorder run, and does its database take writes? see `faas doctor`",
+        )
+    if answer[0] == b"lapsed":
+        raise errors.Unavailable("this took too long for the idempotency key to hold", hint="try again")

@@ -1,0 +1,43 @@
+"""How many slots the nodes have for a revision, as they say themselves, against what waits for it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+
+from faas.queue import server as servers
+
+
+class Load(msgspec.Struct, frozen=True):
+    """What waits for a revision, and how many slots exist or are being made for it on all living nodes."""
+
+    waiting_sync: int
+    waiting_async: int
+    slots: int
+
+
+async def look(server: servers.Server, ref: str) -> Load:
+    """What waits for a revision and how many slots there are for it. Raises `errors.Unavailable`."""
+    keys = server.keys
+    waiting_sync, waiting_async, slots = await server.run("look", (*keys.queues(ref), keys.nodes), keys.prefix, ref)
+    return Load(waiting_sync, waiting_async, slots)
+
+
+def publish(server: servers.Server, node: str, ref: str, number: int) -> None:
+    """Say how many slots a node has, or is making, for a revision. The lease bounds how long that is believed."""
+    if number:
+        server.link.tell("HSET", server.keys.slots(node), ref, number)
+    else:
+        server.link.tell("HDEL", server.keys.slots(node), ref)
+
+
+def publish_all(server: servers.Server, node: str, numbers: Mapping[str, int], lease_ms: int) -> None:
+    """Say it of every revision anew, whatever became of what was said before (Redis was away, or full)."""
+    tell, slots = server.link.tell, server.keys.slots(node)
+    tell("MULTI")
+    tell("DEL", slots)
+    if any(numbers.values()):
+        tell("HSET", slots, *(part for ref, number in numbers.items() if number for part in (ref, number)))
+        tell("PEXPIRE", slots, lease_ms)
+    tell("EXEC")

@@ -1,0 +1,57 @@
+"""Where all invocations are, and what the queues hold, at one instant."""
+
+from __future__ import annotations
+
+import msgspec
+
+from faas.core import model
+from faas.queue import server as servers
+
+
+class Held(msgspec.Struct, frozen=True):
+    """What the queues hold, and the records that wait for the ledger: entry by entry, and by the bounds' counter."""
+
+    entries: int
+    bytes: int
+    unrecorded_bytes: int
+    counted_entries: int
+    counted_bytes: int
+    counted_unrecorded_bytes: int
+
+    @property
+    def is_right(self) -> bool:
+        """Whether the counter says the truth."""
+        found = (self.entries, self.bytes, self.unrecorded_bytes)
+        return found == (self.counted_entries, self.counted_bytes, self.counted_unrecorded_bytes)
+
+
+class Places(msgspec.Struct, frozen=True):
+    """Where the invocations of one revision are, and for how long the oldest that waits has been waiting."""
+
+    counts: model.Counts
+    oldest_waiting_ms: int
+
+
+async def places(server: servers.Server) -> dict[str, Places]:
+    """The places of every revision's invocations. Raises `errors.Unavailable`."""
+    flat = await server.run("counts", (server.keys.refs, server.keys.nodes), server.keys.prefix)
+    rows = [flat[start : start + 8] for start in range(0, len(flat), 8)]
+    return {
+        ref.decode(): Places(
+            model.Counts(accepted=accepted, waiting=waiting, running=running, retrying=retrying, done=done, dead=dead),
+            oldest_ms,
+        )
+        for ref, accepted, waiting, running, retrying, done, dead, oldest_ms in rows
+    }
+
+
+async def held(server: servers.Server) -> Held:
+    """What there is. It looks at every entry: seconds, when a million wait. Raises `errors.Unavailable`."""
+    keys = server.keys
+    names = (keys.refs, keys.held, keys.records, keys.nodes, keys.format)
+    return Held(*await server.run("held", names, keys.prefix, ""))
+
+
+async def unrecorded_bytes(server: servers.Server) -> int:
+    """The bytes of records that are not in the ledger yet, as counted. Raises `errors.Unavailable`."""
+    return int(await server.link.call("HGET", server.keys.held, "unrecorded") or 0)

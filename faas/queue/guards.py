@@ -1,0 +1,41 @@
+"""What makes an acceptance happen once: fields of Redis hashes that are set in the same script."""
+
+from __future__ import annotations
+
+import msgspec
+
+from faas.queue import server as servers
+
+
+class Guard(msgspec.Struct, frozen=True, kw_only=True):
+    """A field of a guard's hash, and what it holds once the invocation is accepted.
+
+    A plain guard refuses when the field already holds ``value`` (an object's version); a ``monotonic`` one refuses when
+    the integer it holds is not smaller (a timer's due time).
+    """
+
+    key: str
+    field: str
+    value: str
+    monotonic: bool = False
+
+
+NONE = Guard(key="none", field="", value="")
+"""Refuses nothing."""
+
+
+async def items(server: servers.Server, key: str) -> dict[str, str]:
+    """Every field of a guard's hash. Raises `errors.Unavailable`, as all here do."""
+    flat = await server.link.call("HGETALL", server.keys.guard(key))
+    texts = [item.decode() for item in flat]
+    return dict(zip(texts[::2], texts[1::2], strict=True))
+
+
+async def put(server: servers.Server, key: str, field: str, value: str) -> None:
+    """Set a guard without enqueueing (a timer that must not fire for the past)."""
+    await server.link.call("HSET", server.keys.guard(key), field, value)
+
+
+async def drop(server: servers.Server, key: str, field: str) -> None:
+    """Forget a guard (an object was deleted)."""
+    await server.link.call("HDEL", server.keys.guard(key), field)

@@ -1,0 +1,231 @@
+"""What is full refuses new work in time, and lets end what runs: nothing is lost, and there is a way out."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import msgspec
+import pytest
+import sqlalchemy as sa
+
+from faas import recorder
+from faas.core import errors, ids, model
+from faas.core import settings as settings_module
+from faas.queue import bounds, census, embedded, guards, idempotency, invocations, leases, records, retrying
+from faas.store import database, ledger
+from tests import node_bench, samples
+from tests.eventually import eventually
+
+ECHO = Path(__file__).parents[1] / "functions" / "echo"
+MOST_UNRECORDED = 100_000
+
+
+@pytest.fixture
+async def own(tmp_path: Path, settings: settings_module.Settings) -> AsyncIterator[settings_module.Settings]:
+    """Settings with a small server of the test's own."""
+    server = embedded.EmbeddedServer(tmp_path / "redis", memory_mb=64)
+    yield msgspec.structs.replace(
+        settings, redis_url=await server.start(), engine="process", max_unrecorded_bytes=MOST_UNRECORDED
+    )
+    await server.stop()
+
+
+@pytest.fixture
+async def queue(own: settings_module.Settings) -> AsyncIterator[invocations.Queue]:
+    opened = await invocations.Queue.of(own)
+    yield opened
+    drifts = {ref: counts.drift for ref, counts in (await opened.counts()).items()}
+    assert not any(drifts.values()), drifts
+    opened.close()
+
+
+def invocation(mode: model.Mode = model.Mode.ASYNC, event: bytes = b"1") -> model.Invocation:
+    return model.Invocation(
+        id=ids.new_id(), function="echo", revision=3, trigger="invoke", mode=mode, event=event, accepted_at_ms=1
+    )
+
+
+@contextlib.asynccontextmanager
+async def full(queue: invocations.Queue) -> AsyncIterator[None]:
+    """For as long as this lasts the memory of Redis is full, and more than full."""
+    await queue.link.call("CONFIG", "SET", "maxmemory", "1")
+    yield
+    await queue.link.call("CONFIG", "SET", "maxmemory", "0")
+
+
+async def test_past_the_bound_of_records_nothing_is_accepted_until_some_are_in_the_ledger(
+    own: settings_module.Settings,
+) -> None:
+    narrow = await invocations.Queue.connect(own.redis_url, own.redis_prefix, bounds.Bounds(unrecorded_bytes=1_000))
+    try:
+        for _ in range(2):
+            await narrow.enqueue(invocation())
+        (first, second) = await narrow.claim("n1", "echo@3", 2)
+        large = msgspec.structs.replace(samples.record(first.invocation), logs=(model.LogLine(1, "x" * 1_000),))
+        finished = await narrow.finish_claimed(first, large, node="n1")
+        assert finished.unrecorded_bytes > 1_000
+        with pytest.raises(errors.Throttled, match="bytes of records wait for the ledger") as refused:
+            await narrow.enqueue(invocation())
+        assert refused.value.retry_after_s > 1
+        assert (await narrow.finish_claimed(second, samples.record(second.invocation), node="n1")).settled
+        await _record_all(own)
+        await narrow.enqueue(invocation())
+        assert (await census.held(narrow)).is_right
+    finally:
+        narrow.close()
+
+
+async def _record_all(own: settings_module.Settings) -> None:
+    reader = await records.RecordsReader.open(own.redis_url, own.redis_prefix, "r1")
+    while got := await reader.read(1_000, 1):
+        await reader.done([entry for entry, _ in got])
+    await reader.close()
+
+
+async def test_a_full_redis_refuses_new_work_and_lets_end_what_runs(queue: invocations.Queue) -> None:
+    for mode in model.Mode:
+        for _ in range(3):
+            await queue.enqueue(invocation(mode))
+    later = invocation()
+    await queue.enqueue(later, delay_ms=1)
+    call = invocation(model.Mode.SYNC)
+    entry = await queue.enqueue(call)
+    assert entry is not None
+    await queue.link.call("SADD", queue.keys.nodes, "n1")
+    handed = [invocation(model.Mode.SYNC) for _ in range(2)]
+    for each in handed:
+        queue.hand_off("n1", each)
+    (one,) = await queue.claim("n1", "echo@3", 1)
+    async with full(queue):
+        with pytest.raises(errors.Unavailable, match="OOM"):
+            await queue.enqueue(invocation())
+        assert await queue.abandon(entry, call, samples.record(call)) == 1
+        finished = await queue.finish_claimed(one, samples.record(one.invocation), node="n1", claim_next=1)
+        assert finished.settled
+        assert await queue.release(finished.claims[0])
+        two, three, *rest = await queue.claim("n1", "echo@3", 4)
+        again = leases.next_attempt(two.invocation)
+        failed = samples.record(two.invocation, model.Status.ERROR)
+        assert invocations.finished(await retrying.send(queue, two, failed, again, 0)).settled
+        assert (await queue.finish_claimed(three, samples.record(three.invocation), node="n1")).settled
+        assert (await queue.finish_handed_off(handed[0], samples.record(handed[0]), node="n1")).settled
+        moved = 0
+
+        async def both_were_moved() -> bool:
+            nonlocal moved
+            moved += (await retrying.move_due(queue))[0]
+            return moved == 2
+
+        await eventually(both_were_moved)
+        assert await leases.take_over(queue, "n1") == 1 + len(rest)
+        await queue.prepare("echo@4")
+    assert (await queue.counts())["echo@3"].done == 5
+    assert (await census.held(queue)).is_right
+
+
+async def test_while_redis_is_full_every_process_can_start_and_records_leave(
+    own: settings_module.Settings, queue: invocations.Queue
+) -> None:
+    await queue.enqueue(invocation())
+    (claim,) = await queue.claim("n1", "echo@3", 1)
+    await queue.finish_claimed(claim, samples.record(claim.invocation), node="n1")
+    await queue.link.call("XADD", queue.keys.records, "*", "r", b"\xc1 no msgpack")
+    async with full(queue):
+        await _record_all(own)
+        assert await queue.link.call("XLEN", queue.keys.records) == 0
+        assert await queue.link.call("XLEN", queue.keys.unreadable) == 1
+        assert await census.unrecorded_bytes(queue) == 0
+        another = await invocations.Queue.of(own)
+        another.close()
+
+
+async def test_an_answer_is_kept_for_its_idempotency_key_while_redis_is_full(queue: invocations.Queue) -> None:
+    asked = idempotency.asked("k", "echo", (b"1",), 60_000)
+    call = invocation(model.Mode.SYNC)
+
+    async def run() -> model.Outcome:
+        await queue.link.call("CONFIG", "SET", "maxmemory", "1")
+        return model.Outcome(record=samples.record(call), body=b"1")
+
+    first = await idempotency.answer(queue, asked, call.id, run, within_ms=5_000)
+    await queue.link.call("CONFIG", "SET", "maxmemory", "0")
+    assert await idempotency.answer(queue, asked, ids.new_id(), run, within_ms=5_000) == first
+
+
+async def test_what_is_recorded_makes_room_for_as_much(own: settings_module.Settings, queue: invocations.Queue) -> None:
+    for _ in range(3):
+        await queue.enqueue(invocation())
+    for claim in await queue.claim("n1", "echo@3", 3):
+        await queue.finish_claimed(claim, samples.record(claim.invocation), node="n1")
+    before = await census.unrecorded_bytes(queue)
+    reader = await records.RecordsReader.open(own.redis_url, own.redis_prefix, "r1")
+    await reader.done([entry for entry, _ in await reader.read(1, 1)])
+    assert await census.unrecorded_bytes(queue) == before * 2 // 3
+    assert (await census.held(queue)).is_right
+    await reader.close()
+
+
+async def test_a_guarded_refusal_counts_its_record(queue: invocations.Queue) -> None:
+    one = invocation()
+    guard = guards.Guard(key="objects", field="a", value="1")
+    assert await queue.refuse(one, samples.record(one, dead=True), guard)
+    held = await census.held(queue)
+    assert held.is_right
+    assert held.unrecorded_bytes > 0
+
+
+async def test_without_a_recorder_work_is_refused_in_time_and_all_is_recorded_later(
+    own: settings_module.Settings,
+) -> None:
+    """Sync calls, handed off and queued, and async ones, until each way in refuses; then a recorder comes."""
+    bench = await node_bench.Bench.open(own)
+    bench.queue = await invocations.Queue.of(own)
+    try:
+        revision = bench.function(ECHO, "app.handler", max_concurrency=2)
+        node = await bench.node()
+        accepted: set[str] = set()
+        while True:
+            call = bench.invocation(revision, "s" * 200, sync=len(accepted) % 2 == 0)
+            try:
+                handed = node.offer(call) if call.mode is model.Mode.SYNC else None
+                if handed is not None:
+                    await handed
+                else:
+                    await bench.queue.enqueue(call)
+            except errors.Throttled as refused:
+                assert "wait for the ledger" in refused.message
+                break
+            accepted.add(call.id)
+        await eventually(lambda: _is_settled(bench, revision, len(accepted)))
+        await eventually(lambda: not node.can_hand_off())
+        held = await census.held(bench.queue)
+        assert held.is_right
+        assert MOST_UNRECORDED <= held.unrecorded_bytes < 2 * MOST_UNRECORDED
+        stop = asyncio.Event()
+        recording = asyncio.create_task(recorder.run(own, stop))
+        await eventually(lambda: _nothing_is_unrecorded(bench))
+        assert node_bench.result(await bench.call(revision, 7)) is not None
+        await eventually(node.can_hand_off)
+        await eventually(lambda: _nothing_is_unrecorded(bench))
+        stop.set()
+        await recording
+        engine = await asyncio.to_thread(database.open_database, own)
+        assert accepted <= await asyncio.to_thread(_recorded, engine)
+        engine.dispose()
+    finally:
+        await bench.close()
+
+
+async def _is_settled(bench: node_bench.Bench, revision: model.Revision, count: int) -> bool:
+    return (await bench.counts(revision)).done == count
+
+
+async def _nothing_is_unrecorded(bench: node_bench.Bench) -> bool:
+    return await bench.queue.link.call("XLEN", bench.queue.keys.records) == 0
+
+
+def _recorded(engine: sa.Engine) -> set[str]:
+    return {record.invocation_id for record in ledger.Ledger(engine).find(limit=100_000)}
