@@ -460,11 +460,14 @@ class Queue:
         found = await self.run("holders", (self.keys.refs, self.keys.nodes), self.keys.prefix)
         return sorted(name.decode() for name in found)
 
-    async def bury(self, node: str) -> bool:
-        """Forget a dead node that has been taken over; False, and nothing done, when it is alive or holds calls."""
+    async def bury(self, node: str, lease: bytes = b"") -> bool:
+        """Forget a dead node that has been taken over; False, and nothing done, when it is alive or holds calls.
+
+        It is alive when its lease is another than ``lease``, the one with which it was found dead.
+        """
         names = self.keys
         held = (names.nodes, names.node(node), names.running(node), names.slots(node))
-        return bool(await self.run("bury", held, node) == 1)
+        return bool(await self.run("bury", held, node, lease) == 1)
 
     async def look(self, ref: str) -> Load:
         """What waits for a revision and how many slots there are for it."""

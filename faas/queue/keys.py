@@ -53,7 +53,10 @@ class Keys(msgspec.Struct, frozen=True):
         return f"{self.prefix}:nodes"
 
     def node(self, node: str) -> str:
-        """String: what a node says of itself (JSON `leases.NodeState`). Its lifetime is the node's lease."""
+        """String: what a node says of itself (JSON `catalog.NodeState`), other with each renewal of its lease.
+
+        It lives as long as the lease, by Redis's clock. Whether a node is dead is for `faas.queue.watch` to say.
+        """
         return f"{self.prefix}:node:{node}"
 
     def running(self, node: str) -> str:
