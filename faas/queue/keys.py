@@ -102,7 +102,11 @@ class Keys(msgspec.Struct, frozen=True):
 
     @property
     def retrying(self) -> str:
-        """Sorted set of what is due again at a time (Redis's clock, ms); members are ``<mode> <ref> <id>``."""
+        """Sorted set of what is due again at a time (Redis's clock, ms); members are ``<mode> <ref> <id>``.
+
+        The hash ``retrying:clock`` beside it holds that clock as it was at the ``last`` look, and by how many ms the
+        times in the set are ahead of it (``behind``), since it was set back. Forever.
+        """
         return f"{self.prefix}:retrying"
 
     def retrying_of(self, ref: str) -> str:
