@@ -24,7 +24,7 @@ import msgspec
 from faas import artifacts, buckets
 from faas.core import errors, model
 from faas.core import settings as settings_module
-from faas.queue import calls, capacity, catalog, census, demand, invocations, leases, parking, replies
+from faas.queue import calls, capacity, catalog, census, demand, invocations, leases, parking, replies, watch
 from faas.store import functions
 from runners import attempt, pool, settling, stock, tending
 from runners import lane as lanes_module
@@ -112,6 +112,8 @@ class Node:
         self._versions = versions
         self._version = -1
         self._leased_until = 0.0
+        self._beat_number = 0
+        self._watch = watch.Watch(settings.lease_ms)
         self._current: tuple[model.Revision, ...] = ()
         self._is_draining = False
         place = attempt.Place(self.node, settings.price_gb_s_micro, settings.price_request_nano)
@@ -171,7 +173,7 @@ class Node:
 
         Nor is it when the lease may have lapsed: whoever takes this node for dead looks but once at what it holds.
         """
-        if time.monotonic() > self._leased_until:
+        if _awake_or_asleep_s() > self._leased_until:
             return None
         lane = self._pool.lanes.get(invocation.ref)
         return lane.offer(invocation) if lane is not None and self.can_hand_off() else None
@@ -258,6 +260,7 @@ class Node:
 
     async def renew(self) -> None:
         """Renew the lease. Raises `errors.Unavailable`."""
+        self._beat_number += 1
         state = catalog.NodeState(
             catalog=self._version,
             host=socket.gethostname(),
@@ -265,8 +268,9 @@ class Node:
             memory_mb=self.memory.total_mb,
             memory_used_mb=self.memory.used_mb,
             sandboxes=self.report(),
+            beat=self._beat_number,
         )
-        until = time.monotonic() + self._settings.lease_ms / 1000
+        until = _awake_or_asleep_s() + self._settings.lease_ms / 1000
         await self._versions.renew(self.node, state, self._settings.lease_ms)
         self._leased_until = until
 
@@ -288,8 +292,8 @@ class Node:
             await asyncio.sleep(self._settings.heartbeat_ms / 1000)
 
     async def _reap(self) -> None:
-        for dead in await leases.dead_nodes(self.queue):
-            taken = await leases.take_over(self.queue, dead)
+        for dead, lease in (await self._watch.dead(self.queue)).items():
+            taken = await leases.take_over(self.queue, dead, lease)
             _log.warning("node_taken_over", extra={"dead": dead, "invocations": taken})
 
     async def _look_around(self) -> None:
@@ -379,3 +383,8 @@ class Node:
             await leases.take_over(self.queue, self.node)
         except (errors.Unavailable, hiredis.HiredisError) as error:
             _log.warning("left_without_goodbye", extra={"reason": str(error)})
+
+
+def _awake_or_asleep_s() -> float:
+    """A clock that nobody sets and that goes on while the machine sleeps, as the clocks of other machines do."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)

@@ -17,6 +17,7 @@ from typing import Any
 import msgspec
 
 from faas.cli import platform_dir
+from tests import clock as clocks
 from tests.eventually import eventually_sync
 
 PATIENT = {"init_timeout_ms": "120000", "load_timeout_ms": "150000"}
@@ -148,12 +149,15 @@ class Platform:
 
 
 @contextlib.contextmanager
-def running(data: Path, *arguments: str, docker_host: str = "", **settings: str) -> Iterator[Platform]:
+def running(
+    data: Path, *arguments: str, docker_host: str = "", clock: clocks.Clock | None = None, **settings: str
+) -> Iterator[Platform]:
     """A platform for the length of the block; ``settings`` are FAAS_ variables in lower case.
 
-    ``docker_host`` is another engine than this machine's.
+    ``docker_host`` is another engine than this machine's, ``clock`` another wall clock.
     """
     environ = {"DOCKER_HOST": docker_host} if docker_host else {}
+    environ |= clock.environment() if clock else {}
     platform = Platform(data, environ | {f"FAAS_{name.upper()}": value for name, value in settings.items()})
     try:
         platform.up(*arguments)

@@ -71,6 +71,15 @@ ensure_image() {
     [ "${FAAS_REQUIRE_DOCKER:-0}" != 1 ]
 }
 
+# The tests of clocks that jump compile a few lines of C.
+ensure_compiler() {
+    for name in cc gcc clang tcc; do
+        ! command -v "$name" >/dev/null 2>&1 || return 0
+    done
+    if can_install && apt_install tcc; then return; fi
+    say "WARNING: no C compiler: the tests of clocks that jump will fail (Debian, Ubuntu: apt-get install tcc)"
+}
+
 # One set-up at a time in one checkout; the lock falls with the process.
 mkdir -p .faas
 exec 9>.faas/setup.lock
@@ -78,3 +87,4 @@ if command -v flock >/dev/null 2>&1; then flock 9; fi
 install_packages
 sh tools/docker.sh ensure 9>&-
 ensure_image
+ensure_compiler

@@ -23,6 +23,7 @@ from triggers import routes
 _ID = "Faas-Invocation-Id"
 _FAULT = "Faas-Error"
 _TYPE = "Faas-Invocation-Type"
+_SILENT_MS = 2_000
 
 _log = logging.getLogger("faas.gateway")
 
@@ -61,6 +62,7 @@ class Gateway:
             if request.path in ("/healthz", "/readyz"):
                 return self._health(request.path)
             match = self._table().find(request.method, _raw_path(request))
+            self._refuse_without_redis()
             return await self._call(request, match, invocation_id)
         except errors.FaasError as error:
             return refusal(error, invocation_id)
@@ -72,6 +74,11 @@ class Gateway:
         ready = path == "/healthz" or (self._queue.link.is_open and self._queue.link.silent_ms() < 1000)
         return web.json_response({"ready": ready}, status=200 if ready else 503)
 
+    def _refuse_without_redis(self) -> None:
+        """A Redis that is there and silent (stopped, or swapping) is as good as none: nobody waits with it."""
+        if (silent_ms := self._queue.link.silent_ms()) > _SILENT_MS:
+            raise errors.Unavailable(f"Redis has said nothing for {silent_ms} ms", hint="see `faas doctor`")
+
     async def _call(self, request: web.BaseRequest, match: routes.Match, invocation_id: str) -> web.Response:
         mode = _mode(request)
         body = await self._body(request)
@@ -79,7 +86,7 @@ class Gateway:
         if (key := request.headers.get(idempotency.HEADER)) is not None:
             return await self._once(request, invocation, match.route.revision.config, key, body)
         if mode is model.Mode.ASYNC:
-            await self._queue.enqueue(invocation, delay_ms=_delay_ms(request))
+            await calls.heard(asyncio.ensure_future(self._queue.enqueue(invocation, delay_ms=_delay_ms(request))))
             return _accepted(invocation_id)
         outcome = await self._outcome(invocation, match.route.revision.config)
         return _response(outcome)

@@ -86,9 +86,7 @@ async def _up(settings: settings_module.Settings, announce: Any) -> None:
     with platform_dir.held(root), ports.reserve(settings.host, settings.port, "--port") as reserved:
         token_file = platform_dir.token(root)
         settings = _with_ports(settings, reserved)
-        server = (
-            None if settings.redis_url else embedded.EmbeddedServer(root / "redis", memory_mb=settings.redis_memory_mb)
-        )
+        server = None if settings.redis_url else _server(settings)
         tree = supervisor.Supervisor(
             server, root / "logs", grace_s=settings.grace_ms / 1000, say=output.say, on_change=lambda: publish()
         )
@@ -114,6 +112,12 @@ async def _up(settings: settings_module.Settings, announce: Any) -> None:
             _log.info("platform_stops", extra={"data_dir": str(root)})
             await tree.stop()
             platform_dir.withdraw(root)
+
+
+def _server(settings: settings_module.Settings) -> embedded.EmbeddedServer:
+    return embedded.EmbeddedServer(
+        settings.root / "redis", memory_mb=settings.redis_memory_mb, syncs_always=settings.durability == "strict"
+    )
 
 
 def _with_ports(settings: settings_module.Settings, reserved: socket.socket) -> settings_module.Settings:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import time
-from functools import partial
 
 from faas.core import errors, model, unrun
 from faas.queue import invocations, replies
+
+ACCEPTED_WITHIN_S = 6
+"""For how long a caller waits to hear that its call is in Redis; longer than `faas.queue.fsync` waits for the disk."""
 
 
 async def outcome(
@@ -25,24 +27,51 @@ async def outcome(
     `errors.Unavailable`.
     """
     expected = answers.expect(invocation.id)
-    accepted = asyncio.ensure_future(queue.enqueue(invocation))
+    accepting = asyncio.ensure_future(queue.enqueue(invocation))
     try:
         async with asyncio.timeout(within_ms / 1000):
-            await asyncio.shield(accepted)  # what was sent is accepted, and its entry is needed to take it back
+            await heard(asyncio.shield(accepting))
             return await expected
     except (TimeoutError, asyncio.CancelledError) as gone:
-        record = unrun.rejected(invocation, memory_limit_mb, time.time_ns() // 1_000_000)
-        accepted.add_done_callback(partial(_abandon, queue, invocation, record))
+        _settle_what_waits(queue, accepting, unrun.rejected(invocation, memory_limit_mb, _now_ms()), invocation)
         if isinstance(gone, asyncio.CancelledError):
             raise
         raise errors.TimedOut(f"nothing ran {invocation.function} in time", hint="see `faas status`") from gone
+    except errors.Unavailable:
+        _settle_what_waits(queue, accepting, unrun.rejected(invocation, memory_limit_mb, _now_ms()), invocation)
+        raise
     finally:
         expected.cancel()
 
 
-def _abandon(
-    queue: invocations.Queue, invocation: model.Invocation, record: model.Record, accepted: asyncio.Future[str | None]
+async def heard(accepted: asyncio.Future[str | None]) -> str | None:
+    """What Redis answers to an enqueue. Raises `errors.Unavailable` when it has not after `ACCEPTED_WITHIN_S`."""
+    try:
+        async with asyncio.timeout(ACCEPTED_WITHIN_S):
+            return await accepted
+    except TimeoutError as error:
+        raise errors.Unavailable(
+            f"Redis has not answered within {ACCEPTED_WITHIN_S} s", hint="the call may run all the same"
+        ) from error
+
+
+def _settle_what_waits(
+    queue: invocations.Queue,
+    accepting: asyncio.Future[str | None],
+    record: model.Record,
+    invocation: model.Invocation,
 ) -> None:
-    entry = None if accepted.cancelled() or accepted.exception() is not None else accepted.result()
-    if entry is not None:
-        queue.abandon(entry, invocation, record)
+    """Give up a call, now or as soon as Redis says that it took it: nobody waits for its outcome any more."""
+
+    def settle(accepted: asyncio.Future[str | None]) -> None:
+        if not accepted.cancelled() and accepted.exception() is None and (entry := accepted.result()) is not None:
+            queue.abandon(entry, invocation, record)
+
+    if accepting.done():
+        settle(accepting)
+    else:
+        accepting.add_done_callback(settle)
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000

@@ -24,6 +24,8 @@ class NodeState(msgspec.Struct, frozen=True, kw_only=True):
     memory_mb: int
     memory_used_mb: int = 0
     sandboxes: dict[str, int] = {}
+    beat: int = 0
+    """How often it has renewed: no two renewals of a node say the same."""
 
 
 class Catalog:

@@ -34,7 +34,6 @@ _OPTIONS = {
     "unixsocketperm": "700",
     "daemonize": "no",
     "appendonly": "yes",
-    "appendfsync": "everysec",
     "aof-load-truncated": "yes",
     "save": "",
     "maxmemory-policy": "noeviction",
@@ -74,10 +73,17 @@ class EmbeddedServer:
     """
 
     def __init__(
-        self, folder: Path, *, binary: Path | None = None, lock_within_s: float = 10.0, memory_mb: int = 2_048
+        self,
+        folder: Path,
+        *,
+        binary: Path | None = None,
+        lock_within_s: float = 10.0,
+        memory_mb: int = 2_048,
+        syncs_always: bool = False,
     ) -> None:
         self.folder = folder.absolute()
         self._memory_mb = memory_mb
+        self._appendfsync = "always" if syncs_always else "everysec"
         self._lock_within_s = lock_within_s
         self._binary = binary
         self._process: subprocess.Popen[bytes] | None = None
@@ -177,7 +183,7 @@ class EmbeddedServer:
         os.pwrite(self._lock, f"{os.getpid()}\n".encode(), 0)
 
     def _spawn(self, binary: Path) -> int:
-        settings = _OPTIONS | {"maxmemory": f"{self._memory_mb}mb"}
+        settings = _OPTIONS | {"maxmemory": f"{self._memory_mb}mb", "appendfsync": self._appendfsync}
         options = [word for key, value in settings.items() for word in (f"--{key}", value)]
         with (self.folder / _LOG).open("ab") as log:
             starts_at = log.tell()

@@ -19,7 +19,6 @@ from faas.core import settings as settings_module
 from faas.queue import client as redis_client
 
 _OLDEST = (6, 2)
-_FIRST_WITH_WAITAOF = (7, 2)
 _SHARE_THAT_WAITS = 0.5
 _SHARE_UNRECORDED = 0.25
 
@@ -41,7 +40,7 @@ def findings(server: Mapping[str, Any], settings: settings_module.Settings) -> I
         yield Finding(f"Redis is version {version}", "use Redis 6.2 or newer, or any Valkey", unfit=True)
     yield from _memory(server, settings)
     if settings.durability == "strict":
-        yield from _strict(server, version)
+        yield from _strict(server)
     if not server.get("aof_enabled"):
         hint = "set `appendonly yes` in its configuration"
         yield Finding("the append-only file of Redis is off: a crash loses invocations", hint, unfit=False)
@@ -49,14 +48,14 @@ def findings(server: Mapping[str, Any], settings: settings_module.Settings) -> I
         yield Finding("Redis cannot write its append-only file", "is the disk full?", unfit=False)
 
 
-def _strict(server: Mapping[str, Any], version: str) -> Iterator[Finding]:
+def _strict(server: Mapping[str, Any]) -> Iterator[Finding]:
     if not server.get("aof_enabled"):
         hint = "set `appendonly yes` in its configuration"
         yield Finding("durability is strict and the append-only file of Redis is off", hint, unfit=True)
-    knows_waitaof = tuple(int(part) for part in version.split(".")[:2]) >= _FIRST_WITH_WAITAOF
-    if not knows_waitaof and server.get("appendfsync") != "always":
-        hint = "use Redis 7.2 or newer, or any Valkey, or set `appendfsync always` in its configuration"
-        yield Finding(f"durability is strict and Redis {version} has no WAITAOF", hint, unfit=True)
+    # With `everysec` WAITAOF answers too early, in Redis from 7.4 on (redis/redis#13793) and in Valkey.
+    if (appendfsync := server.get("appendfsync")) != "always":
+        hint = "set `appendfsync always` in its configuration"
+        yield Finding(f"durability is strict and Redis syncs {appendfsync} (appendfsync)", hint, unfit=True)
 
 
 def _memory(server: Mapping[str, Any], settings: settings_module.Settings) -> Iterator[Finding]:

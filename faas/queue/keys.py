@@ -61,7 +61,10 @@ class Keys(msgspec.Struct, frozen=True):
         return f"{self.prefix}:nodes"
 
     def node(self, node: str) -> str:
-        """String: what a node says of itself (JSON `leases.NodeState`). Its lifetime is the node's lease."""
+        """String: what a node says of itself (JSON `catalog.NodeState`), other with each renewal of its lease.
+
+        It lives as long as the lease, by Redis's clock. Whether a node is dead is for `faas.queue.watch` to say.
+        """
         return f"{self.prefix}:node:{node}"
 
     def running(self, node: str) -> str:
@@ -114,7 +117,11 @@ class Keys(msgspec.Struct, frozen=True):
 
     @property
     def retrying(self) -> str:
-        """Sorted set of what is due again at a time (Redis's clock, ms); members are ``<mode> <ref> <id>``."""
+        """Sorted set of what is due again at a time (Redis's clock, ms); members are ``<mode> <ref> <id>``.
+
+        The hash ``retrying:clock`` beside it holds that clock as it was at the ``last`` look, and by how many ms the
+        times in the set are ahead of it (``behind``), since it was set back. Forever.
+        """
         return f"{self.prefix}:retrying"
 
     def retrying_of(self, ref: str) -> str:

@@ -1,7 +1,7 @@
 """What a dead node leaves behind: its queued claims wait again, its handed-off calls are settled as lost.
 
-A node is dead when its lease, a key that lives `settings.lease_ms` past its last renewal, is gone. Every living node
-looks for dead ones; the scripts make it harmless when two take over the same entry, or when the node was only paused.
+Every living node looks for dead ones (`faas.queue.watch`); the scripts make it harmless when two take over the same
+entry, or when the node was only paused.
 """
 
 from __future__ import annotations
@@ -18,18 +18,24 @@ _PAGE = 100
 
 
 async def dead_nodes(queue: invocations.Queue) -> list[str]:
-    """Nodes that may hold claims and whose lease is gone. Raises `errors.Unavailable`."""
-    return [name for name in await _holders(queue) if not await queue.link.call("EXISTS", queue.keys.node(name))]
+    """Nodes that may hold claims and have no lease by Redis's clock. Raises `errors.Unavailable`.
+
+    For whoever looks once, and at a clock that did not jump; nodes go by `faas.queue.watch`.
+    """
+    return [name for name in await holders(queue) if not await queue.link.call("EXISTS", queue.keys.node(name))]
 
 
-async def take_over(queue: invocations.Queue, node: str) -> int:
-    """Settle or release all that a dead node held, then forget the node; how many invocations it held."""
+async def take_over(queue: invocations.Queue, node: str, lease: bytes = b"") -> int:
+    """Settle or release all that a dead node held, then forget the node; how many invocations it held.
+
+    ``lease`` is the one with which it was found dead, when Redis may have it still.
+    """
     refs = sorted(ref.decode() for ref in await queue.link.call("SMEMBERS", queue.keys.refs))
     taken = await _handed_off(queue, node)
     for ref in refs:
         for mode in model.Mode:
             taken += await _claimed(queue, node, queue.keys.queue(ref, mode))
-    await _bury(queue, node)
+    await _bury(queue, node, lease)
     return taken
 
 
@@ -59,17 +65,20 @@ def next_attempt(invocation: model.Invocation) -> model.Invocation:
     return msgspec.structs.replace(invocation, attempt=invocation.attempt + 1)
 
 
-async def _holders(queue: invocations.Queue) -> list[str]:
+async def holders(queue: invocations.Queue) -> list[str]:
     """The nodes that may hold claims or handed-off calls, alive or dead."""
     found = await queue.run("holders", (queue.keys.refs, queue.keys.nodes), queue.keys.prefix)
     return sorted(name.decode() for name in found)
 
 
-async def _bury(queue: invocations.Queue, node: str) -> None:
-    """Forget a dead node that has been taken over, unless it is alive after all or holds calls."""
+async def _bury(queue: invocations.Queue, node: str, lease: bytes) -> None:
+    """Forget a dead node that has been taken over, unless it is alive after all or holds calls.
+
+    It is alive when its lease is another than ``lease``, the one with which it was found dead.
+    """
     keys = queue.keys
     names = (keys.nodes, keys.node(node), keys.running(node), keys.slots(node), keys.settled(node))
-    await queue.run("bury", names, node)
+    await queue.run("bury", names, node, lease)
 
 
 async def _handed_off(queue: invocations.Queue, node: str) -> int:

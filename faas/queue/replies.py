@@ -67,15 +67,16 @@ class Replies:
         self._fail(errors.Unavailable("this process stops"))
 
     async def _read(self) -> None:
-        last = b"0-0"
         try:
             while True:
-                got = await self._link.call("XREAD", "COUNT", 512, "BLOCK", 5000, "STREAMS", self._stream, last)
-                for entry, fields in got[0][1] if got else ():
-                    last = entry
+                # From the first entry on, and what was read goes before the next read: a stream that has lapsed
+                # starts anew, and when the clock was set back meanwhile, with ids below those of before.
+                got = await self._link.call("XREAD", "COUNT", 512, "BLOCK", 5000, "STREAMS", self._stream, "0-0")
+                entries = got[0][1] if got else ()
+                for _, fields in entries:
                     self._resolve(fields[1].decode(), fields[3])
-                if got:
-                    self._link.tell("XTRIM", self._stream, "MINID", _after(last))
+                if entries:
+                    self._link.tell("XDEL", self._stream, *(entry for entry, _ in entries))
         except errors.Unavailable as error:
             self._fail(error)
 
@@ -87,8 +88,3 @@ class Replies:
         for future in list(self._waiting.values()):
             if not future.done():
                 future.set_exception(error)
-
-
-def _after(entry: bytes) -> str:
-    at_ms, number = entry.split(b"-")
-    return f"{at_ms.decode()}-{int(number) + 1}"

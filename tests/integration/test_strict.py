@@ -12,11 +12,12 @@ import redis
 from faas.core import errors, ids, model
 from faas.core import settings as settings_module
 from faas.queue import embedded, fitness, invocations
+from tests import platform as platforms
 
 
 @pytest.fixture
 async def url(tmp_path: Path) -> AsyncIterator[str]:
-    server = embedded.EmbeddedServer(tmp_path / "redis")
+    server = embedded.EmbeddedServer(tmp_path / "redis", syncs_always=True)
     yield await server.start()
     await server.stop()
 
@@ -41,6 +42,14 @@ async def test_an_async_call_waits_for_the_disk_and_a_sync_call_does_not(url: st
     queue.close()
 
 
+def test_a_strict_platform_has_a_server_that_syncs_each_write_before_it_answers(tmp_path: Path) -> None:
+    """WAITAOF of Valkey answers too early where the file is synced each second, so that is refused at the start."""
+    with platforms.running(tmp_path / "data", engine="process", durability="strict") as platform:
+        server = embedded.EmbeddedServer(platform.data / "redis")
+        with redis.Redis.from_url(server.url) as client:
+            assert client.config_get("appendfsync") == {"appendfsync": "always"}
+
+
 async def test_many_that_are_accepted_at_once_share_a_wait(url: str) -> None:
     queue = await invocations.Queue.connect(url, "t", strict=True)
     await asyncio.gather(*(queue.enqueue(an_invocation()) for _ in range(500)))
@@ -49,9 +58,9 @@ async def test_many_that_are_accepted_at_once_share_a_wait(url: str) -> None:
     queue.close()
 
 
-def test_an_old_server_without_appendfsync_always_is_refused() -> None:
+def test_a_server_that_does_not_sync_always_is_refused() -> None:
     strict = settings_module.Settings(durability="strict")
-    old = {"redis_version": "7.0.15", "aof_enabled": 1, "aof_last_write_status": "ok", "appendfsync": "everysec"}
+    old = {"redis_version": "7.4.2", "aof_enabled": 1, "aof_last_write_status": "ok", "appendfsync": "everysec"}
     (found,) = fitness.findings(old, strict)
     assert found.unfit
     assert "appendfsync always" in found.hint

@@ -34,7 +34,8 @@ if field ~= '' then redis.call('HSET', KEYS[7], field, value) end
 local delay, entry = tonumber(ARGV[11] or 0), ''
 if delay > 0 then
   local time = redis.call('TIME')
-  local due = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000) + delay
+  local behind = tonumber(redis.call('HGET', KEYS[10] .. ':clock', 'behind') or 0)
+  local due = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000) + behind + delay
   redis.call('ZADD', KEYS[10], due, 'async ' .. ARGV[1] .. ' ' .. ARGV[10])
   redis.call('HSET', KEYS[11], ARGV[10], ARGV[2])
 else

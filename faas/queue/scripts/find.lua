@@ -9,7 +9,9 @@ if held[4] then return {held[4], held[5]} end
 if not ref then return {} end
 if entry == '' then
   local due = redis.call('ZSCORE', KEYS[2], 'async ' .. ref .. ' ' .. ARGV[2])
-  return {'retrying', redis.call('HGET', ARGV[1] .. ':retrying:' .. ref, ARGV[2]), due, held[3] or ''}
+  local behind = tonumber(redis.call('HGET', KEYS[2] .. ':clock', 'behind') or 0)
+  local known = redis.call('HGET', ARGV[1] .. ':retrying:' .. ref, ARGV[2])
+  return {'retrying', known, due and string.format('%.0f', due - behind), held[3] or ''}
 end
 local queue = ARGV[1] .. ':q:' .. ref .. ':async'
 local found = redis.call('XRANGE', queue, entry, entry)[1]

@@ -16,7 +16,8 @@ if finished == 1 then
   redis.call('XADD', KEYS[2], '*', 'r', ARGV[2])
   redis.call('HINCRBY', KEYS[7], 'unrecorded', #ARGV[2])
   local time = redis.call('TIME')
-  local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+  local behind = tonumber(redis.call('HGET', KEYS[3] .. ':clock', 'behind') or 0)
+  local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000) + behind
   redis.call('ZADD', KEYS[3], now + tonumber(ARGV[5]), ARGV[6])
   redis.call('HSET', KEYS[4], ARGV[3], ARGV[4])
   if KEYS[8] then redis.call('HSET', KEYS[8], 'entry', '', 'why', ARGV[7]) end

@@ -1,0 +1,134 @@
+"""Two nodes behind one port: one is told to end, or is paused, under load; a flood of one function reaches both."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests import callers as callers_module
+from tests import platform as platforms
+from tests.eventually import eventually, eventually_sync
+
+CODE = """
+import time
+
+def waits(event, context):
+    time.sleep(float(event["pathParameters"]["seconds"]))
+    return context.invocation_id
+
+def flood(event, context):
+    time.sleep(0.004)
+"""
+PYTHON = {"runtime": "python3", "timeout": "60s", "memory": "64MB"}
+MANIFEST: dict[str, Any] = {
+    "functions": {
+        "waits": {**PYTHON, "handler": "app.waits", "triggers": [{"http": {"path": "/waits/{seconds}"}}]},
+        "flood": {**PYTHON, "handler": "app.flood"},
+    }
+}
+ASYNC = {"Faas-Invocation-Type": "async"}
+CLOSING = {"Connection": "close"}
+LEASE_S = 2
+FLOOD = 20_000
+
+
+@pytest.fixture
+def platform(tmp_path: Path) -> Iterator[platforms.Platform]:
+    quick = {"heartbeat_ms": "200", "lease_ms": str(LEASE_S * 1_000), "memory_mb": "512"}
+    with platforms.running(tmp_path / "data", "--nodes", "2", engine="process", **quick) as made:
+        (tmp_path / "project").mkdir()
+        (tmp_path / "project" / "app.py").write_text(CODE)
+        made.deploy(tmp_path / "project", MANIFEST)
+        yield made
+
+
+async def test_a_node_that_is_told_to_end_under_sync_load_breaks_no_connection_without_an_answer(
+    platform: platforms.Platform,
+) -> None:
+    async with callers_module.calling(platform.facts["gateway"]) as callers, asyncio.TaskGroup() as tasks:
+        load = [tasks.create_task(callers.keep_calling("/waits/0.05", CLOSING)) for _ in range(12)]
+        load += [tasks.create_task(callers.keep_calling("/waits/0.05")) for _ in range(12)]
+        await eventually(lambda: len(callers.calls) > 100, within=60)
+        for _ in range(2):
+            long = [tasks.create_task(callers.call("/waits/3")) for _ in range(4)]
+            count = len(callers.calls)
+            await eventually(lambda seen=count: len(callers.calls) > seen + 50, within=60)
+            ended = platform.processes()["node"]
+            os.kill(ended, signal.SIGTERM)
+            await eventually(lambda gone=ended: platform.processes()["node"] not in (gone, None), within=60)
+            answers = [await one for one in long]
+            assert {call.status for call in answers} == {200}, answers
+        for task in load:
+            task.cancel()
+    assert {call.status for call in callers.calls} == {200}
+    eventually_sync(platform.conserved, within=60)
+
+
+async def test_a_node_that_was_paused_past_its_lease_settles_nothing_twice(platform: platforms.Platform) -> None:
+    paused = platform.processes()["node"]
+    async with callers_module.calling(platform.facts["gateway"]) as callers, asyncio.TaskGroup() as tasks:
+        load = [tasks.create_task(callers.keep_calling("/waits/0.3")) for _ in range(8)]
+        await eventually(lambda: len([call for call in callers.calls if call.status == 200]) > 40, within=60)
+        await asyncio.gather(*(callers.call("/waits/0.3", ASYNC) for _ in range(100)))
+        os.kill(paused, signal.SIGSTOP)
+        stopped = time.monotonic()
+        try:
+            await eventually(lambda: "node_taken_over" in platform.logs(), within=60)
+            await eventually(lambda: time.monotonic() > stopped + 4 * LEASE_S, within=60)
+        finally:
+            os.kill(paused, signal.SIGCONT)
+        woke = time.monotonic()
+        await eventually(lambda: len([c for c in callers.since(woke) if c.status == 200]) > 40, within=60)
+        for task in load:
+            task.cancel()
+    assert platform.processes()["node"] == paused
+    eventually_sync(platform.conserved, within=60)
+    for call in callers.calls:
+        if call.status in (200, 202):
+            records = eventually_sync(lambda id=call.invocation_id: _records(platform, id), within=60)
+            assert len({row["attempt"] for row in records}) == len(records)
+            assert len([row for row in records if row["final"]]) == 1
+            if call.status == 202:
+                assert records[-1]["status"] == "ok"
+            assert all(row["billed_ms"] == 0 for row in records if row["status"] == "lost")
+    told = [
+        row["status"] for call in callers.calls if call.status == 200 for row in _records(platform, call.invocation_id)
+    ]
+    assert set(told) <= {"ok", "lost"}, "an answer that came after its node was given up is true, and not billed"
+
+
+async def test_a_flood_of_one_function_delays_the_sync_calls_of_another_by_little(
+    platform: platforms.Platform, tmp_path: Path
+) -> None:
+    async with callers_module.calling(platform.facts["gateway"]) as callers:
+        assert (await callers.call("/waits/0")).status == 200
+        for _ in range(FLOOD // 1_000):
+            batch = json.dumps([None] * 1_000).encode()
+            answer = await asyncio.to_thread(platform.api, "/api/v1/functions/flood/invocations:batch", batch, "POST")
+            assert answer.status == 202, answer
+        calls = []
+        while (await asyncio.to_thread(_waiting, platform, "flood")) > FLOOD // 10:
+            calls += await asyncio.gather(*(callers.call("/waits/0.01") for _ in range(4)))
+    assert len(calls) >= 20
+    assert {call.status for call in calls} == {200}
+    print(sorted(round(call.took_s, 2) for call in calls)[-10:], len(calls))
+    assert max(call.took_s for call in calls) < 10
+    eventually_sync(platform.conserved, within=120)
+
+
+def _records(platform: platforms.Platform, invocation_id: str) -> list[dict[str, Any]]:
+    state = platform.api(f"/api/v1/invocations/{invocation_id}").json()
+    return sorted(state["records"], key=lambda row: row["attempt"]) if state.get("settled") else []
+
+
+def _waiting(platform: platforms.Platform, function: str) -> int:
+    count: int = platform.json("status")["functions"][function]["waiting"]
+    return count
