@@ -99,4 +99,7 @@ async def test_memory_that_comes_free_goes_to_a_revision_that_waits_before_the_s
     for _ in range(2):
         await bench.send(slow, 1)
     await eventually(lambda: node.report().get("busy") == 2, within=30)
-    assert node_bench.result(await bench.call(large, 1)) == 1
+    call = asyncio.ensure_future(bench.call(large, 1))
+    await eventually(lambda: node.memory.awaited_mb == 128, within=30)
+    assert node_bench.result(await call) == 1
+    await eventually(lambda: node.memory.awaited_mb == 0, within=30)
