@@ -8,7 +8,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import os
 import platform
@@ -34,6 +33,7 @@ from runners.sandbox import base
 
 _SILENT_MS = 1_000
 _JANITOR_S = 1.0
+_SWEEP_EVERY_S = 5.0
 _REOPEN_S = (0.05, 0.2, 0.5, 1.0)
 _DRAIN_LOOK_S = 0.02
 
@@ -151,9 +151,7 @@ class Node:
         signals = await demand.Demand.open(settings.redis_url, settings.redis_prefix)
         versions = await catalog.Catalog.open(settings.redis_url, settings.redis_prefix)
         node = cls(settings, engine, queue, store, answers, signals, versions)
-        swept = await engine.sweep()
-        if swept:
-            _log.info("sandboxes_swept", extra={"count": swept})
+        await node._sweep()
         await node._publish_runtime()
         await node.renew()
         for name, work in (
@@ -162,6 +160,7 @@ class Node:
             ("stock", node._stock.keep()),
             ("keep alive", node._keep_alive()),
             ("link", node._keep_link()),
+            ("sweep", node._keep_clean()),
         ):
             node._tasks.create_task(work, name=name)
         return node
@@ -323,6 +322,21 @@ class Node:
             self._pool.keep_alive()
             self._hold_ready(self._current)
 
+    async def _keep_clean(self) -> None:
+        """Sweep by what is there, whatever became of the runners that it belongs to and of earlier sweeps."""
+        while True:
+            await asyncio.sleep(_SWEEP_EVERY_S)
+            await self._sweep()
+
+    async def _sweep(self) -> None:
+        try:
+            swept = await self._engine.sweep()
+        except base.EngineUnavailable as error:
+            _log.debug("not_swept", extra={"reason": error.message})
+            return
+        if swept:
+            _log.info("sandboxes_swept", extra={"count": swept})
+
     async def _keep_link(self) -> None:
         """Open the link again whenever it is lost."""
         while True:
@@ -357,8 +371,6 @@ class Node:
         await self._leave()
         await self._pool.close()
         await self._stock.close()
-        with contextlib.suppress(base.EngineUnavailable):  # a runner that was killed may have nobody after us to do it
-            await self._engine.sweep()
         self.parking.close()
         await self._signals.close()
         await self._versions.close()

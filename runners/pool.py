@@ -73,14 +73,13 @@ class Pool:
         return {state: count for state, count in found.items() if count}
 
     def has_room(self, lane: lanes.Lane) -> bool:
-        """Whether a slot for the revision could be made, if need be in place of idle ones.
+        """Whether a slot for the revision could be made, if need be in place of idle ones and of the stock.
 
         A revision that waits for room and has less memory than this one comes first.
         """
         if any(held_mb(other) < held_mb(lane) for other in self._hungry.values() if other is not lane):
             return False
-        idle_mb = sum(other.revision.config.memory_mb * len(other.idle) for other in self.lanes.values())
-        return self._memory.free_mb + idle_mb >= lane.revision.config.memory_mb
+        return self._evictions(lane, [pair for each in self.lanes.values() for pair in _idle(each)]) is not None
 
     async def make(self, lane: lanes.Lane, is_wanted: Callable[[], bool] = lambda: True) -> base.Loaded | None:
         """Add a slot to the lane; what its load answered, or None when there was no room or no more need.
@@ -88,16 +87,22 @@ class Pool:
         Raises `base.EngineUnavailable`, `base.SandboxLost`, and what unpacking the code raises.
         """
         config = lane.revision.config
+        # Its memory is free from now on, so where there is little it is part of what the revision gets.
+        sandbox = self._stock.claim(config.network)
         if not self._promise(lane):
+            if sandbox is not None:
+                await self._stock.add(sandbox)
             return None
         lane.making += 1
         self._publish(lane)
-        sandbox: base.Sandbox | None = None
         held = False
         try:
             begun = slots.now_ms()
             code = await asyncio.to_thread(self._code.unpack, lane.revision.artifact)
-            sandbox, kind = await self._sandbox(config.network, is_wanted)
+            kind = model.ColdStart.PREWARMED
+            if sandbox is None:
+                kind = model.ColdStart.FULL
+                sandbox = await self._started(config.network, is_wanted)
             if sandbox is None:
                 return None
             loaded = await sandbox.load(lane.revision, code)
@@ -113,17 +118,12 @@ class Pool:
                     self._close(sandbox)
             self._publish(lane)
 
-    async def _sandbox(
-        self, network: model.Network, is_wanted: Callable[[], bool]
-    ) -> tuple[base.Sandbox | None, model.ColdStart]:
-        prewarmed = self._stock.claim(network)
-        if prewarmed is not None:
-            return prewarmed, model.ColdStart.PREWARMED
+    async def _started(self, network: model.Network, is_wanted: Callable[[], bool]) -> base.Sandbox | None:
         started = await self._stock.start(network, is_wanted)
-        if started is not None and not is_wanted():
-            await self._stock.add(started)
-            started = None
-        return started, model.ColdStart.FULL
+        if started is None or is_wanted():
+            return started
+        await self._stock.add(started)
+        return None
 
     def _add(self, lane: lanes.Lane, sandbox: base.Sandbox, birth: attempt.Birth) -> None:
         slot = slots.Slot(sandbox, lane.revision, birth, self._place, lane)
@@ -150,18 +150,30 @@ class Pool:
     # -- room
 
     def _promise(self, lane: lanes.Lane) -> bool:
-        """Promise memory for one slot, evicting idle slots of other revisions, those idle longest first."""
+        """Promise memory for one slot, in place of the stock and of idle slots of others, those idle longest first."""
         wanted_mb = lane.revision.config.memory_mb
         if wanted_mb > self._memory.free_mb and self.has_room(lane):
-            for other, slot in self._longest_idle(lane):
-                _log.info("evicted", extra={"revision": other.ref, "for": lane.ref, "sandbox": slot.sandbox.id})
-                self.discard(other, slot)
-                if wanted_mb <= self._memory.free_mb:
-                    break
+            self._make_room(lane)
         return self._memory.promise(wanted_mb)
 
+    def _make_room(self, lane: lanes.Lane) -> None:
+        idle = self._longest_idle(lane)
+        found = self._evictions(lane, idle)
+        if found is None:
+            return
+        for _ in range(found.stock):
+            self._close(self._stock.give_up())
+        for other, slot in idle[: found.idle]:
+            _log.info("evicted", extra={"revision": other.ref, "for": lane.ref, "sandbox": slot.sandbox.id})
+            self.discard(other, slot)
+
+    def _evictions(self, lane: lanes.Lane, idle: list[tuple[lanes.Lane, slots.Slot]]) -> memories.Evictions | None:
+        idle_mb = [other.revision.config.memory_mb for other, _ in idle]
+        wanted_mb = lane.revision.config.memory_mb
+        return memories.evictions(wanted_mb, self._memory.free_mb, self._stock.held_mb(), idle_mb)
+
     def _longest_idle(self, besides: lanes.Lane) -> list[tuple[lanes.Lane, slots.Slot]]:
-        idle = [(lane, slot) for lane in self.lanes.values() if lane is not besides for slot in lane.idle]
+        idle = [pair for lane in self.lanes.values() if lane is not besides for pair in _idle(lane)]
         return sorted(idle, key=lambda pair: pair[1].idle_since_ms)
 
     # -- fair share
@@ -169,6 +181,7 @@ class Pool:
     def ask_for_room(self, lane: lanes.Lane) -> None:
         """The revision waits and there is no room: what comes free is for it, and who has more gives up a slot."""
         self._hungry[lane.ref] = lane
+        self._say_what_is_awaited()
         giver = max((other for other in self.lanes.values() if other is not lane), key=held_mb, default=None)
         if giver is None or giver.gives_up or not giver.busy:
             return
@@ -179,9 +192,13 @@ class Pool:
     def has_enough(self, lane: lanes.Lane) -> None:
         """The revision waits for no room any more."""
         self._hungry.pop(lane.ref, None)
+        self._say_what_is_awaited()
         if not self._hungry:
             for other in self.lanes.values():
                 other.gives_up = 0
+
+    def _say_what_is_awaited(self) -> None:
+        self._memory.awaited_mb = sum(lane.revision.config.memory_mb for lane in self._hungry.values())
 
     def _youngest_ms(self, lane: lanes.Lane) -> int:
         now = slots.now_ms()
@@ -223,6 +240,10 @@ class Pool:
                 self.discard(lane, slot)
         while self._closing:
             await asyncio.wait(self._closing)
+
+
+def _idle(lane: lanes.Lane) -> list[tuple[lanes.Lane, slots.Slot]]:
+    return [(lane, slot) for slot in lane.idle]
 
 
 def held_mb(lane: lanes.Lane) -> int:

@@ -46,6 +46,16 @@ class Stock:
         self._memory.take_back(self._memory_mb)
         return self._ready[network].pop(0)
 
+    def held_mb(self) -> list[int]:
+        """The memory of each one that waits to be claimed."""
+        return [self._memory_mb] * self.ready
+
+    def give_up(self) -> base.Sandbox:
+        """One whose memory somebody needs more; the caller closes it."""
+        fullest = max(self._ready, key=lambda network: len(self._ready[network]))
+        self._memory.take_back(self._memory_mb)
+        return self._ready[fullest].pop()
+
     async def start(self, network: model.Network, is_wanted: Callable[[], bool]) -> base.Sandbox | None:
         """A sandbox made from nothing; None when it was not wanted any more when its turn came.
 
@@ -65,7 +75,8 @@ class Stock:
     async def add(self, sandbox: base.Sandbox) -> None:
         """Keep a sandbox that holds no revision, if there is room for it in stock; else it is closed."""
         held = self._ready[sandbox.spec.network]
-        if len(held) >= self._wanted[sandbox.spec.network] or not self._memory.promise(self._memory_mb):
+        has_room = len(held) < self._wanted[sandbox.spec.network] and self._memory.spare_mb >= self._memory_mb
+        if not has_room or not self._memory.promise(self._memory_mb):
             await sandbox.close()
             return
         held.append(sandbox)
@@ -100,7 +111,7 @@ class Stock:
 
     async def _fill(self) -> None:
         for network, wanted in self._wanted.items():
-            while len(self._ready[network]) < wanted and self._memory.free_mb >= self._memory_mb:
+            while len(self._ready[network]) < wanted and self._memory.spare_mb >= self._memory_mb:
                 sandbox = await self.start(network, lambda: True)
                 if sandbox is not None:
                     await self.add(sandbox)

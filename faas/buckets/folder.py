@@ -95,6 +95,22 @@ class BucketFolder:
             rest = rest[os.write(fd, rest) :]
 
     @_translated
+    def seal(self, fd: int) -> int:
+        """Take over a descriptor of `begin_write` that others had too; one for `commit` of what they wrote to it.
+
+        Whatever they kept, and write to later, is not the object.
+        """
+        try:
+            root = self._open_root(make=True)
+        except OSError:
+            os.close(fd)
+            raise
+        try:
+            return publishing.sealed(fd, root)
+        finally:
+            os.close(root)
+
+    @_translated
     def commit(self, fd: int, key: str, *, depth: int | None = None) -> objects.Object:
         """Publish what was written to ``fd`` as the object ``key``, in place of any other. The caller closes ``fd``.
 

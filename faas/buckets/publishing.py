@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import secrets
+import signal
 
 from faas.buckets import objects
 
@@ -15,6 +17,7 @@ PUBLISHED_ATTRIBUTE = "user.faas.published"
 """Extended attribute of an object: the version in which the platform published it, whole. A later writer changes the
 version and leaves this, so the two are equal only while nobody has written since."""
 
+_POUR_BYTES = 1 << 24
 _NO_UNNAMED_FILES = frozenset({errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL, errno.ENOENT})
 _NO_ATTRIBUTES = frozenset({errno.EOPNOTSUPP, errno.ENOSYS, errno.EPERM, errno.EACCES})
 
@@ -30,6 +33,59 @@ def unnamed_file(folder: int) -> int:
     fd = os.open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644, dir_fd=folder)
     os.unlink(name, dir_fd=folder)
     return fd
+
+
+def sealed(fd: int, folder: int) -> int:
+    """A descriptor, for reading, of what was written to ``fd``, in a file that nobody can write any more.
+
+    Closes ``fd``. It is the same file when ``fd`` was the last way to write to it, and a copy on this folder's file
+    system when another process kept one (a descriptor, a mapping) or when the file system cannot tell.
+    """
+    try:
+        reading = _for_reading(fd)
+    finally:
+        os.close(fd)
+    if _nobody_writes(reading):
+        return reading
+    try:
+        return _copied(reading, folder)
+    finally:
+        os.close(reading)
+
+
+def _nobody_writes(fd: int) -> bool:
+    """Whether no descriptor and no mapping can write to the file of this descriptor for reading.
+
+    The kernel grants a read lease only then. Whoever opens it for writing while the lease is held would have it break
+    with a signal, which by default ends the process: so it is one that is ignored by default.
+    """
+    try:
+        fcntl.fcntl(fd, fcntl.F_SETSIG, signal.SIGURG)
+        fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_RDLCK)
+        fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+    except OSError:
+        return False
+    return True
+
+
+def _copied(fd: int, folder: int) -> int:
+    target = unnamed_file(folder)
+    try:
+        _pour(fd, target)
+        return _for_reading(target)
+    finally:
+        os.close(target)
+
+
+def _for_reading(fd: int) -> int:
+    return os.open(f"/proc/self/fd/{fd}", os.O_RDONLY | os.O_CLOEXEC)
+
+
+def _pour(source: int, target: int) -> None:
+    """Copy what the source holds now; who still writes to it must not keep us copying."""
+    offset, end = 0, os.fstat(source).st_size
+    while offset < end and (sent := os.sendfile(target, source, offset, min(end - offset, _POUR_BYTES))):
+        offset += sent
 
 
 def mark(fd: int, depth: int | None) -> None:
@@ -73,9 +129,7 @@ def _move(folder: int, passing: str, name: str) -> None:
 def _copy(fd: int, folder: int, name: str, depth: int | None) -> None:
     target = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644, dir_fd=folder)
     try:
-        offset = 0
-        while sent := os.sendfile(target, fd, offset, 1 << 24):
-            offset += sent
+        _pour(fd, target)
         os.fdatasync(target)
         mark(target, depth)
     except OSError:

@@ -111,6 +111,7 @@ async def _up(settings: settings_module.Settings, announce: Any) -> None:
         finally:
             _log.info("platform_stops", extra={"data_dir": str(root)})
             await tree.stop()
+            await _sweep(settings)
             platform_dir.withdraw(root)
 
 
@@ -118,6 +119,16 @@ def _server(settings: settings_module.Settings) -> embedded.EmbeddedServer:
     return embedded.EmbeddedServer(
         settings.root / "redis", memory_mb=settings.redis_memory_mb, syncs_always=settings.durability == "strict"
     )
+
+
+async def _sweep(settings: settings_module.Settings) -> None:
+    """The last node may have been killed: then nobody else removes its sandboxes."""
+    from runners.sandbox import choose
+
+    try:
+        await choose.sweep_for_the_dead(settings)
+    except errors.Unavailable as error:
+        _log.warning("not_swept", extra={"reason": error.message})
 
 
 def _with_ports(settings: settings_module.Settings, reserved: socket.socket) -> settings_module.Settings:

@@ -116,7 +116,11 @@ class Engine(Protocol):
         """A prewarmed sandbox: it runs the agent and no user code. Raises `EngineUnavailable` or `SandboxLost`."""
 
     async def sweep(self) -> int:
-        """Remove what dead runners of this data directory left behind; the number of sandboxes removed."""
+        """Remove what dead runners of this data directory left behind, and what of this one's could not be removed.
+
+        The number of sandboxes removed. Raises `EngineUnavailable`. Call it again and again: an engine may carry out
+        what a runner asked for after that runner died.
+        """
 
     async def close(self) -> None:
-        """Let go of the engine's own resources (its sandboxes are closed by their owners)."""
+        """Let go of the engine's own resources (its sandboxes are closed by their owners), and sweep a last time."""

@@ -172,6 +172,11 @@ class Channel:
 
     # -- what comes
 
+    def on_part(self) -> None:
+        """An agent says nothing, not even a byte, while nothing is asked of it: an answer before it was not its own."""
+        if self._awaited is None:
+            raise frames.BrokenProtocol("a frame that nobody asked for")
+
     def on_frame(self, header: frames.Received, body: bytes) -> None:
         """An answer to what is awaited, or a request of the running attempt; anything else breaks the protocol."""
         awaited = self._awaited

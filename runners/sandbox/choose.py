@@ -6,7 +6,7 @@ import asyncio
 import logging
 
 from faas.core import settings
-from runners.sandbox import base, docker, docker_calls, image, objects, process
+from runners.sandbox import base, docker, docker_calls, folder, image, objects, process
 
 _log = logging.getLogger(__name__)
 
@@ -26,6 +26,16 @@ async def choose(
         )
         return process.ProcessEngine(limits, buckets)
     return await docker.DockerEngine.open(limits, buckets, progress)
+
+
+async def sweep_for_the_dead(limits: settings.Settings) -> None:
+    """Remove what runners left that were killed, when no other is there any more to do it.
+
+    Raises `base.EngineUnavailable`; the next runner sweeps when it starts.
+    """
+    if folder.dead_runners(folder.place(limits)):
+        engine = await choose(limits, lambda _name: None)
+        await engine.close()
 
 
 async def _docker_answers() -> bool:

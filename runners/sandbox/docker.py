@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
+import logging
 import os
 import signal
 import socket
@@ -33,6 +34,7 @@ from runners.sandbox import (
     hosted,
     image,
     objects,
+    sweeping,
     verdicts,
 )
 
@@ -51,6 +53,8 @@ LABEL_NODE = "faas.node"
 LABEL_SANDBOX = "faas.sandbox"
 _NAME_PREFIX = "faas-"
 
+_log = logging.getLogger(__name__)
+
 
 class Container(msgspec.Struct, frozen=True, kw_only=True):
     """All that is fixed about the containers of one engine."""
@@ -64,21 +68,25 @@ class Container(msgspec.Struct, frozen=True, kw_only=True):
 class DockerHost:
     """One container, known to the daemon by its name."""
 
-    def __init__(self, client: docker.APIClient, calls: docker_calls.Calls, sandbox: str, own: folder.Folder) -> None:
+    def __init__(
+        self, client: docker.APIClient, calls: docker_calls.Calls, sandbox: str, folders: folder.Folders
+    ) -> None:
         self.name = _NAME_PREFIX + sandbox
         self._client = client
         self._calls = calls
-        self._folder = own
+        self._sandbox = sandbox
+        self._folders = folders
+        self._folder = folders.folder(sandbox)
         self._spec = base.Spec()
         self._launched: asyncio.Future[None] | None = None
         self._process = -1
         self._memory: Path | None = None
         self._cpu: Path | None = None
 
-    def launch(self, container: Container, spec: base.Spec, sandbox: str) -> asyncio.Future[None]:
+    def launch(self, container: Container, spec: base.Spec) -> asyncio.Future[None]:
         """Create and start it."""
         self._spec = spec
-        options = _options(container, spec, self._folder, sandbox)
+        options = _options(container, spec, self._folder, self._sandbox)
         self._launched = self._calls.slow(_create_and_start, self._client, self.name, options)
         return self._launched
 
@@ -147,19 +155,18 @@ class DockerHost:
     async def remove(self) -> None:
         """Force the container away, then its folder. What the daemon does not remove now, a later sweep does."""
         self.kill()
-        if self._launched is not None:
-            await asyncio.wait({self._launched})
-            self._launched.exception()
-        gone = True
         try:
-            await self._calls.slow(_remove, self._client, self.name)
-        except base.EngineUnavailable:
-            gone = False
-        if self._process >= 0:
-            os.close(self._process)
-            self._process = -1
-        if gone:
-            await asyncio.to_thread(self._folder.remove)
+            if self._launched is not None:
+                await asyncio.wait({self._launched})
+                self._launched.exception()
+            with contextlib.suppress(base.EngineUnavailable):
+                await self._calls.slow(_remove, self._client, self.name)
+                await asyncio.to_thread(self._folder.remove)
+        finally:
+            if self._process >= 0:
+                os.close(self._process)
+                self._process = -1
+            self._folders.let_go(self._sandbox)
 
 
 class DockerEngine:
@@ -176,7 +183,7 @@ class DockerEngine:
         self._limits = limits
         self._find_bucket = find
         self._owner = hosted.Owner()
-        self._folders = folder.Folders(limits.root / "sandboxes")
+        self._folders = folder.Folders(folder.place(limits))
         self._container: Container | None = None
 
     @classmethod
@@ -212,10 +219,9 @@ class DockerEngine:
         begun = time.monotonic()
         sandbox = self._folders.next_id()
         own = self._folders.folder(sandbox)
-        own.make()
-        host = DockerHost(self._client, self._calls, sandbox, own)
-        with own.listen() as listener:
-            launched = host.launch(self._container, spec, sandbox)
+        host = DockerHost(self._client, self._calls, sandbox, self._folders)
+        with own.prepared(lambda: self._folders.let_go(sandbox)) as listener:
+            launched = host.launch(self._container, spec)
             try:
                 greeted = await greeting.greet(listener, launched, host.is_running)
             except BaseException:
@@ -235,6 +241,7 @@ class DockerEngine:
     async def close(self) -> None:
         """See `base.Engine.close`."""
         await self._owner.finish()
+        await sweeping.sweep_at_the_end(self._folders, self.sweep)
         self._folders.close()
         self._calls.close()
         self._client.close()
@@ -366,11 +373,18 @@ def _ping() -> None:
 
 
 def _sweep(client: docker.APIClient, folders: folder.Folders, data_dir: str) -> int:
-    found = client.containers(all=True, filters={"label": f"{LABEL_DATA_DIR}={data_dir}"})
-    left = {each["Labels"][LABEL_SANDBOX] for each in found if not folders.is_live(each["Labels"][LABEL_RUNNER])}
-    left.update(folders.left_behind())
-    for sandbox in sorted(left):
-        _remove(client, _NAME_PREFIX + sandbox)
+    def found() -> list[str]:
+        labels = {"label": f"{LABEL_DATA_DIR}={data_dir}"}
+        return [each["Labels"][LABEL_SANDBOX] for each in client.containers(all=True, filters=labels)]
+
+    def remove(sandbox: str) -> bool:
+        try:
+            _remove(client, _NAME_PREFIX + sandbox)
+        except docker.errors.APIError as error:  # another removes it just now, or the engine cannot yet
+            _log.debug("not_removed", extra={"sandbox": sandbox, "reason": error.explanation})
+            return False
+        # Without its folders, which it would mount, a container that was asked for is not created any more.
         folders.folder(sandbox).remove()
-    folders.forget_dead()
-    return len(left)
+        return True
+
+    return sweeping.sweep(folders, found, remove, sweeping.SETTLE_S)

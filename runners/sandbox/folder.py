@@ -2,7 +2,8 @@
 
 ::
 
-    R/sandboxes/<runner>.lock       held (flock) by a live runner; the kernel lets go of it when the runner dies
+    R/sandboxes/<runner>.lock       held (flock) by a live runner; the kernel lets go of it when the runner dies, and it
+                                    stays until what the runner left is swept
     R/sandboxes/<runner>-<n>/link/s the socket, until the agent has connected
     R/sandboxes/<runner>-<n>/task/  the code (containers only)
     R/sandboxes/<runner>-<n>/tmp/   /tmp (process sandboxes only)
@@ -19,9 +20,14 @@ import re
 import secrets
 import shutil
 import socket
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import msgspec
+
+from faas.core import settings
+from runners.sandbox import base
 
 _SANDBOX = re.compile(r"^([0-9a-f]{12})-\d+$")
 _LOCK = re.compile(r"^([0-9a-f]{12})\.lock$")
@@ -53,6 +59,21 @@ class Folder(msgspec.Struct, frozen=True):
             path.mkdir()
             path.chmod(mode)
 
+    @contextlib.contextmanager
+    def prepared(self, give_up: Callable[[], None]) -> Iterator[socket.socket]:
+        """Make it and `listen` in it for the length of the block. Raises `base.EngineUnavailable`.
+
+        ``give_up`` is called when that fails: a sweep has to remove what was made of it.
+        """
+        try:
+            self.make()
+            listener = self.listen()
+        except OSError as error:
+            give_up()
+            raise base.EngineUnavailable(f"no folder for a sandbox could be made: {error.strerror}") from error
+        with listener:
+            yield listener
+
     def listen(self) -> socket.socket:
         """The socket to await the agent on. The path may be longer than an address may be."""
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
@@ -82,7 +103,10 @@ class Folder(msgspec.Struct, frozen=True):
 
 
 class Folders:
-    """All folders of one data directory, seen by one runner, whose lock is held until `close`."""
+    """All folders of one data directory, seen by one runner, whose lock is held until `close`.
+
+    What belongs to a dead runner is left behind, and so is what this one has let go of and could not remove.
+    """
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -90,62 +114,93 @@ class Folders:
         self.root.chmod(0o700)
         self.runner = secrets.token_hex(6)
         self._count = 0
-        self._lock = _lock(self._lock_path(self.runner))
+        self._held: set[str] = set()
+        self._dead_since: dict[str, float] = {}
+        self._lock = _lock(_lock_path(self.root, self.runner))
 
     def next_id(self) -> str:
-        """The id of the runner's next sandbox."""
+        """The id of the runner's next sandbox, which it holds until `let_go`."""
         self._count += 1
-        return f"{self.runner}-{self._count}"
+        sandbox = f"{self.runner}-{self._count}"
+        self._held.add(sandbox)
+        return sandbox
+
+    def let_go(self, sandbox: str) -> None:
+        """The runner is done with its sandbox: whatever is there of it yet is to be swept."""
+        self._held.discard(sandbox)
+
+    def let_go_of_all(self) -> None:
+        """The runner is done with all of them."""
+        self._held.clear()
 
     def folder(self, sandbox: str) -> Folder:
         """The folder of a sandbox."""
         return Folder(self.root / sandbox)
 
-    def is_live(self, runner: str) -> bool:
-        """Whether that runner's process lives."""
-        if runner == self.runner:
-            return True
-        try:
-            lock = os.open(self._lock_path(runner), os.O_RDWR | os.O_CLOEXEC)
-        except FileNotFoundError:
-            return False
-        try:
-            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-        finally:
-            os.close(lock)
-        return False
+    def is_left_behind(self, sandbox: str) -> bool:
+        """Whether nobody is there any more who would remove that sandbox."""
+        runner = runner_of(sandbox)
+        return sandbox not in self._held if runner == self.runner else not _is_live(self.root, runner)
 
     def left_behind(self) -> list[str]:
-        """The ids of sandboxes whose runner is dead and whose folder is still there."""
-        found = [match for match in map(_SANDBOX.match, self._names()) if match]
-        dead = {runner for runner in {match[1] for match in found} if not self.is_live(runner)}
-        return sorted(match[0] for match in found if match[1] in dead)
+        """The ids of sandboxes that are left behind and whose folder is still there."""
+        return sorted(name for name in _names(self.root) if _SANDBOX.match(name) and self.is_left_behind(name))
 
-    def forget_dead(self) -> None:
-        """Remove the locks of dead runners; call it when nothing of theirs is left."""
-        for match in filter(None, map(_LOCK.match, self._names())):
-            if not self.is_live(match[1]):
-                self._lock_path(match[1]).unlink(missing_ok=True)
+    def dead(self) -> dict[str, float]:
+        """The dead runners that are not forgotten yet, and since when (monotonic seconds) this one knows."""
+        now = time.monotonic()
+        self._dead_since = {runner: self._dead_since.get(runner, now) for runner in dead_runners(self.root)}
+        return dict(self._dead_since)
+
+    def forget(self, runner: str) -> None:
+        """Remove a dead runner's lock: nothing of it is left, and nothing will come."""
+        _lock_path(self.root, runner).unlink(missing_ok=True)
 
     def close(self) -> None:
         """The runner has no sandboxes any more. Safe to call twice."""
         if self._lock >= 0:
-            self._lock_path(self.runner).unlink(missing_ok=True)
+            self.forget(self.runner)
             os.close(self._lock)
             self._lock = -1
 
-    def _names(self) -> list[str]:
-        return [path.name for path in self.root.iterdir()]
 
-    def _lock_path(self, runner: str) -> Path:
-        return self.root / f"{runner}.lock"
+def place(limits: settings.Settings) -> Path:
+    """Where a platform has these folders."""
+    return limits.root / "sandboxes"
+
+
+def dead_runners(root: Path) -> set[str]:
+    """The runners of whom something is left in a folder of sandboxes, and who are dead."""
+    matches = [_LOCK.match(name) or _SANDBOX.match(name) for name in _names(root)]
+    return {runner for runner in {match[1] for match in matches if match} if not _is_live(root, runner)}
 
 
 def runner_of(sandbox: str) -> str:
     """The runner that made a sandbox, by its id."""
     return sandbox.rpartition("-")[0]
+
+
+def _names(root: Path) -> list[str]:
+    return [path.name for path in root.iterdir()] if root.is_dir() else []
+
+
+def _lock_path(root: Path, runner: str) -> Path:
+    return root / f"{runner}.lock"
+
+
+def _is_live(root: Path, runner: str) -> bool:
+    """Whether that runner's process lives, running or stopped."""
+    try:
+        lock = os.open(_lock_path(root, runner), os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(lock)
+    return False
 
 
 def _lock(path: Path) -> int:

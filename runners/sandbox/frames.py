@@ -196,6 +196,11 @@ class Reader:
         """Take what was read from the socket."""
         self._held += data
 
+    @property
+    def has_part(self) -> bool:
+        """Whether a frame has begun to come."""
+        return bool(self._held)
+
     def next(self) -> tuple[Received, bytes] | None:
         """The next whole frame, if there is one. Raises `BrokenProtocol`."""
         held = self._held

@@ -48,17 +48,23 @@ async def greet(
                     raise base.SandboxLost("the sandbox ended before its agent was ready")
             await asyncio.shield(launched)
     except TimeoutError as error:
-        _drop(hello)
+        _drop(hello, listener)
         raise base.SandboxLost(f"the sandbox was not ready within {WITHIN_S:.0f} s") from error
     except BaseException:
-        _drop(hello)
+        _drop(hello, listener)
         raise
     return hello.result()
 
 
-def _drop(hello: asyncio.Task[Greeted]) -> None:
-    """Nobody will take the greeting."""
+def _drop(hello: asyncio.Task[Greeted], listener: socket.socket) -> None:
+    """Nobody will take the greeting.
+
+    A cancelled accept stops listening only in a later turn of the loop. Whoever closes the listener before that leaves
+    its number behind as one that is watched, and the next descriptor of that number would never be: what waits for it,
+    such as the end of a process, would wait for ever.
+    """
     if hello.cancel():
+        asyncio.get_running_loop().remove_reader(listener.fileno())
         return
     if not hello.cancelled() and hello.exception() is None:
         hello.result().sock.close()

@@ -140,10 +140,11 @@ class Objects:
 
 def _commit_and_close(descriptor: int, bucket: buckets_module.BucketFolder, key: str, depth: int) -> None:
     # In one thread call: nobody else may close the descriptor, and so let its number stand for another file, meanwhile.
+    sealed = bucket.seal(descriptor)
     try:
-        bucket.commit(descriptor, key, depth=depth)
+        bucket.commit(sealed, key, depth=depth)
     finally:
-        os.close(descriptor)
+        os.close(sealed)
 
 
 def _is_write(mode: str) -> bool:

@@ -18,7 +18,7 @@ import time
 from pathlib import Path
 
 from faas.core import model, settings, tether
-from runners.sandbox import agent_files, base, folder, greeting, hosted, objects, verdicts
+from runners.sandbox import agent_files, base, folder, greeting, hosted, objects, sweeping, verdicts
 
 LOOK_EVERY_S = 0.05
 EXIT_WITHIN_S = 1.0
@@ -30,8 +30,10 @@ _PATH = "/usr/local/bin:/usr/local/sbin:/usr/bin:/usr/sbin:/bin:/sbin"
 class ProcessHost:
     """One process with the agent in it, and whatever it starts."""
 
-    def __init__(self, own: folder.Folder, agent: Path, limits: settings.Settings) -> None:
-        self._folder = own
+    def __init__(self, sandbox: str, folders: folder.Folders, agent: Path, limits: settings.Settings) -> None:
+        self._sandbox = sandbox
+        self._folders = folders
+        self._folder = own = folders.folder(sandbox)
         self._killed_for_memory = False
         self._memory_bytes = 0
         self._looking: asyncio.TimerHandle | None = None
@@ -87,8 +89,11 @@ class ProcessHost:
         if self._looking is not None:
             self._looking.cancel()
         self.kill()
-        await tether.exited(self._process)
-        await asyncio.to_thread(_remove, self._folder)
+        try:
+            await tether.exited(self._process)
+            await asyncio.to_thread(_remove, self._folder)
+        finally:
+            self._folders.let_go(self._sandbox)
 
     def _limit(self, kind: int, value: int) -> None:
         _soft, hard = resource.prlimit(self._process.pid, kind)
@@ -115,7 +120,7 @@ class ProcessEngine:
     def __init__(self, limits: settings.Settings, find_bucket: objects.Find) -> None:
         self._limits = limits
         self._find_bucket = find_bucket
-        self._folders = folder.Folders(limits.root / "sandboxes")
+        self._folders = folder.Folders(folder.place(limits))
         self._agent = agent_files.prepare(self._folders.root, agent_files.HOST_PYTHON)
         self._owner = hosted.Owner()
 
@@ -132,9 +137,8 @@ class ProcessEngine:
         begun = time.monotonic()
         sandbox = self._folders.next_id()
         own = self._folders.folder(sandbox)
-        own.make()
-        with own.listen() as listener:
-            host = self._launch(own)
+        with own.prepared(lambda: self._folders.let_go(sandbox)) as listener:
+            host = self._launch(sandbox)
             launched = asyncio.get_running_loop().create_future()
             launched.set_result(None)
             try:
@@ -155,21 +159,22 @@ class ProcessEngine:
     async def close(self) -> None:
         """See `base.Engine.close`."""
         await self._owner.finish()
+        await sweeping.sweep_at_the_end(self._folders, self.sweep)
         self._folders.close()
 
-    def _launch(self, own: folder.Folder) -> ProcessHost:
+    def _launch(self, sandbox: str) -> ProcessHost:
         try:
-            return ProcessHost(own, self._agent, self._limits)
+            return ProcessHost(sandbox, self._folders, self._agent, self._limits)
         except OSError as error:
-            own.remove()
+            self._folders.let_go(sandbox)
             raise base.EngineUnavailable(f"no process could be started: {error.strerror}") from error
 
     def _sweep(self) -> int:
-        left = self._folders.left_behind()
-        for sandbox in left:
-            _remove(self._folders.folder(sandbox))
-        self._folders.forget_dead()
-        return len(left)
+        return sweeping.sweep(self._folders, tuple, self._remove_left, settle_s=0)
+
+    def _remove_left(self, sandbox: str) -> bool:
+        _remove(self._folders.folder(sandbox))
+        return True
 
 
 def _remove(own: folder.Folder) -> None:

@@ -22,6 +22,9 @@ class Listener(Protocol):
     def on_frame(self, header: frames.Received, body: bytes) -> None:
         """A whole frame. May raise `frames.BrokenProtocol`."""
 
+    def on_part(self) -> None:
+        """A part of a frame, whose rest is to come. May raise `frames.BrokenProtocol`."""
+
     def on_broken(self, reason: str) -> None:
         """What came is not the protocol. The wire has ended."""
 
@@ -120,6 +123,8 @@ class Wire:
             while not (self._is_paused or self.has_ended):
                 frame = self._reader.next()
                 if frame is None:
+                    if self._reader.has_part:
+                        self._listener.on_part()
                     return
                 self._listener.on_frame(*frame)
         except frames.BrokenProtocol as error:

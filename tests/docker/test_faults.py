@@ -16,6 +16,7 @@ from typing import Any
 import docker
 import pytest
 
+from faas.core import retry
 from runners.sandbox import docker as engine_module
 from tests import engine as engines
 from tests import platform as platforms
@@ -175,6 +176,64 @@ def test_an_engine_that_stops_is_waited_for_and_used_again(tmp_path: Path, proje
             assert _invoke(platform, 0).returncode == 0
 
 
+def test_an_engine_that_stops_and_starts_again_under_load_loses_nothing_and_leaves_nothing(
+    tmp_path: Path, project: Path
+) -> None:
+    with engines.own() as engine:
+        settings = {"base_image": engine.image, "heartbeat_ms": "200", "lease_ms": "2000", "stock_none": "2"}
+        with platforms.running(
+            tmp_path / "data", "--engine", "docker", docker_host=engine.host, **settings
+        ) as platform:
+            platform.deploy(project, MANIFEST)
+            answers: list[platforms.Answer] = []
+            # Longer than an engine gives its containers to stop.
+            sent = [_send(platform, 25 if number == 0 else 0.3) for number in range(6)]
+            callers = [_called(platform, seconds, answers) for seconds in (25, 25, 0.5)]
+            eventually_sync(lambda: _in_use(platform) >= 3, within=60)
+            engine.stop()
+            sent.append(_send(platform, 0))
+            engine.start()
+            for caller in callers:
+                caller.join()
+            records = [platform.record(each) for each in sent]
+            assert [record for record in records if not _is_by_the_rules(record)] == []
+            assert len(answers) == 3
+            assert [answer for answer in answers if not _is_answer(answer)] == []
+            assert platform.json("invoke", "slow", "--data", "0")["status"] == "ok"
+            eventually_sync(platform.conserved, within=120)
+            eventually_sync(lambda: _left(platform, engine.host) == sum(_sandboxes(platform).values()), within=60)
+        assert _left(platform, engine.host) == 0
+
+
+def _called(platform: platforms.Platform, seconds: float, answers: list[platforms.Answer]) -> threading.Thread:
+    """A sync call under way."""
+    caller = threading.Thread(target=lambda: answers.append(platform.call(f"/waits/{seconds}")))
+    caller.start()
+    return caller
+
+
+def _in_use(platform: platforms.Platform) -> int:
+    return sum(row["running"] for row in platform.json("status")["functions"].values())
+
+
+def _is_by_the_rules(record: dict[str, Any]) -> bool:
+    """Whether it was done, or given up as lost after its last attempt: the engine may take three sandboxes at once."""
+    return record["status"] == "ok" or (record["status"], record["attempt"]) == ("lost", retry.MOST_LOST)
+
+
+def _is_answer(answer: platforms.Answer) -> bool:
+    """Whether it is the result, or says that the platform is at fault, as the function is not."""
+    if answer.status == 200:
+        return answer.body == b"waited"
+    return answer.headers.get("faas-error") == "platform"
+
+
+def _left(platform: platforms.Platform, host: str) -> int:
+    """How many containers or folders of sandboxes there are: whichever are more."""
+    folders = [path for path in (platform.data / "sandboxes").iterdir() if path.is_dir() and "agent" not in path.name]
+    return max(len(folders), _containers(platform, host))
+
+
 def _unless_up(platform: platforms.Platform) -> platforms.Answer | None:
     return platform.call("/fn/slow", b"0")
 
@@ -184,9 +243,9 @@ def _sandboxes(platform: platforms.Platform) -> dict[str, int]:
     return {state: count for node in nodes for state, count in node["sandboxes"].items()}
 
 
-def _containers(platform: platforms.Platform) -> int:
-    """How many containers of this platform there are, in any state."""
-    client = docker.from_env()
+def _containers(platform: platforms.Platform, host: str | None = None) -> int:
+    """How many containers of this platform there are, in any state; ``host`` is another engine than this machine's."""
+    client = docker.DockerClient(host) if host else docker.from_env()
     try:
         label = f"{engine_module.LABEL_DATA_DIR}={engine_module.data_dir_label(platform.data)}"
         return len(client.containers.list(all=True, filters={"label": label}))

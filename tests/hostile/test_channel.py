@@ -190,6 +190,35 @@ async def test_an_answer_to_another_invocation_is_taken_by_nobody(
     other.close()
 
 
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"t": "result", "us": 1, "mem_kb": 1},
+        {"t": "error", "us": 1, "mem_kb": 1, "error": {"type": "E", "message": "m", "stack": []}},
+        {"t": "open", "n": 1, "bucket": "own", "key": "k", "mode": "w"},
+        {"t": "loaded", "init_us": 1, "mem_kb": 1},
+        None,
+    ],
+)
+@pytest.mark.parametrize("at_once", [True, False])
+async def test_whatever_comes_after_a_result_retires_the_sandbox(
+    find: Callable[[str], buckets.BucketFolder | None], more: dict[str, object] | None, at_once: bool
+) -> None:
+    peer = Peer(find)
+    await peer.load(PATIENT_MS)
+    invocation_id, outcome = peer.run()
+    forged = frame({"t": "result", "id": invocation_id, "us": 1, "mem_kb": 1}, b"1")
+    # None: the beginning of a frame, which would have the true result taken for its rest.
+    after = frame({"id": invocation_id, **more}) if more is not None else b"\0\0"
+    peer.say(forged + after if at_once else forged)
+    assert (await outcome).body == b"1"
+    if not at_once:
+        assert not peer.is_doomed
+        peer.say(after)
+    await eventually(lambda: peer.is_doomed, within=30)
+    peer.close()
+
+
 async def test_a_function_cannot_bill_more_time_than_has_passed(
     find: Callable[[str], buckets.BucketFolder | None],
 ) -> None:

@@ -120,6 +120,11 @@ def test_links_and_devices_in_a_bucket_lead_nowhere(platform: platforms.Platform
     assert all("NotFound" in answer for answer in answers), answers
 
 
+def test_an_object_does_not_change_after_it_was_published(platform: platforms.Platform) -> None:
+    assert tried(platform, "attacker", "rewrites") == "published"
+    assert (platform.data / "buckets" / "own" / "rewritten").read_text() == "published"
+
+
 def test_a_function_sees_only_its_own_surroundings(platform: platforms.Platform) -> None:
     seen = tried(platform, "attacker", "surroundings")
     assert seen["sockets"] == []

@@ -82,3 +82,24 @@ async def test_async_work_and_sync_calls_of_one_revision_do_not_starve_each_othe
         return (await bench.counts(slow)).done == 120
 
     await eventually(settled, within=60)
+
+
+async def test_the_stock_gives_way_to_a_revision_that_needs_its_memory(bench: node_bench.Bench) -> None:
+    large = bench.function(ECHO, "app.handler", "large", memory_mb=128)
+    node = await bench.node(memory_mb=128, stock_none=2, stock_memory_mb=64)
+    await eventually(lambda: node.report().get("prewarmed") == 2, within=30)
+    assert node_bench.result(await bench.call(large, 1)) == 1
+    assert node.report().get("prewarmed", 0) == 0
+
+
+async def test_memory_that_comes_free_goes_to_a_revision_that_waits_before_the_stock(bench: node_bench.Bench) -> None:
+    slow = bench.function(SLOW, "app.handler", "slow", memory_mb=64)
+    large = bench.function(ECHO, "app.handler", "large", memory_mb=128)
+    node = await bench.node(memory_mb=128, stock_none=2, stock_memory_mb=64, keep_min_ms=0, keep_max_ms=0)
+    for _ in range(2):
+        await bench.send(slow, 1)
+    await eventually(lambda: node.report().get("busy") == 2, within=30)
+    call = asyncio.ensure_future(bench.call(large, 1))
+    await eventually(lambda: node.memory.awaited_mb == 128, within=30)
+    assert node_bench.result(await call) == 1
+    await eventually(lambda: node.memory.awaited_mb == 0, within=30)

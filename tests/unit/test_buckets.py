@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 import shlex
 import string
@@ -251,3 +252,46 @@ def test_lists_hold_just_the_keys_asked_for_in_order(
 def test_a_bucket_lives_in_its_own_folder_or_in_the_data_directory(tmp_path: Path) -> None:
     assert buckets.bucket_root(tmp_path, model.Bucket(name="a")) == tmp_path / "buckets" / "a"
     assert buckets.bucket_root(tmp_path, model.Bucket(name="a", path="/srv/in")) == Path("/srv/in")
+
+
+def _written(bucket: buckets.BucketFolder, data: bytes) -> int:
+    fd = bucket.begin_write("a")
+    bucket.write(fd, data)
+    return fd
+
+
+def _commit_sealed(bucket: buckets.BucketFolder, fd: int) -> int:
+    """Publish as the runner does for a function; the inode of what was written to."""
+    inode = os.fstat(fd).st_ino
+    sealed = bucket.seal(fd)
+    try:
+        bucket.commit(sealed, "a", depth=3)
+    finally:
+        os.close(sealed)
+    return inode
+
+
+def test_what_nobody_can_write_any_more_is_published_without_a_copy(bucket: buckets.BucketFolder) -> None:
+    inode = _commit_sealed(bucket, _written(bucket, b"once"))
+    assert (bucket.root / "a").stat().st_ino == inode
+    assert get(bucket, "a") == b"once"
+    assert os.getxattr(bucket.root / "a", buckets.DEPTH_ATTRIBUTE) == b"3"
+    assert [path.name for path in bucket.root.iterdir()] == ["a"]
+
+
+def test_a_descriptor_that_somebody_keeps_writes_to_no_object(bucket: buckets.BucketFolder) -> None:
+    fd = _written(bucket, b"published" * 100_000)
+    kept = os.dup(fd)
+    inode = _commit_sealed(bucket, fd)
+    os.pwrite(kept, b"changed", 0)
+    os.close(kept)
+    assert (bucket.root / "a").stat().st_ino != inode
+    assert get(bucket, "a") == b"published" * 100_000
+
+
+def test_a_mapping_that_somebody_keeps_writes_to_no_object(bucket: buckets.BucketFolder) -> None:
+    fd = _written(bucket, b"published")
+    with mmap.mmap(fd, 9) as kept:
+        _commit_sealed(bucket, fd)
+        kept[:7] = b"changed"
+    assert get(bucket, "a") == b"published"

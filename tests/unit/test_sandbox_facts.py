@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from faas.core import model
-from runners.sandbox import apt_sources, cgroups, folder, verdicts
+from runners.sandbox import apt_sources, cgroups, folder, sweeping, verdicts
 
 V1 = "5:cpu,cpuacct:/x\n4:memory:/docker/abc\n1:name=systemd:/docker/abc\n0::/\n"
 V2 = "0::/system.slice/docker-abc.scope\n"
@@ -102,15 +102,33 @@ def test_code_is_shown_as_links_to_the_artifact(tmp_path: Path) -> None:
     assert (code / ".dot").exists() and not own.path.exists()
 
 
-def test_a_runner_is_live_until_it_closes(tmp_path: Path) -> None:
+def test_a_sandbox_is_left_behind_when_its_runner_has_let_go_of_it_or_has_gone(tmp_path: Path) -> None:
     one, other = folder.Folders(tmp_path), folder.Folders(tmp_path)
-    left = one.next_id()
-    one.folder(left).make()
-    assert other.is_live(one.runner) and other.left_behind() == []
+    held, dropped = one.next_id(), one.next_id()
+    for sandbox in (held, dropped):
+        one.folder(sandbox).make()
+    assert one.left_behind() == other.left_behind() == [] and not other.dead()
+    one.let_go(dropped)
+    assert (one.left_behind(), other.left_behind()) == ([dropped], [])
     one.close()
-    assert not other.is_live(one.runner)
-    assert other.left_behind() == [left]
+    assert other.left_behind() == [held, dropped]
+    assert other.dead().keys() == folder.dead_runners(tmp_path) == {one.runner}
     other.close()
+
+
+def test_a_dead_runner_is_forgotten_when_it_has_been_dead_for_a_while_and_nothing_of_it_is_stuck(
+    tmp_path: Path,
+) -> None:
+    mine = folder.Folders(tmp_path)
+    (tmp_path / "0123456789ab.lock").touch()
+    late = "0123456789ab-7"  # a container that the engine had not made yet at the first look
+    assert sweeping.sweep(mine, tuple, lambda _: True, settle_s=60) == 0
+    assert mine.dead().keys() == {"0123456789ab"}
+    assert sweeping.sweep(mine, lambda: [late], lambda _: False, settle_s=0) == 0
+    assert mine.dead().keys() == {"0123456789ab"}
+    assert sweeping.sweep(mine, lambda: [late], lambda _: True, settle_s=0) == 1
+    assert not mine.dead()
+    mine.close()
 
 
 LIMITS = cgroups.Limits(memory_bytes=256 << 20, quota_us=50_000, period_us=100_000, shares=512)

@@ -3,6 +3,7 @@
 import array
 import ctypes
 import errno
+import mmap
 import os
 import socket
 import stat
@@ -280,6 +281,31 @@ def speaks(event, context):
     time.sleep(60)
 
 
+def rewrites(event, context):
+    """Publish an object, keeping each way to write to its file, and then write another text by all of them."""
+    own = context.bucket("own")
+    with own.open("rewritten", "wb") as file:
+        file.write(b"published")
+        file.flush()
+        kept = os.dup(file.fileno())
+        mapped = mmap.mmap(kept, 9)
+        again = [_or_none(lambda: os.open(f"/proc/self/fd/{kept}", flags)) for flags in (os.O_WRONLY, os.O_RDONLY)]
+    os.pwrite(kept, b"descriptor", 0)
+    mapped[:7] = b"mapping"
+    again += [_or_none(lambda: os.open(f"/proc/self/fd/{fd}", os.O_RDWR)) for fd in (kept, *filter(None, again))]
+    for fd in filter(None, again):
+        _or_none(lambda: os.pwrite(fd, b"again", 0))
+    os.truncate(kept, 3)
+    return own.read_text("rewritten")
+
+
+def _or_none(call):
+    try:
+        return call()
+    except OSError:
+        return None
+
+
 def asks_undeclared(event, context):
     """What the runner says to requests that the agent would not make, past the agent."""
     sock = _own_socket()
@@ -295,5 +321,5 @@ def asks_undeclared(event, context):
 
 TRIES = {
     each.__name__: each
-    for each in (searches, surroundings, reads, connects, gains, fills, outlives, speaks, asks_undeclared)
+    for each in (searches, surroundings, reads, connects, gains, fills, outlives, speaks, rewrites, asks_undeclared)
 }

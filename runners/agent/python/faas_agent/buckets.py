@@ -144,11 +144,12 @@ class ObjectWriter(io.BufferedWriter):
             return
         try:
             self.flush()
-            self._store.request(self._what, {"t": "commit", "n": self._number})
         except BaseException:
             self.discard()
             raise
+        # What nobody can write to any more is published as it is; else it has to be copied.
         self.raw.close()
+        self._store.request(self._what, {"t": "commit", "n": self._number})
 
     def discard(self) -> None:
         """Close the file without publishing anything."""

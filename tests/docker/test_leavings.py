@@ -1,0 +1,175 @@
+"""Runners are killed while they start sandboxes: soon nothing of them is left, whatever the engine did meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import random
+import shutil
+import signal
+import sys
+from collections.abc import AsyncIterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import docker
+import docker.errors
+import pytest
+
+from faas.core import settings as settings_module
+from runners.sandbox import base, choose, folder
+from runners.sandbox import docker as engine_module
+from tests import platform as platforms
+from tests.eventually import eventually, eventually_sync
+
+pytestmark = pytest.mark.docker
+
+HERE = Path(__file__).parent
+ECHO = HERE.parent / "functions" / "echo"
+RUNNERS = 8
+STAYS_AWAY_S = 8
+"""How long nothing may come up after all is said to be gone: longer than this engine was ever seen to take."""
+
+
+async def _open(data_dir: Path) -> base.Engine:
+    return await choose.choose(settings_module.Settings(data_dir=str(data_dir), engine="docker"), lambda _name: None)
+
+
+@pytest.fixture
+async def engine(tmp_path: Path) -> AsyncIterator[base.Engine]:
+    made = await _open(tmp_path)
+    yield made
+    await made.close()
+
+
+def _names(root: Path) -> set[str]:
+    """The sandboxes of which there is a container, in any state, or a folder."""
+    client = docker.APIClient()
+    try:
+        label = f"{engine_module.LABEL_DATA_DIR}={engine_module.data_dir_label(root)}"
+        found = client.containers(all=True, filters={"label": label})
+    finally:
+        client.close()
+    folders = {path.name for path in (root / "sandboxes").iterdir() if path.is_dir()}
+    return {each["Labels"][engine_module.LABEL_SANDBOX] for each in found} | {
+        name for name in folders if not name.startswith("agent-")
+    }
+
+
+async def _killed_while_it_starts(data_dir: Path, after: int, later_s: float) -> None:
+    """Run a runner until it has started so many sandboxes and a moment more."""
+    runner = await asyncio.create_subprocess_exec(
+        sys.executable,
+        str(HERE / "starting_runner.py"),
+        "docker",
+        str(data_dir),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+    assert runner.stdout is not None
+    for _ in range(after + 1):
+        assert await runner.stdout.readline()
+    with contextlib.suppress(TimeoutError):  # so the moment of the kill is any, also within a call to the engine
+        await asyncio.wait_for(runner.wait(), later_s)
+    runner.kill()
+    await runner.wait()
+
+
+async def _stays_away(root: Path) -> bool:
+    try:
+        await eventually(lambda: _names(root), within=STAYS_AWAY_S)
+    except AssertionError:
+        return True
+    return False
+
+
+async def test_of_runners_that_were_killed_while_they_started_sandboxes_only_the_living_ones_are_left(
+    tmp_path: Path,
+) -> None:
+    rolls = random.Random(1)
+    engine = await _open(tmp_path)
+    mine = await engine.start(base.Spec())
+    for _ in range(RUNNERS // 4):
+        kills = [_killed_while_it_starts(tmp_path, rolls.randrange(3), rolls.random() / 4) for _ in range(4)]
+        await asyncio.gather(*kills)
+        await engine.sweep()
+    await eventually(lambda: _swept(engine, tmp_path, {mine.id}), within=60)
+    await mine.close()
+    await _killed_while_it_starts(tmp_path, 1, 0.1)
+    await engine.close()
+    assert _names(tmp_path) == set()
+    assert await _stays_away(tmp_path)
+    assert not folder.dead_runners(tmp_path / "sandboxes")
+
+
+async def _swept(engine: base.Engine, root: Path, left: set[str]) -> bool:
+    """Look again and again, as a node does, until nothing of the dead can come any more."""
+    await engine.sweep()
+    return not folder.dead_runners(root / "sandboxes") and _names(root) == left
+
+
+async def test_what_a_live_runner_could_not_remove_is_swept_by_itself(engine: base.Engine, tmp_path: Path) -> None:
+    sandbox = await engine.start(base.Spec())
+    assert await engine.sweep() == 0
+    client = docker.APIClient()
+    name = f"faas-{sandbox.id}"
+    details = client.inspect_container(name)
+    await sandbox.close()
+    # As when the engine carries out a call that its client has given up.
+    late = client.create_container(
+        details["Image"], name=name, command=["sleep", "60"], labels=details["Config"]["Labels"]
+    )
+    (tmp_path / "sandboxes" / sandbox.id).mkdir()
+    assert await engine.sweep() == 1
+    with pytest.raises(docker.errors.NotFound):
+        client.inspect_container(late["Id"])
+    client.close()
+    assert _names(tmp_path) == set()
+
+
+async def test_sweeps_that_meet_do_not_hinder_one_another(engine: base.Engine, tmp_path: Path) -> None:
+    other = await _open(tmp_path)
+    await _killed_while_it_starts(tmp_path, 3, 0)
+    for _ in range(3):
+        await asyncio.gather(engine.sweep(), other.sweep(), engine.sweep(), other.sweep())
+    await eventually(lambda: _swept(engine, tmp_path, set()), within=60)
+    await other.close()
+
+
+def _function(number: int) -> dict[str, Any]:
+    route = {"http": {"path": f"/by-name/{number}", "methods": ["PUT"]}}
+    return {"runtime": "python3", "handler": "app.handler", "memory": "64MB", "triggers": [route]}
+
+
+def _is_another(platform: platforms.Platform, name: str, killed: int) -> bool:
+    return platform.processes()[name] != killed
+
+
+def _counted(platform: platforms.Platform) -> int:
+    """How many sandboxes the living nodes have, by what they say."""
+    return sum(count for node in platform.json("status")["nodes"] for count in node["sandboxes"].values())
+
+
+def test_a_platform_whose_nodes_are_killed_again_and_again_leaves_nothing(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    settings = {"heartbeat_ms": "200", "lease_ms": "1000", "stock_none": "3", "memory_mb": "1024"}
+    with platforms.running(data, "--engine", "docker", "--nodes", "2", **settings) as platform:
+        project = Path(shutil.copytree(ECHO, tmp_path / "project"))
+        platform.deploy(project, {"functions": {f"f{n}": _function(n) for n in range(3)}})
+        for turn in range(6):
+            for n in range(3):
+                assert platform.faas("invoke", f"f{n}", "--async", "--data", "1").returncode == 0
+            name = f"node{'-2' if turn % 2 else ''}"
+            killed = platform.processes()[name]
+            os.kill(killed, signal.SIGKILL)
+            eventually_sync(partial(_is_another, platform, name, killed), within=60)
+        eventually_sync(platform.conserved, within=120)
+        eventually_sync(lambda: len(_names(data)) == _counted(platform), within=60)
+        eventually_sync(lambda: not folder.dead_runners(data / "sandboxes"), within=60)
+        for name in ("node", "node-2"):  # nobody is left who would sweep but `faas up`
+            os.kill(platform.processes()[name], signal.SIGKILL)
+        assert platform.faas("down").returncode == 0
+        assert _names(data) == set()
+        assert not folder.dead_runners(data / "sandboxes")
