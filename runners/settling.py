@@ -13,7 +13,7 @@ import hiredis
 import msgspec
 
 from faas.core import errors, model, retry
-from faas.queue import invocations, leases, replies
+from faas.queue import destined, invocations, leases, replies
 from runners import slot as slots
 
 _log = logging.getLogger(__name__)
@@ -46,13 +46,15 @@ class Settler:
 
     def settle(self, ended: slots.Ended, claim_next: int, then: Then) -> None:
         """Send the finish now; ``then`` gets what it answered, or None when it could not be sent and is kept."""
+        settled = None
         if ended.retries is not None and ended.claim is not None:
             decision = _decided(ended, ended.retries)
             if decision.next is retry.Next.RETRY:
                 self._try_again(ended, ended.claim, decision.after_ms, then)
                 return
+            settled = _settled(ended, decision.condition)
         self._underway += 1
-        self._send(ended, claim_next).add_done_callback(partial(self._sent, ended, then))
+        self._send(ended, claim_next, settled).add_done_callback(partial(self._sent, ended, then))
 
     def _try_again(self, ended: slots.Ended, claim: invocations.Claim, after_ms: int, then: Then) -> None:
         if ended.record.status is not model.Status.LOST:
@@ -86,7 +88,7 @@ class Settler:
         if kept:
             _log.info("outcomes_resent", extra={"count": len(kept)})
 
-    def _send(self, ended: slots.Ended, claim_next: int) -> asyncio.Future[Any]:
+    def _send(self, ended: slots.Ended, claim_next: int, settled: destined.Settled | None) -> asyncio.Future[Any]:
         return self._queue.send_finish(
             ended.invocation,
             ended.entry,
@@ -94,6 +96,7 @@ class Settler:
             node=self._node,
             reply=self._reply(ended),
             claim_next=claim_next,
+            settled=settled,
         )
 
     def _reply(self, ended: slots.Ended) -> bytes:
@@ -151,6 +154,13 @@ def _decided(ended: slots.Ended, retries: model.Retries) -> retry.Decision:
         wish=ended.wish,
     )
     return retry.decide(known, retries, random.random())  # noqa: S311 - spreads retries, hides nothing
+
+
+def _settled(ended: slots.Ended, condition: model.Condition) -> destined.Settled | None:
+    """What goes to the destination of an async invocation; None when it has none."""
+    if ended.invocation.mode is model.Mode.SYNC or ended.config is None or not ended.config.destination(condition):
+        return None
+    return destined.settled(ended.record, condition, ended.outcome.body, is_bytes=ended.outcome.is_bytes)
 
 
 def _not_final(ended: slots.Ended) -> model.Record:

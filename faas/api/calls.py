@@ -99,10 +99,10 @@ class Calls:
         async with _answered():
             return await whereabouts.unsettled(await self.queue(), function, most)
 
-    async def cancel(self, invocation: model.Invocation, record: model.Record) -> bool:
+    async def cancel(self, invocation: model.Invocation, packed: bytes, record: model.Record) -> bool:
         """Take one out that has not begun; False when it has moved on. Raises `errors.Unavailable`."""
         async with _answered():
-            return await whereabouts.cancel(await self.queue(), invocation, record)
+            return await whereabouts.cancel(await self.queue(), invocation, packed, record)
 
     async def make_due(self, invocation: model.Invocation) -> bool:
         """Let one that is due later be due now; False when it is not. Raises `errors.Unavailable`."""

@@ -107,7 +107,7 @@ async def cancel_invocation(request: web.Request) -> web.Response:
         if found.place is whereabouts.Place.RUNNING or found.invocation is None:
             raise errors.Conflict(f"invocation {invocation_id} is running", hint="it ends by itself", id=invocation_id)
         record = unrun.cancelled(found.invocation, time.time_ns() // 1_000_000)
-        if await request.app[state.CALLS].cancel(found.invocation, record):
+        if await request.app[state.CALLS].cancel(found.invocation, found.packed, record):
             return answers.json(schemas.Moved(invocation_id, "cancelled"))
     raise errors.Conflict(f"invocation {invocation_id} is moving on", hint="ask again", id=invocation_id)
 

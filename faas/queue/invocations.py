@@ -25,7 +25,7 @@ import msgspec
 
 from faas.core import errors, model
 from faas.core import settings as settings_module
-from faas.queue import fsync
+from faas.queue import destined, fsync
 from faas.queue import keys as keyring
 from faas.queue import link as links
 
@@ -34,6 +34,7 @@ _SCRIPTS = (
     "forget", "retry", "due", "held",
     "find", "cancel", "unsettled", "once", "answered",
     "holders", "bury",
+    "outboxes", "take_out", "take_again", "keep_out", "put_away", "put_back", "pass_on",
 )  # fmt: skip
 
 
@@ -250,21 +251,35 @@ class Queue:
         if answer[0] == b"lapsed":
             raise errors.Unavailable("this took too long for the idempotency key to hold", hint="try again")
 
-    async def refuse(self, invocation: model.Invocation, record: model.Record, guard: Guard) -> bool:
+    async def refuse(
+        self,
+        invocation: model.Invocation,
+        record: model.Record,
+        guard: Guard,
+        settled: destined.Settled | None = None,
+    ) -> bool:
         """Accept an invocation that shall not run and settle it with its record; False when this was done before.
 
-        The guard must be a plain one.
+        The guard must be a plain one. ``settled`` is for its destination, when it has one.
         """
         ref, names = invocation.ref, self.keys
         answer = await self.run(
             "refuse",
-            (*self._queues(ref), names.refs, names.counts(ref), names.records, names.guard(guard.key)),
+            (
+                *self._queues(ref),
+                names.refs,
+                names.counts(ref),
+                names.records,
+                names.guard(guard.key),
+                *((names.held, *self._outbox(settled)) if settled else ()),
+            ),
             ref,
             self._encode(record),
             "dead" if record.dead else "done",
             guard.field,
             guard.value,
             self._encode(invocation),
+            *((self._encode(settled), settled.outbox) if settled else ()),
         )
         return bool(answer == 1)
 
@@ -301,12 +316,20 @@ class Queue:
         return self.run("claim", self._queues(ref), node, count)
 
     async def finish_claimed(
-        self, claim: Claim, record: model.Record, *, node: str, reply: bytes = b"", claim_next: int = 0
+        self,
+        claim: Claim,
+        record: model.Record,
+        *,
+        node: str,
+        reply: bytes = b"",
+        claim_next: int = 0,
+        settled: destined.Settled | None = None,
     ) -> Finished:
         """Settle a claimed invocation: record, reply (msgpack `model.Outcome`) and the next claims in one step."""
-        return self.finished(
-            await self.send_finish(claim.invocation, claim.entry, record, node=node, reply=reply, claim_next=claim_next)
+        sent = self.send_finish(
+            claim.invocation, claim.entry, record, node=node, reply=reply, claim_next=claim_next, settled=settled
         )
+        return self.finished(await sent)
 
     async def finish_handed_off(
         self, invocation: model.Invocation, record: model.Record, *, node: str, claim_next: int = 0
@@ -323,8 +346,12 @@ class Queue:
         node: str,
         reply: bytes = b"",
         claim_next: int = 0,
+        settled: destined.Settled | None = None,
     ) -> asyncio.Future[Any]:
-        """Either finish, sent before it returns; ``entry`` is None after a hand-off. `finished` reads the answer."""
+        """Either finish, sent before it returns; ``entry`` is None after a hand-off. `finished` reads the answer.
+
+        ``settled`` is for the destination of an async one, when it has one.
+        """
         ref = invocation.ref
         place = self.keys.running(node) if entry is None else self.keys.queue(ref, invocation.mode)
         asked = invocation.mode is model.Mode.ASYNC
@@ -336,6 +363,7 @@ class Queue:
             *self._queues(ref),
             self.keys.held,
             *((self.keys.kept,) if asked else ()),
+            *(self._outbox(settled) if asked and settled else ()),
         )
         return self.run(
             "finish",
@@ -349,6 +377,7 @@ class Queue:
             node,
             claim_next,
             *((self.keeping.for_ms, self.keeping.most) if asked else ()),
+            *((self._encode(settled), settled.outbox) if asked and settled else ()),
         )
 
     def send_retry(
@@ -516,6 +545,9 @@ class Queue:
 
     def _queues(self, ref: str) -> tuple[str, str]:
         return self.keys.queue(ref, model.Mode.SYNC), self.keys.queue(ref, model.Mode.ASYNC)
+
+    def _outbox(self, settled: destined.Settled) -> tuple[str, str]:
+        return self.keys.outbox(settled.record_ref, settled.way), self.keys.outboxes
 
     def _call(self, invocation: model.Invocation) -> tuple[str, ...]:
         return (self.keys.call(invocation.id),) if invocation.mode is model.Mode.ASYNC else ()

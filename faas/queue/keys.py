@@ -9,10 +9,11 @@ from faas.core import model
 GROUP = "runners"
 """The consumer group of every queue stream, created at 0 so that no entry is ever before it. Consumers are nodes."""
 
-FORMAT = "2"
+FORMAT = "3"
 """Version of what the keys hold. A platform refuses a Redis that holds a later one, and brings an earlier one up.
 
 2: `Keys.held` counts what the queues hold.
+3: `Keys.outbox` holds what is for destinations; invocations know their parent and root.
 """
 
 
@@ -39,7 +40,7 @@ class Keys(msgspec.Struct, frozen=True):
 
     @property
     def held(self) -> str:
-        """Hash ``entries``, ``bytes``: what all queue streams hold, waiting and claimed. Forever."""
+        """Hash ``entries``, ``bytes``: what all queue streams and outboxes hold, waiting and claimed. Forever."""
         return f"{self.prefix}:held"
 
     @property
@@ -131,6 +132,19 @@ class Keys(msgspec.Struct, frozen=True):
     def guard(self, name: str) -> str:
         """Hash of what was enqueued before: timers' last due times, objects' last versions. Forever."""
         return f"{self.prefix}:guard:{name}"
+
+    def outbox(self, ref: str, way: str) -> str:
+        """Stream of records for one revision's destination of ``success`` or ``failure``. Gone when it is empty.
+
+        Fields ``s`` (msgpack of `outbox.Settled`) and ``i`` (msgpack of the `model.Invocation`). Its group is
+        ``destinations``, its consumers are schedulers. An entry leaves when it is delivered, or given up and in SQL.
+        """
+        return f"{self.prefix}:outbox:{ref}:{way}"
+
+    @property
+    def outboxes(self) -> str:
+        """Set of the outboxes that may hold something: ``<ref> <way>``."""
+        return f"{self.prefix}:outboxes"
 
     @property
     def catalog(self) -> str:

@@ -11,7 +11,7 @@ import time
 import msgspec
 
 from faas.core import model, retry, unrun
-from faas.queue import invocations
+from faas.queue import destined, invocations
 from faas.queue import keys as keyring
 
 _PAGE = 100
@@ -69,7 +69,10 @@ async def _requeue(queue: invocations.Queue, node: str, stream: str, entry: str)
     invocation = msgspec.msgpack.decode(found[0][1][1], type=model.Invocation)
     claim = invocations.Claim(entry, invocation)
     if not may_run_again(invocation):
-        await queue.finish_claimed(claim, _lost(invocation, node, final=True), node=node)
+        record = _lost(invocation, node, final=True)
+        # Whether the revision has a destination is not known here: whoever delivers drops what is for none.
+        settled = destined.settled(record, model.Condition.RETRIES_EXHAUSTED) if record.dead else None
+        await queue.finish_claimed(claim, record, node=node, settled=settled)
         return
     await queue.release(claim, record=_lost(invocation, node, final=False), again=next_attempt(invocation))
 

@@ -11,6 +11,7 @@ import pytest
 
 from faas.core import errors, ids, model
 from faas.queue import invocations
+from faas.queue import keys as keyring
 from tests.samples import record
 
 REFS = (("a", 1), ("a", 2), ("b", 1))
@@ -72,7 +73,7 @@ async def test_a_redis_of_the_first_format_is_counted_when_it_is_first_used(
     later.close()
     assert held.is_right
     assert held.counted_entries == 2
-    assert await queue.link.call("GET", queue.keys.format) == b"2"
+    assert await queue.link.call("GET", queue.keys.format) == keyring.FORMAT.encode()
 
 
 @pytest.mark.parametrize("seed", range(8))

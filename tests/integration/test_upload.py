@@ -380,7 +380,7 @@ async def test_what_somebody_writes_into_an_object_of_a_chain_begins_a_new_one(
     bucket = buckets.BucketFolder("b", folder)
     async with _watching(settings, queue, functions, folder, arrivals):
         fd = bucket.begin_write("k")
-        bucket.commit(fd, "k", depth=15)
+        bucket.commit(fd, "k", writer=buckets.Writer(15))
         os.close(fd)
         await eventually(arrivals.are("ready", "k"))
         (folder / "k").write_text("by a person")
