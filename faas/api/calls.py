@@ -16,7 +16,7 @@ import msgspec
 from faas.core import errors, model
 from faas.core import settings as settings_module
 from faas.queue import calls as queue_calls
-from faas.queue import catalog, idempotency, invocations, replies, whereabouts
+from faas.queue import catalog, destined, idempotency, invocations, outbox, replies, whereabouts
 
 _ANSWERS_WITHIN_S = 5
 _SILENT_MS = 3_000
@@ -71,6 +71,16 @@ class Calls:
         """The same, unless its guard says that this was done before."""
         async with _answered():
             await (await self.queue()).enqueue(invocation, guard)
+
+    async def put_back(self, settled: destined.Settled, invocation: model.Invocation, given_up_at_ms: int) -> None:
+        """Put a record into its outbox again, unless this was just done. Raises `errors.Unavailable`."""
+        async with _answered():
+            await outbox.put_back(await self.queue(), settled, invocation, given_up_at_ms)
+
+    async def outboxes(self) -> dict[outbox.Outbox, int]:
+        """How many records wait for each destination. Raises `errors.Unavailable`."""
+        async with _answered():
+            return await outbox.lengths(await self.queue())
 
     async def forget_guard(self, key: str, field: str) -> None:
         """Forget that it was done. Raises `errors.Unavailable`."""

@@ -146,6 +146,10 @@ class Keys(msgspec.Struct, frozen=True):
         """Set of the outboxes that may hold something: ``<ref> <way>``."""
         return f"{self.prefix}:outboxes"
 
+    def put_back(self, invocation_id: str, given_up_at_ms: int) -> str:
+        """String, lives an hour: a record that was given up then is in its outbox again. By then its row is gone."""
+        return f"{self.prefix}:put-back:{invocation_id}:{given_up_at_ms}"
+
     @property
     def catalog(self) -> str:
         """Pub/sub channel: a new version number of the catalog of functions."""

@@ -107,14 +107,17 @@ async def put_away(queue: invocations.Queue, entry: Entry) -> bool:
 
 
 async def put_back(
-    queue: invocations.Queue, settled: destined.Settled, invocation: model.Invocation, guard: invocations.Guard
+    queue: invocations.Queue, settled: destined.Settled, invocation: model.Invocation, given_up_at_ms: int
 ) -> bool:
-    """Put one that was given up into its outbox again, as new; False when its guard says that this was done before."""
+    """Put one that was given up then into its outbox again, as new; False when this was done before."""
     keys = queue.keys
-    names = (keys.outbox(settled.record_ref, settled.way), keys.outboxes, keys.held, keys.guard(guard.key))
-    answer = await queue.run(
-        "put_back", names, _encode(settled), _encode(invocation), settled.outbox, guard.field, guard.value
+    names = (
+        keys.outbox(settled.record_ref, settled.way),
+        keys.outboxes,
+        keys.held,
+        keys.put_back(invocation.id, given_up_at_ms),
     )
+    answer = await queue.run("put_back", names, _encode(settled), _encode(invocation), settled.outbox)
     return bool(answer == 1)
 
 

@@ -65,10 +65,11 @@ class UndeliveredRecords:
             row = connection.execute(sa.select(_U).where(_U.c.invocation_id == invocation_id)).first()
         return None if row is None else _read(row)
 
-    def drop(self, invocation_id: str) -> bool:
-        """Forget it; False when it is not there."""
+    def drop(self, invocation_id: str, given_up_at_ms: int) -> bool:
+        """Forget it; False when it is not there. One that was given up again meanwhile stays."""
+        this = (_U.c.invocation_id == invocation_id, _U.c.given_up_at_ms == given_up_at_ms)
         with self._engine.begin() as connection:
-            return connection.execute(_U.delete().where(_U.c.invocation_id == invocation_id)).rowcount > 0
+            return connection.execute(_U.delete().where(*this)).rowcount > 0
 
     def counts(self) -> Mapping[str, int]:
         """How many there are, by function."""
