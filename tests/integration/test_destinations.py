@@ -7,6 +7,7 @@ import contextlib
 import json
 import subprocess
 import sys
+import time
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -463,6 +464,16 @@ async def test_an_outbox_that_is_empty_leaves_no_key(stage: Stage) -> None:
     async with stage.scheduler():
         await eventually(stage.is_empty)
     assert await stage.queue.link.call("KEYS", f"{stage.queue.keys.prefix}:outbox*") == []
+
+
+def test_what_is_signed_cannot_be_changed_or_sent_later() -> None:
+    now_s = int(time.time())
+    signed = webhooks.signature("s", now_s, b"{}")
+    assert receiver.is_genuine(signed, b"{}", "s")
+    assert not receiver.is_genuine(signed, b"{ }", "s")
+    assert not receiver.is_genuine(signed, b"{}", "another")
+    assert not receiver.is_genuine(signed.replace(str(now_s), str(now_s + 1)), b"{}", "s")
+    assert not receiver.is_genuine(webhooks.signature("s", now_s - 600, b"{}"), b"{}", "s")
 
 
 def test_what_answers_mean() -> None:
