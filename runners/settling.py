@@ -158,7 +158,7 @@ def _decided(ended: slots.Ended, retries: model.Retries) -> retry.Decision:
 
 def _settled(ended: slots.Ended, condition: model.Condition) -> destined.Settled | None:
     """What goes to the destination of an async invocation; None when it has none."""
-    if ended.invocation.mode is model.Mode.SYNC or ended.config is None or not ended.config.destination(condition):
+    if ended.config is None or ended.config.destination(condition) is None:
         return None
     return destined.settled(ended.record, condition, ended.outcome.body, is_bytes=ended.outcome.is_bytes)
 

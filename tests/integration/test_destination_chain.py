@@ -105,6 +105,9 @@ async def test_a_sync_call_and_one_that_is_taken_back_tell_nobody(platform: Plat
     await platform.bench.node()
     await platform.bench.call(source)
     await platform.attempts("source", 2)
+    again = platform.function("works", "again", on_success=AFTER, on_failure=AFTER, idempotent=True)
+    await platform.bench.call(again)
+    await platform.attempts("again", 1)
     assert await outbox.lengths(platform.queue) == {}
     assert platform.ledger.find("after") == []
 
@@ -121,6 +124,16 @@ async def test_what_fails_for_good_tells_why_once_its_attempts_are_over(platform
     assert record["responsePayload"]["errorType"] == "ValueError"
     assert record["responsePayload"]["errorMessage"] == "it broke"
     assert record["requestPayload"] == "e"
+
+
+async def test_what_has_no_destination_leaves_nothing_in_an_outbox(settings: settings_module.Settings) -> None:
+    bench = await node_bench.Bench.open(msgspec.structs.replace(settings, engine="process", stock_none=0))
+    revision = bench.function(FUNCTION, "app.works", on_failure=AFTER)
+    await bench.node()
+    await bench.send(revision)
+    await bench.records(1)
+    assert await outbox.lengths(bench.queue) == {}
+    await bench.close()
 
 
 async def told(platform: Platform, function: str, name: str) -> dict[str, Any]:

@@ -192,14 +192,17 @@ async def test_what_a_scheduler_still_has_is_nobody_elses_however_long_it_takes(
     async with receiver.receiving() as slow:
         slow.hold = asyncio.Event()
         source = stage.deploy(on_success=model.ToUrl(url=slow.url, secret="KEY"))
-        await stage.settle(source)
-        async with stage.scheduler(destination_timeout_ms=60_000), stage.scheduler(destination_timeout_ms=60_000):
-            await eventually(lambda: slow.received)
-            passed = asyncio.get_running_loop().time() + 3 * LEASE_MS / 1000
-            await eventually(lambda: asyncio.get_running_loop().time() > passed)
+        for _ in range(destinations.AT_ONCE):
+            await stage.settle(source)
+        async with stage.scheduler(destination_timeout_ms=60_000):
+            await eventually(lambda: len(slow.received) == destinations.AT_ONCE)
+            (box,) = await outbox.lengths(stage.queue)
+            until = time.monotonic() + 3 * LEASE_MS / 1000
+            while time.monotonic() < until:
+                assert await outbox.take(stage.queue, box, "other", 9, LEASE_MS) == []
             slow.hold.set()
             await eventually(stage.is_empty)
-        assert len(slow.received) == 1
+        assert len(slow.received) == destinations.AT_ONCE
 
 
 async def test_a_bucket_gets_an_object_that_knows_its_chain(stage: Stage) -> None:
@@ -393,7 +396,11 @@ async def test_a_receiver_that_never_answers_holds_up_no_other_destination(stage
 
 
 async def test_an_answer_without_end_is_not_read(stage: Stage) -> None:
-    async with receiver.receiving(lambda _: web.Response(status=200, body=b"x" * 50_000_000)) as hook:
+    async def endless() -> AsyncIterator[bytes]:
+        while True:
+            yield b"x" * 65_536
+
+    async with receiver.receiving(lambda _: web.Response(status=200, body=endless())) as hook:
         await stage.settle(stage.deploy(on_success=model.ToUrl(url=hook.url, secret="KEY")))
         async with stage.scheduler():
             await eventually(stage.is_empty)
@@ -422,11 +429,14 @@ async def test_a_chain_of_functions_that_feed_one_another_stops_at_sixteen_links
     assert not any(counts[ref].waiting for ref in ("ping@1", "pong@1"))
 
 
-async def test_a_queue_that_is_full_is_waited_for(stage: Stage) -> None:
+async def test_a_queue_that_is_full_is_waited_for(stage: Stage, caplog: pytest.LogCaptureFixture) -> None:
     source, after = stage.deploy(on_success=model.ToFunction(function="after")), stage.deploy("after")
     for _ in range(3):
         await stage.settle(source)
     async with stage.scheduler(max_waiting_async=1):
+        await eventually(lambda: "record_not_delivered_yet" in caplog.messages)
+        assert (await stage.queue.counts())[after.ref].waiting == 1
+        assert await stage.waits() == 2
         for _ in range(3):
             (claim,) = await eventually(lambda: stage.queue.claim("n", after.ref, 1))
             await stage.queue.finish_claimed(claim, samples.record(claim.invocation), node="n")
