@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -17,7 +18,7 @@ from aiohttp import web
 
 from faas.core import errors, ids, model
 from faas.core import settings as settings_module
-from faas.queue import destined, invocations, outbox
+from faas.queue import destined, embedded, invocations, outbox
 from faas.store import database, functions, undelivered
 from tests import receiver, samples
 from tests.eventually import eventually
@@ -466,6 +467,25 @@ async def test_a_record_that_cannot_be_read_is_set_aside_and_the_next_is_deliver
         await eventually(stage.is_empty)
     assert len(await claimed(stage, after.ref)) == 1
     assert await stage.queue.link.call("XLEN", keys.unreadable) == 1
+
+
+async def test_records_leave_a_redis_whose_memory_is_full(settings: settings_module.Settings, tmp_path: Path) -> None:
+    server = embedded.EmbeddedServer(tmp_path / "redis")
+    own = msgspec.structs.replace(settings, redis_url=await server.start())
+    queue = await invocations.Queue.connect(own.redis_url, own.redis_prefix)
+    stage = Stage(own, queue)
+    to_bucket = stage.deploy("other", on_success=model.ToBucket(bucket="records"))
+    await stage.settle(to_bucket)
+    await stage.settle(stage.deploy(on_success=model.ToFunction(function="after")))
+    after = stage.deploy("after")
+    await queue.link.call("CONFIG", "SET", "maxmemory", 1)
+    async with stage.scheduler():
+        await eventually(stage.is_empty)
+    await queue.link.call("CONFIG", "SET", "maxmemory", 0)
+    assert len(await claimed(stage, after.ref)) == 1
+    assert (await queue.held()).is_right
+    queue.close()
+    await server.stop()
 
 
 async def test_an_outbox_that_is_empty_leaves_no_key(stage: Stage) -> None:

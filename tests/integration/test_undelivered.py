@@ -9,10 +9,8 @@ from collections.abc import AsyncIterator
 import msgspec
 import pytest
 
-from faas.core import ids, model
 from faas.core import settings as settings_module
-from faas.queue import destined, outbox
-from faas.store import undelivered
+from faas.queue import outbox
 from tests import samples, served_api
 from tests.command import faas
 
@@ -26,21 +24,9 @@ async def api(settings: settings_module.Settings) -> AsyncIterator[served_api.Co
 
 def given_up(api: served_api.ControlApi, at_ms: int = 7) -> str:
     """Keep one as a scheduler does; the id of its invocation."""
-    of = model.Invocation(
-        id=ids.new_id(), function="hello", revision=1, trigger="invoke", mode=model.Mode.ASYNC, event=b'{"n": 1}',
-        accepted_at_ms=1,
-    )  # fmt: skip
-    settled = destined.settled(samples.record(of), model.Condition.SUCCESS, b"42")
-    kept = undelivered.Undelivered(
-        invocation=of,
-        settled=msgspec.msgpack.encode(settled),
-        destination="https://example.com/hook",
-        attempts=3,
-        reason="the receiver answered 500",
-        given_up_at_ms=at_ms,
-    )
+    kept = samples.undelivered(given_up_at_ms=at_ms)
     api.undelivered.keep(kept)
-    return of.id
+    return kept.invocation.id
 
 
 async def test_an_undelivered_record_is_found_with_its_event_result_and_reason(api: served_api.ControlApi) -> None:

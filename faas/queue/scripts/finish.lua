@@ -29,8 +29,10 @@ if finished == 1 then
     redis.call('XADD', KEYS[3], '*', 'r', ARGV[3])
   end
   if KEYS[9] and entry then
+    if redis.call('SADD', KEYS[10], ARGV[12]) == 1 then
+      redis.pcall('XGROUP', 'CREATE', KEYS[9], 'destinations', '0', 'MKSTREAM')
+    end
     redis.call('XADD', KEYS[9], '*', 's', ARGV[11], 'i', entry[2][2])
-    redis.call('SADD', KEYS[10], ARGV[12])
     redis.call('HINCRBY', KEYS[7], 'entries', 1)
     redis.call('HINCRBY', KEYS[7], 'bytes', #ARGV[11] + #entry[2][2])
   end

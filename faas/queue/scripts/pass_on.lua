@@ -7,16 +7,17 @@
 -- Returns {'ok'} | {'full', waiting} | {'gone'} when another scheduler has moved it
 local entry = redis.call('XRANGE', KEYS[1], ARGV[1], ARGV[1])[1]
 if not entry then return {'gone'} end
+if ARGV[6] == '' and redis.call('SISMEMBER', KEYS[5], ARGV[2]) == 1 then
+  local waiting = redis.call('XLEN', KEYS[3]) - redis.call('XPENDING', KEYS[3], 'runners')[1]
+  if waiting >= tonumber(ARGV[5]) then return {'full', waiting} end
+end
+-- A Redis whose memory is full lets a script go on whose first write takes no memory, and this one gives some back.
+redis.call('XACK', KEYS[1], 'destinations', ARGV[1])
+redis.call('XDEL', KEYS[1], ARGV[1])
 if redis.call('SADD', KEYS[5], ARGV[2]) == 1 then
   redis.pcall('XGROUP', 'CREATE', KEYS[3], 'runners', '0', 'MKSTREAM')
   redis.pcall('XGROUP', 'CREATE', KEYS[4], 'runners', '0', 'MKSTREAM')
 end
-if ARGV[6] == '' then
-  local waiting = redis.call('XLEN', KEYS[3]) - redis.call('XPENDING', KEYS[3], 'runners')[1]
-  if waiting >= tonumber(ARGV[5]) then return {'full', waiting} end
-end
-redis.call('XACK', KEYS[1], 'destinations', ARGV[1])
-redis.call('XDEL', KEYS[1], ARGV[1])
 redis.call('HINCRBY', KEYS[2], 'entries', -1)
 redis.call('HINCRBY', KEYS[2], 'bytes', -#entry[2][2] - #entry[2][4])
 redis.call('HINCRBY', KEYS[6], 'accepted', 1)
@@ -33,8 +34,10 @@ end
 redis.call('HINCRBY', KEYS[6], 'dead', 1)
 redis.call('XADD', KEYS[10], '*', 'r', ARGV[6], 'i', ARGV[3])
 if KEYS[11] then
+  if redis.call('SADD', KEYS[12], ARGV[8]) == 1 then
+    redis.pcall('XGROUP', 'CREATE', KEYS[11], 'destinations', '0', 'MKSTREAM')
+  end
   redis.call('XADD', KEYS[11], '*', 's', ARGV[7], 'i', ARGV[3])
-  redis.call('SADD', KEYS[12], ARGV[8])
   redis.call('HINCRBY', KEYS[2], 'entries', 1)
   redis.call('HINCRBY', KEYS[2], 'bytes', #ARGV[7] + #ARGV[3])
 end

@@ -14,8 +14,10 @@ redis.call('HINCRBY', KEYS[4], ARGV[3], 1)
 redis.call('XADD', KEYS[5], '*', 'r', ARGV[2], 'i', ARGV[6])
 redis.call('HSET', KEYS[6], ARGV[4], ARGV[5])
 if KEYS[8] then
+  if redis.call('SADD', KEYS[9], ARGV[8]) == 1 then
+    redis.pcall('XGROUP', 'CREATE', KEYS[8], 'destinations', '0', 'MKSTREAM')
+  end
   redis.call('XADD', KEYS[8], '*', 's', ARGV[7], 'i', ARGV[6])
-  redis.call('SADD', KEYS[9], ARGV[8])
   redis.call('HINCRBY', KEYS[7], 'entries', 1)
   redis.call('HINCRBY', KEYS[7], 'bytes', #ARGV[7] + #ARGV[6])
 end
