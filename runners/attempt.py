@@ -93,6 +93,8 @@ def record(
         node=place.node,
         sandbox=sandbox,
         depth=invocation.depth,
+        parent_id=invocation.parent_id,
+        root_id=invocation.root_id,
         dead=ran.status is not model.Status.OK and invocation.mode is model.Mode.ASYNC,
         error=ran.error,
         logs=ran.logs,

@@ -13,7 +13,7 @@ import hiredis
 import msgspec
 
 from faas.core import errors, model, retry
-from faas.queue import accepting, invocations, leases, replies, retrying
+from faas.queue import accepting, destined, invocations, leases, replies, retrying
 from runners import slot as slots
 
 _log = logging.getLogger(__name__)
@@ -59,12 +59,14 @@ class Settler:
         self._underway += 1
         if ended.entry is not None:
             self._entries_underway.add(ended.entry)
+        settled = None
         if ended.retries is not None and ended.claim is not None:
             decision = _decided(ended, ended.retries)
             if decision.next is retry.Next.RETRY:
                 self._try_again(ended, ended.claim, decision.after_ms, then)
                 return
-        self._send(ended, claim_next, again).add_done_callback(partial(self._sent, ended, then, again))
+            settled = _settled(ended, decision.condition)
+        self._send(ended, claim_next, again, settled).add_done_callback(partial(self._sent, ended, then, again))
 
     def _try_again(self, ended: slots.Ended, claim: invocations.Claim, after_ms: int, then: Then) -> None:
         if ended.record.status is not model.Status.LOST:
@@ -88,7 +90,9 @@ class Settler:
         if kept:
             _log.info("outcomes_resent", extra={"count": len(kept)})
 
-    def _send(self, ended: slots.Ended, claim_next: int, again: bool) -> asyncio.Future[Any]:
+    def _send(
+        self, ended: slots.Ended, claim_next: int, again: bool, settled: destined.Settled | None
+    ) -> asyncio.Future[Any]:
         heard: list[str] = []
         if ended.entry is None and len(self._heard) >= _HEARD_AT_ONCE:
             heard, self._heard = self._heard, heard
@@ -101,6 +105,7 @@ class Settler:
             claim_next=claim_next,
             again=again,
             heard=heard,
+            settled=settled,
         )
 
     def _reply(self, ended: slots.Ended) -> bytes:
@@ -175,6 +180,13 @@ def _decided(ended: slots.Ended, retries: model.Retries) -> retry.Decision:
         wish=ended.wish,
     )
     return retry.decide(known, retries, random.random())  # noqa: S311 - spreads retries, hides nothing
+
+
+def _settled(ended: slots.Ended, condition: model.Condition) -> destined.Settled | None:
+    """What goes to the destination of an async invocation; None when it has none."""
+    if ended.config is None or ended.config.destination(condition) is None:
+        return None
+    return destined.settled(ended.record, condition, ended.outcome.body, is_bytes=ended.outcome.is_bytes)
 
 
 def _not_final(ended: slots.Ended) -> model.Record:

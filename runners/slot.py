@@ -24,7 +24,7 @@ class Ended(msgspec.Struct, frozen=True):
     """An attempt that is over: its invocation, the entry by which it was claimed (None: handed off), its outcome.
 
     ``retries`` are the rules for another attempt, None when there is never one, and ``wish`` is what the handler's
-    exception asks for.
+    exception asks for. ``config`` says where its record goes.
     """
 
     invocation: model.Invocation
@@ -33,6 +33,7 @@ class Ended(msgspec.Struct, frozen=True):
     outcome: model.Outcome
     retries: model.Retries | None = None
     wish: retry.Wish | None = None
+    config: model.FunctionConfig | None = None
 
     @property
     def claim(self) -> invocations.Claim | None:
@@ -135,9 +136,7 @@ class Slot:
                 sandbox=self.sandbox.id,
                 ended_at_ms=ended_at_ms,
             )
-            ended = Ended(
-                one.invocation, one.entry, record, attempt.outcome(record, ran), self._retries(one.invocation), ran.wish
-            )
+            ended = self._ended(one, record, attempt.outcome(record, ran), ran.wish)
         self.idle_since_ms = ended_at_ms
         reusable = ran is not None and ran.reusable
         if one.caller is None or one.caller.done():
@@ -159,10 +158,14 @@ class Slot:
             started_at_ms=one.waited.started_at_ms,
             error=model.Failure("Platform.Lost", "the sandbox went away while this attempt ran"),
         )
-        return Ended(one.invocation, one.entry, record, model.Outcome(record=record), self._retries(one.invocation))
+        return self._ended(one, record, model.Outcome(record=record))
 
-    def _retries(self, invocation: model.Invocation) -> model.Retries | None:
-        return retry.policy(self._revision.config, invocation.mode)
+    def _ended(
+        self, one: _Attempt, record: model.Record, outcome: model.Outcome, wish: retry.Wish | None = None
+    ) -> Ended:
+        config, invocation = self._revision.config, one.invocation
+        retries = retry.policy(config, invocation.mode, invocation.trigger_place)
+        return Ended(invocation, one.entry, record, outcome, retries, wish, config)
 
 
 def now_ms() -> int:

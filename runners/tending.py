@@ -193,7 +193,8 @@ class Tender:
                 claim.entry,
                 record,
                 attempt.outcome(record, ran),
-                retry.policy(lane.revision.config, claim.invocation.mode),
+                retry.policy(lane.revision.config, claim.invocation.mode, claim.invocation.trigger_place),
+                config=lane.revision.config,
             )
             self._settler.settle(ended, 0, lambda _: None)
 

@@ -48,6 +48,7 @@ class Bench:
         """Start one more node; ``changes`` are settings of its own."""
         settings = msgspec.structs.replace(self.settings, **changes)
         buckets = runner.Buckets(settings)
+        buckets.adopt(self.store.buckets())
         engine = await choose.choose(settings, buckets.find)
         queue = await invocations.Queue.connect(settings.redis_url, settings.redis_prefix)
         answers = self.answers if beside_gateway else None

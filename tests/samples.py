@@ -7,6 +7,8 @@ from typing import Any
 import msgspec
 
 from faas.core import ids, model
+from faas.queue import destined
+from faas.store import undelivered as undelivered_module
 
 
 def record(of: model.Invocation, status: model.Status = model.Status.OK, dead: bool = False) -> model.Record:
@@ -63,3 +65,25 @@ def ended(**changes: Any) -> model.Record:
         logs=(model.LogLine(1_005, "50% done"),),
     )
     return msgspec.structs.replace(made, **changes)
+
+
+def undelivered(function: str = "hello", given_up_at_ms: int = 7) -> undelivered_module.Undelivered:
+    """A record that a scheduler gave up."""
+    of = model.Invocation(
+        id=ids.new_id(),
+        function=function,
+        revision=1,
+        trigger="invoke",
+        mode=model.Mode.ASYNC,
+        event=b'{"n": 1}',
+        accepted_at_ms=1,
+    )
+    settled = destined.settled(record(of), model.Condition.SUCCESS, b"42")
+    return undelivered_module.Undelivered(
+        invocation=of,
+        settled=msgspec.msgpack.encode(settled),
+        destination="https://example.com/hook",
+        attempts=3,
+        reason="the receiver answered 500",
+        given_up_at_ms=given_up_at_ms,
+    )

@@ -17,7 +17,7 @@ from faas.cli import platform_dir
 from faas.core import model
 from faas.core import settings as settings_module
 from faas.queue import invocations
-from faas.store import database, functions, ledger
+from faas.store import database, functions, ledger, undelivered
 from tests import promised, samples
 from tests.eventually import eventually
 
@@ -45,6 +45,7 @@ class ControlApi:
         self.token = token
         self.functions = functions.Functions(engine)
         self.ledger = ledger.Ledger(engine)
+        self.undelivered = undelivered.UndeliveredRecords(engine)
         self.session = aiohttp.ClientSession(headers={"Authorization": f"Bearer {token}"})
 
     def deploy(self, name: str = "hello", config: model.FunctionConfig = CONFIG) -> model.Revision:

@@ -16,6 +16,7 @@ import errno
 import fcntl
 import logging
 import os
+import re
 import signal
 import time
 from collections.abc import Iterable
@@ -53,6 +54,7 @@ class Seen(msgspec.Struct, frozen=True):
     """An object as one look found it.
 
     ``depth`` is that of an invocation which it triggers: one more than its writer's, 0 for what came from outside.
+    ``parent_id`` is the invocation that wrote it, and ``root_id`` the first of that one's chain.
     """
 
     look: backlog.Look
@@ -60,6 +62,8 @@ class Seen(msgspec.Struct, frozen=True):
     object: buckets.Object | None = None
     modified_ns: int = 0
     depth: int = 0
+    parent_id: str | None = None
+    root_id: str | None = None
 
 
 def see_all(folder: buckets.BucketFolder, looks: Iterable[backlog.Look]) -> list[Seen]:
@@ -84,8 +88,9 @@ def see(folder: buckets.BucketFolder, look: backlog.Look) -> Seen:
         published = look.sign is backlog.Sign.PUBLISHED or origin is Origin.PLATFORM
         if not published and not _is_complete(fd, look.sign, status.st_mtime_ns):
             return Seen(look, State.GROWING)
-        depth = 0 if origin is Origin.REWRITTEN else _depth(fd)
-        return Seen(look, State.COMPLETE, found, status.st_mtime_ns, depth)
+        if origin is Origin.REWRITTEN:
+            return Seen(look, State.COMPLETE, found, status.st_mtime_ns)
+        return Seen(look, State.COMPLETE, found, status.st_mtime_ns, _depth(fd), *_lineage(fd))
     finally:
         os.close(fd)
 
@@ -116,6 +121,15 @@ def _is_being_written(fd: int) -> bool | None:
     with contextlib.suppress(OSError):
         fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_UNLCK)
     return False
+
+
+def _lineage(fd: int) -> tuple[str | None, str | None]:
+    """The invocation that wrote it and the first of its chain; anybody may have put anything there."""
+    try:
+        found = re.fullmatch(rb"([0-9a-f-]{36}) ([0-9a-f-]{36})", os.getxattr(fd, buckets.LINEAGE_ATTRIBUTE))
+    except OSError:
+        return None, None
+    return (found[1].decode(), found[2].decode()) if found else (None, None)
 
 
 def _depth(fd: int) -> int:

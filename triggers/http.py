@@ -137,6 +137,7 @@ class Gateway:
             event=event,
             accepted_at_ms=now_ms,
             reply_to=self._answers.address if mode is model.Mode.SYNC else None,
+            trigger_place=match.route.place,
         )
 
     async def _body(self, request: web.BaseRequest) -> bytes:

@@ -17,11 +17,15 @@ _BY_NAME = "fn"
 
 
 class Route(msgspec.Struct, frozen=True):
-    """One route and the revision that answers it; no methods means all of them."""
+    """One route and the revision that answers it; no methods means all of them.
+
+    ``place`` is where its trigger stands among the revision's; None for the route by the function's name.
+    """
 
     path: str
     methods: frozenset[str]
     revision: model.Revision
+    place: int | None = None
 
     def key(self, method: str) -> str:
         """The ``routeKey`` of payload format 2.0: method and path as declared."""
@@ -42,9 +46,9 @@ class Routes:
         self._by_shape: dict[int, list[tuple[tuple[str, ...], Route]]] = {}
         self._by_name: dict[str, Route] = {}
         for revision in revisions:
-            for trigger in revision.config.triggers:
+            for place, trigger in enumerate(revision.config.triggers):
                 if isinstance(trigger, model.HttpTrigger):
-                    self._add(Route(trigger.path, frozenset(trigger.methods), revision))
+                    self._add(Route(trigger.path, frozenset(trigger.methods), revision, place))
         for shape in self._by_shape.values():
             shape.sort(key=lambda entry: tuple(segment.startswith("{") for segment in entry[0]))
 

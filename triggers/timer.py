@@ -223,4 +223,5 @@ def invocation_of(timer: Timer, due_ms: int, at_ms: int, region: str) -> model.I
             given=None if timer.trigger.input is None else msgspec.json.encode(timer.trigger.input),
         ),
         accepted_at_ms=at_ms,
+        trigger_place=timer.place,
     )

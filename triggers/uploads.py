@@ -10,14 +10,11 @@ import time
 from collections.abc import AsyncIterator, Callable
 
 from faas import buckets
-from faas.core import errors, events, ids, model, unrun
+from faas.core import errors, events, ids, model
 from faas.queue import guards, invocations
-from triggers import backlog, comparison, complete, inlet, matching, watch
+from triggers import backlog, chains, comparison, complete, inlet, matching, watch
 
 _log = logging.getLogger(__name__)
-
-MAX_DEPTH = 16
-"""Links of a chain of functions that trigger one another; an object written past it runs nothing."""
 
 _AT_ONCE = 256
 _MOST_COMPARED = 1_000
@@ -200,11 +197,9 @@ class BucketTrigger:
             "function": invocation.function,
             "invocation_id": invocation.id,
         }
-        if invocation.depth > MAX_DEPTH:
-            record = unrun.too_deep(
-                invocation, rule.revision.config.memory_mb, invocation.accepted_at_ms, most=MAX_DEPTH
-            )
-            if await self._door.call(lambda queue: queue.refuse(invocation, record, guard)):
+        if invocation.depth > chains.MAX_DEPTH:
+            refusal = chains.refusal(invocation, rule.revision.config)
+            if await self._door.call(lambda queue: queue.refuse(invocation, refusal.record, guard, refusal.settled)):
                 _log.error("chain_stopped", extra={**extra, "depth": invocation.depth})
         elif await self._door.call(lambda queue: queue.enqueue(invocation, guard)):
             _log.info("upload_fired", extra=extra)
@@ -241,6 +236,9 @@ def invocation_of(rule: matching.Rule, bucket: str, seen: complete.Seen, region:
         ),
         accepted_at_ms=time.time_ns() // 1_000_000,
         depth=seen.depth,
+        parent_id=seen.parent_id,
+        root_id=seen.root_id,
+        trigger_place=rule.place,
     )
 
 

@@ -11,7 +11,7 @@ from aiohttp import web
 from faas import builds
 from faas.api import answers, calls, deployments, middleware, openapi, routes, state, table
 from faas.core import settings as settings_module
-from faas.store import database, dead_letters, functions, ledger, logs
+from faas.store import database, dead_letters, functions, ledger, logs, undelivered
 
 
 def create_app(settings: settings_module.Settings, token: str, builder: builds.Builds) -> web.Application:
@@ -45,6 +45,7 @@ async def _stores(app: web.Application) -> AsyncIterator[None]:
     app[state.FUNCTIONS] = functions.Functions(engine)
     app[state.LEDGER] = ledger.Ledger(engine)
     app[state.DEAD_LETTERS] = dead_letters.DeadLetters(engine)
+    app[state.UNDELIVERED] = undelivered.UndeliveredRecords(engine)
     app[state.LOGS] = logs.Logs(engine)
     yield
     await asyncio.to_thread(engine.dispose)

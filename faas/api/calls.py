@@ -16,7 +16,7 @@ import msgspec
 from faas.core import errors, model
 from faas.core import settings as settings_module
 from faas.queue import calls as queue_calls
-from faas.queue import catalog, census, guards, idempotency, invocations, replies, whereabouts
+from faas.queue import catalog, census, destined, guards, idempotency, invocations, outbox, replies, whereabouts
 
 _ANSWERS_WITHIN_S = 5
 _SILENT_MS = 3_000
@@ -72,6 +72,16 @@ class Calls:
         async with _answered():
             await (await self.queue()).enqueue(invocation, guard)
 
+    async def put_back(self, settled: destined.Settled, invocation: model.Invocation, given_up_at_ms: int) -> None:
+        """Put a record into its outbox again, unless this was just done. Raises `errors.Unavailable`."""
+        async with _answered():
+            await outbox.put_back(await self.queue(), settled, invocation, given_up_at_ms)
+
+    async def outboxes(self) -> dict[outbox.Outbox, int]:
+        """How many records wait for each destination. Raises `errors.Unavailable`."""
+        async with _answered():
+            return await outbox.lengths(await self.queue())
+
     async def forget_guard(self, key: str, field: str) -> None:
         """Forget that it was done. Raises `errors.Unavailable`."""
         async with _answered():
@@ -99,10 +109,10 @@ class Calls:
         async with _answered():
             return await whereabouts.unsettled(await self.queue(), function, most)
 
-    async def cancel(self, invocation: model.Invocation, record: model.Record) -> bool:
+    async def cancel(self, invocation: model.Invocation, packed: bytes, record: model.Record) -> bool:
         """Take one out that has not begun; False when it has moved on. Raises `errors.Unavailable`."""
         async with _answered():
-            return await whereabouts.cancel(await self.queue(), invocation, record)
+            return await whereabouts.cancel(await self.queue(), invocation, packed, record)
 
     async def make_due(self, invocation: model.Invocation) -> bool:
         """Let one that is due later be due now; False when it is not. Raises `errors.Unavailable`."""

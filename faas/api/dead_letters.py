@@ -81,6 +81,7 @@ def _again(dead: model.Invocation, revision: model.Revision) -> model.Invocation
         id=ids.derived_id(dead.accepted_at_ms, _GUARD, dead.id),
         revision=revision.number,
         attempt=1,
+        trigger_place=None,
         accepted_at_ms=time.time_ns() // 1_000_000,
     )
 

@@ -55,6 +55,7 @@ def _state(invocation_id: str, found: whereabouts.Found | None, records: list[mo
         status=place,
         settled=place in (whereabouts.Place.DONE, whereabouts.Place.DEAD),
         attempts=max(begun, records[-1].attempt if records else 0),
+        **_lineage(waits or (records[-1] if records else None)),
         node=found.node if found else None,
         running_since_ms=since_ms,
         due_at_ms=found.due_at_ms if found else None,
@@ -62,6 +63,12 @@ def _state(invocation_id: str, found: whereabouts.Found | None, records: list[mo
         records=tuple(views.attempt(record) for record in records),
         **_result(found.outcome if found else None),
     )
+
+
+def _lineage(known: model.Invocation | model.Record | None) -> dict[str, Any]:
+    if known is None:
+        return {}
+    return {"depth": known.depth, "parent_id": known.parent_id, "root_id": known.root_id}
 
 
 def _place(found: whereabouts.Found | None, records: list[model.Record]) -> whereabouts.Place:
@@ -107,7 +114,7 @@ async def cancel_invocation(request: web.Request) -> web.Response:
         if found.place is whereabouts.Place.RUNNING or found.invocation is None:
             raise errors.Conflict(f"invocation {invocation_id} is running", hint="it ends by itself", id=invocation_id)
         record = unrun.cancelled(found.invocation, time.time_ns() // 1_000_000)
-        if await request.app[state.CALLS].cancel(found.invocation, record):
+        if await request.app[state.CALLS].cancel(found.invocation, found.packed, record):
             return answers.json(schemas.Moved(invocation_id, "cancelled"))
     raise errors.Conflict(f"invocation {invocation_id} is moving on", hint="ask again", id=invocation_id)
 

@@ -17,13 +17,17 @@ _DAY_MS = 86_400_000
 
 
 class RecordsQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Which records: the newest that fit. ``before`` is ``next`` of the page that this one follows."""
+    """Which records: the newest that fit. ``before`` is ``next`` of the page that this one follows.
+
+    ``root_id`` is the first invocation of a chain, whose records come along.
+    """
 
     function: str | None = None
     since_ms: answers.Moment | None = None
     status: model.Status | None = None
     limit: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 100
     before: str | None = None
+    root_id: str | None = None
 
 
 class StatsQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -45,7 +49,13 @@ async def list_records(request: web.Request) -> web.Response:
     asked = answers.query(request, RecordsQuery)
     before = _place(asked.before) if asked.before is not None else None
     found = await asyncio.to_thread(
-        request.app[state.LEDGER].find, asked.function, asked.since_ms, asked.status, asked.limit, before
+        request.app[state.LEDGER].find,
+        asked.function,
+        asked.since_ms,
+        asked.status,
+        asked.limit,
+        before,
+        asked.root_id,
     )
     return answers.json(
         schemas.Attempts(

@@ -14,7 +14,7 @@ import prometheus_client
 from prometheus_client import core, registry
 
 from faas.core import model
-from faas.queue import catalog, census
+from faas.queue import catalog, census, outbox
 from faas.store import histograms, ledger
 
 _US_PER_S = 1_000_000
@@ -38,6 +38,8 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
     histograms: Sequence[histograms.Histogram] = ()
     places: Mapping[str, census.Places] = {}
     nodes: Mapping[str, catalog.NodeState] = {}
+    outboxes: Mapping[outbox.Outbox, int] = {}
+    undelivered: Mapping[str, int] = {}
 
 
 def render(seen: Seen) -> bytes:
@@ -57,6 +59,7 @@ class _Collector(registry.Collector):
         yield from _counters(self._seen.totals)
         yield from _distributions(self._seen.histograms)
         yield from _queues(self._seen.places)
+        yield from _destinations(self._seen.outboxes, self._seen.undelivered)
         yield from _nodes(self._seen.nodes)
 
 
@@ -148,6 +151,25 @@ def _drift(found: Mapping[str, census.Places]) -> core.Metric:
         name, _, number = ref.rpartition("@")
         family.add_metric([name, number], places.counts.drift)
     return family
+
+
+def _destinations(outboxes: Mapping[outbox.Outbox, int], undelivered: Mapping[str, int]) -> Iterator[core.Metric]:
+    waiting = core.GaugeMetricFamily(
+        "faas_destinations_waiting", "Records that wait for their destination.", labels=["function", "way"]
+    )
+    sums: Counter[tuple[str, str]] = Counter()
+    for box, count in outboxes.items():
+        sums[_name(box.ref), box.way] += count
+    for labels, count in sorted(sums.items()):
+        waiting.add_metric(labels, count)
+    yield waiting
+    family = core.GaugeMetricFamily(
+        "faas_undelivered", "Records that could not be delivered, until they are sent again or dropped.",
+        labels=["function"],
+    )  # fmt: skip
+    for name, count in sorted(undelivered.items()):
+        family.add_metric([name], count)
+    yield family
 
 
 def _nodes(found: Mapping[str, catalog.NodeState]) -> Iterator[core.Metric]:

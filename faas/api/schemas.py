@@ -54,7 +54,9 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     ended_at_ms: int
     node: str
     sandbox: str
-    depth: int
+    depth: Annotated[int, _Doc(description="Links of its chain of functions that triggered one another.")]
+    parent_id: Annotated[str | None, _Doc(description="The invocation that this one follows from.")]
+    root_id: Annotated[str | None, _Doc(description="The first invocation of its chain.")]
     final: bool
     dead: bool
     logs_cut: bool
@@ -88,12 +90,16 @@ class InvocationState(msgspec.Struct, frozen=True, kw_only=True):
     """One invocation. ``result`` is there when it went well and its result is kept: async ones, for a set time.
 
     ``node`` and ``running_since_ms`` are of a running one; ``due_at_ms`` and ``why`` of one that is due later.
+    ``parent_id``, ``root_id`` and ``depth`` are its place in a chain of functions that triggered one another.
     """
 
     invocation_id: str
     status: whereabouts.Place
     settled: bool
     attempts: Annotated[int, _Doc(description="Attempts that have begun.")]
+    depth: int = 0
+    parent_id: str | None = None
+    root_id: str | None = None
     node: str | None = None
     running_since_ms: int | None = None
     due_at_ms: int | None = None
@@ -120,7 +126,7 @@ class InvocationList(msgspec.Struct, frozen=True):
 
 
 class Moved(msgspec.Struct, frozen=True):
-    """What was done with the invocation: ``cancelled``, or ``due`` now."""
+    """What was done: ``cancelled``, ``due`` now, ``dropped``, or ``sending`` again."""
 
     invocation_id: str
     status: str
@@ -151,6 +157,32 @@ class DeadLetter(DeadLetterLine, frozen=True, kw_only=True):
 
     event: Any
     records: tuple[Attempt, ...]
+
+
+class UndeliveredLine(msgspec.Struct, frozen=True, kw_only=True):
+    """A record that could not be delivered to the destination of the function that ran."""
+
+    invocation_id: str
+    function: str
+    revision: int
+    condition: model.Condition
+    destination: str
+    attempts: Annotated[int, _Doc(description="How often it was sent.")]
+    reason: str
+    given_up_at_ms: int
+
+
+class UndeliveredList(msgspec.Struct, frozen=True):
+    """Undelivered records, newest first."""
+
+    undelivered: tuple[UndeliveredLine, ...]
+
+
+class Undelivered(UndeliveredLine, frozen=True, kw_only=True):
+    """An undelivered record with the event of its invocation, and what the handler returned (null for bytes)."""
+
+    event: Any
+    result: Any
 
 
 class Retried(msgspec.Struct, frozen=True):

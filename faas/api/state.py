@@ -7,12 +7,13 @@ from aiohttp import web
 from faas import builds
 from faas.api import calls
 from faas.core import settings
-from faas.store import dead_letters, functions, ledger, logs
+from faas.store import dead_letters, functions, ledger, logs, undelivered
 
 SETTINGS = web.AppKey("settings", settings.Settings)
 FUNCTIONS = web.AppKey("functions", functions.Functions)
 LEDGER = web.AppKey("ledger", ledger.Ledger)
 DEAD_LETTERS = web.AppKey("dead_letters", dead_letters.DeadLetters)
+UNDELIVERED = web.AppKey("undelivered", undelivered.UndeliveredRecords)
 LOGS = web.AppKey("logs", logs.Logs)
 CALLS = web.AppKey("calls", calls.Calls)
 BUILDS = web.AppKey("builds", builds.Builds)

@@ -54,5 +54,7 @@ async def prometheus(request: web.Request) -> web.Response:
         histograms=await asyncio.to_thread(ledger.histograms),
         places=await calls.places(),
         nodes=await calls.nodes(),
+        outboxes=await calls.outboxes(),
+        undelivered=await asyncio.to_thread(request.app[state.UNDELIVERED].counts),
     )
     return web.Response(body=metrics.render(seen), headers={"Content-Type": exposition.CONTENT_TYPE_LATEST})

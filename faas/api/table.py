@@ -15,6 +15,7 @@ from faas.api import (
     routes,
     schemas,
     status,
+    undelivered,
 )
 from faas.core import durations
 from faas.queue import idempotency
@@ -189,6 +190,38 @@ LEDGER = (
         handler=dead_letters.drop_dead_letter,
         summary="Forget a dead letter.",
         responses=(_gives(schemas.Moved, "It is forgotten; its records stay."),),
+        errors=(404,),
+    ),
+    routes.Route(
+        method="GET",
+        path=f"{_V1}/undelivered",
+        handler=undelivered.list_undelivered,
+        summary="List records that could not be delivered to their destination, newest first.",
+        query=dead_letters.LettersQuery,
+        responses=(_gives(schemas.UndeliveredList, "Those that fit, without their events."),),
+    ),
+    routes.Route(
+        method="GET",
+        path=f"{_V1}/undelivered/{{id}}",
+        handler=undelivered.undelivered_record,
+        summary="Look at an undelivered record, by its invocation.",
+        responses=(_gives(schemas.Undelivered, "Why, the event, the result."),),
+        errors=(404,),
+    ),
+    routes.Route(
+        method="POST",
+        path=f"{_V1}/undelivered/{{id}}/retry",
+        handler=undelivered.retry_undelivered,
+        summary="Try to deliver it again.",
+        responses=(_gives(schemas.Moved, "It is on its way."),),
+        errors=(404,),
+    ),
+    routes.Route(
+        method="DELETE",
+        path=f"{_V1}/undelivered/{{id}}",
+        handler=undelivered.drop_undelivered,
+        summary="Forget an undelivered record.",
+        responses=(_gives(schemas.Moved, "It is forgotten."),),
         errors=(404,),
     ),
     routes.Route(

@@ -111,20 +111,20 @@ class BucketFolder:
             os.close(root)
 
     @_translated
-    def commit(self, fd: int, key: str, *, depth: int | None = None) -> objects.Object:
+    def commit(self, fd: int, key: str, *, writer: publishing.Writer | None = None) -> objects.Object:
         """Publish what was written to ``fd`` as the object ``key``, in place of any other. The caller closes ``fd``.
 
         The bytes are on disk before the name is, and the name is moved into place: no reader, and no crash, meets half
-        an object. ``depth`` is that of the invocation that wrote it; on a file system without extended attributes it
-        is not kept.
+        an object. ``writer`` is the invocation that wrote it; on a file system without extended attributes it is not
+        kept.
         """
         name = keys.split_key(key)[-1]
         os.fdatasync(fd)
-        publishing.mark(fd, depth)
+        publishing.mark(fd, writer)
         for tries_left in reversed(range(_TRIES)):
             folder = self._folder_of(key, make=True)
             try:
-                return objects.object_of(key, publishing.publish(fd, folder, name, depth))
+                return objects.object_of(key, publishing.publish(fd, folder, name, writer))
             except FileNotFoundError:
                 if not tries_left:
                     raise

@@ -8,10 +8,15 @@ import os
 import secrets
 import signal
 
+import msgspec
+
 from faas.buckets import objects
 
 DEPTH_ATTRIBUTE = "user.faas.depth"
 """Extended attribute of an object: the depth of the invocation that wrote it, in decimal."""
+
+LINEAGE_ATTRIBUTE = "user.faas.lineage"
+"""Extended attribute of an object: the ids of the invocation that wrote it and of the first of its chain."""
 
 PUBLISHED_ATTRIBUTE = "user.faas.published"
 """Extended attribute of an object: the version in which the platform published it, whole. A later writer changes the
@@ -20,6 +25,14 @@ version and leaves this, so the two are equal only while nobody has written sinc
 _POUR_BYTES = 1 << 24
 _NO_UNNAMED_FILES = frozenset({errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL, errno.ENOENT})
 _NO_ATTRIBUTES = frozenset({errno.EOPNOTSUPP, errno.ENOSYS, errno.EPERM, errno.EACCES})
+
+
+class Writer(msgspec.Struct, frozen=True):
+    """The invocation that writes an object: how deep in a chain it is, its id, and the first one's of the chain."""
+
+    depth: int
+    invocation_id: str = ""
+    root_id: str = ""
 
 
 def unnamed_file(folder: int) -> int:
@@ -88,18 +101,19 @@ def _pour(source: int, target: int) -> None:
         offset += sent
 
 
-def mark(fd: int, depth: int | None) -> None:
-    """Say on the file itself that the platform publishes it as it is now, and how deep in a chain it was written."""
+def mark(fd: int, writer: Writer | None) -> None:
+    """Say on the file itself that the platform publishes it as it is now, and which invocation wrote it."""
     try:
         os.setxattr(fd, PUBLISHED_ATTRIBUTE, objects.version_of(os.fstat(fd)).encode())
-        if depth is not None:
-            os.setxattr(fd, DEPTH_ATTRIBUTE, str(depth).encode())
+        if writer is not None:
+            os.setxattr(fd, DEPTH_ATTRIBUTE, str(writer.depth).encode())
+            os.setxattr(fd, LINEAGE_ATTRIBUTE, f"{writer.invocation_id} {writer.root_id}".encode())
     except OSError as error:
         if error.errno not in _NO_ATTRIBUTES:
             raise
 
 
-def publish(fd: int, folder: int, name: str, depth: int | None) -> os.stat_result:
+def publish(fd: int, folder: int, name: str, writer: Writer | None) -> os.stat_result:
     """Give the file a name in an open folder, in place of whatever had it; what was published.
 
     Another may replace it the moment after, so it is looked at before it has its name. What is copied is marked anew.
@@ -108,7 +122,7 @@ def publish(fd: int, folder: int, name: str, depth: int | None) -> os.stat_resul
     try:
         os.link(f"/proc/self/fd/{fd}", passing, dst_dir_fd=folder, follow_symlinks=True)
     except FileNotFoundError:  # this file system has no unnamed files: fd is of a file whose name was removed
-        _copy(fd, folder, passing, depth)
+        _copy(fd, folder, passing, writer)
     try:
         found = os.stat(passing, dir_fd=folder, follow_symlinks=False)
         _move(folder, passing, name)
@@ -126,12 +140,12 @@ def _move(folder: int, passing: str, name: str) -> None:
         os.rename(passing, name, src_dir_fd=folder, dst_dir_fd=folder)
 
 
-def _copy(fd: int, folder: int, name: str, depth: int | None) -> None:
+def _copy(fd: int, folder: int, name: str, writer: Writer | None) -> None:
     target = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644, dir_fd=folder)
     try:
         _pour(fd, target)
         os.fdatasync(target)
-        mark(target, depth)
+        mark(target, writer)
     except OSError:
         os.unlink(name, dir_fd=folder)
         raise

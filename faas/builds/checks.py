@@ -49,6 +49,26 @@ def check_routes(function: model.FunctionSpec, deployed: Sequence[model.Revision
                     )
 
 
+def check_destinations(function: model.FunctionSpec, functions: Collection[str], secret: str) -> None:
+    """Raise `errors.BadRequest` for a destination that is no function of ``functions``, or cannot be signed.
+
+    ``functions`` are those of the project and those that are deployed, ``secret`` is the platform's own.
+    """
+    for to in _destinations(function.config):
+        if isinstance(to, model.ToFunction) and to.function not in functions:
+            raise errors.BadRequest(
+                f"{function.name}: its destination {to.function} is no function of this project, and not deployed",
+                hint=f"deploy {to.function} first, or with it",
+                function=function.name,
+            )
+        if isinstance(to, model.ToUrl) and not (function.config.env.get(to.secret, "") if to.secret else secret):
+            raise errors.BadRequest(
+                f"{function.name}: nothing to sign with what goes to {to.url}",
+                hint="name a key of env as `secret`, or set FAAS_DESTINATION_SECRET",
+                function=function.name,
+            )
+
+
 def check_buckets(wanted: Sequence[model.Bucket], existing: Sequence[model.Bucket], used_by: Collection[str]) -> None:
     """Raise `errors.Conflict` when a bucket would move while functions of other projects use it."""
     paths = {bucket.name: bucket.path for bucket in existing}
@@ -69,6 +89,11 @@ def buckets_of(revisions: Sequence[model.Revision], but: Collection[str]) -> set
 def _buckets(config: model.FunctionConfig) -> Iterator[str]:
     yield from config.buckets
     yield from (trigger.bucket for trigger in config.triggers if isinstance(trigger, model.UploadTrigger))
+    yield from (to.bucket for to in _destinations(config) if isinstance(to, model.ToBucket))
+
+
+def _destinations(config: model.FunctionConfig) -> Iterator[model.Destination]:
+    yield from (to for to in (config.on_success, config.on_failure) if to is not None)
 
 
 def _routes(config: model.FunctionConfig) -> list[tuple[str, tuple[str, ...]]]:

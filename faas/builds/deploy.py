@@ -142,6 +142,7 @@ class Deployer:
         deployed = self._catalog.list_current()
         names = [function.name for function in request.project.functions]
         used = checks.buckets_of(deployed, names)
+        known = {*names, *(revision.function for revision in deployed)}
         checks.check_buckets(request.project.buckets, self._catalog.buckets(), used)
         built = []
         for function in request.project.functions:
@@ -149,6 +150,7 @@ class Deployer:
             with _named(function.name):
                 with steps.step(function.name, "validate") as note:
                     checks.check_routes(function, deployed, names)
+                    checks.check_destinations(function, known, self._settings.destination_secret)
                     runtime = runtimes.choose(function.config.runtime, available)
                     source = unpacked.unpack(folder / request.tars[function.name])
                     note(str(runtime))

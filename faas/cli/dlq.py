@@ -11,7 +11,7 @@ from faas.cli import client, names, options, output
 from faas.core import errors
 
 _PATH = "/api/v1/dead-letters"
-_MOST = 10_000
+MOST = 10_000
 
 
 @click.group()
@@ -26,7 +26,7 @@ def dlq_group() -> None:
 
 @dlq_group.command("ls")
 @click.option("--function", "name", metavar="NAME", shell_complete=names.functions, help="Only of this function.")
-@click.option("--limit", "-n", type=click.IntRange(1, _MOST), default=100, show_default=True, help="How many.")
+@click.option("--limit", "-n", type=click.IntRange(1, MOST), default=100, show_default=True, help="How many.")
 @options.json_option
 def ls_command(*, name: str | None, limit: int, as_json: bool) -> None:
     """List dead letters, newest first."""
@@ -60,8 +60,8 @@ def show_command(*, invocation_id: str) -> None:
     output.emit(client.connect().get(f"{_PATH}/{client.quote(invocation_id)}"))
 
 
-def _chosen(command: Any) -> Any:
-    """Which dead letters: by id, by function, or all."""
+def chosen(command: Any) -> Any:
+    """Which of what is kept: by id, by function, or all."""
     for option in (
         click.argument("invocation_ids", nargs=-1, metavar="[INVOCATION_ID...]"),
         click.option(
@@ -75,7 +75,7 @@ def _chosen(command: Any) -> Any:
 
 
 @dlq_group.command("retry")
-@_chosen
+@chosen
 def retry_command(*, invocation_ids: tuple[str, ...], name: str | None, is_all: bool, as_json: bool) -> None:
     """Send events again, each as one new invocation however often it is asked for.
 
@@ -92,7 +92,7 @@ def retry_command(*, invocation_ids: tuple[str, ...], name: str | None, is_all: 
 
 
 @dlq_group.command("drop")
-@_chosen
+@chosen
 def drop_command(*, invocation_ids: tuple[str, ...], name: str | None, is_all: bool, as_json: bool) -> None:
     """Forget dead letters. Their records and logs stay."""
     api = client.connect()
@@ -104,8 +104,13 @@ def drop_command(*, invocation_ids: tuple[str, ...], name: str | None, is_all: b
     output.say(f"dropped {len(done)}")
 
 
-def _listed(api: client.Client, name: str | None, is_all: bool, *, fresh: bool) -> Sequence[str]:
+def require_a_choice(name: str | None, is_all: bool) -> None:
+    """Nothing is done to all of them unless somebody says so. Raises `errors.BadRequest`."""
     if name is None and not is_all:
         raise errors.BadRequest("which ones?", hint="name them, or use --function NAME or --all")
-    found = api.get(_PATH, function=name, limit=_MOST)["dead_letters"]
+
+
+def _listed(api: client.Client, name: str | None, is_all: bool, *, fresh: bool) -> Sequence[str]:
+    require_a_choice(name, is_all)
+    found = api.get(_PATH, function=name, limit=MOST)["dead_letters"]
     return [each["invocation_id"] for each in found if not (fresh and each["retried_as"])]

@@ -85,6 +85,8 @@ def show_command(*, invocation_id: str, as_json: bool) -> None:
 
 def _facts(found: dict[str, Any]) -> list[tuple[str, str]]:
     facts = [("invocation", found["invocation_id"]), ("status", found["status"]), ("attempts", str(found["attempts"]))]
+    if found["parent_id"]:
+        facts += [("parent", found["parent_id"]), ("root", f"{found['root_id']}, {found['depth']} links before")]
     if found["node"]:
         facts.append(("running", f"on {found['node']} since {output.moment(found['running_since_ms'])}"))
     if found["due_at_ms"] is not None:

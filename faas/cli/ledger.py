@@ -15,16 +15,19 @@ _STATUSES = ("ok", "error", "timeout", "oom", "init_error", "lost", "rejected")
 @click.argument("name", required=False, shell_complete=names.functions)
 @options.since_option
 @click.option("--status", type=click.Choice(_STATUSES), help="Only attempts that ended so.")
+@click.option("--root", "root_id", metavar="INVOCATION_ID", help="Only of the chain that began with this invocation.")
 @click.option("--limit", "-n", type=click.IntRange(1, 10_000), default=20, show_default=True, help="How many.")
 @options.json_option
-def records_command(*, name: str | None, since_ms: int | None, status: str | None, limit: int, as_json: bool) -> None:
+def records_command(
+    *, name: str | None, since_ms: int | None, status: str | None, root_id: str | None, limit: int, as_json: bool
+) -> None:
     """List the records of attempts of the function NAME (or of all), newest first.
 
     \b
     faas records
     faas records transcode --since 1h --status error
     """
-    query = {"function": name, "since_ms": since_ms, "status": status, "limit": limit}
+    query = {"function": name, "since_ms": since_ms, "status": status, "root_id": root_id, "limit": limit}
     found = client.connect().get("/api/v1/invocations", **query)["records"]
     if as_json:
         output.emit(found)

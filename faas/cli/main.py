@@ -27,6 +27,9 @@ COMMANDS = {
         "faas.cli.invocations", "invocations_group", "List, show, cancel and retry invocations.", _FUNCTIONS
     ),
     "dlq": Entry("faas.cli.dlq", "dlq_group", "List, show, retry and drop dead letters.", _FUNCTIONS),
+    "undelivered": Entry(
+        "faas.cli.undelivered", "undelivered_group", "List, show, retry and drop undelivered records.", _FUNCTIONS
+    ),
     "stats": Entry("faas.cli.ledger", "stats_command", "Show calls, errors, durations and cold starts.", _FUNCTIONS),
     "bill": Entry("faas.cli.ledger", "bill_command", "Add up billed milliseconds and cost.", _FUNCTIONS),
     "cp": Entry("faas.cli.cp", "cp_command", "Copy files into and out of buckets.", _FUNCTIONS),

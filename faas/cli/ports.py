@@ -19,6 +19,7 @@ def reserve(host: str, port: int, flag: str) -> socket.socket:
         _bind(probe, address, host, port, flag)
         address = probe.getsockname()
     reserved = socket.socket(family)
+    reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     try:
         _bind(reserved, address, host, port, flag)

@@ -37,7 +37,10 @@ def node_command(ready_fd: int | None) -> None:
 @click.command()
 @_ready_option
 def scheduler_command(ready_fd: int | None) -> None:
-    """Run one scheduler: timers and uploads become invocations, what is due again goes on. Several may run at once."""
+    """Run one scheduler: timers and uploads become invocations, what is due again and records for destinations go on.
+
+    Several may run at once.
+    """
     serve(_schedule, ready_fd)
 
 
@@ -114,18 +117,20 @@ async def _answer(settings: settings_module.Settings, stop: asyncio.Event, ready
 
 async def _schedule(settings: settings_module.Settings, stop: asyncio.Event, ready: Ready) -> None:
     from faas.queue import demand, invocations
-    from faas.store import database, functions
-    from triggers import delayed, timer, upload
+    from faas.store import database, functions, undelivered
+    from triggers import delayed, destinations, timer, upload
 
     queue = await invocations.Queue.of(settings)
     asks = await demand.Demand.open(settings.redis_url, settings.redis_prefix)
     try:
-        store = functions.Functions(await asyncio.to_thread(database.open_database, settings))
+        engine = await asyncio.to_thread(database.open_database, settings)
+        store, given_up = functions.Functions(engine), undelivered.UndeliveredRecords(engine)
         ready({"pid": os.getpid()})
         async with asyncio.TaskGroup() as running:
             running.create_task(timer.run(settings, queue, store, stop, warm=asks.warm), name="timers")
             running.create_task(delayed.run(settings, queue, stop), name="delayed")
             running.create_task(upload.run(settings, queue, store, stop), name="uploads")
+            running.create_task(destinations.run(settings, queue, store, given_up, stop), name="destinations")
     finally:
         queue.close()
         await asks.close()

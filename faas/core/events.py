@@ -10,14 +10,23 @@ from __future__ import annotations
 import functools
 import time
 import urllib.parse
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import msgspec
 
 from faas.core.http_replies import Reply, http_reply
 
-__all__ = ["ACCOUNT_ID", "Reply", "form_key", "http_event", "http_reply", "timer_event", "upload_event"]
+__all__ = [
+    "ACCOUNT_ID",
+    "Reply",
+    "destination_event",
+    "form_key",
+    "http_event",
+    "http_reply",
+    "timer_event",
+    "upload_event",
+]
 
 ACCOUNT_ID = "000000000000"
 """The account of event shapes and resource names that must hold one; there is no other account."""
@@ -232,6 +241,46 @@ def upload_event(
         },
     }
     return _encode({"Records": [record]})
+
+
+def destination_event(
+    *,
+    invocation_id: str,
+    function: str,
+    revision: int,
+    condition: str,
+    attempts: int,
+    settled_ms: int,
+    event: bytes,
+    result: bytes,
+    error: Mapping[str, Any] | None,
+    region: str,
+) -> bytes:
+    """The record of a settled async invocation as destinations get it, in the shape of Lambda's, version 1.0.
+
+    ``event`` and ``result`` are JSON; ``error`` (type, message, stack) is there when it failed, in place of the result.
+    The same invocation always gives the same bytes.
+    """
+    context: dict[str, Any] = {"statusCode": 200, "executedVersion": str(revision)}
+    payload: Any = msgspec.Raw(result)
+    if error is not None:
+        context["functionError"] = "Unhandled"
+        payload = {"errorMessage": error["message"], "errorType": error["type"], "stackTrace": error["stack"]}
+    return _encode(
+        {
+            "version": "1.0",
+            "timestamp": _iso_time(settled_ms),
+            "requestContext": {
+                "requestId": invocation_id,
+                "functionArn": f"arn:aws:lambda:{region}:{ACCOUNT_ID}:function:{function}:{revision}",
+                "condition": condition,
+                "approximateInvokeCount": attempts,
+            },
+            "requestPayload": msgspec.Raw(event),
+            "responseContext": context,
+            "responsePayload": payload,
+        }
+    )
 
 
 def form_key(key: str) -> str:

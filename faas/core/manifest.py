@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import re
+import urllib.parse
 import zoneinfo
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -145,6 +146,8 @@ def _function() -> shapes.Fields:
             "prewarm": field(shapes.Whole(0, 1_000), "How many sandboxes to hold ready.", default=_DEFAULTS["prewarm"]),
             "triggers": field(shapes.Listed(_trigger()), "What turns into invocations of this function."),
             "retries": field(_retries(), "When a failed attempt of an async invocation is followed by another."),
+            "on_success": field(_destination(), "Where the record of an async invocation goes that went well."),
+            "on_failure": field(_destination(), "Where the record of an async invocation goes that failed for good."),
             "idempotent": field(
                 shapes.Flag(),
                 "Whether running twice is as good as once: then sync calls are tried again too, and wait in the queue.",
@@ -177,8 +180,55 @@ def _retries() -> shapes.Fields:
     )
 
 
+def _destination() -> shapes.Fields:
+    field = shapes.Field
+    return shapes.Fields(
+        {
+            "function": field(_LABEL, "A function, which runs on the record."),
+            "bucket": field(_LABEL, "A bucket; the record becomes the object `FUNCTION/INVOCATION_ID.json`."),
+            "prefix": field(
+                shapes.Text("the beginning of keys", check=_prefix_fault, max_length=512),
+                "What the object's key begins with; only with `bucket`.",
+            ),
+            "url": field(
+                shapes.Text("a URL", check=_url_fault, max_length=2048, examples=("https://example.com/hook",)),
+                "An HTTP or HTTPS URL, to which the record is POSTed, signed.",
+            ),
+            "secret": field(
+                _VARIABLE,
+                "The key of `env` whose value signs what is POSTed; without it the setting destination_secret does.",
+            ),
+        },
+        exactly_one=("function", "bucket", "url"),
+    )
+
+
+def _prefix_fault(prefix: str) -> str:
+    """A key must follow the prefix: the rules of keys are those of `faas.buckets.keys`."""
+    names = prefix.split("/")
+    whole = all(name not in ("", ".", "..") and not name.startswith(".") for name in names[:-1])
+    fits = whole and not names[-1].startswith(".") and "\0" not in prefix
+    return (
+        ""
+        if fits
+        else "the beginning of a key like failed/: no slash first, no name that is empty or starts with a dot"
+    )
+
+
+def _url_fault(url: str) -> str:
+    try:
+        parts = urllib.parse.urlsplit(url)
+        port_fits = parts.port is None or parts.port > 0
+    except ValueError:
+        port_fits, parts = False, urllib.parse.urlsplit("")
+    plain = not parts.username and not parts.password and not parts.fragment and url.isascii() and url.isprintable()
+    fits = port_fits and parts.scheme in ("http", "https") and parts.hostname and plain and " " not in url
+    return "" if fits else "a URL like https://example.com/hook: http or https, no name and password, no fragment"
+
+
 def _trigger() -> shapes.Fields:
     field = shapes.Field
+    retries = field(_retries(), "In place of the function's; what is not given here is the function's.")
     key_part = shapes.Text("the beginning or end of keys", max_length=1024)
     http = shapes.Fields(
         {
@@ -187,6 +237,7 @@ def _trigger() -> shapes.Fields:
                 "The route; {name} takes one segment.", True,
             ),
             "methods": field(shapes.Listed(shapes.Choice(_METHODS), or_one=True), "The methods; every one by default."),
+            "retries": retries,
         }
     )  # fmt: skip
     timer = shapes.Fields(
@@ -205,6 +256,7 @@ def _trigger() -> shapes.Fields:
                 default="skip",
             ),
             "input": field(shapes.Json(), "The event, instead of a scheduled one; any JSON value."),
+            "retries": retries,
         },
         exactly_one=("cron", "every"),
     )  # fmt: skip
@@ -213,6 +265,7 @@ def _trigger() -> shapes.Fields:
             "bucket": field(_LABEL, "The bucket to watch.", True),
             "prefix": field(key_part, "Only keys that begin with this.", default=""),
             "suffix": field(shapes.Listed(key_part, or_one=True), "Only keys that end with one of these."),
+            "retries": retries,
         }
     )
     return shapes.Fields(
@@ -287,9 +340,12 @@ def _spec(name: str, given: dict[str, Any], folder: Path) -> model.FunctionSpec:
         config["network"] = model.Network(config["network"])
     if "buckets" in config:
         config["buckets"] = {bucket: model.Access(access) for bucket, access in config["buckets"].items()}
-    if "retries" in config:
-        config["retries"] = _model_retries(config["retries"])
-    config["triggers"] = tuple(_model_trigger(trigger) for trigger in given.get("triggers", ()))
+    retries = _model_retries(given.get("retries", {}), model.Retries())
+    config["retries"] = retries
+    config["triggers"] = tuple(_model_trigger(trigger, retries) for trigger in given.get("triggers", ()))
+    for key in ("on_success", "on_failure"):
+        if key in config:
+            config[key] = _model_destination(config[key])
     return model.FunctionSpec(
         name=name,
         source=str((folder / given.get("source", ".")).resolve()),
@@ -298,16 +354,23 @@ def _spec(name: str, given: dict[str, Any], folder: Path) -> model.FunctionSpec:
     )
 
 
-def _model_retries(given: dict[str, Any]) -> model.Retries:
+def _model_destination(given: dict[str, Any]) -> model.Destination:
+    kind = model.ToFunction if "function" in given else model.ToBucket if "bucket" in given else model.ToUrl
+    return kind(**given)
+
+
+def _model_retries(given: dict[str, Any], besides: model.Retries) -> model.Retries:
     renamed = {"maximum_event_age": "maximum_event_age_ms", "backoff": "backoff_ms"}
     values = {renamed.get(key, key): value for key, value in given.items()}
     if "on" in values:
         values["on"] = tuple(model.Status(status) for status in values["on"])
-    return model.Retries(**values)
+    return msgspec.structs.replace(besides, **values)
 
 
-def _model_trigger(trigger: dict[str, Any]) -> model.Trigger:
+def _model_trigger(trigger: dict[str, Any], retries: model.Retries) -> model.Trigger:
     ((kind, given),) = trigger.items()
+    if "retries" in given:
+        given = {**given, "retries": _model_retries(given["retries"], retries)}
     if kind == "http":
         return model.HttpTrigger(**given)
     if kind == "upload":

@@ -11,6 +11,9 @@ from faas.core import shapes
 RESERVED = ("fn", "buckets", "healthz", "readyz")
 """First segments of the gateway's own paths."""
 
+DESTINATIONS = ("on_success", "on_failure")
+"""Keys of a function that hold a destination."""
+
 
 def check(declared: dict[str, Any], folder: Path, reader: shapes.Reader) -> None:
     """Tell the reader every fault that is one of several values together, or of a value and the disk."""
@@ -18,6 +21,7 @@ def check(declared: dict[str, Any], folder: Path, reader: shapes.Reader) -> None
     _bucket_folders(declared.get("buckets", {}), folder, reader)
     for name, function in functions.items():
         _known_buckets(name, function, declared.get("buckets", {}), reader)
+        _destinations(name, function, reader)
         _files(name, function, folder, reader)
     _routes(functions, reader)
 
@@ -44,10 +48,26 @@ def _known_buckets(name: str, function: dict[str, Any], buckets: dict[str, Any],
     for at, kind, trigger in _triggers(name, function):
         if kind == "upload" and "bucket" in trigger:
             used.append(((*at, "bucket"), trigger["bucket"]))
+    for key in DESTINATIONS:
+        if "bucket" in function.get(key, {}):
+            used.append((("functions", name, key, "bucket"), function[key]["bucket"]))
     for place, bucket in used:
         if bucket not in buckets:
             known = f"one of {', '.join(buckets)}" if buckets else "a bucket under the key buckets at the top"
             _fault(reader, place, f"the unknown bucket {bucket}", known, shapes.did_you_mean(bucket, buckets))
+
+
+def _destinations(name: str, function: dict[str, Any], reader: shapes.Reader) -> None:
+    """What goes with one kind of destination only, and the secret's name. Functions may be another project's."""
+    for key in DESTINATIONS:
+        given, at = function.get(key, {}), ("functions", name, key)
+        for part, of in (("prefix", "bucket"), ("secret", "url")):
+            if part in given and of not in given:
+                _fault(reader, (*at, part), f"{part} without {of}", f"it only together with {of}")
+        secret = given.get("secret")
+        if secret is not None and not function.get("env", {}).get(secret):
+            known = ", ".join(function.get("env", {})) or "which is empty"
+            _fault(reader, (*at, "secret"), f"{secret}, which env does not hold", f"a key of env ({known})")
 
 
 def _files(name: str, function: dict[str, Any], folder: Path, reader: shapes.Reader) -> None:

@@ -68,11 +68,28 @@ class Mode(enum.StrEnum):
     ASYNC = "async"
 
 
+class Retries(msgspec.Struct, frozen=True, kw_only=True):
+    """When a failed attempt is followed by another. The names are those of Lambda's asynchronous invocation.
+
+    ``backoff_ms`` bounds the wait before the second attempt; the bound doubles with each further one. ``on`` names the
+    outcomes that are tried again; ``lost`` always is, ``rejected`` never.
+    """
+
+    maximum_retry_attempts: int = 2
+    maximum_event_age_ms: int = 21_600_000
+    backoff_ms: int = 1_000
+    on: tuple[Status, ...] = (Status.ERROR, Status.TIMEOUT, Status.OOM, Status.INIT_ERROR)
+
+
 class HttpTrigger(msgspec.Struct, frozen=True, kw_only=True, tag="http", tag_field="kind"):
-    """A route of the gateway. ``path`` may hold ``{name}`` segments; no methods means every method."""
+    """A route of the gateway. ``path`` may hold ``{name}`` segments; no methods means every method.
+
+    ``retries`` of a trigger stand in place of the function's.
+    """
 
     path: str
     methods: tuple[str, ...] = ()
+    retries: Retries | None = None
 
 
 class TimerTrigger(msgspec.Struct, frozen=True, kw_only=True, tag="timer", tag_field="kind"):
@@ -86,6 +103,7 @@ class TimerTrigger(msgspec.Struct, frozen=True, kw_only=True, tag="timer", tag_f
     timezone: str = "UTC"
     on_missed: OnMissed = OnMissed.SKIP
     input: Any = None
+    retries: Retries | None = None
 
 
 class UploadTrigger(msgspec.Struct, frozen=True, kw_only=True, tag="upload", tag_field="kind"):
@@ -94,22 +112,45 @@ class UploadTrigger(msgspec.Struct, frozen=True, kw_only=True, tag="upload", tag
     bucket: str
     prefix: str = ""
     suffix: tuple[str, ...] = ()
+    retries: Retries | None = None
 
 
 Trigger = HttpTrigger | TimerTrigger | UploadTrigger
 
 
-class Retries(msgspec.Struct, frozen=True, kw_only=True):
-    """When a failed attempt is followed by another. The names are those of Lambda's asynchronous invocation.
+class ToFunction(msgspec.Struct, frozen=True, kw_only=True, tag="function", tag_field="kind"):
+    """A destination that is a function: its current revision runs on the record."""
 
-    ``backoff_ms`` bounds the wait before the second attempt; the bound doubles with each further one. ``on`` names the
-    outcomes that are tried again; ``lost`` always is, ``rejected`` never.
+    function: str
+
+
+class ToBucket(msgspec.Struct, frozen=True, kw_only=True, tag="bucket", tag_field="kind"):
+    """A destination that is a bucket: the record becomes the object ``<prefix><function>/<invocation id>.json``."""
+
+    bucket: str
+    prefix: str = ""
+
+
+class ToUrl(msgspec.Struct, frozen=True, kw_only=True, tag="url", tag_field="kind"):
+    """A destination that is a URL: the record is POSTed, signed with what the environment variable ``secret`` holds.
+
+    Without ``secret`` it is signed with the setting ``destination_secret``.
     """
 
-    maximum_retry_attempts: int = 2
-    maximum_event_age_ms: int = 21_600_000
-    backoff_ms: int = 1_000
-    on: tuple[Status, ...] = (Status.ERROR, Status.TIMEOUT, Status.OOM, Status.INIT_ERROR)
+    url: str
+    secret: str | None = None
+
+
+Destination = ToFunction | ToBucket | ToUrl
+
+
+class Condition(enum.StrEnum):
+    """Why an async invocation was settled, as records for destinations say it. All but the last are Lambda's words."""
+
+    SUCCESS = "Success"
+    RETRIES_EXHAUSTED = "RetriesExhausted"
+    EVENT_AGE_EXCEEDED = "EventAgeExceeded"
+    CHAIN_TOO_DEEP = "ChainTooDeep"
 
 
 class FunctionConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -128,6 +169,12 @@ class FunctionConfig(msgspec.Struct, frozen=True, kw_only=True):
     triggers: tuple[Trigger, ...] = ()
     retries: Retries = Retries()
     idempotent: bool = False
+    on_success: Destination | None = None
+    on_failure: Destination | None = None
+
+    def destination(self, condition: Condition) -> Destination | None:
+        """Where the record of an async invocation goes that was settled so."""
+        return self.on_success if condition is Condition.SUCCESS else self.on_failure
 
 
 class Revision(msgspec.Struct, frozen=True, kw_only=True):
@@ -171,9 +218,13 @@ class Project(msgspec.Struct, frozen=True, kw_only=True):
 class Invocation(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     """One accepted request to run a revision on an event.
 
-    ``event`` is JSON, ready for the handler. ``trigger`` is ``http``, ``timer``, ``upload`` or ``invoke`` (API, CLI).
+    ``event`` is JSON, ready for the handler. ``trigger`` is ``http``, ``timer``, ``upload``, ``destination`` or
+    ``invoke`` (API, CLI), and ``trigger_place`` is its place among the revision's triggers, when it is one of them.
     ``reply_to`` is the reply stream of the process that awaits the outcome. ``depth`` counts the links of a chain of
-    functions that triggered one another.
+    functions that triggered one another; ``parent_id`` is the invocation that this one follows from, and ``root_id``
+    the first of the chain, both None for the first.
+
+    It is an array in Redis: new fields go to the end and have defaults, so that what an older platform left is read.
     """
 
     id: str
@@ -187,6 +238,14 @@ class Invocation(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     depth: int = 0
     reply_to: str | None = None
     client_context: str | None = None
+    parent_id: str | None = None
+    root_id: str | None = None
+    trigger_place: int | None = None
+
+    @property
+    def chain_id(self) -> str:
+        """The first invocation of its chain: itself, when it follows from no other."""
+        return self.root_id or self.id
 
     @property
     def ref(self) -> str:
@@ -244,6 +303,8 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     logs: tuple[LogLine, ...] = ()
     logs_cut: bool = False
     cost_pico: int = 0
+    parent_id: str | None = None
+    root_id: str | None = None
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):

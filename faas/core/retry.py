@@ -45,10 +45,11 @@ class Next(enum.StrEnum):
 
 
 class Decision(msgspec.Struct, frozen=True):
-    """The next step, and for a retry how long it waits."""
+    """The next step, for a retry how long it waits, and otherwise why the invocation is settled."""
 
     next: Next
     after_ms: int = 0
+    condition: model.Condition = model.Condition.RETRIES_EXHAUSTED
 
 
 class Ended(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,19 +62,25 @@ class Ended(msgspec.Struct, frozen=True, kw_only=True):
     wish: Wish | None = None
 
 
-def policy(config: model.FunctionConfig, mode: model.Mode) -> model.Retries | None:
-    """The rules for such an invocation, or None when it is never tried again."""
-    return config.retries if mode is model.Mode.ASYNC or config.idempotent else None
+def policy(config: model.FunctionConfig, mode: model.Mode, trigger_place: int | None = None) -> model.Retries | None:
+    """The rules for such an invocation, its trigger's before its function's; None when it is never tried again."""
+    if mode is not model.Mode.ASYNC and not config.idempotent:
+        return None
+    own = None if trigger_place is None else config.triggers[trigger_place].retries
+    return own or config.retries
 
 
 def decide(ended: Ended, retries: model.Retries, draw: float) -> Decision:
     """What follows. ``draw`` is a random number from 0 up to 1: the backoff is that part of its bound."""
-    if ended.status in (model.Status.OK, model.Status.REJECTED):
+    if ended.status is model.Status.OK:
+        return Decision(Next.SETTLE, condition=model.Condition.SUCCESS)
+    if ended.status is model.Status.REJECTED:
         return Decision(Next.SETTLE)
     after_ms = _after_ms(ended, retries, draw)
     if after_ms is not None and ended.age_ms + after_ms <= retries.maximum_event_age_ms:
         return Decision(Next.RETRY, after_ms)
-    return Decision(Next.DEAD if ended.mode is model.Mode.ASYNC else Next.SETTLE)
+    why = model.Condition.RETRIES_EXHAUSTED if after_ms is None else model.Condition.EVENT_AGE_EXCEEDED
+    return Decision(Next.DEAD if ended.mode is model.Mode.ASYNC else Next.SETTLE, condition=why)
 
 
 def _after_ms(ended: Ended, retries: model.Retries, draw: float) -> int | None:

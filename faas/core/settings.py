@@ -88,6 +88,19 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     keep_answers_ms: Annotated[int, _Doc(description="How long an idempotency key gives the same answer.", ge=1)] = (
         86_400_000
     )
+    destination_secret: Annotated[
+        str, _Doc(description="What signs records for URLs when their function names no secret of its own.")
+    ] = ""
+    destination_timeout_ms: Annotated[int, _Doc(description="How long the receiver of a record may take.", ge=1)] = (
+        10_000
+    )
+    destination_backoff_ms: Annotated[
+        int, _Doc(description="Longest wait before a record is sent again; it doubles each time, up to 5 min.", ge=1)
+    ] = 1_000
+    destination_max_attempts: Annotated[int, _Doc(description="How often a record is sent at most.", ge=1)] = 20
+    destination_max_age_ms: Annotated[int, _Doc(description="Past this age a record is not sent again.", ge=1)] = (
+        21_600_000
+    )
     max_source_bytes: Annotated[int, _Doc(description="Largest source that a deploy uploads.", ge=1)] = 268_435_456
     max_source_files: Annotated[int, _Doc(description="Most files in a function's source.", ge=1)] = 50_000
     max_artifact_bytes: Annotated[int, _Doc(description="Largest unpacked artifact.", ge=1)] = 1_073_741_824

@@ -70,6 +70,8 @@ def _record(
         node=node,
         sandbox="",
         depth=invocation.depth,
+        parent_id=invocation.parent_id,
+        root_id=invocation.root_id,
         final=final,
         dead=dead,
         error=failure,

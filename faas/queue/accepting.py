@@ -9,7 +9,7 @@ import msgspec
 
 from faas.core import model
 from faas.queue import bounds as limits
-from faas.queue import fsync, guards
+from faas.queue import destined, fsync, guards
 from faas.queue import keys as keyring
 from faas.queue import link as links
 from faas.queue import server as servers
@@ -97,23 +97,35 @@ class Entrance(servers.Server):
             *((names.once(once.name),) if once else ()),
         )
 
-    async def refuse(self, invocation: model.Invocation, record: model.Record, guard: guards.Guard) -> bool:
+    async def refuse(
+        self,
+        invocation: model.Invocation,
+        record: model.Record,
+        guard: guards.Guard,
+        settled: destined.Settled | None = None,
+    ) -> bool:
         """Accept an invocation that shall not run and settle it with its record; False when this was done before.
 
-        The guard must be a plain one.
+        The guard must be a plain one. ``settled`` is for its destination, when it has one.
         """
         ref, names = invocation.ref, self.keys
+        fixed = (*names.queues(ref), names.refs, names.counts(ref), names.records, names.guard(guard.key), names.held)
         answer = await self.run(
             "refuse",
-            (*names.queues(ref), names.refs, names.counts(ref), names.records, names.guard(guard.key), names.held),
+            (*fixed, *(self.outbox(settled) if settled else ())),
             ref,
             _encode(record),
             "dead" if record.dead else "done",
             guard.field,
             guard.value,
             _encode(invocation),
+            *((_encode(settled), settled.outbox) if settled else ()),
         )
         return bool(answer == 1)
+
+    def outbox(self, settled: destined.Settled) -> tuple[str, str]:
+        """The keys of the outbox that takes what was settled. For the modules of this room."""
+        return self.keys.outbox(settled.record_ref, settled.way), self.keys.outboxes
 
     def abandon(self, entry: str, invocation: model.Invocation, record: model.Record) -> asyncio.Future[Any]:
         """Settle a waiting call whose caller has gone; 0 when a node has claimed it, which then runs it to its end.

@@ -26,7 +26,7 @@ import msgspec
 
 from faas.core import model
 from faas.core import settings as settings_module
-from faas.queue import accepting, census, fsync
+from faas.queue import accepting, census, destined, fsync
 from faas.queue import bounds as limits
 from faas.queue import keys as keyring
 from faas.queue import link as links
@@ -114,12 +114,20 @@ class Queue(accepting.Entrance):
         return self.run("claim", self.keys.queues(ref), node, count)
 
     async def finish_claimed(
-        self, claim: Claim, record: model.Record, *, node: str, reply: bytes = b"", claim_next: int = 0
+        self,
+        claim: Claim,
+        record: model.Record,
+        *,
+        node: str,
+        reply: bytes = b"",
+        claim_next: int = 0,
+        settled: destined.Settled | None = None,
     ) -> Finished:
         """Settle a claimed invocation: record, reply (msgpack `model.Outcome`) and the next claims in one step."""
-        return finished(
-            await self.send_finish(claim.invocation, claim.entry, record, node=node, reply=reply, claim_next=claim_next)
+        sent = self.send_finish(
+            claim.invocation, claim.entry, record, node=node, reply=reply, claim_next=claim_next, settled=settled
         )
+        return finished(await sent)
 
     async def finish_handed_off(
         self, invocation: model.Invocation, record: model.Record, *, node: str, claim_next: int = 0, again: bool = False
@@ -138,17 +146,19 @@ class Queue(accepting.Entrance):
         claim_next: int = 0,
         again: bool = False,
         heard: Sequence[str] = (),
+        settled: destined.Settled | None = None,
     ) -> asyncio.Future[Any]:
         """Either finish, sent before it returns; ``entry`` is None after a hand-off. `finished` reads the answer.
 
         ``again`` is for a hand-off that may not have reached Redis, or whose first finish had no answer: it is settled
         unless it was before. ``heard`` names hand-offs (`accepting.hand_off_field`) of which it was answered that they
-        are settled, so that Redis need not remember them.
+        are settled, so that Redis need not remember them. ``settled`` is for the destination of an async one, when it
+        has one.
         """
         asked = invocation.mode is model.Mode.ASYNC
         return self.run(
             "finish",
-            self._finish_keys(invocation, entry, node),
+            (*self._finish_keys(invocation, entry, node), *(self.outbox(settled) if asked and settled else ())),
             "async" if asked else "handoff" if entry is None else "queue",
             accepting.hand_off_field(invocation) if entry is None else entry,
             _encode(record),
@@ -159,6 +169,7 @@ class Queue(accepting.Entrance):
             claim_next,
             *((self.keeping.for_ms, self.keeping.most) if asked else ()),
             *(("1" if again else "0", *heard) if entry is None else ()),
+            *((_encode(settled), settled.outbox) if asked and settled else ()),
         )
 
     def _finish_keys(self, invocation: model.Invocation, entry: str | None, node: str) -> tuple[str, ...]:

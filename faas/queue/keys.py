@@ -13,7 +13,7 @@ FORMAT = "3"
 """Version of what the keys hold. A platform refuses a Redis that holds a later one, and brings an earlier one up.
 
 2: `Keys.held` counts what the queues hold. 3: and what the records stream holds; a handed-off call is counted as
-accepted when it is settled.
+accepted when it is settled; `Keys.outbox` holds what is for destinations; invocations know their parent and root.
 """
 
 
@@ -44,9 +44,9 @@ class Keys(msgspec.Struct, frozen=True):
 
     @property
     def held(self) -> str:
-        """Hash ``entries``, ``bytes`` (what all queue streams hold, waiting and claimed) and ``unrecorded``. Forever.
+        """Hash ``entries``, ``bytes`` (what all queue streams and outboxes hold) and ``unrecorded``. Forever.
 
-        The last is the bytes in `records`.
+        What is waiting counts, and what is claimed. The last is the bytes in `records`.
         """
         return f"{self.prefix}:held"
 
@@ -157,6 +157,23 @@ class Keys(msgspec.Struct, frozen=True):
     def guard(self, name: str) -> str:
         """Hash of what was enqueued before: timers' last due times, objects' last versions. Forever."""
         return f"{self.prefix}:guard:{name}"
+
+    def outbox(self, ref: str, way: str) -> str:
+        """Stream of records for one revision's destination of ``success`` or ``failure``. Gone when it is empty.
+
+        Fields ``s`` (msgpack of `outbox.Settled`) and ``i`` (msgpack of the `model.Invocation`). Its group is
+        ``destinations``, its consumers are schedulers. An entry leaves when it is delivered, or given up and in SQL.
+        """
+        return f"{self.prefix}:outbox:{ref}:{way}"
+
+    @property
+    def outboxes(self) -> str:
+        """Set of the outboxes that may hold something: ``<ref> <way>``."""
+        return f"{self.prefix}:outboxes"
+
+    def put_back(self, invocation_id: str, given_up_at_ms: int) -> str:
+        """String, lives an hour: a record that was given up then is in its outbox again. By then its row is gone."""
+        return f"{self.prefix}:put-back:{invocation_id}:{given_up_at_ms}"
 
     @property
     def catalog(self) -> str:

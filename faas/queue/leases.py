@@ -11,7 +11,7 @@ import time
 import msgspec
 
 from faas.core import model, retry, unrun
-from faas.queue import accepting, invocations
+from faas.queue import accepting, destined, invocations
 from faas.queue import keys as keyring
 
 _PAGE = 100
@@ -116,8 +116,10 @@ async def _requeue(queue: invocations.Queue, node: str, stream: str, entry: str)
     if not may_run_again(invocation):
         record = _lost(invocation, node, final=True)
         # A caller who waits shall not wait for nothing, and who asks later shall find why.
-        reply = msgspec.msgpack.encode(model.Outcome(record=record))
-        await queue.finish_claimed(claim, record, node=node, reply=reply if _is_awaited(invocation) else b"")
+        reply = msgspec.msgpack.encode(model.Outcome(record=record)) if _is_awaited(invocation) else b""
+        # Whether the revision has a destination is not known here: whoever delivers drops what is for none.
+        settled = destined.settled(record, model.Condition.RETRIES_EXHAUSTED) if record.dead else None
+        await queue.finish_claimed(claim, record, node=node, reply=reply, settled=settled)
         return
     await queue.release(claim, record=_lost(invocation, node, final=False), again=next_attempt(invocation))
 

@@ -20,6 +20,7 @@ _SCRIPTS = (
     "forget", "retry", "due", "held",
     "find", "cancel", "unsettled", "once", "answered",
     "holders", "bury",
+    "outboxes", "take_out", "take_again", "keep_out", "put_away", "put_back", "pass_on",
 )  # fmt: skip
 
 

@@ -26,11 +26,14 @@ class Place(enum.StrEnum):
 class Found(msgspec.Struct, frozen=True, kw_only=True):
     """An async invocation and its place. ``invocation`` is there until it is settled, ``outcome`` from then on.
 
+    ``packed`` is the invocation as it lies in Redis: one that an older platform wrote has fewer fields there.
+
     ``node`` and ``running_ms`` are of a running one; ``due_at_ms`` and ``why`` of one that is due later.
     """
 
     place: Place
     invocation: model.Invocation | None = None
+    packed: bytes = b""
     node: str | None = None
     running_ms: int | None = None
     due_at_ms: int | None = None
@@ -61,7 +64,7 @@ async def find(queue: invocations.Queue, invocation_id: str) -> Found | None:
     place, held = Place(answer[0].decode()), answer[1]
     if place in (Place.DONE, Place.DEAD):
         return Found(place=place, outcome=_outcome(held) if held else None)
-    found = Found(place=place, invocation=_invocation(held))
+    found = Found(place=place, invocation=_invocation(held), packed=held)
     if place is Place.RUNNING:
         return msgspec.structs.replace(found, node=answer[2].decode(), running_ms=answer[3])
     if place is Place.RETRYING:
@@ -69,8 +72,11 @@ async def find(queue: invocations.Queue, invocation_id: str) -> Found | None:
     return found
 
 
-async def cancel(queue: invocations.Queue, invocation: model.Invocation, record: model.Record) -> bool:
-    """Settle an async invocation, as it was found waiting or retrying, with a record; False when it has moved on."""
+async def cancel(queue: invocations.Queue, invocation: model.Invocation, packed: bytes, record: model.Record) -> bool:
+    """Settle an async invocation, as it was found waiting or retrying, with a record; False when it has moved on.
+
+    ``packed`` is `Found.packed`. Nothing goes to a destination: whoever takes it back knows.
+    """
     keys, ref = queue.keys, invocation.ref
     answer = await queue.run(
         "cancel",
@@ -86,7 +92,7 @@ async def cancel(queue: invocations.Queue, invocation: model.Invocation, record:
         invocation.id,
         retrying.member(invocation),
         _encode(record),
-        _encode(invocation),
+        packed,
         _encode(model.Outcome(record=record)),
         queue.keeping.for_ms,
     )

@@ -108,6 +108,7 @@ class Ledger:
         status: model.Status | None = None,
         limit: int = 100,
         before: Place | None = None,
+        root_id: str | None = None,
     ) -> list[model.Record]:
         """The latest records that fit (and are older than ``before``), newest first."""
         query = sa.select(_R.c.body).order_by(*(column.desc() for column in _PLACE)).limit(limit)
@@ -119,6 +120,8 @@ class Ledger:
             query = query.where(_R.c.ended_at_ms >= since_ms)
         if status is not None:
             query = query.where(_R.c.status == status.value)
+        if root_id is not None:
+            query = query.where(sa.or_(_R.c.root_id == root_id, _R.c.invocation_id == root_id))
         return self._read(query)
 
     def bill(self, since_ms: int, by: By) -> list[BillLine]:
@@ -195,6 +198,7 @@ def _row(record: model.Record) -> dict[str, object]:
         "init_ms": record.init_ms,
         "cold_start": record.cold_start.value,
         "body": _encode(msgspec.structs.replace(record, logs=())),
+        "root_id": record.root_id,
     }
 
 

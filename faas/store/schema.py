@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 
 metadata = sa.MetaData()
+_HAS_ROOT = sa.text("root_id IS NOT NULL")
 
 catalog = sa.Table(
     "catalog",
@@ -46,8 +47,10 @@ records = sa.Table(
     sa.Column("init_ms", sa.BigInteger, nullable=False),
     sa.Column("cold_start", sa.Text, nullable=False),
     sa.Column("body", sa.LargeBinary, nullable=False),
+    sa.Column("root_id", sa.Text),
     sa.Index("records_by_function", "function", "ended_at_ms"),
     sa.Index("records_by_end", "ended_at_ms"),
+    sa.Index("records_by_root", "root_id", sqlite_where=_HAS_ROOT, postgresql_where=_HAS_ROOT),
 )
 totals = sa.Table(
     "totals",
@@ -96,4 +99,17 @@ dead_letters = sa.Table(
     sa.Column("record", sa.LargeBinary, nullable=False),
     sa.Column("retried_as", sa.Text),
     sa.Index("dead_letters_by_function", "function", "died_at_ms"),
+)
+undelivered = sa.Table(
+    "undelivered",
+    metadata,
+    sa.Column("invocation_id", sa.Text, primary_key=True),
+    sa.Column("function", sa.Text, nullable=False),
+    sa.Column("given_up_at_ms", sa.BigInteger, nullable=False),
+    sa.Column("destination", sa.Text, nullable=False),
+    sa.Column("attempts", sa.Integer, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("settled", sa.LargeBinary, nullable=False),
+    sa.Column("invocation", sa.LargeBinary, nullable=False),
+    sa.Index("undelivered_by_function", "function", "given_up_at_ms"),
 )

@@ -120,7 +120,7 @@ class Channel:
             failure = model.Failure("Runtime.InvalidClientContext", f"the client context is too large: {error}")
             future.set_result(base.Ran(status=model.Status.REJECTED, duration_us=0, memory_peak_mb=0, error=failure))
             return future
-        self._objects.begin_attempt(invocation.depth)
+        self._objects.begin_attempt(invocation)
         self._await(_Awaited(future, invocation.id, self._timeout_ms), head, body)
         return future
 

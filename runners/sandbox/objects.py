@@ -53,15 +53,15 @@ class Objects:
         self._declared: Mapping[str, model.Access] = {}
         self._writing: dict[int, tuple[int, buckets_module.BucketFolder, str]] = {}
         self._attempt = 0
-        self._depth = 0
+        self._writer = buckets_module.Writer(0)
 
     def declare(self, declared: Mapping[str, model.Access]) -> None:
         """Say which buckets the loaded revision may use."""
         self._declared = declared
 
-    def begin_attempt(self, depth: int) -> None:
-        """Say how deep in a chain the attempt is: what it writes carries that on."""
-        self._depth = depth
+    def begin_attempt(self, invocation: model.Invocation) -> None:
+        """Say what runs, and how deep in a chain: what it writes carries that on."""
+        self._writer = buckets_module.Writer(invocation.depth, invocation.id, invocation.chain_id)
 
     def end_attempt(self) -> None:
         """Close what the attempt left open; a request that is still being served closes its own when it is done."""
@@ -113,7 +113,7 @@ class Objects:
         held = self._writing.pop(request.n, None)
         if held is None:
             raise Refused("Failed", "this object is not being written")
-        await asyncio.to_thread(_commit_and_close, *held, self._depth)
+        await asyncio.to_thread(_commit_and_close, *held, self._writer)
 
     def _discard(self, request: frames.Discard) -> None:
         held = self._writing.pop(request.n, None)
@@ -138,11 +138,13 @@ class Objects:
         return bucket
 
 
-def _commit_and_close(descriptor: int, bucket: buckets_module.BucketFolder, key: str, depth: int) -> None:
+def _commit_and_close(
+    descriptor: int, bucket: buckets_module.BucketFolder, key: str, writer: buckets_module.Writer
+) -> None:
     # In one thread call: nobody else may close the descriptor, and so let its number stand for another file, meanwhile.
     sealed = bucket.seal(descriptor)
     try:
-        bucket.commit(sealed, key, depth=depth)
+        bucket.commit(sealed, key, writer=writer)
     finally:
         os.close(sealed)
 

@@ -29,7 +29,7 @@ def test_what_the_platform_published_is_complete_although_it_is_only_found_and_o
 ) -> None:
     fd = bucket.begin_write("k")
     os.write(fd, b"whole")
-    written = bucket.commit(fd, "k", depth=4)
+    written = bucket.commit(fd, "k", writer=buckets.Writer(4))
     seen = complete.see(bucket, FOUND)
     assert (seen.state, seen.object, seen.depth) == (complete.State.COMPLETE, written, 5)
     os.write(fd, b" and more")

@@ -317,3 +317,31 @@ except errors.Unavailable as error:
     assert "no space left on the platform's disk" in done.stdout, done.stderr
     assert current(faas).number == 1
     assert len(faas.left()) == 1
+
+
+def test_a_destination_must_be_of_the_project_or_deployed(faas: Platform) -> None:
+    to = model.ToFunction(function="after")
+    with pytest.raises(errors.BadRequest, match="after is no function of this project"):
+        faas.deploy(project(function(on_success=to)), APP)
+    faas.deploy(project(function("after")), APP)
+    faas.deploy(project(function(on_success=to)), APP)
+    assert current(faas).config.on_success == to
+    faas.deploy(project(function("both", on_failure=model.ToFunction(function="both"))), APP)
+
+
+def test_a_url_that_nothing_signs_is_refused(faas: Platform) -> None:
+    plain = model.ToUrl(url="https://example.com/hook")
+    with pytest.raises(errors.BadRequest, match="nothing to sign"):
+        faas.deploy(project(function(on_failure=plain)), APP)
+    own = model.ToUrl(url="https://example.com/hook", secret="KEY")
+    faas.deploy(project(function(on_failure=own, env={"KEY": "s3cret"})), APP)
+    faas.settings = msgspec.structs.replace(faas.settings, destination_secret="of all")
+    faas.deploy(project(function(on_failure=plain)), APP)
+    assert current(faas).config.on_failure == plain
+
+
+def test_the_bucket_of_a_destination_must_be_of_the_project(faas: Platform) -> None:
+    to = model.ToBucket(bucket="records")
+    with pytest.raises(errors.BadRequest, match="no bucket records"):
+        faas.deploy(project(function(on_success=to)), APP)
+    faas.deploy(project(function(on_success=to), buckets=(model.Bucket(name="records"),)), APP)

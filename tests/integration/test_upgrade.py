@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import pytest
 import sqlalchemy as sa
 
-from faas.core import errors, model
+from faas.core import errors, ids, model, unrun
 from faas.core import settings as settings_module
-from faas.queue import invocations
-from faas.store import database, functions
-from tests import platform
+from faas.queue import invocations, whereabouts
+from faas.queue import keys as keyring
+from faas.store import database, functions, ledger
+from tests import platform, samples
 
+LINEAGE = ("parent_id", "root_id")
 CONFIG = model.FunctionConfig(runtime="python3", handler="app.handler")
 
 
@@ -30,6 +33,61 @@ def test_a_database_of_the_first_revision_is_brought_up_and_keeps_what_it_holds(
     assert functions.Functions(opened).current("hello") == kept
     assert functions.Functions(opened).catalog_version() == 1
     opened.dispose()
+
+
+def test_records_of_before_lineage_are_read_after_it_and_begin_no_chain(settings: settings_module.Settings) -> None:
+    url = settings.database_url or f"sqlite:///{settings.root / 'ledger.db'}"
+    before = sa.create_engine(url)
+    database._migrate(before, "0002")
+    old = samples.ended()
+    fields = msgspec.structs.astuple(old)[: -len(LINEAGE)]
+    row = {name: getattr(old, name) for name in ("invocation_id", "attempt", "function", "duration_us", "queue_ms")}
+    row |= {"init_ms": 0, "ended_at_ms": old.ended_at_ms, "status": "ok", "cold_start": "none"}
+    with before.begin() as connection:
+        names = ", ".join(row)
+        values = ", ".join(f":{name}" for name in row)
+        query = sa.text(f"INSERT INTO records ({names}, body) VALUES ({values}, :body)")
+        connection.execute(query, {**row, "body": msgspec.msgpack.encode(fields)})
+    before.dispose()
+    opened = database.open_database(settings)
+    new = samples.ended(root_id=old.invocation_id, parent_id=old.invocation_id, depth=1)
+    book = ledger.Ledger(opened)
+    book.commit([("", new)])
+    assert {record.invocation_id for record in book.find(root_id=old.invocation_id)} == {
+        old.invocation_id, new.invocation_id,
+    }  # fmt: skip
+    assert book.get(old.invocation_id)[0].root_id is None
+    opened.dispose()
+
+
+async def test_what_an_older_platform_left_in_redis_is_found_cancelled_and_run(redis_url: str, prefix: str) -> None:
+    queue = await invocations.Queue.connect(redis_url, prefix)
+    await queue.link.call("SET", queue.keys.format, "2")
+    old = []
+    for _ in range(2):
+        made = model.Invocation(
+            id=ids.new_id(), function="f", revision=1, trigger="timer", mode=model.Mode.ASYNC, event=b"1",
+            accepted_at_ms=1,
+        )  # fmt: skip
+        await queue.enqueue(made)
+        entry = (await queue.link.call("XREVRANGE", queue.keys.queue("f@1", "async"), "+", "-", "COUNT", 1))[0][0]
+        packed = msgspec.msgpack.encode(msgspec.structs.astuple(made)[:11])
+        await queue.link.call("XDEL", queue.keys.queue("f@1", "async"), entry)
+        entry = await queue.link.call("XADD", queue.keys.queue("f@1", "async"), "*", "i", packed)
+        await queue.link.call("HSET", queue.keys.call(made.id), "entry", entry)
+        old.append(made)
+    queue.close()
+    queue = await invocations.Queue.connect(redis_url, prefix)
+    assert await queue.link.call("GET", queue.keys.format) == keyring.FORMAT.encode()
+    found = await whereabouts.find(queue, old[0].id)
+    assert found is not None
+    assert found.invocation == old[0]
+    assert await whereabouts.cancel(queue, old[0], found.packed, unrun.cancelled(old[0], 1))
+    (claim,) = await queue.claim("n", "f@1", 9)
+    assert (claim.invocation, claim.invocation.chain_id) == (old[1], old[1].id)
+    await queue.finish_claimed(claim, samples.record(claim.invocation), node="n")
+    assert (await queue.counts())["f@1"] == model.Counts(accepted=2, done=2)
+    queue.close()
 
 
 def test_a_database_of_a_later_revision_is_refused(settings: settings_module.Settings) -> None:

@@ -21,7 +21,7 @@ from watchdog.observers import inotify
 from faas import buckets
 from faas.core import model
 from faas.core import settings as settings_module
-from faas.queue import guards, records
+from faas.queue import census, guards, outbox, records
 from faas.queue.bounds import Bounds
 from faas.queue.invocations import Queue
 from faas.store import database
@@ -374,6 +374,33 @@ async def test_a_chain_stops_past_sixteen_links_with_a_record_and_an_alert(
     assert (counts.dead, counts.drift) == (1, 0)
 
 
+async def test_a_chain_that_stops_tells_the_destination_of_its_last_link(
+    settings: settings_module.Settings, queue: Queue, functions: Functions, folder: Path, arrivals: Arrivals
+) -> None:
+    config = model.FunctionConfig(
+        runtime="python3",
+        handler="app.handler",
+        triggers=(model.UploadTrigger(bucket="b"),),
+        on_failure=model.ToFunction(function="f"),
+    )
+    functions.activate([functions.add_revision("f", "0" * 64, config)], [model.Bucket(name="b")])
+    bucket = buckets.BucketFolder("b", folder)
+    async with _watching(settings, queue, functions, folder, arrivals):
+        for key, depth in (("stops", 16), ("tells-nobody", 17)):
+            fd = bucket.begin_write(key)
+            bucket.commit(fd, key, writer=buckets.Writer(depth))
+            os.close(fd)
+        await eventually(lambda: _dead(queue, 2))
+    (box,) = await outbox.lengths(queue)
+    (entry,) = await outbox.take(queue, box, "s", 9, 0)
+    assert (entry.settled.condition, entry.invocation.depth) == (model.Condition.CHAIN_TOO_DEEP, 17)
+    assert (await census.held(queue)).is_right
+
+
+async def _dead(queue: Queue, count: int) -> bool:
+    return (await queue.counts())["f@1"].dead == count
+
+
 async def test_what_somebody_writes_into_an_object_of_a_chain_begins_a_new_one(
     settings: settings_module.Settings, queue: Queue, functions: Functions, folder: Path, arrivals: Arrivals
 ) -> None:
@@ -381,7 +408,7 @@ async def test_what_somebody_writes_into_an_object_of_a_chain_begins_a_new_one(
     bucket = buckets.BucketFolder("b", folder)
     async with _watching(settings, queue, functions, folder, arrivals):
         fd = bucket.begin_write("k")
-        bucket.commit(fd, "k", depth=15)
+        bucket.commit(fd, "k", writer=buckets.Writer(15))
         os.close(fd)
         await eventually(arrivals.are("ready", "k"))
         (folder / "k").write_text("by a person")

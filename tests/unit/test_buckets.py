@@ -68,7 +68,7 @@ def test_an_object_carries_the_depth_of_its_writer_and_the_version_that_was_publ
     bucket: buckets.BucketFolder,
 ) -> None:
     fd = bucket.begin_write("a")
-    written = bucket.commit(fd, "a", depth=3)
+    written = bucket.commit(fd, "a", writer=buckets.Writer(3))
     os.close(fd)
     assert os.getxattr(bucket.root / "a", buckets.DEPTH_ATTRIBUTE) == b"3"
     assert os.getxattr(bucket.root / "a", buckets.PUBLISHED_ATTRIBUTE) == written.version.encode()
@@ -83,7 +83,7 @@ from faas import buckets
 root = pathlib.Path(sys.argv[1])
 bucket = buckets.BucketFolder("b", root)
 fd = bucket.begin_write("a")
-print(bucket.commit(fd, "a", depth=3).key, os.listxattr(root / "a"))
+print(bucket.commit(fd, "a", writer=buckets.Writer(3)).key, os.listxattr(root / "a"))
 """
 
 
@@ -110,7 +110,7 @@ def test_a_file_system_without_unnamed_files_gets_a_copy(bucket: buckets.BucketF
         file.write(b"content" * 1000)
         file.flush()
         os.unlink(file.name)
-        written = bucket.commit(file.fileno(), "copied", depth=2)
+        written = bucket.commit(file.fileno(), "copied", writer=buckets.Writer(2))
     assert os.getxattr(bucket.root / "copied", buckets.DEPTH_ATTRIBUTE) == b"2"
     assert os.getxattr(bucket.root / "copied", buckets.PUBLISHED_ATTRIBUTE) == written.version.encode()
     assert get(bucket, "copied") == b"content" * 1000
@@ -265,7 +265,7 @@ def _commit_sealed(bucket: buckets.BucketFolder, fd: int) -> int:
     inode = os.fstat(fd).st_ino
     sealed = bucket.seal(fd)
     try:
-        bucket.commit(sealed, "a", depth=3)
+        bucket.commit(sealed, "a", writer=buckets.Writer(3))
     finally:
         os.close(sealed)
     return inode

@@ -361,3 +361,55 @@ def test_retries_have_the_names_that_lambda_users_know(folder: Path) -> None:
     assert _config(folder, "idempotent: true").idempotent
     (fault,) = _faults(folder, _function("idempotent: perhaps"))
     assert "expected true or false" in fault
+
+
+def test_a_triggers_retries_take_what_they_do_not_say_from_the_functions(folder: Path) -> None:
+    config = _config(
+        folder,
+        "retries: {maximum_retry_attempts: 5, backoff: 2s}\n"
+        "    triggers:\n"
+        "      - timer: {every: 10s, retries: {maximum_retry_attempts: 0}}\n"
+        "      - http: {path: /a, retries: {on: timeout}}\n"
+        "      - http: {path: /b}",
+    )
+    of = model.Retries(maximum_retry_attempts=5, backoff_ms=2_000)
+    assert [trigger.retries for trigger in config.triggers] == [
+        msgspec.structs.replace(of, maximum_retry_attempts=0),
+        msgspec.structs.replace(of, on=(model.Status.TIMEOUT,)),
+        None,
+    ]
+
+
+def test_destinations_are_a_function_a_bucket_or_a_url(folder: Path) -> None:
+    config = _config(
+        folder,
+        "env: {KEY: s3cret}\n"
+        "    on_success: {function: another}\n"
+        "    on_failure: {url: 'https://example.com/hook?a=b', secret: KEY}",
+    )
+    assert config.on_success == model.ToFunction(function="another")
+    assert config.on_failure == model.ToUrl(url="https://example.com/hook?a=b", secret="KEY")
+    text = _function("on_failure: {bucket: failed, prefix: new/in-}", "buckets: {failed: {}}\n")
+    assert _load(folder, text).functions[0].config.on_failure == model.ToBucket(bucket="failed", prefix="new/in-")
+
+
+@pytest.mark.parametrize(
+    ("line", "fault"),
+    [
+        ("on_success: {}", "expected exactly one of function, bucket, url"),
+        ("on_success: {function: a, url: 'https://example.com'}", "expected exactly one of function, bucket, url"),
+        ("on_failure: {bucket: nowhere}", "the unknown bucket nowhere"),
+        ("on_failure: {url: 'ftp://example.com/'}", "http or https"),
+        ("on_failure: {url: 'https://me:secret@example.com/'}", "no name and password"),
+        ("on_failure: {url: 'https://example.com:99999/'}", "http or https"),
+        ("on_failure: {url: 'https:///hook'}", "http or https"),
+        ("on_failure: {url: 'https://example.com/#here'}", "no fragment"),
+        ("on_failure: {function: a, prefix: b}", "prefix without bucket"),
+        ("on_failure: {bucket: b, prefix: ../}", "the beginning of a key"),
+        ("on_failure: {bucket: b, prefix: /a}", "the beginning of a key"),
+        ("on_failure: {url: 'https://example.com', secret: KEY}", "KEY, which env does not hold"),
+        ("on_failure: {function: a, secret: KEY}", "secret without url"),
+    ],
+)
+def test_a_destination_that_cannot_be_meant_is_a_fault(folder: Path, line: str, fault: str) -> None:
+    assert any(fault in each for each in _faults(folder, _function(line))), _faults(folder, _function(line))

@@ -18,9 +18,15 @@ def decide(retries: model.Retries = PLAIN, **given: Any) -> retry.Decision:
     return retry.decide(retry.Ended(**known), retries, HALF)
 
 
-@pytest.mark.parametrize("status", [model.Status.OK, model.Status.REJECTED])
-def test_what_went_well_or_was_refused_is_settled(status: model.Status) -> None:
-    assert decide(status=status) == retry.Decision(retry.Next.SETTLE)
+@pytest.mark.parametrize(
+    ("status", "why"),
+    [
+        (model.Status.OK, model.Condition.SUCCESS),
+        (model.Status.REJECTED, model.Condition.RETRIES_EXHAUSTED),
+    ],
+)
+def test_what_went_well_or_was_refused_is_settled(status: model.Status, why: model.Condition) -> None:
+    assert decide(status=status) == retry.Decision(retry.Next.SETTLE, condition=why)
 
 
 @pytest.mark.parametrize("status", PLAIN.on)
@@ -55,7 +61,8 @@ def test_a_handler_that_names_a_time_is_obeyed_within_the_bounds() -> None:
 def test_past_the_greatest_age_nothing_is_tried_again() -> None:
     assert decide(age_ms=PLAIN.maximum_event_age_ms).next is retry.Next.DEAD
     assert decide(age_ms=PLAIN.maximum_event_age_ms, status=model.Status.LOST).next is retry.Next.RETRY
-    assert decide(age_ms=PLAIN.maximum_event_age_ms + 1, status=model.Status.LOST).next is retry.Next.DEAD
+    too_old = decide(age_ms=PLAIN.maximum_event_age_ms + 1, status=model.Status.LOST)
+    assert too_old == retry.Decision(retry.Next.DEAD, condition=model.Condition.EVENT_AGE_EXCEEDED)
 
 
 def test_a_caller_who_waits_gets_the_failure_and_no_dead_letter_is_made() -> None:
@@ -68,6 +75,14 @@ def test_only_async_invocations_and_idempotent_functions_have_a_policy() -> None
     assert retry.policy(plain, model.Mode.ASYNC) == PLAIN
     assert retry.policy(plain, model.Mode.SYNC) is None
     assert retry.policy(idempotent, model.Mode.SYNC) == PLAIN
+
+
+def test_a_triggers_own_policy_stands_in_place_of_the_functions() -> None:
+    once = model.Retries(maximum_retry_attempts=0)
+    triggers = (model.HttpTrigger(path="/a"), model.TimerTrigger(every_ms=1_000, retries=once))
+    config = model.FunctionConfig(runtime="python3", handler="app.handler", triggers=triggers)
+    assert [retry.policy(config, model.Mode.ASYNC, place) for place in (None, 0, 1)] == [PLAIN, PLAIN, once]
+    assert retry.policy(config, model.Mode.SYNC, 1) is None
 
 
 @given(

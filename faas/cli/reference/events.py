@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from faas.cli.reference import markdown
-from faas.core import events
+from faas.core import events, model
 
 _ID = "019a3f1c-7d2e-7c40-8a5b-3f0e9d1c2b4a"
 _AT_MS = 1_777_885_964_310
@@ -26,6 +26,12 @@ _TIMER = (
     "A scheduled event. `time` is when it was due, also when it runs late. A trigger's own `input` stands in "
     "its place.",
 )
+_DESTINATION = (
+    "## Destination",
+    "The record of a settled async invocation, as `on_success` and `on_failure` get it: Lambda's invocation record, "
+    "version 1.0. After a failure `responseContext.functionError` is there and `responsePayload` is the error. "
+    "`condition` is `Success`, `RetriesExhausted`, `EventAgeExceeded` or `ChainTooDeep`.",
+)
 _INVOKE = (
     "## `faas invoke`",
     "The event is what the caller sent, any JSON; `{}` when nothing was sent.",
@@ -34,7 +40,8 @@ _INVOKE = (
 
 def page() -> str:
     """The whole page."""
-    parts = [_INTRO, *_HTTP, _shown(_http()), *_UPLOAD, _shown(_upload()), *_TIMER, _shown(_timer()), *_INVOKE]
+    parts = [_INTRO, *_HTTP, _shown(_http()), *_UPLOAD, _shown(_upload()), *_TIMER, _shown(_timer())]
+    parts += [*_DESTINATION, _shown(_destination()), *_INVOKE]
     return markdown.page("Events", parts)
 
 
@@ -76,4 +83,19 @@ def _upload() -> bytes:
 def _timer() -> bytes:
     return events.timer_event(
         invocation_id=_ID, due_ms=_AT_MS // 1000 * 1000, function="digest", trigger=0, region="local"
+    )
+
+
+def _destination() -> bytes:
+    return events.destination_event(
+        invocation_id=_ID,
+        function="ship",
+        revision=3,
+        condition=model.Condition.RETRIES_EXHAUSTED,
+        attempts=3,
+        settled_ms=_AT_MS,
+        event=b'{"order": -1}',
+        result=b"null",
+        error={"type": "ValueError", "message": "there is no such order", "stack": ["  File ..."]},
+        region="local",
     )

@@ -41,7 +41,8 @@ _INTRO = (
 _RULES = (
     "## What is checked besides",
     "- A folder that `source` names exists, and `requirements` is a file inside it.\n"
-    "- Every bucket that a function or an upload trigger names stands under `buckets`.\n"
+    "- Every bucket that a function, an upload trigger or a destination names stands under `buckets`.\n"
+    "- A function that is a destination is one of the project, or deployed (the deploy looks).\n"
     "- No two functions answer the same method on the same path.\n"
     f"- A route is outside the gateway's own paths: {', '.join(f'`/{name}`' for name in manifest_checks.RESERVED)}.\n"
     "- Two buckets never share a folder.\n"

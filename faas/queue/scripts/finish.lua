@@ -2,15 +2,17 @@
 -- When the entry is not in its place any more (the lease had lapsed and it was taken over), nothing happens.
 -- KEYS  1 place: queue stream, or running hash  2 counts  3 records  4 reply stream, or call  5 sync stream  6 async stream
 --       7 held  8 kept calls (of async ones), or settled of the node (of hand-offs)
+--       9 outbox and 10 outboxes (of async ones that have a destination)
 -- ARGV  1 'queue', 'handoff', or 'async' (from the queue, and its outcome is kept for whoever asks)
 --       2 entry id, or field  3 record (msgpack); that of a dead async one takes its invocation along  4 'done' or 'dead'
 --       5 invocation id  6 outcome for the caller (msgpack; '' for no reply)  7 node  8 how many to claim next
 --       of async ones only: 9 for how many ms the outcome is kept  10 how many outcomes are kept at most
 --       of hand-offs only: 9 '1' for one that may not have been written down, or was sent before without an answer
 --       10.. fields of hand-offs whose end the node has heard of
+--       of those with a destination: 11 settled (msgpack)  12 outbox: ref and way
 -- Returns {finished (0 or 1), what waits still, bytes of records that are not in the ledger yet,
 --          claimed: mode, entry id, invocation, ...}
-local finished, letter
+local finished, letter, entry
 if ARGV[1] == 'handoff' then
   finished = redis.call('HDEL', KEYS[1], ARGV[2])
   if finished == 0 and ARGV[9] == '1' and redis.call('SISMEMBER', KEYS[8], ARGV[2]) == 0 then finished = 1 end
@@ -21,7 +23,7 @@ if ARGV[1] == 'handoff' then
   end
 else
   finished = redis.call('XACK', KEYS[1], 'runners', ARGV[2])
-  local entry = redis.call('XRANGE', KEYS[1], ARGV[2], ARGV[2])[1]
+  entry = redis.call('XRANGE', KEYS[1], ARGV[2], ARGV[2])[1]
   if ARGV[1] == 'async' and ARGV[4] == 'dead' then letter = entry end
   if finished == 1 and entry then
     redis.call('XDEL', KEYS[1], ARGV[2])
@@ -37,6 +39,14 @@ if finished == 1 then
     redis.call('XADD', KEYS[3], '*', 'r', ARGV[3], 'i', letter[2][2])
   else
     redis.call('XADD', KEYS[3], '*', 'r', ARGV[3])
+  end
+  if KEYS[9] and entry then
+    if redis.call('SADD', KEYS[10], ARGV[12]) == 1 then
+      redis.pcall('XGROUP', 'CREATE', KEYS[9], 'destinations', '0', 'MKSTREAM')
+    end
+    redis.call('XADD', KEYS[9], '*', 's', ARGV[11], 'i', entry[2][2])
+    redis.call('HINCRBY', KEYS[7], 'entries', 1)
+    redis.call('HINCRBY', KEYS[7], 'bytes', #ARGV[11] + #entry[2][2])
   end
   if ARGV[1] == 'async' then
     redis.call('HSET', KEYS[4], 'settled', ARGV[4], 'outcome', ARGV[6])

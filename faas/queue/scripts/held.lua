@@ -1,5 +1,5 @@
--- What the queues and the records stream hold, counted entry by entry, beside what the counter says of it: for `faas
--- doctor`, and to bring up what an earlier format left. One of ours, or of a later one, is not touched.
+-- What the queues, the outboxes and the records stream hold, counted entry by entry, beside what the counter says of it:
+-- for `faas doctor`, and to bring up what an earlier format left. One of ours, or of a later one, is not touched.
 -- KEYS  1 refs  2 held  3 records  4 nodes  5 format
 -- ARGV  1 prefix of the platform's keys  2 our format, to bring up to it; '' to look only
 -- Returns the format that is there, when brought up; else {entries, bytes, bytes of records, and the three as counted}
@@ -18,11 +18,16 @@ local function held(stream)
   return entries, bytes
 end
 local entries, bytes = 0, 0
+local function count(stream)
+  local more, larger = held(stream)
+  entries, bytes = entries + more, bytes + larger
+end
 for _, ref in ipairs(redis.call('SMEMBERS', KEYS[1])) do
-  for _, mode in ipairs({'sync', 'async'}) do
-    local more, larger = held(prefix .. ':q:' .. ref .. ':' .. mode)
-    entries, bytes = entries + more, bytes + larger
-  end
+  for _, mode in ipairs({'sync', 'async'}) do count(prefix .. ':q:' .. ref .. ':' .. mode) end
+end
+for _, outbox in ipairs(redis.call('SMEMBERS', prefix .. ':outboxes')) do
+  local ref, way = string.match(outbox, '^(%S+) (%S+)$')
+  count(prefix .. ':outbox:' .. ref .. ':' .. way)
 end
 local _, unrecorded = held(KEYS[3])
 if format == '' then

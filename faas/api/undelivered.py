@@ -1,0 +1,77 @@
+"""Records that could not be delivered to their destination: to be looked at, sent again or dropped."""
+
+from __future__ import annotations
+
+import asyncio
+
+import msgspec
+from aiohttp import web
+
+from faas.api import answers, dead_letters, schemas, state
+from faas.core import errors
+from faas.queue import destined
+from faas.store import undelivered
+
+_settled = msgspec.msgpack.Decoder(destined.Settled).decode
+
+
+async def list_undelivered(request: web.Request) -> web.Response:
+    """The newest that fit, without their events."""
+    asked = answers.query(request, dead_letters.LettersQuery)
+    found = await asyncio.to_thread(request.app[state.UNDELIVERED].find, asked.function, asked.limit)
+    return answers.json(schemas.UndeliveredList(tuple(_line(each) for each in found)))
+
+
+async def undelivered_record(request: web.Request) -> web.Response:
+    """One with its event and its result."""
+    found = await _found(request)
+    settled = _settled(found.settled)
+    return answers.json(
+        schemas.Undelivered(
+            **msgspec.structs.asdict(_line(found)),
+            event=msgspec.Raw(found.invocation.event),
+            result=None if settled.is_bytes else msgspec.Raw(settled.body),
+        )
+    )
+
+
+async def retry_undelivered(request: web.Request) -> web.Response:
+    """Put it into its outbox again, once however often this is asked."""
+    found = await _found(request)
+    await request.app[state.CALLS].put_back(_settled(found.settled), found.invocation, found.given_up_at_ms)
+    await _forget(request, found)
+    return answers.json(schemas.Moved(found.invocation.id, "sending"))
+
+
+async def drop_undelivered(request: web.Request) -> web.Response:
+    """Forget one."""
+    found = await _found(request)
+    await _forget(request, found)
+    return answers.json(schemas.Moved(found.invocation.id, "dropped"))
+
+
+async def _forget(request: web.Request, found: undelivered.Undelivered) -> None:
+    await asyncio.to_thread(request.app[state.UNDELIVERED].drop, found.invocation.id, found.given_up_at_ms)
+
+
+async def _found(request: web.Request) -> undelivered.Undelivered:
+    invocation_id = request.match_info["id"]
+    found = await asyncio.to_thread(request.app[state.UNDELIVERED].get, invocation_id)
+    if found is None:
+        raise errors.NotFound(
+            f"no undelivered record {invocation_id}", hint="`faas undelivered ls` lists them", id=invocation_id
+        )
+    return found
+
+
+def _line(found: undelivered.Undelivered) -> schemas.UndeliveredLine:
+    return schemas.UndeliveredLine(
+        invocation_id=found.invocation.id,
+        function=found.invocation.function,
+        revision=found.invocation.revision,
+        condition=_settled(found.settled).condition,
+        destination=found.destination,
+        attempts=found.attempts,
+        reason=found.reason,
+        given_up_at_ms=found.given_up_at_ms,
+    )

@@ -1,0 +1,178 @@
+"""The outboxes: records of settled invocations on their way to destinations, one stream for each destination.
+
+::
+
+    finish, refuse ──► in the outbox ──take──► being delivered ──put_away──► gone (delivered, or given up: in SQL)
+                            ▲                    │    │    └─────pass_on──► the queue of the function it is for
+                            └──scheduler's end───┘    └──again──► being delivered
+
+An entry is put there in the script that settles its invocation. Schedulers take entries in a consumer group made at 0,
+say every few seconds that they have them still, and take over what one that has gone had taken.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection
+
+import msgspec
+
+from faas.core import errors, model
+from faas.queue import destined, invocations
+
+_log = logging.getLogger(__name__)
+
+_settled = msgspec.msgpack.Decoder(destined.Settled).decode
+_invocation = msgspec.msgpack.Decoder(model.Invocation).decode
+_encode = msgspec.msgpack.Encoder().encode
+_AT_ONCE = 3_600_000
+"""An entry that seems untouched for so long is taken by the next scheduler that looks."""
+
+
+class Outbox(msgspec.Struct, frozen=True):
+    """The outbox of one destination: a revision, and ``success`` or ``failure``."""
+
+    ref: str
+    way: str
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """One record to deliver. ``attempt`` counts how often it was taken, by whichever scheduler."""
+
+    outbox: Outbox
+    id: str
+    settled: destined.Settled
+    invocation: model.Invocation
+    attempt: int
+
+    @property
+    def since_ms(self) -> int:
+        """When it was put there, by Redis's clock."""
+        return int(self.id.partition("-")[0])
+
+
+class Refusal(msgspec.Struct, frozen=True):
+    """What becomes of a record that would be one link too many: a record, and what goes to its own destination."""
+
+    record: model.Record
+    settled: destined.Settled | None = None
+
+
+async def lengths(queue: invocations.Queue) -> dict[Outbox, int]:
+    """The outboxes that hold something, and how much. Raises `errors.Unavailable`."""
+    flat = await queue.run("outboxes", (queue.keys.outboxes,), queue.keys.prefix)
+    return {_outbox(flat[at].decode()): flat[at + 1] for at in range(0, len(flat), 2)}
+
+
+async def take(queue: invocations.Queue, outbox: Outbox, scheduler: str, most: int, stale_ms: int) -> list[Entry]:
+    """Take up to ``most``: what was not touched for ``stale_ms`` first. Raises `errors.Unavailable`."""
+    flat = await queue.run("take_out", (_stream(queue, outbox),), scheduler, most, stale_ms)
+    taken = []
+    for at in range(0, len(flat), 4):
+        try:
+            taken.append(_entry(outbox, flat[at : at + 4]))
+        except msgspec.DecodeError as error:
+            await _set_aside(queue, outbox, flat[at : at + 3], error)
+    return taken
+
+
+async def _set_aside(queue: invocations.Queue, outbox: Outbox, found: list[bytes], error: Exception) -> None:
+    """Move what cannot be read out of the way of what can, and keep it for a person."""
+    name, settled, invocation = found
+    _log.error("unreadable_record_set_aside", extra={"outbox": str(outbox), "reason": str(error)})
+    await queue.link.call("XADD", queue.keys.unreadable, "*", "s", settled, "i", invocation, "reason", str(error))
+    await queue.run("put_away", (_stream(queue, outbox), queue.keys.held), name)
+
+
+async def again(queue: invocations.Queue, outbox: Outbox, scheduler: str, entry_id: str) -> Entry | None:
+    """Take one more time what was taken before; None when it is this scheduler's no more."""
+    found = await queue.run("take_again", (_stream(queue, outbox),), scheduler, entry_id)
+    return _entry(outbox, found) if found else None
+
+
+async def keep(queue: invocations.Queue, outbox: Outbox, scheduler: str, entry_ids: Collection[str]) -> int:
+    """Say that these are being delivered still; how many of them are this scheduler's."""
+    return int(await queue.run("keep_out", (_stream(queue, outbox),), scheduler, 0, *entry_ids))
+
+
+async def let_go(queue: invocations.Queue, outbox: Outbox, scheduler: str, entry_ids: Collection[str]) -> None:
+    """Let the next scheduler that looks have these."""
+    await queue.run("keep_out", (_stream(queue, outbox),), scheduler, _AT_ONCE, *entry_ids)
+
+
+async def put_away(queue: invocations.Queue, entry: Entry) -> bool:
+    """Remove what is delivered, or given up and written down; False when it was removed before."""
+    names = (_stream(queue, entry.outbox), queue.keys.held)
+    return bool(await queue.run("put_away", names, entry.id) == 1)
+
+
+async def put_back(
+    queue: invocations.Queue, settled: destined.Settled, invocation: model.Invocation, given_up_at_ms: int
+) -> bool:
+    """Put one that was given up then into its outbox again, as new; False when this was done before."""
+    keys = queue.keys
+    names = (
+        keys.outbox(settled.record_ref, settled.way),
+        keys.outboxes,
+        keys.held,
+        keys.put_back(invocation.id, given_up_at_ms),
+    )
+    answer = await queue.run("put_back", names, _encode(settled), _encode(invocation), settled.outbox)
+    return bool(answer == 1)
+
+
+async def pass_on(
+    queue: invocations.Queue,
+    entry: Entry,
+    to: model.Invocation,
+    *,
+    most_waiting: int,
+    refusal: Refusal | None = None,
+) -> bool:
+    """Move it into the queue of the function it is for (or settle that as refused); False when this was done before.
+
+    The bounds of all queues do not count here: it leaves as many bytes as it takes. Raises `errors.Throttled` when
+    ``most_waiting`` wait for the revision.
+    """
+    keys, ref = queue.keys, to.ref
+    settled = refusal.settled if refusal else None
+    answer = await queue.run(
+        "pass_on",
+        (
+            _stream(queue, entry.outbox),
+            keys.held,
+            keys.queue(ref, model.Mode.ASYNC),
+            keys.queue(ref, model.Mode.SYNC),
+            keys.refs,
+            keys.counts(ref),
+            keys.demand,
+            keys.demanded(ref),
+            keys.call(to.id),
+            keys.records,
+            *((keys.outbox(settled.record_ref, settled.way), keys.outboxes) if settled else ()),
+        ),
+        entry.id,
+        ref,
+        _encode(to),
+        to.id,
+        most_waiting,
+        _encode(refusal.record) if refusal else b"",
+        *((_encode(settled), settled.outbox) if settled else ()),
+    )
+    if answer[0] == b"full":
+        raise errors.Throttled(f"{answer[1]} async invocations of {ref} are waiting", limit=most_waiting, function=ref)
+    return bool(answer[0] == b"ok")
+
+
+def _stream(queue: invocations.Queue, outbox: Outbox) -> str:
+    return queue.keys.outbox(outbox.ref, outbox.way)
+
+
+def _outbox(member: str) -> Outbox:
+    ref, _, way = member.partition(" ")
+    return Outbox(ref, way)
+
+
+def _entry(outbox: Outbox, found: list[bytes]) -> Entry:
+    name, settled, invocation, attempt = found
+    return Entry(outbox, name.decode(), _settled(settled), _invocation(invocation), int(attempt))

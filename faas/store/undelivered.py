@@ -1,0 +1,89 @@
+"""What could not be delivered to its destination, kept until it is sent again or dropped."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+import sqlalchemy as sa
+
+from faas.core import model
+from faas.store import schema
+
+_U = schema.undelivered
+_invocation = msgspec.msgpack.Decoder(model.Invocation).decode
+_encode = msgspec.msgpack.Encoder().encode
+
+
+class Undelivered(msgspec.Struct, frozen=True, kw_only=True):
+    """One of them: the invocation, how it was settled (msgpack of `faas.queue.destined.Settled`), and why it is here.
+
+    ``destination`` is in words; ``attempts`` counts how often it was sent.
+    """
+
+    invocation: model.Invocation
+    settled: bytes
+    destination: str
+    attempts: int
+    reason: str
+    given_up_at_ms: int
+
+
+class UndeliveredRecords:
+    """Keeps, reads and drops them."""
+
+    def __init__(self, engine: sa.Engine) -> None:
+        self._engine = engine
+
+    def keep(self, given_up: Undelivered) -> None:
+        """Keep one, in place of what was kept of the same invocation before."""
+        row = {
+            "invocation_id": given_up.invocation.id,
+            "function": given_up.invocation.function,
+            "given_up_at_ms": given_up.given_up_at_ms,
+            "destination": given_up.destination,
+            "attempts": given_up.attempts,
+            "reason": given_up.reason,
+            "settled": given_up.settled,
+            "invocation": _encode(given_up.invocation),
+        }
+        with self._engine.begin() as connection:
+            connection.execute(_U.delete().where(_U.c.invocation_id == given_up.invocation.id))
+            connection.execute(_U.insert().values(row))
+
+    def find(self, function: str | None, limit: int) -> list[Undelivered]:
+        """The latest, newest first."""
+        query = sa.select(_U).order_by(_U.c.given_up_at_ms.desc(), _U.c.invocation_id.desc()).limit(limit)
+        if function is not None:
+            query = query.where(_U.c.function == function)
+        with self._engine.connect() as connection:
+            return [_read(row) for row in connection.execute(query)]
+
+    def get(self, invocation_id: str) -> Undelivered | None:
+        """The one of an invocation."""
+        with self._engine.connect() as connection:
+            row = connection.execute(sa.select(_U).where(_U.c.invocation_id == invocation_id)).first()
+        return None if row is None else _read(row)
+
+    def drop(self, invocation_id: str, given_up_at_ms: int) -> bool:
+        """Forget it; False when it is not there. One that was given up again meanwhile stays."""
+        this = (_U.c.invocation_id == invocation_id, _U.c.given_up_at_ms == given_up_at_ms)
+        with self._engine.begin() as connection:
+            return connection.execute(_U.delete().where(*this)).rowcount > 0
+
+    def counts(self) -> Mapping[str, int]:
+        """How many there are, by function."""
+        with self._engine.connect() as connection:
+            query = sa.select(_U.c.function, sa.func.count()).group_by(_U.c.function)
+            return {name: int(count) for name, count in connection.execute(query)}
+
+
+def _read(row: sa.Row[tuple[object, ...]]) -> Undelivered:
+    return Undelivered(
+        invocation=_invocation(row.invocation),
+        settled=row.settled,
+        destination=row.destination,
+        attempts=row.attempts,
+        reason=row.reason,
+        given_up_at_ms=row.given_up_at_ms,
+    )

@@ -1,0 +1,99 @@
+"""One signed POST of a record to a URL, and what its answer means.
+
+``Faas-Signature: t=<Unix seconds>,v1=<hex>``; the hex is the HMAC-SHA256 of ``<Unix seconds>.<body>``. A redirect is
+not followed, of the answer nothing but the head is read, and no cookie, proxy or credential of the host is used.
+"""
+
+from __future__ import annotations
+
+import email.utils
+import enum
+import hashlib
+import hmac
+import time
+from collections.abc import Mapping
+
+import aiohttp
+import msgspec
+
+SIGNATURE = "Faas-Signature"
+LONGEST_WAIT_MS = 3_600_000
+"""The most that a receiver's Retry-After can ask for."""
+
+_AGAIN = frozenset({408, 425, 429})
+
+
+class Verdict(enum.Enum):
+    """What became of one try to deliver a record."""
+
+    DELIVERED = "delivered"
+    LATER = "later"
+    NEVER = "never"
+
+
+class Tried(msgspec.Struct, frozen=True):
+    """The verdict and, unless it was delivered, why; for how long the receiver asks to be left alone."""
+
+    verdict: Verdict
+    why: str = ""
+    after_ms: int = 0
+
+
+DELIVERED = Tried(Verdict.DELIVERED)
+
+
+def signature(secret: str, at_s: int, body: bytes) -> str:
+    """The value of `SIGNATURE` for what is sent at this moment."""
+    mac = hmac.new(secret.encode(), f"{at_s}.".encode() + body, hashlib.sha256)
+    return f"t={at_s},v1={mac.hexdigest()}"
+
+
+def session(timeout_ms: int) -> aiohttp.ClientSession:
+    """A client for `post`; close it. How many requests are under way at once is the caller's affair."""
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=0),
+        cookie_jar=aiohttp.DummyCookieJar(),
+        timeout=aiohttp.ClientTimeout(total=timeout_ms / 1000),
+        auto_decompress=False,
+        trust_env=False,
+    )
+
+
+async def post(
+    client: aiohttp.ClientSession, url: str, body: bytes, *, secret: str, headers: Mapping[str, str]
+) -> Tried:
+    """Send ``body``, JSON, to ``url``. Never raises for what the receiver or the network does."""
+    now_s = int(time.time())
+    sent = {**headers, "Content-Type": "application/json", SIGNATURE: signature(secret, now_s, body)}
+    try:
+        async with client.post(url, data=body, headers=sent, allow_redirects=False) as response:
+            return judged(response.status, response.headers.get("Retry-After"), now_s)
+    except (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError, ValueError) as error:
+        return Tried(Verdict.NEVER, f"{url!r} is no URL that can be sent to: {error}")
+    except TimeoutError:
+        return Tried(Verdict.LATER, "the receiver did not answer in time")
+    except (aiohttp.ClientError, OSError) as error:
+        return Tried(Verdict.LATER, f"{type(error).__name__}: {error}")
+
+
+def judged(status: int, retry_after: str | None, now_s: int) -> Tried:
+    """What an answer means: 2xx is delivered, 408, 425, 429 and 5xx are tried again, anything else never is."""
+    if 200 <= status < 300:
+        return DELIVERED
+    why = f"the receiver answered {status}"
+    if status in _AGAIN or status >= 500:
+        return Tried(Verdict.LATER, why, _wait_ms(retry_after, now_s))
+    return Tried(Verdict.NEVER, f"{why}, a redirect, which is not followed" if 300 <= status < 400 else why)
+
+
+def _wait_ms(retry_after: str | None, now_s: int) -> int:
+    """Retry-After as milliseconds: seconds, or a date; what cannot be read asks for nothing."""
+    if retry_after is None:
+        return 0
+    if retry_after.isascii() and retry_after.isdigit():
+        return min(int(retry_after[:12]) * 1000, LONGEST_WAIT_MS)
+    try:
+        until_s = email.utils.parsedate_to_datetime(retry_after).timestamp()
+    except (ValueError, OverflowError):
+        return 0
+    return min(max(int(until_s) - now_s, 0) * 1000, LONGEST_WAIT_MS)
