@@ -57,21 +57,21 @@ class Probe:
             self._stage.keep_beside()
 
     async def _is_answered(self, session: aiohttp.ClientSession) -> bool:
-        async with session.post(f"{self._gateway}/fn/echo", data="probe") as answer:
+        async with session.post(f"{self._gateway}/fn/probed", data="probe") as answer:
             if answer.status == 200:
                 self._told.answered[answer.headers["Faas-Invocation-Id"]] = 200
             return answer.status == 200
 
     async def _runs(self, session: aiohttp.ClientSession, until: float) -> bool:
         headers = {"Faas-Invocation-Type": "async"}
-        async with session.post(f"{self._gateway}/fn/echo", data="probe", headers=headers) as answer:
+        async with session.post(f"{self._gateway}/fn/probed", data="probe", headers=headers) as answer:
             if answer.status != 202:
                 return False
             id = json.loads(await answer.read())["invocation_id"]
         self._told.accepted.add(id)
         while time.monotonic() < until:
             async with session.get(
-                f"{self._api}/api/v1/invocations?function=echo&limit=200", headers=self._headers
+                f"{self._api}/api/v1/invocations?function=probed&limit=200", headers=self._headers
             ) as told:
                 if told.status == 200 and any(one["invocation_id"] == id for one in (await told.json())["records"]):
                     return True

@@ -1,18 +1,20 @@
 """The platform under torture: `faas up` with two nodes, and beside it a second scheduler and a second recorder.
 
 It has a Docker engine of its own, which is stopped like everything else, and its settings are the defaults, but for how
-long results and answers of idempotency keys are kept: so that their leaving can be waited for.
+long results, answers of idempotency keys and idle sandboxes are kept: so that their leaving can be waited for.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
+import random
 import shutil
 import signal
+import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +24,13 @@ from tests import platform as platforms
 
 EVERY_S = 2
 KEPT_S = 60
-SETTINGS = {"redis_prefix": "faas", "keep_results_ms": str(KEPT_S * 1000), "keep_answers_ms": str(KEPT_S * 1000)}
+SETTINGS = {
+    "redis_prefix": "faas",
+    "keep_results_ms": str(KEPT_S * 1000),
+    "keep_answers_ms": str(KEPT_S * 1000),
+    "keep_min_ms": "15000",
+    "keep_max_ms": "15000",
+}
 BESIDE = ("scheduler", "recorder")
 NODES = ("--engine", "docker", "--nodes", "2")
 _TIMEOUTS = {"endless": "1s", "slow": "10s"}
@@ -32,9 +40,12 @@ _CODE = Path(__file__).parent / "functions"
 class Stage:
     """One platform and what runs beside it. Make it with `open_stage`."""
 
-    def __init__(self, platform: platforms.Platform, engine: engines.Engine, project: Path) -> None:
+    def __init__(
+        self, platform: platforms.Platform, engine: engines.Engine, project: Path, arguments: Sequence[str]
+    ) -> None:
         self.platform = platform
         self.engine = engine
+        self._arguments = arguments
         self.project = project
         self.revision = 0
         self._beside: dict[str, subprocess.Popen[bytes]] = {}
@@ -49,9 +60,8 @@ class Stage:
 
     def up_again(self) -> str | None:
         """Start what was killed as a whole, on the same ports; what it said when it did not come up."""
-        ports = [self.platform.facts[name].rpartition(":")[2] for name in ("gateway", "api")]
         try:
-            self.platform.up(*NODES, "--port", ports[0], "--api-port", ports[1])
+            self.platform.up(*self._arguments)
         except AssertionError as error:
             return str(error)[:500]
         return None
@@ -108,10 +118,9 @@ ALL = frozenset(
 
 
 def manifest(revision: int) -> dict[str, Any]:
-    """Seven ways to behave, an upload and a timer."""
-    functions = {
-        name: _function(name, 0) for name in ("slow", "crashes", "exits", "hungry", "endless", "uploads", "ticks")
-    }
+    """Seven ways to behave, an upload, a timer, and one that only whoever probes calls."""
+    names = ("slow", "crashes", "exits", "hungry", "endless", "uploads", "ticks", "probed")
+    functions = {name: _function(name, 0) for name in names}
     functions["echo"] = _function("echo", revision)
     functions["uploads"]["triggers"] = [{"upload": {"bucket": "inbox"}}]
     functions["ticks"]["triggers"] = [{"timer": {"every": f"{EVERY_S}s", "on_missed": "all"}}]
@@ -138,18 +147,32 @@ def _is_ours(pid: int) -> bool:
     return False
 
 
+def _free_ports(count: int) -> list[int]:
+    """Ports that no connection gets by itself: a client that connects to one of those while nobody listens may meet
+    itself there, and keep the port from whoever is started again.
+    """
+    lowest = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    found: list[int] = []
+    while len(found) < count:
+        port = random.randrange(lowest // 2, lowest)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            found.append(port)
+    return found
+
+
 @contextlib.contextmanager
 def open_stage(home: Path) -> Iterator[Stage]:
     """A stage with everything deployed. Its data directory is a small file system where one may be mounted."""
     data, project = home / "data", home / "project"
     shutil.copytree(_CODE, project)
+    gateway, api = _free_ports(2)
+    arguments = (*NODES, "--port", str(gateway), "--api-port", str(api))
     with (
         engines.own() as engine,
-        platforms.running(
-            data, *NODES, docker_host=engine.host, base_image=engine.image, host="127.0.0.1", **SETTINGS
-        ) as platform,
+        platforms.running(data, *arguments, docker_host=engine.host, base_image=engine.image, **SETTINGS) as platform,
     ):
-        stage = Stage(platform, engine, project)
+        stage = Stage(platform, engine, project, arguments)
         try:
             platform.deploy(project, manifest(0))
             stage.keep_beside()

@@ -60,3 +60,7 @@ def uploads(event, context):
 
 def ticks(event, context):
     _leave(event, context)
+
+
+def probed(event, context):
+    return echo(event, context)
