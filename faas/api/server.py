@@ -30,7 +30,8 @@ async def run(settings: settings_module.Settings, stop: asyncio.Event, ready: Re
     )
     await runner.setup()
     try:
-        site = web.TCPSite(runner, settings.host, settings.api_port)
+        # `faas up` holds the port; and the closed connections of one that was killed are shared with the next.
+        site = web.TCPSite(runner, settings.host, settings.api_port, reuse_port=True)
         await _start(site, settings)
         host = f"[{settings.host}]" if ":" in settings.host else settings.host
         ready({"url": f"http://{host}:{runner.addresses[0][1]}"})

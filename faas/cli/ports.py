@@ -11,7 +11,9 @@ from faas.core import errors
 def reserve(host: str, port: int, flag: str) -> socket.socket:
     """A bound socket that holds the port for this platform's processes, which share it by SO_REUSEPORT.
 
-    It never listens, so it gets no connections. Raises `errors.Conflict` naming the port and the flag that changes it.
+    It never listens, so it gets no connections. No client that connects to it while nobody listens is given the same
+    port for its own end, which would keep it from who is to be started again. Raises `errors.Conflict` naming the port
+    and the flag that changes it.
     """
     family, address = _resolved(host, port)
     with socket.socket(family) as probe:  # without SO_REUSEPORT: it fails also where another platform shares its port
@@ -19,7 +21,6 @@ def reserve(host: str, port: int, flag: str) -> socket.socket:
         _bind(probe, address, host, port, flag)
         address = probe.getsockname()
     reserved = socket.socket(family)
-    reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     try:
         _bind(reserved, address, host, port, flag)
@@ -27,12 +28,6 @@ def reserve(host: str, port: int, flag: str) -> socket.socket:
         reserved.close()
         raise
     return reserved
-
-
-def free(host: str, port: int, flag: str) -> int:
-    """The port itself when nothing listens there, or any free one for 0. Raises as `reserve` does."""
-    with reserve(host, port, flag) as reserved:
-        return int(reserved.getsockname()[1])
 
 
 def url(host: str, port: int) -> str:

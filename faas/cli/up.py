@@ -6,7 +6,6 @@ import asyncio
 import logging
 import os
 import signal
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -83,9 +82,13 @@ def down_command(*, as_json: bool) -> None:
 
 async def _up(settings: settings_module.Settings, announce: Any) -> None:
     root = settings.root
-    with platform_dir.held(root), ports.reserve(settings.host, settings.port, "--port") as reserved:
+    with (
+        platform_dir.held(root),
+        ports.reserve(settings.host, settings.port, "--port") as gateway,
+        ports.reserve(settings.host, settings.api_port, "--api-port") as api,
+    ):
         token_file = platform_dir.token(root)
-        settings = _with_ports(settings, reserved)
+        settings = msgspec.structs.replace(settings, port=gateway.getsockname()[1], api_port=api.getsockname()[1])
         server = None if settings.redis_url else _server(settings)
         tree = supervisor.Supervisor(
             server, root / "logs", grace_s=settings.grace_ms / 1000, say=output.say, on_change=lambda: publish()
@@ -129,11 +132,6 @@ async def _sweep(settings: settings_module.Settings) -> None:
         await choose.sweep_for_the_dead(settings)
     except errors.Unavailable as error:
         _log.warning("not_swept", extra={"reason": error.message})
-
-
-def _with_ports(settings: settings_module.Settings, reserved: socket.socket) -> settings_module.Settings:
-    api_port = ports.free(settings.host, settings.api_port, "--api-port")
-    return msgspec.structs.replace(settings, port=int(reserved.getsockname()[1]), api_port=api_port)
 
 
 async def _unless_stopped(starting: Any, stop: asyncio.Event) -> bool:

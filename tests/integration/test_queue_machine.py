@@ -257,7 +257,10 @@ class QueueMachine(stateful.RuleBasedStateMachine):
         for as_seen in (sent[0], known.invocation):
             is_async = as_seen.mode is model.Mode.ASYNC
             expected = is_async and known.place in ("waiting", "retrying") and as_seen == known.invocation
-            assert self.wait(whereabouts.cancel(self.queue, as_seen, record(as_seen))) == expected
+            assert (
+                self.wait(whereabouts.cancel(self.queue, as_seen, msgspec.msgpack.encode(as_seen), record(as_seen)))
+                == expected
+            )
             if expected:
                 self.settle(known, "done")
 

@@ -154,6 +154,21 @@ def test_a_reserved_port_can_be_shared_by_the_platforms_own_listeners() -> None:
             listener.listen()
 
 
+def test_closed_connections_of_a_platform_that_was_killed_do_not_keep_its_port() -> None:
+    import socket
+
+    with socket.socket() as listener, socket.socket() as client:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        port = listener.getsockname()[1]
+        client.connect(listener.getsockname())
+        listener.accept()[0].close()
+    with ports.reserve("127.0.0.1", port, "--port") as reserved:
+        assert reserved.getsockname()[1] == port
+
+
 def test_a_data_directory_belongs_to_one_platform_at_a_time(tmp_path: Path) -> None:
     holder = subprocess.Popen(
         [sys.executable, "-c", _HOLDS, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
