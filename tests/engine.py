@@ -45,6 +45,7 @@ class Engine:
                         f"--pidfile={self.folder}/pid",
                         "--bridge=none",
                         "--iptables=false",
+                        "--shutdown-timeout=2",
                     ]
                 ),
                 stdout=log,

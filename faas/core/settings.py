@@ -48,7 +48,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     keep_max_ms: Annotated[int, _Doc(description="Longest time that an idle sandbox is kept.", ge=0)] = 900_000
     grace_ms: Annotated[int, _Doc(description="What a stopping node gives running attempts.", ge=0)] = 30_000
     heartbeat_ms: Annotated[int, _Doc(description="How often a node renews its lease.", ge=100)] = 2_000
-    lease_ms: Annotated[int, _Doc(description="After how long without renewal a node counts as dead.", ge=500)] = 10_000
+    lease_ms: Annotated[int, _Doc(description="After how long without renewal a node counts as dead.", ge=500)] = 8_000
     max_event_bytes: Annotated[int, _Doc(description="Largest event of an invocation.", ge=1)] = 6_291_556
     max_result_bytes: Annotated[int, _Doc(description="Largest result of a handler.", ge=1)] = 6_291_556
     max_log_bytes: Annotated[int, _Doc(description="Log bytes kept of one attempt.", ge=0)] = 262_144

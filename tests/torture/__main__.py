@@ -38,7 +38,7 @@ class Torture:
         self._headers = {"Authorization": f"Bearer {token}"}
         self.clients = load.Clients(told["gateway"], told["api"], token, plan.work(seed))
         self.faults = faults.Faults(on)
-        self._probe = recovery.Probe(on, told["gateway"], told["api"], self._headers, self.clients.promises)
+        self._probe = recovery.Probe(on, told["gateway"], self.clients.promises)
         self._recovered_s: dict[str, list[float]] = collections.defaultdict(list)
         self._deploys = 0
         self._held: dict[str, tuple[facts.Process, facts.Process]] = {}
@@ -55,6 +55,9 @@ class Torture:
         queue = await self._quiet()
         seen = await facts.collect(self._stage, self.clients.promises, queue)
         unknown = await facts.unknown(self._api, self._headers, seen.accepted)
+        self._stage.clock.jump(
+            stage.FAR_S
+        )  # what is kept for a while is kept by the wall clock, which was set back too
         left = await self._leftovers(queue, start.result())
         queue.close()
         self._say("checked what there was to see; ending")
@@ -88,8 +91,9 @@ class Torture:
             if time.monotonic() - began > self._seconds:
                 return
             self._say(f"{time.monotonic() - began:7.1f} s  {fault.kind}")
-            if await self.faults.do(fault):
-                took = await self._probe.recovered_s()
+            over = await self.faults.do(fault)
+            if over is not None:
+                took = await self._probe.recovered_s(over)
                 self._say(f"{time.monotonic() - began:7.1f} s  works again after {took:.1f} s")
                 self._recovered_s[fault.kind].append(took)
 
@@ -136,8 +140,8 @@ class Torture:
 @click.command()
 @click.option("--minutes", type=click.FloatRange(min=0), default=1.0, show_default=True, help="How long to torture.")
 @click.option("--seed", type=int, default=1, show_default=True, help="What is done, and in which order.")
-@click.option("--gap", "gap_s", type=float, default=0.5, show_default=True, help="Mean seconds from one to the next.")
-@click.option("--clients", type=click.IntRange(1, 256), default=12, show_default=True)
+@click.option("--gap", "gap_s", type=float, default=0.2, show_default=True, help="Mean seconds from one to the next.")
+@click.option("--clients", type=click.IntRange(1, 256), default=6, show_default=True)
 @click.option("--keep", type=click.Path(path_type=Path), help="Keep the logs there.")
 def main(minutes: float, seed: int, gap_s: float, clients: int, keep: Path | None) -> None:
     """Ends with 0 when every promise was kept, and with 1, the seed and the histories when not."""

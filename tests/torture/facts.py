@@ -131,6 +131,12 @@ def books(data: Path) -> Books:
     )
 
 
+def is_recorded(data: Path, id: str) -> bool:
+    """Whether an invocation is in the ledger file."""
+    with contextlib.closing(sqlite3.connect(f"file:{data}/ledger.db?mode=ro", uri=True)) as ledger:
+        return ledger.execute("select 1 from records where invocation_id = ?", (id,)).fetchone() is not None
+
+
 def _attempt(record: model.Record) -> checker.Attempt:
     return checker.Attempt(
         invocation_id=record.invocation_id,

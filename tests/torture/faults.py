@@ -18,6 +18,7 @@ from tests.torture import plan, stage
 
 _FULL_FOR_S = 2.0
 _ENGINE_AWAY_S = 5.0
+_HOUR_S = 3_600
 _UP_AGAIN_WITHIN_S = 60.0
 _PAUSES_S = {"node": (2.0, 16.0), "redis": (1.0, 29.0), "scheduler": (1.0, 4.0), "recorder": (1.0, 4.0)}
 """Shortest pause, and what the longest one has over it. A node's lease is 10 s, Redis may be away for 30."""
@@ -37,9 +38,13 @@ class Faults:
         self.done: dict[str, int] = dict.fromkeys(plan.FAULTS, 0)
         self.losses: list[Loss] = []
         self._stage = on
+        self._clock_off_s = 0
 
-    async def do(self, fault: plan.Fault) -> bool:
-        """Do it to its end (a pause is over when this returns); False when there was nothing to do it to."""
+    async def do(self, fault: plan.Fault) -> float | None:
+        """Do it to its end; when it was over (monotonic seconds), or None when there was nothing to do it to.
+
+        A pause is over when this returns. What was killed is dead at once, also when a person has to start it again.
+        """
         how, _, what = fault.kind.partition(" ")
         if fault.kind == "kill container":
             happened = await asyncio.to_thread(self._kill_container, fault.pick)
@@ -47,12 +52,17 @@ class Faults:
             happened = await self._fill_disk()
         elif fault.kind == "stop engine":
             happened = await asyncio.to_thread(self._stop_engine, _ENGINE_AWAY_S * fault.long)
+        elif fault.kind == "set clock":
+            happened = self._set_clock(fault.pick)
         elif fault.kind == "kill up":
+            began = time.monotonic()
             happened = await self._kill_up()
         else:
             happened = await self._signal(how, what, fault)
         self.done[fault.kind] += happened
-        return happened
+        if not happened:
+            return None
+        return began if fault.kind == "kill up" else time.monotonic()
 
     async def _signal(self, how: str, what: str, fault: plan.Fault) -> bool:
         pids = sorted(self._stage.processes(what).values())
@@ -90,8 +100,17 @@ class Faults:
 
     async def _note_losses(self, pids: list[int]) -> None:
         names = await asyncio.to_thread(node_names, self._stage)
-        at_ms = time.time_ns() // 1_000_000
+        at_ms = int(self._stage.clock.time() * 1000)
         self.losses += [Loss(names[pid], at_ms) for pid in pids if pid in names]
+
+    def _set_clock(self, pick: float) -> bool:
+        """An hour forward or back, and never further from the true time than that."""
+        jump_s = _HOUR_S if pick < 0.5 else -_HOUR_S
+        if abs(self._clock_off_s + jump_s) > _HOUR_S:
+            jump_s = -jump_s
+        self._clock_off_s += jump_s
+        self._stage.clock.jump(jump_s)
+        return True
 
     def _kill_container(self, pick: float) -> bool:
         with contextlib.closing(docker.DockerClient(self._stage.engine.host)) as client:
@@ -139,7 +158,10 @@ def containers(client: docker.DockerClient) -> list[docker.models.containers.Con
 
 
 def _fill(filler: Path) -> None:
-    with contextlib.suppress(OSError), filler.open("wb") as file:
-        while True:
-            file.write(b"\0" * (1 << 20))
-            file.flush()
+    piece = 1 << 26
+    with filler.open("wb") as file:
+        while piece >= 4096:
+            try:
+                os.posix_fallocate(file.fileno(), os.fstat(file.fileno()).st_size, piece)
+            except OSError:
+                piece //= 2

@@ -10,6 +10,7 @@ import msgspec
 FAULTS = (
     "kill node", "kill scheduler", "kill recorder", "kill api", "kill builder", "kill up", "kill redis",
     "pause node", "pause scheduler", "pause recorder", "pause redis", "kill container", "stop engine", "fill disk",
+    "set clock",
 )  # fmt: skip
 """Every kind of fault. A deploy every so often, clients that hang up and handlers that misbehave are work."""
 

@@ -1,7 +1,8 @@
 """The platform under torture: `faas up` with two nodes, and beside it a second scheduler and a second recorder.
 
-It has a Docker engine of its own, which is stopped like everything else, and its settings are the defaults, but for how
-long results, answers of idempotency keys and idle sandboxes are kept: so that their leaving can be waited for.
+It has a Docker engine of its own, which is stopped like everything else, and a wall clock of its own, which is set. Its
+settings are the defaults, but for how long results, answers of idempotency keys and idle sandboxes are kept: so that
+their leaving can be waited for.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from faas.cli import platform_dir
+from tests import clock as clocks
 from tests import engine as engines
 from tests import platform as platforms
 
@@ -31,6 +33,9 @@ SETTINGS = {
     "keep_min_ms": "15000",
     "keep_max_ms": "15000",
 }
+FAR_S = 10_000
+"""Further than the clock is ever set back, and what is kept for a while is kept."""
+
 BESIDE = ("scheduler", "recorder")
 NODES = ("--engine", "docker", "--nodes", "2")
 _TIMEOUTS = {"endless": "1s", "slow": "10s"}
@@ -41,10 +46,16 @@ class Stage:
     """One platform and what runs beside it. Make it with `open_stage`."""
 
     def __init__(
-        self, platform: platforms.Platform, engine: engines.Engine, project: Path, arguments: Sequence[str]
+        self,
+        platform: platforms.Platform,
+        engine: engines.Engine,
+        clock: clocks.Clock,
+        project: Path,
+        arguments: Sequence[str],
     ) -> None:
         self.platform = platform
         self.engine = engine
+        self.clock = clock
         self._arguments = arguments
         self.project = project
         self.revision = 0
@@ -77,7 +88,8 @@ class Stage:
         url = f"unix://{self.platform.data}/redis/redis.sock"
         kept = {key: value for key, value in os.environ.items() if not key.startswith("FAAS_")}
         given = {f"FAAS_{key.upper()}": value for key, value in SETTINGS.items()}
-        environ = {**kept, **given, "FAAS_DATA_DIR": str(self.platform.data), "FAAS_REDIS_URL": url}
+        environ = kept | given | {"FAAS_DATA_DIR": str(self.platform.data), "FAAS_REDIS_URL": url}
+        environ |= self.clock.environment()
         with (self.platform.data / "logs" / f"{name}-beside.log").open("ab") as log:
             return subprocess.Popen(
                 [sys.executable, "-m", "faas.cli.main", name],
@@ -166,13 +178,14 @@ def open_stage(home: Path) -> Iterator[Stage]:
     """A stage with everything deployed. Its data directory is a small file system where one may be mounted."""
     data, project = home / "data", home / "project"
     shutil.copytree(_CODE, project)
+    clock = clocks.Clock(home / "clock")
     gateway, api = _free_ports(2)
     arguments = (*NODES, "--port", str(gateway), "--api-port", str(api))
     with (
         engines.own() as engine,
         platforms.running(data, *arguments, docker_host=engine.host, base_image=engine.image, **SETTINGS) as platform,
     ):
-        stage = Stage(platform, engine, project, arguments)
+        stage = Stage(platform, engine, clock, project, arguments)
         try:
             platform.deploy(project, manifest(0))
             stage.keep_beside()
