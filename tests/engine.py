@@ -32,6 +32,11 @@ class Engine:
 
     def start(self) -> None:
         """Start it, and return when it answers."""
+        self.launch()
+        self.wait()
+
+    def launch(self) -> None:
+        """Start it. It ends with the thread that does this, so that must be the main one."""
         # Namespaces of its own: without them it would take down the bridge of this machine's engine.
         unshare = str(shutil.which("unshare"))
         with (self.folder / "log").open("ab") as log:
@@ -52,6 +57,9 @@ class Engine:
                 stderr=log,
                 start_new_session=True,
             )
+
+    def wait(self) -> None:
+        """Return when it answers."""
         eventually_sync(self._answers, within=60)
 
     def stop(self) -> None:

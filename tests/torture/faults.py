@@ -51,7 +51,7 @@ class Faults:
         elif fault.kind == "fill disk":
             happened = await self._fill_disk()
         elif fault.kind == "stop engine":
-            happened = await asyncio.to_thread(self._stop_engine, _ENGINE_AWAY_S * fault.long)
+            happened = await self._stop_engine(_ENGINE_AWAY_S * fault.long)
         elif fault.kind == "set clock":
             happened = self._set_clock(fault.pick)
         elif fault.kind == "kill up":
@@ -122,10 +122,11 @@ class Faults:
                 return True
         return False
 
-    def _stop_engine(self, away_s: float) -> bool:
-        self._stage.engine.stop()
-        time.sleep(away_s)
-        self._stage.engine.start()
+    async def _stop_engine(self, away_s: float) -> bool:
+        await asyncio.to_thread(self._stage.engine.stop)
+        await asyncio.sleep(away_s)
+        self._stage.engine.launch()
+        await asyncio.to_thread(self._stage.engine.wait)
         return True
 
     async def _fill_disk(self) -> bool:
