@@ -21,7 +21,7 @@ import hiredis
 import msgspec
 
 from faas import artifacts, buckets
-from faas.core import errors, model
+from faas.core import errors, living, model
 from faas.core import settings as settings_module
 from faas.queue import calls, capacity, catalog, census, demand, invocations, leases, parking, replies, watch
 from faas.store import functions
@@ -268,6 +268,7 @@ class Node:
             memory_used_mb=self.memory.used_mb,
             sandboxes=self.report(),
             beat=self._beat_number,
+            process=living.own(),
         )
         until = _awake_or_asleep_s() + self._settings.lease_ms / 1000
         await self._versions.renew(self.node, state, self._settings.lease_ms)

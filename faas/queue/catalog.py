@@ -7,7 +7,7 @@ import asyncio
 import msgspec
 import redis.asyncio
 
-from faas.core import errors
+from faas.core import errors, living
 from faas.queue import client as redis_client
 from faas.queue import keys as keyring
 from faas.queue import streams
@@ -26,6 +26,8 @@ class NodeState(msgspec.Struct, frozen=True, kw_only=True):
     sandboxes: dict[str, int] = {}
     beat: int = 0
     """How often it has renewed: no two renewals of a node say the same."""
+    process: living.Identity | None = None
+    """By which others on its machine see at once that it has ended."""
 
 
 class Catalog:

@@ -13,6 +13,7 @@ from faas.core import errors
 from faas.queue import server as servers
 
 _CONNECT_WITHIN_S = 5
+_MOST_CONNECTIONS = 8
 _REFUSALS = ("MISCONF", "OOM", "READONLY", "NOREPLICAS")
 _REFUSAL_KINDS = (redis.exceptions.OutOfMemoryError, redis.exceptions.ReadOnlyError)
 
@@ -20,9 +21,17 @@ _REFUSAL_KINDS = (redis.exceptions.OutOfMemoryError, redis.exceptions.ReadOnlyEr
 def connect(url: str) -> redis.asyncio.Redis:
     """A client that connects at its first command. Reads wait as long as the command says that it blocks.
 
-    redis-py would give up on any read after 5 s, also on one that was asked to block for longer.
+    redis-py would give up on any read after 5 s, also on one that was asked to block for longer. And it would open a
+    hundred connections for what is asked at once when Redis is back, and keep them: here that waits in line.
     """
-    return redis.asyncio.Redis.from_url(url, socket_timeout=None, socket_connect_timeout=_CONNECT_WITHIN_S)
+    pool = redis.asyncio.BlockingConnectionPool.from_url(
+        url,
+        max_connections=_MOST_CONNECTIONS,
+        timeout=None,
+        socket_timeout=None,
+        socket_connect_timeout=_CONNECT_WITHIN_S,
+    )
+    return redis.asyncio.Redis.from_pool(pool)
 
 
 @contextlib.contextmanager

@@ -76,7 +76,7 @@ class Link(asyncio.Protocol):
         except OSError as error:
             link.close()
             raise errors.Unavailable(f"Redis at {_shown(address)} does not answer: {error}") from error
-        except errors.Unavailable:
+        except BaseException:  # also when whoever wants it has changed their mind: nobody else would close it
             link.close()
             raise
         return link

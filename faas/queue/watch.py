@@ -4,7 +4,8 @@ A node is dead when it has not renewed its lease for `settings.lease_ms`, by the
 the wall clock only, so that the lifetime of a key cannot tell: when that clock jumps an hour forward every lease lapses
 at once, and when it jumps back that of a dead node lasts an hour longer. So what counts is that the lease *changes*,
 which it does with each renewal. Of the time in which the watcher itself saw nothing (it was paused, or Redis was away)
-little counts: others may have been unable to renew just as long.
+little counts: others may have been unable to renew just as long. A node whose process has ended is dead at once, which
+only a watcher on the same machine can see.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ from collections.abc import Callable
 
 import msgspec
 
-from faas.queue import invocations, leases
+from faas.core import living
+from faas.queue import catalog, invocations, leases
 
 _FEWEST_LOOKS = 4
 
@@ -42,7 +44,19 @@ class Watch:
         watched_s = min(now - self._looked_at, self._lease_s / _FEWEST_LOOKS)
         self._looked_at = now
         self._seen = {name: _look(self._seen.get(name), lease, watched_s) for name, lease in found.items()}
-        return {name: seen.lease for name, seen in self._seen.items() if seen.still_s >= self._lease_s}
+        return {
+            name: seen.lease
+            for name, seen in self._seen.items()
+            if seen.still_s >= self._lease_s or _has_ended(seen.lease)
+        }
+
+
+def _has_ended(lease: bytes) -> bool:
+    try:
+        process = msgspec.json.decode(lease, type=catalog.NodeState).process
+    except msgspec.DecodeError:
+        return False
+    return process is not None and living.is_dead(process)
 
 
 def _look(before: Seen | None, lease: bytes | None, watched_s: float) -> Seen:

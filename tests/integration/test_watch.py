@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+import subprocess
+import sys
 from collections.abc import AsyncIterator
+from pathlib import Path
 
+import msgspec
 import pytest
 
+from faas.core import living
 from faas.queue import catalog, invocations, leases, watch
+from tests.eventually import eventually
 
 LEASE_MS = 10_000
 BEAT_S = 2.0
@@ -22,9 +29,9 @@ class Others:
         self._versions = versions
         self._beats = 0
 
-    async def renew(self, node: str) -> None:
+    async def renew(self, node: str, process: living.Identity | None = None) -> None:
         self._beats += 1
-        state = catalog.NodeState(catalog=1, host="h", pid=1, memory_mb=1, beat=self._beats)
+        state = catalog.NodeState(catalog=1, host="h", pid=1, memory_mb=1, beat=self._beats, process=process)
         await self._versions.renew(node, state, 3_600_000)
 
     async def lapse(self, node: str) -> None:
@@ -84,3 +91,23 @@ async def test_the_time_in_which_the_watcher_saw_nothing_makes_nobody_dead(other
     await others.look()
     assert await others.look(after_s=3_600) == []
     assert await others.look() == []
+
+
+async def test_a_node_whose_process_has_ended_on_this_machine_is_dead_at_once(others: Others) -> None:
+    asleep = await asyncio.create_subprocess_exec(sys.executable, "-c", "input()", stdin=subprocess.PIPE)
+    own = living.own()
+    assert own is not None
+    started = int(Path(f"/proc/{asleep.pid}/stat").read_text().rpartition(")")[2].split()[19])
+    process = msgspec.structs.replace(own, pid=asleep.pid, started=started)
+    await others.renew("here", process)
+    await others.renew("another start", msgspec.structs.replace(process, started=started - 1))
+    await others.renew("elsewhere", msgspec.structs.replace(process, space="another", started=0))
+    assert await others.look() == ["another start"]
+    asleep.kill()
+
+    async def are_both_dead() -> bool:
+        return await others.look(after_s=0) == ["another start", "here"]
+
+    await eventually(are_both_dead)
+    await asleep.wait()
+    assert await are_both_dead()

@@ -18,7 +18,7 @@ from faas.core import model
 from faas.queue import invocations, leases
 from tests.torture import checker, faults, load, stage
 
-_NEAR_FDS = 30
+_NEAR_FDS = 80
 _NEAR_MB = 64
 _ASKED_AT_ONCE = 16
 _ASKED = 5_000
@@ -50,7 +50,7 @@ def processes(of: stage.Stage) -> dict[str, Process]:
 def grown(before: Mapping[str, Process], after: Mapping[str, Process]) -> list[str]:
     """Which processes hold much more than at the start.
 
-    Redis remembers each uploaded object's version for as long as the object lies there, and is given room for that.
+    Pools keep some connections, and Redis remembers each uploaded object's version for as long as the object is there.
     """
     lines = []
     for name, now in after.items():

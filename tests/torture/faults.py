@@ -20,6 +20,9 @@ _FULL_FOR_S = 2.0
 _ENGINE_AWAY_S = 5.0
 _HOUR_S = 3_600
 _UP_AGAIN_WITHIN_S = 60.0
+HOUR_MS = _HOUR_S * 1000
+"""By how much the clock is set, either way."""
+
 _PAUSES_S = {"node": (2.0, 16.0), "redis": (1.0, 29.0), "scheduler": (1.0, 4.0), "recorder": (1.0, 4.0)}
 """Shortest pause, and what the longest one has over it. A node's lease is 10 s, Redis may be away for 30."""
 

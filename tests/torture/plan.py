@@ -34,7 +34,7 @@ _WORK = {
     ("endless", "async"): 3,
 }
 
-BATCH = 20
+BATCH = 30
 """Events of a batch."""
 
 

@@ -29,15 +29,18 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def taken_over_s(attempts: Sequence[checker.Attempt], losses: Sequence[faults.Loss]) -> dict[str, float]:
-    """For each invocation whose attempt was lost with a node: seconds from that until its record said so."""
-    found: dict[str, float] = {}
-    for each in attempts:
-        at_ms = max(
-            (loss.at_ms for loss in losses if loss.node == each.node and loss.at_ms <= each.ended_at_ms), default=0
-        )
-        if each.status == "lost" and at_ms:
-            found[each.invocation_id] = max((each.ended_at_ms - at_ms) / 1000, found.get(each.invocation_id, 0.0))
-    return found
+    """For each invocation whose attempt was lost with a node: seconds from that until its record said so.
+
+    The clock may have been set by an hour in between, either way.
+    """
+    at_ms: dict[str, list[int]] = collections.defaultdict(list)
+    for loss in losses:
+        at_ms[loss.node].append(loss.at_ms)
+    return {
+        each.invocation_id: min((each.ended_at_ms - at) % faults.HOUR_MS for at in at_ms[each.node]) / 1000
+        for each in attempts
+        if each.status == "lost" and each.node in at_ms
+    }
 
 
 def slow_recoveries(run: Run, attempts: Sequence[checker.Attempt]) -> list[checker.Violation]:

@@ -1,0 +1,51 @@
+"""Whether a process of this machine lives, told from any later one that has its id (Linux: /proc)."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+from pathlib import Path
+
+import msgspec
+
+_DEAD_STATES = ("Z", "X")
+
+
+class Identity(msgspec.Struct, frozen=True, array_like=True):
+    """A process. ``space`` names the boot and the process ids' namespace: elsewhere the same id is another process."""
+
+    space: str
+    pid: int
+    started: int
+
+
+def own() -> Identity | None:
+    """This process; None where the system does not say."""
+    found = _stat(os.getpid())
+    return Identity(_space(), os.getpid(), found[1]) if found and _space() else None
+
+
+def is_dead(identity: Identity) -> bool:
+    """Whether a process is known to have ended. One of another machine or namespace never is."""
+    if not _space() or identity.space != _space():
+        return False
+    found = _stat(identity.pid)
+    return found is None or found[0] in _DEAD_STATES or found[1] != identity.started
+
+
+@functools.cache
+def _space() -> str:
+    with contextlib.suppress(OSError):
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        return f"{boot} {Path('/proc/self/ns/pid').stat().st_ino}"
+    return ""
+
+
+def _stat(pid: int) -> tuple[str, int] | None:
+    """State and start (clock ticks since boot; proc(5), fields 3 and 22) of a process."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    return fields[0], int(fields[19])
