@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import collections
 import contextlib
+import signal
 import subprocess
 import sys
 import tempfile
@@ -145,6 +146,7 @@ class Torture:
 @click.option("--keep", type=click.Path(path_type=Path), help="Keep the logs there.")
 def main(minutes: float, seed: int, gap_s: float, clients: int, keep: Path | None) -> None:
     """Ends with 0 when every promise was kept, and with 1, the seed and the histories when not."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # what was started is ended then too
     with _disk() as home:
         with stage.open_stage(home) as on:
             torture = Torture(on, seed, minutes * 60, gap_s, clients)

@@ -42,6 +42,7 @@ class Faults:
         self.losses: list[Loss] = []
         self._stage = on
         self._clock_off_s = 0
+        self._up_killed_at = 0.0
 
     async def do(self, fault: plan.Fault) -> float | None:
         """Do it to its end; when it was over (monotonic seconds), or None when there was nothing to do it to.
@@ -58,14 +59,13 @@ class Faults:
         elif fault.kind == "set clock":
             happened = self._set_clock(fault.pick)
         elif fault.kind == "kill up":
-            began = time.monotonic()
             happened = await self._kill_up()
         else:
             happened = await self._signal(how, what, fault)
         self.done[fault.kind] += happened
         if not happened:
             return None
-        return began if fault.kind == "kill up" else time.monotonic()
+        return self._up_killed_at if fault.kind == "kill up" else time.monotonic()
 
     async def _signal(self, how: str, what: str, fault: plan.Fault) -> bool:
         pids = sorted(self._stage.processes(what).values())
@@ -95,7 +95,8 @@ class Faults:
             return False
         await self._note_losses(list(self._stage.processes("node").values()))
         os.kill(pid, signal.SIGKILL)
-        until = time.monotonic() + _UP_AGAIN_WITHIN_S
+        self._up_killed_at = time.monotonic()
+        until = self._up_killed_at + _UP_AGAIN_WITHIN_S
         while (said := await asyncio.to_thread(self._stage.up_again)) is not None:
             if time.monotonic() > until:
                 raise AssertionError(f"`faas up` did not come up again: {said}")

@@ -1,8 +1,8 @@
 """The platform under torture: `faas up` with two nodes, and beside it a second scheduler and a second recorder.
 
 It has a Docker engine of its own, which is stopped like everything else, and a wall clock of its own, which is set. Its
-settings are the defaults, but for how long results, answers of idempotency keys and idle sandboxes are kept: so that
-their leaving can be waited for.
+settings are the defaults, but for the nodes' memory, and for how long results, answers of idempotency keys and idle
+sandboxes are kept: so that their leaving can be waited for.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ SETTINGS = {
     "redis_prefix": "faas",
     "keep_results_ms": str(KEPT_S * 1000),
     "keep_answers_ms": str(KEPT_S * 1000),
+    "memory_mb": "1024",
     "keep_min_ms": "15000",
     "keep_max_ms": "15000",
 }
@@ -116,7 +117,7 @@ class Stage:
 
     def end(self) -> None:
         """End what runs beside, then the platform."""
-        for each in self._beside.values():
+        for each in self._beside.values():  # one that was paused cannot end
             each.send_signal(signal.SIGCONT)
             each.terminate()
             each.wait(30)
