@@ -69,7 +69,7 @@ class Settler:
         self._send(ended, claim_next, again, settled).add_done_callback(partial(self._sent, ended, then, again))
 
     def _try_again(self, ended: slots.Ended, claim: invocations.Claim, after_ms: int, then: Then) -> None:
-        if ended.record.status is not model.Status.LOST:
+        if after_ms or ended.record.status is not model.Status.LOST:
             record, again = _not_final(ended), leases.next_attempt(ended.invocation)
             sent = retrying.send(self._queue, claim, record, again, after_ms)
             sent.add_done_callback(partial(self._put_off, ended, then))

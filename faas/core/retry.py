@@ -4,7 +4,8 @@
 how it ended            what follows
 ======================  ==================================================================================
 ``ok``, ``rejected``    settled
-``lost``                another attempt at once, `MOST_LOST` attempts at most: it may be what kills sandboxes
+``lost``                another attempt, `MOST_LOST` at most: it may be what kills sandboxes. The second comes at
+                        once, the third after `lost_again_ms`: what took two may be an engine that is being stopped
 what ``on`` names       another after the backoff, ``maximum_retry_attempts`` more at most
 ``DoNotRetry``          dead
 ``RetryAfter(s)``       another after that time, within the same bounds
@@ -24,6 +25,9 @@ from faas.core import model
 
 MOST_LOST = 3
 """An invocation whose sandbox or node was lost in its attempt of this number is not run again."""
+
+LOST_AGAIN_MS = 5_000
+"""Least wait after a second loss; twice that is the longest."""
 
 LONGEST_BACKOFF_MS = 300_000
 """Where the doubling of the backoff ends."""
@@ -85,11 +89,16 @@ def decide(ended: Ended, retries: model.Retries, draw: float) -> Decision:
 
 def _after_ms(ended: Ended, retries: model.Retries, draw: float) -> int | None:
     if ended.status is model.Status.LOST:
-        return 0 if ended.attempt < MOST_LOST else None
+        return lost_again_ms(ended.attempt, draw) if ended.attempt < MOST_LOST else None
     wish = ended.wish or Wish()
     if wish.never or ended.status not in retries.on or ended.attempt > retries.maximum_retry_attempts:
         return None
     return backoff_ms(ended.attempt, retries.backoff_ms, draw) if wish.after_ms is None else wish.after_ms
+
+
+def lost_again_ms(attempt: int, draw: float) -> int:
+    """How long one that was lost waits for its next attempt; jittered, so that not all come back together."""
+    return 0 if attempt == 1 else LOST_AGAIN_MS + int(draw * LOST_AGAIN_MS)
 
 
 def backoff_ms(attempt: int, base_ms: int, draw: float) -> int:

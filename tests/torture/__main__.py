@@ -22,7 +22,7 @@ from tests.torture import checker, facts, faults, load, plan, recovery, stage, t
 _QUIET_WITHIN_S = 180.0
 _WARM_S = 5.0
 _DEPLOY_EVERY_S = 20.0
-_DISK = "size=2g,mode=755"
+_DISK = "size=1500m,mode=755"
 
 
 class Torture:
@@ -143,8 +143,9 @@ class Torture:
 @click.option("--seed", type=int, default=1, show_default=True, help="What is done, and in which order.")
 @click.option("--gap", "gap_s", type=float, default=0.2, show_default=True, help="Mean seconds from one to the next.")
 @click.option("--clients", type=click.IntRange(1, 256), default=6, show_default=True)
+@click.option("--recovers-within", "within_s", type=float, default=table.RECOVERY_S, show_default=True, help="Seconds.")
 @click.option("--keep", type=click.Path(path_type=Path), help="Keep the logs there.")
-def main(minutes: float, seed: int, gap_s: float, clients: int, keep: Path | None) -> None:
+def main(minutes: float, seed: int, gap_s: float, clients: int, within_s: float, keep: Path | None) -> None:
     """Ends with 0 when every promise was kept, and with 1, the seed and the histories when not."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # what was started is ended then too
     with _disk() as home:
@@ -158,7 +159,7 @@ def main(minutes: float, seed: int, gap_s: float, clients: int, keep: Path | Non
             keep.mkdir(parents=True, exist_ok=True)
             (keep / f"seed-{seed}.log").write_text(logs)
     run = torture.told()
-    violations = (*checker.check(seen), *table.slow_recoveries(run, seen.attempts))
+    violations = (*checker.check(seen), *table.slow_recoveries(run, seen.attempts, within_s))
     click.echo(f"seed {seed}, {minutes:g} minutes\n\n{table.report(seen, run, violations)}")
     for violation in violations[:20]:
         click.echo(f"VIOLATION (seed {seed}): {violation.what} {violation.invocation_id}")

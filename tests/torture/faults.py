@@ -24,7 +24,7 @@ HOUR_MS = _HOUR_S * 1000
 """By how much the clock is set, either way."""
 
 _PAUSES_S = {"node": (2.0, 16.0), "redis": (1.0, 29.0), "scheduler": (1.0, 4.0), "recorder": (1.0, 4.0)}
-"""Shortest pause, and what the longest one has over it. A node's lease is 10 s, Redis may be away for 30."""
+"""Shortest pause, and what the longest one has over it. A node's lease is 8 s, Redis may be away for 30."""
 
 
 class Loss(msgspec.Struct, frozen=True):
@@ -81,7 +81,7 @@ class Faults:
             os.kill(pid, signal.SIGSTOP)
             least, more = _PAUSES_S[what]
             try:
-                await asyncio.sleep(least + more * fault.long**2)
+                await asyncio.sleep(least + more * fault.long**3)  # mostly short
             finally:
                 os.kill(pid, signal.SIGCONT)
         except ProcessLookupError:
