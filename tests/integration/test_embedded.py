@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import stat
@@ -16,6 +17,7 @@ import redis.asyncio
 
 from faas.core import errors
 from faas.queue import embedded
+from tests import small_disk
 from tests.eventually import eventually, eventually_sync
 
 
@@ -104,6 +106,80 @@ async def test_a_damaged_append_only_file_says_how_to_mend_it(server: embedded.E
     assert "valkey-check-aof" in caught.value.hint
     assert "Bad file format" in caught.value.message
     assert server.pid is None
+
+
+def _commands(server: embedded.EmbeddedServer) -> Path:
+    return server.folder / "appendonlydir" / "appendonly.aof.1.incr.aof"
+
+
+@pytest.mark.parametrize("part", [0, 1, 30, 110])
+async def test_what_a_full_disk_left_in_the_append_only_file_is_cut_out_and_nothing_is_lost_or_done_twice(
+    server: embedded.EmbeddedServer, part: int
+) -> None:
+    """A part of a write, zeros, and the whole of it: what Valkey leaves when it cuts at an offset of an older file."""
+    async with redis.asyncio.from_url(await server.start()) as client:
+        for number in range(50):
+            await client.incrby("sum", number)
+            await client.set(f"binary {number}", bytes(number))
+    await server.stop()
+    whole = _commands(server).read_bytes()
+    at = whole.index(b"*", len(whole) // 2)
+    assert whole.startswith(b"*3", at) or whole.startswith(b"*2", at)
+    at = whole.index(b"*3\r\n$6\r\nINCRBY", at)
+    _commands(server).write_bytes(whole[: at + part] + bytes(5_000_000) + whole[at:])
+    async with redis.asyncio.from_url(await server.start()) as client:
+        assert await client.get("sum") == str(sum(range(50))).encode()
+        assert await client.get("binary 49") == bytes(49)
+    assert _commands(server).read_bytes() == whole
+
+
+async def test_a_server_whose_disk_was_full_after_a_rewrite_and_that_was_killed_comes_back(tmp_path: Path) -> None:
+    """Valkey 9.1 as it is; the sizes are such that it leaves zeros in its file."""
+    with small_disk.mounted(tmp_path / "disk", 40) as disk:
+        server = embedded.EmbeddedServer(disk / "redis")
+        async with redis.asyncio.from_url(await server.start()) as client:
+            for number in range(3_000):
+                await client.set("large", f"{number}" * 500)
+            await client.execute_command("BGREWRITEAOF")
+            await eventually(lambda: _is_rewritten(client), within=30)
+            await client.set("before", "1")
+            filler = disk / "filler"
+            _fill(filler)
+            refused = 0
+            while not refused:
+                try:
+                    await client.incrby("counted", 1)
+                    await client.set("small", "x" * 1_000)
+                except redis.exceptions.ResponseError:
+                    refused = 1
+            counted = int(await client.get("counted"))
+            filler.unlink()
+            await eventually(lambda: _is_written(client), within=30)
+        os.kill(server.pid or 0, signal.SIGKILL)
+        await server.exited()
+        await server.stop()
+        async with redis.asyncio.from_url(await server.start()) as client:
+            assert await client.get("before") == b"1"
+            assert await client.get("after") == b"1"
+            assert int(await client.get("counted")) == counted
+        await server.stop()
+
+
+async def _is_rewritten(client: redis.asyncio.Redis) -> bool:
+    told = await client.info("persistence")
+    return bool(told["aof_rewrite_in_progress"] == 0 and told["aof_rewrites"] == 1)
+
+
+async def _is_written(client: redis.asyncio.Redis) -> bool:
+    with contextlib.suppress(redis.exceptions.ResponseError):
+        return bool(await client.set("after", "1"))
+    return False
+
+
+def _fill(filler: Path) -> None:
+    with contextlib.suppress(OSError), filler.open("wb", buffering=0) as file:
+        while True:
+            file.write(bytes(4_096))
 
 
 async def test_a_log_that_grew_large_is_set_aside_at_start(server: embedded.EmbeddedServer) -> None:
