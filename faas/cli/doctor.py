@@ -95,7 +95,10 @@ def _redis(settings: settings_module.Settings) -> Iterator[Fact]:
         yield Fact("redis", "failed", f"does not answer: {error}")
         return
     product = server.get("valkey_version") or server.get("redis_version")
-    yield Fact("redis", "ok", f"answers, version {product}, {server.get('used_memory_human')} used")
+    if server.get("aof_last_write_status", "ok") != "ok":
+        yield Fact("redis", "failed", "cannot write its append-only file, and refuses work", "is its disk full?")
+    else:
+        yield Fact("redis", "ok", f"answers, version {product}, {server.get('used_memory_human')} used")
     yield from _fitness(server, settings)
     yield _clock(int(seconds * 1000 + micros // 1000))
 
