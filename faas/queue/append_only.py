@@ -1,10 +1,10 @@
 """Mending the append-only file of a server whose disk was full.
 
-Valkey (9.1) and Redis cut off what a write put down only in part. After a rewrite of the file they may cut at an offset
-of the file before it, which is beyond the end: that adds zeros instead, and the part stays before them, followed by the
-whole of it. The next start then refuses the file as damaged, though nothing of it is missing::
+A server cuts off what a write put down only in part, and writes it again when there is room. With Valkey 9.1 zeros may
+stay there (seen: up to the end of a page, and 70 MB), and a part of the write before them. The next start then refuses
+the file as damaged, though nothing of it is missing::
 
-    commands │ a part of a write │ zeros │ the whole of that write │ commands
+    commands │ a part of a write, or nothing │ zeros │ the whole of that write │ commands
 
 Here the part and the zeros are cut out. The format is that of the protocol (RESP arrays of bulk strings):
 https://valkey.io/topics/protocol/
@@ -12,6 +12,7 @@ https://valkey.io/topics/protocol/
 
 from __future__ import annotations
 
+import itertools
 import mmap
 import os
 import re
@@ -19,10 +20,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 _MANIFEST = "appendonlydir/appendonly.aof.manifest"
-_FEWEST_ZEROS = 64
-_LONGEST_PART_BYTES = 1 << 28
-_TRIED_FIRST = 64
-_NOT_ZERO = re.compile(rb"[^\0]")
+_COMMAND = re.compile(rb"\*\d{1,7}\r\n\$\d{1,10}\r\n")
+_MOST_TRIED = 16
+_MOST_COMMANDS = 200_000
+_HEAD_BYTES = 32
 _COPIED_AT_ONCE = 1 << 24
 
 Gap = tuple[int, int]
@@ -96,24 +97,26 @@ def _number(content: mmap.mmap | bytes, at: int, sign: bytes) -> tuple[int | Non
 
 
 def _gap(content: mmap.mmap | bytes, starts: Sequence[int]) -> Gap | None:
-    """The gap in or before which the last of these commands begins."""
-    zeros = content.find(b"\0" * _FEWEST_ZEROS, starts[-1])
-    after = _NOT_ZERO.search(content, zeros) if zeros >= 0 else None
-    if after is None or after.group() != b"*":
-        return None
-    whole = after.start()
-    return next(((start, whole) for start in starts if _is_part(content, start, zeros, whole)), None)
+    """The gap in which the last of these commands begins, or which that one runs into."""
+    latest = starts[-_MOST_COMMANDS:]
+    heads: dict[bytes, list[int]] = {}
+    for start in latest:
+        heads.setdefault(bytes(content[start : start + _HEAD_BYTES]), []).append(start)
+    broken = starts[-1]
+    for found in itertools.islice(_COMMAND.finditer(content, broken + 1), _MOST_TRIED):
+        whole = found.start()
+        if _end_of_command(content, whole) is None:
+            continue
+        written = broken + len(bytes(content[broken:whole]).rstrip(b"\0"))
+        for start in (*heads.get(bytes(content[whole : whole + _HEAD_BYTES]), ()), broken):
+            if _is_part(content, start, written, whole):
+                return start, whole
+    return None
 
 
 def _is_part(content: mmap.mmap | bytes, start: int, end: int, whole: int) -> bool:
     """Whether what lies from ``start`` to ``end`` is the beginning of what begins at ``whole``."""
-    length = end - start
-    first = min(length, _TRIED_FIRST)
-    return (
-        length <= _LONGEST_PART_BYTES
-        and content[start : start + first] == content[whole : whole + first]
-        and content[start:end] == content[whole : whole + length]
-    )
+    return bool(content[start:end] == content[whole : whole + end - start])
 
 
 def _cut(file: Path, gaps: Sequence[Gap]) -> int:
