@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import collections
 import contextlib
+import shutil
 import signal
 import subprocess
 import sys
@@ -149,15 +150,12 @@ def main(minutes: float, seed: int, gap_s: float, clients: int, within_s: float,
     """Ends with 0 when every promise was kept, and with 1, the seed and the histories when not."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # what was started is ended then too
     with _disk() as home:
-        with stage.open_stage(home) as on:
+        with stage.open_stage(home) as on, _kept_logs(on, keep):
             torture = Torture(on, seed, minutes * 60, gap_s, clients)
             seen = asyncio.run(torture.run())
             on.end()
             seen = checker.with_leftovers(seen, facts.left_on_disk(on))
         logs = on.platform.logs()
-        if keep is not None:
-            keep.mkdir(parents=True, exist_ok=True)
-            (keep / f"seed-{seed}.log").write_text(logs)
     run = torture.told()
     violations = (*checker.check(seen), *table.slow_recoveries(run, seen.attempts, within_s))
     click.echo(f"seed {seed}, {minutes:g} minutes\n\n{table.report(seen, run, violations)}")
@@ -165,6 +163,17 @@ def main(minutes: float, seed: int, gap_s: float, clients: int, within_s: float,
         click.echo(f"VIOLATION (seed {seed}): {violation.what} {violation.invocation_id}")
         click.echo(table.history(seen, violation.invocation_id, logs) if violation.invocation_id else "")
     sys.exit(1 if violations else 0)
+
+
+@contextlib.contextmanager
+def _kept_logs(on: stage.Stage, keep: Path | None) -> Iterator[None]:
+    """Copy the logs, and Redis's, into a folder when it is over, whatever became of it."""
+    try:
+        yield
+    finally:
+        if keep is not None:
+            shutil.copytree(on.platform.data / "logs", keep, dirs_exist_ok=True)
+            shutil.copy(on.platform.data / "redis" / "redis.log", keep)
 
 
 @contextlib.contextmanager

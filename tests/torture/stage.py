@@ -65,7 +65,7 @@ class Stage:
     def deploy(self) -> bool:
         """Deploy the project, with another revision of `echo` each time; whether it went through."""
         self.revision += 1
-        with contextlib.suppress(AssertionError):
+        with contextlib.suppress(AssertionError, subprocess.TimeoutExpired):
             self.platform.deploy(self.project, manifest(self.revision))
             return True
         return False
