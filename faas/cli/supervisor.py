@@ -11,7 +11,7 @@ from typing import Any
 
 from faas.cli import child as child_module
 from faas.core import errors
-from faas.queue import embedded
+from faas.queue import embedded, rewriting
 
 _log = logging.getLogger(__name__)
 
@@ -41,6 +41,7 @@ class Supervisor:
         self._say = say
         self._on_change = on_change
         self._server_keeper: asyncio.Task[None] | None = None
+        self._file_keeper: asyncio.Task[None] | None = None
         self._ending = False
         self.children: list[child_module.Child] = []
 
@@ -59,6 +60,8 @@ class Supervisor:
             return None
         url = await self._server.start()
         self._server_keeper = asyncio.create_task(self._keep_server(self._server), name="keep redis")
+        whole = rewriting.keep_whole(url, self._server.folder)
+        self._file_keeper = asyncio.create_task(whole, name="keep the append-only file whole")
         return url
 
     async def start(self, specs: Sequence[child_module.Spec]) -> None:
@@ -77,10 +80,11 @@ class Supervisor:
         for phase in sorted({one.spec.phase for one in self.children}):
             ending = [one for one in self.children if one.spec.phase == phase]
             await asyncio.gather(*(one.stop(self._grace_s + _MARGIN_S) for one in ending))
-        if self._server_keeper is not None:
-            self._server_keeper.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._server_keeper
+        for keeper in (self._file_keeper, self._server_keeper):
+            if keeper is not None:
+                keeper.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await keeper
         if self._server is not None:
             await self._server.stop()
 

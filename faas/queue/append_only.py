@@ -1,12 +1,15 @@
 """Mending the append-only file of a server whose disk was full.
 
-A server cuts off what a write put down only in part, and writes it again when there is room. With Valkey 9.1 zeros may
-stay there (seen: up to the end of a page, and 70 MB), and a part of the write before them. The next start then refuses
-the file as damaged, though nothing of it is missing::
+When a write is cut short, Valkey (9.1, and Redis from 7.0) takes back what of it was written with ftruncate, and tries
+again when there is room. But a file that a rewrite began is not open for appending (O_APPEND), so the next write goes
+where the short one had ended, and zeros lie between. The next start then refuses the file as damaged, though nothing
+is missing. A second short write is taken back at an offset that is too low by the length of the zeros, and that much is
+gone for good; `faas.queue.rewriting` has the server begin another file before that can happen::
 
-    commands │ a part of a write, or nothing │ zeros │ the whole of that write │ commands
+    commands │ zeros │ commands │ part of a command │ zeros │ commands
 
-Here the part and the zeros are cut out. The format is that of the protocol (RESP arrays of bulk strings):
+Here zeros are cut out, and with them what they break: a command, or all of its transaction. (The server's own tool
+would drop everything from the first zero on.) The format is that of the protocol, RESP arrays of bulk strings:
 https://valkey.io/topics/protocol/
 """
 
@@ -19,56 +22,78 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+import msgspec
+
 _MANIFEST = "appendonlydir/appendonly.aof.manifest"
-_COMMAND = re.compile(rb"\*\d{1,7}\r\n\$\d{1,10}\r\n")
+_AFTER_ZEROS = re.compile(rb"(?<=\0)\*\d{1,7}\r\n\$\d{1,10}\r\n")
 _MOST_TRIED = 16
-_MOST_COMMANDS = 200_000
-_HEAD_BYTES = 32
 _COPIED_AT_ONCE = 1 << 24
-
-Gap = tuple[int, int]
-"""First and last (excluded) byte that do not belong into a file."""
+_MULTI, _EXEC = b"*1\r\n$5\r\nMULTI\r\n", b"*1\r\n$4\r\nEXEC\r\n"
 
 
-def mend(folder: Path) -> int:
-    """Cut the gaps out of the files that a server in ``folder`` appended to; how many bytes. Raises `OSError`.
+class Gap(msgspec.Struct, frozen=True):
+    """Bytes that do not belong into a file; ``lost`` of them were commands, or parts of some."""
 
-    A file with any other damage is left as it is, and so is the end of a file, which the server sees to itself.
+    start: int
+    end: int
+    lost: int
+
+
+def files(folder: Path, kinds: str = "bi") -> list[Path]:
+    """The files that a server in ``folder`` reads at its start: base (``b``), then increments (``i``), in order.
+
+    A line of the manifest is ``file NAME seq NUMBER type KIND``.
     """
-    return sum(_cut(file, gaps) for file in _files(folder / _MANIFEST) if (gaps := _gaps_of(file)))
-
-
-def _files(manifest: Path) -> list[Path]:
-    """The files of commands; a line of the manifest is ``file NAME seq NUMBER type i``."""
+    manifest = folder / _MANIFEST
     rows = [line.split() for line in manifest.read_text().splitlines()] if manifest.is_file() else []
-    return [manifest.parent / row[1] for row in rows if len(row) >= 6 and row[5] == "i"]
+    return [manifest.parent / row[1] for row in rows if len(row) >= 6 and row[5] in kinds]
 
 
-def _gaps_of(file: Path) -> list[Gap]:
+def mend(folder: Path) -> list[Gap]:
+    """Cut the gaps out of the increments of a server in ``folder``, and tell which. Raises `OSError`.
+
+    What a file was before stays beside it, until the next time. The end of the last one is for the server to see to.
+    """
+    increments = files(folder, "i")
+    cut: list[Gap] = []
+    for file in increments:
+        found = _gaps_of(file, is_last=file == increments[-1])
+        if found:
+            _cut(file, found)
+        cut += found
+    return cut
+
+
+def _gaps_of(file: Path, *, is_last: bool) -> list[Gap]:
     if not file.stat().st_size:
         return []
     with file.open("rb") as opened, mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        return gaps(content)
+        return gaps(content, is_last=is_last)
 
 
-def gaps(content: mmap.mmap | bytes) -> list[Gap]:
-    """The gaps of a file's content; none when something else is wrong with it, or nothing is."""
+def gaps(content: mmap.mmap | bytes, *, is_last: bool = True) -> list[Gap]:
+    """The gaps of a file's content; none when something else is wrong with it than zeros.
+
+    A command that only the end of the last file cuts off is none.
+    """
     found: list[Gap] = []
-    starts: list[int] = []
-    at = 0
+    at, transaction = 0, -1
     while at < len(content):
-        starts.append(at)
-        after = _end_of_command(content, at)
-        if after is None:
-            gap = _gap(content, starts)
-            if gap is None:
-                return []
-            found.append(gap)
-            starts = []
-            after = gap[1]
-        elif after > len(content):
+        end = _end_of_command(content, at)
+        if end is not None and end <= len(content):
+            if content[at:end] in (_MULTI, _EXEC):
+                transaction = at if content[at:end] == _MULTI else -1
+            at = end
+            continue
+        after = _command_after_zeros(content, at)
+        if after is None and is_last and end is not None:
             break
-        at = after
+        if after is None and end is None and bytes(content[at:]).strip(b"\0"):
+            return []
+        start = at if transaction < 0 else transaction
+        whole = len(content) if after is None else after
+        found.append(Gap(start, whole, len(bytes(content[start:whole]).rstrip(b"\0"))))
+        at, transaction = whole, -1
     return found
 
 
@@ -96,42 +121,26 @@ def _number(content: mmap.mmap | bytes, at: int, sign: bytes) -> tuple[int | Non
     return int(digits), end + 2
 
 
-def _gap(content: mmap.mmap | bytes, starts: Sequence[int]) -> Gap | None:
-    """The gap in which the last of these commands begins, or which that one runs into."""
-    latest = starts[-_MOST_COMMANDS:]
-    heads: dict[bytes, list[int]] = {}
-    for start in latest:
-        heads.setdefault(bytes(content[start : start + _HEAD_BYTES]), []).append(start)
-    broken = starts[-1]
-    for found in itertools.islice(_COMMAND.finditer(content, broken + 1), _MOST_TRIED):
-        whole = found.start()
-        if _end_of_command(content, whole) is None:
-            continue
-        written = broken + len(bytes(content[broken:whole]).rstrip(b"\0"))
-        for start in (*heads.get(bytes(content[whole : whole + _HEAD_BYTES]), ()), broken):
-            if _is_part(content, start, written, whole):
-                return start, whole
+def _command_after_zeros(content: mmap.mmap | bytes, at: int) -> int | None:
+    for found in itertools.islice(_AFTER_ZEROS.finditer(content, at), _MOST_TRIED):
+        if _end_of_command(content, found.start()) is not None:
+            return found.start()
     return None
 
 
-def _is_part(content: mmap.mmap | bytes, start: int, end: int, whole: int) -> bool:
-    """Whether what lies from ``start`` to ``end`` is the beginning of what begins at ``whole``."""
-    return bool(content[start:end] == content[whole : whole + end - start])
-
-
-def _cut(file: Path, gaps: Sequence[Gap]) -> int:
-    """Replace a file by one without the gaps; what it was stays beside it, until the next time."""
+def _cut(file: Path, gaps: Sequence[Gap]) -> None:
+    """Replace a file by one without the gaps."""
     mended = file.with_name(f"{file.name}.mending")
     kept = file.with_name(f"{file.name}.damaged")
+    size = file.stat().st_size
     with file.open("rb") as source, mended.open("wb") as target:
         at = 0
-        for start, end in (*gaps, (file.stat().st_size, 0)):
-            while at < start:
-                at += os.sendfile(target.fileno(), source.fileno(), at, min(start - at, _COPIED_AT_ONCE))
-            at = end
+        for gap in (*gaps, Gap(size, size, 0)):
+            while at < gap.start:
+                at += os.sendfile(target.fileno(), source.fileno(), at, min(gap.start - at, _COPIED_AT_ONCE))
+            at = gap.end
         os.fsync(target.fileno())
     for older in file.parent.glob("*.damaged"):
         older.unlink()
     os.link(file, kept)
     mended.replace(file)
-    return sum(end - start for start, end in gaps)

@@ -45,7 +45,7 @@ _OPTIONS = {
 }
 
 _DAMAGED = "Bad file format"
-_UNREADABLE = "Unrecoverable error reading the append only file"
+_DAMAGE = (_DAMAGED, "Unrecoverable error reading the append only file", "the truncated file is not the last file")
 _ADVICE = {
     "No space left on device": "free some space on the disk that holds the data directory",
     "Permission denied": "make the folder and all in it writable for this user",
@@ -131,15 +131,16 @@ class EmbeddedServer:
         try:
             return await self._start()
         except errors.Unavailable as error:
-            is_damaged = _DAMAGED in error.message or _UNREADABLE in error.message
+            is_damaged = any(sign in error.message for sign in _DAMAGE)
             if not is_damaged or not await asyncio.to_thread(self._mend):
                 raise
         return await self._start()
 
     def _mend(self) -> bool:
         with contextlib.suppress(OSError):
-            if cut := append_only.mend(self.folder):
-                _log.warning("append_only_file_mended", extra={"folder": str(self.folder), "cut_bytes": cut})
+            if gaps := append_only.mend(self.folder):
+                lost = sum(gap.lost for gap in gaps)
+                _log.warning("append_only_file_mended", extra={"folder": str(self.folder), "lost_bytes": lost})
                 return True
         return False
 

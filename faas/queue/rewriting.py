@@ -1,0 +1,46 @@
+"""Having the embedded server begin another append-only file when its present one has zeros in it.
+
+`faas.queue.append_only` says how they come in. The server knows all its data, so that a rewrite leaves a whole file,
+and it must come soon: the next short write would take back what was written, and acknowledged, before.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from pathlib import Path
+
+import redis.asyncio
+import redis.exceptions
+
+from faas.queue import append_only
+
+_EVERY_S = 0.5
+
+_log = logging.getLogger(__name__)
+
+
+async def keep_whole(url: str, folder: Path) -> None:
+    """Look every half second, until cancelled, whatever becomes of the server."""
+    async with redis.asyncio.Redis.from_url(url, socket_timeout=5, socket_connect_timeout=5) as client:
+        while True:
+            try:
+                if await _has_zeros(client, folder):
+                    _log.warning("append_only_file_rewritten", extra={"folder": str(folder)})
+                    await client.bgrewriteaof()
+            except (redis.exceptions.RedisError, OSError) as error:
+                _log.debug("append_only_file_unknown", extra={"reason": str(error)})
+            await asyncio.sleep(_EVERY_S)
+
+
+async def _has_zeros(client: redis.asyncio.Redis, folder: Path) -> bool:
+    """Whether the files hold more than the server has written: it counts what it writes, and not what it leaves out.
+
+    The files are measured first, so that what is written meanwhile makes them seem smaller. During a rewrite, and when
+    one has ended meanwhile, nothing is known.
+    """
+    before = append_only.files(folder)
+    size = sum(file.stat().st_size for file in before)
+    told = await client.info("persistence")
+    is_rewriting = bool(told["aof_rewrite_in_progress"] or told["aof_rewrite_scheduled"])
+    return size > told["aof_current_size"] and not is_rewriting and append_only.files(folder) == before
