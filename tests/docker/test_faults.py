@@ -147,10 +147,9 @@ def test_a_full_disk_is_said_and_nothing_accepted_is_lost(tmp_path: Path, projec
         platform.deploy(project, MANIFEST)
         before = _send(platform, 0)
         filler = disk / "filler"
-        with filler.open("wb") as file, contextlib.suppress(OSError):
+        with filler.open("wb", buffering=0) as file, contextlib.suppress(OSError):
             while True:
                 file.write(b"\0" * (1 << 16))
-                file.flush()
         (project / "more.bin").write_bytes(os.urandom(1 << 20))
         done = platform.faas("deploy", str(project))
         assert done.returncode != 0

@@ -178,6 +178,20 @@ async def test_a_server_whose_disk_was_full_after_a_rewrite_and_that_was_killed_
         await server.stop()
 
 
+async def test_a_server_whose_files_are_whole_is_left_alone(server: embedded.EmbeddedServer) -> None:
+    for _ in ("a folder of its first start", "of a later start", "and after a rewrite"):
+        url = await server.start()
+        async with redis.asyncio.from_url(url) as client:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(1.2):  # two looks
+                    await rewriting.keep_whole(url, server.folder)
+            assert (await client.info("persistence"))["aof_rewrites"] == 0
+            await client.set("counted", "1")
+            await client.bgrewriteaof()
+            await eventually(lambda: _rewrites(client, 1), within=30)
+        await server.stop()
+
+
 async def _rewrites(client: redis.asyncio.Redis, number: int) -> bool:
     told = await client.info("persistence")
     return bool(told["aof_rewrite_in_progress"] == 0 and told["aof_rewrites"] >= number)

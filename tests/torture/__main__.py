@@ -81,9 +81,11 @@ class Torture:
         )
 
     async def _look_at_start(self) -> dict[str, facts.Process]:
-        """What the processes hold once they are at work."""
+        """What the processes hold once all of them are at work."""
         await asyncio.sleep(_WARM_S)
-        return facts.processes(self._stage)
+        while not (held := facts.processes(self._stage)).keys() >= stage.ALL:  # noqa: ASYNC110
+            await asyncio.sleep(0.1)
+        return held
 
     async def _do_faults(self) -> None:
         began = time.monotonic()
@@ -124,7 +126,7 @@ class Torture:
         end = facts.processes(self._stage)
         self._held = {name: (start.get(name, facts.Process(0, 0)), now) for name, now in end.items()}
         kept = [f"key {key}, long after its time" for key in (await facts.expiring(queue))[:20]]
-        return kept + await facts.redis_leftovers(queue) + facts.grown(start, end)
+        return kept + await facts.redis_leftovers(queue) + facts.grown(start, end) + self._stage.ended
 
     async def _connected(self, until: float) -> invocations.Queue:
         while True:

@@ -76,7 +76,7 @@ class Faults:
             await self._note_losses([pid])
         try:
             if how == "kill":
-                os.kill(pid, signal.SIGKILL)
+                self._stage.kill(pid)
                 return True
             os.kill(pid, signal.SIGSTOP)
             least, more = _PAUSES_S[what]

@@ -19,7 +19,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from faas.cli import platform_dir
+import click
+
+from faas.cli import child, platform_dir
+from faas.core import errors
 from tests import clock as clocks
 from tests import engine as engines
 from tests import platform as platforms
@@ -60,7 +63,9 @@ class Stage:
         self._arguments = arguments
         self.project = project
         self.revision = 0
+        self.ended: list[str] = []
         self._beside: dict[str, subprocess.Popen[bytes]] = {}
+        self._killed: set[int] = set()
 
     def deploy(self) -> bool:
         """Deploy the project, with another revision of `echo` each time; whether it went through."""
@@ -82,8 +87,24 @@ class Stage:
         """Start the second scheduler and recorder, or start again what has died of them."""
         for name in BESIDE:
             running = self._beside.get(name)
-            if running is None or running.poll() is not None:
-                self._beside[name] = self._start(name)
+            if running is not None and running.poll() is None:
+                continue
+            if running is not None and running.pid not in self._killed:
+                self._note_end(name, running.returncode)
+            self._beside[name] = self._start(name)
+
+    def _note_end(self, name: str, code: int) -> None:
+        """What nobody killed has no reason to end, but for a Redis that was away when it started."""
+        log = (self.platform.data / "logs" / f"{name}-beside.log").read_text(errors="replace")
+        said = f"{name}-beside ended by itself, {child.describe(code)}: {log[-1_000:]}"
+        if code != errors.Unavailable.exit_code:
+            self.ended.append(said)
+        click.echo(said, err=True)
+
+    def kill(self, pid: int) -> None:
+        """Kill one of its processes. Raises `ProcessLookupError`."""
+        os.kill(pid, signal.SIGKILL)
+        self._killed.add(pid)
 
     def _start(self, name: str) -> subprocess.Popen[bytes]:
         url = f"unix://{self.platform.data}/redis/redis.sock"
