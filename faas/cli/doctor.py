@@ -127,7 +127,7 @@ def _bounds(settings: settings_module.Settings) -> Iterator[Fact]:
 
 
 def _told(entries: int, size: int, unrecorded: int) -> str:
-    return f"{entries} invocations of {size} bytes in the queues, {unrecorded} bytes of records on their way"
+    return f"{entries} invocations of {size} bytes wait or run, {unrecorded} bytes of records on their way"
 
 
 async def _held(settings: settings_module.Settings) -> census.Held:

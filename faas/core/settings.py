@@ -59,7 +59,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         1_000_000
     )
     max_waiting_total: Annotated[
-        int, _Doc(description="Invocations that may be in all queues, waiting or running from there.", ge=1)
+        int, _Doc(description="Invocations that may wait, for a slot or until they are due, or run.", ge=1)
     ] = 2_000_000
     max_waiting_bytes: Annotated[
         int, _Doc(description="Bytes that these may have; at most half of what Redis may use.", ge=1)

@@ -13,7 +13,7 @@ _LEDGER_AGAIN_S = 5
 
 
 class Bounds(msgspec.Struct, frozen=True, kw_only=True):
-    """How much may wait: per revision and mode, and in all queues together (there with what runs from them).
+    """How much may wait: per revision and mode, and in all (there with what runs, and what is due only later).
 
     Past ``unrecorded_bytes`` of records that wait for the ledger nothing more is accepted: their ends need the room.
     """
@@ -59,9 +59,9 @@ def check(answer: list[Any], bounds: Bounds, ref: str, mode: model.Mode) -> None
         most = bounds.waiting(mode)
         raise errors.Throttled(f"{answer[1]} {mode} invocations of {ref} are waiting", limit=most, function=ref)
     if answer[0] == b"entries":
-        raise errors.Throttled(f"{answer[1]} invocations are in the queues", limit=bounds.total)
+        raise errors.Throttled(f"{answer[1]} invocations wait or run", limit=bounds.total)
     if answer[0] == b"bytes":
-        raise errors.Throttled(f"the invocations in the queues have {answer[1]} bytes", limit=bounds.total_bytes)
+        raise errors.Throttled(f"what waits or runs has {answer[1]} bytes", limit=bounds.total_bytes)
     if answer[0] == b"unrecorded":
         raise errors.Throttled(
             f"{answer[1]} bytes of records wait for the ledger",

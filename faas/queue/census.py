@@ -9,7 +9,7 @@ from faas.queue import server as servers
 
 
 class Held(msgspec.Struct, frozen=True):
-    """What the queues hold, and the records that wait for the ledger: entry by entry, and by the bounds' counter."""
+    """What waits or runs, and the records that wait for the ledger: counted one by one, and by the bounds' counter."""
 
     entries: int
     bytes: int

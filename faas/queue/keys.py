@@ -9,11 +9,12 @@ from faas.core import model
 GROUP = "runners"
 """The consumer group of every queue stream, created at 0 so that no entry is ever before it. Consumers are nodes."""
 
-FORMAT = "3"
+FORMAT = "4"
 """Version of what the keys hold. A platform refuses a Redis that holds a later one, and brings an earlier one up.
 
 2: `Keys.held` counts what the queues hold. 3: and what the records stream holds; a handed-off call is counted as
 accepted when it is settled; `Keys.outbox` holds what is for destinations; invocations know their parent and root.
+4: `Keys.held` counts what waits until it is due, too.
 """
 
 
@@ -44,9 +45,9 @@ class Keys(msgspec.Struct, frozen=True):
 
     @property
     def held(self) -> str:
-        """Hash ``entries``, ``bytes`` (what all queue streams and outboxes hold) and ``unrecorded``. Forever.
+        """Hash ``entries``, ``bytes`` (of all queue streams, `retrying` and outboxes) and ``unrecorded``. Forever.
 
-        What is waiting counts, and what is claimed. The last is the bytes in `records`.
+        What is waiting counts, what is claimed, and what is due later. The last is the bytes in `records`.
         """
         return f"{self.prefix}:held"
 

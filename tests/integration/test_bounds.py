@@ -1,4 +1,4 @@
-"""What waits is bounded in number and in bytes over all queues, by a counter that never drifts from the truth."""
+"""What waits, for a slot or until it is due, is bounded in number and in bytes, by a counter that never drifts."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from collections.abc import AsyncIterator
 import msgspec
 import pytest
 
-from faas.core import errors, ids, model
+from faas.core import errors, ids, model, unrun
 from faas.queue import bounds as limits
-from faas.queue import census, invocations
+from faas.queue import census, invocations, retrying, whereabouts
 from faas.queue import keys as keyring
 from tests.samples import record
 
@@ -54,11 +54,39 @@ async def test_what_would_be_over_the_number_of_all_queues_is_refused(queue: inv
     for _ in range(15):
         await queue.enqueue(an_invocation(1))
         await queue.enqueue(an_invocation(1, model.Mode.SYNC, ("b", 1)))
-    with pytest.raises(errors.Throttled, match="30 invocations are in the queues"):
+    with pytest.raises(errors.Throttled, match="30 invocations wait or run"):
         await queue.enqueue(an_invocation(1, of=("a", 2)))
     (claim,) = await queue.claim("n", "a@1", 1)
     await queue.finish_claimed(claim, record(claim.invocation), node="n")
     await queue.enqueue(an_invocation(1, of=("a", 2)))
+
+
+async def test_what_waits_until_it_is_due_counts_like_what_waits_for_a_slot(queue: invocations.Queue) -> None:
+    await queue.enqueue(an_invocation(9_000), delay_ms=3_600_000)
+    await queue.enqueue(an_invocation(6_000))
+    (claim,) = await queue.claim("n", "a@1", 1)
+    again = msgspec.structs.replace(claim.invocation, attempt=2)
+    await retrying.send(queue, claim, record(claim.invocation), again, 3_600_000)
+    with pytest.raises(errors.Throttled, match="bytes"):
+        await queue.enqueue(an_invocation(6_000))
+    found = await whereabouts.find(queue, again.id)
+    assert found is not None
+    await whereabouts.cancel(queue, again, found.packed, unrun.cancelled(again, 1))
+    await queue.enqueue(an_invocation(6_000))
+
+
+async def test_what_waits_until_it_is_due_is_counted_when_the_third_format_is_brought_up(
+    queue: invocations.Queue, redis_url: str
+) -> None:
+    for _ in range(3):
+        await queue.enqueue(an_invocation(100), delay_ms=3_600_000)
+    await queue.link.call("HSET", queue.keys.held, "entries", 0, "bytes", 0)
+    await queue.link.call("SET", queue.keys.format, "3")
+    later = await invocations.Queue.connect(redis_url, queue.keys.prefix)
+    held = await census.held(later)
+    later.close()
+    assert held.is_right
+    assert held.counted_entries == 3
 
 
 async def test_a_redis_of_the_first_format_is_counted_when_it_is_first_used(
@@ -100,7 +128,9 @@ async def test_the_counter_never_drifts_whatever_happens_in_whatever_order(queue
     waiting: list[tuple[str, model.Invocation]] = []
     claims: list[invocations.Claim] = []
     for step in range(150):
-        do = chance.choice(("enqueue", "enqueue", "claim", "finish", "finish", "release", "abandon", "hand off"))
+        do = chance.choice(
+            ("enqueue", "enqueue", "claim", "finish", "finish", "release", "retry", "due", "cancel", "abandon", "hand off")
+        )
         if do == "enqueue":
             await _enqueue(queue, chance, waiting)
         elif do == "claim":
@@ -115,9 +145,22 @@ async def test_the_counter_never_drifts_whatever_happens_in_whatever_order(queue
             grown = an_invocation(chance.randint(0, 900), one.invocation.mode)
             again = msgspec.structs.replace(one.invocation, event=grown.event, attempt=2)
             await queue.release(one, again=chance.choice((again, None)))
+        elif do == "retry" and claims:
+            one = chance.choice(claims)
+            grown = an_invocation(chance.randint(0, 900), one.invocation.mode)
+            again = msgspec.structs.replace(one.invocation, event=grown.event, attempt=2)
+            await retrying.send(queue, one, record(one.invocation), again, chance.choice((0, 3_600_000)))
+        elif do == "due":
+            await retrying.move_due(queue, chance.randint(1, 4))
+        elif do == "cancel" and waiting:
+            _, gone = chance.choice(waiting)
+            found = await whereabouts.find(queue, gone.id)
+            if found is not None and found.packed:
+                await whereabouts.cancel(queue, gone, found.packed, unrun.cancelled(gone, 1))
         elif do == "abandon" and waiting:
             entry, gone = chance.choice(waiting)
-            await queue.abandon(entry, gone, record(gone))
+            if entry:
+                await queue.abandon(entry, gone, record(gone))
         elif do == "hand off":
             call = an_invocation(10, model.Mode.SYNC)
             queue.hand_off("n", call)
@@ -132,7 +175,7 @@ async def _enqueue(
 ) -> None:
     one = an_invocation(chance.randint(0, 2_000), chance.choice(list(model.Mode)), chance.choice(REFS))
     try:
-        entry = await queue.enqueue(one)
+        entry = await queue.enqueue(one, delay_ms=one.mode is model.Mode.ASYNC and chance.choice((0, 0, 1, 3_600_000)))
     except errors.Throttled:
         return
     assert entry is not None

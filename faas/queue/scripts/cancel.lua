@@ -14,9 +14,9 @@ else
   if not found or found[2][2] ~= ARGV[4] then return 0 end
   if #redis.call('XPENDING', KEYS[5], 'runners', entry, entry, 1) > 0 then return 0 end
   redis.call('XDEL', KEYS[5], entry)
-  redis.call('HINCRBY', KEYS[7], 'entries', -1)
-  redis.call('HINCRBY', KEYS[7], 'bytes', -#ARGV[4])
 end
+redis.call('HINCRBY', KEYS[7], 'entries', -1)
+redis.call('HINCRBY', KEYS[7], 'bytes', -#ARGV[4])
 redis.call('HINCRBY', KEYS[3], 'done', 1)
 redis.call('XADD', KEYS[4], '*', 'r', ARGV[3])
 redis.call('HINCRBY', KEYS[7], 'unrecorded', #ARGV[3])

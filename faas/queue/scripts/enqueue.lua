@@ -2,10 +2,10 @@
 -- KEYS  1 queue stream  2 the revision's other queue stream  3 refs  4 counts  5 demand  6 demanded mark  7 guard hash
 --       8 held; of async ones only: 9 call  10 retrying  11 retrying of the revision  12 once (with an idempotency key)
 -- ARGV  1 ref  2 invocation (msgpack)  3 most that may wait  4 guard field ('' for none)  5 guard value
---       6 '1' when the guard's values are integers that only grow  7 most entries and 8 most bytes in all queues
+--       6 '1' when the guard's values are integers that only grow  7 most entries and 8 most bytes of all that is held
 --       9 most bytes of records that are not in the ledger yet
 --       of async ones only: 10 invocation id  11 due in how many ms (0: now)  12 for how many ms the key stands for it
--- Returns {'ok', entry id ('' when it is not due yet)} | {'full', waiting} | {'entries' or 'bytes', held in all queues}
+-- Returns {'ok', entry id ('' when it is not due yet)} | {'full', waiting} | {'entries' or 'bytes', held of all}
 --         | {'unrecorded', bytes of such records} | {'known'} | {'lapsed'} when the idempotency key is not this call's any more
 if KEYS[12] and redis.call('HGET', KEYS[12], 'id') ~= ARGV[10] then return {'lapsed'} end
 local field, value = ARGV[4], ARGV[5]
@@ -40,9 +40,9 @@ if delay > 0 then
   redis.call('HSET', KEYS[11], ARGV[10], ARGV[2])
 else
   entry = redis.call('XADD', KEYS[1], '*', 'i', ARGV[2])
-  redis.call('HINCRBY', KEYS[8], 'entries', 1)
-  redis.call('HINCRBY', KEYS[8], 'bytes', #ARGV[2])
 end
+redis.call('HINCRBY', KEYS[8], 'entries', 1)
+redis.call('HINCRBY', KEYS[8], 'bytes', #ARGV[2])
 if KEYS[9] then redis.call('HSET', KEYS[9], 'ref', ARGV[1], 'entry', entry) end
 if KEYS[12] then
   redis.call('HSET', KEYS[12], 'accepted', '1')

@@ -1,5 +1,6 @@
--- What the queues, the outboxes and the records stream hold, counted entry by entry, beside what the counter says of it:
--- for `faas doctor`, and to bring up what an earlier format left. One of ours, or of a later one, is not touched.
+-- What the queues, the outboxes, what waits until it is due, and the records stream hold, counted one by one, beside what
+-- the counter says of it: for `faas doctor`, and to bring up what an earlier format left. One of ours, or of a later one,
+-- is not touched.
 -- KEYS  1 refs  2 held  3 records  4 nodes  5 format
 -- ARGV  1 prefix of the platform's keys  2 our format, to bring up to it; '' to look only
 -- Returns the format that is there, when brought up; else {entries, bytes, bytes of records, and the three as counted}
@@ -29,6 +30,15 @@ for _, outbox in ipairs(redis.call('SMEMBERS', prefix .. ':outboxes')) do
   local ref, way = string.match(outbox, '^(%S+) (%S+)$')
   count(prefix .. ':outbox:' .. ref .. ':' .. way)
 end
+local start, page = 0
+repeat
+  page = redis.call('ZRANGE', prefix .. ':retrying', start, start + 99)
+  for _, member in ipairs(page) do
+    local ref, id = string.match(member, '^%S+ (%S+) (%S+)$')
+    entries, bytes = entries + 1, bytes + redis.call('HSTRLEN', prefix .. ':retrying:' .. ref, id)
+  end
+  start = start + 100
+until #page < 100
 local _, unrecorded = held(KEYS[3])
 if format == '' then
   local counted = redis.call('HMGET', KEYS[2], 'entries', 'bytes', 'unrecorded')
@@ -37,7 +47,7 @@ if format == '' then
   }
 end
 redis.call('HSET', KEYS[2], 'entries', entries, 'bytes', bytes, 'unrecorded', unrecorded)
-if found then
+if found and tonumber(found) < 3 then
   -- Before 3 a handed-off call was counted as accepted at its start, and now it is at its end.
   for _, node in ipairs(redis.call('SMEMBERS', KEYS[4])) do
     for _, field in ipairs(redis.call('HKEYS', prefix .. ':running:' .. node)) do

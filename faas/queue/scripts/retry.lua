@@ -9,10 +9,8 @@ local finished = redis.call('XACK', KEYS[1], 'runners', ARGV[1])
 if finished == 1 then
   local entry = redis.call('XRANGE', KEYS[1], ARGV[1], ARGV[1])[1]
   redis.call('XDEL', KEYS[1], ARGV[1])
-  if entry then
-    redis.call('HINCRBY', KEYS[7], 'entries', -1)
-    redis.call('HINCRBY', KEYS[7], 'bytes', -#entry[2][2])
-  end
+  redis.call('HINCRBY', KEYS[7], 'entries', entry and 0 or 1)
+  redis.call('HINCRBY', KEYS[7], 'bytes', #ARGV[4] - (entry and #entry[2][2] or 0))
   redis.call('XADD', KEYS[2], '*', 'r', ARGV[2])
   redis.call('HINCRBY', KEYS[7], 'unrecorded', #ARGV[2])
   local time = redis.call('TIME')
