@@ -85,9 +85,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     max_kept_result_bytes: Annotated[int, _Doc(description="Largest result of an async call that is kept.", ge=0)] = (
         65_536
     )
+    max_kept_bytes: Annotated[
+        int, _Doc(description="Bytes that they may have together; then the oldest is dropped.", ge=0)
+    ] = 134_217_728
     keep_answers_ms: Annotated[int, _Doc(description="How long an idempotency key gives the same answer.", ge=1)] = (
         86_400_000
     )
+    max_answers_bytes: Annotated[
+        int,
+        _Doc(description="Bytes that idempotency keys and their answers may have; then new keys are refused.", ge=0),
+    ] = 268_435_456
     destination_secret: Annotated[
         str, _Doc(description="What signs records for URLs when their function names no secret of its own.")
     ] = ""

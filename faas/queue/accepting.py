@@ -94,7 +94,7 @@ class Entrance(servers.Server):
             names.guard(guard.key),
             names.held,
             *((names.call(invocation.id), names.retrying, names.retrying_of(ref)) if asked else ()),
-            *((names.once(once.name),) if once else ()),
+            *((names.once(once.name), names.answers) if once else ()),
         )
 
     async def refuse(

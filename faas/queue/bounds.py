@@ -41,16 +41,28 @@ class Bounds(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Keeping(msgspec.Struct, frozen=True):
-    """How long the outcomes of async invocations are kept, how many at most, and how large a result may be."""
+    """How long the outcomes of async invocations are kept, how many at most, and how large a result may be.
+
+    All of them together have up to ``most_bytes``: then the oldest goes. The answers of idempotency keys have up to
+    ``answers_bytes``: then no key is taken in, because each stands for the time that was promised.
+    """
 
     for_ms: int = 600_000
     most: int = 100_000
     result_bytes: int = 65_536
+    most_bytes: int = 128 * 1024 * 1024
+    answers_bytes: int = 256 * 1024 * 1024
 
     @classmethod
     def of(cls, settings: settings_module.Settings) -> Keeping:
         """As the settings say."""
-        return cls(settings.keep_results_ms, settings.max_kept_results, settings.max_kept_result_bytes)
+        return cls(
+            settings.keep_results_ms,
+            settings.max_kept_results,
+            settings.max_kept_result_bytes,
+            settings.max_kept_bytes,
+            settings.max_answers_bytes,
+        )
 
 
 def check(answer: list[Any], bounds: Bounds, ref: str, mode: model.Mode) -> None:

@@ -1,7 +1,8 @@
 """Whether a Redis is fit to hold invocations: looked at before a process starts, and by `faas doctor`.
 
 A server that evicts keys would drop queued work, and one whose memory fills up would refuse the end of what runs: so
-what waits is kept to half of its memory, and records that wait for the ledger to a quarter.
+what waits is kept to half of its memory, records that wait for the ledger to a quarter, and all that is bounded to
+seven eighths.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from faas.queue import client as redis_client
 _OLDEST = (6, 2)
 _SHARE_THAT_WAITS = 0.5
 _SHARE_UNRECORDED = 0.25
+_SHARE_OF_ALL = 0.875
 
 _log = logging.getLogger(__name__)
 
@@ -73,6 +75,15 @@ def _memory(server: Mapping[str, Any], settings: settings_module.Settings) -> It
             f"max_unrecorded_bytes is {settings.max_unrecorded_bytes}, over a quarter of Redis's maxmemory of {bound}"
         )
         yield Finding(text, "set FAAS_MAX_UNRECORDED_BYTES lower, or `maxmemory` higher", unfit=True)
+    kept = settings.max_kept_bytes + settings.max_answers_bytes
+    total = settings.max_waiting_bytes + settings.max_unrecorded_bytes + kept
+    if total > bound * _SHARE_OF_ALL:
+        text = (
+            f"max_waiting_bytes, max_unrecorded_bytes, max_kept_bytes and max_answers_bytes are {total} together,"
+            f" over seven eighths of Redis's maxmemory of {bound}"
+        )
+        hint = "set FAAS_MAX_ANSWERS_BYTES or another of them lower, or `maxmemory` higher"
+        yield Finding(text, hint, unfit=True)
 
 
 def require(settings: settings_module.Settings) -> None:

@@ -111,14 +111,24 @@ async def _kept(
 async def _claimed(
     queue: invocations.Queue, asked: Asked, invocation_id: str, claim_ms: int, within_ms: int
 ) -> _Known | None:
-    """None when the key is this call's now; else the call that had it, once it is accepted or answered."""
+    """None when the key is this call's now; else the call that had it, once it is accepted or answered.
+
+    Raises `errors.Throttled` when as much is kept as may be.
+    """
     look_s = _FIRST_LOOK_S
+    keys, most = (queue.keys.once(asked.name), queue.keys.answers), queue.keeping.answers_bytes
     try:
         async with asyncio.timeout(within_ms / 1000):
             while True:
-                said = await queue.run("once", (queue.keys.once(asked.name),), invocation_id, asked.digest, claim_ms)
+                said = await queue.run("once", keys, invocation_id, asked.digest, claim_ms, most)
                 if said[0] == b"new":
                     return None
+                if said[0] == b"full":
+                    raise errors.Throttled(
+                        f"idempotency keys and their answers have {said[1]} bytes",
+                        limit=most,
+                        hint="set FAAS_KEEP_ANSWERS_MS lower, or FAAS_MAX_ANSWERS_BYTES and the memory of Redis higher",
+                    )
                 if said[0] == b"other":
                     raise errors.KeyReused("this idempotency key was used for another request", hint="use a new key")
                 if said[2] or said[3]:
@@ -130,4 +140,5 @@ async def _claimed(
 
 
 async def _settle(queue: invocations.Queue, asked: Asked, invocation_id: str, answer: bytes) -> None:
-    await queue.run("answered", (queue.keys.once(asked.name),), invocation_id, answer, asked.keep_ms)
+    keys = (queue.keys.once(asked.name), queue.keys.answers)
+    await queue.run("answered", keys, invocation_id, answer, asked.keep_ms)

@@ -167,7 +167,7 @@ class Queue(accepting.Entrance):
             reply,
             node,
             claim_next,
-            *((self.keeping.for_ms, self.keeping.most) if asked else ()),
+            *((self.keeping.for_ms, self.keeping.most, self.keeping.most_bytes) if asked else ()),
             *(("1" if again else "0", *heard) if entry is None else ()),
             *((_encode(settled), settled.outbox) if asked and settled else ()),
         )

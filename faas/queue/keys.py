@@ -14,7 +14,7 @@ FORMAT = "4"
 
 2: `Keys.held` counts what the queues hold. 3: and what the records stream holds; a handed-off call is counted as
 accepted when it is settled; `Keys.outbox` holds what is for destinations; invocations know their parent and root.
-4: `Keys.held` counts what waits until it is due, too.
+4: `Keys.held` counts what waits until it is due, too; `Keys.kept` knows sizes.
 """
 
 
@@ -152,8 +152,19 @@ class Keys(msgspec.Struct, frozen=True):
 
     @property
     def kept(self) -> str:
-        """List of the `call` keys of settled ones, oldest first: how many are kept is bounded."""
+        """List of settled ones, oldest first: ``<bytes of the outcome> <call key>``. How much is kept is bounded.
+
+        The integer ``kept:bytes`` beside it is their sum. Both live as long as the last outcome.
+        """
         return f"{self.prefix}:kept"
+
+    @property
+    def answers(self) -> str:
+        """List of `once` keys that are kept, oldest first: ``<bytes> <once key>``, where 300 are for the key itself.
+
+        The integer ``answers:bytes`` beside it is their sum. Both live as long as the last one.
+        """
+        return f"{self.prefix}:answers"
 
     def guard(self, name: str) -> str:
         """Hash of what was enqueued before: timers' last due times, objects' last versions. Forever."""

@@ -129,7 +129,19 @@ async def test_the_counter_never_drifts_whatever_happens_in_whatever_order(queue
     claims: list[invocations.Claim] = []
     for step in range(150):
         do = chance.choice(
-            ("enqueue", "enqueue", "claim", "finish", "finish", "release", "retry", "due", "cancel", "abandon", "hand off")
+            (
+                "enqueue",
+                "enqueue",
+                "claim",
+                "finish",
+                "finish",
+                "release",
+                "retry",
+                "due",
+                "cancel",
+                "abandon",
+                "hand off",
+            )
         )
         if do == "enqueue":
             await _enqueue(queue, chance, waiting)

@@ -21,7 +21,11 @@ async def own(tmp_path: Path) -> AsyncIterator[settings_module.Settings]:
     """Settings with a server of the test's own, to misconfigure."""
     server = embedded.EmbeddedServer(tmp_path / "redis", memory_mb=64)
     yield settings_module.Settings(
-        redis_url=await server.start(), max_waiting_bytes=1_000_000, max_unrecorded_bytes=1_000_000
+        redis_url=await server.start(),
+        max_waiting_bytes=1_000_000,
+        max_unrecorded_bytes=1_000_000,
+        max_kept_bytes=1_000_000,
+        max_answers_bytes=1_000_000,
     )
     await server.stop()
 
@@ -53,6 +57,13 @@ async def test_what_may_wait_must_fit_into_half_of_the_servers_memory(own: setti
     with pytest.raises(errors.Conflict, match="max_waiting_bytes is 40000000, over half") as refused:
         fitness.require(msgspec.structs.replace(own, max_waiting_bytes=40_000_000))
     assert "FAAS_MAX_WAITING_BYTES" in refused.value.hint
+
+
+async def test_all_that_is_bounded_must_leave_room_in_the_servers_memory(own: settings_module.Settings) -> None:
+    with pytest.raises(errors.Conflict, match="59000000 together, over seven eighths") as refused:
+        fitness.require(msgspec.structs.replace(own, max_answers_bytes=57_000_000, max_kept_bytes=0))
+    assert "FAAS_MAX_ANSWERS_BYTES" in refused.value.hint
+    fitness.require(msgspec.structs.replace(own, max_answers_bytes=55_000_000))
 
 
 async def test_a_server_without_its_append_only_file_is_warned_of(

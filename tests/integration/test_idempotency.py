@@ -110,3 +110,34 @@ async def test_a_claim_that_lapsed_accepts_nothing(queue: invocations.Queue) -> 
     with pytest.raises(errors.Unavailable):
         await queue.enqueue(sent(), once=accepting.Once("gone", 60_000))
     assert await queue.counts() == {}
+
+
+@pytest.mark.parametrize("mode", model.Mode)
+async def test_no_more_answers_are_kept_than_may_be_and_none_goes_before_its_time(
+    redis_url: str, prefix: str, mode: model.Mode
+) -> None:
+    queue = await invocations.Queue.connect(redis_url, prefix, keeping=bounds.Keeping(answers_bytes=400))
+    asks = [idempotency.asked(key, "f", (b"1",), 60_000) for key in "abc"]
+
+    async def call(asked: idempotency.Asked) -> str:
+        one = sent(mode)
+        if mode is model.Mode.ASYNC:
+            return await idempotency.accept(queue, asked, one)
+
+        async def run() -> model.Outcome:
+            return model.Outcome(record=samples.record(one))
+
+        return (await idempotency.answer(queue, asked, one.id, run, within_ms=5_000)).record.invocation_id
+
+    first = await call(asks[0])
+    while int(await queue.link.call("GET", f"{queue.keys.answers}:bytes")) < 400:
+        await call(asks[1])
+        asks[1] = idempotency.asked(ids.new_id(), "f", (b"1",), 60_000)
+    with pytest.raises(errors.Throttled, match="idempotency keys and their answers have") as refused:
+        await call(asks[2])
+    assert "FAAS_KEEP_ANSWERS_MS" in refused.value.hint
+    assert await call(asks[0]) == first, "what was promised holds"
+    await queue.link.call("DEL", queue.keys.once(asks[0].name))  # as when its time is over
+    await call(asks[2])
+    assert 0 < await queue.link.call("PTTL", queue.keys.answers) <= 60_000
+    queue.close()

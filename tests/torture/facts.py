@@ -24,7 +24,7 @@ _ASKED_AT_ONCE = 16
 _ASKED = 5_000
 _STRAYS = ("sandboxes", "builds", "uploads")
 _FOREVER = {
-    "refs", "counts", "held", "synced", "guard", "nodes", "slots", "demand", "records", "kept", "runtimes", "format",
+    "refs", "counts", "held", "synced", "guard", "nodes", "slots", "demand", "records", "runtimes", "format",
     "q",
 }  # fmt: skip
 """Kinds of keys that stay: counts, guards, and empty streams. Any other must be one that expires."""

@@ -1,6 +1,6 @@
 -- Accept an invocation into its revision's queue, or let it wait until it is due, at most once for what its guard names.
 -- KEYS  1 queue stream  2 the revision's other queue stream  3 refs  4 counts  5 demand  6 demanded mark  7 guard hash
---       8 held; of async ones only: 9 call  10 retrying  11 retrying of the revision  12 once (with an idempotency key)
+--       8 held; of async ones only: 9 call  10 retrying  11 retrying of the revision  12 once and 13 answers (with an idempotency key)
 -- ARGV  1 ref  2 invocation (msgpack)  3 most that may wait  4 guard field ('' for none)  5 guard value
 --       6 '1' when the guard's values are integers that only grow  7 most entries and 8 most bytes of all that is held
 --       9 most bytes of records that are not in the ledger yet
@@ -46,7 +46,9 @@ redis.call('HINCRBY', KEYS[8], 'bytes', #ARGV[2])
 if KEYS[9] then redis.call('HSET', KEYS[9], 'ref', ARGV[1], 'entry', entry) end
 if KEYS[12] then
   redis.call('HSET', KEYS[12], 'accepted', '1')
-  redis.call('PEXPIRE', KEYS[12], ARGV[12])
+  redis.call('RPUSH', KEYS[13], 300 .. ' ' .. KEYS[12])
+  redis.call('INCRBY', KEYS[13] .. ':bytes', 300)
+  for _, key in ipairs({KEYS[12], KEYS[13], KEYS[13] .. ':bytes'}) do redis.call('PEXPIRE', key, ARGV[12]) end
 end
 if delay == 0 and redis.call('SET', KEYS[6], '1', 'NX', 'PX', 1000) then
   redis.call('XADD', KEYS[5], '*', 'ref', ARGV[1], 'why', 'waiting')

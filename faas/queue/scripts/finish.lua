@@ -6,13 +6,31 @@
 -- ARGV  1 'queue', 'handoff', or 'async' (from the queue, and its outcome is kept for whoever asks)
 --       2 entry id, or field  3 record (msgpack); that of a dead async one takes its invocation along  4 'done' or 'dead'
 --       5 invocation id  6 outcome for the caller (msgpack; '' for no reply)  7 node  8 how many to claim next
---       of async ones only: 9 for how many ms the outcome is kept  10 how many outcomes are kept at most
+--       of async ones only: 9 for how many ms the outcome is kept  10 how many outcomes are kept at most, 11 of how many
+--       bytes
 --       of hand-offs only: 9 '1' for one that may not have been written down, or was sent before without an answer
 --       10.. fields of hand-offs whose end the node has heard of
---       of those with a destination: 11 settled (msgpack)  12 outbox: ref and way
+--       of those with a destination: 12 settled (msgpack)  13 outbox: ref and way
 -- Returns {finished (0 or 1), what waits still, bytes of records that are not in the ledger yet,
 --          claimed: mode, entry id, invocation, ...}
 local finished, letter, entry
+-- The outcome is kept among others, oldest first; some of those go whose time is over, or that are too many.
+local function keep()
+  local sizes = KEYS[8] .. ':bytes'
+  local count = redis.call('RPUSH', KEYS[8], #ARGV[6] .. ' ' .. KEYS[4])
+  local bytes = redis.call('INCRBY', sizes, #ARGV[6])
+  redis.call('PEXPIRE', KEYS[8], ARGV[9])
+  redis.call('PEXPIRE', sizes, ARGV[9])
+  for _ = 1, math.min(count, 100) do
+    local first = redis.call('LINDEX', KEYS[8], 0)
+    local size, key = string.match(first, '^(%d+) (.+)$')
+    local fits = count <= tonumber(ARGV[10]) and bytes <= tonumber(ARGV[11])
+    if fits and redis.call('EXISTS', key or first) == 1 then return end
+    redis.call('LPOP', KEYS[8])
+    redis.call('DEL', key or first)
+    count, bytes = count - 1, redis.call('DECRBY', sizes, size or 0)
+  end
+end
 if ARGV[1] == 'handoff' then
   finished = redis.call('HDEL', KEYS[1], ARGV[2])
   if finished == 0 and ARGV[9] == '1' and redis.call('SISMEMBER', KEYS[8], ARGV[2]) == 0 then finished = 1 end
@@ -41,19 +59,17 @@ if finished == 1 then
     redis.call('XADD', KEYS[3], '*', 'r', ARGV[3])
   end
   if KEYS[9] and entry then
-    if redis.call('SADD', KEYS[10], ARGV[12]) == 1 then
+    if redis.call('SADD', KEYS[10], ARGV[13]) == 1 then
       redis.pcall('XGROUP', 'CREATE', KEYS[9], 'destinations', '0', 'MKSTREAM')
     end
-    redis.call('XADD', KEYS[9], '*', 's', ARGV[11], 'i', entry[2][2])
+    redis.call('XADD', KEYS[9], '*', 's', ARGV[12], 'i', entry[2][2])
     redis.call('HINCRBY', KEYS[7], 'entries', 1)
-    redis.call('HINCRBY', KEYS[7], 'bytes', #ARGV[11] + #entry[2][2])
+    redis.call('HINCRBY', KEYS[7], 'bytes', #ARGV[12] + #entry[2][2])
   end
   if ARGV[1] == 'async' then
     redis.call('HSET', KEYS[4], 'settled', ARGV[4], 'outcome', ARGV[6])
     redis.call('PEXPIRE', KEYS[4], ARGV[9])
-    if redis.call('RPUSH', KEYS[8], KEYS[4]) > tonumber(ARGV[10]) then
-      redis.call('DEL', redis.call('LPOP', KEYS[8]))
-    end
+    keep()
   elseif ARGV[6] ~= '' then
     redis.call('XADD', KEYS[4], '*', 'i', ARGV[5], 'o', ARGV[6])
     redis.call('PEXPIRE', KEYS[4], 60000)
