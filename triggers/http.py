@@ -86,7 +86,7 @@ class Gateway:
         if (key := request.headers.get(idempotency.HEADER)) is not None:
             return await self._once(request, invocation, match.route.revision.config, key, body)
         if mode is model.Mode.ASYNC:
-            await calls.heard(asyncio.ensure_future(self._queue.enqueue(invocation, delay_ms=_delay_ms(request))))
+            await calls.heard(self._queue.enqueue(invocation, delay_ms=_delay_ms(request)))
             return _accepted(invocation_id)
         outcome = await self._outcome(invocation, match.route.revision.config)
         return _response(outcome)

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Awaitable
+from typing import TypeVar
 
 from faas.core import errors, model, unrun
 from faas.queue import invocations, replies
+
+T = TypeVar("T")
 
 ACCEPTED_WITHIN_S = 6
 """For how long a caller waits to hear that its call is in Redis; longer than `faas.queue.fsync` waits for the disk."""
@@ -44,11 +48,11 @@ async def outcome(
         expected.cancel()
 
 
-async def heard(accepted: asyncio.Future[str | None]) -> str | None:
-    """What Redis answers to an enqueue. Raises `errors.Unavailable` when it has not after `ACCEPTED_WITHIN_S`."""
+async def heard(answer: Awaitable[T]) -> T:
+    """What Redis answers. Raises `errors.Unavailable` when it has not after `ACCEPTED_WITHIN_S`."""
     try:
         async with asyncio.timeout(ACCEPTED_WITHIN_S):
-            return await accepted
+            return await answer
     except TimeoutError as error:
         raise errors.Unavailable(
             f"Redis has not answered within {ACCEPTED_WITHIN_S} s", hint="the call may run all the same"

@@ -13,13 +13,14 @@ that enqueues it. Answers that the platform is to blame for are not kept: the ca
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 from collections.abc import Awaitable, Callable
 
 import msgspec
 
 from faas.core import errors, model
-from faas.queue import accepting, invocations
+from faas.queue import accepting, calls, invocations
 
 HEADER = "Idempotency-Key"
 MOST_CHARACTERS = 255
@@ -68,7 +69,7 @@ async def accept(queue: invocations.Queue, asked: Asked, invocation: model.Invoc
         return known.id
     once = accepting.Once(asked.name, asked.keep_ms)
     try:
-        await queue.enqueue(invocation, delay_ms=delay_ms, once=once)
+        await calls.heard(queue.enqueue(invocation, delay_ms=delay_ms, once=once))
     except errors.Throttled:
         await _settle(queue, asked, invocation.id, b"")
         raise
@@ -105,7 +106,9 @@ async def _kept(
             kept = _encode(outcome)
         return outcome
     finally:
-        await _settle(queue, asked, invocation_id, kept)
+        # Whoever has an answer does not ask again, and what was sent is done as soon as Redis goes on.
+        with contextlib.suppress(errors.Unavailable):
+            await _settle(queue, asked, invocation_id, kept)
 
 
 async def _claimed(
@@ -120,7 +123,7 @@ async def _claimed(
     try:
         async with asyncio.timeout(within_ms / 1000):
             while True:
-                said = await queue.run("once", keys, invocation_id, asked.digest, claim_ms, most)
+                said = await calls.heard(queue.run("once", keys, invocation_id, asked.digest, claim_ms, most))
                 if said[0] == b"new":
                     return None
                 if said[0] == b"full":
@@ -141,4 +144,4 @@ async def _claimed(
 
 async def _settle(queue: invocations.Queue, asked: Asked, invocation_id: str, answer: bytes) -> None:
     keys = (queue.keys.once(asked.name), queue.keys.answers)
-    await queue.run("answered", keys, invocation_id, answer, asked.keep_ms)
+    await calls.heard(queue.run("answered", keys, invocation_id, answer, asked.keep_ms))

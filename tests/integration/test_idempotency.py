@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from faas.core import errors, ids, model
 from faas.core import settings as settings_module
-from faas.queue import accepting, bounds, idempotency, invocations
+from faas.queue import accepting, bounds, calls, embedded, idempotency, invocations
 from tests import samples, served_api
 from tests.eventually import eventually
 
@@ -110,6 +113,33 @@ async def test_a_claim_that_lapsed_accepts_nothing(queue: invocations.Queue) -> 
     with pytest.raises(errors.Unavailable):
         await queue.enqueue(sent(), once=accepting.Once("gone", 60_000))
     assert await queue.counts() == {}
+
+
+async def test_while_redis_stands_still_callers_are_told_so_and_one_whose_call_has_run_has_its_answer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(calls, "ACCEPTED_WITHIN_S", 0.3)
+    server = embedded.EmbeddedServer(tmp_path / "redis")
+    queue = await invocations.Queue.connect(await server.start(), "faas")
+    asked = [idempotency.asked(key, "f", (b"1",), 60_000) for key in "abc"]
+    one = sent(model.Mode.SYNC)
+
+    async def run() -> model.Outcome:
+        os.kill(server.pid or 0, signal.SIGSTOP)
+        return model.Outcome(record=samples.record(one))
+
+    try:
+        assert (await idempotency.answer(queue, asked[0], one.id, run, within_ms=60_000)).record == samples.record(one)
+        with pytest.raises(errors.Unavailable, match="Redis has not answered"):
+            await idempotency.accept(queue, asked[1], sent())
+        with pytest.raises(errors.Unavailable, match="Redis has not answered"):
+            await idempotency.answer(queue, asked[2], ids.new_id(), run, within_ms=60_000)
+    finally:
+        os.kill(server.pid or 0, signal.SIGCONT)
+    again = await idempotency.answer(queue, asked[0], ids.new_id(), run, within_ms=60_000)
+    assert again.record.invocation_id == one.id, "the answer was kept as soon as Redis went on"
+    queue.close()
+    await server.stop()
 
 
 @pytest.mark.parametrize("mode", model.Mode)
