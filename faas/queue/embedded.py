@@ -151,6 +151,7 @@ class EmbeddedServer:
         try:
             self._prepare()
             await self._hold_lock()
+            self._sweep()
             log_starts_at = self._spawn(binary)
         except OSError as error:
             self._release()
@@ -190,6 +191,11 @@ class EmbeddedServer:
         log = self.folder / _LOG
         if log.exists() and log.stat().st_size > _LOG_KEPT_BYTES:
             log.replace(log.with_suffix(".log.1"))
+
+    def _sweep(self) -> None:
+        """Remove what rewrites that a killed server had begun have left: it may be as large as all its data."""
+        for left in self.folder.glob("temp-*"):
+            left.unlink()
 
     async def _hold_lock(self) -> None:
         """A server whose parent was killed is about to end too, so a held lock is waited for a little."""

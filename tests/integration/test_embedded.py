@@ -225,6 +225,21 @@ def _filled(disk: Path) -> Iterator[None]:
     filler.unlink()
 
 
+async def test_what_a_rewrite_left_that_was_killed_goes_at_the_next_start(server: embedded.EmbeddedServer) -> None:
+    async with redis.asyncio.from_url(await server.start()) as client:
+        await client.config_set("rdb-key-save-delay", 10_000)  # microseconds
+        for number in range(1_000):
+            await client.set(str(number), number)
+        await client.bgrewriteaof()
+        await eventually(lambda: list(server.folder.glob("temp-rewriteaof-*")), within=30)
+    os.kill(server.pid or 0, signal.SIGKILL)
+    await server.exited()
+    await server.stop()
+    async with redis.asyncio.from_url(await server.start()) as client:
+        assert await client.dbsize() == 1_000
+        assert not list(server.folder.glob("temp-*"))
+
+
 async def test_a_log_that_grew_large_is_set_aside_at_start(server: embedded.EmbeddedServer) -> None:
     server.folder.mkdir()
     (server.folder / "redis.log").write_bytes(b"x" * (10 * 1024 * 1024 + 1))
