@@ -22,8 +22,13 @@ class Identity(msgspec.Struct, frozen=True, array_like=True):
 
 def own() -> Identity | None:
     """This process; None where the system does not say."""
-    found = _stat(os.getpid())
-    return Identity(_space(), os.getpid(), found[1]) if found and _space() else None
+    return of(os.getpid())
+
+
+def of(pid: int) -> Identity | None:
+    """A process that lives; None where the system does not say."""
+    found = _stat(pid)
+    return Identity(_space(), pid, found[1]) if found and _space() else None
 
 
 def is_dead(identity: Identity) -> bool:

@@ -16,10 +16,13 @@ import os
 import platform
 import re
 import shutil
+import signal
 import subprocess
 from pathlib import Path
 
-from faas.core import errors, tether
+import msgspec
+
+from faas.core import errors, living, tether
 from faas.queue import append_only
 
 _log = logging.getLogger(__name__)
@@ -203,14 +206,25 @@ class EmbeddedServer:
             self._lock = os.open(self.folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         until = asyncio.get_running_loop().time() + self._lock_within_s
         while not _try_lock(self._lock):
+            self._end_rest_of_dead(self._lock)
             if asyncio.get_running_loop().time() > until:
-                owner = os.pread(self._lock, 20, 0).decode(errors="replace").strip() or "unknown"
+                owner = os.pread(self._lock, 20, 0).partition(b"\n")[0].decode(errors="replace").strip() or "unknown"
                 raise errors.Conflict(
                     f"another server (of process {owner}) uses {self.folder}", hint="use another data directory"
                 )
             await asyncio.sleep(0.05)
         os.ftruncate(self._lock, 0)
-        os.pwrite(self._lock, f"{os.getpid()}\n".encode(), 0)
+        os.pwrite(self._lock, _owner(None), 0)
+
+    def _end_rest_of_dead(self, lock: int) -> None:
+        """End the rewrite that a killed server had begun: it would hold the server's lock until it is done.
+
+        While one of a dead server's group is there, which the lock says, no other group has its id.
+        """
+        with contextlib.suppress(msgspec.DecodeError, ProcessLookupError):
+            server = msgspec.json.decode(os.pread(lock, 500, 0).partition(b"\n")[2], type=living.Identity)
+            if living.is_dead(server):
+                os.killpg(server.pid, signal.SIGKILL)
 
     def _spawn(self, binary: Path) -> int:
         settings = _OPTIONS | {"maxmemory": f"{self._memory_mb}mb", "appendfsync": self._appendfsync}
@@ -226,6 +240,8 @@ class EmbeddedServer:
                 pass_fds=(self._lock,) if self._lock is not None else (),
                 start_new_session=True,
             )
+        if self._lock is not None:
+            os.pwrite(self._lock, _owner(living.of(self._process.pid)), 0)
         return starts_at
 
     async def _answering(self) -> None:
@@ -278,6 +294,11 @@ class EmbeddedServer:
         manifest = self.folder / "appendonlydir" / "appendonly.aof.manifest"
         hint = advice.format(binary=self._binary or server_binary(), manifest=manifest)
         return errors.Unavailable(f"the embedded Redis server cannot use {self.folder}: {reason}", hint=hint)
+
+
+def _owner(server: living.Identity | None) -> bytes:
+    """What the lock says: a line with our process id, for people, and the server for whoever comes after it."""
+    return f"{os.getpid()}\n".encode() + (msgspec.json.encode(server) if server else b"")
 
 
 def _try_lock(descriptor: int) -> bool:
