@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import shutil
@@ -146,16 +145,12 @@ def test_a_full_disk_is_said_and_nothing_accepted_is_lost(tmp_path: Path, projec
     ):
         platform.deploy(project, MANIFEST)
         before = _send(platform, 0)
-        filler = disk / "filler"
-        with filler.open("wb", buffering=0) as file, contextlib.suppress(OSError):
-            while True:
-                file.write(b"\0" * (1 << 16))
-        (project / "more.bin").write_bytes(os.urandom(1 << 20))
-        done = platform.faas("deploy", str(project))
-        assert done.returncode != 0
-        assert "Traceback" not in done.stderr
-        assert "full" in done.stderr or "space" in done.stderr, done.stderr
-        filler.unlink()
+        with small_disk.filled(disk):
+            (project / "more.bin").write_bytes(os.urandom(1 << 20))
+            done = platform.faas("deploy", str(project))
+            assert done.returncode != 0
+            assert "Traceback" not in done.stderr
+            assert "full" in done.stderr or "space" in done.stderr, done.stderr
         eventually_sync(lambda: _invoke(platform, 0).returncode == 0, within=60)
         assert platform.record(before)["status"] == "ok"
         eventually_sync(platform.conserved, within=60)

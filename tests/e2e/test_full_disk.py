@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests import platform as platforms
+from tests import small_disk
 from tests.eventually import eventually_sync
 
 CODE = """
@@ -42,12 +40,12 @@ def project(tmp_path: Path) -> Path:
 def test_a_full_disk_under_redis_refuses_calls_and_loses_none_that_was_accepted(tmp_path: Path, project: Path) -> None:
     (tmp_path / "data").mkdir(mode=0o700)
     with (
-        _disk(tmp_path / "data" / "redis", 40 * MB) as disk,
+        small_disk.mounted(tmp_path / "data" / "redis", 40) as disk,
         platforms.running(tmp_path / "data", engine="process") as platform,
     ):
         platform.deploy(project, MANIFEST)
         answers = [platform.call("/f", b"1" * 1_000, headers=ASYNC) for _ in range(50)]
-        with _filled(disk):
+        with small_disk.filled(disk):
             refused = eventually_sync(lambda: _refused(platform, answers), within=60)
             assert refused.json()["error"]["code"] == "unavailable"
             assert refused.headers["retry-after"]
@@ -61,7 +59,10 @@ def test_a_full_disk_under_redis_refuses_calls_and_loses_none_that_was_accepted(
 def test_a_full_disk_under_a_bucket_is_the_callers_clear_error_and_leaves_no_half_object(
     tmp_path: Path, project: Path
 ) -> None:
-    with _disk(tmp_path / "box", 2 * MB) as disk, platforms.running(tmp_path / "data", engine="process") as platform:
+    with (
+        small_disk.mounted(tmp_path / "box", 2) as disk,
+        platforms.running(tmp_path / "data", engine="process") as platform,
+    ):
         writes = {**PYTHON, "handler": "app.writes", "buckets": {"box": "write"}}
         platform.deploy(project, {"buckets": {"box": {"path": str(disk)}}, "functions": {"writes": writes}})
         done = platform.faas("cp", "-", "box:copied.bin", stdin=b"x" * 3 * MB)
@@ -79,25 +80,3 @@ def _refused(platform: platforms.Platform, answers: list[platforms.Answer]) -> p
     """One more call, noted; it, when it was refused."""
     answers.append(platform.call("/f", b"1" * 100_000, headers=ASYNC))
     return answers[-1] if answers[-1].status == 503 else None
-
-
-@contextlib.contextmanager
-def _disk(at: Path, size_bytes: int) -> Iterator[Path]:
-    at.mkdir(mode=0o700)
-    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size_bytes},mode=755", "tmpfs", str(at)], check=True)
-    try:
-        yield at
-    finally:
-        subprocess.run(["umount", "--lazy", str(at)], check=True)
-
-
-@contextlib.contextmanager
-def _filled(disk: Path) -> Iterator[None]:
-    filler = disk / "filler"
-    with filler.open("wb", buffering=0) as file, contextlib.suppress(OSError):
-        while True:
-            file.write(b"\0" * 4_096)
-    try:
-        yield
-    finally:
-        filler.unlink()

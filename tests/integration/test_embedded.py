@@ -9,7 +9,7 @@ import signal
 import stat
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -162,7 +162,7 @@ async def test_a_server_whose_disk_was_full_after_a_rewrite_and_that_was_killed_
             await client.bgrewriteaof()
             await eventually(lambda: _rewrites(client, 1), within=30)
             await client.set("large", "x" * 1_000_000)
-            with _filled(disk):
+            with small_disk.filled(disk):
                 counted = await _count_until_it_is_full(client)
             await eventually(lambda: _is_written(client), within=30)
             assert append_only.gaps(_last_commands(server).read_bytes()) or is_kept_whole
@@ -213,16 +213,6 @@ async def _is_written(client: redis.asyncio.Redis) -> bool:
     with contextlib.suppress(redis.exceptions.ResponseError):
         return bool(await client.set("after", "1"))
     return False
-
-
-@contextlib.contextmanager
-def _filled(disk: Path) -> Iterator[None]:
-    filler = disk / "filler"
-    with contextlib.suppress(OSError), filler.open("wb", buffering=0) as file:
-        while True:
-            file.write(bytes(4_096))
-    yield
-    filler.unlink()
 
 
 @pytest.mark.parametrize("is_ours", [True, False])
