@@ -240,6 +240,6 @@ def _containers(platform: platforms.Platform, host: str | None = None) -> int:
     client = docker.DockerClient(host) if host else docker.from_env()
     try:
         label = f"{engine_module.LABEL_DATA_DIR}={engine_module.data_dir_label(platform.data)}"
-        return len(client.containers.list(all=True, filters={"label": label}))
+        return len(client.containers.list(all=True, sparse=True, filters={"label": label}))
     finally:
         client.close()
