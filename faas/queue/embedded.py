@@ -201,9 +201,13 @@ class EmbeddedServer:
             left.unlink()
 
     async def _hold_lock(self) -> None:
-        """A server whose parent was killed is about to end too, so a held lock is waited for a little."""
-        if self._lock is None:
-            self._lock = os.open(self.folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        """A server whose parent was killed is about to end too, so a held lock is waited for a little.
+
+        The lock that we hold for a server of ours that has died is what its rewrite holds, too, and says nothing.
+        """
+        if self._lock is not None:
+            os.close(self._lock)
+        self._lock = os.open(self.folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         until = asyncio.get_running_loop().time() + self._lock_within_s
         while not _try_lock(self._lock):
             self._end_rest_of_dead(self._lock)

@@ -34,14 +34,16 @@ async def keep_whole(url: str, folder: Path) -> None:
 
 
 async def _has_zeros(client: redis.asyncio.Redis, folder: Path) -> bool:
-    """Whether the increments hold more than the server has written: it counts what it writes, not what it leaves out.
+    """Whether the files hold more than the server has written: it counts what it writes, and not what it leaves out.
 
-    They are measured first, so that what is written meanwhile makes them seem smaller. During a rewrite, and when one
-    has ended meanwhile, nothing is known.
+    They are measured first, so that what is written meanwhile makes them seem smaller. While it loads or rewrites them,
+    and when a rewrite has ended meanwhile, nothing is known.
     """
-    before = append_only.files(folder, "i")
-    size = sum(file.stat().st_size for file in before)
+    before = append_only.files(folder)
+    sizes = {file: file.stat().st_size for file in before}
     told = await client.info("persistence")
-    is_rewriting = bool(told["aof_rewrite_in_progress"] or told["aof_rewrite_scheduled"])
-    written = told["aof_current_size"] - told["aof_base_size"]
-    return size > written and not is_rewriting and append_only.files(folder, "i") == before
+    is_known = not (told["loading"] or told["aof_rewrite_in_progress"] or told["aof_rewrite_scheduled"])
+    # The base that a server began its folder with is not counted; those that it has loaded or rewritten are.
+    counted = before if told["aof_base_size"] else set(before) & set(append_only.files(folder, "i"))
+    size = sum(sizes[file] for file in counted)
+    return is_known and size > told["aof_current_size"] and append_only.files(folder) == before

@@ -179,17 +179,27 @@ async def test_a_server_whose_disk_was_full_after_a_rewrite_and_that_was_killed_
 
 
 async def test_a_server_whose_files_are_whole_is_left_alone(server: embedded.EmbeddedServer) -> None:
-    for _ in ("a folder of its first start", "of a later start", "and after a rewrite"):
+    for _ in ("in a folder of its first start, and after a rewrite", "of a later start, and after a rewrite"):
         url = await server.start()
         async with redis.asyncio.from_url(url) as client:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(1.2):  # two looks
                     await rewriting.keep_whole(url, server.folder)
             assert (await client.info("persistence"))["aof_rewrites"] == 0
-            await client.set("counted", "1")
-            await client.bgrewriteaof()
-            await eventually(lambda: _rewrites(client, 1), within=30)
+            await _rewrite_and_write_meanwhile(client)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(1.2):
+                    await rewriting.keep_whole(url, server.folder)
+            assert (await client.info("persistence"))["aof_rewrites"] == 1
         await server.stop()
+
+
+async def _rewrite_and_write_meanwhile(client: redis.asyncio.Redis) -> None:
+    await client.mset({f"key {number}": number for number in range(100)})
+    await client.config_set("rdb-key-save-delay", 1_000)  # microseconds
+    await client.bgrewriteaof()
+    while not await _rewrites(client, 1):
+        await client.incr("counted")
 
 
 async def _rewrites(client: redis.asyncio.Redis, number: int) -> bool:
