@@ -103,7 +103,7 @@ class Node:
         self.node = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
         self.queue = queue
         self.parking = parking.Parking(settings.redis_url)
-        self.settler = settling.Settler(queue, self.node, answers)
+        self.settler = settling.Settler(queue, self.node, answers, settings.max_unrecorded_bytes)
         self._settings = settings
         self._answers = answers
         self._engine = engine
@@ -186,8 +186,7 @@ class Node:
     def can_hand_off(self) -> bool:
         """See `lanes_module.Host.can_hand_off`."""
         link = self.queue.link
-        ledger_keeps_up = self.settler.unrecorded_bytes < self._settings.max_unrecorded_bytes
-        return link.is_open and link.silent_ms() <= _SILENT_MS and ledger_keeps_up
+        return link.is_open and link.silent_ms() <= _SILENT_MS and self.settler.ledger_keeps_up
 
     def enqueue(
         self, lane: lanes_module.Lane, invocation: model.Invocation, caller: asyncio.Future[model.Outcome]
@@ -297,11 +296,18 @@ class Node:
             _log.warning("node_taken_over", extra={"dead": dead, "invocations": taken})
 
     async def _look_around(self) -> None:
-        """Whatever became of its signal, what waits is seen here; and so is what could not be settled before."""
+        """Whatever became of its signal, what waits is seen here; and so is what could not be settled before.
+
+        Nothing is claimed while the ledger falls behind: that it keeps up again is found out here.
+        """
+        had_room = self.settler.ledger_keeps_up
+        self.settler.unrecorded_bytes = await census.unrecorded_bytes(self.queue)
+        if self.settler.ledger_keeps_up and not had_room:
+            for lane in self._pool.lanes.values():
+                lane.wake()
         for ref, counts in (await self.queue.counts()).items():
             if counts.waiting:
                 self._tender.tend(ref)
-        self.settler.unrecorded_bytes = await census.unrecorded_bytes(self.queue)
         await self.settler.resend()
 
     async def _tidy(self) -> None:

@@ -25,9 +25,14 @@ Then = Callable[[invocations.Finished | None], None]
 
 
 class Settler:
-    """Settles the attempts of one node. ``answers`` are the callers of this process, who need no reply stream."""
+    """Settles the attempts of one node. ``answers`` are the callers of this process, who need no reply stream.
 
-    def __init__(self, queue: invocations.Queue, node: str, answers: replies.Replies | None) -> None:
+    Past ``most_unrecorded_bytes`` of records that wait for the ledger no attempt should begin: its record needs room.
+    """
+
+    def __init__(
+        self, queue: invocations.Queue, node: str, answers: replies.Replies | None, most_unrecorded_bytes: int
+    ) -> None:
         self._queue = queue
         self._node = node
         self._answers = answers
@@ -38,8 +43,14 @@ class Settler:
         self._heard: list[str] = []
         self.unrecorded_bytes = 0
         """Bytes of records that wait for the ledger, by the last answer."""
+        self._most_unrecorded_bytes = most_unrecorded_bytes
         self._tasks: set[asyncio.Task[None]] = set()
         self._encode = msgspec.msgpack.Encoder().encode
+
+    @property
+    def ledger_keeps_up(self) -> bool:
+        """Whether there is room for the records of more attempts."""
+        return self.unrecorded_bytes < self._most_unrecorded_bytes
 
     @property
     def left(self) -> int:

@@ -47,7 +47,7 @@ def ignore(_finished: invocations.Finished | None) -> None:
 
 async def test_a_hand_off_whose_answer_was_lost_is_counted_once(queue: invocations.Queue) -> None:
     await queue.prepare("echo@3")
-    settler = settling.Settler(queue, "n1", None)
+    settler = settling.Settler(queue, "n1", None, 1 << 30)
     handed = call(model.Mode.SYNC)
     queue.hand_off("n1", handed)
     settler.settle(ended(handed, None), 0, ignore)
@@ -65,7 +65,7 @@ async def test_the_caller_of_a_queued_call_has_its_outcome_also_when_the_answer_
     queue: invocations.Queue,
 ) -> None:
     answers = await replies.Replies.open(queue._redis_url, queue.keys.prefix)
-    settler = settling.Settler(queue, "n1", answers)
+    settler = settling.Settler(queue, "n1", answers, 1 << 30)
     sent = msgspec.structs.replace(call(model.Mode.SYNC), reply_to=answers.address)
     caller = answers.expect(sent.id)
     await queue.enqueue(sent)
@@ -102,7 +102,7 @@ async def test_an_outcome_is_known_from_its_end_until_it_is_settled_also_when_it
     queue: invocations.Queue,
 ) -> None:
     """Else its node would take the claim for one that it never heard of, and let it run again."""
-    settler = settling.Settler(queue, "n1", None)
+    settler = settling.Settler(queue, "n1", None, 1 << 30)
     await queue.enqueue(call(model.Mode.ASYNC))
     (claim,) = await queue.claim("n1", "echo@3", 1)
     await queue.link.call("CONFIG", "SET", "min-replicas-to-write", 1)  # refuses each write, as a full disk does
