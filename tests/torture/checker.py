@@ -21,6 +21,7 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     revision: int = 1
     is_final: bool = True
     is_dead: bool = False
+    is_taken_over: bool = False
     billed_ms: int = 0
     accepted_at_ms: int = 0
     started_at_ms: int = 0

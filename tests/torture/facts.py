@@ -148,6 +148,7 @@ def _attempt(record: model.Record) -> checker.Attempt:
         revision=record.revision,
         is_final=record.final,
         is_dead=record.dead,
+        is_taken_over=record.error is not None and record.error.type == "Platform.Lost" and not record.sandbox,
         billed_ms=record.billed_ms,
         accepted_at_ms=record.accepted_at_ms,
         started_at_ms=record.started_at_ms,

@@ -29,7 +29,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def taken_over_s(attempts: Sequence[checker.Attempt], losses: Sequence[faults.Loss]) -> dict[str, float]:
-    """For each invocation whose attempt was lost with a node: seconds from that until its record said so.
+    """For each invocation that was taken over from a lost node: seconds from the loss until its record said so.
 
     The clock may have been set by an hour in between, either way.
     """
@@ -39,7 +39,7 @@ def taken_over_s(attempts: Sequence[checker.Attempt], losses: Sequence[faults.Lo
     return {
         each.invocation_id: min((each.ended_at_ms - at) % faults.HOUR_MS for at in at_ms[each.node]) / 1000
         for each in attempts
-        if each.status == "lost" and each.node in at_ms
+        if each.is_taken_over and each.node in at_ms
     }
 
 
