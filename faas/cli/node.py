@@ -176,10 +176,9 @@ async def _keep_open(answers: replies.Replies) -> None:
     """Read the reply stream again whenever its connection was lost."""
     while True:
         await answers.lost()
-        try:
+        with contextlib.suppress(errors.Unavailable):
             await answers.reopen()
-        except errors.Unavailable:
-            await asyncio.sleep(_REOPEN_S)
+        await asyncio.sleep(_REOPEN_S)  # a server that starts answers, and refuses the read
 
 
 def _refuse_to_expose(settings: settings_module.Settings, *, isolates: bool) -> None:

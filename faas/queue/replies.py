@@ -78,6 +78,7 @@ class Replies:
                 if entries:
                     self._link.tell("XDEL", self._stream, *(entry for entry, _ in entries))
         except errors.Unavailable as error:
+            self._link.close()  # also one that is open: a server that starts, or is full, refuses the read
             self._fail(error)
 
     def _resolve(self, invocation_id: str, packed: bytes) -> None:

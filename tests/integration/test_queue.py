@@ -10,6 +10,7 @@ import pytest
 
 from faas.core import errors, ids, model, retry
 from faas.queue import accepting, bounds, capacity, guards, invocations, leases, records, replies, whereabouts
+from tests.eventually import eventually
 from tests.samples import record
 
 
@@ -313,3 +314,27 @@ async def test_who_asks_for_an_async_call_that_keeps_losing_its_nodes_finds_why(
     found = await whereabouts.find(queue, sent.id)
     assert found is not None and found.outcome is not None
     assert found.outcome.record.status is model.Status.LOST
+
+
+async def test_a_reply_stream_that_redis_refuses_to_read_leaves_no_connection_open(
+    queue: invocations.Queue, redis_url: str
+) -> None:
+    """As it does while it loads its file, on connections that it accepts."""
+    answers = await replies.Replies.open(redis_url, queue.keys.prefix)
+    await queue.link.call("SET", queue.keys.reply(answers.address), "not a stream")
+    await asyncio.wait_for(answers.lost(), 30)
+    before = await _connections(queue)
+    for _ in range(5):
+        await answers.reopen()
+        await answers.lost()
+    await eventually(lambda: _has_connections(queue, before))
+    await answers.close()
+    await queue.link.call("DEL", queue.keys.reply(answers.address))
+
+
+async def _connections(queue: invocations.Queue) -> int:
+    return len((await queue.link.call("CLIENT", "LIST")).splitlines())
+
+
+async def _has_connections(queue: invocations.Queue, most: int) -> bool:
+    return await _connections(queue) <= most

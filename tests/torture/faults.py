@@ -28,9 +28,9 @@ _PAUSES_S = {"node": (2.0, 16.0), "redis": (1.0, 29.0), "scheduler": (1.0, 4.0),
 
 
 class Loss(msgspec.Struct, frozen=True):
-    """A node that was killed or paused, and when (Unix ms)."""
+    """A node that was killed or paused, by its process id, and when (Unix ms)."""
 
-    node: str
+    pid: int
     at_ms: int
 
 
@@ -73,7 +73,7 @@ class Faults:
             return False
         pid = pids[int(fault.pick * len(pids))]
         if what == "node":
-            await self._note_losses([pid])
+            self._note_losses([pid])
         try:
             if how == "kill":
                 self._stage.kill(pid)
@@ -93,7 +93,7 @@ class Faults:
         pid = self._stage.supervisor()
         if pid is None:
             return False
-        await self._note_losses(list(self._stage.processes("node").values()))
+        self._note_losses(list(self._stage.processes("node").values()))
         os.kill(pid, signal.SIGKILL)
         self._up_killed_at = time.monotonic()
         until = self._up_killed_at + _UP_AGAIN_WITHIN_S
@@ -102,10 +102,9 @@ class Faults:
                 raise AssertionError(f"`faas up` did not come up again: {said}")
         return True
 
-    async def _note_losses(self, pids: list[int]) -> None:
-        names = await asyncio.to_thread(node_names, self._stage)
+    def _note_losses(self, pids: list[int]) -> None:
         at_ms = int(self._stage.clock.time() * 1000)
-        self.losses += [Loss(names[pid], at_ms) for pid in pids if pid in names]
+        self.losses += [Loss(pid, at_ms) for pid in pids]
 
     def _set_clock(self, pick: float) -> bool:
         """An hour forward or back, and never further from the true time than that."""
@@ -144,14 +143,6 @@ class Faults:
         finally:
             filler.unlink(missing_ok=True)
         return True
-
-
-def node_names(of: stage.Stage) -> dict[int, str]:
-    """The names under which living nodes sign their records, by process id; empty when the platform does not answer."""
-    done = of.platform.faas("status", "--json")
-    if done.returncode != 0:
-        return {}
-    return {node["pid"]: node["name"] for node in msgspec.json.decode(done.stdout)["nodes"]}
 
 
 def containers(client: docker.DockerClient) -> list[docker.models.containers.Container]:

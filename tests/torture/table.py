@@ -33,14 +33,19 @@ def taken_over_s(attempts: Sequence[checker.Attempt], losses: Sequence[faults.Lo
 
     The clock may have been set by an hour in between, either way.
     """
-    at_ms: dict[str, list[int]] = collections.defaultdict(list)
+    at_ms: dict[int, list[int]] = collections.defaultdict(list)
     for loss in losses:
-        at_ms[loss.node].append(loss.at_ms)
+        at_ms[loss.pid].append(loss.at_ms)
     return {
-        each.invocation_id: min((each.ended_at_ms - at) % faults.HOUR_MS for at in at_ms[each.node]) / 1000
+        each.invocation_id: min((each.ended_at_ms - at) % faults.HOUR_MS for at in at_ms[_pid(each.node)]) / 1000
         for each in attempts
-        if each.is_taken_over and each.node in at_ms
+        if each.is_taken_over and _pid(each.node) in at_ms
     }
+
+
+def _pid(node: str) -> int:
+    """Nodes are called ``<host>-<process id>-<six digits>``."""
+    return int(node.split("-")[-2])
 
 
 def slow_recoveries(run: Run, attempts: Sequence[checker.Attempt], within_s: float) -> list[checker.Violation]:

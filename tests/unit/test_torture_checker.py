@@ -149,9 +149,9 @@ def test_the_table_counts_faults_and_outcomes_and_the_history_names_what_is_know
 
 
 def test_a_recovery_past_its_time_and_a_late_take_over_are_violations() -> None:
-    lost = msgspec.structs.replace(LOST, node="n1", ended_at_ms=31_000, is_taken_over=True)
+    lost = msgspec.structs.replace(LOST, node="host-7-3b1f00", ended_at_ms=31_000, is_taken_over=True)
     with_its_sandbox = msgspec.structs.replace(lost, invocation_id="b", is_taken_over=False)
-    run = _told(recovered_s={"kill redis": [15.1, 2.0]}, losses=(faults.Loss("n1", 1_000), faults.Loss("n1", 40_000)))
+    run = _told(recovered_s={"kill redis": [15.1, 2.0]}, losses=(faults.Loss(7, 1_000), faults.Loss(7, 40_000)))
     assert table.taken_over_s((lost, with_its_sandbox), run.losses) == {"a": 30.0}
     assert [each.what for each in table.slow_recoveries(run, (lost,), 15)] == [
         "kill redis: everything worked again after 15.1 s",
