@@ -75,7 +75,7 @@ class Stage:
         try:
             self.platform.deploy(self.project, manifest(self.revision))
         except (AssertionError, subprocess.TimeoutExpired) as error:
-            click.echo(f"deploy failed: {str(error)[:200]}", err=True)
+            click.echo(f"deploy failed: {str(error).strip()[-300:]}", err=True)
             return False
         return True
 
