@@ -10,6 +10,7 @@ import redis.asyncio
 import redis.exceptions
 
 from faas.core import errors
+from faas.queue import half_open
 from faas.queue import server as servers
 
 _CONNECT_WITHIN_S = 5
@@ -23,13 +24,17 @@ def connect(url: str) -> redis.asyncio.Redis:
 
     redis-py would give up on any read after 5 s, also on one that was asked to block for longer. And it would open a
     hundred connections for what is asked at once when Redis is back, and keep them: here that waits in line.
+    A read that waits without end ends when Redis's host has gone (`half_open`).
     """
+    # Connections over Unix sockets do not take these arguments.
+    over_tcp = {"socket_keepalive": True, "socket_keepalive_options": half_open.OPTIONS}
     pool = redis.asyncio.BlockingConnectionPool.from_url(
         url,
         max_connections=_MOST_CONNECTIONS,
         timeout=None,
         socket_timeout=None,
         socket_connect_timeout=_CONNECT_WITHIN_S,
+        **({} if url.startswith("unix:") else over_tcp),
     )
     return redis.asyncio.Redis.from_pool(pool)
 

@@ -15,6 +15,7 @@ import hiredis
 import msgspec
 
 from faas.core import errors
+from faas.queue import half_open
 
 Reply = Any
 
@@ -136,6 +137,7 @@ class Link(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
+        half_open.watch(transport)
 
     def data_received(self, data: bytes) -> None:
         self._last_heard = self._loop.time()

@@ -189,6 +189,21 @@ async def test_what_a_scheduler_took_that_has_gone_is_delivered_by_another(stage
     assert await outbox.again(stage.queue, box, "gone", entry.id) is None
 
 
+async def test_what_a_scheduler_took_that_has_gone_is_not_hidden_behind_what_others_hold(stage: Stage) -> None:
+    source = stage.deploy(on_success=model.ToFunction(function="after"))
+    for _ in range(125):
+        await stage.settle(source)
+    (box,) = await outbox.lengths(stage.queue)
+    held = [entry.id for entry in await outbox.take(stage.queue, box, "lives", 120, 60_000)]
+    left = [entry.id for entry in await outbox.take(stage.queue, box, "gone", 3, 60_000)]
+    await outbox.let_go(stage.queue, box, "gone", left)
+    assert await outbox.keep(stage.queue, box, "lives", held) == 120
+    taken = await outbox.take(stage.queue, box, "other", destinations.AT_ONCE, 60_000)
+    assert [(entry.id, entry.attempt) for entry in taken[:3]] == [(name, 2) for name in left]
+    assert [entry.attempt for entry in taken[3:]] == [1, 1]
+    assert await outbox.keep(stage.queue, box, "lives", held) == 120
+
+
 async def test_what_a_scheduler_still_has_is_nobody_elses_however_long_it_takes(stage: Stage) -> None:
     async with receiver.receiving() as slow:
         slow.hold = asyncio.Event()

@@ -12,8 +12,14 @@ local function add(entry)
   for _, part in ipairs({entry[1], entry[2][2], entry[2][4], held[4]}) do answer[#answer + 1] = part end
   left = left - 1
 end
-local stale = redis.call('XAUTOCLAIM', KEYS[1], 'destinations', ARGV[1], ARGV[3], '0-0', 'COUNT', left)
-for _, entry in ipairs(stale[2]) do add(entry) end
+-- Not XAUTOCLAIM: it looks at ten entries for each that it may take, so that a hundred that are held still would hide
+-- the stale ones behind them.
+local stale = redis.call('XPENDING', KEYS[1], 'destinations', 'IDLE', ARGV[3], '-', '+', left)
+if #stale > 0 then
+  local claim = {'XCLAIM', KEYS[1], 'destinations', ARGV[1], ARGV[3]}
+  for _, held in ipairs(stale) do claim[#claim + 1] = held[1] end
+  for _, entry in ipairs(redis.call(unpack(claim))) do add(entry) end
+end
 if left > 0 then
   local got = redis.call('XREADGROUP', 'GROUP', 'destinations', ARGV[1], 'COUNT', left, 'STREAMS', KEYS[1], '>')
   if got then
