@@ -142,6 +142,23 @@ async def test_while_redis_stands_still_callers_are_told_so_and_one_whose_call_h
     await server.stop()
 
 
+async def test_the_bytes_of_a_key_that_is_used_again_after_its_time_are_counted_once(queue: invocations.Queue) -> None:
+    asks = [idempotency.asked(key, "f", (b"1",), 60_000) for key in "abc"]
+
+    async def accept(asked: idempotency.Asked) -> None:
+        await idempotency.accept(queue, asked, sent())
+        await queue.claim("n1", "f@1", 1)
+
+    for asked in asks[:2]:
+        await accept(asked)
+    each = int(await queue.link.call("GET", f"{queue.keys.answers}:bytes")) // 2
+    await queue.link.call("DEL", queue.keys.once(asks[1].name))  # as when its time is over
+    await accept(asks[1])
+    await queue.link.call("DEL", queue.keys.once(asks[0].name))
+    await accept(asks[2])
+    assert int(await queue.link.call("GET", f"{queue.keys.answers}:bytes")) == 2 * each
+
+
 @pytest.mark.parametrize("mode", model.Mode)
 async def test_no_more_answers_are_kept_than_may_be_and_none_goes_before_its_time(
     redis_url: str, prefix: str, mode: model.Mode

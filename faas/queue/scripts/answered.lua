@@ -7,7 +7,7 @@ if redis.call('HGET', KEYS[1], 'id') ~= ARGV[1] then return 0 end
 if ARGV[2] == '' then return redis.call('DEL', KEYS[1]) end
 redis.call('PEXPIRE', KEYS[1], ARGV[3])
 redis.call('HSET', KEYS[1], 'answer', ARGV[2])
-redis.call('RPUSH', KEYS[2], 300 + #ARGV[2] .. ' ' .. KEYS[1])
+redis.call('RPUSH', KEYS[2], 300 + #ARGV[2] .. ' ' .. ARGV[1] .. ' ' .. KEYS[1])
 redis.call('INCRBY', KEYS[2] .. ':bytes', 300 + #ARGV[2])
 redis.call('PEXPIRE', KEYS[2], ARGV[3])
 redis.call('PEXPIRE', KEYS[2] .. ':bytes', ARGV[3])
