@@ -56,8 +56,10 @@ class Calls:
     async def queue(self) -> invocations.Queue:
         """The queue over an open link. Raises `errors.Unavailable`."""
         async with _answered(), self._opening:
-            if self._queue is None or not self._queue.link.is_open:
+            if self._queue is None:
                 self._queue = await invocations.Queue.of(self._settings)
+            elif not self._queue.link.is_open:
+                await self._queue.reopen()  # what is not told yet (an answer that shall be kept) is told through it
             if self._queue.link.silent_ms() > _SILENT_MS:
                 raise errors.Unavailable("Redis is connected and says nothing", hint="see `faas doctor`")
             return self._queue

@@ -7,7 +7,9 @@
       └──lapsed, or nothing came of it─┘
 
 A claim lapses, so that a gateway that dies with one does not block the key; an async call is accepted in the script
-that enqueues it. Answers that the platform is to blame for are not kept: the caller may try again.
+that enqueues it. Answers that the platform is to blame for are not kept: the caller may try again. A call of which
+nobody knows what became (it was not answered in time, or Redis was not heard) may still run, so its key is not free
+before the claim lapses.
 """
 
 from __future__ import annotations
@@ -15,12 +17,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
+import logging
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 import msgspec
 
 from faas.core import errors, model
 from faas.queue import accepting, calls, invocations
+
+_log = logging.getLogger(__name__)
 
 HEADER = "Idempotency-Key"
 MOST_CHARACTERS = 255
@@ -28,6 +34,7 @@ MOST_CHARACTERS = 255
 _CLAIM_MS = 30_000
 _FIRST_LOOK_S = 0.01
 _LONGEST_LOOK_S = 0.25
+_SETTLE_AGAIN_S = 0.5
 _NOT_KEPT = (model.Status.LOST, model.Status.REJECTED)
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -71,7 +78,7 @@ async def accept(queue: invocations.Queue, asked: Asked, invocation: model.Invoc
     try:
         await calls.heard(queue.enqueue(invocation, delay_ms=delay_ms, once=once))
     except errors.Throttled:
-        await _settle(queue, asked, invocation.id, b"")
+        await _settle(queue, asked, invocation.id, b"", _CLAIM_MS)
         raise
     return invocation.id
 
@@ -92,23 +99,26 @@ async def answer(
     known = await _claimed(queue, asked, invocation_id, 2 * within_ms, within_ms)
     if known is not None:
         return _decode(known.answer)
+    kept = _kept(queue, asked, invocation_id, run, 2 * within_ms)
     # What the task waits for (a reply, a slot) holds on to it, also when nobody awaits it any more.
-    return await asyncio.shield(asyncio.create_task(_kept(queue, asked, invocation_id, run), name="idempotent call"))
+    return await asyncio.shield(asyncio.create_task(kept, name="idempotent call"))
 
 
 async def _kept(
-    queue: invocations.Queue, asked: Asked, invocation_id: str, run: Callable[[], Awaitable[model.Outcome]]
+    queue: invocations.Queue,
+    asked: Asked,
+    invocation_id: str,
+    run: Callable[[], Awaitable[model.Outcome]],
+    claim_ms: int,
 ) -> model.Outcome:
-    kept = b""
     try:
         outcome = await run()
-        if outcome.record.status not in _NOT_KEPT:
-            kept = _encode(outcome)
-        return outcome
-    finally:
-        # Whoever has an answer does not ask again, and what was sent is done as soon as Redis goes on.
-        with contextlib.suppress(errors.Unavailable):
-            await _settle(queue, asked, invocation_id, kept)
+    except errors.Throttled:  # nothing was accepted; after any other error a node may run it still
+        await _settle(queue, asked, invocation_id, b"", claim_ms)
+        raise
+    kept = b"" if outcome.record.status in _NOT_KEPT else _encode(outcome)
+    await _settle(queue, asked, invocation_id, kept, claim_ms)
+    return outcome
 
 
 async def _claimed(
@@ -123,7 +133,14 @@ async def _claimed(
     try:
         async with asyncio.timeout(within_ms / 1000):
             while True:
-                said = await calls.heard(queue.run("once", keys, invocation_id, asked.digest, claim_ms, most))
+                once = queue.run("once", keys, invocation_id, asked.digest, claim_ms, most)
+                try:
+                    said = await calls.heard(once)
+                except (errors.Unavailable, asyncio.CancelledError):
+                    if not _has_failed(once):
+                        # Redis may take it yet, and nobody would call: what follows it lets go of the key again.
+                        _begin_to_settle(queue, asked, invocation_id, b"", claim_ms)
+                    raise
                 if said[0] == b"new":
                     return None
                 if said[0] == b"full":
@@ -142,6 +159,34 @@ async def _claimed(
         raise errors.TimedOut("the call that has this idempotency key has not ended in time") from error
 
 
-async def _settle(queue: invocations.Queue, asked: Asked, invocation_id: str, answer: bytes) -> None:
+def _has_failed(sent: asyncio.Future[Any]) -> bool:
+    """Whether Redis refused, or was gone; not, when nobody waited for what it says."""
+    return sent.done() and not sent.cancelled() and sent.exception() is not None
+
+
+async def _settle(queue: invocations.Queue, asked: Asked, invocation_id: str, answer: bytes, claim_ms: int) -> None:
+    """Keep an answer, or let go of the key ('' for none). What takes longer than a caller waits goes on by itself."""
+    settling = _begin_to_settle(queue, asked, invocation_id, answer, claim_ms)
+    await asyncio.wait({settling}, timeout=calls.ACCEPTED_WITHIN_S)
+
+
+def _begin_to_settle(
+    queue: invocations.Queue, asked: Asked, invocation_id: str, answer: bytes, claim_ms: int
+) -> asyncio.Task[None]:
+    # The link and the clock, which it waits for, hold on to it.
+    settling = _settled(queue, asked, invocation_id, answer, claim_ms)
+    return asyncio.create_task(settling, name="settle idempotency key")
+
+
+async def _settled(queue: invocations.Queue, asked: Asked, invocation_id: str, answer: bytes, claim_ms: int) -> None:
+    """Tell Redis until it has heard, or the claim has lapsed. What was told twice is done once."""
     keys = (queue.keys.once(asked.name), queue.keys.answers)
-    await calls.heard(queue.run("answered", keys, invocation_id, answer, asked.keep_ms))
+    try:
+        async with asyncio.timeout(claim_ms / 1000):
+            while True:
+                with contextlib.suppress(errors.Unavailable):
+                    await queue.run("answered", keys, invocation_id, answer, asked.keep_ms)
+                    return
+                await asyncio.sleep(_SETTLE_AGAIN_S)
+    except TimeoutError:
+        _log.warning("idempotency_key_not_settled", extra={"invocation_id": invocation_id})

@@ -160,9 +160,10 @@ class Keys(msgspec.Struct, frozen=True):
 
     @property
     def answers(self) -> str:
-        """List of `once` keys that are kept, oldest first: ``<bytes> <once key>``, where 300 are for the key itself.
+        """List of `once` keys that are kept, oldest first: ``<bytes> <invocation id> <once key>``.
 
-        The integer ``answers:bytes`` beside it is their sum. Both live as long as the last one.
+        300 of the bytes are for the key itself. A row has had its time when its key is gone, or is another invocation's
+        by now. The integer ``answers:bytes`` beside it is their sum. Both live as long as the last one.
         """
         return f"{self.prefix}:answers"
 

@@ -46,7 +46,7 @@ redis.call('HINCRBY', KEYS[8], 'bytes', #ARGV[2])
 if KEYS[9] then redis.call('HSET', KEYS[9], 'ref', ARGV[1], 'entry', entry) end
 if KEYS[12] then
   redis.call('HSET', KEYS[12], 'accepted', '1')
-  redis.call('RPUSH', KEYS[13], 300 .. ' ' .. KEYS[12])
+  redis.call('RPUSH', KEYS[13], 300 .. ' ' .. ARGV[10] .. ' ' .. KEYS[12])
   redis.call('INCRBY', KEYS[13] .. ':bytes', 300)
   for _, key in ipairs({KEYS[12], KEYS[13], KEYS[13] .. ':bytes'}) do redis.call('PEXPIRE', key, ARGV[12]) end
 end

@@ -10,8 +10,8 @@ if not held[1] then
   for _ = 1, 100 do
     local first = redis.call('LINDEX', KEYS[2], 0)
     if not first then break end
-    local size, key = string.match(first, '^(%d+) (.+)$')
-    if redis.call('EXISTS', key) == 1 then break end
+    local size, id, key = string.match(first, '^(%d+) (%S+) (.+)$')
+    if redis.call('HGET', key, 'id') == id then break end
     redis.call('LPOP', KEYS[2])
     bytes = redis.call('DECRBY', sizes, size)
   end
