@@ -81,6 +81,10 @@ class Pool:
             return False
         return self._evictions(lane, [pair for each in self.lanes.values() for pair in _idle(each)]) is not None
 
+    def may_ever_fit(self, lane: lanes.Lane) -> bool:
+        """Whether the node's memory is enough for one slot of the revision, were there nothing else."""
+        return lane.revision.config.memory_mb <= self._memory.total_mb
+
     async def make(self, lane: lanes.Lane, is_wanted: Callable[[], bool] = lambda: True) -> base.Loaded | None:
         """Add a slot to the lane; what its load answered, or None when there was no room or no more need.
 

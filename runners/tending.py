@@ -26,6 +26,8 @@ _READ_COUNT = 16
 _LOOK_AGAIN_S = (0.02, 0.05, 0.1)
 _BACKOFF_S = 1.0
 _READ_AGAIN_S = 0.5
+_ROOM_WITHIN_S = 30.0
+"""How long a deploy that tries its code waits on a busy node; less than the deploy waits for it."""
 
 _log = logging.getLogger(__name__)
 
@@ -215,7 +217,7 @@ class Tender:
         if lane is None:
             return _refused("Platform.UnknownRevision", f"there is no revision {ref}")
         try:
-            loaded = await self._pool.make(lane)
+            loaded = await self._made_in_turn(lane)
         except errors.FaasError as error:
             return _refused("Platform.Unavailable", error.message)
         if loaded is None:
@@ -227,6 +229,19 @@ class Tender:
             error=loaded.error,
             logs=loaded.logs,
         )
+
+    async def _made_in_turn(self, lane: lanes.Lane) -> base.Loaded | None:
+        """A slot as soon as there is room, for which others give up one of theirs, as they do for work that waits."""
+        until = time.monotonic() + _ROOM_WITHIN_S
+        try:
+            while (loaded := await self._pool.make(lane)) is None:
+                if not self._pool.may_ever_fit(lane) or time.monotonic() > until:
+                    return None
+                self._pool.ask_for_room(lane)
+                await asyncio.sleep(_LOOK_AGAIN_S[-1])
+            return loaded
+        finally:
+            self._pool.has_enough(lane)
 
     async def hold_ready(self, ref: str, count: int) -> None:
         """Have at least so many slots of a revision that are idle or being made."""

@@ -11,6 +11,7 @@ import pytest
 
 from faas.core import model
 from faas.core import settings as settings_module
+from faas.queue import demand
 from tests import node_bench
 from tests.eventually import eventually
 
@@ -51,6 +52,22 @@ async def test_one_call_does_not_wait_for_the_whole_backlog_of_another_function(
         return (await bench.counts(greedy)).done > done
 
     await eventually(goes_on, within=30)  # and the backlog goes on after it
+
+
+@pytest.mark.parametrize("slots", [1, 4])
+async def test_a_deploy_can_try_its_code_on_a_node_that_is_busy(bench: node_bench.Bench, slots: int) -> None:
+    greedy = await _backlog(bench, 400 * slots)
+    echo = bench.function(ECHO, "app.handler", "deployed")
+    large = bench.function(ECHO, "app.handler", "large", memory_mb=64 * slots + 1)
+    node = await bench.node(memory_mb=64 * slots)
+    await eventually(lambda: node.report().get("busy") == slots)
+    asking = await demand.Demand.open(bench.settings.redis_url, bench.settings.redis_prefix)
+    assert (await asking.ask_load(echo.ref, 60_000)).ok
+    assert (await bench.counts(greedy)).waiting > 0, "it was tried only when the backlog was gone"
+    refused = await asking.ask_load(large.ref, 20_000)
+    assert refused.error is not None
+    assert "no memory is left" in refused.error.message
+    await asking.close()
 
 
 async def test_a_burst_of_first_calls_makes_no_more_slots_than_it_may_and_answers_every_call(
