@@ -121,16 +121,19 @@ def published(root: Path) -> dict[str, Any] | None:
 
 
 def replace(path: Path, content: bytes) -> None:
-    """Write a file of mode 0600 so that readers see the old content or the new, whole."""
+    """Write a file of mode 0600 so that readers see the old content or the new, whole. Raises `OSError`."""
     fresh = path.with_name(f".{path.name}.{os.getpid()}")
     fresh.unlink(missing_ok=True)
     descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
-        os.write(descriptor, content)
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-    fresh.replace(path)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        fresh.replace(path)
+    except OSError:
+        fresh.unlink(missing_ok=True)
+        raise
 
 
 def _owner(raw: bytes) -> Owner | None:

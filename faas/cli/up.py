@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ _log = logging.getLogger(__name__)
 
 _STOPS_FIRST, _NODES, _STOPS_LAST = range(3)
 _DOWN_MARGIN_S = 30.0
+_PUBLISH_AGAIN_S = 1.0
 
 
 @click.command()
@@ -90,8 +92,9 @@ async def _up(settings: settings_module.Settings, announce: Any) -> None:
         token_file = platform_dir.token(root)
         settings = msgspec.structs.replace(settings, port=gateway.getsockname()[1], api_port=api.getsockname()[1])
         server = None if settings.redis_url else _server(settings)
+        changed = asyncio.Event()
         tree = supervisor.Supervisor(
-            server, root / "logs", grace_s=settings.grace_ms / 1000, say=output.say, on_change=lambda: publish()
+            server, root / "logs", grace_s=settings.grace_ms / 1000, say=output.say, on_change=changed.set
         )
         facts: dict[str, Any] = {
             "gateway": ports.url(settings.host, settings.port),
@@ -104,18 +107,37 @@ async def _up(settings: settings_module.Settings, announce: Any) -> None:
             platform_dir.publish(root, {**facts, **own})
 
         stop = _stop_on_signals(tree)
+        publishing = None
         try:
             settings = msgspec.structs.replace(settings, redis_url=await tree.start_server() or settings.redis_url)
             await asyncio.to_thread(fitness.require, settings)
             if await _unless_stopped(tree.start(_specs(settings)), stop):
                 publish()
+                publishing = asyncio.create_task(_publish_changes(changed, publish), name="publish changes")
                 announce({**facts, **_warning(tree)})
                 await stop.wait()
         finally:
             _log.info("platform_stops", extra={"data_dir": str(root)})
-            await tree.stop()
-            await _sweep(settings)
-            platform_dir.withdraw(root)
+            if publishing is not None:
+                publishing.cancel()
+            try:
+                await tree.stop()
+            finally:
+                await _sweep(settings)
+                platform_dir.withdraw(root)
+
+
+async def _publish_changes(changed: asyncio.Event, publish: Callable[[], None]) -> None:
+    """Say what has been started again, until cancelled, and as soon as there is room when the disk is full."""
+    while True:
+        await changed.wait()
+        changed.clear()
+        try:
+            publish()
+        except OSError as error:
+            _log.warning("not_published", extra={"reason": str(error)})
+            await asyncio.sleep(_PUBLISH_AGAIN_S)
+            changed.set()
 
 
 def _server(settings: settings_module.Settings) -> embedded.EmbeddedServer:
@@ -130,8 +152,8 @@ async def _sweep(settings: settings_module.Settings) -> None:
 
     try:
         await choose.sweep_for_the_dead(settings)
-    except errors.Unavailable as error:
-        _log.warning("not_swept", extra={"reason": error.message})
+    except (errors.Unavailable, OSError) as error:
+        _log.warning("not_swept", extra={"reason": str(error)})
 
 
 async def _unless_stopped(starting: Any, stop: asyncio.Event) -> bool:

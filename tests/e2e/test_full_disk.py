@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +57,39 @@ def test_a_full_disk_under_redis_refuses_calls_and_loses_none_that_was_accepted(
         eventually_sync(platform.conserved, within=60)
         kept = [answer.json()["invocation_id"] for answer in answers if answer.status == 202]
         assert [platform.record(each)["status"] for each in kept] == ["ok"] * len(kept)
+
+
+def test_a_process_that_dies_while_the_disk_is_full_is_started_again_and_so_it_is_the_next_time(
+    tmp_path: Path, project: Path
+) -> None:
+    with (
+        small_disk.mounted(tmp_path / "disk", 48) as disk,
+        platforms.running(disk / "data", engine="process") as platform,
+    ):
+        platform.deploy(project, MANIFEST)
+        with small_disk.filled(disk):
+            died = _kill(platform)
+            for _ in range(5):  # it is there, and was to be written down
+                eventually_sync(lambda: _answers(platform), within=60)
+        eventually_sync(lambda: platform.processes()["api"] not in (died, None), within=60)
+        died = _kill(platform)
+        eventually_sync(lambda: platform.processes()["api"] not in (died, None), within=60)
+        eventually_sync(lambda: platform.call("/f", b"1").status == 200, within=60)
+        assert platform.faas("down").returncode == 0
+        assert "unexpected" not in platform.logs()
+
+
+def _answers(platform: platforms.Platform) -> bool:
+    """Whether the control API does; it refuses connections while it is started again."""
+    with contextlib.suppress(OSError):
+        return platform.api("/api/v1/functions").status == 200
+    return False
+
+
+def _kill(platform: platforms.Platform) -> int:
+    killed = platform.processes()["api"]
+    os.kill(killed, signal.SIGKILL)
+    return killed
 
 
 def test_a_full_disk_under_a_bucket_is_the_callers_clear_error_and_leaves_no_half_object(
