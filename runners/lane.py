@@ -103,6 +103,11 @@ class Lane:
         now = slots.now_ms()
         return max(self._attempt_ms, *(float(slot.running_for_ms(now)) for slot in self.slots), 0.0)
 
+    @property
+    def _may_claim(self) -> bool:
+        """Whether what waits in Redis may begin here. The node wakes its lanes when the ledger keeps up again."""
+        return not self.is_draining and self._host.settler.ledger_keeps_up
+
     # -- work comes
 
     def offer(self, invocation: model.Invocation) -> asyncio.Future[model.Outcome] | None:
@@ -192,7 +197,7 @@ class Lane:
         await self._host.queue.release(claim)
 
     def _claim(self) -> None:
-        if self._claiming or self.is_draining or not self.idle or not self._host.settler.ledger_keeps_up:
+        if self._claiming or not self.idle or not self._may_claim:
             return
         self._claiming = True
         asked = len(self.idle)
@@ -218,8 +223,7 @@ class Lane:
         if self.gives_up and reusable:
             self.gives_up -= 1
             reusable = False
-        goes_on = reusable and not self.is_draining
-        claim_next = 1 if goes_on and self.has_backlog and self._host.settler.ledger_keeps_up else 0
+        claim_next = 1 if reusable and self.has_backlog and self._may_claim else 0
         self._host.settler.settle(ended, claim_next, partial(self._settled, slot if claim_next else None))
         if not reusable:
             self._host.discard(self, slot)
@@ -264,10 +268,8 @@ class Lane:
 
     def _maybe_park(self) -> None:
         self._park_timer = None
-        if self.is_draining or not self.idle or self._park_task is not None:
+        if not self.idle or self._park_task is not None or not self._may_claim:
             return
-        if not self._host.settler.ledger_keeps_up:
-            return  # the node wakes its lanes when it does again
         idle_for_s = (slots.now_ms() - max(slot.idle_since_ms for slot in self.idle)) / 1000
         if self.has_backlog or 0 <= idle_for_s < self._park_after_s():
             self._park_timer = self._loop.call_later(_PARK_AFTER_S, self._maybe_park)
@@ -282,7 +284,7 @@ class Lane:
     async def _park(self) -> None:
         read = await self._host.parking.take()
         try:
-            while self.idle and not self.is_draining and self._host.settler.ledger_keeps_up:
+            while self.idle and self._may_claim:
                 self._parked = read
                 claims = await read.claim(self._host.queue, self._host.node, self.ref, len(self.idle))
                 self._parked = None

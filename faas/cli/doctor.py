@@ -13,7 +13,7 @@ import click
 import msgspec
 
 from faas.cli import endpoint, options, output, platform_dir
-from faas.core import errors
+from faas.core import errors, living
 from faas.core import settings as settings_module
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def _platform(settings: settings_module.Settings) -> Iterator[Fact]:
         return
     yield Fact("platform", "ok", f"process {owner.pid} runs on {settings.root}")
     for process in (platform_dir.published(settings.root) or {}).get("processes", ()):
-        alive = process["pid"] is not None and platform_dir.started_at(process["pid"]) is not None
+        alive = process["pid"] is not None and living.started_at(process["pid"]) is not None
         text = f"process {process['pid']}, started again {process['restarts']} times" if alive else "not running now"
         log = settings.root / "logs" / f"{process['name']}.log"
         yield Fact(f"process {process['name']}", "ok" if alive else "failed", text, "" if alive else f"see {log}")

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from faas.core import errors
+from faas.core import errors, living
 
 PLATFORM_FILE = "platform.json"
 TOKEN_FILE = "token"  # noqa: S105 - the name of a file
@@ -54,7 +54,7 @@ def held(root: Path) -> Any:
                 f"a platform runs on {root} already ({who})", hint="`faas down` ends it", pid=owner and owner.pid
             ) from error
         os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, msgspec.json.encode(Owner(os.getpid(), started_at(os.getpid()) or 0)), 0)
+        os.pwrite(descriptor, msgspec.json.encode(Owner(os.getpid(), living.started_at(os.getpid()) or 0)), 0)
         yield
     finally:
         os.close(descriptor)
@@ -79,16 +79,7 @@ def running(root: Path) -> Owner | None:
 
 def is_alive(owner: Owner) -> bool:
     """Whether the process id still means the process that took the lock."""
-    return started_at(owner.pid) == owner.started
-
-
-def started_at(pid: int) -> int | None:
-    """When a process started, in clock ticks since boot; None when there is no such process."""
-    try:
-        text = Path(f"/proc/{pid}/stat").read_text()
-    except (FileNotFoundError, ProcessLookupError):
-        return None
-    return int(text.rpartition(")")[2].split()[19])
+    return living.started_at(owner.pid) == owner.started
 
 
 def token(root: Path) -> Path:

@@ -39,6 +39,12 @@ def is_dead(identity: Identity) -> bool:
     return found is None or found[0] in _DEAD_STATES or found[1] != identity.started
 
 
+def started_at(pid: int) -> int | None:
+    """When a process started, in clock ticks since boot; None when there is no such process."""
+    found = _stat(pid)
+    return found[1] if found else None
+
+
 @functools.cache
 def _space() -> str:
     with contextlib.suppress(OSError):

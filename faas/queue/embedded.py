@@ -210,7 +210,7 @@ class EmbeddedServer:
         self._lock = os.open(self.folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         until = asyncio.get_running_loop().time() + self._lock_within_s
         while not _try_lock(self._lock):
-            self._end_rest_of_dead(self._lock)
+            self._end_orphaned_rewrite(self._lock)
             if asyncio.get_running_loop().time() > until:
                 owner = os.pread(self._lock, 20, 0).partition(b"\n")[0].decode(errors="replace").strip() or "unknown"
                 raise errors.Conflict(
@@ -220,7 +220,7 @@ class EmbeddedServer:
         os.ftruncate(self._lock, 0)
         os.pwrite(self._lock, _owner(None), 0)
 
-    def _end_rest_of_dead(self, lock: int) -> None:
+    def _end_orphaned_rewrite(self, lock: int) -> None:
         """End the rewrite that a killed server had begun: it would hold the server's lock until it is done.
 
         While one of a dead server's group is there, which the lock says, no other group has its id.

@@ -16,6 +16,7 @@ import docker
 import pytest
 
 from faas.cli import platform_dir
+from faas.core import living
 from runners.sandbox import docker as engine_module
 from tests import platform as platforms
 from tests.eventually import eventually_sync
@@ -86,7 +87,7 @@ def test_what_a_killed_supervisor_leaves_behind_goes_on_and_its_containers_are_s
     pids = platform.processes().values()
     before = _containers(platform)
     os.kill(owner.pid, signal.SIGKILL)
-    eventually_sync(lambda: all(platform_dir.started_at(pid) is None for pid in pids), within=20)
+    eventually_sync(lambda: all(living.started_at(pid) is None for pid in pids), within=20)
     platform.up("--engine", "docker")
     assert before
     eventually_sync(lambda: not before & _containers(platform), within=60)

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from faas.cli import platform_dir
+from faas.core import living
 from tests.eventually import eventually_sync
 
 _UP = ("up", "--port", "0", "--engine", "process", "--json")
@@ -59,7 +60,7 @@ def _processes(data: Path) -> dict[str, int]:
 
 
 def _gone(pid: int) -> bool:
-    return platform_dir.started_at(pid) is None
+    return living.started_at(pid) is None
 
 
 def _answers(url: str) -> bool:

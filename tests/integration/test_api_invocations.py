@@ -116,22 +116,23 @@ async def test_what_nobody_sent_is_not_found(api: served_api.ControlApi) -> None
         assert (await api.call(method, f"/api/v1/invocations/{ids.new_id()}{path}"))[0] == 404
 
 
+async def ended(queue: invocations.Queue) -> str:
+    """One async invocation from its beginning to an outcome of 500 bytes; its id."""
+    sent = model.Invocation(
+        id=ids.new_id(), function="f", revision=1, trigger="invoke", mode=model.Mode.ASYNC, event=b"1",
+        accepted_at_ms=1,
+    )  # fmt: skip
+    await queue.enqueue(sent)
+    (claim,) = await queue.claim("n1", "f@1", 1)
+    await queue.finish_claimed(claim, samples.record(sent), node="n1", reply=b"x" * 500)
+    return sent.id
+
+
 @pytest.mark.parametrize("keeping", [bounds.Keeping(most=2), bounds.Keeping(most_bytes=1_200)])
 async def test_no_more_outcomes_are_kept_than_may_be(redis_url: str, prefix: str, keeping: bounds.Keeping) -> None:
     queue = await invocations.Queue.connect(redis_url, prefix, keeping=keeping)
     for _ in range(3):
-        sent = model.Invocation(
-            id=ids.new_id(),
-            function="f",
-            revision=1,
-            trigger="invoke",
-            mode=model.Mode.ASYNC,
-            event=b"1",
-            accepted_at_ms=1,
-        )
-        await queue.enqueue(sent)
-        (claim,) = await queue.claim("n1", "f@1", 1)
-        await queue.finish_claimed(claim, samples.record(sent), node="n1", reply=b"x" * 500)
+        await ended(queue)
     assert len(await queue.link.call("KEYS", f"{prefix}:call:*")) == 2
     assert await queue.link.call("GET", f"{queue.keys.kept}:bytes") == b"1000"
     queue.close()
@@ -140,14 +141,7 @@ async def test_no_more_outcomes_are_kept_than_may_be(redis_url: str, prefix: str
 async def test_outcomes_whose_time_is_over_leave_the_count(redis_url: str, prefix: str) -> None:
     queue = await invocations.Queue.connect(redis_url, prefix, keeping=bounds.Keeping(for_ms=60_000))
     for _ in range(3):
-        sent = model.Invocation(
-            id=ids.new_id(), function="f", revision=1, trigger="invoke", mode=model.Mode.ASYNC, event=b"1",
-            accepted_at_ms=1,
-        )  # fmt: skip
-        await queue.enqueue(sent)
-        (claim,) = await queue.claim("n1", "f@1", 1)
-        await queue.finish_claimed(claim, samples.record(sent), node="n1", reply=b"x" * 500)
-        await queue.link.call("DEL", queue.keys.call(sent.id))  # as when its time is over
+        await queue.link.call("DEL", queue.keys.call(await ended(queue)))  # as when its time is over
     assert await queue.link.call("GET", f"{queue.keys.kept}:bytes") == b"500"
     assert await queue.link.call("PTTL", queue.keys.kept) > 0
     queue.close()

@@ -315,11 +315,7 @@ async def test_no_more_answers_are_kept_than_may_be_and_none_goes_before_its_tim
         one = sent(mode)
         if mode is model.Mode.ASYNC:
             return await idempotency.accept(queue, asked, one)
-
-        async def run() -> model.Outcome:
-            return model.Outcome(record=samples.record(one))
-
-        return (await idempotency.answer(queue, asked, one.id, run, within_ms=5_000)).record.invocation_id
+        return (await answer(queue, asked, one)).record.invocation_id
 
     first = await call(asks[0])
     while int(await queue.link.call("GET", f"{queue.keys.answers}:bytes")) < 400:

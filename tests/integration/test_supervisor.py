@@ -14,7 +14,7 @@ import pytest
 import redis.asyncio
 
 from faas.cli import child, platform_dir, ports, supervisor
-from faas.core import errors
+from faas.core import errors, living
 from faas.queue import embedded
 from tests.eventually import eventually
 
@@ -46,7 +46,7 @@ def _spec(name: str, code: str, *arguments: str, phase: int = 0) -> child.Spec:
 
 
 def _alive(pid: int | None) -> bool:
-    return pid is not None and platform_dir.started_at(pid) is not None
+    return pid is not None and living.started_at(pid) is not None
 
 
 @pytest.fixture
@@ -176,9 +176,7 @@ def test_a_data_directory_belongs_to_one_platform_at_a_time(tmp_path: Path) -> N
     with holder:
         assert holder.stdout is not None
         holder.stdout.readline()
-        assert platform_dir.running(tmp_path) == platform_dir.Owner(
-            holder.pid, platform_dir.started_at(holder.pid) or -1
-        )
+        assert platform_dir.running(tmp_path) == platform_dir.Owner(holder.pid, living.started_at(holder.pid) or -1)
         with pytest.raises(errors.Conflict, match=f"process {holder.pid}"), platform_dir.held(tmp_path):
             pass
         holder.kill()
