@@ -13,6 +13,7 @@ from faas.core import errors, ids, model
 from faas.core import settings as settings_module
 from faas.queue import embedded, fitness, invocations
 from tests import platform as platforms
+from tests.eventually import eventually, eventually_sync
 
 
 @pytest.fixture
@@ -51,9 +52,17 @@ def test_a_strict_platform_has_a_server_that_syncs_each_write_before_it_answers(
 
 
 async def test_many_that_are_accepted_at_once_share_a_wait(url: str) -> None:
+    """Redis has all of them before it takes the first, and its answers are read when it has taken the last."""
     queue = await invocations.Queue.connect(url, "t", strict=True)
-    await asyncio.gather(*(queue.enqueue(an_invocation()) for _ in range(500)))
+    transport = queue.link._transport
+    assert transport is not None
     with redis.Redis.from_url(url) as client:
+        client.client_pause(60_000, all=False)
+        accepting = [asyncio.create_task(queue.enqueue(an_invocation())) for _ in range(500)]
+        await eventually(lambda: queue.link.silent_ms() and not transport.get_write_buffer_size(), within=30)
+        client.client_unpause()
+        eventually_sync(lambda: client.xlen(queue.keys.queue("f@1", model.Mode.ASYNC)) == 500, within=30)
+        await asyncio.gather(*accepting)
         assert client.info("commandstats")["cmdstat_waitaof"]["calls"] <= 3
     queue.close()
 
