@@ -16,6 +16,8 @@ _F = schema.functions
 # A revision that was discarded leaves its number behind: nodes know revisions by their number and never ask again.
 _DISCARDED = ""
 _IS_THERE = _R.c.artifact != _DISCARDED
+# Made here and not at the first use: msgspec 0.22 crashes when two threads are the first to decode a type at once.
+_config = msgspec.json.Decoder(model.FunctionConfig).decode
 
 
 class Functions:
@@ -124,7 +126,7 @@ def _revision(row: sa.Row[tuple[object, ...]]) -> model.Revision:
         function=row.function,
         number=row.number,
         artifact=row.artifact,
-        config=msgspec.json.decode(row.config, type=model.FunctionConfig),
+        config=_config(row.config),
         created_at_ms=row.created_at_ms,
     )
 

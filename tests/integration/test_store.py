@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -33,6 +35,35 @@ def test_a_pending_revision_serves_nothing_until_it_is_activated(engine: sa.Engi
     assert catalog.activate([revision], [model.Bucket(name="photos")]) == catalog.catalog_version() == 1
     assert catalog.current("hello") == catalog.get("hello@1") == revision
     assert catalog.buckets() == [model.Bucket(name="photos")]
+
+
+_READ_BY_MANY = """
+import sys, threading
+from faas.core import settings
+from faas.store import database, functions
+
+catalog = functions.Functions(database.open_database(settings.load()))
+catalog.catalog_version()
+sys.setswitchinterval(1e-6)
+begin = threading.Barrier(4)
+threads = [threading.Thread(target=lambda: (begin.wait(), catalog.list_current())) for _ in range(4)]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+"""
+
+
+def test_the_first_to_read_the_catalog_may_be_several_threads_at_once(
+    engine: sa.Engine, settings: settings_module.Settings
+) -> None:
+    catalog = functions.Functions(engine)
+    config = msgspec.structs.replace(CONFIG, triggers=(model.HttpTrigger(path="/hello"),))
+    catalog.activate([catalog.add_revision("hello", "a" * 64, config)], [])
+    for _ in range(10):  # each process is first but once
+        environ = settings_module.to_environ(settings)
+        done = subprocess.run([sys.executable, "-c", _READ_BY_MANY], env=environ, capture_output=True, check=False)
+        assert (done.returncode, done.stderr) == (0, b"")
 
 
 def test_a_removed_function_never_reuses_a_number(engine: sa.Engine) -> None:
