@@ -106,7 +106,7 @@ class Lane:
     @property
     def _may_claim(self) -> bool:
         """Whether what waits in Redis may begin here. The node wakes its lanes when the ledger keeps up again."""
-        return not self.is_draining and self._host.settler.ledger_keeps_up
+        return not self.is_draining and self._host.settler.may_begin
 
     # -- work comes
 

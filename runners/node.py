@@ -300,9 +300,9 @@ class Node:
 
         Nothing is claimed while the ledger falls behind: that it keeps up again is found out here.
         """
-        had_room = self.settler.ledger_keeps_up
+        had_room = self.settler.may_begin
         self.settler.unrecorded_bytes = await census.unrecorded_bytes(self.queue)
-        if self.settler.ledger_keeps_up and not had_room:
+        if self.settler.may_begin and not had_room:
             for lane in self._pool.lanes.values():
                 lane.wake()
         for ref, counts in (await self.queue.counts()).items():

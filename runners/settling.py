@@ -21,13 +21,17 @@ _log = logging.getLogger(__name__)
 _HEARD_AT_ONCE = 64
 """So many settled hand-offs are remembered in Redis before it is told, with a finish, that they were heard of."""
 
+_BEGINS_UP_TO = 1.25
+"""Times the bytes of records past which nothing is accepted: Redis keeps an eighth of its memory free for such."""
+
 Then = Callable[[invocations.Finished | None], None]
 
 
 class Settler:
     """Settles the attempts of one node. ``answers`` are the callers of this process, who need no reply stream.
 
-    Past ``most_unrecorded_bytes`` of records that wait for the ledger no attempt should begin: its record needs room.
+    Past ``most_unrecorded_bytes`` of records that wait for the ledger nothing is accepted, and a quarter later no
+    attempt begins: its record needs room. In between, callers whose calls were accepted last have their answers.
     """
 
     def __init__(
@@ -49,8 +53,13 @@ class Settler:
 
     @property
     def ledger_keeps_up(self) -> bool:
-        """Whether there is room for the records of more attempts."""
+        """Whether calls are accepted, as far as the records of those before them go."""
         return self.unrecorded_bytes < self._most_unrecorded_bytes
+
+    @property
+    def may_begin(self) -> bool:
+        """Whether there is room for the records of attempts at what was accepted."""
+        return self.unrecorded_bytes < self._most_unrecorded_bytes * _BEGINS_UP_TO
 
     @property
     def left(self) -> int:

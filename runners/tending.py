@@ -113,7 +113,7 @@ class Tender:
     async def _tend_lane(self, lane: lanes.Lane) -> None:
         settled = time.monotonic()
         looks = 0
-        while not lane.is_draining and self._settler.ledger_keeps_up:
+        while not lane.is_draining and self._settler.may_begin:
             # The mark goes first: whatever is enqueued after the look below is signalled anew.
             self._queue.link.tell("DEL", self._queue.keys.demanded(lane.ref))
             load = await capacity.look(self._queue, lane.ref)
@@ -183,7 +183,7 @@ class Tender:
 
     async def _fail_one(self, lane: lanes.Lane, loaded: base.Loaded) -> None:
         """The import failed: that costs one invocation, as the next may find it mended (a file, a clock, luck)."""
-        if not self._settler.ledger_keeps_up:
+        if not self._settler.may_begin:
             return
         for claim in await self._queue.claim(self._place.node, lane.ref, 1):
             now = slots.now_ms()

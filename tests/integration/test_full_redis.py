@@ -199,7 +199,7 @@ async def test_without_a_recorder_work_is_refused_in_time_and_all_is_recorded_la
                 assert "wait for the ledger" in refused.message
                 break
             accepted.add(call.id)
-        await eventually(lambda: _nothing_runs(bench, revision))
+        await eventually(lambda: _is_settled(bench, revision, len(accepted)))
         await eventually(lambda: not node.can_hand_off())
         held = await census.held(bench.queue)
         assert held.is_right
@@ -228,7 +228,7 @@ async def test_without_a_recorder_a_backlog_waits_instead_of_filling_redis_with_
         for _ in range(2_000):
             await bench.queue.enqueue(bench.invocation(revision, "x", sync=False))
         node = await bench.node()
-        await eventually(lambda: not node.settler.ledger_keeps_up, within=60)
+        await eventually(lambda: not node.settler.may_begin, within=60)
         await eventually(lambda: _nothing_runs(bench, revision))
         assert (await bench.counts(revision)).waiting > 1_000
         assert MOST_UNRECORDED <= await census.unrecorded_bytes(bench.queue) < 2 * MOST_UNRECORDED
