@@ -13,7 +13,6 @@ import os
 import platform
 import secrets
 import socket
-import time
 from collections.abc import Coroutine, Mapping, Sequence
 from typing import Any
 
@@ -25,7 +24,7 @@ from faas.core import errors, living, model
 from faas.core import settings as settings_module
 from faas.queue import calls, capacity, catalog, census, demand, invocations, leases, parking, replies, watch
 from faas.store import functions
-from runners import attempt, pool, settling, stock, tending
+from runners import attempt, naps, pool, settling, stock, tending
 from runners import lane as lanes_module
 from runners import memory as memories
 from runners import slot as slots
@@ -120,7 +119,8 @@ class Node:
         self.memory = memories.Memory(settings.memory_mb)
         self._stock = stock.Stock(engine, settings, self.memory)
         code = artifacts.Artifacts(settings.root)
-        self._pool = pool.Pool(self._stock, code, self.memory, settings, place, self._publish)
+        self._naps = naps.Naps(settings.lease_ms)
+        self._pool = pool.Pool(self._stock, code, self.memory, settings, place, self._naps, self._publish)
         self._tasks = Tasks()
         self._tender = tending.Tender(
             queue, signals, self._pool, self._stock, self.settler, place, self._find_lane, self._tasks
@@ -155,6 +155,7 @@ class Node:
         await node._publish_runtime()
         await node.renew()
         for name, work in (
+            ("naps", node._naps.watch()),
             ("heartbeat", node._beat()),
             ("demand", node._tender.read()),
             ("stock", node._stock.keep()),
@@ -172,7 +173,7 @@ class Node:
 
         Nor is it when the lease may have lapsed: whoever takes this node for dead looks but once at what it holds.
         """
-        if _awake_or_asleep_s() > self._leased_until:
+        if naps.awake_or_asleep_s() > self._leased_until:
             return None
         lane = self._pool.lanes.get(invocation.ref)
         return lane.offer(invocation) if lane is not None and self.can_hand_off() else None
@@ -269,7 +270,7 @@ class Node:
             beat=self._beat_number,
             process=living.own(),
         )
-        until = _awake_or_asleep_s() + self._settings.lease_ms / 1000
+        until = naps.awake_or_asleep_s() + self._settings.lease_ms / 1000
         await self._versions.renew(self.node, state, self._settings.lease_ms)
         self._leased_until = until
 
@@ -402,8 +403,3 @@ class Node:
             await leases.take_over(self.queue, self.node)
         except (errors.Unavailable, hiredis.HiredisError) as error:
             _log.warning("left_without_goodbye", extra={"reason": str(error)})
-
-
-def _awake_or_asleep_s() -> float:
-    """A clock that nobody sets and that goes on while the machine sleeps, as the clocks of other machines do."""
-    return time.clock_gettime(time.CLOCK_BOOTTIME)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Protocol
 
 from faas.core import model, settings
-from runners import attempt, keepalive
+from runners import attempt, keepalive, naps
 from runners import lane as lanes
 from runners import memory as memories
 from runners import slot as slots
@@ -46,6 +46,7 @@ class Pool:
         memory: memories.Memory,
         limits: settings.Settings,
         place: attempt.Place,
+        seen_naps: naps.Naps,
         publish: Callable[[lanes.Lane], None],
     ) -> None:
         self.lanes: dict[str, lanes.Lane] = {}
@@ -54,6 +55,7 @@ class Pool:
         self._memory = memory
         self._limits = limits
         self._place = place
+        self._naps = seen_naps
         self._publish = publish
         self._hungry: dict[str, lanes.Lane] = {}
         self._closing: set[asyncio.Task[None]] = set()
@@ -130,7 +132,7 @@ class Pool:
         return None
 
     def _add(self, lane: lanes.Lane, sandbox: base.Sandbox, birth: attempt.Birth) -> None:
-        slot = slots.Slot(sandbox, lane.revision, birth, self._place, lane)
+        slot = slots.Slot(sandbox, lane.revision, birth, self._place, self._naps, lane)
         sandbox.on_closed(lambda _: self._gone(lane, slot))
         if slot.is_open:  # else it died on the way here
             lane.add(slot)

@@ -142,6 +142,8 @@ class Settler:
             then(None)
             return
         finished = self._told(answer)
+        if ended.caller is not None and (finished.settled or again):
+            _tell(ended, ended.caller, was_settled=finished.settled)
         if ended.entry is None and (finished.settled or again):
             self._heard.append(accepting.hand_off_field(ended.invocation))
         elif ended.entry is None:
@@ -149,7 +151,8 @@ class Settler:
             # next try finds out.
             self._keep(ended, errors.Unavailable("the hand-off was not written down"))
         # One that was sent again may have been settled the first time, whose answer was lost: its caller waits still.
-        was_settled = finished.settled or again
+        # After a nap it may as well have been taken over, and its caller has another attempt's answer.
+        was_settled = finished.settled or (again and not ended.slept)
         if was_settled and ended.entry is not None and ended.invocation.reply_to == self._here and self._answers:
             self._answers.deliver(ended.invocation.id, ended.outcome)
         then(finished)
@@ -180,6 +183,21 @@ class Settler:
         else:
             self._arrived(ended, None)
         then(None)
+
+
+def _tell(ended: slots.Ended, caller: asyncio.Future[model.Outcome], *, was_settled: bool) -> None:
+    """Answer the caller of a hand-off from before a nap with its outcome, or that another node called it lost."""
+    if caller.done():
+        return
+    if was_settled:
+        caller.set_result(ended.outcome)
+        return
+    lost = errors.Unavailable(
+        f"the platform lost this attempt of {ended.invocation.function}: its node stood still for too long",
+        hint=f"faas invocations show {ended.invocation.id}",
+        type="Platform.Lost",
+    )
+    caller.set_exception(lost)
 
 
 def _kept(outcome: model.Outcome, most_bytes: int) -> model.Outcome:

@@ -16,7 +16,7 @@ import msgspec
 
 from faas.core import model, retry, unrun
 from faas.queue import invocations
-from runners import attempt
+from runners import attempt, naps
 from runners.sandbox import base
 
 
@@ -24,7 +24,8 @@ class Ended(msgspec.Struct, frozen=True):
     """An attempt that is over: its invocation, the entry by which it was claimed (None: handed off), its outcome.
 
     ``retries`` are the rules for another attempt, None when there is never one, and ``wish`` is what the handler's
-    exception asks for. ``config`` says where its record goes.
+    exception asks for. ``config`` says where its record goes. ``slept`` says that the node stood still while it ran, so
+    that another may have taken it over, and ``caller`` is then who was handed off here and is told by the settler.
     """
 
     invocation: model.Invocation
@@ -34,6 +35,8 @@ class Ended(msgspec.Struct, frozen=True):
     retries: model.Retries | None = None
     wish: retry.Wish | None = None
     config: model.FunctionConfig | None = None
+    slept: bool = False
+    caller: asyncio.Future[model.Outcome] | None = None
 
     @property
     def claim(self) -> invocations.Claim | None:
@@ -51,7 +54,7 @@ class Owner(Protocol):
 class _Attempt:
     """What is known of the running attempt until it ends."""
 
-    __slots__ = ("caller", "entry", "invocation", "slot", "waited")
+    __slots__ = ("caller", "entry", "invocation", "naps", "slot", "waited")
 
     def __init__(
         self,
@@ -60,12 +63,14 @@ class _Attempt:
         entry: str | None,
         caller: asyncio.Future[model.Outcome] | None,
         waited: attempt.Waited,
+        naps: int,
     ) -> None:
         self.slot = slot
         self.invocation = invocation
         self.entry = entry
         self.caller = caller
         self.waited = waited
+        self.naps = naps
 
     def over(self, ran: asyncio.Future[base.Ran]) -> None:
         self.slot._over(self, ran)
@@ -75,7 +80,13 @@ class Slot:
     """One attempt from claim to record. The owner is told of its end, and settles it."""
 
     def __init__(
-        self, sandbox: base.Sandbox, revision: model.Revision, birth: attempt.Birth, place: attempt.Place, owner: Owner
+        self,
+        sandbox: base.Sandbox,
+        revision: model.Revision,
+        birth: attempt.Birth,
+        place: attempt.Place,
+        seen_naps: naps.Naps,
+        owner: Owner,
     ) -> None:
         self.sandbox = sandbox
         self.idle_since_ms = self.born_at_ms = birth.ready_at_ms
@@ -83,6 +94,7 @@ class Slot:
         self._revision = revision
         self._birth: attempt.Birth | None = birth
         self._place = place
+        self._naps = seen_naps
         self._owner = owner
         self._running: _Attempt | None = None
         self._loop = asyncio.get_running_loop()
@@ -118,7 +130,7 @@ class Slot:
     ) -> None:
         birth, self._birth = self._birth, None
         waited = attempt.waited(invocation.accepted_at_ms, birth, now_ms())
-        self._running = _Attempt(self, invocation, entry, caller, waited)
+        self._running = _Attempt(self, invocation, entry, caller, waited, self._naps.count)
         self.sandbox.run(invocation).add_done_callback(self._running.over)
 
     def _over(self, one: _Attempt, future: asyncio.Future[base.Ran]) -> None:
@@ -139,6 +151,9 @@ class Slot:
             ended = self._ended(one, record, attempt.outcome(record, ran), ran.wish)
         self.idle_since_ms = ended_at_ms
         reusable = ran is not None and ran.reusable
+        if self._naps.slept_since(one.naps):
+            self._settle(msgspec.structs.replace(ended, slept=True, caller=one.caller), reusable)
+            return
         if one.caller is None or one.caller.done():
             self._settle(ended, reusable)
             return

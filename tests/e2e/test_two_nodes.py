@@ -99,10 +99,8 @@ async def test_a_node_that_was_paused_past_its_lease_settles_nothing_twice(platf
             if call.status == 202:
                 assert records[-1]["status"] == "ok"
             assert all(row["billed_ms"] == 0 for row in records if row["status"] == "lost")
-    told = [
-        row["status"] for call in callers.calls if call.status == 200 for row in _records(platform, call.invocation_id)
-    ]
-    assert set(told) <= {"ok", "lost"}, "an answer that came after its node was given up is true, and not billed"
+            if call.status == 200:
+                assert records[-1]["status"] == "ok", "what another node called lost was answered"
 
 
 async def test_a_flood_of_one_function_delays_the_sync_calls_of_another_by_little(

@@ -9,9 +9,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from faas.core import ids, model
+from faas.core import errors, ids, model
 from faas.core import settings as settings_module
-from faas.queue import calls, embedded, invocations, replies
+from faas.queue import calls, embedded, invocations, leases, replies
 from runners import settling
 from runners import slot as slots
 from tests import node_bench, samples
@@ -78,6 +78,74 @@ async def test_the_caller_of_a_queued_call_has_its_outcome_also_when_the_answer_
     await settler.resend()
     async with asyncio.timeout(10):
         assert (await caller).record.invocation_id == sent.id
+    await answers.close()
+
+
+def slept_through(invocation: model.Invocation, caller: asyncio.Future[model.Outcome]) -> slots.Ended:
+    return msgspec.structs.replace(ended(invocation, None), slept=True, caller=caller)
+
+
+async def test_who_was_handed_off_before_a_nap_is_answered_when_it_is_settled(queue: invocations.Queue) -> None:
+    settler = settling.Settler(queue, "n1", None, 1 << 30)
+    handed = call(model.Mode.SYNC)
+    queue.hand_off("n1", handed)
+    caller: asyncio.Future[model.Outcome] = asyncio.get_running_loop().create_future()
+    settler.settle(slept_through(handed, caller), 0, ignore)
+    assert not caller.done()
+    async with asyncio.timeout(10):
+        assert (await caller).record.invocation_id == handed.id
+
+
+async def test_who_was_handed_off_before_a_nap_waits_while_redis_is_away(queue: invocations.Queue) -> None:
+    settler = settling.Settler(queue, "n1", None, 1 << 30)
+    queue.link.close()
+    caller: asyncio.Future[model.Outcome] = asyncio.get_running_loop().create_future()
+    answered = asyncio.Event()
+    settler.settle(slept_through(call(model.Mode.SYNC), caller), 0, lambda _: answered.set())
+    await answered.wait()
+    assert not caller.done()
+    await queue.reopen()
+    await settler.resend()
+    async with asyncio.timeout(10):
+        await caller
+
+
+async def test_who_was_handed_off_before_a_nap_is_not_answered_when_another_node_called_it_lost(
+    queue: invocations.Queue,
+) -> None:
+    settler = settling.Settler(queue, "n1", None, 1 << 30)
+    handed = call(model.Mode.SYNC)
+    queue.hand_off("n1", handed)
+    assert await leases.take_over(queue, "n1") == 1
+    caller: asyncio.Future[model.Outcome] = asyncio.get_running_loop().create_future()
+    answered = asyncio.Event()
+    settler.settle(slept_through(handed, caller), 0, lambda _: answered.set())
+    await answered.wait()
+    await settler.resend()
+    async with asyncio.timeout(10):
+        with pytest.raises(errors.Unavailable, match="stood still"):
+            await caller
+
+
+async def test_a_queued_call_that_another_node_took_over_during_a_nap_is_not_answered_here(
+    queue: invocations.Queue,
+) -> None:
+    answers = await replies.Replies.open(queue._redis_url, queue.keys.prefix)
+    settler = settling.Settler(queue, "n1", answers, 1 << 30)
+    sent = msgspec.structs.replace(call(model.Mode.SYNC), reply_to=answers.address)
+    caller = answers.expect(sent.id)
+    await queue.enqueue(sent)
+    (claim,) = await queue.claim("n1", "echo@3", 1)
+    assert await leases.take_over(queue, "n1") == 1
+    await queue.link.call("CONFIG", "SET", "min-replicas-to-write", 1)  # refuses each write, as a full disk does
+    answered = asyncio.Event()
+    slept = msgspec.structs.replace(ended(claim.invocation, claim.entry), slept=True)
+    settler.settle(slept, 0, lambda _: answered.set())
+    await answered.wait()
+    await queue.link.call("CONFIG", "SET", "min-replicas-to-write", 0)
+    await settler.resend()
+    await eventually(lambda: settler.left == 0)
+    assert not caller.done()
     await answers.close()
 
 
