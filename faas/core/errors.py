@@ -17,6 +17,7 @@
     ├── BuildFailed                 422  build_failed
     ├── Unavailable                 503  unavailable
     └── TimedOut                    504  timed_out
+        └── NeverRan                504  timed_out
 """
 
 from __future__ import annotations
@@ -178,3 +179,7 @@ class TimedOut(FaasError):
     http_status = 504
     code = "timed_out"
     exit_code = 10
+
+
+class NeverRan(TimedOut):
+    """Nothing came to run it in time, and nothing will: it does not wait any more."""

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable
-from typing import TypeVar
+from typing import Any, TypeVar
+
+import hiredis
 
 from faas.core import errors, model, unrun
 from faas.queue import invocations, replies
@@ -27,8 +29,8 @@ async def outcome(
     """Enqueue an invocation whose ``reply_to`` is the address of ``answers``, and await its outcome.
 
     When nothing ran it ``within_ms``, or the caller's task is cancelled, a call that still waits is settled as
-    rejected; one that a node has claimed runs to its end. Raises `errors.TimedOut`, `errors.Throttled` or
-    `errors.Unavailable`.
+    rejected; one that a node has claimed runs to its end. Raises `errors.NeverRan`, `errors.TimedOut`,
+    `errors.Throttled` or `errors.Unavailable`.
     """
     expected = answers.expect(invocation.id)
     accepting = asyncio.ensure_future(queue.enqueue(invocation))
@@ -36,12 +38,13 @@ async def outcome(
         async with asyncio.timeout(within_ms / 1000):
             await heard(asyncio.shield(accepting))
             return await expected
-    except (TimeoutError, asyncio.CancelledError) as gone:
-        _settle_what_waits(queue, accepting, unrun.rejected(invocation, memory_limit_mb, _now_ms()), invocation)
-        if isinstance(gone, asyncio.CancelledError):
-            raise
-        raise errors.TimedOut(f"nothing ran {invocation.function} in time", hint="see `faas status`") from gone
-    except errors.Unavailable:
+    except TimeoutError as gone:
+        rejected = unrun.rejected(invocation, memory_limit_mb, _now_ms())
+        if await _has_waited(_settle_what_waits(queue, accepting, rejected, invocation)):
+            raise errors.NeverRan(f"nothing ran {invocation.function} in time", hint="see `faas status`") from gone
+        hint = f"it may run still: faas invocations show {invocation.id}"
+        raise errors.TimedOut(f"{invocation.function} has not ended in time", hint=hint) from gone
+    except (asyncio.CancelledError, errors.Unavailable):
         _settle_what_waits(queue, accepting, unrun.rejected(invocation, memory_limit_mb, _now_ms()), invocation)
         raise
     finally:
@@ -64,17 +67,31 @@ def _settle_what_waits(
     accepting: asyncio.Future[str | None],
     record: model.Record,
     invocation: model.Invocation,
-) -> None:
-    """Give up a call, now or as soon as Redis says that it took it: nobody waits for its outcome any more."""
+) -> asyncio.Future[Any] | None:
+    """Give up a call, now or as soon as Redis says that it took it: nobody waits for its outcome any more.
 
-    def settle(accepted: asyncio.Future[str | None]) -> None:
+    What Redis answers to that, when it is sent now.
+    """
+
+    def settle(accepted: asyncio.Future[str | None]) -> asyncio.Future[Any] | None:
         if not accepted.cancelled() and accepted.exception() is None and (entry := accepted.result()) is not None:
-            queue.abandon(entry, invocation, record)
+            return queue.abandon(entry, invocation, record)
+        return None
 
     if accepting.done():
-        settle(accepting)
-    else:
-        accepting.add_done_callback(settle)
+        return settle(accepting)
+    accepting.add_done_callback(settle)
+    return None
+
+
+async def _has_waited(given_up: asyncio.Future[Any] | None) -> bool:
+    """Whether a call that was given up is known to have waited until then, so that nothing runs it any more."""
+    if given_up is None:
+        return False
+    try:
+        return bool(await heard(given_up))
+    except (errors.Unavailable, hiredis.HiredisError):
+        return False
 
 
 def _now_ms() -> int:

@@ -8,8 +8,8 @@
 
 A claim lapses, so that a gateway that dies with one does not block the key; an async call is accepted in the script
 that enqueues it. Answers that the platform is to blame for are not kept: the caller may try again. A call of which
-nobody knows what became (it was not answered in time, or Redis was not heard) may still run, so its key is not free
-before the claim lapses.
+nobody knows what became (it did not end in time, or Redis was not heard) may still run, so its key is not free before
+the claim lapses.
 """
 
 from __future__ import annotations
@@ -113,7 +113,7 @@ async def _kept(
 ) -> model.Outcome:
     try:
         outcome = await run()
-    except errors.Throttled:  # nothing was accepted; after any other error a node may run it still
+    except (errors.Throttled, errors.NeverRan):  # after any other error a node may run it still
         await _settle(queue, asked, invocation_id, b"", claim_ms)
         raise
     kept = b"" if outcome.record.status in _NOT_KEPT else _encode(outcome)

@@ -287,6 +287,30 @@ async def test_a_key_is_not_free_while_a_node_runs_its_call(
     await answers.close()
 
 
+async def test_a_key_is_free_again_when_nothing_ran_its_call_in_time(redis_url: str, queue: invocations.Queue) -> None:
+    asked = idempotency.asked("k", "f", (b"1",), 60_000)
+    answers = await replies.Replies.open(redis_url, queue.keys.prefix)
+    one = msgspec.structs.replace(sent(model.Mode.SYNC), reply_to=answers.address)
+    with pytest.raises(errors.NeverRan, match="nothing ran"):
+        waits = calls.outcome(queue, answers, one, memory_limit_mb=64, within_ms=100)
+        await idempotency.answer(queue, asked, one.id, lambda: waits, within_ms=60_000)
+    two = sent(model.Mode.SYNC)
+    assert (await answer(queue, asked, two)).record.invocation_id == two.id
+    await answers.close()
+
+
+async def test_a_call_that_began_late_is_not_said_to_have_never_run(redis_url: str, queue: invocations.Queue) -> None:
+    answers = await replies.Replies.open(redis_url, queue.keys.prefix)
+    one = msgspec.structs.replace(sent(model.Mode.SYNC), reply_to=answers.address)
+    calling = asyncio.create_task(calls.outcome(queue, answers, one, memory_limit_mb=64, within_ms=500))
+    await eventually(lambda: queue.claim("n1", one.ref, 1))
+    with pytest.raises(errors.TimedOut, match="has not ended in time") as told:
+        await calling
+    assert not isinstance(told.value, errors.NeverRan)
+    assert (await queue.counts())[one.ref] == model.Counts(accepted=1, running=1)
+    await answers.close()
+
+
 async def test_the_bytes_of_a_key_that_is_used_again_after_its_time_are_counted_once(queue: invocations.Queue) -> None:
     asks = [idempotency.asked(key, "f", (b"1",), 60_000) for key in "abc"]
 
