@@ -39,6 +39,7 @@ _PR_SET_PDEATHSIG = 1
 _RETRY = rq.Retry(max=2, enqueue_at_front=True)
 _AGAIN_AFTER_S = 1
 _STOPS = {signal.SIGTERM, signal.SIGINT}
+_NOT_ENDED = (rq.job.JobStatus.QUEUED, rq.job.JobStatus.STARTED)
 
 Job = rq.job.Job
 MakeDeployer = Callable[[settings_module.Settings], contextlib.AbstractContextManager[deploy.Deployer]]
@@ -152,6 +153,15 @@ class BuildWorker(rq.Worker):
             self._interrupt_horse()
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPS)
 
+    def execute_job(self, job: Job, queue: rq.Queue) -> None:
+        """Run a deployment to its end, and remove its folder when its process could not."""
+        super().execute_job(job, queue)
+        runner = _RUNNER.get()
+        folder = folders.Folders(runner.settings.root).deployments / job.id
+        if folder.is_dir() and not self.stopping:
+            with runner.make(runner.settings) as deployer:
+                _sweep(folder, queue, deployer)
+
     @property
     def stopping(self) -> bool:
         """Whether it was asked to stop."""
@@ -247,27 +257,38 @@ def recover(settings: settings_module.Settings, queue: rq.Queue, deployer: deplo
 
     A deployment runs exactly while its folder's lock is held, so nothing that another builder runs is touched.
     """
-    places = folders.Folders(settings.root)
-    for folder in sorted(places.deployments.iterdir()) if places.deployments.is_dir() else ():
+    deployments_left = folders.Folders(settings.root).deployments
+    left = sorted(deployments_left.iterdir()) if deployments_left.is_dir() else []
+    for folder in left:
         with folders.held_if_free(folder / "lock") as free:
             if free:
-                _recover(folder, queue, deployer)
-    queue.started_job_registry.cleanup()
+                _put_back(folder, queue)
+    queue.started_job_registry.cleanup()  # what was put back as often as may be fails here
+    for folder in left:
+        _sweep(folder, queue, deployer)
 
 
-def _recover(folder: Path, queue: rq.Queue, deployer: deploy.Deployer) -> None:
-    job = queue.fetch_job(folder.name)
-    status = job.get_status(refresh=False) if job else None
-    if job is not None and status == rq.job.JobStatus.STARTED:
+def _sweep(folder: Path, queue: rq.Queue, deployer: deploy.Deployer) -> None:
+    """Remove what a deployment that has ended left, which is nothing unless its process was killed."""
+    with folders.held_if_free(folder / "lock") as free:
+        if free and _status(queue, folder.name) not in _NOT_ENDED:
+            _LOG.warning("deployment_swept", extra={"deployment": folder.name})
+            deployer.forget(folder)
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _put_back(folder: Path, queue: rq.Queue) -> None:
+    status = _status(queue, folder.name)
+    if status == rq.job.JobStatus.STARTED:
         _LOG.warning("deployment_recovered", extra={"deployment": folder.name})
         _expire(queue, folder.name)
-    elif job is not None and status == rq.job.JobStatus.QUEUED:
-        if queue.connection.lrem(queue.intermediate_queue_key, 1, folder.name):
-            queue.push_job_id(folder.name, at_front=True)
-    else:
-        _LOG.warning("deployment_swept", extra={"deployment": folder.name})
-        deployer.forget(folder)
-        shutil.rmtree(folder, ignore_errors=True)
+    elif status == rq.job.JobStatus.QUEUED and queue.connection.lrem(queue.intermediate_queue_key, 1, folder.name):
+        queue.push_job_id(folder.name, at_front=True)
+
+
+def _status(queue: rq.Queue, id: str) -> rq.job.JobStatus | None:
+    job = queue.fetch_job(id)
+    return job.get_status(refresh=False) if job else None
 
 
 def _expire(queue: rq.Queue, id: str) -> None:

@@ -237,6 +237,21 @@ def test_a_deployment_whose_process_is_killed_again_and_again_is_given_up(
     assert told.error is not None
     assert told.error["message"] == "the build was interrupted"
     assert catalog.current("hello") is None
+    eventually_sync(lambda: list((settings.root / "builds").iterdir()) == [])
+
+
+def test_a_deployment_whose_builders_are_killed_again_and_again_is_given_up_and_swept(
+    builds: deployments.Builds, start: Start, settings: settings_module.Settings
+) -> None:
+    id = ""
+    for _ in range(3):
+        builder = start("kill:load")
+        id = id or submit(builds, settings.root)
+        assert builder.wait(20) == -signal.SIGKILL
+        (settings.root / "killed").unlink()
+    start()
+    assert ended(builds, id).state == progress.State.FAILED
+    eventually_sync(lambda: list((settings.root / "builds").iterdir()) == [])
 
 
 def test_a_started_builder_sweeps_what_ended_deployments_left(
