@@ -108,7 +108,7 @@ class Pool:
             kind = model.ColdStart.PREWARMED
             if sandbox is None:
                 kind = model.ColdStart.FULL
-                sandbox = await self._started(config.network, is_wanted)
+                sandbox = await self._started(lane, is_wanted)
             if sandbox is None:
                 return None
             loaded = await sandbox.load(lane.revision, code)
@@ -124,8 +124,11 @@ class Pool:
                     self._close(sandbox)
             self._publish(lane)
 
-    async def _started(self, network: model.Network, is_wanted: Callable[[], bool]) -> base.Sandbox | None:
-        started = await self._stock.start(network, is_wanted)
+    async def _started(self, lane: lanes.Lane, is_wanted: Callable[[], bool]) -> base.Sandbox | None:
+        network = lane.revision.config.network
+        started = await self._stock.start(
+            network, lambda: is_wanted() and not self._owes_room(lane), lane.ref, lambda: len(lane.slots)
+        )
         if started is None or is_wanted():
             return started
         await self._stock.add(started)
@@ -194,6 +197,14 @@ class Pool:
         if may_take(held_mb(lane), held_mb(giver), lane.revision.config.memory_mb, self._youngest_ms(giver)):
             giver.gives_up = 1
             _log.info("gives_up_a_slot", extra={"revision": giver.ref, "for": lane.ref})
+
+    def _owes_room(self, lane: lanes.Lane) -> bool:
+        """Whether the memory of a slot that is not begun yet is rather another's, who waits and has less even then."""
+        if self._memory.free_mb >= self._memory.awaited_mb:
+            return False
+        left_mb = held_mb(lane) - lane.revision.config.memory_mb
+        waiting = (other for other in self._hungry.values() if other is not lane)
+        return any(held_mb(other) + other.revision.config.memory_mb <= left_mb for other in waiting)
 
     def has_enough(self, lane: lanes.Lane) -> None:
         """The revision waits for no room any more."""

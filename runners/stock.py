@@ -10,11 +10,14 @@ from collections.abc import Callable
 
 from faas.core import model, settings
 from runners import memory as memories
+from runners import turns
 from runners.sandbox import base
 
 _BACKOFF_S = (0.2, 1.0, 2.0, 5.0, 10.0)
 _STARTS_BESIDE_CORES = 2
 _LOOK_AGAIN_S = 2.0
+_FOR_STOCK = ""
+_AFTER_WORK = 1 << 30
 
 _log = logging.getLogger(__name__)
 
@@ -30,7 +33,7 @@ class Stock:
         self._memory_mb = limits.stock_memory_mb
         self._wanted = {model.Network.NONE: limits.stock_none, model.Network.OUTBOUND: limits.stock_outbound}
         self._ready: dict[model.Network, list[base.Sandbox]] = {network: [] for network in model.Network}
-        self._room = asyncio.Semaphore((os.cpu_count() or 1) + _STARTS_BESIDE_CORES)
+        self._turns = turns.Turns((os.cpu_count() or 1) + _STARTS_BESIDE_CORES)
         self._changed = asyncio.Event()
 
     @property
@@ -56,12 +59,15 @@ class Stock:
         self._memory.take_back(self._memory_mb)
         return self._ready[fullest].pop()
 
-    async def start(self, network: model.Network, is_wanted: Callable[[], bool]) -> base.Sandbox | None:
+    async def start(
+        self, network: model.Network, is_wanted: Callable[[], bool], ref: str, has: Callable[[], int]
+    ) -> base.Sandbox | None:
         """A sandbox made from nothing; None when it was not wanted any more when its turn came.
 
-        Raises `base.EngineUnavailable` and `base.SandboxLost`.
+        The revision ``ref`` is the sooner served the less slots it ``has``: so each has its first one soon when all
+        want many at once, as after a start of the platform. Raises `base.EngineUnavailable` and `base.SandboxLost`.
         """
-        async with self._room:
+        async with self._turns.turn(ref, has):
             if not is_wanted():
                 return None
             self.starting += 1
@@ -112,7 +118,7 @@ class Stock:
     async def _fill(self) -> None:
         for network, wanted in self._wanted.items():
             while len(self._ready[network]) < wanted and self._memory.spare_mb >= self._memory_mb:
-                sandbox = await self.start(network, lambda: True)
+                sandbox = await self.start(network, lambda: True, _FOR_STOCK, lambda: _AFTER_WORK)
                 if sandbox is not None:
                     await self.add(sandbox)
 

@@ -54,6 +54,18 @@ async def test_one_call_does_not_wait_for_the_whole_backlog_of_another_function(
     await eventually(goes_on, within=30)  # and the backlog goes on after it
 
 
+async def test_memory_of_slots_that_are_not_begun_yet_goes_to_who_has_none(bench: node_bench.Bench) -> None:
+    greedy = bench.function(SLOW, "app.handler", "greedy", max_concurrency=100)
+    for _ in range(60):
+        await bench.send(greedy, 5.0)
+    echo = bench.function(ECHO, "app.handler", "modest")
+    node = await bench.node(memory_mb=64 * 40)
+    await eventually(lambda: node.report().get("starting"))
+    outcome = await bench.call(echo, {"a": 1})
+    assert outcome.record.status is model.Status.OK
+    assert (await bench.counts(greedy)).running < 20, "it waited until the other had nearly all of its slots"
+
+
 @pytest.mark.parametrize("slots", [1, 4])
 async def test_a_deploy_can_try_its_code_on_a_node_that_is_busy(bench: node_bench.Bench, slots: int) -> None:
     greedy = await _backlog(bench, 400 * slots)
