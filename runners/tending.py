@@ -163,7 +163,8 @@ class Tender:
             self._put_off(lane.ref, error.message)
 
     def _put_off(self, ref: str, reason: str) -> None:
-        _log.warning("slot_not_made", extra={"revision": ref, "reason": reason})
+        if not self._is_put_off(ref):  # those begun at the same time fail for the same reason
+            _log.warning("slot_not_made", extra={"revision": ref, "reason": reason})
         self._not_before[ref] = time.monotonic() + _BACKOFF_S
 
     def _is_put_off(self, ref: str) -> bool:

@@ -114,7 +114,7 @@ class Link(asyncio.Protocol):
     def _send(self, packed: bytes, future: asyncio.Future[Reply] | None) -> None:
         if not self.is_open:
             if future is not None:
-                future.set_exception(_gone())
+                _fail(future)
             return
         if not self._waiting:
             self._last_heard = self._loop.time()
@@ -164,8 +164,12 @@ class Link(asyncio.Protocol):
         while self._waiting:
             future = self._waiting.popleft()
             if future is not None and not future.done():
-                future.set_exception(_gone())
-                future.exception()
+                _fail(future)
+
+
+def _fail(future: asyncio.Future[Reply]) -> None:
+    future.set_exception(_gone())
+    future.exception()  # whoever asked may have gone, and then nothing is to be said of it
 
 
 def _pack(args: tuple[str | bytes | int, ...]) -> bytes:

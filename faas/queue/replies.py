@@ -89,3 +89,4 @@ class Replies:
         for future in list(self._waiting.values()):
             if not future.done():
                 future.set_exception(error)
+                future.exception()  # its caller may be about to go, and then nothing is to be said of it

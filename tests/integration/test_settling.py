@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -160,6 +161,28 @@ async def test_a_caller_who_goes_while_the_call_is_being_accepted_is_dropped_too
     await eventually(lambda: _is_done(queue))
     assert (await queue.counts())["echo@3"] == model.Counts(accepted=1, done=1)
     await answers.close()
+
+
+async def test_a_caller_who_goes_when_redis_has_gone_leaves_no_complaint_in_the_log(
+    queue: invocations.Queue, caplog: pytest.LogCaptureFixture
+) -> None:
+    answers = await replies.Replies.open(queue._redis_url, queue.keys.prefix)
+    sent = msgspec.structs.replace(call(model.Mode.SYNC), reply_to=answers.address)
+    calling = asyncio.create_task(calls.outcome(queue, answers, sent, memory_limit_mb=64, within_ms=60_000))
+    await eventually(lambda: _is_waiting(queue))
+    queue.link.close()
+    answers._link.close()  # what fails its callers runs before they do
+    await answers.lost()
+    calling.cancel()
+    await asyncio.wait({calling})
+    del calling
+    gc.collect()
+    assert "never retrieved" not in caplog.text
+    await answers.close()
+
+
+async def _is_waiting(queue: invocations.Queue) -> bool:
+    return (await queue.counts()).get("echo@3", model.Counts()).waiting == 1
 
 
 async def _is_done(queue: invocations.Queue) -> bool:
