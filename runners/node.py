@@ -52,6 +52,10 @@ class Buckets:
             bucket.name: buckets.BucketFolder(bucket.name, buckets.bucket_root(self._root, bucket)) for bucket in known
         }
 
+    def sweep(self) -> int:
+        """Remove what killed processes left in them; how many files. Blocks. Raises `errors.FaasError`."""
+        return sum(folder.sweep() for folder in list(self._folders.values()) if folder.root.is_dir())
+
     def find(self, name: str) -> buckets.BucketFolder | None:
         """A bucket by its name."""
         return self._folders.get(name)

@@ -18,7 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Concatenate, ParamSpec, TypeVar
 
-from faas.buckets import keys, listing, objects, publishing
+from faas.buckets import keys, listing, objects, passing, publishing
 from faas.core import errors, model
 
 PAGE = 1000
@@ -162,6 +162,15 @@ class BucketFolder:
             return []
         try:
             return list(itertools.islice(listing.walk(root, prefix, after), max(limit, 0)))
+        finally:
+            os.close(root)
+
+    @_translated
+    def sweep(self) -> int:
+        """Remove files that processes which were killed while they published an object left; how many."""
+        root = self._open_root()
+        try:
+            return passing.sweep(root)
         finally:
             os.close(root)
 

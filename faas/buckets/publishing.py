@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import fcntl
 import os
-import secrets
 import signal
 
 import msgspec
 
-from faas.buckets import objects
+from faas.buckets import objects, passing
 
 DEPTH_ATTRIBUTE = "user.faas.depth"
 """Extended attribute of an object: the depth of the invocation that wrote it, in decimal."""
@@ -42,7 +42,7 @@ def unnamed_file(folder: int) -> int:
     except OSError as error:
         if error.errno not in _NO_UNNAMED_FILES:
             raise
-    name = _passing_name()
+    name = passing.name()
     fd = os.open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644, dir_fd=folder)
     os.unlink(name, dir_fd=folder)
     return fd
@@ -118,40 +118,53 @@ def publish(fd: int, folder: int, name: str, writer: Writer | None) -> os.stat_r
 
     Another may replace it the moment after, so it is looked at before it has its name. What is copied is marked anew.
     """
-    passing = _passing_name()
+    passing.hold(fd)
+    source, copy = passing.name(), None
     try:
-        os.link(f"/proc/self/fd/{fd}", passing, dst_dir_fd=folder, follow_symlinks=True)
+        os.link(f"/proc/self/fd/{fd}", source, dst_dir_fd=folder, follow_symlinks=True)
     except FileNotFoundError:  # this file system has no unnamed files: fd is of a file whose name was removed
-        _copy(fd, folder, passing, writer)
+        copy = _copy(fd, folder, source, writer)
     try:
-        found = os.stat(passing, dir_fd=folder, follow_symlinks=False)
-        _move(folder, passing, name)
+        found = os.stat(source, dir_fd=folder, follow_symlinks=False)
+        _move(folder, source, name)
     except OSError:
-        os.unlink(passing, dir_fd=folder)
+        _remove(folder, source)
         raise
+    finally:
+        if copy is not None:
+            os.close(copy)
     return found
 
 
-def _move(folder: int, passing: str, name: str) -> None:
+def _move(folder: int, source: str, name: str) -> None:
     try:
-        os.rename(passing, name, src_dir_fd=folder, dst_dir_fd=folder)
+        os.rename(source, name, src_dir_fd=folder, dst_dir_fd=folder)
     except IsADirectoryError:  # an empty folder, left when its last object went, gives way
         os.rmdir(name, dir_fd=folder)
-        os.rename(passing, name, src_dir_fd=folder, dst_dir_fd=folder)
+        os.rename(source, name, src_dir_fd=folder, dst_dir_fd=folder)
 
 
-def _copy(fd: int, folder: int, name: str, writer: Writer | None) -> None:
+def _remove(folder: int, source: str) -> None:
+    with contextlib.suppress(FileNotFoundError):  # swept, when its lock could not be held
+        os.unlink(source, dir_fd=folder)
+
+
+def _copy(fd: int, folder: int, name: str, writer: Writer | None) -> int:
+    """A descriptor for reading the copy, which holds its lock until it is closed."""
     target = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644, dir_fd=folder)
     try:
-        _pour(fd, target)
-        os.fdatasync(target)
-        mark(target, writer)
+        reading = _for_reading(target)
+        try:
+            passing.hold(reading)
+            _pour(fd, target)
+            os.fdatasync(target)
+            mark(target, writer)
+        except OSError:
+            os.close(reading)
+            raise
     except OSError:
-        os.unlink(name, dir_fd=folder)
+        _remove(folder, name)
         raise
     finally:
         os.close(target)
-
-
-def _passing_name() -> str:
-    return f".faas-{secrets.token_hex(8)}"
+    return reading

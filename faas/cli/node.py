@@ -30,6 +30,7 @@ Ready = Callable[[dict[str, Any]], None]
 
 _BACKLOG = 1024
 _REOPEN_S = 0.2
+_BUCKETS_SWEPT_EVERY_S = 600.0
 
 _log = logging.getLogger(__name__)
 
@@ -68,7 +69,10 @@ async def run(settings: settings_module.Settings, stop: asyncio.Event, ready: Re
                 keep_answers_ms=settings.keep_answers_ms,
             ),
         )
-        async with _beside(follower.follow(), _keep_open(answers)), _serving(settings, gateway) as url:
+        async with (
+            _beside(follower.follow(), _keep_open(answers), _keep_clean(known_buckets)),
+            _serving(settings, gateway) as url,
+        ):
             ready({"pid": os.getpid(), "gateway": url, "node": node.node, "engine": engine.name})
             await stop.wait()
             ending.begin()
@@ -179,6 +183,19 @@ async def _keep_open(answers: replies.Replies) -> None:
         with contextlib.suppress(errors.Unavailable):
             await answers.reopen()
         await asyncio.sleep(_REOPEN_S)  # a server that starts answers, and refuses the read
+
+
+async def _keep_clean(known_buckets: nodes.Buckets) -> None:
+    """Remove what processes that were killed as they published an object left in the buckets; now, and now and then."""
+    while True:
+        try:
+            swept = await asyncio.to_thread(known_buckets.sweep)
+        except errors.FaasError as error:
+            _log.debug("buckets_not_swept", extra={"reason": error.message})
+        else:
+            if swept:
+                _log.info("buckets_swept", extra={"files": swept})
+        await asyncio.sleep(_BUCKETS_SWEPT_EVERY_S)
 
 
 def _refuse_to_expose(settings: settings_module.Settings, *, isolates: bool) -> None:

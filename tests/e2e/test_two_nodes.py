@@ -103,6 +103,20 @@ async def test_a_node_that_was_paused_past_its_lease_settles_nothing_twice(platf
                 assert records[-1]["status"] == "ok", "what another node called lost was answered"
 
 
+async def test_what_a_killed_node_was_publishing_is_removed_by_the_next_one(
+    platform: platforms.Platform, tmp_path: Path
+) -> None:
+    bucket = tmp_path / "bucket"
+    bucket.mkdir()
+    platform.deploy(tmp_path / "project", {**MANIFEST, "buckets": {"box": {"path": str(bucket)}}})
+    left = bucket / f".faas-{0:016x}"
+    left.touch()
+    killed = platform.processes()["node"]
+    os.kill(killed, signal.SIGKILL)
+    await eventually(lambda: not left.exists(), within=60)
+    assert "buckets_swept" in platform.logs()
+
+
 async def test_a_flood_of_one_function_delays_the_sync_calls_of_another_by_little(
     platform: platforms.Platform, tmp_path: Path
 ) -> None:

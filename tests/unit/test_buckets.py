@@ -104,6 +104,76 @@ def test_a_commit_replaces_and_readers_of_the_old_object_keep_it(bucket: buckets
     assert [path.name for path in bucket.root.iterdir()] == ["a"]
 
 
+PUBLISHES = """
+import os, pathlib, sys
+from faas import buckets
+
+def stop(*args, **kwargs):
+    print("passing", flush=True)
+    sys.stdin.readline()
+    rename(*args, **kwargs)
+
+def refuse(*args, **kwargs):
+    raise FileNotFoundError
+
+rename, os.rename = os.rename, stop
+if sys.argv[2] == "copy":
+    os.link = refuse
+bucket = buckets.BucketFolder("photos", pathlib.Path(sys.argv[1]))
+fd = bucket.begin_write("in/a")
+os.write(fd, b"bytes")
+bucket.commit(fd, "in/a")
+"""
+
+
+def publishing(bucket: buckets.BucketFolder, how: str) -> subprocess.Popen[str]:
+    """A process that has given a file its passing name, and waits for a line before it makes it an object."""
+    command = [sys.executable, "-c", PUBLISHES, str(bucket.root), how]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "passing\n"
+    return process
+
+
+@pytest.mark.parametrize("how", ["link", "copy"])
+def test_what_a_process_that_was_killed_as_it_published_left_is_swept(bucket: buckets.BucketFolder, how: str) -> None:
+    with publishing(bucket, how) as process:
+        assert bucket.sweep() == 0, "it is being published"
+        process.kill()
+    assert len(list((bucket.root / "in").iterdir())) == 1
+    assert bucket.sweep() == 1
+    assert list((bucket.root / "in").iterdir()) == []
+
+
+@pytest.mark.parametrize("how", ["link", "copy"])
+def test_what_is_being_published_during_a_sweep_becomes_an_object(bucket: buckets.BucketFolder, how: str) -> None:
+    with publishing(bucket, how) as process:
+        assert bucket.sweep() == 0
+        process.communicate("go on\n", timeout=20)
+        assert process.returncode == 0
+    assert get(bucket, "in/a") == b"bytes"
+
+
+def test_a_sweep_leaves_all_that_is_not_of_such_a_name_and_does_not_leave_the_bucket(
+    bucket: buckets.BucketFolder, tmp_path: Path
+) -> None:
+    passing = f".faas-{0:016x}"
+    (tmp_path / passing).touch()
+    put(bucket, "deep/" * 200 + "a")
+    (bucket.root / "out").symlink_to(tmp_path)
+    (bucket.root / ".faas-abc").touch()
+    (bucket.root / f".faas-{1:016x}").symlink_to(tmp_path / passing)
+    (bucket.root / f".faas-{2:016x}").mkdir()
+    os.mkfifo(bucket.root / f".faas-{3:016x}")
+    (bucket.root / "deep" / f".faas-{4:016x}").touch()
+    before = len(os.listdir("/proc/self/fd"))
+    assert bucket.sweep() == 1
+    assert len(os.listdir("/proc/self/fd")) == before
+    assert (tmp_path / passing).exists()
+    left = {".faas-abc", "deep", "out", *(f".faas-{number:016x}" for number in (1, 2, 3))}
+    assert {path.name for path in bucket.root.iterdir()} == left
+
+
 def test_a_file_system_without_unnamed_files_gets_a_copy(bucket: buckets.BucketFolder, tmp_path: Path) -> None:
     bucket.root.mkdir()
     with open(tmp_path / "named", "wb+") as file:
