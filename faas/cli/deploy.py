@@ -6,7 +6,7 @@ import tempfile
 import time
 import urllib.parse
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
@@ -29,7 +29,8 @@ def deploy_command(*, path: Path, as_json: bool) -> None:
     """Deploy the project in DIR (the current folder by default), or the manifest FILE.
 
     All functions of the manifest become current together, or none: when one fails, what served before goes on serving,
-    the function's own error is printed, and the exit code is 7. What did not change makes no new revision.
+    the function's own error is printed, and the exit code is 7. What did not change makes no new revision; the
+    manifest is no part of the code, so a change to it concerns those functions alone whose part changed.
 
     \b
     faas deploy
@@ -38,7 +39,7 @@ def deploy_command(*, path: Path, as_json: bool) -> None:
     project = manifest.load(path)
     api = client.connect()
     with tempfile.TemporaryFile() as spool:
-        deployment = _upload(api, project, spool)
+        deployment = _upload(api, project, manifest.file_of(path), spool)
     found = _wait(api, deployment, as_json)
     if found["state"] == "failed":
         error = client.error_of(0, msgspec.json.encode({"error": found["error"]}))
@@ -51,9 +52,9 @@ def deploy_command(*, path: Path, as_json: bool) -> None:
         _summarize(api, project, found)
 
 
-def _upload(api: client.Client, project: model.Project, spool: IO[bytes]) -> str:
+def _upload(api: client.Client, project: model.Project, declared_in: Path, spool: IO[bytes]) -> str:
     settings = options.settings()
-    spans = _pack(project, spool, settings.root, settings.max_source_bytes)
+    spans = _pack(project, [settings.root, declared_in], spool, settings.max_source_bytes)
     boundary = uuid.uuid4().hex
     body = _multipart(project, spool, spans, boundary)
     headers = {"Content-Type": f"multipart/form-data; boundary={boundary}"}
@@ -61,9 +62,11 @@ def _upload(api: client.Client, project: model.Project, spool: IO[bytes]) -> str
     return str(reply.value["id"])
 
 
-def _pack(project: model.Project, spool: IO[bytes], data_dir: Path, max_bytes: int) -> dict[str, tuple[int, int]]:
+def _pack(
+    project: model.Project, no_code: Sequence[Path], spool: IO[bytes], max_bytes: int
+) -> dict[str, tuple[int, int]]:
     """Pack each distinct source folder once, one after the other; the start and end of each in the spool."""
-    leave_out = [data_dir, *(Path(bucket.path) for bucket in project.buckets if bucket.path)]
+    leave_out = [*no_code, *(Path(bucket.path) for bucket in project.buckets if bucket.path)]
     spans: dict[str, tuple[int, int]] = {}
     for function in project.functions:
         if function.source not in spans:

@@ -1,7 +1,8 @@
 """A function's source folder as one tar: the same files always give the same bytes.
 
 Names are sorted; owners and times are left out. A link is followed, so that what is sent is whole. What tools leave
-behind and no function needs is skipped (`SKIPPED`), as are the platform's data directory and the project's buckets.
+behind and no function needs is skipped (`SKIPPED`), as are the platform's data directory, the project's buckets, and its
+manifest: a change to that is a change to the functions that it concerns, not to the code of all.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ SKIPPED = frozenset(
 
 
 def pack(folder: Path, out: IO[bytes], *, leave_out: Iterable[Path], max_bytes: int) -> None:
-    """Write the folder's files to ``out``, without the folders to ``leave_out``.
+    """Write the folder's files to ``out``, without the folders and files to ``leave_out``.
 
     Raises `errors.BadRequest` for what cannot be read, `errors.TooLarge` past ``max_bytes`` and `errors.Unavailable`
     when ``out`` has no room.
@@ -50,7 +51,7 @@ def _files(folder: Path, leave_out: frozenset[str]) -> Iterator[tuple[Path, str]
         folders[:] = [name for name in folders if name not in SKIPPED and _is_below(here / name, above, leave_out)]
         for name in files:
             path = here / name
-            if name not in SKIPPED and not name.endswith((".pyc", ".pyo")) and _counts(path):
+            if name not in SKIPPED and not name.endswith((".pyc", ".pyo")) and _counts(path, leave_out):
                 found.append((path.relative_to(folder).as_posix(), path))
     for name, path in sorted(found):
         yield path, name
@@ -68,8 +69,10 @@ def _is_below(path: Path, above: list[str], leave_out: frozenset[str]) -> bool:
     return target not in leave_out and all(os.path.commonpath([target, place]) != target for place in above)
 
 
-def _counts(path: Path) -> bool:
+def _counts(path: Path, leave_out: frozenset[str]) -> bool:
     """Whether it is a file, perhaps behind a link. A link to nothing counts: it is an error, which reading it tells."""
+    if os.path.realpath(path) in leave_out:
+        return False
     return path.is_file() or (path.is_symlink() and not path.exists())
 
 

@@ -35,12 +35,17 @@ _DURATIONS = {
 _DEFAULTS = msgspec.structs.asdict(model.FunctionConfig(runtime="", handler=""))
 
 
+def file_of(path: Path) -> Path:
+    """The manifest that is meant by a path: the file, or `faas.yaml` in the folder."""
+    return path / FILE_NAME if path.is_dir() else path
+
+
 def load(path: Path) -> model.Project:
     """Read a manifest (a file, or a folder that holds `faas.yaml`); its paths become absolute.
 
     Raises `errors.BadRequest` when there is none and `errors.ManifestErrors` with all that is wrong with it.
     """
-    file = path / FILE_NAME if path.is_dir() else path
+    file = file_of(path)
     try:
         with file.open("rb") as opened:
             raw = opened.read(yaml_tree.MAX_BYTES + 1)

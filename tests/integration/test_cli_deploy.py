@@ -86,6 +86,16 @@ def test_an_unchanged_function_makes_no_new_revision_and_json_is_one_object(faas
     assert told[0]["artifact"] == told[1]["artifact"]
 
 
+def test_a_changed_manifest_changes_only_the_functions_that_it_concerns(faas: Faas, tmp_path: Path) -> None:
+    folder = write(tmp_path, "one", GOOD.format(count=1))
+    manifest = folder / "faas.yaml"
+    manifest.write_text(manifest.read_text() + "  # another\n  other: {runtime: python3, handler: app.handler}\n")
+    faas("deploy", folder)
+    manifest.write_text(manifest.read_text().replace("handler: app.handler}", "handler: app.handler, timeout: 9s}"))
+    again = json.loads(faas("deploy", folder, "--json").stdout)["functions"]
+    assert {each["function"]: each["changed"] for each in again} == {"one": False, "other": True}
+
+
 def test_a_failed_deploy_shows_the_users_traceback_and_the_old_revision_serves_on(
     faas: Faas, root: Path, tmp_path: Path
 ) -> None:
@@ -190,7 +200,7 @@ def _api(root: Path) -> dict[str, Any]:
 
 
 def test_on_a_terminal_the_steps_are_drawn_in_place_and_fit_eighty_columns(root: Path, tmp_path: Path) -> None:
-    folder = write(tmp_path, "drawn", GOOD.format(count=1))
+    folder = write(tmp_path, "drawn", GOOD.format(count=3))
     main_end, other_end = pty.openpty()
     environ = {**_environ(root), "TERM": "xterm", "COLUMNS": "80"}
     done = subprocess.Popen(

@@ -64,6 +64,13 @@ def test_the_data_directory_and_the_buckets_are_left_out(tmp_path: Path) -> None
     assert names(packed(folder, (folder / "inbox", folder / "data"))) == ["app.py"]
 
 
+def test_the_manifest_is_left_out_and_a_file_of_the_same_name_elsewhere_is_not(tmp_path: Path) -> None:
+    folder = write(tmp_path, app_py="", templates__faas="x")
+    (folder / "faas.yaml").write_text("functions: {}")
+    (folder / "templates/faas.yaml").write_text("functions: {}")
+    assert names(packed(folder, (folder / "faas.yaml",))) == ["app.py", "templates/faas", "templates/faas.yaml"]
+
+
 def test_a_link_is_followed_and_a_loop_ends(tmp_path: Path) -> None:
     write(tmp_path / "shared", lib_py="lib")
     folder = write(tmp_path / "app", app_py="")
