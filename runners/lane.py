@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import asyncio
 import collections
+import contextlib
 import logging
+from collections.abc import Iterator
 from functools import partial
 from typing import Any, Protocol
 
@@ -62,6 +64,8 @@ class Lane:
         self.was_current = False
         self.is_retired = False
         self.is_draining = False
+        self.users = 0
+        """Tasks that see to it; it stays on its node for as long as there are any."""
         self.gives_up = 0
         """Slots to close at the end of their attempts, for another revision that waits and has less."""
         self.slots: set[slots.Slot] = set()
@@ -92,6 +96,15 @@ class Lane:
     def busy(self) -> int:
         """Slots with a running attempt."""
         return sum(slot.is_busy for slot in self.slots)
+
+    @contextlib.contextmanager
+    def in_use(self) -> Iterator[None]:
+        """Stay on the node during the block."""
+        self.users += 1
+        try:
+            yield
+        finally:
+            self.users -= 1
 
     @property
     def is_parked(self) -> bool:

@@ -48,8 +48,8 @@ class Evictions(msgspec.Struct, frozen=True):
     idle: int = 0
 
 
-def evictions(wanted_mb: int, free_mb: int, stock_mb: Sequence[int], idle_mb: Sequence[int]) -> Evictions | None:
-    """What makes room for so much memory, taken in the order given; None when all of it is not enough.
+def evictions(wanted_mb: int, free_mb: int, stock_mb: Sequence[int], idle_mb: Sequence[int]) -> Evictions:
+    """What makes room for so much memory, taken in the order given, as far as it goes.
 
     The stock goes first: it is made again when there is room, and an idle slot holds a function that was in use.
     """
@@ -61,7 +61,7 @@ def evictions(wanted_mb: int, free_mb: int, stock_mb: Sequence[int], idle_mb: Se
             missing_mb -= each[count]
             count += 1
         counts.append(count)
-    return None if missing_mb > 0 else Evictions(*counts)
+    return Evictions(*counts)
 
 
 def machine_mb() -> int:

@@ -8,12 +8,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import platform
 import secrets
 import socket
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
 from typing import Any
 
 import hiredis
@@ -127,7 +128,7 @@ class Node:
         self._pool = pool.Pool(self._stock, code, self.memory, settings, place, self._naps, self._publish)
         self._tasks = Tasks()
         self._tender = tending.Tender(
-            queue, signals, self._pool, self._stock, self.settler, place, self._find_lane, self._tasks
+            queue, signals, self._pool, self._stock, self.settler, place, self._lane, self._tasks
         )
 
     def __repr__(self) -> str:
@@ -228,6 +229,16 @@ class Node:
         """See `lanes_module.Host.short_of_slots`."""
         self._tender.tend(lane.ref)
 
+    @contextlib.asynccontextmanager
+    async def _lane(self, ref: str) -> AsyncIterator[lanes_module.Lane | None]:
+        """The lane of a revision, which stays as long as this block; None when nobody knows the revision."""
+        lane = await self._find_lane(ref)
+        if lane is None:
+            yield None
+            return
+        with lane.in_use():
+            yield lane
+
     async def _find_lane(self, ref: str) -> lanes_module.Lane | None:
         lane = self._pool.lanes.get(ref)
         if lane is not None or self._is_draining:
@@ -236,7 +247,7 @@ class Node:
         if revision is None:
             return None
         await self.queue.prepare(ref)
-        return self._pool.lanes.setdefault(ref, lanes_module.Lane(revision, self))
+        return self._pool.find(lanes_module.Lane(revision, self))
 
     def _publish(self, lane: lanes_module.Lane) -> None:
         capacity.publish(self.queue, self.node, lane.ref, lane.total)

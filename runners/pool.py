@@ -9,13 +9,16 @@
 from __future__ import annotations
 
 import asyncio
+import collections
 import logging
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Protocol
 
+import msgspec
+
 from faas.core import model, settings
-from runners import attempt, keepalive, naps
+from runners import attempt, keepalive, naps, shares
 from runners import lane as lanes
 from runners import memory as memories
 from runners import slot as slots
@@ -23,8 +26,6 @@ from runners import stock as stocks
 from runners.sandbox import base
 
 _RETIRED_KEPT_MS = 1_000
-_TURN_MS = 1_000
-"""How long the only slot that there is room for stays with one revision while another waits for it."""
 
 _log = logging.getLogger(__name__)
 
@@ -34,6 +35,12 @@ class Code(Protocol):
 
     def unpack(self, digest: str) -> Path:
         """The folder of an artifact; blocks. Raises `errors.NotFound` and `errors.Unavailable`."""
+
+
+class Room(msgspec.Struct, frozen=True, eq=False):
+    """Memory that is promised to a slot, and the sandbox out of the stock that it will be made of, if there is one."""
+
+    prewarmed: base.Sandbox | None
 
 
 class Pool:
@@ -58,7 +65,16 @@ class Pool:
         self._naps = seen_naps
         self._publish = publish
         self._hungry: dict[str, lanes.Lane] = {}
+        self._rooms: set[Room] = set()
+        self._current: dict[str, int] = {}
+        self._slots_of: collections.Counter[str] = collections.Counter()
         self._closing: set[asyncio.Task[None]] = set()
+
+    def find(self, lane: lanes.Lane) -> lanes.Lane:
+        """The lane of a revision: this one, unless there is one already."""
+        found = self.lanes.setdefault(lane.ref, lane)
+        self._mark(found)
+        return found
 
     def report(self) -> dict[str, int]:
         """How many sandboxes are in each state."""
@@ -74,38 +90,23 @@ class Pool:
         }
         return {state: count for state, count in found.items() if count}
 
-    def has_room(self, lane: lanes.Lane) -> bool:
-        """Whether a slot for the revision could be made, if need be in place of idle ones and of the stock.
-
-        A revision that waits for room and has less memory than this one comes first.
-        """
-        if any(held_mb(other) < held_mb(lane) for other in self._hungry.values() if other is not lane):
-            return False
-        return self._evictions(lane, [pair for each in self.lanes.values() for pair in _idle(each)]) is not None
-
     def may_ever_fit(self, lane: lanes.Lane) -> bool:
         """Whether the node's memory is enough for one slot of the revision, were there nothing else."""
         return lane.revision.config.memory_mb <= self._memory.total_mb
 
-    async def make(self, lane: lanes.Lane, is_wanted: Callable[[], bool] = lambda: True) -> base.Loaded | None:
-        """Add a slot to the lane; what its load answered, or None when there was no room or no more need.
+    async def make(
+        self, lane: lanes.Lane, room: Room, is_wanted: Callable[[], bool] = lambda: True
+    ) -> base.Loaded | None:
+        """Add a slot to the lane; what its load answered, or None when there was no more need, or more elsewhere.
 
         Raises `base.EngineUnavailable`, `base.SandboxLost`, and what unpacking the code raises.
         """
-        config = lane.revision.config
-        # Its memory is free from now on, so where there is little it is part of what the revision gets.
-        sandbox = self._stock.claim(config.network)
-        if not self._promise(lane):
-            if sandbox is not None:
-                await self._stock.add(sandbox)
-            return None
-        lane.making += 1
-        self._publish(lane)
+        self._rooms.discard(room)
+        sandbox, kind = room.prewarmed, model.ColdStart.PREWARMED
         held = False
         try:
             begun = slots.now_ms()
             code = await asyncio.to_thread(self._code.unpack, lane.revision.artifact)
-            kind = model.ColdStart.PREWARMED
             if sandbox is None:
                 kind = model.ColdStart.FULL
                 sandbox = await self._started(lane, is_wanted)
@@ -119,15 +120,18 @@ class Pool:
         finally:
             lane.making -= 1
             if not held:
-                self._memory.take_back(config.memory_mb)
+                self._memory.take_back(lane.revision.config.memory_mb)
                 if sandbox is not None:
                     self._close(sandbox)
             self._publish(lane)
 
     async def _started(self, lane: lanes.Lane, is_wanted: Callable[[], bool]) -> base.Sandbox | None:
-        network = lane.revision.config.network
+        function = lane.revision.function
         started = await self._stock.start(
-            network, lambda: is_wanted() and not self._owes_room(lane), lane.ref, lambda: len(lane.slots)
+            lane.revision.config.network,
+            lambda: is_wanted() and not self._owes_room(lane),
+            (function, lane.ref),
+            lambda: (self._slots_of[function], len(lane.slots)),
         )
         if started is None or is_wanted():
             return started
@@ -138,11 +142,13 @@ class Pool:
         slot = slots.Slot(sandbox, lane.revision, birth, self._place, self._naps, lane)
         sandbox.on_closed(lambda _: self._gone(lane, slot))
         if slot.is_open:  # else it died on the way here
+            self._slots_of[lane.revision.function] += 1
             lane.add(slot)
 
     def _gone(self, lane: lanes.Lane, slot: slots.Slot) -> None:
         if slot.is_open:
             lane.remove(slot)
+            self._slots_of[lane.revision.function] -= 1
             self._memory.take_back(lane.revision.config.memory_mb)
             self._publish(lane)
 
@@ -158,28 +164,42 @@ class Pool:
 
     # -- room
 
-    def _promise(self, lane: lanes.Lane) -> bool:
-        """Promise memory for one slot, in place of the stock and of idle slots of others, those idle longest first."""
-        wanted_mb = lane.revision.config.memory_mb
-        if wanted_mb > self._memory.free_mb and self.has_room(lane):
-            self._make_room(lane)
-        return self._memory.promise(wanted_mb)
+    def take_room(self, lane: lanes.Lane) -> Room | None:
+        """Room for one slot, if need be in place of the stock and of idle slots of others, those idle longest first.
+
+        It is to be passed to `make`. None when there is none, or when another revision comes first.
+        """
+        if not self._has_room(lane):
+            return None
+        # Its memory is free from now on, so where there is little it is part of what the revision gets.
+        room = Room(self._stock.claim(lane.revision.config.network))
+        self._rooms.add(room)
+        self._make_room(lane)
+        self._memory.promise(lane.revision.config.memory_mb)
+        lane.making += 1
+        self._publish(lane)
+        if self._hungry.pop(lane.ref, None) is not None:
+            self._hungry[lane.ref] = lane  # if it waits for more, then behind those that have waited meanwhile
+        return room
+
+    def _has_room(self, lane: lanes.Lane) -> bool:
+        """Whether a slot for the revision may be made, if need be in place of idle ones and of the stock."""
+        idle_mb = sum(_idle_mb(other) for other in self.lanes.values() if other is not lane)
+        room_mb = self._memory.free_mb + sum(self._stock.held_mb()) + idle_mb
+        if lane.revision.config.memory_mb > room_mb:
+            return False
+        return shares.Shares(self.lanes.values()).is_next(lane, self._hungry.values(), room_mb)
 
     def _make_room(self, lane: lanes.Lane) -> None:
         idle = self._longest_idle(lane)
-        found = self._evictions(lane, idle)
-        if found is None:
-            return
+        idle_mb = [other.revision.config.memory_mb for other, _ in idle]
+        wanted_mb = lane.revision.config.memory_mb
+        found = memories.evictions(wanted_mb, self._memory.free_mb, self._stock.held_mb(), idle_mb)
         for _ in range(found.stock):
             self._close(self._stock.give_up())
         for other, slot in idle[: found.idle]:
             _log.info("evicted", extra={"revision": other.ref, "for": lane.ref, "sandbox": slot.sandbox.id})
             self.discard(other, slot)
-
-    def _evictions(self, lane: lanes.Lane, idle: list[tuple[lanes.Lane, slots.Slot]]) -> memories.Evictions | None:
-        idle_mb = [other.revision.config.memory_mb for other, _ in idle]
-        wanted_mb = lane.revision.config.memory_mb
-        return memories.evictions(wanted_mb, self._memory.free_mb, self._stock.held_mb(), idle_mb)
 
     def _longest_idle(self, besides: lanes.Lane) -> list[tuple[lanes.Lane, slots.Slot]]:
         idle = [pair for lane in self.lanes.values() if lane is not besides for pair in _idle(lane)]
@@ -189,12 +209,12 @@ class Pool:
 
     def ask_for_room(self, lane: lanes.Lane) -> None:
         """The revision waits and there is no room: what comes free is for it, and who has more gives up a slot."""
-        self._hungry[lane.ref] = lane
+        self._hungry.setdefault(lane.ref, lane)
         self._say_what_is_awaited()
-        giver = max((other for other in self.lanes.values() if other is not lane), key=held_mb, default=None)
-        if giver is None or giver.gives_up or not giver.busy:
-            return
-        if may_take(held_mb(lane), held_mb(giver), lane.revision.config.memory_mb, self._youngest_ms(giver)):
+        if self._memory.free_mb >= lane.revision.config.memory_mb:
+            return  # another comes first, and this one when that has what it needs
+        giver = shares.Shares(self.lanes.values()).giver(lane, slots.now_ms())
+        if giver is not None:
             giver.gives_up = 1
             _log.info("gives_up_a_slot", extra={"revision": giver.ref, "for": lane.ref})
 
@@ -202,9 +222,7 @@ class Pool:
         """Whether the memory of a slot that is not begun yet is rather another's, who waits and has less even then."""
         if self._memory.free_mb >= self._memory.awaited_mb:
             return False
-        left_mb = held_mb(lane) - lane.revision.config.memory_mb
-        waiting = (other for other in self._hungry.values() if other is not lane)
-        return any(held_mb(other) + other.revision.config.memory_mb <= left_mb for other in waiting)
+        return shares.Shares(self.lanes.values()).owes(lane, self._hungry.values())
 
     def has_enough(self, lane: lanes.Lane) -> None:
         """The revision waits for no room any more."""
@@ -217,20 +235,19 @@ class Pool:
     def _say_what_is_awaited(self) -> None:
         self._memory.awaited_mb = sum(lane.revision.config.memory_mb for lane in self._hungry.values())
 
-    def _youngest_ms(self, lane: lanes.Lane) -> int:
-        now = slots.now_ms()
-        return min((now - slot.born_at_ms for slot in lane.slots), default=0)
-
     # -- keep-alive
 
     def retire(self, current: Iterable[model.Revision]) -> None:
         """Mark the lanes of revisions that a newer one, or nothing, has replaced."""
-        numbers = {revision.function: revision.number for revision in current}
+        self._current = {revision.function: revision.number for revision in current}
         for lane in self.lanes.values():
-            number = numbers.get(lane.revision.function)
-            lane.was_current = lane.was_current or number == lane.revision.number
-            # A pending revision, which a deploy loads to try it, is newer than the current one, if there is any.
-            lane.is_retired = lane.was_current if number is None else lane.revision.number < number
+            self._mark(lane)
+
+    def _mark(self, lane: lanes.Lane) -> None:
+        number = self._current.get(lane.revision.function)
+        lane.was_current = lane.was_current or number == lane.revision.number
+        # A pending revision, which a deploy loads to try it, is newer than the current one, if there is any.
+        lane.is_retired = lane.was_current if number is None else lane.revision.number < number
 
     def keep_alive(self) -> None:
         """Close slots that have been idle for longer than their revision's calls come apart."""
@@ -242,7 +259,7 @@ class Pool:
                 if len(lane.slots) <= kept or now - slot.idle_since_ms < keep_ms:
                     break
                 self.discard(lane, slot)
-            if lane.is_retired and lane.total == 0:
+            if lane.is_retired and lane.total == 0 and lane.users == 0:
                 del self.lanes[ref]
 
     def _keep_ms(self, lane: lanes.Lane) -> int:
@@ -251,7 +268,10 @@ class Pool:
         return keepalive.keep_ms(lane.gaps_ms, least_ms=self._limits.keep_min_ms, most_ms=self._limits.keep_max_ms)
 
     async def close(self) -> None:
-        """End every slot."""
+        """End every slot, and what was to become one."""
+        for room in self._rooms:
+            if room.prewarmed is not None:
+                self._close(room.prewarmed)
         for lane in self.lanes.values():
             for slot in list(lane.slots):
                 self.discard(lane, slot)
@@ -263,14 +283,5 @@ def _idle(lane: lanes.Lane) -> list[tuple[lanes.Lane, slots.Slot]]:
     return [(lane, slot) for slot in lane.idle]
 
 
-def held_mb(lane: lanes.Lane) -> int:
-    """Memory promised to a revision."""
-    return lane.revision.config.memory_mb * lane.total
-
-
-def may_take(poor_mb: int, rich_mb: int, slot_mb: int, youngest_ms: int) -> bool:
-    """Whether a revision that holds ``poor_mb`` and waits may have a slot's memory of one that holds ``rich_mb``.
-
-    Yes when it has less even then; and when it has nothing, once the other has had its turn.
-    """
-    return poor_mb + slot_mb <= rich_mb - slot_mb or (poor_mb == 0 and rich_mb > 0 and youngest_ms >= _TURN_MS)
+def _idle_mb(lane: lanes.Lane) -> int:
+    return lane.revision.config.memory_mb * len(lane.idle)

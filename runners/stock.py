@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from faas.core import model, settings
 from runners import memory as memories
@@ -60,14 +60,19 @@ class Stock:
         return self._ready[fullest].pop()
 
     async def start(
-        self, network: model.Network, is_wanted: Callable[[], bool], ref: str, has: Callable[[], int]
+        self,
+        network: model.Network,
+        is_wanted: Callable[[], bool],
+        who: Sequence[str],
+        has: Callable[[], Sequence[int]],
     ) -> base.Sandbox | None:
         """A sandbox made from nothing; None when it was not wanted any more when its turn came.
 
-        The revision ``ref`` is the sooner served the less slots it ``has``: so each has its first one soon when all
-        want many at once, as after a start of the platform. Raises `base.EngineUnavailable` and `base.SandboxLost`.
+        The function and revision ``who`` are the sooner served the less slots they each ``has``: so all have their
+        first one soon when they want many at once, as after a start of the platform. Raises
+        `base.EngineUnavailable` and `base.SandboxLost`.
         """
-        async with self._turns.turn(ref, has):
+        async with self._turns.turn(who, has):
             if not is_wanted():
                 return None
             self.starting += 1
@@ -118,7 +123,7 @@ class Stock:
     async def _fill(self) -> None:
         for network, wanted in self._wanted.items():
             while len(self._ready[network]) < wanted and self._memory.spare_mb >= self._memory_mb:
-                sandbox = await self.start(network, lambda: True, _FOR_STOCK, lambda: _AFTER_WORK)
+                sandbox = await self.start(network, lambda: True, (_FOR_STOCK,), lambda: (_AFTER_WORK,))
                 if sandbox is not None:
                     await self.add(sandbox)
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Callable, Coroutine
+from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol
 
 import hiredis
@@ -31,7 +32,7 @@ _ROOM_WITHIN_S = 30.0
 
 _log = logging.getLogger(__name__)
 
-FindLane = Callable[[str], Awaitable[lanes.Lane | None]]
+FindLane = Callable[[str], AbstractAsyncContextManager[lanes.Lane | None]]
 
 
 class Nursery(Protocol):
@@ -97,14 +98,14 @@ class Tender:
 
     async def _tend(self, ref: str) -> None:
         try:
-            lane = await self._find_lane(ref)
-            if lane is None:
-                _log.error("unknown_revision_waits", extra={"revision": ref})
-                return
-            try:
-                await self._tend_lane(lane)
-            finally:
-                self._pool.has_enough(lane)
+            async with self._find_lane(ref) as lane:
+                if lane is None:
+                    _log.error("unknown_revision_waits", extra={"revision": ref})
+                    return
+                try:
+                    await self._tend_lane(lane)
+                finally:
+                    self._pool.has_enough(lane)
         except (errors.Unavailable, hiredis.HiredisError) as error:
             _log.debug("tending_interrupted", extra={"revision": ref, "reason": str(error)})
         finally:
@@ -129,15 +130,17 @@ class Tender:
             looks += 1
 
     def _make_some(self, lane: lanes.Lane, load: capacity.Load, lasted_ms: float) -> int:
-        if self._is_put_off(lane.ref):
+        if self._is_put_off(lane.ref) or not self._pool.may_ever_fit(lane):
+            self._pool.has_enough(lane)  # what comes free meanwhile is for others
             return 0
         # Ours are counted here, since what Redis says of them may be a moment old.
         made = self._missing(lane, load, max(load.slots, lane.total), lane.making, lasted_ms)
         for number in range(made):
-            if not self._pool.has_room(lane):
+            room = self._pool.take_room(lane)
+            if room is None:
                 self._pool.ask_for_room(lane)
                 return number
-            self._tasks.create_task(self._make(lane), name=f"make {lane.ref}")
+            self._tasks.create_task(self._make(lane, room), name=f"make {lane.ref}")
         self._pool.has_enough(lane)
         return made
 
@@ -153,9 +156,9 @@ class Tender:
             most=lane.revision.config.max_concurrency,
         )
 
-    async def _make(self, lane: lanes.Lane) -> None:
+    async def _make(self, lane: lanes.Lane, room: pool.Room) -> None:
         try:
-            loaded = await self._pool.make(lane, lambda: self._is_wanted(lane))
+            loaded = await self._pool.make(lane, room, lambda: self._is_wanted(lane))
             if loaded is not None and loaded.error is not None:
                 await self._fail_one(lane, loaded)
         except errors.FaasError as error:
@@ -214,15 +217,15 @@ class Tender:
             _log.warning("load_unanswered", extra={"revision": request.ref, "reason": error.message})
 
     async def _tried(self, ref: str) -> demand.LoadReport:
-        lane = await self._find_lane(ref)
-        if lane is None:
-            return _refused("Platform.UnknownRevision", f"there is no revision {ref}")
-        try:
-            loaded = await self._made_in_turn(lane)
-        except errors.FaasError as error:
-            return _refused("Platform.Unavailable", error.message)
-        if loaded is None:
-            return _refused("Platform.NoRoom", f"no memory is left for {lane.revision.config.memory_mb} MB")
+        async with self._find_lane(ref) as lane:
+            if lane is None:
+                return _refused("Platform.UnknownRevision", f"there is no revision {ref}")
+            try:
+                loaded = await self._made_in_turn(lane)
+            except errors.FaasError as error:
+                return _refused("Platform.Unavailable", error.message)
+            if loaded is None:
+                return _refused("Platform.NoRoom", f"no memory is left for {lane.revision.config.memory_mb} MB")
         return demand.LoadReport(
             ok=loaded.error is None,
             init_us=loaded.init_us,
@@ -235,27 +238,34 @@ class Tender:
         """A slot as soon as there is room, for which others give up one of theirs, as they do for work that waits."""
         until = time.monotonic() + _ROOM_WITHIN_S
         try:
-            while (loaded := await self._pool.make(lane)) is None:
-                if not self._pool.may_ever_fit(lane) or time.monotonic() > until:
-                    return None
-                self._pool.ask_for_room(lane)
+            while self._pool.may_ever_fit(lane) and time.monotonic() < until:
+                room = self._pool.take_room(lane)
+                if room is None:
+                    self._pool.ask_for_room(lane)
+                elif loaded := await self._pool.make(lane, room):
+                    return loaded
                 await asyncio.sleep(_LOOK_AGAIN_S[-1])
-            return loaded
+            return None
         finally:
             self._pool.has_enough(lane)
 
     async def hold_ready(self, ref: str, count: int) -> None:
         """Have at least so many slots of a revision that are idle or being made."""
-        lane = None if self._is_put_off(ref) else await self._find_lane(ref)
-        if lane is None:
+        if self._is_put_off(ref):
             return
+        async with self._find_lane(ref) as lane:
+            if lane is not None:
+                await self._hold_ready(lane, count)
+
+    async def _hold_ready(self, lane: lanes.Lane, count: int) -> None:
         missing = min(count - len(lane.idle) - lane.making, lane.revision.config.max_concurrency - lane.total)
+        rooms = [room for _ in range(missing) if (room := self._pool.take_room(lane)) is not None]
         try:
-            for loaded in await asyncio.gather(*(self._pool.make(lane) for _ in range(missing))):
+            for loaded in await asyncio.gather(*(self._pool.make(lane, room) for room in rooms)):
                 if loaded is not None and loaded.error is not None:
-                    self._put_off(ref, loaded.error.message)
+                    self._put_off(lane.ref, loaded.error.message)
         except errors.FaasError as error:
-            self._put_off(ref, error.message)
+            self._put_off(lane.ref, error.message)
 
 
 def _refused(kind: str, message: str) -> demand.LoadReport:

@@ -1,8 +1,8 @@
 """A function's source folder as one tar: the same files always give the same bytes.
 
 Names are sorted; owners and times are left out. A link is followed, so that what is sent is whole. What tools leave
-behind and no function needs is skipped (`SKIPPED`), as are the platform's data directory, the project's buckets, and its
-manifest: a change to that is a change to the functions that it concerns, not to the code of all.
+behind and no function needs is skipped (`SKIPPED`), as are the platform's data directory, the project's buckets, and
+its manifest: a change to that is a change to the functions that it concerns, not to the code of all.
 """
 
 from __future__ import annotations

@@ -66,6 +66,24 @@ async def test_memory_of_slots_that_are_not_begun_yet_goes_to_who_has_none(bench
     assert (await bench.counts(greedy)).running < 20, "it waited until the other had nearly all of its slots"
 
 
+async def test_a_function_of_which_many_revisions_have_work_gets_no_more_of_the_node_for_that(
+    bench: node_bench.Bench,
+) -> None:
+    many = [await _backlog(bench, 200) for _ in range(6)]
+    one = bench.function(SLOW, "app.handler", "modest")
+    for _ in range(200):
+        await bench.send(one, 0.05)
+    await bench.node(memory_mb=2 * 64)
+
+    async def done() -> bool:
+        return (await bench.counts(one)).done >= 150
+
+    await eventually(done, within=60)
+    done_of_many = [(await bench.counts(each)).done for each in many]
+    assert sum(done_of_many) < 2 * 150
+    assert min(done_of_many) > 0, "one of its revisions waited for all the others"
+
+
 @pytest.mark.parametrize("slots", [1, 4])
 async def test_a_deploy_can_try_its_code_on_a_node_that_is_busy(bench: node_bench.Bench, slots: int) -> None:
     greedy = await _backlog(bench, 400 * slots)
@@ -80,6 +98,38 @@ async def test_a_deploy_can_try_its_code_on_a_node_that_is_busy(bench: node_benc
     assert refused.error is not None
     assert "no memory is left" in refused.error.message
     await asking.close()
+
+
+async def test_what_no_memory_of_this_node_is_enough_for_keeps_no_room_from_others(bench: node_bench.Bench) -> None:
+    large = bench.function(ECHO, "app.handler", "large", memory_mb=1024)
+    slow = bench.function(SLOW, "app.handler", "slow")
+    node = await bench.node(memory_mb=2 * 64)
+    await bench.send(large, 1)
+    await eventually(lambda: large.ref in node.lanes)
+    for _ in range(2):
+        await bench.send(slow, 2.0)
+    await eventually(lambda: node.report().get("busy") == 2)
+
+
+async def test_an_old_revision_for_which_work_comes_late_keeps_no_slot_after_it(bench: node_bench.Bench) -> None:
+    old = bench.function(ECHO, "app.handler", prewarm=1)
+    bench.function(ECHO, "app.handler")
+    node = await bench.node()
+    assert node_bench.result(await bench.call(old, 1)) == 1
+    await eventually(lambda: old.ref not in node.lanes, within=20)
+
+
+async def test_an_old_revision_that_waits_for_room_has_its_slot_and_gives_its_memory_back(
+    bench: node_bench.Bench,
+) -> None:
+    old = bench.function(ECHO, "app.handler")
+    bench.function(ECHO, "app.handler")
+    slow = bench.function(SLOW, "app.handler", "slow")
+    node = await bench.node(memory_mb=64, keep_min_ms=0, keep_max_ms=0)
+    await bench.send(slow, 5.0)
+    await eventually(lambda: node.report().get("busy") == 1)
+    assert node_bench.result(await bench.call(old, 1)) == 1
+    await eventually(lambda: node.memory.used_mb == 0, within=20)
 
 
 async def test_a_burst_of_first_calls_makes_no_more_slots_than_it_may_and_answers_every_call(

@@ -29,10 +29,10 @@ _DISK = "size=1500m,mode=755"
 class Torture:
     """One run on one stage."""
 
-    def __init__(self, on: stage.Stage, seed: int, seconds: float, gap_s: float, clients: int) -> None:
+    def __init__(self, on: stage.Stage, seed: int, seconds: float, todo: Iterator[plan.Fault], clients: int) -> None:
         self._stage = on
         self._seconds = seconds
-        self._plan = plan.faults(seed, gap_s)
+        self._plan = todo
         self._clients_count = clients
         told = on.platform.facts
         self._api = told["api"]
@@ -147,13 +147,16 @@ class Torture:
 @click.option("--gap", "gap_s", type=float, default=0.2, show_default=True, help="Mean seconds from one to the next.")
 @click.option("--clients", type=click.IntRange(1, 256), default=6, show_default=True)
 @click.option("--recovers-within", "within_s", type=float, default=table.RECOVERY_S, show_default=True, help="Seconds.")
+@click.option("--only", type=click.Choice(plan.FAULTS), multiple=True, help="Only faults of this kind, or these.")
 @click.option("--keep", type=click.Path(path_type=Path), help="Keep the logs there.")
-def main(minutes: float, seed: int, gap_s: float, clients: int, within_s: float, keep: Path | None) -> None:
+def main(
+    minutes: float, seed: int, gap_s: float, clients: int, within_s: float, only: tuple[str, ...], keep: Path | None
+) -> None:
     """Ends with 0 when every promise was kept, and with 1, the seed and the histories when not."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # what was started is ended then too
     with _disk() as home:
         with stage.open_stage(home) as on, _kept_logs(on, keep):
-            torture = Torture(on, seed, minutes * 60, gap_s, clients)
+            torture = Torture(on, seed, minutes * 60, plan.faults(seed, gap_s, only or plan.FAULTS), clients)
             seen = asyncio.run(torture.run())
             on.end()
             seen = checker.with_leftovers(seen, facts.left_on_disk(on))

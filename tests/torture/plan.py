@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import msgspec
 
@@ -56,11 +56,11 @@ class Job(msgspec.Struct, frozen=True):
     seconds: float
 
 
-def faults(seed: int, gap_s: float) -> Iterator[Fault]:
+def faults(seed: int, gap_s: float, kinds: Sequence[str] = FAULTS) -> Iterator[Fault]:
     """Faults without end; no kind comes again before every other has come."""
     chance = random.Random(f"faults {seed}")
     while True:
-        for kind in chance.sample(FAULTS, len(FAULTS)):
+        for kind in chance.sample(kinds, len(kinds)):
             yield Fault(gap_s * chance.uniform(0.0, 2.0), kind, chance.random(), chance.random())
 
 

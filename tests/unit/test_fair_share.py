@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from runners import pool
+from runners import shares
 
 
 @pytest.mark.parametrize(
@@ -22,4 +22,4 @@ from runners import pool
 def test_a_slot_changes_hands_until_the_shares_are_even(
     poor_mb: int, rich_mb: int, youngest_ms: int, may: bool
 ) -> None:
-    assert pool.may_take(poor_mb, rich_mb, 64, youngest_ms) is may
+    assert shares.may_take(poor_mb, rich_mb, 64, youngest_ms) is may

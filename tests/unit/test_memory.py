@@ -25,12 +25,12 @@ def test_what_is_awaited_is_not_spare() -> None:
         (128, 64, [64, 64], [64], memory.Evictions(stock=1)),
         (256, 64, [64], [64, 64, 64], memory.Evictions(stock=1, idle=2)),
         (128, 0, [], [64, 256, 64], memory.Evictions(idle=2)),
-        (128, 0, [64], [], None),
-        (128, 127, [], [], None),
+        (128, 0, [64], [], memory.Evictions(stock=1)),
+        (128, 127, [], [], memory.Evictions()),
         (128, 0, [64, 64], [], memory.Evictions(stock=2)),
     ],
 )
 def test_room_is_made_by_the_stock_first_and_by_no_more_than_it_takes(
-    wanted: int, free: int, stock: list[int], idle: list[int], expected: memory.Evictions | None
+    wanted: int, free: int, stock: list[int], idle: list[int], expected: memory.Evictions
 ) -> None:
     assert memory.evictions(wanted, free, stock, idle) == expected

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import collections
 
 import pytest
 
@@ -15,18 +16,19 @@ class Work:
     def __init__(self, at_once: int) -> None:
         self.turns = turns.Turns(at_once)
         self.had: list[str] = []
-        self.has: dict[str, int] = {}
+        self.has: collections.Counter[str] = collections.Counter()
         self._ends: list[asyncio.Event] = []
 
     def begin(self, who: str) -> asyncio.Task[None]:
         return asyncio.ensure_future(self._work(who))
 
     async def _work(self, who: str) -> None:
-        async with self.turns.turn(who, lambda: self.has.get(who, 0)):
+        names = who.split("@")
+        async with self.turns.turn(names, lambda: [self.has[name] for name in names]):
             self.had.append(who)
             self._ends.append(asyncio.Event())
             await self._ends[-1].wait()
-            self.has[who] = self.has.get(who, 0) + 1
+            self.has.update(names)
 
     async def end(self, count: int = 1) -> None:
         for _ in range(count):
@@ -53,6 +55,16 @@ async def test_who_wants_many_at_once_lets_those_who_have_none_go_first() -> Non
     await work.end(2)
     await work.end(2)
     await asyncio.gather(*tasks)
+
+
+async def test_who_comes_in_many_kinds_has_one_share_and_its_kinds_share_it() -> None:
+    work = Work(1)
+    tasks = [work.begin(who) for who in ("many@1", "many@1", "many@2", "many@3", "one@1", "two@1")]
+    await settle()
+    for _ in tasks:
+        await work.end()
+    await asyncio.gather(*tasks)
+    assert work.had == ["many@1", "one@1", "two@1", "many@2", "many@3", "many@1"]
 
 
 async def test_turns_that_are_being_had_count_as_had() -> None:
@@ -97,5 +109,5 @@ async def test_what_fails_ends_its_turn() -> None:
     one = turns.Turns(1)
     for _ in range(2):
         with pytest.raises(ZeroDivisionError):
-            async with one.turn("a", lambda: 0):
+            async with one.turn(["a"], lambda: [0]):
                 raise ZeroDivisionError
