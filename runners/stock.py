@@ -14,7 +14,8 @@ from runners import turns
 from runners.sandbox import base
 
 _BACKOFF_S = (0.2, 1.0, 2.0, 5.0, 10.0)
-_STARTS_BESIDE_CORES = 2
+_STARTS_AT_ONCE = 2
+"""At least. A start is the work of a processor: more of them at once end hardly sooner, and the first of them later."""
 _LOOK_AGAIN_S = 2.0
 _FOR_STOCK = ""
 _AFTER_WORK = 1 << 30
@@ -33,7 +34,7 @@ class Stock:
         self._memory_mb = limits.stock_memory_mb
         self._wanted = {model.Network.NONE: limits.stock_none, model.Network.OUTBOUND: limits.stock_outbound}
         self._ready: dict[model.Network, list[base.Sandbox]] = {network: [] for network in model.Network}
-        self._turns = turns.Turns((os.cpu_count() or 1) + _STARTS_BESIDE_CORES)
+        self._turns = turns.Turns(max(os.cpu_count() or 1, _STARTS_AT_ONCE))
         self._changed = asyncio.Event()
 
     @property
