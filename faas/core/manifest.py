@@ -129,7 +129,8 @@ def _function() -> shapes.Fields:
             "runtime": field(runtime, "The language; python3 takes any version that the base image has.", True),
             "handler": field(handler, "What to call: module.function.", True),
             "source": field(
-                shapes.Text("a folder", max_length=1024), "The folder with the code; the manifest's own by default."
+                shapes.Text("a folder", max_length=1024),
+                "The folder with the code; the manifest's own by default. The manifest is no part of the code.",
             ),
             "requirements": field(
                 shapes.Text("a file inside the source", max_length=1024, examples=("requirements.txt",)),
