@@ -26,6 +26,9 @@ from runners import stock as stocks
 from runners.sandbox import base
 
 _RETIRED_KEPT_MS = 1_000
+_STARTS_AHEAD = 2
+"""Times as many starts as go on at a time have their memory: those, and as many that are next."""
+
 
 _log = logging.getLogger(__name__)
 
@@ -38,7 +41,7 @@ class Code(Protocol):
 
 
 class Room(msgspec.Struct, frozen=True, eq=False):
-    """Memory that is promised to a slot, and the sandbox out of the stock that it will be made of, if there is one."""
+    """Memory promised to a slot that has no sandbox yet, or the one out of the stock that is to be its."""
 
     prewarmed: base.Sandbox | None
 
@@ -101,7 +104,6 @@ class Pool:
 
         Raises `base.EngineUnavailable`, `base.SandboxLost`, and what unpacking the code raises.
         """
-        self._rooms.discard(room)
         sandbox, kind = room.prewarmed, model.ColdStart.PREWARMED
         held = False
         try:
@@ -112,12 +114,14 @@ class Pool:
                 sandbox = await self._started(lane, is_wanted)
             if sandbox is None:
                 return None
+            self._rooms.discard(room)
             loaded = await sandbox.load(lane.revision, code)
             if loaded.error is None:
                 held = True
                 self._add(lane, sandbox, attempt.Birth(kind, begun, slots.now_ms()))
             return loaded
         finally:
+            self._rooms.discard(room)
             lane.making -= 1
             if not held:
                 self._memory.take_back(lane.revision.config.memory_mb)
@@ -167,43 +171,35 @@ class Pool:
     def take_room(self, lane: lanes.Lane) -> Room | None:
         """Room for one slot, if need be in place of the stock and of idle slots of others, those idle longest first.
 
-        It is to be passed to `make`. None when there is none, or when another revision comes first.
+        It is to be passed to `make`. None when there is none, when another revision comes first, or when so many
+        sandboxes are about to be started that memory would be held long before it is used.
         """
-        if not self._has_room(lane):
+        held = shares.Shares(self.lanes.values())
+        idle = held.idle_for(lane, slots.now_ms())
+        idle_mb = [other.revision.config.memory_mb for other, _ in idle]
+        room_mb = self._memory.free_mb + sum(self._stock.held_mb()) + sum(idle_mb)
+        network, wanted_mb = lane.revision.config.network, lane.revision.config.memory_mb
+        if not held.is_next(lane, self._hungry.values(), room_mb, self._places(network)):
             return None
         # Its memory is free from now on, so where there is little it is part of what the revision gets.
-        room = Room(self._stock.claim(lane.revision.config.network))
+        room = Room(self._stock.claim(network))
         self._rooms.add(room)
-        self._make_room(lane)
-        self._memory.promise(lane.revision.config.memory_mb)
-        lane.making += 1
-        self._publish(lane)
-        if self._hungry.pop(lane.ref, None) is not None:
-            self._hungry[lane.ref] = lane  # if it waits for more, then behind those that have waited meanwhile
-        return room
-
-    def _has_room(self, lane: lanes.Lane) -> bool:
-        """Whether a slot for the revision may be made, if need be in place of idle ones and of the stock."""
-        idle_mb = sum(_idle_mb(other) for other in self.lanes.values() if other is not lane)
-        room_mb = self._memory.free_mb + sum(self._stock.held_mb()) + idle_mb
-        if lane.revision.config.memory_mb > room_mb:
-            return False
-        return shares.Shares(self.lanes.values()).is_next(lane, self._hungry.values(), room_mb)
-
-    def _make_room(self, lane: lanes.Lane) -> None:
-        idle = self._longest_idle(lane)
-        idle_mb = [other.revision.config.memory_mb for other, _ in idle]
-        wanted_mb = lane.revision.config.memory_mb
         found = memories.evictions(wanted_mb, self._memory.free_mb, self._stock.held_mb(), idle_mb)
         for _ in range(found.stock):
             self._close(self._stock.give_up())
         for other, slot in idle[: found.idle]:
             _log.info("evicted", extra={"revision": other.ref, "for": lane.ref, "sandbox": slot.sandbox.id})
             self.discard(other, slot)
+        self._memory.promise(wanted_mb)
+        lane.making += 1
+        self._publish(lane)
+        if self._hungry.pop(lane.ref, None) is not None:
+            self._hungry[lane.ref] = lane  # if it waits for more, then behind those that have waited meanwhile
+        return room
 
-    def _longest_idle(self, besides: lanes.Lane) -> list[tuple[lanes.Lane, slots.Slot]]:
-        idle = [pair for lane in self.lanes.values() if lane is not besides for pair in _idle(lane)]
-        return sorted(idle, key=lambda pair: pair[1].idle_since_ms)
+    def _places(self, network: model.Network) -> int:
+        to_start = sum(room.prewarmed is None for room in self._rooms)
+        return self._stock.ready_for(network) + _STARTS_AHEAD * self._stock.at_once - to_start
 
     # -- fair share
 
@@ -277,11 +273,3 @@ class Pool:
                 self.discard(lane, slot)
         while self._closing:
             await asyncio.wait(self._closing)
-
-
-def _idle(lane: lanes.Lane) -> list[tuple[lanes.Lane, slots.Slot]]:
-    return [(lane, slot) for slot in lane.idle]
-
-
-def _idle_mb(lane: lanes.Lane) -> int:
-    return lane.revision.config.memory_mb * len(lane.idle)

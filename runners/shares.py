@@ -10,6 +10,7 @@ import collections
 from collections.abc import Iterable
 
 from runners import lane as lanes
+from runners import slot as slots
 
 _TURN_MS = 1_000
 """How long the only slot that there is room for stays with one while another waits for it."""
@@ -32,21 +33,36 @@ class Shares:
             return held_mb(lane)
         return self._of_functions[lane.revision.function]
 
-    def is_next(self, lane: lanes.Lane, waiting: Iterable[lanes.Lane], room_mb: int) -> bool:
-        """Whether the room that there is may be a revision's, while others have been ``waiting``, longest first.
+    def is_next(self, lane: lanes.Lane, waiting: Iterable[lanes.Lane], room_mb: int, places: int) -> bool:
+        """Whether a revision may have a slot, of the memory and the places that there are.
 
-        One that has less comes first, and so does one that has as much, has waited for longer and would find room.
+        Of those ``waiting``, longest first, each comes before it with one slot that has less, and so does each that has
+        as much, has waited for longer and would find room.
         """
         came_before = True
         for other in waiting:
             if other is lane:
                 came_before = False
                 continue
-            theirs_mb, ours_mb = self.of(other, lane), self.of(lane, other)
-            fits = other.revision.config.memory_mb <= room_mb
-            if theirs_mb < ours_mb or (theirs_mb == ours_mb and came_before and fits):
-                return False
-        return True
+            theirs_mb, ours_mb, other_mb = self.of(other, lane), self.of(lane, other), other.revision.config.memory_mb
+            if theirs_mb < ours_mb or (theirs_mb == ours_mb and came_before and other_mb <= room_mb):
+                room_mb -= other_mb
+                places -= 1
+        return lane.revision.config.memory_mb <= room_mb and places > 0
+
+    def idle_for(self, lane: lanes.Lane, now_ms: int) -> list[tuple[lanes.Lane, slots.Slot]]:
+        """The idle slots of others whose memory a revision may have, those idle longest first.
+
+        What was in use a moment ago most likely is again: it only goes to who has less.
+        """
+        found = [
+            (other, slot)
+            for other in self._lanes
+            if other is not lane
+            for slot in other.idle
+            if now_ms - slot.idle_since_ms >= _TURN_MS or self._may_take(lane, other, now_ms - slot.born_at_ms)
+        ]
+        return sorted(found, key=lambda pair: pair[1].idle_since_ms)
 
     def giver(self, lane: lanes.Lane, now_ms: int) -> lanes.Lane | None:
         """Who gives up a slot for a revision that waits: of the function that has most, or else of its own."""
@@ -57,11 +73,12 @@ class Shares:
             richest = self._richest(lane, among)
             if richest is None:
                 continue
-            poor_mb, rich_mb = self.of(lane, richest), self.of(richest, lane)
-            youngest_ms = min((now_ms - slot.born_at_ms for slot in richest.slots), default=0)
-            if may_take(poor_mb, rich_mb, lane.revision.config.memory_mb, youngest_ms):
+            if self._may_take(lane, richest, min((now_ms - slot.born_at_ms for slot in richest.slots), default=0)):
                 return richest
         return None
+
+    def _may_take(self, lane: lanes.Lane, other: lanes.Lane, age_ms: int) -> bool:
+        return may_take(self.of(lane, other), self.of(other, lane), lane.revision.config.memory_mb, age_ms)
 
     def _richest(self, lane: lanes.Lane, among: list[lanes.Lane]) -> lanes.Lane | None:
         """Of who has most the busy revision that has most; None when none is busy, or one gives already."""

@@ -34,13 +34,19 @@ class Stock:
         self._memory_mb = limits.stock_memory_mb
         self._wanted = {model.Network.NONE: limits.stock_none, model.Network.OUTBOUND: limits.stock_outbound}
         self._ready: dict[model.Network, list[base.Sandbox]] = {network: [] for network in model.Network}
-        self._turns = turns.Turns(max(os.cpu_count() or 1, _STARTS_AT_ONCE))
+        self.at_once = max(os.cpu_count() or 1, _STARTS_AT_ONCE)
+        """Starts that go on at a time."""
+        self._turns = turns.Turns(self.at_once)
         self._changed = asyncio.Event()
 
     @property
     def ready(self) -> int:
         """How many wait to be claimed."""
         return sum(map(len, self._ready.values()))
+
+    def ready_for(self, network: model.Network) -> int:
+        """How many wait to be claimed by a revision of that network class."""
+        return len(self._ready[network])
 
     def claim(self, network: model.Network) -> base.Sandbox | None:
         """A prewarmed sandbox, which the caller owns from now on; None when there is none."""

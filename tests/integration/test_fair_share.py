@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -64,6 +65,28 @@ async def test_memory_of_slots_that_are_not_begun_yet_goes_to_who_has_none(bench
     outcome = await bench.call(echo, {"a": 1})
     assert outcome.record.status is model.Status.OK
     assert (await bench.counts(greedy)).running < 20, "it waited until the other had nearly all of its slots"
+
+
+async def test_memory_is_promised_to_no_more_slots_than_are_started_soon(bench: node_bench.Bench) -> None:
+    greedy = bench.function(SLOW, "app.handler", "greedy", max_concurrency=100)
+    for _ in range(60):
+        await bench.send(greedy, 5.0)
+    node = await bench.node(memory_mb=64 * 60)
+    await eventually(lambda: node.report().get("starting"))
+    assert node.memory.used_mb <= 64 * 2 * max(os.cpu_count() or 1, 2)
+
+
+async def test_a_slot_that_was_in_use_a_moment_ago_is_not_taken_by_who_has_more(bench: node_bench.Bench) -> None:
+    await _backlog(bench, 400)
+    echo = bench.function(ECHO, "app.handler", "modest")
+    node = await bench.node(memory_mb=64 * 3)
+    await bench.call(echo, 0)
+    await eventually(lambda: node.report().get("busy") == 2)
+    sandboxes = set()
+    for number in range(20):
+        sandboxes.add((await bench.call(echo, number)).record.sandbox)
+        await asyncio.sleep(0.1)
+    assert len(sandboxes) == 1
 
 
 async def test_a_function_of_which_many_revisions_have_work_gets_no_more_of_the_node_for_that(
