@@ -128,7 +128,7 @@ class Node:
         self._pool = pool.Pool(self._stock, code, self.memory, settings, place, self._naps, self._publish)
         self._tasks = Tasks()
         self._tender = tending.Tender(
-            queue, signals, self._pool, self._stock, self.settler, place, self._lane, self._tasks
+            queue, signals, self._pool, self._stock, self.settler, place, self._use_lane, self._tasks
         )
 
     def __repr__(self) -> str:
@@ -230,7 +230,7 @@ class Node:
         self._tender.tend(lane.ref)
 
     @contextlib.asynccontextmanager
-    async def _lane(self, ref: str) -> AsyncIterator[lanes_module.Lane | None]:
+    async def _use_lane(self, ref: str) -> AsyncIterator[lanes_module.Lane | None]:
         """The lane of a revision, which stays as long as this block; None when nobody knows the revision."""
         lane = await self._find_lane(ref)
         if lane is None:
@@ -247,7 +247,7 @@ class Node:
         if revision is None:
             return None
         await self.queue.prepare(ref)
-        return self._pool.find(lanes_module.Lane(revision, self))
+        return self._pool.admit(lanes_module.Lane(revision, self))
 
     def _publish(self, lane: lanes_module.Lane) -> None:
         capacity.publish(self.queue, self.node, lane.ref, lane.total)

@@ -29,7 +29,6 @@ _RETIRED_KEPT_MS = 1_000
 _STARTS_AHEAD = 2
 """Times as many starts as go on at a time have their memory: those, and as many that are next."""
 
-
 _log = logging.getLogger(__name__)
 
 
@@ -73,11 +72,11 @@ class Pool:
         self._slots_of: collections.Counter[str] = collections.Counter()
         self._closing: set[asyncio.Task[None]] = set()
 
-    def find(self, lane: lanes.Lane) -> lanes.Lane:
+    def admit(self, lane: lanes.Lane) -> lanes.Lane:
         """The lane of a revision: this one, unless there is one already."""
-        found = self.lanes.setdefault(lane.ref, lane)
-        self._mark(found)
-        return found
+        admitted = self.lanes.setdefault(lane.ref, lane)
+        self._mark(admitted)
+        return admitted
 
     def report(self) -> dict[str, int]:
         """How many sandboxes are in each state."""
@@ -114,7 +113,7 @@ class Pool:
                 sandbox = await self._started(lane, is_wanted)
             if sandbox is None:
                 return None
-            self._rooms.discard(room)
+            self._rooms.discard(room)  # it has started, and the next may have its place
             loaded = await sandbox.load(lane.revision, code)
             if loaded.error is None:
                 held = True

@@ -32,7 +32,7 @@ _ROOM_WITHIN_S = 30.0
 
 _log = logging.getLogger(__name__)
 
-FindLane = Callable[[str], AbstractAsyncContextManager[lanes.Lane | None]]
+UseLane = Callable[[str], AbstractAsyncContextManager[lanes.Lane | None]]
 
 
 class Nursery(Protocol):
@@ -52,7 +52,7 @@ class Tender:
         stock: stock.Stock,
         settler: settling.Settler,
         place: attempt.Place,
-        find_lane: FindLane,
+        use_lane: UseLane,
         tasks: Nursery,
     ) -> None:
         self._queue = queue
@@ -61,7 +61,7 @@ class Tender:
         self._stock = stock
         self._settler = settler
         self._place = place
-        self._find_lane = find_lane
+        self._use_lane = use_lane
         self._tasks = tasks
         self._tended: dict[str, asyncio.Task[None]] = {}
         self._waits: dict[str, capacity.Load] = {}
@@ -98,7 +98,7 @@ class Tender:
 
     async def _tend(self, ref: str) -> None:
         try:
-            async with self._find_lane(ref) as lane:
+            async with self._use_lane(ref) as lane:
                 if lane is None:
                     _log.error("unknown_revision_waits", extra={"revision": ref})
                     return
@@ -217,7 +217,7 @@ class Tender:
             _log.warning("load_unanswered", extra={"revision": request.ref, "reason": error.message})
 
     async def _tried(self, ref: str) -> demand.LoadReport:
-        async with self._find_lane(ref) as lane:
+        async with self._use_lane(ref) as lane:
             if lane is None:
                 return _refused("Platform.UnknownRevision", f"there is no revision {ref}")
             try:
@@ -253,7 +253,7 @@ class Tender:
         """Have at least so many slots of a revision that are idle or being made."""
         if self._is_put_off(ref):
             return
-        async with self._find_lane(ref) as lane:
+        async with self._use_lane(ref) as lane:
             if lane is not None:
                 await self._hold_ready(lane, count)
 
