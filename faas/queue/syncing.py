@@ -1,0 +1,34 @@
+"""Bringing the embedded server's append-only file to the disk once a second.
+
+The server could do that itself (`appendfsync everysec`). But as long as a sync goes on, for up to two seconds, it then
+puts off its writes and answers its callers all the same: killed in that time, it has lost what it acknowledged. Told
+not to sync at all it writes before it answers, always, and what is written outlives it; so somebody else syncs.
+See `flushAppendOnlyFile` in https://github.com/valkey-io/valkey/blob/unstable/src/aof.c.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from pathlib import Path
+
+from faas.queue import append_only
+
+_EVERY_S = 1.0
+
+_log = logging.getLogger(__name__)
+
+
+async def keep_synced(folder: Path) -> None:
+    """Sync the files of a server in ``folder`` every second, until cancelled. What fails is said once."""
+    failed = False
+    while True:
+        await asyncio.sleep(_EVERY_S)
+        try:
+            await asyncio.to_thread(append_only.sync, folder)
+        except OSError as error:
+            if not failed:
+                _log.error("append_only_file_not_synced", extra={"folder": str(folder), "reason": str(error)})
+            failed = True
+        else:
+            failed = False
