@@ -26,8 +26,8 @@ _log = logging.getLogger(__name__)
 
 LOG_KEPT_BYTES = 10 * 1024 * 1024
 _FIRST_DELAY_S = 0.1
-_LONGEST_DELAY_S = 15.0
-_STEADY_AFTER_S = 30.0
+_LONGEST_DELAY_S = 5.0
+_STEADY_AFTER_S = 10.0
 _TAIL_BYTES = 8_192
 
 
@@ -44,8 +44,13 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def delay_s(failures: int) -> float:
-    """How long to wait before the next start after so many deaths in a row: doubling, at most 15 s."""
+    """How long to wait before the next start after so many deaths in a row: doubling, at most 5 s."""
     return min(_LONGEST_DELAY_S, _FIRST_DELAY_S * 2.0 ** min(failures - 1, 30))
+
+
+def deaths_in_a_row(before: int, lived_s: float) -> int:
+    """How many there are with that of a process that was ready for ``lived_s``: after 10 s none before it counts."""
+    return 1 if lived_s > _STEADY_AFTER_S else before + 1
 
 
 class Child:
@@ -107,7 +112,7 @@ class Child:
             code = await self._ended()
             if self._stopping.is_set():
                 return
-            failures = 1 if loop.time() - began > _STEADY_AFTER_S else failures + 1
+            failures = deaths_in_a_row(failures, loop.time() - began)
             wait_s = delay_s(failures)
             _log.warning(
                 "process_ended", extra={"kept": self.spec.name, "code": describe(code), "starts_again_in_s": wait_s}

@@ -125,7 +125,12 @@ async def test_a_killed_server_comes_back_under_its_url_with_what_it_held(make_t
 
 def test_the_delay_between_starts_doubles_up_to_its_bound() -> None:
     assert [child.delay_s(n) for n in (1, 2, 3)] == [0.1, 0.2, 0.4]
-    assert child.delay_s(50) == 15.0
+    assert child.delay_s(50) == 5.0
+
+
+def test_what_served_for_a_while_is_not_counted_among_those_that_die_at_once() -> None:
+    assert child.deaths_in_a_row(7, lived_s=1.0) == 8
+    assert child.deaths_in_a_row(7, lived_s=11.0) == 1
 
 
 def test_a_log_that_grew_large_is_set_aside(tmp_path: Path) -> None:
