@@ -42,6 +42,7 @@ class Supervisor:
         self._on_change = on_change
         self._server_keeper: asyncio.Task[None] | None = None
         self._file_keeper: asyncio.Task[None] | None = None
+        self._server_restarts = 0
         self._ending = False
         self.children: list[child_module.Child] = []
 
@@ -51,7 +52,7 @@ class Supervisor:
             {"name": one.spec.name, "pid": one.pid, "restarts": one.restarts} for one in self.children
         ]
         if self._server is not None:
-            rows.insert(0, {"name": "redis", "pid": self._server.pid, "restarts": 0})
+            rows.insert(0, {"name": "redis", "pid": self._server.pid, "restarts": self._server_restarts})
         return rows
 
     async def start_server(self) -> str | None:
@@ -118,6 +119,7 @@ class Supervisor:
             try:
                 await server.start()
                 failures = 0
+                self._server_restarts += 1
                 self._on_change()
             except errors.FaasError as error:
                 _log.error("redis_does_not_start", extra={"reason": error.message, "hint": error.hint})

@@ -121,6 +121,7 @@ async def test_a_killed_server_comes_back_under_its_url_with_what_it_held(make_t
             return False
 
     await eventually(held, within=10)
+    await eventually(lambda: tree.report()[0]["restarts"] == 1)
 
 
 def test_the_delay_between_starts_doubles_up_to_its_bound() -> None:
