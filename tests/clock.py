@@ -18,14 +18,12 @@ not do: the `time.sleep` of Python 3.11 fails under it when monotonic clocks are
 from __future__ import annotations
 
 import mmap
-import shutil
 import struct
-import subprocess
 import time
 from pathlib import Path
 
-_SOURCE = Path(__file__).with_name("wall_clock.c")
-_COMPILERS = ("cc", "gcc", "clang", "tcc")
+from tests import preload
+
 _NUMBER = struct.Struct("q")
 
 
@@ -34,12 +32,11 @@ class Clock:
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True)
-        self._library = folder / "wall_clock.so"
         self._file = folder / "added_s"
         self._file.write_bytes(_NUMBER.pack(0))
         with self._file.open("r+b") as file:
             self._added = memoryview(mmap.mmap(file.fileno(), _NUMBER.size)).cast("q")
-        compile_library(_SOURCE, self._library)
+        self._library = preload.compiled("wall_clock.c", folder)
 
     def environment(self) -> dict[str, str]:
         """What makes a process, and its children, live by this clock."""
@@ -52,15 +49,3 @@ class Clock:
     def time(self) -> float:
         """What it shows now, in seconds since the epoch."""
         return time.time() + self._added[0]
-
-
-def compile_library(source: Path, library: Path) -> None:
-    """Make of a C file what LD_PRELOAD can load."""
-    subprocess.run([_compiler(), "-shared", "-fPIC", "-nostdlib", "-o", str(library), str(source)], check=True)
-
-
-def _compiler() -> str:
-    found = next((path for name in _COMPILERS if (path := shutil.which(name))), None)
-    if found is None:
-        raise FileNotFoundError("no C compiler (make setup as root, or apt-get install tcc)")
-    return found

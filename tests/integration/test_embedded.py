@@ -18,8 +18,7 @@ import redis.asyncio
 
 from faas.core import errors
 from faas.queue import append_only, embedded, rewriting
-from tests import clock as clocks
-from tests import small_disk
+from tests import preload, small_disk
 from tests.eventually import eventually, eventually_sync
 
 
@@ -83,9 +82,7 @@ async def test_a_folder_that_no_socket_address_can_hold_works_too(tmp_path: Path
 @pytest.fixture
 def slow_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What starts from now on needs a second and a half for each sync of a file."""
-    library = tmp_path / "slow_sync.so"
-    clocks.compile_library(Path(clocks.__file__).with_name("slow_sync.c"), library)
-    monkeypatch.setenv("LD_PRELOAD", str(library))
+    monkeypatch.setenv("LD_PRELOAD", str(preload.compiled("slow_sync.c", tmp_path)))
     monkeypatch.setenv("TEST_SYNC_MS", "1500")
 
 
