@@ -14,7 +14,7 @@ import os
 import platform
 import secrets
 import socket
-from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from typing import Any
 
 import hiredis
@@ -107,7 +107,8 @@ class Node:
         self.node = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
         self.queue = queue
         self.parking = parking.Parking(settings.redis_url)
-        self.settler = settling.Settler(queue, self.node, answers, settings.max_unrecorded_bytes)
+        self._naps = naps.Naps(settings.lease_ms)
+        self.settler = settling.Settler(queue, self.node, answers, self._naps, settings.max_unrecorded_bytes)
         self._settings = settings
         self._answers = answers
         self._engine = engine
@@ -124,7 +125,6 @@ class Node:
         self.memory = memories.Memory(settings.memory_mb)
         self._stock = stock.Stock(engine, settings, self.memory)
         code = artifacts.Artifacts(settings.root)
-        self._naps = naps.Naps(settings.lease_ms)
         self._pool = pool.Pool(self._stock, code, self.memory, settings, place, self._naps, self._publish)
         self._tasks = Tasks()
         self._tender = tending.Tender(
@@ -161,7 +161,8 @@ class Node:
         await node.renew()
         for name, work in (
             ("naps", node._naps.watch()),
-            ("heartbeat", node._beat()),
+            ("heartbeat", node._each_heartbeat(node.renew)),
+            ("rounds", node._each_heartbeat(node._reap, node._look_around, node._tidy)),
             ("demand", node._tender.read()),
             ("stock", node._stock.keep()),
             ("keep alive", node._keep_alive()),
@@ -174,12 +175,7 @@ class Node:
     # -- hand-off
 
     def offer(self, invocation: model.Invocation) -> asyncio.Future[model.Outcome] | None:
-        """See `faas.core.dispatch.Dispatch.offer`. While Redis is silent nothing is handed off.
-
-        Nor is it when the lease may have lapsed: whoever takes this node for dead looks but once at what it holds.
-        """
-        if naps.awake_or_asleep_s() > self._leased_until:
-            return None
+        """See `faas.core.dispatch.Dispatch.offer`."""
         lane = self._pool.lanes.get(invocation.ref)
         return lane.offer(invocation) if lane is not None and self.can_hand_off() else None
 
@@ -190,9 +186,13 @@ class Node:
         self._pool.discard(lane, slot)
 
     def can_hand_off(self) -> bool:
-        """See `lanes_module.Host.can_hand_off`."""
+        """See `lanes_module.Host.can_hand_off`. While Redis is silent nothing is handed off.
+
+        Nor is it when the lease may have lapsed: whoever takes this node for dead looks but once at what it holds.
+        """
         link = self.queue.link
-        return link.is_open and link.silent_ms() <= _SILENT_MS and self.settler.ledger_keeps_up
+        is_known = naps.awake_or_asleep_s() <= self._leased_until
+        return is_known and link.is_open and link.silent_ms() <= _SILENT_MS and self.settler.ledger_keeps_up
 
     def enqueue(
         self, lane: lanes_module.Lane, invocation: model.Invocation, caller: asyncio.Future[model.Outcome]
@@ -295,13 +295,11 @@ class Node:
         if await link.call("HGET", runtimes, self._engine.python) != told:  # a full Redis must not keep a node away
             await link.call("HSET", runtimes, self._engine.python, told)
 
-    async def _beat(self) -> None:
+    async def _each_heartbeat(self, *steps: Callable[[], Awaitable[None]]) -> None:
         while True:
             try:
-                await self.renew()
-                await self._reap()
-                await self._look_around()
-                await self._tidy()
+                for step in steps:
+                    await step()
             except (errors.Unavailable, hiredis.HiredisError) as error:
                 _log.debug("heartbeat_missed", extra={"reason": str(error)})
             await asyncio.sleep(self._settings.heartbeat_ms / 1000)

@@ -14,6 +14,7 @@ import msgspec
 
 from faas.core import errors, model, retry
 from faas.queue import accepting, destined, invocations, leases, replies, retrying
+from runners import naps
 from runners import slot as slots
 
 _log = logging.getLogger(__name__)
@@ -28,19 +29,26 @@ Then = Callable[[invocations.Finished | None], None]
 
 
 class Settler:
-    """Settles the attempts of one node. ``answers`` are the callers of this process, who need no reply stream.
+    """Settles the attempts of one node, and answers their callers. Those in ``answers`` need no reply stream.
 
     Past ``most_unrecorded_bytes`` of records that wait for the ledger nothing is accepted, and a quarter later no
     attempt begins: its record needs room. In between, callers whose calls were accepted last have their answers.
     """
 
     def __init__(
-        self, queue: invocations.Queue, node: str, answers: replies.Replies | None, most_unrecorded_bytes: int
+        self,
+        queue: invocations.Queue,
+        node: str,
+        answers: replies.Replies | None,
+        seen_naps: naps.Naps,
+        most_unrecorded_bytes: int,
     ) -> None:
         self._queue = queue
         self._node = node
         self._answers = answers
         self._here = answers.address if answers is not None else None
+        self._naps = seen_naps
+        self._loop = asyncio.get_running_loop()
         self._kept: list[slots.Ended] = []
         self._underway = 0
         self._entries_underway: set[str] = set()
@@ -74,6 +82,16 @@ class Settler:
     def settle(self, ended: slots.Ended, claim_next: int, then: Then) -> None:
         """Send the finish now; ``then`` gets what it answered, or None when it could not be sent and is kept."""
         self._settle(ended, claim_next, then, again=False)
+        if ended.caller is not None:
+            # What was answered is recorded so, also when this node is killed or paused right then: the finish leaves
+            # in this turn of the event loop, the answer in the next one.
+            self._queue.link.flush()
+            self._loop.call_soon(self._answer, ended, ended.caller)
+
+    def _answer(self, ended: slots.Ended, caller: asyncio.Future[model.Outcome]) -> None:
+        """Answer who was handed off, without waiting for Redis unless another node may have called the call lost."""
+        if not caller.done() and not self._naps.slept_since(ended.naps):
+            caller.set_result(ended.outcome)
 
     def _settle(self, ended: slots.Ended, claim_next: int, then: Then, *, again: bool) -> None:
         self._underway += 1
@@ -94,7 +112,7 @@ class Settler:
             sent = retrying.send(self._queue, claim, record, again, after_ms)
             sent.add_done_callback(partial(self._put_off, ended, then))
             return
-        task = asyncio.get_running_loop().create_task(self._give_back(ended, claim, then), name="give back")
+        task = self._loop.create_task(self._give_back(ended, claim, then), name="give back")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
@@ -152,7 +170,7 @@ class Settler:
             self._keep(ended, errors.Unavailable("the hand-off was not written down"))
         # One that was sent again may have been settled the first time, whose answer was lost: its caller waits still.
         # After a nap it may as well have been taken over, and its caller has another attempt's answer.
-        was_settled = finished.settled or (again and not ended.slept)
+        was_settled = finished.settled or (again and not self._naps.slept_since(ended.naps))
         if was_settled and ended.entry is not None and ended.invocation.reply_to == self._here and self._answers:
             self._answers.deliver(ended.invocation.id, ended.outcome)
         then(finished)

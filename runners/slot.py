@@ -24,8 +24,8 @@ class Ended(msgspec.Struct, frozen=True):
     """An attempt that is over: its invocation, the entry by which it was claimed (None: handed off), its outcome.
 
     ``retries`` are the rules for another attempt, None when there is never one, and ``wish`` is what the handler's
-    exception asks for. ``config`` says where its record goes. ``slept`` says that the node stood still while it ran, so
-    that another may have taken it over, and ``caller`` is then who was handed off here and is told by the settler.
+    exception asks for. ``config`` says where its record goes. ``naps`` is how many naps of the node there had been when
+    it began, and ``caller`` is who was handed off and awaits the outcome.
     """
 
     invocation: model.Invocation
@@ -35,7 +35,7 @@ class Ended(msgspec.Struct, frozen=True):
     retries: model.Retries | None = None
     wish: retry.Wish | None = None
     config: model.FunctionConfig | None = None
-    slept: bool = False
+    naps: int = 0
     caller: asyncio.Future[model.Outcome] | None = None
 
     @property
@@ -97,7 +97,6 @@ class Slot:
         self._naps = seen_naps
         self._owner = owner
         self._running: _Attempt | None = None
-        self._loop = asyncio.get_running_loop()
 
     def __repr__(self) -> str:
         state = "busy" if self._running else "idle" if self.is_open else "closed"
@@ -150,20 +149,9 @@ class Slot:
             )
             ended = self._ended(one, record, attempt.outcome(record, ran), ran.wish)
         self.idle_since_ms = ended_at_ms
-        reusable = ran is not None and ran.reusable
-        if self._naps.slept_since(one.naps):
-            self._settle(msgspec.structs.replace(ended, slept=True, caller=one.caller), reusable)
-            return
-        if one.caller is None or one.caller.done():
-            self._settle(ended, reusable)
-            return
-        one.caller.set_result(ended.outcome)
-        # In the order of the event loop the caller's answer is on its way before the attempt is settled.
-        self._loop.call_soon(self._settle, ended, reusable)
-
-    def _settle(self, ended: Ended, reusable: bool) -> None:
         self._running = None
-        self._owner.attempt_ended(self, ended, reusable=reusable and self.is_open)
+        reusable = ran is not None and ran.reusable and self.is_open
+        self._owner.attempt_ended(self, ended, reusable=reusable)
 
     def _lost(self, one: _Attempt, ended_at_ms: int) -> Ended:
         record = unrun.lost(one.invocation, self._place.node, ended_at_ms, final=True)
@@ -180,7 +168,7 @@ class Slot:
     ) -> Ended:
         config, invocation = self._revision.config, one.invocation
         retries = retry.policy(config, invocation.mode, invocation.trigger_place)
-        return Ended(invocation, one.entry, record, outcome, retries, wish, config)
+        return Ended(invocation, one.entry, record, outcome, retries, wish, config, one.naps, one.caller)
 
 
 def now_ms() -> int:

@@ -12,7 +12,9 @@ import msgspec
 
 
 class Call(msgspec.Struct, frozen=True, kw_only=True):
-    """One call: what was answered (status 0: the connection broke without an answer), and after how many seconds.
+    """One call: what was answered, and after how many seconds.
+
+    Status 0 says that the connection broke without an answer; ``body`` says how.
 
     ``began_s`` is a moment of the monotonic clock.
     """
@@ -47,8 +49,8 @@ class Callers:
                     retry_after=got.headers.get("Retry-After", ""),
                     body=body,
                 )
-        except (aiohttp.ClientError, ConnectionError):
-            made = Call(status=0, began_s=began, took_s=time.monotonic() - began)
+        except (aiohttp.ClientError, ConnectionError) as error:
+            made = Call(status=0, began_s=began, took_s=time.monotonic() - began, body=repr(error).encode())
         self.calls.append(made)
         return made
 

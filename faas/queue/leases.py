@@ -31,7 +31,7 @@ async def take_over(queue: invocations.Queue, node: str, lease: bytes = b"") -> 
     ``lease`` is the one with which it was found dead, when Redis may have it still.
     """
     refs = sorted(ref.decode() for ref in await queue.link.call("SMEMBERS", queue.keys.refs))
-    taken = await _handed_off(queue, node)
+    taken = await _handed_off(queue, node, lease)
     for ref in refs:
         for mode in model.Mode:
             taken += await _claimed(queue, node, queue.keys.queue(ref, mode))
@@ -81,19 +81,19 @@ async def _bury(queue: invocations.Queue, node: str, lease: bytes) -> None:
     await queue.run("bury", names, node, lease)
 
 
-async def _handed_off(queue: invocations.Queue, node: str) -> int:
+async def _handed_off(queue: invocations.Queue, node: str, lease: bytes) -> int:
     flat = await queue.link.call("HGETALL", queue.keys.running(node))
-    for packed in flat[1::2]:
-        invocation = msgspec.msgpack.decode(packed, type=model.Invocation)
-        await _settle_lost(queue, node, invocation, _lost(invocation, node, final=True))
-    return len(flat) // 2
+    return sum([await _settle_lost(queue, node, lease, packed) for packed in flat[1::2]])
 
 
-async def _settle_lost(queue: invocations.Queue, node: str, invocation: model.Invocation, record: model.Record) -> None:
-    """Settle a call that a dead node had been handed, unless it was settled before."""
-    keys = queue.keys
-    names = (keys.running(node), keys.counts(invocation.ref), keys.records, keys.held, keys.settled(node))
-    await queue.run("settle_lost", names, accepting.hand_off_field(invocation), msgspec.msgpack.encode(record))
+async def _settle_lost(queue: invocations.Queue, node: str, lease: bytes, packed: bytes) -> bool:
+    """Settle a call that a dead node had been handed, unless it was settled before or the node is alive after all."""
+    invocation = msgspec.msgpack.decode(packed, type=model.Invocation)
+    record = msgspec.msgpack.encode(_lost(invocation, node, final=True))
+    field, keys = accepting.hand_off_field(invocation), queue.keys
+    of_node = (keys.settled(node), keys.node(node))
+    names = (keys.running(node), keys.counts(invocation.ref), keys.records, keys.held, *of_node)
+    return bool(await queue.run("settle_lost", names, field, record, lease) == 1)
 
 
 async def _claimed(queue: invocations.Queue, node: str, stream: str) -> int:

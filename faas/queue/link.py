@@ -120,17 +120,18 @@ class Link(asyncio.Protocol):
             self._last_heard = self._loop.time()
         self._waiting.append(future)
         if not self._outgoing:
-            self._loop.call_soon(self._flush)
+            self._loop.call_soon(self.flush)
         self._outgoing.append(packed)
 
-    def _flush(self) -> None:
+    def flush(self) -> None:
+        """Send what was called so far in this turn of the event loop, not in the next one."""
         if self._transport is not None and self._outgoing:
             self._transport.write(b"".join(self._outgoing))
         self._outgoing.clear()
 
     def close(self) -> None:
         """Drop the connection; what is outstanding fails."""
-        self._flush()
+        self.flush()
         if self._transport is not None:
             self._transport.close()
         self._settle_loss()

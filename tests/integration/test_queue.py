@@ -255,6 +255,16 @@ async def test_a_node_that_wakes_while_it_is_taken_over_stays_known(queue: invoc
     assert await leases.dead_nodes(queue) == ["woken"]
 
 
+async def test_a_call_handed_to_a_node_that_wakes_while_it_is_taken_over_is_not_lost(queue: invocations.Queue) -> None:
+    await queue.prepare("echo@3")
+    call = invocation(model.Mode.SYNC)
+    queue.hand_off("woken", call)
+    await queue.link.call("SET", queue.keys.node("woken"), "renewed", "PX", 60_000)
+    assert await leases.take_over(queue, "woken", b"seen not to change") == 0
+    assert (await queue.finish_handed_off(call, record(call), node="woken")).settled
+    assert await counts(queue) == model.Counts(accepted=1, done=1)
+
+
 async def test_a_hand_off_settled_as_lost_is_not_counted_again_when_its_node_wakes(queue: invocations.Queue) -> None:
     await queue.prepare("echo@3")
     await queue.link.call("SADD", queue.keys.nodes, "paused")

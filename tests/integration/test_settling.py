@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import msgspec
@@ -13,7 +14,7 @@ import pytest
 from faas.core import errors, ids, model
 from faas.core import settings as settings_module
 from faas.queue import calls, embedded, invocations, leases, replies
-from runners import settling
+from runners import naps, settling
 from runners import slot as slots
 from tests import node_bench, samples
 from tests.eventually import eventually
@@ -42,13 +43,19 @@ def ended(invocation: model.Invocation, entry: str | None) -> slots.Ended:
     return slots.Ended(invocation, entry, left, model.Outcome(record=left))
 
 
+def settler_of(
+    queue: invocations.Queue, answers: replies.Replies | None = None, clock: Callable[[], float] = time.monotonic
+) -> settling.Settler:
+    return settling.Settler(queue, "n1", answers, naps.Naps(8_000, clock), 1 << 30)
+
+
 def ignore(_finished: invocations.Finished | None) -> None:
     pass
 
 
 async def test_a_hand_off_whose_answer_was_lost_is_counted_once(queue: invocations.Queue) -> None:
     await queue.prepare("echo@3")
-    settler = settling.Settler(queue, "n1", None, 1 << 30)
+    settler = settler_of(queue)
     handed = call(model.Mode.SYNC)
     queue.hand_off("n1", handed)
     settler.settle(ended(handed, None), 0, ignore)
@@ -66,7 +73,7 @@ async def test_the_caller_of_a_queued_call_has_its_outcome_also_when_the_answer_
     queue: invocations.Queue,
 ) -> None:
     answers = await replies.Replies.open(queue._redis_url, queue.keys.prefix)
-    settler = settling.Settler(queue, "n1", answers, 1 << 30)
+    settler = settler_of(queue, answers)
     sent = msgspec.structs.replace(call(model.Mode.SYNC), reply_to=answers.address)
     caller = answers.expect(sent.id)
     await queue.enqueue(sent)
@@ -82,12 +89,49 @@ async def test_the_caller_of_a_queued_call_has_its_outcome_also_when_the_answer_
     await answers.close()
 
 
+BEFORE_A_NAP = -1
+
+
+def handed_off(invocation: model.Invocation, caller: asyncio.Future[model.Outcome], naps: int = 0) -> slots.Ended:
+    return msgspec.structs.replace(ended(invocation, None), naps=naps, caller=caller)
+
+
 def slept_through(invocation: model.Invocation, caller: asyncio.Future[model.Outcome]) -> slots.Ended:
-    return msgspec.structs.replace(ended(invocation, None), slept=True, caller=caller)
+    return handed_off(invocation, caller, BEFORE_A_NAP)
+
+
+async def test_who_was_handed_off_is_answered_without_waiting_for_redis(queue: invocations.Queue) -> None:
+    settler = settler_of(queue)
+    queue.link.close()
+    caller: asyncio.Future[model.Outcome] = asyncio.get_running_loop().create_future()
+    settler.settle(handed_off(call(model.Mode.SYNC), caller), 0, ignore)
+    assert not caller.done()
+    await asyncio.sleep(0)
+    assert caller.done()
+
+
+async def test_who_was_handed_off_is_not_answered_when_the_node_stood_still_before_the_finish_left(
+    queue: invocations.Queue,
+) -> None:
+    now_s = 0.0
+    settler = settler_of(queue, clock=lambda: now_s)
+    handed = call(model.Mode.SYNC)
+    queue.hand_off("n1", handed)
+    assert await leases.take_over(queue, "n1") == 1
+    caller: asyncio.Future[model.Outcome] = asyncio.get_running_loop().create_future()
+    answered = asyncio.Event()
+    settler.settle(handed_off(handed, caller), 0, lambda _: answered.set())
+    now_s = 10.0
+    await answered.wait()
+    assert not caller.done()
+    await settler.resend()
+    async with asyncio.timeout(10):
+        with pytest.raises(errors.Unavailable, match="stood still"):
+            await caller
 
 
 async def test_who_was_handed_off_before_a_nap_is_answered_when_it_is_settled(queue: invocations.Queue) -> None:
-    settler = settling.Settler(queue, "n1", None, 1 << 30)
+    settler = settler_of(queue)
     handed = call(model.Mode.SYNC)
     queue.hand_off("n1", handed)
     caller: asyncio.Future[model.Outcome] = asyncio.get_running_loop().create_future()
@@ -98,7 +142,7 @@ async def test_who_was_handed_off_before_a_nap_is_answered_when_it_is_settled(qu
 
 
 async def test_who_was_handed_off_before_a_nap_waits_while_redis_is_away(queue: invocations.Queue) -> None:
-    settler = settling.Settler(queue, "n1", None, 1 << 30)
+    settler = settler_of(queue)
     queue.link.close()
     caller: asyncio.Future[model.Outcome] = asyncio.get_running_loop().create_future()
     answered = asyncio.Event()
@@ -114,7 +158,7 @@ async def test_who_was_handed_off_before_a_nap_waits_while_redis_is_away(queue: 
 async def test_who_was_handed_off_before_a_nap_is_not_answered_when_another_node_called_it_lost(
     queue: invocations.Queue,
 ) -> None:
-    settler = settling.Settler(queue, "n1", None, 1 << 30)
+    settler = settler_of(queue)
     handed = call(model.Mode.SYNC)
     queue.hand_off("n1", handed)
     assert await leases.take_over(queue, "n1") == 1
@@ -132,7 +176,7 @@ async def test_a_queued_call_that_another_node_took_over_during_a_nap_is_not_ans
     queue: invocations.Queue,
 ) -> None:
     answers = await replies.Replies.open(queue._redis_url, queue.keys.prefix)
-    settler = settling.Settler(queue, "n1", answers, 1 << 30)
+    settler = settler_of(queue, answers)
     sent = msgspec.structs.replace(call(model.Mode.SYNC), reply_to=answers.address)
     caller = answers.expect(sent.id)
     await queue.enqueue(sent)
@@ -140,7 +184,7 @@ async def test_a_queued_call_that_another_node_took_over_during_a_nap_is_not_ans
     assert await leases.take_over(queue, "n1") == 1
     await queue.link.call("CONFIG", "SET", "min-replicas-to-write", 1)  # refuses each write, as a full disk does
     answered = asyncio.Event()
-    slept = msgspec.structs.replace(ended(claim.invocation, claim.entry), slept=True)
+    slept = msgspec.structs.replace(ended(claim.invocation, claim.entry), naps=BEFORE_A_NAP)
     settler.settle(slept, 0, lambda _: answered.set())
     await answered.wait()
     await queue.link.call("CONFIG", "SET", "min-replicas-to-write", 0)
@@ -193,7 +237,7 @@ async def test_an_outcome_is_known_from_its_end_until_it_is_settled_also_when_it
     queue: invocations.Queue,
 ) -> None:
     """Else its node would take the claim for one that it never heard of, and let it run again."""
-    settler = settling.Settler(queue, "n1", None, 1 << 30)
+    settler = settler_of(queue)
     await queue.enqueue(call(model.Mode.ASYNC))
     (claim,) = await queue.claim("n1", "echo@3", 1)
     await queue.link.call("CONFIG", "SET", "min-replicas-to-write", 1)  # refuses each write, as a full disk does
