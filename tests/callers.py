@@ -14,7 +14,8 @@ import msgspec
 class Call(msgspec.Struct, frozen=True, kw_only=True):
     """One call: what was answered, and after how many seconds.
 
-    Status 0 says that the connection broke without an answer; ``body`` says how.
+    Status 0 says that the connection broke without an answer, or that there was none (``was_connected``); ``body`` says
+    why.
 
     ``began_s`` is a moment of the monotonic clock.
     """
@@ -25,6 +26,7 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     invocation_id: str = ""
     retry_after: str = ""
     body: bytes = b""
+    was_connected: bool = True
 
 
 class Callers:
@@ -50,7 +52,9 @@ class Callers:
                     body=body,
                 )
         except (aiohttp.ClientError, ConnectionError) as error:
-            made = Call(status=0, began_s=began, took_s=time.monotonic() - began, body=repr(error).encode())
+            was_connected = not isinstance(error, aiohttp.ClientConnectorError)
+            took_s, why = time.monotonic() - began, repr(error).encode()
+            made = Call(status=0, began_s=began, took_s=took_s, body=why, was_connected=was_connected)
         self.calls.append(made)
         return made
 

@@ -4,6 +4,7 @@ refusal of what is no HTTP in the one shape of all errors."""
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import resource
 from collections.abc import Awaitable, Callable
 from typing import cast
@@ -111,6 +112,8 @@ class Server(web.Server):
         self.limits = msgspec.structs.replace(limits, connections=most)
         self._handle = handle
         self._admitted: set[_Connection] = set()
+        self._is_leaving = False
+        self._nobody_left = asyncio.Event()
 
     def __call__(self) -> RequestHandler:
         """One connection."""
@@ -126,7 +129,22 @@ class Server(web.Server):
     def dismiss(self, connection: _Connection) -> None:
         """The connection is gone."""
         self._admitted.discard(connection)
+        if not self._admitted:
+            self._nobody_left.set()
+
+    async def say_farewell(self, within_s: float) -> None:
+        """Let each connection end with its next answer, so that no request meets a closed one; so long at most."""
+        self._is_leaving = True
+        if not self._admitted:
+            return
+        self._nobody_left.clear()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(within_s):
+                await self._nobody_left.wait()
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
         cast(_Connection, request.protocol).head_is_here()
-        return await self._handle(request)
+        response = await self._handle(request)
+        if self._is_leaving:
+            response.force_close()
+        return response

@@ -7,15 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
 import ipaddress
 import logging
 import os
 import time
 from collections.abc import AsyncIterator, Callable
 from typing import Any
-
-from aiohttp import web
 
 from faas.core import dispatch, errors
 from faas.core import settings as settings_module
@@ -24,11 +21,10 @@ from faas.queue import invocations, replies
 from faas.store import database, functions
 from runners import node as nodes
 from runners.sandbox import choose
-from triggers import catalog, http, routes, server
+from triggers import catalog, http, port, routes, server
 
 Ready = Callable[[dict[str, Any]], None]
 
-_BACKLOG = 1024
 _REOPEN_S = 0.2
 _BUCKETS_SWEPT_EVERY_S = 600.0
 
@@ -134,34 +130,15 @@ class Follower:
             await announced.close()
 
 
-@contextlib.asynccontextmanager
-async def _serving(settings: settings_module.Settings, gateway: http.Gateway) -> AsyncIterator[str]:
+def _serving(settings: settings_module.Settings, gateway: http.Gateway) -> contextlib.AbstractAsyncContextManager[str]:
     """Answer requests on the gateway's port; at the end, those here get the grace period for their answers."""
     limits = server.Limits(
         connections=settings.max_connections,
         head_within_s=settings.receive_timeout_ms / 1000,
         idle_s=settings.keep_alive_ms / 1000,
     )
-    runner = web.ServerRunner(server.Server(gateway.handle, limits), shutdown_timeout=settings.grace_ms / 1000)
-    await runner.setup()
-    site = web.TCPSite(runner, settings.host, settings.port, reuse_port=True, backlog=_BACKLOG)
-    try:
-        await _start(site, settings)
-        host = f"[{settings.host}]" if ":" in settings.host else settings.host
-        yield f"http://{host}:{runner.addresses[0][1]}"
-    finally:
-        await runner.cleanup()
-
-
-async def _start(site: web.TCPSite, settings: settings_module.Settings) -> None:
-    try:
-        await site.start()
-    except OSError as error:
-        if error.errno != errno.EADDRINUSE:
-            raise errors.Unavailable(f"cannot listen on {settings.host}:{settings.port}: {error}") from error
-        raise errors.Conflict(
-            f"port {settings.port} is in use", hint="choose another with --port (0 takes any free one)"
-        ) from error
+    served = server.Server(gateway.handle, limits)
+    return port.serving(served, settings.host, settings.port, grace_s=settings.grace_ms / 1000)
 
 
 @contextlib.asynccontextmanager

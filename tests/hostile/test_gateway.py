@@ -10,7 +10,6 @@ from collections.abc import AsyncIterator
 
 import hypothesis
 import pytest
-from aiohttp import web
 from hypothesis import strategies as st
 
 from faas.core import model
@@ -18,6 +17,7 @@ from faas.queue import invocations, replies
 from tests import samples
 from tests.hostile import effort
 from triggers import http, routes, server
+from triggers import port as ports
 
 REVISION = model.Revision(
     function="hello",
@@ -87,11 +87,9 @@ async def gateway(redis_url: str, prefix: str) -> AsyncIterator[Gateway]:
     answers = await replies.Replies.open(redis_url, prefix)
     table, function = routes.Routes([REVISION]), Answers()
     made = http.Gateway(queue, answers, function, lambda: table, LIMITS)
-    runner = web.ServerRunner(server.Server(made.handle, CONNECTIONS))
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    yield Gateway(runner.addresses[0][:2], function)
-    await runner.cleanup()
+    served = server.Server(made.handle, CONNECTIONS)
+    async with ports.serving(served, "127.0.0.1", 0, grace_s=20, farewell_s=0.0) as url:
+        yield Gateway(("127.0.0.1", int(url.rsplit(":", 1)[1])), function)
     await answers.close()
     queue.close()
 

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 from collections.abc import AsyncIterator
 
 import pytest
-from aiohttp import web
 
 from faas.core import dispatch, model
 from faas.queue import invocations, replies
 from tests.eventually import eventually
 from triggers import http, routes, server
+from triggers import port as ports
 
 HEALTH = b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n"
 CONFIG = model.FunctionConfig(
@@ -36,13 +37,12 @@ async def serving(redis_url: str, prefix: str, **limits: float) -> AsyncIterator
         head_within_s=receive_ms / 1000,
         idle_s=limits.get("idle_s", 60.0),
     )
-    runner = web.ServerRunner(server.Server(gateway.handle, connections), shutdown_timeout=1)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
     try:
-        yield runner.addresses[0][1]
+        served = server.Server(gateway.handle, connections)
+        farewell_s = limits.get("farewell_s", 0.1)
+        async with ports.serving(served, "127.0.0.1", 0, grace_s=20, farewell_s=farewell_s) as url:
+            yield int(url.rsplit(":", 1)[1])
     finally:
-        await runner.cleanup()
         await answers.close()
         queue.close()
 
@@ -96,6 +96,31 @@ async def test_a_client_that_does_not_send_the_head_of_its_request_is_cut(
         writer.write(sent)
         async with asyncio.timeout(20):
             assert await reader.read() == b""
+
+
+async def test_who_has_connected_when_the_port_is_closed_is_answered_and_told_that_his_connection_ends(
+    redis_url: str, prefix: str
+) -> None:
+    loop = asyncio.get_running_loop()
+    with contextlib.ExitStack() as stack:
+        async with serving(redis_url, prefix, farewell_s=20.0) as port:
+            held = await asyncio.open_connection("127.0.0.1", port)
+            assert b"Connection: close" not in await ask(held)
+            # Connected by the kernel, and not accepted yet: the event loop does not turn meanwhile.
+            come = [stack.enter_context(socket.create_connection(("127.0.0.1", port))) for _ in range(20)]
+            later = loop.create_task(_ask_last(held, come))
+        await later
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", port))
+
+
+async def _ask_last(held: Streams, come: list[socket.socket]) -> None:
+    await asyncio.sleep(0.05)  # until the port is closed
+    for streams in [held, *[await asyncio.open_connection(sock=one) for one in come]]:
+        head = await ask(streams)
+        assert head.startswith(b"HTTP/1.1 200")
+        assert b"Connection: close" in head
+        streams[1].close()
 
 
 async def test_a_client_that_does_not_send_the_body_is_told_so_and_cut(redis_url: str, prefix: str) -> None:

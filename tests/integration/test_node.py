@@ -11,7 +11,7 @@ import pytest
 
 from faas.core import model
 from faas.core import settings as settings_module
-from faas.queue import capacity, leases
+from faas.queue import capacity, catalog, leases
 from runners import node as runner
 from tests import node_bench
 from tests.eventually import eventually
@@ -311,6 +311,41 @@ async def test_slots_that_redis_believes_in_and_that_are_not_there_keep_nothing_
     await bench.send(echo)
     (record,) = await bench.records(1)
     assert record.status is model.Status.OK
+
+
+async def test_a_node_whose_rounds_take_long_renews_its_lease_meanwhile(
+    bench: node_bench.Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def takes_long(_node: runner.Node) -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(runner.Node, "_reap", takes_long)
+    node = await bench.node(heartbeat_ms=100)
+    first = await _beat(bench, node)
+    await eventually(lambda: _is_later_than(bench, node, first + 2))
+
+
+async def test_who_waits_in_line_is_not_handed_off_when_the_lease_has_lapsed(bench: node_bench.Bench) -> None:
+    slow = bench.function(HERE / "functions" / "slow", "app.handler", max_concurrency=1)
+    node = await bench.node(heartbeat_ms=60_000)
+    for _ in range(20):
+        await bench.call(slow, 0)
+    await eventually(lambda: _idle(node, slow) == 1)
+    first, second = (node.offer(bench.invocation(slow, seconds)) for seconds in (0.01, 0))
+    assert first is not None and second is not None
+    node._leased_until = 0.0
+    assert node.offer(bench.invocation(slow, 0)) is None
+    assert (await second).record.status is model.Status.OK
+    assert not node.lanes[slow.ref]._was_handed, "it went through the queue"
+
+
+async def _beat(bench: node_bench.Bench, node: runner.Node) -> int:
+    lease = await bench.queue.link.call("GET", bench.queue.keys.node(node.node))
+    return msgspec.json.decode(lease, type=catalog.NodeState).beat
+
+
+async def _is_later_than(bench: node_bench.Bench, node: runner.Node, beat: int) -> bool:
+    return await _beat(bench, node) > beat
 
 
 async def _settled(bench: node_bench.Bench, revision: model.Revision, count: int) -> model.Counts | None:

@@ -1,0 +1,78 @@
+"""The gateway's port, which several nodes share: opened, and left without breaking the connection of anybody.
+
+The kernel gives each new connection to one of those who listen. One that was given to a node, and that the node has not
+accepted when it stops to listen, is reset; so those are accepted first, in the same breath.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import socket
+from collections.abc import AsyncIterator, Iterator
+
+from aiohttp import web
+
+from faas.core import errors
+from triggers import server
+
+_BACKLOG = 1024
+_FAREWELL_S = 0.5
+
+
+@contextlib.asynccontextmanager
+async def serving(
+    served: server.Server, host: str, port: int, *, grace_s: float, farewell_s: float = _FAREWELL_S
+) -> AsyncIterator[str]:
+    """Answer requests on a port (0: any free one) during the block; the value is the URL.
+
+    At its end, clients that keep their connection open have ``farewell_s`` to use it once more and be told that it ends
+    with that, and who waits for an answer has ``grace_s`` for it. Raises `errors.Conflict` when the port is in use, and
+    `errors.Unavailable` when it cannot listen there for another reason.
+    """
+    runner = web.ServerRunner(served, shutdown_timeout=grace_s)
+    await runner.setup()
+    loop = asyncio.get_running_loop()
+    try:
+        listening = await _listen(loop, served, host, port)
+        shown = f"[{host}]" if ":" in host else host
+        try:
+            yield f"http://{shown}:{listening.sockets[0].getsockname()[1]}"
+        finally:
+            for connection in _listen_no_more(listening):
+                await loop.connect_accepted_socket(served, connection)
+            await served.say_farewell(min(farewell_s, grace_s))
+    finally:
+        await runner.cleanup()
+
+
+async def _listen(loop: asyncio.AbstractEventLoop, served: server.Server, host: str, port: int) -> asyncio.Server:
+    try:
+        return await loop.create_server(served, host, port, reuse_port=True, backlog=_BACKLOG)
+    except OSError as error:
+        if error.errno != errno.EADDRINUSE:
+            raise errors.Unavailable(f"cannot listen on {host}:{port}: {error}") from error
+        raise errors.Conflict(
+            f"port {port} is in use", hint="choose another with --port (0 takes any free one)"
+        ) from error
+
+
+def _listen_no_more(listening: asyncio.Server) -> list[socket.socket]:
+    """Stop to listen; who had connected until then."""
+    listeners = [socket.socket(fileno=each.fileno()) for each in listening.sockets]
+    came = [connection for listener in listeners for connection in _waiting_on(listener)]
+    listening.close()
+    for listener in listeners:
+        listener.detach()
+    return came
+
+
+def _waiting_on(listener: socket.socket) -> Iterator[socket.socket]:
+    while True:
+        try:
+            connection, _ = listener.accept()
+        except OSError:  # there is none, or no file descriptor is left for it
+            return
+        connection.setblocking(False)
+        yield connection
