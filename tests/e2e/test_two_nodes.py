@@ -121,7 +121,7 @@ def test_what_was_answered_is_recorded_so_also_when_its_node_is_stopped_at_that_
                 for pid in nodes:
                     os.kill(pid, signal.SIGSTOP)
                 assert answer.startswith(b"HTTP/1.1 200 ")
-                eventually_sync(lambda: _running(platform, "waits") == 0, within=LEASE_S / 2)
+                eventually_sync(lambda: _running(platform, "waits") == 0, within=20)
             finally:
                 for pid in nodes:
                     os.kill(pid, signal.SIGCONT)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+import struct
 from collections.abc import AsyncIterator
 
 import pytest
@@ -108,6 +109,9 @@ async def test_who_has_connected_when_the_port_is_closed_is_answered_and_told_th
             assert b"Connection: close" not in await ask(held)
             # Connected by the kernel, and not accepted yet: the event loop does not turn meanwhile.
             come = [stack.enter_context(socket.create_connection(("127.0.0.1", port))) for _ in range(20)]
+            for gone in (come.pop(5), come.pop(0)):
+                gone.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                gone.close()
             later = loop.create_task(_ask_last(held, come))
         await later
         with pytest.raises(ConnectionRefusedError):
