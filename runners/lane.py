@@ -41,7 +41,7 @@ class Host(Protocol):
     node: str
 
     def can_hand_off(self) -> bool:
-        """Whether a hand-off would be written down: Redis answers, the node has its lease, the ledger keeps up."""
+        """Whether a hand-off would be written down: Redis writes, the node has its lease, the ledger keeps up."""
 
     def enqueue(self, lane: Lane, invocation: model.Invocation, caller: line.Caller) -> None:
         """Let a call that was to be handed off go through the queue after all."""

@@ -186,13 +186,14 @@ class Node:
         self._pool.discard(lane, slot)
 
     def can_hand_off(self) -> bool:
-        """See `lanes_module.Host.can_hand_off`. While Redis is silent nothing is handed off.
+        """See `lanes_module.Host.can_hand_off`. While Redis is silent or refuses to write nothing is handed off.
 
         Nor is it when the lease may have lapsed: whoever takes this node for dead looks but once at what it holds.
         """
         link = self.queue.link
         is_known = naps.awake_or_asleep_s() <= self._leased_until
-        return is_known and link.is_open and link.silent_ms() <= _SILENT_MS and self.settler.ledger_keeps_up
+        writes = link.is_open and link.silent_ms() <= _SILENT_MS and self.settler.redis_takes_all
+        return is_known and writes and self.settler.ledger_keeps_up
 
     def enqueue(
         self, lane: lanes_module.Lane, invocation: model.Invocation, caller: asyncio.Future[model.Outcome]
@@ -322,7 +323,7 @@ class Node:
         for ref, counts in (await self.queue.counts()).items():
             if counts.waiting:
                 self._tender.tend(ref)
-        await self.settler.resend()
+        self.settler.resend()
 
     async def _tidy(self) -> None:
         """Put right what Redis may have missed of this node, or this node of Redis, when the connection broke."""
@@ -377,7 +378,7 @@ class Node:
         for lane in list(self._pool.lanes.values()):
             await lane.renew()
             self._publish(lane)
-        await self.settler.resend()
+        self.settler.resend()
         await self.renew()
 
     # -- the end

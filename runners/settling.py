@@ -22,6 +22,8 @@ _log = logging.getLogger(__name__)
 _HEARD_AT_ONCE = 64
 """So many settled hand-offs are remembered in Redis before it is told, with a finish, that they were heard of."""
 
+_TRIED_EVERY_S = 0.2
+
 _BEGINS_UP_TO = 1.25
 """Times the bytes of records past which nothing is accepted: Redis keeps an eighth of its memory free for such."""
 
@@ -50,6 +52,7 @@ class Settler:
         self._naps = seen_naps
         self._loop = asyncio.get_running_loop()
         self._kept: list[slots.Ended] = []
+        self._trying: asyncio.TimerHandle | None = None
         self._underway = 0
         self._entries_underway: set[str] = set()
         self._heard: list[str] = []
@@ -120,7 +123,12 @@ class Settler:
         self._arrived(ended, answer.exception())
         then(None if answer.exception() is not None else self._told(answer))
 
-    async def resend(self) -> None:
+    @property
+    def redis_takes_all(self) -> bool:
+        """Whether nothing is kept here because Redis was away or refused it."""
+        return self._trying is None
+
+    def resend(self) -> None:
         """Settle what was kept, now that Redis is back. What fails again stays."""
         kept, self._kept = self._kept, []
         for ended in kept:
@@ -165,9 +173,9 @@ class Settler:
         if ended.entry is None and (finished.settled or again):
             self._heard.append(accepting.hand_off_field(ended.invocation))
         elif ended.entry is None:
-            # Redis refused to write the hand-off down (a full disk), or this node was taken for dead meanwhile: the
-            # next try finds out.
-            self._keep(ended, errors.Unavailable("the hand-off was not written down"))
+            # Redis refused to write the hand-off down (a full disk), or this node was taken for dead meanwhile: a
+            # second try finds out.
+            self._settle(ended, 0, _nothing, again=True)
         # One that was sent again may have been settled the first time, whose answer was lost: its caller waits still.
         # After a nap it may as well have been taken over, and its caller has another attempt's answer.
         was_settled = finished.settled or (again and not self._naps.slept_since(ended.naps))
@@ -189,9 +197,29 @@ class Settler:
         return finished
 
     def _keep(self, ended: slots.Ended, error: BaseException) -> None:
-        if not self._kept:
-            _log.warning("outcomes_kept", extra={"reason": str(error)})
         self._kept.append(ended)
+        if self._trying is None:
+            _log.warning("outcomes_kept", extra={"reason": str(error)})
+            self._try_later()
+
+    def _try_later(self) -> None:
+        self._trying = self._loop.call_later(_TRIED_EVERY_S, self._try_one)
+
+    def _try_one(self) -> None:
+        """What is kept here is lost with this node: as soon as Redis takes one outcome it is to have all of them."""
+        if not self._kept:
+            self._trying = None
+        elif not self._queue.link.is_open:
+            self._try_later()
+        else:
+            self._settle(self._kept.pop(0), 0, self._tried, again=True)
+
+    def _tried(self, finished: invocations.Finished | None) -> None:
+        if finished is None:
+            self._try_later()
+        else:
+            self._trying = None
+            self.resend()
 
     async def _give_back(self, ended: slots.Ended, claim: invocations.Claim, then: Then) -> None:
         try:

@@ -177,6 +177,30 @@ async def test_a_guarded_refusal_counts_its_record(queue: invocations.Queue) -> 
     assert held.unrecorded_bytes > 0
 
 
+async def test_while_redis_refuses_to_write_only_the_first_call_is_handed_off_and_its_outcome_settled_soon(
+    own: settings_module.Settings,
+) -> None:
+    """As with a full disk. What a node keeps is lost with it, so it keeps no more than it must, nor for longer."""
+    bench = await node_bench.Bench.open(own)
+    bench.queue = await invocations.Queue.of(own)
+    try:
+        revision = bench.function(ECHO, "app.handler", max_concurrency=2)
+        node = await bench.node(heartbeat_ms=7_000)
+        await bench.call(revision, 1)
+        await eventually(node.can_hand_off)
+        await bench.queue.link.call("CONFIG", "SET", "min-replicas-to-write", 1)
+        handed = node.offer(bench.invocation(revision, 2))
+        assert handed is not None
+        assert node_bench.result(await handed) == 2
+        await eventually(lambda: not node.can_hand_off())
+        assert node.offer(bench.invocation(revision, 3)) is None
+        await bench.queue.link.call("CONFIG", "SET", "min-replicas-to-write", 0)
+        await eventually(lambda: _is_settled(bench, revision, 2), within=5)
+        await eventually(node.can_hand_off)
+    finally:
+        await bench.close()
+
+
 async def test_without_a_recorder_work_is_refused_in_time_and_all_is_recorded_later(
     own: settings_module.Settings,
 ) -> None:

@@ -63,10 +63,19 @@ async def test_a_hand_off_whose_answer_was_lost_is_counted_once(queue: invocatio
     await eventually(lambda: settler.left == 1)
     await queue.reopen()
     await eventually(lambda: _is_done(queue))
-    await settler.resend()
+    settler.resend()
     await eventually(lambda: settler.left == 0)
     assert (await queue.counts())["echo@3"] == model.Counts(accepted=1, done=1)
     assert await queue.link.call("XLEN", queue.keys.records) == 1
+
+
+async def test_a_hand_off_that_redis_refused_to_write_down_is_settled_at_once(queue: invocations.Queue) -> None:
+    await queue.prepare("echo@3")
+    settler = settler_of(queue)
+    settler.settle(ended(call(model.Mode.SYNC), None), 0, ignore)
+    await eventually(lambda: settler.left == 0)
+    assert settler.redis_takes_all
+    assert (await queue.counts())["echo@3"] == model.Counts(accepted=1, done=1)
 
 
 async def test_the_caller_of_a_queued_call_has_its_outcome_also_when_the_answer_to_its_finish_was_lost(
@@ -83,7 +92,7 @@ async def test_the_caller_of_a_queued_call_has_its_outcome_also_when_the_answer_
     await eventually(lambda: settler.left == 1)
     await queue.reopen()
     await eventually(lambda: _is_done(queue))
-    await settler.resend()
+    settler.resend()
     async with asyncio.timeout(10):
         assert (await caller).record.invocation_id == sent.id
     await answers.close()
@@ -124,7 +133,7 @@ async def test_who_was_handed_off_is_not_answered_when_the_node_stood_still_befo
     now_s = 10.0
     await answered.wait()
     assert not caller.done()
-    await settler.resend()
+    settler.resend()
     async with asyncio.timeout(10):
         with pytest.raises(errors.Unavailable, match="stood still"):
             await caller
@@ -150,7 +159,7 @@ async def test_who_was_handed_off_before_a_nap_waits_while_redis_is_away(queue: 
     await answered.wait()
     assert not caller.done()
     await queue.reopen()
-    await settler.resend()
+    settler.resend()
     async with asyncio.timeout(10):
         await caller
 
@@ -166,7 +175,7 @@ async def test_who_was_handed_off_before_a_nap_is_not_answered_when_another_node
     answered = asyncio.Event()
     settler.settle(slept_through(handed, caller), 0, lambda _: answered.set())
     await answered.wait()
-    await settler.resend()
+    settler.resend()
     async with asyncio.timeout(10):
         with pytest.raises(errors.Unavailable, match="stood still"):
             await caller
@@ -188,7 +197,7 @@ async def test_a_queued_call_that_another_node_took_over_during_a_nap_is_not_ans
     settler.settle(slept, 0, lambda _: answered.set())
     await answered.wait()
     await queue.link.call("CONFIG", "SET", "min-replicas-to-write", 0)
-    await settler.resend()
+    settler.resend()
     await eventually(lambda: settler.left == 0)
     assert not caller.done()
     await answers.close()
@@ -247,7 +256,7 @@ async def test_an_outcome_is_known_from_its_end_until_it_is_settled_also_when_it
     await answered.wait()
     assert settler.entries == {claim.entry}
     await queue.link.call("CONFIG", "SET", "min-replicas-to-write", 0)
-    await settler.resend()
+    settler.resend()
     assert settler.entries == {claim.entry}
     await eventually(lambda: settler.left == 0)
     assert settler.entries == set()
