@@ -185,7 +185,7 @@ async def test_while_redis_refuses_to_write_only_the_first_call_is_handed_off_an
     bench.queue = await invocations.Queue.of(own)
     try:
         revision = bench.function(ECHO, "app.handler", max_concurrency=2)
-        node = await bench.node(heartbeat_ms=7_000)
+        node = await bench.node(heartbeat_ms=30_000, lease_ms=60_000)
         await bench.call(revision, 1)
         await eventually(node.can_hand_off)
         await bench.queue.link.call("CONFIG", "SET", "min-replicas-to-write", 1)
@@ -195,7 +195,7 @@ async def test_while_redis_refuses_to_write_only_the_first_call_is_handed_off_an
         await eventually(lambda: not node.can_hand_off())
         assert node.offer(bench.invocation(revision, 3)) is None
         await bench.queue.link.call("CONFIG", "SET", "min-replicas-to-write", 0)
-        await eventually(lambda: _is_settled(bench, revision, 2), within=5)
+        await eventually(lambda: _is_settled(bench, revision, 2), within=20)
         await eventually(node.can_hand_off)
     finally:
         await bench.close()
