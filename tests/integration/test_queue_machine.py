@@ -290,13 +290,18 @@ class QueueMachine(stateful.RuleBasedStateMachine):
     def lapse(self, node: str) -> None:
         self.command("DEL", self.queue.keys.node(node))
 
-    @stateful.rule(node=nodes, is_dead=st.booleans())
-    def take_over(self, node: str, is_dead: bool) -> None:
-        """Of a dead node, of one that is alive after all, and of one that was taken over already."""
+    @stateful.rule(node=nodes, is_dead=st.booleans(), seen=st.sampled_from([b"", b"{}"]))
+    def take_over(self, node: str, is_dead: bool, seen: bytes) -> None:
+        """Of a dead node, of one that is alive after all, and of one that was taken over already.
+
+        One that has another lease than was seen when it was found dead settles its calls itself.
+        """
         if is_dead:
             self.lapse(node)
-        held = [k for k in self.known.values() if k.node == node and k.place in ("claimed", "handed off")]
-        assert self.wait(leases.take_over(self.queue, node)) == len(held)
+        is_alive = self.command("GET", self.queue.keys.node(node)) not in (None, seen)
+        lost = ("claimed",) if is_alive else ("claimed", "handed off")
+        held = [k for k in self.known.values() if k.node == node and k.place in lost]
+        assert self.wait(leases.take_over(self.queue, node, seen)) == len(held)
         for known in sorted(held, key=lambda k: (k.invocation.mode is model.Mode.ASYNC, order(k.entry))):
             if known.place == "handed off":
                 self.settle(known, "done")
