@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
 import socket
 from collections.abc import AsyncIterator, Iterator
 
@@ -51,11 +50,8 @@ async def _listen(loop: asyncio.AbstractEventLoop, served: server.Server, host: 
     try:
         return await loop.create_server(served, host, port, reuse_port=True, backlog=_BACKLOG)
     except OSError as error:
-        if error.errno != errno.EADDRINUSE:
-            raise errors.Unavailable(f"cannot listen on {host}:{port}: {error}") from error
-        raise errors.Conflict(
-            f"port {port} is in use", hint="choose another with --port (0 takes any free one)"
-        ) from error
+        hint = "choose another with --port (0 takes any free one)"
+        raise errors.cannot_listen(error, host, port, hint) from error
 
 
 def _listen_no_more(listening: asyncio.Server) -> list[socket.socket]:

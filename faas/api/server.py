@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 from collections.abc import Callable
 from typing import Any
 
@@ -56,8 +55,5 @@ async def _start(site: web.TCPSite, settings: settings_module.Settings) -> None:
     try:
         await site.start()
     except OSError as error:
-        if error.errno != errno.EADDRINUSE:
-            raise errors.Unavailable(f"cannot listen on {settings.host}:{settings.api_port}: {error}") from error
-        raise errors.Conflict(
-            f"port {settings.api_port} is in use", hint="choose another api_port (0 takes any free one)"
-        ) from error
+        hint = "choose another api_port (0 takes any free one)"
+        raise errors.cannot_listen(error, settings.host, settings.api_port, hint) from error

@@ -22,6 +22,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Sequence
 from typing import Any
 
@@ -183,3 +184,10 @@ class TimedOut(FaasError):
 
 class NeverRan(TimedOut):
     """Nothing came to run it in time, and nothing will: it does not wait any more."""
+
+
+def cannot_listen(error: OSError, host: str, port: int, hint: str) -> FaasError:
+    """Why nobody can listen there: `Conflict` with a hint when the port is in use, `Unavailable` for another reason."""
+    if error.errno == errno.EADDRINUSE:
+        return Conflict(f"port {port} is in use", hint=hint)
+    return Unavailable(f"cannot listen on {host}:{port}: {error}")

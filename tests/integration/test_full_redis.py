@@ -34,6 +34,15 @@ async def own(tmp_path: Path, settings: settings_module.Settings) -> AsyncIterat
 
 
 @pytest.fixture
+async def bench(own: settings_module.Settings) -> AsyncIterator[node_bench.Bench]:
+    """Nodes on that server, and a queue with its bounds."""
+    opened = await node_bench.Bench.open(own)
+    opened.queue = await invocations.Queue.of(own)
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
 async def queue(own: settings_module.Settings) -> AsyncIterator[invocations.Queue]:
     opened = await invocations.Queue.of(own)
     yield opened
@@ -178,69 +187,59 @@ async def test_a_guarded_refusal_counts_its_record(queue: invocations.Queue) -> 
 
 
 async def test_while_redis_refuses_to_write_only_the_first_call_is_handed_off_and_its_outcome_settled_soon(
-    own: settings_module.Settings,
+    bench: node_bench.Bench,
 ) -> None:
     """As with a full disk. What a node keeps is lost with it, so it keeps no more than it must, nor for longer."""
-    bench = await node_bench.Bench.open(own)
-    bench.queue = await invocations.Queue.of(own)
-    try:
-        revision = bench.function(ECHO, "app.handler", max_concurrency=2)
-        node = await bench.node(heartbeat_ms=30_000, lease_ms=60_000)
-        await bench.call(revision, 1)
-        await eventually(node.can_hand_off)
-        await bench.queue.link.call("CONFIG", "SET", "min-replicas-to-write", 1)
-        handed = node.offer(bench.invocation(revision, 2))
-        assert handed is not None
-        assert node_bench.result(await handed) == 2
-        await eventually(lambda: not node.can_hand_off())
-        assert node.offer(bench.invocation(revision, 3)) is None
-        await bench.queue.link.call("CONFIG", "SET", "min-replicas-to-write", 0)
-        await eventually(lambda: _is_settled(bench, revision, 2), within=20)
-        await eventually(node.can_hand_off)
-    finally:
-        await bench.close()
+    revision = bench.function(ECHO, "app.handler", max_concurrency=2)
+    node = await bench.node(heartbeat_ms=30_000, lease_ms=60_000)
+    await bench.call(revision, 1)
+    await eventually(node.can_hand_off)
+    await bench.queue.link.call("CONFIG", "SET", "min-replicas-to-write", 1)
+    handed = node.offer(bench.invocation(revision, 2))
+    assert handed is not None
+    assert node_bench.result(await handed) == 2
+    await eventually(lambda: not node.can_hand_off())
+    assert node.offer(bench.invocation(revision, 3)) is None
+    await bench.queue.link.call("CONFIG", "SET", "min-replicas-to-write", 0)
+    await eventually(lambda: _is_settled(bench, revision, 2), within=20)
+    await eventually(node.can_hand_off)
 
 
 async def test_without_a_recorder_work_is_refused_in_time_and_all_is_recorded_later(
-    own: settings_module.Settings,
+    own: settings_module.Settings, bench: node_bench.Bench
 ) -> None:
     """Sync calls, handed off and queued, and async ones, until each way in refuses; then a recorder comes."""
-    bench = await node_bench.Bench.open(own)
-    bench.queue = await invocations.Queue.of(own)
-    try:
-        revision = bench.function(ECHO, "app.handler", max_concurrency=2)
-        node = await bench.node()
-        accepted: set[str] = set()
-        while True:
-            call = bench.invocation(revision, "s" * 200, sync=len(accepted) % 2 == 0)
-            try:
-                handed = node.offer(call) if call.mode is model.Mode.SYNC else None
-                if handed is not None:
-                    await handed
-                else:
-                    await bench.queue.enqueue(call)
-            except errors.Throttled as refused:
-                assert "wait for the ledger" in refused.message
-                break
-            accepted.add(call.id)
-        await eventually(lambda: _is_settled(bench, revision, len(accepted)))
-        await eventually(lambda: not node.can_hand_off())
-        held = await census.held(bench.queue)
-        assert held.is_right
-        assert MOST_UNRECORDED <= held.unrecorded_bytes < 2 * MOST_UNRECORDED
-        stop = asyncio.Event()
-        recording = asyncio.create_task(recorder.run(own, stop))
-        await eventually(lambda: _nothing_is_unrecorded(bench))
-        assert node_bench.result(await bench.call(revision, 7)) is not None
-        await eventually(node.can_hand_off)
-        await eventually(lambda: _nothing_is_unrecorded(bench))
-        stop.set()
-        await recording
-        engine = await asyncio.to_thread(database.open_database, own)
-        assert accepted <= await asyncio.to_thread(_recorded, engine)
-        engine.dispose()
-    finally:
-        await bench.close()
+    revision = bench.function(ECHO, "app.handler", max_concurrency=2)
+    node = await bench.node()
+    accepted: set[str] = set()
+    while True:
+        call = bench.invocation(revision, "s" * 200, sync=len(accepted) % 2 == 0)
+        try:
+            handed = node.offer(call) if call.mode is model.Mode.SYNC else None
+            if handed is not None:
+                await handed
+            else:
+                await bench.queue.enqueue(call)
+        except errors.Throttled as refused:
+            assert "wait for the ledger" in refused.message
+            break
+        accepted.add(call.id)
+    await eventually(lambda: _is_settled(bench, revision, len(accepted)))
+    await eventually(lambda: not node.can_hand_off())
+    held = await census.held(bench.queue)
+    assert held.is_right
+    assert MOST_UNRECORDED <= held.unrecorded_bytes < 2 * MOST_UNRECORDED
+    stop = asyncio.Event()
+    recording = asyncio.create_task(recorder.run(own, stop))
+    await eventually(lambda: _nothing_is_unrecorded(bench))
+    assert node_bench.result(await bench.call(revision, 7)) is not None
+    await eventually(node.can_hand_off)
+    await eventually(lambda: _nothing_is_unrecorded(bench))
+    stop.set()
+    await recording
+    engine = await asyncio.to_thread(database.open_database, own)
+    assert accepted <= await asyncio.to_thread(_recorded, engine)
+    engine.dispose()
 
 
 async def test_without_a_recorder_a_backlog_waits_instead_of_filling_redis_with_records_and_runs_later(
