@@ -20,6 +20,7 @@ from tests.eventually import eventually_sync
 HOUR_S = 3_600
 CODE = """
 import os, time
+import faas
 
 def sleeps(event, context):
     time.sleep(event)
@@ -29,7 +30,7 @@ def fails_once(event, context):
     with open(event, "a") as file:
         file.write("x")
     if os.path.getsize(event) < 2:
-        raise ValueError("the first time")
+        raise faas.RetryAfter(6)
     return "tried again"
 
 def ticks(event, context):
@@ -42,7 +43,7 @@ SLEEPS = {"runtime": "python3", "handler": "app.sleeps", "timeout": "60s"}
 MANIFEST: dict[str, Any] = {
     "functions": {
         "sleeps": SLEEPS,
-        "retried": {"runtime": "python3", "handler": "app.fails_once", "retries": {"backoff": "4s"}},
+        "retried": {"runtime": "python3", "handler": "app.fails_once"},
         "ticks": {"runtime": "python3", "handler": "app.ticks", "triggers": [{"timer": {"every": "2s"}}]},
         "keyed": {"runtime": "python3", "handler": "app.keyed", "triggers": [{"http": {"path": "/keyed"}}]},
     }
