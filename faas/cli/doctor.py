@@ -38,7 +38,7 @@ Check = Callable[[settings_module.Settings], Iterator[Fact]]
 @click.command()
 @options.json_option
 def doctor_command(*, as_json: bool) -> int:
-    """Establish the facts: processes, Redis, Docker, base image, disk, clock, conservation, ledger.
+    """Establish the facts: processes, Redis, Docker, base image, disk, clock, conservation, nodes, ledger.
 
     Exits 0 when nothing failed (a warning is no failure), 9 otherwise.
 
@@ -198,7 +198,24 @@ def _conservation(settings: settings_module.Settings) -> Iterator[Fact]:
     else:
         yield Fact("conservation", "ok", f"accepted = waiting + running + retrying + done + dead, "
                                          f"over {len(status['functions'])} functions")  # fmt: skip
-    yield Fact("nodes", "ok" if status["nodes"] else "failed", f"{len(status['nodes'])} with a valid lease")
+
+
+def _nodes(settings: settings_module.Settings) -> Iterator[Fact]:
+    from faas.cli import client
+
+    control = client.Client(endpoint.find(settings.root))
+    nodes = control.get("/api/v1/status")["nodes"]
+    yield Fact("nodes", "ok" if nodes else "failed", f"{len(nodes)} with a valid lease")
+    if not nodes:
+        return
+    most_mb = max(node["memory_mb"] for node in nodes)
+    asked_mb = {one["name"]: one["config"]["memory_mb"] for one in control.get("/api/v1/functions")["functions"]}
+    too_big = [f"{name} ({wanted_mb} MB)" for name, wanted_mb in asked_mb.items() if wanted_mb > most_mb]
+    if too_big:
+        text = f"no node has more than {most_mb} MB, so what is sent to these waits: {', '.join(too_big)}"
+        yield Fact("memory", "failed", text, "raise the setting `memory_mb`, or deploy them with less `memory`")
+    else:
+        yield Fact("memory", "ok", f"a node has {most_mb} MB, enough for each function")
 
 
 def _ledger(settings: settings_module.Settings) -> Iterator[Fact]:
@@ -230,4 +247,4 @@ def _redis_url(settings: settings_module.Settings) -> str:
     return str((facts or {}).get("redis_url") or settings.redis_url)
 
 
-_CHECKS: tuple[Check, ...] = (_platform, _redis, _bounds, _docker, _disk, _conservation, _ledger)
+_CHECKS: tuple[Check, ...] = (_platform, _redis, _bounds, _docker, _disk, _conservation, _nodes, _ledger)

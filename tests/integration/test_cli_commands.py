@@ -193,10 +193,14 @@ async def facts(api: ControlApi, **more: str) -> dict[str, dict[str, Any]]:
     return found
 
 
-async def test_doctor_establishes_a_line_for_each_fact(api: ControlApi) -> None:
+async def a_node(api: ControlApi, memory_mb: int) -> None:
     versions = await catalog.Catalog.open(api.settings.redis_url, api.settings.redis_prefix)
-    await versions.renew("n1", catalog.NodeState(catalog=1, host="h", pid=7, memory_mb=100), 60_000)
+    await versions.renew("n1", catalog.NodeState(catalog=1, host="h", pid=7, memory_mb=memory_mb), 60_000)
     await versions.close()
+
+
+async def test_doctor_establishes_a_line_for_each_fact(api: ControlApi) -> None:
+    await a_node(api, memory_mb=1_024)
     found = await facts(api)
     wanted = (
         "platform",
@@ -208,6 +212,7 @@ async def test_doctor_establishes_a_line_for_each_fact(api: ControlApi) -> None:
         "disk",
         "conservation",
         "nodes",
+        "memory",
         "ledger",
     )
     assert set(wanted) <= set(found)
@@ -230,6 +235,13 @@ async def test_doctor_says_what_is_wrong_and_goes_on(api: ControlApi) -> None:
     )  # fmt: skip
     assert found["conservation"]["text"] == "1 invocations are in no place or in two"
     assert (await facts(api, DOCKER_HOST="unix:///nowhere.sock", FAAS_ENGINE="docker"))["docker"]["state"] == "failed"
+
+
+async def test_doctor_names_the_functions_that_no_node_has_the_memory_for(api: ControlApi) -> None:
+    await a_node(api, memory_mb=100)
+    found = (await facts(api))["memory"]
+    assert found["state"] == "failed"
+    assert found["text"] == "no node has more than 100 MB, so what is sent to these waits: hello (256 MB)"
 
 
 async def test_doctor_works_where_nothing_runs(tmp_path: Path) -> None:
