@@ -52,8 +52,9 @@ def doctor_command(*, as_json: bool) -> int:
     if as_json:
         output.emit({"ok": not failed, "facts": [msgspec.structs.asdict(fact) for fact in facts]})
     else:
+        width = max(len(fact.name) for fact in facts)
         for fact in facts:
-            click.echo(f"{fact.state:<8} {fact.name:<14} {fact.text}" + (f"  ({fact.hint})" if fact.hint else ""))
+            click.echo(f"{fact.state:<8} {fact.name:<{width}} {fact.text}" + (f"  ({fact.hint})" if fact.hint else ""))
     return errors.Unavailable.exit_code if failed else 0
 
 

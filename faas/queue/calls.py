@@ -41,7 +41,8 @@ async def outcome(
     except TimeoutError as gone:
         rejected = unrun.rejected(invocation, memory_limit_mb, _now_ms())
         if await _has_waited(_settle_what_waits(queue, accepting, rejected, invocation)):
-            raise errors.NeverRan(f"nothing ran {invocation.function} in time", hint="see `faas status`") from gone
+            hint = "`faas doctor` tells what is amiss, `faas status` what else waits"
+            raise errors.NeverRan(f"nothing ran {invocation.function} in time", hint=hint) from gone
         hint = f"it may run still: faas invocations show {invocation.id}"
         raise errors.TimedOut(f"{invocation.function} has not ended in time", hint=hint) from gone
     except (asyncio.CancelledError, errors.Unavailable):
