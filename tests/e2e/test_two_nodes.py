@@ -138,7 +138,7 @@ async def test_what_a_killed_node_was_publishing_is_removed_by_the_next_one(
     killed = platform.processes()["node"]
     os.kill(killed, signal.SIGKILL)
     await eventually(lambda: not left.exists(), within=60)
-    assert "buckets_swept" in platform.logs()
+    await eventually(lambda: "buckets_swept" in platform.logs(), within=60)
 
 
 async def test_a_flood_of_one_function_delays_the_sync_calls_of_another_by_little(
