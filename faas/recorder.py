@@ -16,7 +16,7 @@ from faas.store import database, ledger
 
 _BATCH = 2_000
 _BLOCK_MS = 500
-_GATHER_S = 0.1
+_GATHER_S = 0.2
 _BACKOFF_S = (0.1, 0.5, 1.0, 2.0, 5.0)
 _log = logging.getLogger(__name__)
 
@@ -43,9 +43,9 @@ async def _record_all(settings: settings_module.Settings, book: ledger.Ledger, o
     reader = await records.RecordsReader.open(settings.redis_url, settings.redis_prefix, socket.gethostname())
     try:
         while not outage.stop.is_set():
-            recorded = await _record(reader, book)
+            batch = await _record(reader, book)
             outage.over()
-            if 0 < recorded < _BATCH:
+            if batch.records and not batch.more:
                 # A commit costs the same for one record as for hundreds, and where there was one more will follow.
                 await _pause(outage.stop, _GATHER_S)
     finally:
@@ -74,12 +74,12 @@ class _Outage:
         self._tries = 0
 
 
-async def _record(reader: records.RecordsReader, book: ledger.Ledger) -> int:
+async def _record(reader: records.RecordsReader, book: ledger.Ledger) -> records.Batch:
     batch = await reader.read(_BATCH, _BLOCK_MS)
-    if batch:
-        await asyncio.to_thread(book.commit, batch, reader.letters)
-        await reader.done([stream_id for stream_id, _ in batch])
-    return len(batch)
+    if batch.records:
+        await asyncio.to_thread(book.commit, batch.records, batch.packed, batch.letters)
+    await reader.done(batch)
+    return batch
 
 
 async def _pause(stop: asyncio.Event, seconds: float) -> None:

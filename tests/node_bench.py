@@ -98,16 +98,16 @@ class Bench:
     async def records(self, count: int) -> list[model.Record]:
         """The next ``count`` records, as a recorder would read them."""
         reader = await records.RecordsReader.open(self.settings.redis_url, self.settings.redis_prefix, "test")
-        found: list[tuple[str, model.Record]] = []
+        found: list[model.Record] = []
         try:
             async with asyncio.timeout(20):
                 while len(found) < count:
                     got = await reader.read(count, 100)
-                    await reader.done([entry for entry, _ in got])
-                    found += got
+                    await reader.done(got)
+                    found += got.records
         finally:
             await reader.close()
-        return [record for _, record in found]
+        return found
 
     async def close(self) -> None:
         """Drain the nodes; every invocation must be in one place then."""

@@ -57,7 +57,7 @@ class ControlApi:
     def record(self, **changes: Any) -> model.Record:
         """Put one record into the ledger."""
         made = samples.ended(**changes)
-        self.ledger.commit([("", made)])
+        self.ledger.commit([made])
         return made
 
     async def call(self, method: str, path: str, **options: Any) -> tuple[int, Any]:

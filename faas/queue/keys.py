@@ -98,9 +98,10 @@ class Keys(msgspec.Struct, frozen=True):
 
     @property
     def records(self) -> str:
-        """Stream of finished attempts on their way to the ledger: field ``r``, the msgpack of `model.Record`.
+        """Stream of finished attempts on their way to the ledger.
 
-        The record of one that is dead brings ``i`` along, the msgpack of its `model.Invocation`: its dead letter.
+        An entry has ``r``, the msgpack of a `model.Record` (that of one that is dead brings ``i`` along, the msgpack of
+        its `model.Invocation`: its dead letter), or ``b``, the msgpack of an array of several.
         """
         return f"{self.prefix}:records"
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import bisect
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 
 import msgspec
 import sqlalchemy as sa
@@ -38,31 +38,27 @@ class Histogram(msgspec.Struct, frozen=True, kw_only=True):
     sum_us: int
 
 
-def figures(record: model.Record) -> Iterator[tuple[str, int]]:
-    """What an attempt adds, in microseconds: ``queue`` always, ``duration`` if it ran, ``init`` if it started cold."""
-    yield "queue", record.queue_ms * _MS
-    if record.status in _RAN:
-        yield "duration", record.duration_us
-    if record.cold_start is not model.ColdStart.NONE:
-        yield "init", record.init_ms * _MS
+def rows(group: Sequence[model.Record]) -> Iterator[tuple[str, str, int, int, int]]:
+    """What attempts of one function, status and kind of cold start add, as rows of the table.
+
+    In microseconds: ``queue`` always, ``duration`` if they ran, ``init`` if they started cold.
+    """
+    function, status, cold_start = group[0].function, group[0].status, group[0].cold_start
+    yield from _counted(function, "queue", [record.queue_ms * _MS for record in group])
+    if status in _RAN:
+        yield from _counted(function, "duration", [record.duration_us for record in group])
+    if cold_start is not model.ColdStart.NONE:
+        yield from _counted(function, "init", [record.init_ms * _MS for record in group])
 
 
-def add(connection: sa.Connection, fresh: Iterable[model.Record]) -> None:
-    """Count these records. The caller holds the write lock, so nobody inserts between update and insert."""
-    counts: Counter[tuple[str, str, int]] = Counter()
-    sums: Counter[tuple[str, str, int]] = Counter()
-    for record in fresh:
-        for figure, value_us in figures(record):
-            key = (record.function, figure, _bound(value_us))
-            counts[key] += 1
-            sums[key] += value_us
-    for key, count in counts.items():
-        function, figure, bound_us = key
-        where = (_H.c.function == function, _H.c.figure == figure, _H.c.bound_us == bound_us)
-        more = {"count": _H.c["count"] + count, "sum_us": _H.c.sum_us + sums[key]}
-        if connection.execute(_H.update().where(*where).values(more)).rowcount == 0:
-            values = {"function": function, "figure": figure, "bound_us": bound_us, "count": count, "sum_us": sums[key]}
-            connection.execute(_H.insert().values(values))
+def _counted(function: str, figure: str, values_us: list[int]) -> Iterator[tuple[str, str, int, int, int]]:
+    values_us.sort()
+    start = 0
+    while start < len(values_us):
+        bound_us = _bound(values_us[start])
+        end = bisect.bisect_right(values_us, bound_us, start)
+        yield function, figure, bound_us, end - start, sum(values_us[start:end])
+        start = end
 
 
 def read(connection: sa.Connection) -> list[Histogram]:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import datetime
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple
 
 import msgspec
 import sqlalchemy as sa
 
 from faas.core import model
-from faas.store import histograms, schema
+from faas.store import histograms, schema, writing
 
 _R = schema.records
 _T = schema.totals
@@ -20,13 +19,11 @@ _SUMS = ("count", "billed_ms", "cost_pico", "duration_us", "queue_ms", "init_ms"
 _PLACE = (_R.c.ended_at_ms, _R.c.invocation_id, _R.c.attempt)
 _RANKED = ("duration_us", "queue_ms", "init_ms")
 _PERCENTS = (50, 95, 99)
-_CHUNK = 500
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(model.Record).decode
 
 By = Literal["function", "day", "trigger"]
-Key = tuple[str, int]
-_NONE: Mapping[Key, bytes] = {}
+_NONE: Mapping[writing.Key, bytes] = {}
 
 
 class Place(NamedTuple):
@@ -78,24 +75,21 @@ class Ledger:
 
     def __init__(self, engine: sa.Engine) -> None:
         self._engine = engine
+        self._writer = writing.Writer(engine)
 
-    def commit(self, batch: Sequence[tuple[str, model.Record]], letters: Mapping[Key, bytes] = _NONE) -> None:
-        """Store a batch of (stream id, record) whole or not at all; records that are there already change nothing.
+    def commit(
+        self,
+        records: Sequence[model.Record],
+        packed: Sequence[bytes] = (),
+        letters: Mapping[writing.Key, bytes] = _NONE,
+    ) -> None:
+        """Store a batch whole or not at all; records that are there already change nothing.
 
-        ``letters`` are the invocations (msgpack) of the dead ones among them.
+        ``packed`` is the msgpack of each, where the caller has it, and ``letters`` the invocations (msgpack) of the
+        dead ones.
         """
-        unique = {(record.invocation_id, record.attempt): record for _, record in batch}
-        with self._engine.begin() as connection:
-            # Writing first takes the lock, so that no other recorder stores the same records between look and insert.
-            connection.execute(schema.catalog.update().values(version=schema.catalog.c.version))
-            known = _known(connection, unique)
-            fresh = [record for key, record in unique.items() if key not in known]
-            if fresh:
-                connection.execute(_R.insert(), [_row(record) for record in fresh])
-                _add_totals(connection, fresh)
-                histograms.add(connection, fresh)
-                _add_logs(connection, fresh)
-                _add_letters(connection, fresh, letters)
+        bodies = packed or [_encode(record) for record in records]
+        self._writer.write(list(zip(records, bodies, strict=True)), letters)
 
     def get(self, invocation_id: str) -> list[model.Record]:
         """The attempts of one invocation, in order."""
@@ -173,83 +167,6 @@ class Ledger:
 
 def _day(at_ms: int) -> str:
     return datetime.datetime.fromtimestamp(at_ms // 1000, datetime.UTC).date().isoformat()
-
-
-def _known(connection: sa.Connection, keys: Iterable[Key]) -> set[Key]:
-    invocations = sorted({key[0] for key in keys})
-    known: set[Key] = set()
-    for start in range(0, len(invocations), _CHUNK):
-        query = sa.select(_R.c.invocation_id, _R.c.attempt).where(
-            _R.c.invocation_id.in_(invocations[start : start + _CHUNK])
-        )
-        known.update((row[0], row[1]) for row in connection.execute(query))
-    return known
-
-
-def _row(record: model.Record) -> dict[str, object]:
-    return {
-        "invocation_id": record.invocation_id,
-        "attempt": record.attempt,
-        "function": record.function,
-        "status": record.status.value,
-        "ended_at_ms": record.ended_at_ms,
-        "duration_us": record.duration_us,
-        "queue_ms": record.queue_ms,
-        "init_ms": record.init_ms,
-        "cold_start": record.cold_start.value,
-        "body": _encode(msgspec.structs.replace(record, logs=())),
-        "root_id": record.root_id,
-    }
-
-
-def _add_totals(connection: sa.Connection, fresh: Iterable[model.Record]) -> None:
-    groups: dict[tuple[str, str, str, str, str], Counter[str]] = {}
-    for record in fresh:
-        key = (_day(record.ended_at_ms), record.function, record.trigger, record.status.value, record.cold_start.value)
-        sums = groups.setdefault(key, Counter())
-        sums["count"] += 1
-        for name in _SUMS[1:]:
-            sums[name] += getattr(record, name)
-    for key, sums in groups.items():
-        where = [_T.c[name] == value for name, value in zip(_KEYS, key, strict=True)]
-        update = _T.update().where(*where).values({name: _T.c[name] + sums[name] for name in _SUMS})
-        if connection.execute(update).rowcount == 0:
-            values = dict(zip(_KEYS, key, strict=True)) | {name: sums[name] for name in _SUMS}
-            connection.execute(_T.insert().values(values))
-
-
-def _add_logs(connection: sa.Connection, fresh: Iterable[model.Record]) -> None:
-    rows = [
-        {
-            "at_ms": line.at_ms,
-            "function": record.function,
-            "revision": record.revision,
-            "invocation_id": record.invocation_id,
-            "attempt": record.attempt,
-            # PostgreSQL holds no NUL in text.
-            "text": line.text.replace("\0", "\N{REPLACEMENT CHARACTER}"),
-        }
-        for record in fresh
-        for line in record.logs
-    ]
-    if rows:
-        connection.execute(schema.logs.insert(), rows)
-
-
-def _add_letters(connection: sa.Connection, fresh: Iterable[model.Record], letters: Mapping[Key, bytes]) -> None:
-    rows = [
-        {
-            "invocation_id": record.invocation_id,
-            "function": record.function,
-            "died_at_ms": record.ended_at_ms,
-            "invocation": letters[record.invocation_id, record.attempt],
-            "record": _encode(msgspec.structs.replace(record, logs=())),
-        }
-        for record in fresh
-        if (record.invocation_id, record.attempt) in letters
-    ]
-    if rows:
-        connection.execute(schema.dead_letters.insert(), rows)
 
 
 def _percentiles(connection: sa.Connection, column: sa.Column[int], since_ms: int) -> dict[str, tuple[int, int, int]]:

@@ -72,7 +72,7 @@ def commit_in_parts(settings: settings_module.Settings, records: list[model.Reco
     mixed = chance.sample(records, len(records))
     for start in range(0, len(mixed), 37):
         for _ in range(chance.choice([1, 2])):
-            book.commit([("", record) for record in mixed[start : start + 37]])
+            book.commit(mixed[start : start + 37])
     engine.dispose()
 
 

@@ -89,8 +89,8 @@ async def test_past_the_bound_of_records_nothing_is_accepted_until_some_are_in_t
 
 async def _record_all(own: settings_module.Settings) -> None:
     reader = await records.RecordsReader.open(own.redis_url, own.redis_prefix, "r1")
-    while got := await reader.read(1_000, 1):
-        await reader.done([entry for entry, _ in got])
+    while (got := await reader.read(1_000, 1)).records:
+        await reader.done(got)
     await reader.close()
 
 
@@ -171,7 +171,7 @@ async def test_what_is_recorded_makes_room_for_as_much(own: settings_module.Sett
         await queue.finish_claimed(claim, samples.record(claim.invocation), node="n1")
     before = await census.unrecorded_bytes(queue)
     reader = await records.RecordsReader.open(own.redis_url, own.redis_prefix, "r1")
-    await reader.done([entry for entry, _ in await reader.read(1, 1)])
+    await reader.done(await reader.read(1, 1))
     assert await census.unrecorded_bytes(queue) == before * 2 // 3
     assert (await census.held(queue)).is_right
     await reader.close()

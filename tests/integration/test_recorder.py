@@ -10,7 +10,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -21,8 +21,8 @@ import sqlalchemy as sa
 from faas import recorder
 from faas.core import errors, model
 from faas.core import settings as settings_module
-from faas.queue import embedded, keys, records
-from faas.store import database, ledger
+from faas.queue import census, embedded, invocations, keys, records
+from faas.store import database, dead_letters, ledger
 from tests import samples
 from tests.eventually import eventually
 
@@ -38,13 +38,42 @@ class Recording:
         self.sent: list[model.Record] = []
 
     async def send(self, count: int) -> None:
-        """Put records into the stream."""
+        """Put records into the stream, each as an entry."""
         made = [samples.ended() for _ in range(count)]
         async with self.client.pipeline() as pipeline:
             for record in made:
                 pipeline.xadd(self.stream, {"r": msgspec.msgpack.encode(record)})
             await pipeline.execute()
         self.sent += made
+
+    async def send_together(self, count: int, among: Sequence[object] = ()) -> None:
+        """Put records into the stream as one entry, which holds ``among`` too."""
+        made = [samples.ended() for _ in range(count)]
+        await self.add({"b": msgspec.msgpack.encode([*made[1:], *among, *made[:1]])})
+        self.sent += made
+
+    async def add(self, fields: Mapping[str, bytes]) -> None:
+        """Put an entry into the stream, and count it."""
+        await self.client.xadd(self.stream, dict(fields))
+        held = keys.Keys(self.settings.redis_prefix).held
+        await self.client.hincrby(held, "unrecorded", sum(map(len, fields.values())))
+
+    async def set_aside(self) -> list[dict[bytes, bytes]]:
+        """What was set aside as unreadable."""
+        found = await self.client.xrange(keys.Keys(self.settings.redis_prefix).unreadable)
+        return [fields for _, fields in found]
+
+    async def is_counted_right(self) -> bool:
+        """Whether the counter of bytes says what the stream holds."""
+        queue = await invocations.Queue.of(self.settings)
+        try:
+            return (await census.held(queue)).is_right
+        finally:
+            queue.close()
+
+    async def reader(self, consumer: str = "r1") -> records.RecordsReader:
+        """A recorder's view of the stream."""
+        return await records.RecordsReader.open(self.settings.redis_url, self.settings.redis_prefix, consumer)
 
     def counted(self) -> tuple[int, int]:
         """How many records there are, and how many the running totals say."""
@@ -121,6 +150,112 @@ async def test_what_is_in_the_stream_is_stored_and_then_leaves_it(ends: Recordin
         await ends.all_is_recorded_once()
 
 
+async def test_records_that_came_in_one_entry_are_stored_like_those_that_came_alone(ends: Recording) -> None:
+    for _ in range(3):
+        await ends.send(2)
+        await ends.send_together(150)
+    await ends.send_together(0)
+    async with running(ends.settings):
+        await ends.all_is_recorded_once()
+    assert await ends.set_aside() == []
+
+
+async def test_what_can_be_read_of_an_entry_is_stored_and_the_rest_set_aside(ends: Recording) -> None:
+    unread = [["a record of", "nobody"], 7]
+    await ends.send(1)
+    await ends.send_together(40, among=unread)
+    await ends.send(1)
+    async with running(ends.settings):
+        await ends.all_is_recorded_once()
+    (rest,) = await ends.set_aside()
+    assert msgspec.msgpack.decode(rest[b"b"]) == unread
+    assert b"Record" in rest[b"reason"] or b"Expected" in rest[b"reason"]
+
+
+async def test_what_is_no_record_at_all_is_set_aside_as_it_was_and_blocks_nobody(ends: Recording) -> None:
+    torn = msgspec.msgpack.encode([samples.ended()])[:-3]
+    strange = ({"r": b"\xc1"}, {"b": torn}, {"b": msgspec.msgpack.encode([1, 2])}, {"x": b"neither"})
+    for fields in strange:
+        await ends.add(fields)
+    await ends.send(1)
+    async with running(ends.settings):
+        await ends.all_is_recorded_once()
+    aside = await ends.set_aside()
+    assert all(fields.pop(b"reason") for fields in aside)
+    assert aside == [{name.encode(): value for name, value in fields.items()} for fields in strange]
+
+
+async def test_the_bytes_of_an_entry_are_counted_until_it_leaves_whoever_says_that_it_is_done(ends: Recording) -> None:
+    for number in range(6):
+        await ends.add({"b": msgspec.msgpack.encode([samples.ended() for _ in range(number)])})
+    await ends.add({"b": msgspec.msgpack.encode([samples.ended(), "no record", samples.ended()])})
+    one, other = await ends.reader("one"), await ends.reader("other")
+    batches = [await one.read(1, 10) for _ in range(3)]
+    assert await ends.is_counted_right()
+    for _ in range(2):  # once by who took it over
+        await one.done(batches[0])
+        assert await ends.is_counted_right()
+    whole = batches[1]
+    whole.entries += batches[0].entries
+    whole.sizes += batches[0].sizes
+    await one.done(whole)
+    assert await ends.is_counted_right()
+    while (batch := await other.read(100, 10)).entries:
+        await other.done(batch)
+        assert await ends.is_counted_right()
+    await one.done(batches[2])
+    assert await ends.client.xlen(ends.stream) == 0
+    assert await ends.is_counted_right()
+    await one.close()
+    await other.close()
+
+
+async def test_a_batch_is_bounded_by_records_however_many_an_entry_holds(ends: Recording) -> None:
+    for _ in range(60):
+        await ends.send_together(300)
+    await ends.send(300)
+    reader = await ends.reader()
+    sizes, seen = [], 0
+    while seen < len(ends.sent):
+        batch = await reader.read(1_000, 10)
+        if sizes[50 * 300 // 1_200 :]:  # once it knows what an entry holds
+            assert await is_pending(ends, len(batch.entries))
+        await reader.done(batch)
+        sizes.append(len(batch.records))
+        seen += sizes[-1]
+        assert batch.more or seen == len(ends.sent)
+    assert max(sizes) < 1_300
+    assert max(sizes[:3]) >= 1_000
+    assert not (await reader.read(1_000, 10)).more
+    await reader.close()
+
+
+async def test_a_dead_one_leaves_its_letter_once_though_a_recorder_died_before_it_said_so(ends: Recording) -> None:
+    dead = samples.ended(dead=True, status=model.Status.ERROR, mode=model.Mode.ASYNC)
+    made = model.Invocation(
+        id=dead.invocation_id, function="hello", revision=1, trigger="invoke", mode=model.Mode.ASYNC, event=b"1",
+        accepted_at_ms=1,
+    )  # fmt: skip
+    await ends.add({"r": msgspec.msgpack.encode(dead), "i": msgspec.msgpack.encode(made)})
+    await ends.send_together(3)
+    ends.sent.append(dead)
+    for _ in range(3):
+        dying = await ends.reader()
+        batch = await dying.read(1, 10)
+        ledger.Ledger(ends.engine).commit(batch.records, batch.packed, batch.letters)
+        assert batch.records == [dead]
+        await dying.close()
+    last = await ends.reader()
+    while (batch := await last.read(10, 10)).entries:
+        ledger.Ledger(ends.engine).commit(batch.records, batch.packed, batch.letters)
+        await last.done(batch)
+    await last.close()
+    await ends.all_is_recorded_once()
+    (letter,) = dead_letters.DeadLetters(ends.engine).find(None, 10)
+    assert letter.invocation == made
+    assert letter.record == msgspec.structs.replace(dead, logs=())
+
+
 async def test_several_recorders_store_each_record_once(ends: Recording) -> None:
     async with running(ends.settings, recorders=3):
         for _ in range(10):
@@ -173,14 +308,21 @@ async def test_a_recorder_killed_again_and_again_costs_nothing(ends: Recording) 
 async def test_what_a_recorder_that_stays_away_had_read_another_stores(ends: Recording) -> None:
     await ends.send(5)
     gone = await records.RecordsReader.open(ends.settings.redis_url, ends.settings.redis_prefix, "gone")
-    assert len(await gone.read(3, 10)) == 3
+    for sent in ends.sent[:3]:
+        assert (await gone.read(1, 10)).records == [sent]
     await gone.close()
     other = await records.RecordsReader.open(ends.settings.redis_url, ends.settings.redis_prefix, "other", 1)
 
-    async def the_abandoned() -> list[str]:
-        return [record.invocation_id for _, record in await other.read(10, 10) if record in ends.sent[:3]]
+    found: list[str] = []
 
-    assert await eventually(the_abandoned) == [record.invocation_id for record in ends.sent[:3]]
+    async def all_were_found() -> bool:
+        got = await other.read(10, 10)
+        await other.done(got)
+        found.extend(record.invocation_id for record in got.records)
+        return len(found) == 5
+
+    await eventually(all_were_found)
+    assert set(found) == {record.invocation_id for record in ends.sent}
     await other.close()
 
 
@@ -307,7 +449,7 @@ _ON_A_SMALL_DISK = """
 import asyncio, logging, pathlib, sys
 from faas import recorder
 from faas.core import settings as settings_module
-from faas.store import database, ledger
+from faas.store import database, dead_letters, ledger
 
 class Told(logging.Handler):
     def emit(self, record):

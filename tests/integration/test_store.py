@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import operator
+import random
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import msgspec
@@ -104,8 +106,8 @@ def test_the_migrations_make_the_tables_that_the_schema_names(engine: sa.Engine)
 def test_a_replayed_record_is_billed_once(engine: sa.Engine) -> None:
     book = ledger.Ledger(engine)
     first, second = samples.ended(), samples.ended()
-    book.commit([("1-0", first), ("1-0", first)])
-    book.commit([("1-0", first), ("2-0", second)])
+    book.commit([first, first])
+    book.commit([first, second])
     expected = ledger.BillLine(name="hello", count=2, billed_ms=16, cost_pico=433_334)
     assert book.bill(0, "function") == [expected]
     assert [line.name for line in book.bill(0, "day")] == ["1970-01-01"]
@@ -113,15 +115,92 @@ def test_a_replayed_record_is_billed_once(engine: sa.Engine) -> None:
     assert book.get(first.invocation_id) == [msgspec.structs.replace(first, logs=())]
 
 
+def test_a_batch_of_which_some_records_are_there_adds_the_others_and_nothing_else(engine: sa.Engine) -> None:
+    """Whatever a batch holds of what was stored: none, one, some of it twice, or all."""
+    book = ledger.Ledger(engine)
+    choose = random.Random(15)
+    made = [
+        samples.ended(
+            invocation_id=f"id-{number % 40}",
+            attempt=number // 40 + 1,
+            function=choose.choice(("hello", "other")),
+            status=choose.choice(list(model.Status)),
+            cold_start=choose.choice(list(model.ColdStart)),
+            duration_us=choose.randrange(10**7),
+            queue_ms=choose.randrange(100),
+            init_ms=choose.randrange(1_000),
+            ended_at_ms=choose.randrange(3) * 86_400_000,
+        )
+        for number in range(80)
+    ]
+    stored: dict[tuple[str, int], model.Record] = {}
+    for _ in range(12):
+        batch = choose.choices(made, k=9)
+        book.commit(batch)
+        stored |= {(record.invocation_id, record.attempt): record for record in batch}
+        _adds_up(engine, list(stored.values()))
+    book.commit(made)
+    book.commit(made)
+    _adds_up(engine, made)
+
+
+def _adds_up(engine: sa.Engine, stored: Sequence[model.Record]) -> None:
+    book = ledger.Ledger(engine)
+    key = operator.attrgetter("invocation_id", "attempt")
+    assert sorted(book.find(limit=1_000), key=key) == [
+        msgspec.structs.replace(record, logs=()) for record in sorted(stored, key=key)
+    ]
+    assert len(logs.Logs(engine).lines()) == len(stored)
+    counted = 0
+    for total in book.totals():
+        named = (total.function, total.trigger, total.status, total.cold_start)
+        among = [r for r in stored if (r.function, r.trigger, r.status, r.cold_start) == named]
+        counted += total.count
+        for name in ("billed_ms", "cost_pico", "duration_us", "queue_ms", "init_ms"):
+            assert getattr(total, name) == sum(getattr(record, name) for record in among)
+        assert total.count == len(among)
+    assert counted == len(stored)
+    for histogram in book.histograms():
+        values = [us for r in stored if r.function == histogram.function for us in _figures(r, histogram.figure)]
+        assert histogram.sum_us == sum(values)
+        assert histogram.buckets == tuple(
+            (bound_us, sum(value <= bound_us for value in values)) for bound_us, _ in histogram.buckets
+        )
+
+
+def _figures(record: model.Record, figure: str) -> list[int]:
+    ran = record.status in {"ok", "error", "timeout", "oom"}
+    cold = record.cold_start is not model.ColdStart.NONE
+    held = {
+        "queue": [record.queue_ms * 1_000],
+        "duration": [record.duration_us] if ran else [],
+        "init": [record.init_ms * 1_000] if cold else [],
+    }
+    return held[figure]
+
+
+def test_what_came_with_a_record_is_kept_as_it_came_but_for_the_log(engine: sa.Engine) -> None:
+    book = ledger.Ledger(engine)
+    newer = samples.ended(logs=())
+    packed = msgspec.msgpack.encode([*msgspec.structs.astuple(newer), "a field of a newer platform"])
+    logged = samples.ended()
+    book.commit([newer, logged], [packed, msgspec.msgpack.encode(logged)])
+    with engine.connect() as connection:
+        bodies = dict(connection.execute(sa.select(schema.records.c.invocation_id, schema.records.c.body)).all())
+    assert bytes(bodies[newer.invocation_id]) == packed
+    assert msgspec.msgpack.decode(bodies[logged.invocation_id], type=model.Record).logs == ()
+    assert book.get(newer.invocation_id) == [newer]
+
+
 def test_percentiles_are_exact(engine: sa.Engine) -> None:
     book = ledger.Ledger(engine)
-    book.commit([("", samples.ended(duration_us=n)) for n in range(1, 101)])
+    book.commit([samples.ended(duration_us=n) for n in range(1, 101)])
     (line,) = book.stats(0)
     assert (line.count, line.duration_us) == (100, (50, 95, 99))
 
 
 def test_logs_are_found_by_their_text_as_it_is_written(engine: sa.Engine) -> None:
-    ledger.Ledger(engine).commit([("", samples.ended())])
+    ledger.Ledger(engine).commit([samples.ended()])
     assert [row.text for row in logs.Logs(engine).lines(search="50%")] == ["50% done"]
     assert logs.Logs(engine).lines(search="5%done") == []
 
@@ -168,7 +247,7 @@ def test_a_record_comes_back_as_it_was_whatever_it_holds(engine: sa.Engine) -> N
         cost_pico=2**60,
         logs=(model.LogLine(1, "nul \0 and \U0001f680"), model.LogLine(2, "")),
     )
-    book.commit([("", made)])
+    book.commit([made])
     assert book.get(made.invocation_id) == [msgspec.structs.replace(made, logs=())]
     assert [row.text for row in logs.Logs(engine).lines()] == ["nul \N{REPLACEMENT CHARACTER} and \U0001f680", ""]
 
@@ -177,16 +256,16 @@ def test_a_batch_is_stored_whole_or_not_at_all(engine: sa.Engine) -> None:
     book = ledger.Ledger(engine)
     good, bad = samples.ended(), samples.ended(logs=(model.LogLine(2**80, "no database holds this moment"),))
     with pytest.raises((OverflowError, sa.exc.DBAPIError)):
-        book.commit([("", good), ("", bad)])
+        book.commit([good, bad])
     assert (book.get(good.invocation_id), book.totals(), book.histograms()) == ([], [], [])
-    book.commit([("", good)])
+    book.commit([good])
     assert [total.count for total in book.totals()] == [1]
 
 
 def test_records_of_one_moment_are_paged_by_their_ids(engine: sa.Engine) -> None:
     book = ledger.Ledger(engine)
     made = [samples.ended(attempt=attempt) for attempt in (1, 2, 1, 2)]
-    book.commit([("", record) for record in made])
+    book.commit(made)
     seen: list[str] = []
     before = None
     while page := book.find(limit=1, before=before):
@@ -197,7 +276,7 @@ def test_records_of_one_moment_are_paged_by_their_ids(engine: sa.Engine) -> None
 
 def test_a_bill_begins_with_the_day_that_holds_the_moment(engine: sa.Engine) -> None:
     book = ledger.Ledger(engine)
-    book.commit([("", samples.ended(ended_at_ms=at_ms)) for at_ms in (86_399_999, 86_400_000, 172_799_999)])
+    book.commit([samples.ended(ended_at_ms=at_ms) for at_ms in (86_399_999, 86_400_000, 172_799_999)])
     assert [line.count for line in book.bill(172_799_999, "function")] == [2]
     assert [(line.name, line.count) for line in book.bill(0, "day")] == [("1970-01-01", 1), ("1970-01-02", 2)]
     assert book.bill(172_800_000, "trigger") == []

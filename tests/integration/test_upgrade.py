@@ -52,7 +52,7 @@ def test_records_of_before_lineage_are_read_after_it_and_begin_no_chain(settings
     opened = database.open_database(settings)
     new = samples.ended(root_id=old.invocation_id, parent_id=old.invocation_id, depth=1)
     book = ledger.Ledger(opened)
-    book.commit([("", new)])
+    book.commit([new])
     assert {record.invocation_id for record in book.find(root_id=old.invocation_id)} == {
         old.invocation_id, new.invocation_id,
     }  # fmt: skip

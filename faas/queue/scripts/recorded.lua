@@ -1,10 +1,15 @@
--- Records are in the ledger (or set aside): they leave the stream.
+-- Records are in the ledger: the entries that brought them leave the stream.
 -- KEYS  1 records  2 held
--- ARGV  entry id, bytes of the record and what came with it, entry id, ...
-local bytes = 0
-for place = 1, #ARGV, 2 do
-  redis.call('XACK', KEYS[1], 'recorders', ARGV[place])
-  if redis.call('XDEL', KEYS[1], ARGV[place]) == 1 then bytes = bytes + tonumber(ARGV[place + 1]) end
+-- ARGV  1 entry ids  2 the bytes of each (msgpack arrays)
+local ids, sizes, bytes = cmsgpack.unpack(ARGV[1]), cmsgpack.unpack(ARGV[2]), 0
+for first = 1, #ids, 1000 do
+  local last = math.min(first + 999, #ids)
+  local are_ours = redis.call('XACK', KEYS[1], 'recorders', unpack(ids, first, last)) == last - first + 1
+  if are_ours then redis.call('XDEL', KEYS[1], unpack(ids, first, last)) end
+  for place = first, last do
+    -- Some were another recorder's by now, and what has left was subtracted when it left.
+    if are_ours or redis.call('XDEL', KEYS[1], ids[place]) == 1 then bytes = bytes + sizes[place] end
+  end
 end
 if redis.call('XLEN', KEYS[1]) == 0 then
   redis.call('HSET', KEYS[2], 'unrecorded', 0)
