@@ -22,8 +22,6 @@ Packed = tuple[model.Record, bytes]
 _R = schema.records
 _DAY_MS = 86_400_000
 _CHUNK = 500
-_LOG_COLUMNS = ("at_ms", "function", "revision", "invocation_id", "attempt", "text")
-_LETTER_COLUMNS = ("invocation_id", "function", "died_at_ms", "invocation", "record")
 _encode = msgspec.msgpack.Encoder().encode
 
 
@@ -33,11 +31,11 @@ class Writer:
     def __init__(self, engine: sa.Engine) -> None:
         self._engine = engine
         dialect = engine.dialect
-        self._records = bulk.inserts(dialect, _R, _R.c.keys())
-        self._totals = bulk.additions(dialect, schema.totals)
-        self._histograms = bulk.additions(dialect, schema.histograms)
-        self._logs = bulk.inserts(dialect, schema.logs, _LOG_COLUMNS)
-        self._letters = bulk.inserts(dialect, schema.dead_letters, _LETTER_COLUMNS)
+        self._records = bulk.inserted(dialect, _R)
+        self._totals = bulk.added(dialect, schema.totals)
+        self._histograms = bulk.added(dialect, schema.histograms)
+        self._logs = bulk.inserted(dialect, schema.logs)
+        self._letters = bulk.inserted(dialect, schema.dead_letters)
 
     def write(self, batch: Sequence[Packed], letters: Mapping[Key, bytes]) -> None:
         """Write the batch whole or not at all; records that are there already change nothing."""
@@ -65,12 +63,12 @@ class Writer:
             if group is None:
                 group = groups[key] = []
             group.append(record)
-        self._records.execute(connection, rows)
-        self._totals.execute(connection, [_total(*key, group) for key, group in groups.items()])
-        self._histograms.execute(connection, [row for group in groups.values() for row in histograms.rows(group)])
-        self._logs.execute(connection, list(_logs(record for record, _ in batch if record.logs)))
+        self._records.put(connection, rows)
+        self._totals.put(connection, [_total(*key, group) for key, group in groups.items()])
+        self._histograms.put(connection, [row for group in groups.values() for row in histograms.rows(group)])
+        self._logs.put(connection, list(_logs(record for record, _ in batch if record.logs)))
         if letters:
-            self._letters.execute(connection, list(_dead(batch, letters)))
+            self._letters.put(connection, list(_dead(batch, letters)))
 
 
 def _lock(connection: sa.Connection) -> None:
@@ -129,4 +127,4 @@ def _dead(batch: Iterable[Packed], letters: Mapping[Key, bytes]) -> Iterator[bul
     for record, packed in batch:
         letter = letters.get((record.invocation_id, record.attempt))
         if letter is not None:
-            yield record.invocation_id, record.function, record.ended_at_ms, letter, _body(record, packed)
+            yield record.invocation_id, record.function, record.ended_at_ms, letter, _body(record, packed), None
