@@ -18,9 +18,13 @@ from faas.store import bulk, histograms, schema
 Key = tuple[str, int]
 Packed = tuple[model.Record, bytes]
 """A record and its msgpack."""
+GroupKey = tuple[str, str, str, str, int]
+"""Function, trigger, status, kind of cold start, and day since 1970 (UTC)."""
 
 _R = schema.records
 _DAY_MS = 86_400_000
+_EPOCH = datetime.date(1970, 1, 1)
+_SUMMED = ("billed_ms", "cost_pico", "duration_us", "queue_ms", "init_ms")
 _CHUNK = 500
 _encode = msgspec.msgpack.Encoder().encode
 
@@ -49,26 +53,39 @@ class Writer:
                 self._insert(connection, _fresh(connection, batch), letters)
 
     def _insert(self, connection: sa.Connection, batch: Sequence[Packed], letters: Mapping[Key, bytes]) -> None:
-        rows: list[bulk.Row] = []
-        groups: dict[tuple[str, str, str, str, int], list[model.Record]] = {}
-        for record, packed in batch:
-            # The documented `_value_` is what `value` gives, without the call that takes as long as the rest of a row.
-            status, cold_start = record.status._value_, record.cold_start._value_
-            rows.append((
-                record.invocation_id, record.attempt, record.function, status, record.ended_at_ms, record.duration_us,
-                record.queue_ms, record.init_ms, cold_start, _body(record, packed), record.root_id,
-            ))  # fmt: skip
-            key = (record.function, record.trigger, status, cold_start, record.ended_at_ms // _DAY_MS)
-            group = groups.get(key)
-            if group is None:
-                group = groups[key] = []
-            group.append(record)
-        self._records.put(connection, rows)
-        self._totals.put(connection, [_total(*key, group) for key, group in groups.items()])
-        self._histograms.put(connection, [row for group in groups.values() for row in histograms.rows(group)])
+        groups = _groups(batch)
+        self._records.put(connection, [row for group in groups for row in group.rows])
+        self._totals.put(connection, [_total(group) for group in groups])
+        self._histograms.put(connection, [row for group in groups for row in histograms.rows(group.records)])
         self._logs.put(connection, list(_logs(record for record, _ in batch if record.logs)))
         if letters:
             self._letters.put(connection, list(_dead(batch, letters)))
+
+
+class _Group:
+    """The records of a batch that add to the same totals, and their rows."""
+
+    def __init__(self, key: GroupKey) -> None:
+        self.key = key
+        self.records: list[model.Record] = []
+        self.rows: list[bulk.Row] = []
+
+
+def _groups(batch: Iterable[Packed]) -> Sequence[_Group]:
+    groups: dict[GroupKey, _Group] = {}
+    for record, packed in batch:
+        # The documented `_value_` is what `value` gives, without the call that takes as long as the rest of a row.
+        status, cold_start = record.status._value_, record.cold_start._value_
+        key = (record.function, record.trigger, status, cold_start, record.ended_at_ms // _DAY_MS)
+        group = groups.get(key)
+        if group is None:
+            group = groups[key] = _Group(key)
+        group.records.append(record)
+        group.rows.append((
+            record.invocation_id, record.attempt, record.function, status, record.ended_at_ms, record.duration_us,
+            record.queue_ms, record.init_ms, cold_start, _body(record, packed), record.root_id,
+        ))  # fmt: skip
+    return list(groups.values())
 
 
 def _lock(connection: sa.Connection) -> None:
@@ -97,22 +114,10 @@ def _body(record: model.Record, packed: bytes) -> bytes:
     return _encode(msgspec.structs.replace(record, logs=())) if record.logs else packed
 
 
-def _total(
-    function: str, trigger: str, status: str, cold_start: str, day: int, group: Sequence[model.Record]
-) -> bulk.Row:
-    return (
-        (datetime.date.fromordinal(datetime.date(1970, 1, 1).toordinal() + day)).isoformat(),
-        function,
-        trigger,
-        status,
-        cold_start,
-        len(group),
-        sum([record.billed_ms for record in group]),
-        sum([record.cost_pico for record in group]),
-        sum([record.duration_us for record in group]),
-        sum([record.queue_ms for record in group]),
-        sum([record.init_ms for record in group]),
-    )
+def _total(group: _Group) -> bulk.Row:
+    *named, day = group.key
+    sums = (sum([getattr(record, name) for record in group.records]) for name in _SUMMED)
+    return (_EPOCH + datetime.timedelta(day)).isoformat(), *named, len(group.records), *sums
 
 
 def _logs(records: Iterable[model.Record]) -> Iterator[bulk.Row]:

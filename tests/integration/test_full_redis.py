@@ -142,10 +142,12 @@ async def test_while_redis_is_full_every_process_can_start_and_records_leave(
     (claim,) = await queue.claim("n1", "echo@3", 1)
     await queue.finish_claimed(claim, samples.record(claim.invocation), node="n1")
     await queue.link.call("XADD", queue.keys.records, "*", "r", b"\xc1 no msgpack")
+    some = [samples.record(claim.invocation), "no record", samples.record(claim.invocation)]
+    await queue.link.call("XADD", queue.keys.records, "*", "b", msgspec.msgpack.encode(some))
     async with full(queue):
         await _record_all(own)
         assert await queue.link.call("XLEN", queue.keys.records) == 0
-        assert await queue.link.call("XLEN", queue.keys.unreadable) == 1
+        assert await queue.link.call("XLEN", queue.keys.unreadable) == 2
         assert await census.unrecorded_bytes(queue) == 0
         another = await invocations.Queue.of(own)
         another.close()
