@@ -52,7 +52,7 @@ class Batch(msgspec.Struct):
 
     def add(self, entry: bytes, fields: Sequence[bytes] | None) -> None:
         """Take what an entry holds. Raises `Unreadable`, and takes nothing then."""
-        values = dict(zip(fields[::2], fields[1::2], strict=True)) if fields else {}
+        values = _values(fields or ())
         if b"b" in values:
             found, packed = _unpacked(values[b"b"])
             self.records += found
@@ -71,6 +71,12 @@ class Batch(msgspec.Struct):
         self.packed.append(values[b"r"])
         if record.dead and b"i" in values:
             self.letters[record.invocation_id, record.attempt] = values[b"i"]
+
+
+def _values(fields: Sequence[bytes]) -> dict[bytes, bytes]:
+    if len(fields) == 2:  # as nearly all; what serves for any number takes longer than decoding the record
+        return {fields[0]: fields[1]}
+    return dict(zip(fields[::2], fields[1::2], strict=True))
 
 
 class Unreadable(Exception):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import functools
 from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple
 
@@ -75,7 +76,11 @@ class Ledger:
 
     def __init__(self, engine: sa.Engine) -> None:
         self._engine = engine
-        self._writer = writing.Writer(engine)
+
+    @functools.cached_property
+    def _writer(self) -> writing.Writer:
+        # Its statements take some 20 ms to compile, and most ledgers are only read.
+        return writing.Writer(self._engine)
 
     def commit(
         self,
