@@ -1,4 +1,4 @@
-"""How invocations come in: through a queue, by hand-off, or to be settled at once."""
+"""How invocations come in: through a queue, or to be settled at once."""
 
 from __future__ import annotations
 
@@ -135,17 +135,3 @@ class Entrance(servers.Server):
         ref = invocation.ref
         names = (self.keys.queue(ref, invocation.mode), self.keys.counts(ref), self.keys.records, self.keys.held)
         return self.run("abandon", names, entry, _encode(record))
-
-    def hand_off(self, node: str, invocation: model.Invocation) -> None:
-        """Write down that a node runs this call without its having been queued. Sent, and not awaited."""
-        # A plain command costs Redis a fraction of a script, and this is on the path of every warm call.
-        self.link.tell("HSET", self.keys.running(node), hand_off_field(invocation), _stub(invocation))
-
-
-def hand_off_field(invocation: model.Invocation) -> str:
-    """The field of a handed-off call in its node's running hash."""
-    return f"{invocation.ref} {invocation.id}"
-
-
-def _stub(invocation: model.Invocation) -> bytes:
-    return _encode(msgspec.structs.replace(invocation, event=b""))

@@ -34,7 +34,7 @@ class Places(msgspec.Struct, frozen=True):
 
 async def places(server: servers.Server) -> dict[str, Places]:
     """The places of every revision's invocations. Raises `errors.Unavailable`."""
-    flat = await server.run("counts", (server.keys.refs, server.keys.nodes), server.keys.prefix)
+    flat = await server.run("counts", (server.keys.refs,), server.keys.prefix)
     rows = [flat[start : start + 8] for start in range(0, len(flat), 8)]
     return {
         ref.decode(): Places(
@@ -48,7 +48,7 @@ async def places(server: servers.Server) -> dict[str, Places]:
 async def held(server: servers.Server) -> Held:
     """What there is. It looks at every entry: seconds, when a million wait. Raises `errors.Unavailable`."""
     keys = server.keys
-    names = (keys.refs, keys.held, keys.records, keys.nodes, keys.format)
+    names = (keys.refs, keys.held, keys.records, keys.format)
     return Held(*await server.run("held", names, keys.prefix, ""))
 
 

@@ -8,18 +8,18 @@
                 │  └─────release──────┘ │
                due                      │
                 └───── retrying ◄─retry─┘
-    hand_off ─────────────────────► running ──finish──► done
-    refuse ──► done | dead
+    refuse, ship ──► done | dead
 
-What comes in is in `faas.queue.accepting`, what waits until it is due in `faas.queue.retrying`; claims and their ends
-are here. The scripts' headers in ``scripts/`` say what each does; these modules only name their keys and pack their
-arguments.
+What comes in is in `faas.queue.accepting`, what waits until it is due in `faas.queue.retrying`, what nodes' journals
+bring in `faas.queue.shipping`; claims and their ends are here. The scripts' headers in ``scripts/`` say what each does;
+these modules only name their keys and pack their arguments.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+import itertools
+from collections.abc import Sequence, Sized
 from typing import Any
 
 import msgspec
@@ -35,22 +35,46 @@ from faas.queue import server as servers
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(model.Invocation).decode
 
+_MOST_AT_ONCE = 500
+"""Finishes in one step. Lua can hand a command up to about 8,000 arguments, four for each reply."""
+
+_MOST_BYTES_AT_ONCE = 2 * 1024 * 1024
+
 
 class Claim(msgspec.Struct, frozen=True):
-    """A claimed invocation, and the stream entry by which it is finished or released."""
+    """A claimed invocation, and the stream entry by which it is finished or released.
+
+    ``size`` is how many bytes it has in Redis, 0 when that is not known here.
+    """
 
     entry: str
     invocation: model.Invocation
+    size: int = 0
+
+
+class Finish(msgspec.Struct, frozen=True):
+    """An attempt from the queue that is over and settles its invocation.
+
+    ``reply`` is the msgpack of the `model.Outcome` that its caller gets (sync) or that is kept (async), b"" for none;
+    ``settled`` is for its destination. ``size`` is that of its `Claim`; Redis looks for what is not known.
+    """
+
+    invocation: model.Invocation
+    entry: str
+    record: model.Record
+    reply: bytes = b""
+    settled: destined.Settled | None = None
+    size: int = 0
 
 
 class Finished(msgspec.Struct, frozen=True):
-    """The answer to a finish: False in ``settled`` means that the lease had lapsed and nothing happened.
+    """The answer to a batch: ``settled`` has one for each finish, False when its lease had lapsed and nothing happened.
 
     ``left`` counts what waits still for the revision, ``unrecorded_bytes`` what of records waits for the ledger,
     ``claims`` is the work claimed along with it.
     """
 
-    settled: bool
+    settled: tuple[bool, ...]
     left: int
     unrecorded_bytes: int
     claims: tuple[Claim, ...]
@@ -123,66 +147,31 @@ class Queue(accepting.Entrance):
         claim_next: int = 0,
         settled: destined.Settled | None = None,
     ) -> Finished:
-        """Settle a claimed invocation: record, reply (msgpack `model.Outcome`) and the next claims in one step."""
-        sent = self.send_finish(
-            claim.invocation, claim.entry, record, node=node, reply=reply, claim_next=claim_next, settled=settled
-        )
-        return finished(await sent)
+        """Settle one claimed invocation: `send_finishes` for a batch of one, and its answer."""
+        batch = (Finish(claim.invocation, claim.entry, record, reply, settled, claim.size),)
+        return finished(await self.send_finishes(claim.invocation.ref, node, batch, claim_next), batch)
 
-    async def finish_handed_off(
-        self, invocation: model.Invocation, record: model.Record, *, node: str, claim_next: int = 0, again: bool = False
-    ) -> Finished:
-        """Settle a call that was handed off; its caller has the answer from memory."""
-        return finished(await self.send_finish(invocation, None, record, node=node, claim_next=claim_next, again=again))
+    def send_finishes(self, ref: str, node: str, batch: Sequence[Finish], claim_next: int) -> asyncio.Future[Any]:
+        """Settle claimed invocations of one revision and claim the next, in one step; sent before this returns.
 
-    def send_finish(
-        self,
-        invocation: model.Invocation,
-        entry: str | None,
-        record: model.Record,
-        *,
-        node: str,
-        reply: bytes = b"",
-        claim_next: int = 0,
-        again: bool = False,
-        heard: Sequence[str] = (),
-        settled: destined.Settled | None = None,
-    ) -> asyncio.Future[Any]:
-        """Either finish, sent before it returns; ``entry`` is None after a hand-off. `finished` reads the answer.
-
-        ``again`` is for a hand-off that may not have reached Redis, or whose first finish had no answer: it is settled
-        unless it was before. ``heard`` names hand-offs (`accepting.hand_off_field`) of which it was answered that they
-        are settled, so that Redis need not remember them. ``settled`` is for the destination of an async one, when it
-        has one.
+        `finished` reads the answer. A batch may have some hundreds; one of many bytes leaves in several steps.
         """
-        asked = invocation.mode is model.Mode.ASYNC
+        *before, last = _parts(batch)
+        sent = [self._send_finishes(ref, node, part, 0) for part in before]
+        sent.append(self._send_finishes(ref, node, last, claim_next))
+        return sent[0] if len(sent) == 1 else asyncio.ensure_future(_joined(sent, [len(part) for part in before]))
+
+    def _send_finishes(self, ref: str, node: str, batch: Sequence[Finish], claim_next: int) -> asyncio.Future[Any]:
+        keys, keeping = self.keys, self.keeping
         return self.run(
             "finish",
-            (*self._finish_keys(invocation, entry, node), *(self.outbox(settled) if asked and settled else ())),
-            "async" if asked else "handoff" if entry is None else "queue",
-            accepting.hand_off_field(invocation) if entry is None else entry,
-            _encode(record),
-            "dead" if record.dead else "done",
-            invocation.id,
-            reply,
-            node,
-            claim_next,
-            *((self.keeping.for_ms, self.keeping.most, self.keeping.most_bytes) if asked else ()),
-            *(("1" if again else "0", *heard) if entry is None else ()),
-            *((_encode(settled), settled.outbox) if asked and settled else ()),
-        )
-
-    def _finish_keys(self, invocation: model.Invocation, entry: str | None, node: str) -> tuple[str, ...]:
-        keys, ref = self.keys, invocation.ref
-        asked = invocation.mode is model.Mode.ASYNC
-        return (
-            keys.running(node) if entry is None else keys.queue(ref, invocation.mode),
-            keys.counts(ref),
-            keys.records,
-            keys.call(invocation.id) if asked else keys.reply(invocation.reply_to or "none"),
-            *keys.queues(ref),
-            keys.held,
-            keys.settled(node) if entry is None else keys.kept,
+            (
+                *(*keys.queues(ref), keys.counts(ref), keys.records, keys.held, keys.kept),
+                *(keys.outboxes, keys.outbox(ref, destined.SUCCESS), keys.outbox(ref, destined.FAILURE)),
+                *(_told_at(keys, each.invocation) for each in batch),
+            ),
+            *(ref, node, claim_next, keeping.for_ms, keeping.most, keeping.most_bytes),
+            *(part for each in batch for part in _packed(each)),
         )
 
     async def release(
@@ -216,11 +205,67 @@ class Queue(accepting.Entrance):
         return {ref: places.counts for ref, places in (await census.places(self)).items()}
 
 
-def finished(answer: list[Any]) -> Finished:
-    """What a finish answered."""
-    return Finished(answer[0] == 1, answer[1], answer[2], tuple(claims(answer[3:])))
+def finished(answer: list[Any], batch: Sized) -> Finished:
+    """What a batch of finishes was answered."""
+    lapsed, left, unrecorded_bytes, claimed = answer
+    settled = tuple(place not in lapsed for place in range(1, len(batch) + 1))
+    return Finished(settled, left, unrecorded_bytes, tuple(claims(claimed)))
 
 
-def claims(flat: list[bytes]) -> list[Claim]:
-    """What a claim answered."""
-    return [Claim(flat[start + 1].decode(), _decode(flat[start + 2])) for start in range(0, len(flat), 3)]
+def claims(entries: list[list[Any]]) -> list[Claim]:
+    """What a claim answered: entries of queue streams, as Redis gives them."""
+    return [Claim(entry.decode(), _decode(fields[1]), len(fields[1])) for entry, fields in entries]
+
+
+def _told_at(keys: keyring.Keys, invocation: model.Invocation) -> str:
+    """The key that an invocation's outcome goes to."""
+    if invocation.mode is model.Mode.ASYNC:
+        return keys.call(invocation.id)
+    return keys.reply(invocation.reply_to or "none")
+
+
+def _packed(finish: Finish) -> tuple[str | bytes | int, ...]:
+    """One finish as the script takes it. Only who waits, or may ask, has an outcome; only async ones a destination."""
+    invocation, record, settled = finish.invocation, finish.record, finish.settled
+    if invocation.mode is model.Mode.SYNC:
+        settled = None
+    return (
+        invocation.mode,
+        finish.entry,
+        finish.size,
+        invocation.id,
+        _encode(record),
+        "dead" if record.dead else "done",
+        finish.reply,
+        settled.way if settled else "",
+        _encode(settled) if settled else b"",
+    )
+
+
+def _parts(batch: Sequence[Finish]) -> list[Sequence[Finish]]:
+    """A batch in parts that Redis can take at once: one step for all of a part, in which nothing else happens."""
+    if len(batch) <= _MOST_AT_ONCE and sum(map(_weight, batch)) <= _MOST_BYTES_AT_ONCE:
+        return [batch]
+    parts: list[list[Finish]] = [[]]
+    weight = 0
+    for finish in batch:
+        weight += _weight(finish)
+        if parts[-1] and (len(parts[-1]) == _MOST_AT_ONCE or weight > _MOST_BYTES_AT_ONCE):
+            parts.append([])
+            weight = _weight(finish)
+        parts[-1].append(finish)
+    return list(parts)
+
+
+def _weight(finish: Finish) -> int:
+    """About how many bytes a finish brings; of what is not counted there is little."""
+    logged = sum(len(line.text) for line in finish.record.logs)
+    return len(finish.reply) + logged + (len(finish.settled.body) if finish.settled else 0)
+
+
+async def _joined(sent: Sequence[asyncio.Future[Any]], sizes: Sequence[int]) -> list[Any]:
+    """The answers to the parts of a batch, as one: ``sizes`` are those of all but the last part."""
+    answers = await asyncio.gather(*sent)
+    starts = itertools.accumulate(sizes, initial=0)
+    lapsed = [start + place for start, answer in zip(starts, answers, strict=True) for place in answer[0]]
+    return [lapsed, *answers[-1][1:]]

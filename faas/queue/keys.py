@@ -9,12 +9,13 @@ from faas.core import model
 GROUP = "runners"
 """The consumer group of every queue stream, created at 0 so that no entry is ever before it. Consumers are nodes."""
 
-FORMAT = "4"
+FORMAT = "5"
 """Version of what the keys hold. A platform refuses a Redis that holds a later one, and brings an earlier one up.
 
 2: `Keys.held` counts what the queues hold. 3: and what the records stream holds; a handed-off call is counted as
 accepted when it is settled; `Keys.outbox` holds what is for destinations; invocations know their parent and root.
-4: `Keys.held` counts what waits until it is due, too; `Keys.kept` knows sizes.
+4: `Keys.held` counts what waits until it is due, too; `Keys.kept` knows sizes. 5: what is handed off is in a journal,
+and no hash of the calls that run on a node any more; entries of the records stream may hold several.
 """
 
 
@@ -40,7 +41,7 @@ class Keys(msgspec.Struct, frozen=True):
         return f"{self.prefix}:refs"
 
     def counts(self, ref: str) -> str:
-        """Hash ``accepted``, ``done``, ``dead`` of one revision. Forever. Calls in `running` are accepted, too."""
+        """Hash ``accepted``, ``done``, ``dead`` of one revision. Forever. Hand-offs count once shipped."""
         return f"{self.prefix}:counts:{ref}"
 
     @property
@@ -68,16 +69,17 @@ class Keys(msgspec.Struct, frozen=True):
         """
         return f"{self.prefix}:node:{node}"
 
-    def running(self, node: str) -> str:
-        """Hash of the calls handed off on a node: ``<ref> <id>`` to the msgpack of the invocation without its event."""
-        return f"{self.prefix}:running:{node}"
+    @property
+    def journals(self) -> str:
+        """Hash of the nodes' journals: name to the position up to which it was shipped. A field lives as long as it."""
+        return f"{self.prefix}:journals"
 
-    def settled(self, node: str) -> str:
-        """Set of the fields of `running` that are settled, and of which the node may not have heard.
+    def handed_off(self, node: str) -> tuple[str, str]:
+        """What platforms of format 4 and before kept of a node's hand-offs; only `faas.queue.upgrade` asks.
 
-        An answer to a finish may be lost, and a node that is taken over may only be paused. Lives a day past its node.
+        A hash of those that ran, ``<ref> <id>`` to the msgpack of the invocation, and a set of those that had ended.
         """
-        return f"{self.prefix}:settled:{node}"
+        return f"{self.prefix}:running:{node}", f"{self.prefix}:settled:{node}"
 
     def slots(self, node: str) -> str:
         """Hash of a node's slots that exist or are being made: ref to number. Its lifetime is the node's lease."""
@@ -100,8 +102,8 @@ class Keys(msgspec.Struct, frozen=True):
     def records(self) -> str:
         """Stream of finished attempts on their way to the ledger.
 
-        An entry has ``r``, the msgpack of a `model.Record` (that of one that is dead brings ``i`` along, the msgpack of
-        its `model.Invocation`: its dead letter), or ``b``, the msgpack of an array of several.
+        Field ``r`` is the msgpack of one `model.Record`, ``b`` instead of it that of an array of several. The record of
+        one that is dead brings ``i`` along, the msgpack of its `model.Invocation`: its dead letter.
         """
         return f"{self.prefix}:records"
 
@@ -111,7 +113,7 @@ class Keys(msgspec.Struct, frozen=True):
         return f"{self.prefix}:unreadable"
 
     def reply(self, address: str) -> str:
-        """Stream of outcomes for one process's callers: fields ``i`` (id), ``o`` (msgpack `model.Outcome`).
+        """Stream of outcomes for one process's callers: ``i`` (id), ``o`` (msgpack `model.Outcome`), once or more.
 
         Lives a minute past its last entry.
         """

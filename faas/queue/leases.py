@@ -1,4 +1,6 @@
-"""What a dead node leaves behind: its queued claims wait again, its handed-off calls are settled as lost.
+"""What a dead node leaves behind: the invocations that it had claimed wait again.
+
+What was handed off to it is in its journal, and not here.
 
 Every living node looks for dead ones (`faas.queue.watch`); the scripts make it harmless when two take over the same
 entry, or when the node was only paused.
@@ -7,11 +9,12 @@ entry, or when the node was only paused.
 from __future__ import annotations
 
 import time
+from typing import Any
 
 import msgspec
 
 from faas.core import model, retry, unrun
-from faas.queue import accepting, destined, invocations
+from faas.queue import destined, invocations
 from faas.queue import keys as keyring
 
 _PAGE = 100
@@ -26,12 +29,12 @@ async def dead_nodes(queue: invocations.Queue) -> list[str]:
 
 
 async def take_over(queue: invocations.Queue, node: str, lease: bytes = b"") -> int:
-    """Settle or release all that a dead node held, then forget the node; how many invocations it held.
+    """Release (or settle) all that a dead node had claimed, then forget the node; how many invocations it held.
 
     ``lease`` is the one with which it was found dead, when Redis may have it still.
     """
     refs = sorted(ref.decode() for ref in await queue.link.call("SMEMBERS", queue.keys.refs))
-    taken = await _handed_off(queue, node, lease)
+    taken = 0
     for ref in refs:
         for mode in model.Mode:
             taken += await _claimed(queue, node, queue.keys.queue(ref, mode))
@@ -41,13 +44,12 @@ async def take_over(queue: invocations.Queue, node: str, lease: bytes = b"") -> 
 
 async def claims_since(queue: invocations.Queue, node: str, ref: str, idle_ms: int) -> list[invocations.Claim]:
     """What a node claimed so long ago at least and has not settled. Raises `errors.Unavailable`."""
-    flat: list[bytes] = []
+    found: list[list[Any]] = []
     for stream in queue.keys.queues(ref):
         held = await queue.link.call("XPENDING", stream, keyring.GROUP, "IDLE", idle_ms, "-", "+", _PAGE, node)
         for entry, *_ in held:
-            for _, pair in await queue.link.call("XRANGE", stream, entry, entry):
-                flat += (b"", entry, pair[1])
-    return invocations.claims(flat)
+            found += await queue.link.call("XRANGE", stream, entry, entry)
+    return invocations.claims(found)
 
 
 async def forget(queue: invocations.Queue, node: str, stream: str) -> bool:
@@ -66,34 +68,18 @@ def next_attempt(invocation: model.Invocation) -> model.Invocation:
 
 
 async def holders(queue: invocations.Queue) -> list[str]:
-    """The nodes that may hold claims or handed-off calls, alive or dead."""
+    """The nodes that may hold claims, alive or dead."""
     found = await queue.run("holders", (queue.keys.refs, queue.keys.nodes), queue.keys.prefix)
     return sorted(name.decode() for name in found)
 
 
 async def _bury(queue: invocations.Queue, node: str, lease: bytes) -> None:
-    """Forget a dead node that has been taken over, unless it is alive after all or holds calls.
+    """Forget a dead node that has been taken over, unless it is alive after all.
 
     It is alive when its lease is another than ``lease``, the one with which it was found dead.
     """
     keys = queue.keys
-    names = (keys.nodes, keys.node(node), keys.running(node), keys.slots(node), keys.settled(node))
-    await queue.run("bury", names, node, lease)
-
-
-async def _handed_off(queue: invocations.Queue, node: str, lease: bytes) -> int:
-    flat = await queue.link.call("HGETALL", queue.keys.running(node))
-    return sum([await _settle_lost(queue, node, lease, packed) for packed in flat[1::2]])
-
-
-async def _settle_lost(queue: invocations.Queue, node: str, lease: bytes, packed: bytes) -> bool:
-    """Settle a call that a dead node had been handed, unless it was settled before or the node is alive after all."""
-    invocation = msgspec.msgpack.decode(packed, type=model.Invocation)
-    record = msgspec.msgpack.encode(_lost(invocation, node, final=True))
-    field, keys = accepting.hand_off_field(invocation), queue.keys
-    of_node = (keys.settled(node), keys.node(node))
-    names = (keys.running(node), keys.counts(invocation.ref), keys.records, keys.held, *of_node)
-    return bool(await queue.run("settle_lost", names, field, record, lease) == 1)
+    await queue.run("bury", (keys.nodes, keys.node(node), keys.slots(node)), node, lease)
 
 
 async def _claimed(queue: invocations.Queue, node: str, stream: str) -> int:
@@ -111,8 +97,8 @@ async def _requeue(queue: invocations.Queue, node: str, stream: str, entry: str)
     if not found:
         await queue.link.call("XACK", stream, keyring.GROUP, entry)
         return
-    invocation = msgspec.msgpack.decode(found[0][1][1], type=model.Invocation)
-    claim = invocations.Claim(entry, invocation)
+    (claim,) = invocations.claims(found)
+    invocation = claim.invocation
     if not may_run_again(invocation):
         record = _lost(invocation, node, final=True)
         # A caller who waits shall not wait for nothing, and who asks later shall find why.

@@ -41,9 +41,7 @@ class ParkedRead:
             ">",
             ">",
         )
-        return invocations.claims(
-            [part for _, found in got or () for entry, pair in found for part in (b"", entry, pair[1])]
-        )
+        return invocations.claims([entry for _, found in got or () for entry in found])
 
     def wake(self, queue: invocations.Queue) -> None:
         """End the read that is parked now. Sent in the same write as whatever made it pointless."""

@@ -74,7 +74,8 @@ class Replies:
                 got = await self._link.call("XREAD", "COUNT", 512, "BLOCK", 5000, "STREAMS", self._stream, "0-0")
                 entries = got[0][1] if got else ()
                 for _, fields in entries:
-                    self._resolve(fields[1].decode(), fields[3])
+                    for place in range(1, len(fields), 4):
+                        self._resolve(fields[place].decode(), fields[place + 2])
                 if entries:
                     self._link.tell("XDEL", self._stream, *(entry for entry, _ in entries))
         except errors.Unavailable as error:

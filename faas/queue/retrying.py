@@ -19,7 +19,7 @@ def send(
 ) -> asyncio.Future[Any]:
     """End an attempt with a record and let the invocation wait, as ``again``, until it is due.
 
-    Sent before it returns; `invocations.Queue.finished` reads the answer. Raises `errors.Unavailable`.
+    Sent before it returns; `invocations.finished` reads the answer, as that to a batch of one.
     """
     keys, ref = queue.keys, again.ref
     why = f"{record.error.type}: {record.error.message[:500]}" if record.error else str(record.status)

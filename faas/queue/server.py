@@ -11,12 +11,12 @@ import functools
 from importlib import resources
 from typing import Any
 
-from faas.core import errors
 from faas.queue import keys as keyring
 from faas.queue import link as links
+from faas.queue import upgrade
 
 _SCRIPTS = (
-    "prepare", "enqueue", "refuse", "claim", "finish", "release", "abandon", "counts", "look", "settle_lost",
+    "prepare", "enqueue", "refuse", "claim", "finish", "ship", "release", "abandon", "counts", "look", "settle_lost",
     "forget", "retry", "due", "held",
     "find", "cancel", "unsettled", "once", "answered",
     "holders", "bury",
@@ -60,7 +60,7 @@ async def _prepared(link: links.Link, keys: keyring.Keys) -> dict[str, str]:
     digests = {}
     for name in _SCRIPTS:
         digests[name] = (await link.call("SCRIPT", "LOAD", source(name))).decode()
-    await _bring_up(link, keys, digests["held"])
+    await upgrade.bring_up(link, keys, digests)
     return digests
 
 
@@ -68,13 +68,3 @@ async def _prepared(link: links.Link, keys: keyring.Keys) -> dict[str, str]:
 def source(script: str) -> bytes:
     """The text of a script."""
     return resources.files("faas.queue").joinpath("scripts", f"{script}.lua").read_bytes()
-
-
-async def _bring_up(link: links.Link, keys: keyring.Keys, digest: str) -> None:
-    """Bring what Redis holds to our format. Raises `errors.Conflict` when it is a later one."""
-    names = (keys.refs, keys.held, keys.records, keys.nodes, keys.format)
-    found = (await link.call("EVALSHA", digest, len(names), *names, keys.prefix, keyring.FORMAT)).decode()
-    if found != keyring.FORMAT:
-        raise errors.Conflict(
-            f"Redis holds format {found}, this platform knows {keyring.FORMAT}", hint="use the newer faas"
-        )

@@ -11,7 +11,7 @@ import pytest
 
 from faas.core import errors, ids, model, unrun
 from faas.queue import bounds as limits
-from faas.queue import census, invocations, retrying, whereabouts
+from faas.queue import census, invocations, retrying, shipping, whereabouts
 from faas.queue import keys as keyring
 from tests.samples import record
 
@@ -105,23 +105,6 @@ async def test_a_redis_of_the_first_format_is_counted_when_it_is_first_used(
     assert await queue.link.call("GET", queue.keys.format) == keyring.FORMAT.encode()
 
 
-async def test_calls_that_an_earlier_format_counted_at_their_start_are_not_counted_again_at_their_end(
-    queue: invocations.Queue, redis_url: str
-) -> None:
-    await queue.prepare("a@1")
-    await queue.link.call("SADD", queue.keys.nodes, "n")
-    call = an_invocation(10, model.Mode.SYNC)
-    queue.hand_off("n", call)
-    await queue.link.call("HINCRBY", queue.keys.counts("a@1"), "accepted", 1)
-    await queue.link.call("SET", queue.keys.format, "2")
-    for _ in range(2):
-        later = await invocations.Queue.connect(redis_url, queue.keys.prefix)
-        assert (await later.counts())["a@1"] == model.Counts(accepted=1, running=1)
-        later.close()
-    assert (await queue.finish_handed_off(call, record(call), node="n")).settled
-    assert (await queue.counts())["a@1"] == model.Counts(accepted=1, done=1)
-
-
 @pytest.mark.parametrize("seed", range(8))
 async def test_the_counter_never_drifts_whatever_happens_in_whatever_order(queue: invocations.Queue, seed: int) -> None:
     chance = random.Random(seed)
@@ -140,7 +123,7 @@ async def test_the_counter_never_drifts_whatever_happens_in_whatever_order(queue
                 "due",
                 "cancel",
                 "abandon",
-                "hand off",
+                "ship",
             )
         )
         if do == "enqueue":
@@ -173,10 +156,10 @@ async def test_the_counter_never_drifts_whatever_happens_in_whatever_order(queue
             entry, gone = chance.choice(waiting)
             if entry:
                 await queue.abandon(entry, gone, record(gone))
-        elif do == "hand off":
-            call = an_invocation(10, model.Mode.SYNC)
-            queue.hand_off("n", call)
-            await queue.finish_handed_off(call, record(call), node="n")
+        elif do == "ship":
+            left = msgspec.msgpack.encode([record(an_invocation(10, model.Mode.SYNC))])
+            for _ in range(chance.choice((1, 2))):
+                await shipping.send(queue, shipping.Shipment("n", step, step + 1, left, {"a@1": 1}))
         held = await census.held(queue)
         assert held.is_right, (seed, step, do, held)
     assert claims, "nothing happened"

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from faas import recorder
 from faas.core import errors, ids, model
 from faas.core import settings as settings_module
-from faas.queue import bounds, census, embedded, guards, idempotency, invocations, leases, records, retrying
+from faas.queue import bounds, census, embedded, guards, idempotency, invocations, leases, records, retrying, shipping
 from faas.store import database, ledger
 from tests import node_bench, samples
 from tests.eventually import eventually
@@ -79,7 +79,7 @@ async def test_past_the_bound_of_records_nothing_is_accepted_until_some_are_in_t
         with pytest.raises(errors.Throttled, match="bytes of records wait for the ledger") as refused:
             await narrow.enqueue(invocation())
         assert refused.value.retry_after_s > 1
-        assert (await narrow.finish_claimed(second, samples.record(second.invocation), node="n1")).settled
+        assert (await narrow.finish_claimed(second, samples.record(second.invocation), node="n1")).settled == (True,)
         await _record_all(own)
         await narrow.enqueue(invocation())
         assert (await census.held(narrow)).is_right
@@ -104,23 +104,23 @@ async def test_a_full_redis_refuses_new_work_and_lets_end_what_runs(queue: invoc
     entry = await queue.enqueue(call)
     assert entry is not None
     await queue.link.call("SADD", queue.keys.nodes, "n1")
-    handed = [invocation(model.Mode.SYNC) for _ in range(2)]
-    for each in handed:
-        queue.hand_off("n1", each)
+    handed = samples.record(invocation(model.Mode.SYNC))
+    journal = shipping.Shipment("n1", 0, 100, msgspec.msgpack.encode([handed]), {"echo@3": 1, "echo@5": 2})
     (one,) = await queue.claim("n1", "echo@3", 1)
     async with full(queue):
         with pytest.raises(errors.Unavailable, match="OOM"):
             await queue.enqueue(invocation())
         assert await queue.abandon(entry, call, samples.record(call)) == 1
         finished = await queue.finish_claimed(one, samples.record(one.invocation), node="n1", claim_next=1)
-        assert finished.settled
+        assert finished.settled == (True,)
         assert await queue.release(finished.claims[0])
         two, three, *rest = await queue.claim("n1", "echo@3", 4)
         again = leases.next_attempt(two.invocation)
         failed = samples.record(two.invocation, model.Status.ERROR)
-        assert invocations.finished(await retrying.send(queue, two, failed, again, 0)).settled
-        assert (await queue.finish_claimed(three, samples.record(three.invocation), node="n1")).settled
-        assert (await queue.finish_handed_off(handed[0], samples.record(handed[0]), node="n1")).settled
+        put_off = await retrying.send(queue, two, failed, again, 0)
+        assert invocations.finished(put_off, (two,)).settled == (True,)
+        assert (await queue.finish_claimed(three, samples.record(three.invocation), node="n1")).settled == (True,)
+        assert shipping.shipped(await shipping.send(queue, journal)).mark == 100
         moved = 0
 
         async def both_were_moved() -> bool:
@@ -129,9 +129,10 @@ async def test_a_full_redis_refuses_new_work_and_lets_end_what_runs(queue: invoc
             return moved == 2
 
         await eventually(both_were_moved)
-        assert await leases.take_over(queue, "n1") == 1 + len(rest)
+        assert await leases.take_over(queue, "n1") == len(rest)
         await queue.prepare("echo@4")
-    assert (await queue.counts())["echo@3"].done == 5
+    assert (await queue.counts())["echo@3"].done == 4
+    assert (await queue.counts())["echo@5"] == model.Counts(accepted=2, done=2)
     assert (await census.held(queue)).is_right
 
 

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from faas.core import errors, ids, model, retry
-from faas.queue import accepting, bounds, capacity, guards, invocations, leases, records, replies, whereabouts
+from faas.queue import bounds, capacity, guards, invocations, leases, records, replies, whereabouts
 from tests.eventually import eventually
 from tests.samples import record
 
@@ -50,15 +50,15 @@ async def test_an_invocation_goes_from_waiting_to_running_to_done(queue: invocat
     assert claim.invocation == sent
     assert await counts(queue) == model.Counts(accepted=1, running=1)
     finished = await queue.finish_claimed(claim, record(sent), node="n1")
-    assert (finished.settled, finished.left, finished.claims) == (True, 0, ())
+    assert (finished.settled, finished.left, finished.claims) == ((True,), 0, ())
     assert await counts(queue) == model.Counts(accepted=1, done=1)
 
 
 async def test_a_second_finish_of_the_same_claim_changes_nothing(queue: invocations.Queue) -> None:
     await queue.enqueue(invocation())
     (claim,) = await queue.claim("n1", "echo@3", 1)
-    assert (await queue.finish_claimed(claim, record(claim.invocation), node="n1")).settled
-    assert not (await queue.finish_claimed(claim, record(claim.invocation), node="n1")).settled
+    assert (await queue.finish_claimed(claim, record(claim.invocation), node="n1")).settled == (True,)
+    assert (await queue.finish_claimed(claim, record(claim.invocation), node="n1")).settled == (False,)
     assert await queue.link.call("XLEN", queue.keys.records) == 1
 
 
@@ -70,9 +70,9 @@ async def test_a_released_claim_waits_again_and_its_old_owner_cannot_finish_it(q
     assert not await queue.release(stale)
     (fresh,) = await queue.claim("n2", "echo@3", 1)
     assert fresh.invocation.attempt == 2
-    assert not (await queue.finish_claimed(stale, record(stale.invocation), node="n1")).settled
+    assert (await queue.finish_claimed(stale, record(stale.invocation), node="n1")).settled == (False,)
     assert await counts(queue) == model.Counts(accepted=1, running=1)
-    assert (await queue.finish_claimed(fresh, record(fresh.invocation, dead=True), node="n2")).settled
+    assert (await queue.finish_claimed(fresh, record(fresh.invocation, dead=True), node="n2")).settled == (True,)
     assert await counts(queue) == model.Counts(accepted=1, dead=1)
 
 
@@ -91,17 +91,6 @@ async def test_a_finish_claims_the_next_one_in_the_same_step(queue: invocations.
     finished = await queue.finish_claimed(claim, record(first), node="n1", claim_next=1)
     assert [claim.invocation.id for claim in finished.claims] == [second.id]
     assert finished.left == 0
-
-
-async def test_a_hand_off_is_running_until_it_is_finished_once(queue: invocations.Queue) -> None:
-    call = invocation(model.Mode.SYNC)
-    await queue.enqueue(invocation())
-    await queue.link.call("SADD", queue.keys.nodes, "n1")
-    queue.hand_off("n1", call)
-    assert await counts(queue) == model.Counts(accepted=2, waiting=1, running=1)
-    assert (await queue.finish_handed_off(call, record(call), node="n1")).settled
-    assert not (await queue.finish_handed_off(call, record(call), node="n1")).settled
-    assert await counts(queue) == model.Counts(accepted=2, waiting=1, done=1)
 
 
 async def test_past_the_bound_a_call_is_refused_and_not_counted(queue: invocations.Queue) -> None:
@@ -203,21 +192,11 @@ async def test_what_a_dead_node_had_claimed_waits_again_and_its_attempt_is_lost(
     assert await leases.dead_nodes(queue) == []
     (fresh,) = await queue.claim("n2", "echo@3", 1)
     assert (fresh.invocation.id, fresh.invocation.attempt) == (stale.invocation.id, 2)
-    assert not (await queue.finish_claimed(stale, record(stale.invocation), node="dead")).settled
+    assert (await queue.finish_claimed(stale, record(stale.invocation), node="dead")).settled == (False,)
     reader = await records.RecordsReader.open(redis_url, queue.keys.prefix, "r1")
     ((_, lost),) = await reader.read(10, 1)
     assert (lost.status, lost.attempt, lost.final, lost.billed_ms) == (model.Status.LOST, 1, False, 0)
     await reader.close()
-
-
-async def test_a_call_handed_to_a_node_that_died_is_settled_as_lost(queue: invocations.Queue) -> None:
-    await queue.link.call("SADD", queue.keys.nodes, "dead")
-    await queue.enqueue(invocation())
-    call = invocation(model.Mode.SYNC)
-    queue.hand_off("dead", call)
-    assert await leases.take_over(queue, "dead") == 1
-    assert await counts(queue) == model.Counts(accepted=2, waiting=1, done=1)
-    assert not (await queue.finish_handed_off(call, record(call), node="dead")).settled
 
 
 async def test_an_invocation_that_keeps_losing_its_nodes_is_settled_as_dead(queue: invocations.Queue) -> None:
@@ -253,48 +232,6 @@ async def test_a_node_that_wakes_while_it_is_taken_over_stays_known(queue: invoc
     await leases.take_over(queue, "woken")
     await queue.link.call("DEL", queue.keys.node("woken"))
     assert await leases.dead_nodes(queue) == ["woken"]
-
-
-async def test_a_call_handed_to_a_node_that_wakes_while_it_is_taken_over_is_not_lost(queue: invocations.Queue) -> None:
-    await queue.prepare("echo@3")
-    call = invocation(model.Mode.SYNC)
-    queue.hand_off("woken", call)
-    await queue.link.call("SET", queue.keys.node("woken"), "renewed", "PX", 60_000)
-    assert await leases.take_over(queue, "woken", b"seen not to change") == 0
-    assert (await queue.finish_handed_off(call, record(call), node="woken")).settled
-    assert await counts(queue) == model.Counts(accepted=1, done=1)
-
-
-async def test_a_hand_off_settled_as_lost_is_not_counted_again_when_its_node_wakes(queue: invocations.Queue) -> None:
-    await queue.prepare("echo@3")
-    await queue.link.call("SADD", queue.keys.nodes, "paused")
-    call = invocation(model.Mode.SYNC)
-    queue.hand_off("paused", call)
-    assert await leases.take_over(queue, "paused") == 1
-    assert not (await queue.finish_handed_off(call, record(call), node="paused", again=True)).settled
-    assert await counts(queue) == model.Counts(accepted=1, done=1)
-    assert await queue.link.call("XLEN", queue.keys.records) == 1
-    assert 0 < await queue.link.call("PTTL", queue.keys.settled("paused")) <= 86_400_000
-
-
-async def test_a_hand_off_that_was_never_written_down_is_counted_once_at_its_end(queue: invocations.Queue) -> None:
-    await queue.prepare("echo@3")
-    call = invocation(model.Mode.SYNC)
-    assert not (await queue.finish_handed_off(call, record(call), node="n1")).settled
-    for is_new in (True, False):
-        assert (await queue.finish_handed_off(call, record(call), node="n1", again=True)).settled is is_new
-        assert await counts(queue) == model.Counts(accepted=1, done=1)
-
-
-async def test_what_is_settled_is_remembered_until_the_node_has_heard_of_it(queue: invocations.Queue) -> None:
-    await queue.prepare("echo@3")
-    first, second = invocation(model.Mode.SYNC), invocation(model.Mode.SYNC)
-    for call in (first, second):
-        queue.hand_off("n1", call)
-    await queue.finish_handed_off(first, record(first), node="n1")
-    heard = [accepting.hand_off_field(first)]
-    await queue.send_finish(second, None, record(second), node="n1", heard=heard)
-    assert await queue.link.call("SMEMBERS", queue.keys.settled("n1")) == [accepting.hand_off_field(second).encode()]
 
 
 async def test_who_waits_for_a_call_that_keeps_losing_its_nodes_hears_so(

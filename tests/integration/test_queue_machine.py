@@ -15,7 +15,18 @@ from hypothesis import stateful
 from hypothesis import strategies as st
 
 from faas.core import errors, ids, model
-from faas.queue import bounds, census, guards, idempotency, invocations, leases, retrying, whereabouts
+from faas.queue import (
+    bounds,
+    census,
+    destined,
+    guards,
+    idempotency,
+    invocations,
+    leases,
+    retrying,
+    shipping,
+    whereabouts,
+)
 from faas.queue import server as servers
 from tests.samples import record
 
@@ -24,6 +35,10 @@ _NODES = ("n1", "n2", "n3")
 _REF = "echo@3"
 _MOST_WAITING = 4
 _SETTLED = ("done", "dead")
+_GATEWAY = "gateway"
+
+Ended = tuple[tuple[str, invocations.Claim], bool, bool, bool]
+"""A node and its claim; whether it is dead, has a destination, and the size of its invocation is known."""
 
 nodes = st.sampled_from(_NODES)
 modes = st.sampled_from(list(model.Mode))
@@ -43,11 +58,19 @@ class Known:
         return f"<{self.invocation.id[-4:]} attempt {self.invocation.attempt} {self.place} {self.entry} {self.node}>"
 
 
+class Journal:
+    """What ended on a node, in order; how many of them Redis has."""
+
+    def __init__(self) -> None:
+        self.ended: list[model.Invocation] = []
+        self.mark = 0
+
+
 class QueueMachine(stateful.RuleBasedStateMachine):
-    """Nodes claim, finish, die, are taken over and go on as if they had not been."""
+    """Nodes claim, finish, die, are taken over and go on as if they had not been; their journals are shipped."""
 
     claims = stateful.Bundle("claims")
-    handed = stateful.Bundle("handed")
+    shipments = stateful.Bundle("shipments")
     entries = stateful.Bundle("entries")
 
     def __init__(self, redis_url: str) -> None:
@@ -65,6 +88,9 @@ class QueueMachine(stateful.RuleBasedStateMachine):
         self.guards: dict[tuple[str, str], str] = {}
         self.recorded: collections.Counter[tuple[str, int]] = collections.Counter()
         self.keys: dict[str, tuple[str, str]] = {}
+        self.journals: dict[str, Journal] = {node: Journal() for node in _NODES}
+        self.replied: collections.Counter[str] = collections.Counter()
+        self.delivered: collections.Counter[str] = collections.Counter()
         for node in _NODES:
             self.renew(node)
 
@@ -157,17 +183,38 @@ class QueueMachine(stateful.RuleBasedStateMachine):
             self.known[invocation.id] = Known(invocation, "dead", "never queued")
             self.records[invocation.id, 1] += 1
 
-    @stateful.rule(target=handed, node=nodes, is_written=st.booleans())
-    def hand_off(self, node: str, is_written: bool) -> Any:
-        """A node whose lease has lapsed hands nothing off; what is not written down is unknown until its end."""
-        if not self.is_alive(node):
-            return stateful.multiple()
-        invocation = made(model.Mode.SYNC)
-        self.wait(self.queue.prepare(_REF))
-        if is_written:
-            self.queue.hand_off(node, invocation)
-            self.known[invocation.id] = Known(invocation, "handed off", node=node)
-        return node, invocation
+    @stateful.rule(node=nodes, count=st.integers(1, 3))
+    def hand_off(self, node: str, count: int) -> None:
+        """Calls run on a node and end; Redis hears of them when the node's journal is shipped."""
+        self.journals[node].ended += [made(model.Mode.SYNC) for _ in range(count)]
+
+    @stateful.rule(target=shipments, node=nodes, count=st.integers(1, 4))
+    def cut(self, node: str, count: int) -> Any:
+        """Batches from where Redis has the journal; whoever cut one may die, and another cut the next elsewhere."""
+        journal = self.journals[node]
+        start, last = journal.mark, len(journal.ended)
+        ends = {min(start + count, last), last} - {start}
+        return stateful.multiple(*(self.shipment(node, start, end) for end in sorted(ends)))
+
+    def shipment(self, node: str, start: int, end: int) -> shipping.Shipment:
+        packed = msgspec.msgpack.encode([record(call) for call in self.journals[node].ended[start:end]])
+        return shipping.Shipment(node, start, end, packed, {_REF: end - start})
+
+    @stateful.rule(shipment=shipments)
+    def ship(self, shipment: shipping.Shipment) -> None:
+        """For the first time or again, by who cut it or by who took the journal over; and batches that overlap."""
+        journal = self.journals[shipment.journal]
+
+        async def sent() -> shipping.Shipped:
+            return shipping.shipped(await shipping.send(self.queue, shipment))
+
+        shipped = self.wait(sent())
+        if journal.mark == shipment.start:
+            for call in journal.ended[shipment.start : shipment.end]:
+                self.known[call.id] = Known(call, "running")
+                self.settle(self.known[call.id], "done")
+            journal.mark = shipment.end
+        assert shipped.mark == journal.mark == self.wait(shipping.mark(self.queue, shipment.journal))
 
     # -- what becomes of it
 
@@ -189,29 +236,49 @@ class QueueMachine(stateful.RuleBasedStateMachine):
         known = self.known[claim.invocation.id]
         return known if known.place == "claimed" and known.entry == claim.entry else None
 
-    @stateful.rule(target=claims, held=claims, dead=st.booleans(), claim_next=few)
-    def finish(self, held: tuple[str, invocations.Claim], dead: bool, claim_next: int) -> Any:
-        node, claim = held
-        known = self.holds(claim)
-        left = record(claim.invocation, dead=dead)
-        finished = self.wait(self.queue.finish_claimed(claim, left, node=node, claim_next=claim_next))
-        assert finished.settled == (known is not None)
-        if known is not None:
-            self.settle(known, "dead" if dead else "done")
+    @stateful.rule(
+        target=claims,
+        held=st.lists(st.tuples(claims, st.booleans(), st.booleans(), st.booleans()), max_size=4),
+        node=nodes,
+        claim_next=few,
+    )
+    def finish_some(self, held: list[Ended], node: str, claim_next: int) -> Any:
+        """A batch, in which some may have lost their lease, or have been finished before, also in this batch."""
+        return self.finish(held, node, claim_next)
+
+    def finish(self, held: list[Ended], node: str, claim_next: int) -> Any:
+        batch, expected = [], []
+        for (_, claim), is_dead, has_destination, is_size_known in held:
+            left = record(claim.invocation, dead=is_dead)
+            condition = model.Condition.RETRIES_EXHAUSTED if is_dead else model.Condition.SUCCESS
+            settled = destined.settled(left, condition) if has_destination else None
+            reply = msgspec.msgpack.encode(model.Outcome(record=left))
+            size = claim.size if is_size_known else 0
+            batch.append(invocations.Finish(claim.invocation, claim.entry, left, reply, settled, size))
+            known = self.holds(claim)
+            expected.append(known is not None)
+            if known is not None:
+                self.settle(known, "dead" if is_dead else "done")
+                if claim.invocation.mode is model.Mode.SYNC:
+                    self.replied[claim.invocation.id] += 1
+                elif has_destination:
+                    self.delivered[claim.invocation.id] += 1
+
+        async def sent() -> invocations.Finished:
+            return invocations.finished(await self.queue.send_finishes(_REF, node, batch, claim_next), batch)
+
+        finished = self.wait(sent())
+        assert finished.settled == tuple(expected)
         claimed = self.claimed(node, list(finished.claims), claim_next)
         assert finished.left == sum(k.place == "waiting" for k in self.known.values())
         return claimed
 
-    @stateful.rule(call=handed, again=st.booleans())
-    def finish_handed_off(self, call: tuple[str, model.Invocation], again: bool) -> None:
-        """Also when it is settled (its answer was lost, or its node was only paused), and ``again`` if not written."""
-        node, invocation = call
-        known = self.known.get(invocation.id)
-        finished = self.wait(self.queue.finish_handed_off(invocation, record(invocation), node=node, again=again))
-        assert finished.settled == (again if known is None else known.place == "handed off")
-        if finished.settled:
-            known = self.known.setdefault(invocation.id, Known(invocation, "handed off", node=node))
-            self.settle(known, "done")
+    @stateful.rule(target=claims, node=nodes, is_dead=st.booleans(), has_destination=st.booleans(), claim_next=few)
+    def finish_all(self, node: str, is_dead: bool, has_destination: bool, claim_next: int) -> Any:
+        """All that a node runs ends in the same turn."""
+        held = [k for k in self.known.values() if k.node == node and k.place == "claimed"]
+        claims = [(node, invocations.Claim(k.entry, k.invocation)) for k in held]
+        return self.finish([(claim, is_dead, has_destination, False) for claim in claims], node, claim_next)
 
     @stateful.rule(held=claims, has_run=st.booleans())
     def release(self, held: tuple[str, invocations.Claim], has_run: bool) -> None:
@@ -231,9 +298,9 @@ class QueueMachine(stateful.RuleBasedStateMachine):
 
         async def put_off() -> invocations.Finished:
             left = record(claim.invocation, model.Status.ERROR)
-            return invocations.finished(await retrying.send(self.queue, claim, left, again, 0))
+            return invocations.finished(await retrying.send(self.queue, claim, left, again, 0), (claim,))
 
-        assert self.wait(put_off()).settled == (known is not None)
+        assert self.wait(put_off()).settled == (known is not None,)
         if known is not None:
             self.records[claim.invocation.id, claim.invocation.attempt] += 1
             known.place, known.invocation, known.entry = "retrying", again, ""
@@ -292,23 +359,18 @@ class QueueMachine(stateful.RuleBasedStateMachine):
 
     @stateful.rule(node=nodes, is_dead=st.booleans(), seen=st.sampled_from([b"", b"{}"]))
     def take_over(self, node: str, is_dead: bool, seen: bytes) -> None:
-        """Of a dead node, of one that is alive after all, and of one that was taken over already.
-
-        One that has another lease than was seen when it was found dead settles its calls itself.
-        """
+        """Of a dead node, of one that is alive after all, and of one that was taken over already."""
         if is_dead:
             self.lapse(node)
-        is_alive = self.command("GET", self.queue.keys.node(node)) not in (None, seen)
-        lost = ("claimed",) if is_alive else ("claimed", "handed off")
-        held = [k for k in self.known.values() if k.node == node and k.place in lost]
+        held = [k for k in self.known.values() if k.node == node and k.place == "claimed"]
         assert self.wait(leases.take_over(self.queue, node, seen)) == len(held)
         for known in sorted(held, key=lambda k: (k.invocation.mode is model.Mode.ASYNC, order(k.entry))):
-            if known.place == "handed off":
-                self.settle(known, "done")
-            elif leases.may_run_again(known.invocation):
+            if leases.may_run_again(known.invocation):
                 self.requeue(known, has_run=True)
             else:
-                self.settle(known, "dead" if known.invocation.mode is model.Mode.ASYNC else "done")
+                is_sync = known.invocation.mode is model.Mode.SYNC
+                self.settle(known, "done" if is_sync else "dead")
+                (self.replied if is_sync else self.delivered)[known.invocation.id] += 1
         assert (node in self.wait(leases.dead_nodes(self.queue))) is False
 
     @stateful.rule(node=nodes, mode=modes)
@@ -320,8 +382,7 @@ class QueueMachine(stateful.RuleBasedStateMachine):
     def record_some(self, most: int) -> None:
         """The ledger takes some and says so, twice: the first answer was lost."""
         page = self.command("XRANGE", self.queue.keys.records, "-", "+", "COUNT", most)
-        for _, fields in page:
-            left = msgspec.msgpack.decode(fields[1], type=model.Record)
+        for left in records_of(page):
             self.recorded[left.invocation_id, left.attempt] += 1
         sized = [part for entry, fields in page for part in (entry, sum(map(len, fields[1::2])))]
         for _ in range(2 if page else 0):
@@ -349,7 +410,7 @@ class QueueMachine(stateful.RuleBasedStateMachine):
         expected = model.Counts(
             accepted=len(self.known),
             waiting=places["waiting"],
-            running=places["claimed"] + places["handed off"],
+            running=places["claimed"],
             retrying=places["retrying"],
             done=places["done"],
             dead=places["dead"],
@@ -359,21 +420,30 @@ class QueueMachine(stateful.RuleBasedStateMachine):
 
     @stateful.invariant()
     def each_is_in_one_place(self) -> None:
-        found = collections.Counter(self.queued() + self.running())
+        found = collections.Counter(self.queued())
         assert set(found.values()) <= {1}, found
         assert set(found) == {id for id, k in self.known.items() if k.place not in (*_SETTLED, "retrying")}
 
     @stateful.invariant()
     def each_attempt_that_is_over_has_one_record(self) -> None:
         entries = self.command("XRANGE", self.queue.keys.records, "-", "+")
-        left = [msgspec.msgpack.decode(fields[1], type=model.Record) for _, fields in entries]
-        waiting = collections.Counter((each.invocation_id, each.attempt) for each in left)
+        waiting = collections.Counter((each.invocation_id, each.attempt) for each in records_of(entries))
         assert waiting + self.recorded == self.records
         assert set(self.records.values()) <= {1}
 
     @stateful.invariant()
+    def whoever_waits_and_each_destination_has_one_outcome_of_each(self) -> None:
+        replies = self.command("XRANGE", self.queue.keys.reply(_GATEWAY), "-", "+")
+        told = [id.decode() for _, fields in replies for id in fields[1::4]]
+        assert collections.Counter(told) == self.replied
+        outboxes = [self.queue.keys.outbox(_REF, way) for way in (destined.SUCCESS, destined.FAILURE)]
+        entries = [fields for outbox in outboxes for _, fields in self.command("XRANGE", outbox, "-", "+")]
+        kept = [msgspec.msgpack.decode(fields[3], type=model.Invocation).id for fields in entries]
+        assert collections.Counter(kept) == self.delivered
+
+    @stateful.invariant()
     def whoever_holds_work_and_has_no_lease_is_found_dead(self) -> None:
-        holders = {k.node for k in self.known.values() if k.place in ("claimed", "handed off")}
+        holders = {k.node for k in self.known.values() if k.place == "claimed"}
         dead = set(self.wait(leases.dead_nodes(self.queue)))
         assert {node for node in holders if not self.is_alive(node)} <= dead
 
@@ -410,10 +480,6 @@ class QueueMachine(stateful.RuleBasedStateMachine):
     def queued(self) -> list[str]:
         return [invocation.id for mode in model.Mode for _, invocation in self.entries_of(mode)]
 
-    def running(self) -> list[str]:
-        fields = [field for node in _NODES for field in self.command("HKEYS", self.queue.keys.running(node))]
-        return [field.decode().split(" ")[1] for field in fields]
-
 
 def made(mode: model.Mode) -> model.Invocation:
     return model.Invocation(
@@ -424,7 +490,16 @@ def made(mode: model.Mode) -> model.Invocation:
         mode=mode,
         event=b"1",
         accepted_at_ms=time.time_ns() // 1_000_000,
+        reply_to=_GATEWAY if mode is model.Mode.SYNC else None,
     )
+
+
+def records_of(entries: list[Any]) -> list[model.Record]:
+    """Those of some entries of the records stream, which hold one or several."""
+    found: list[model.Record] = []
+    for _, (name, packed, *_) in entries:
+        found += msgspec.msgpack.decode(packed if name == b"b" else b"\x91" + packed, type=list[model.Record])
+    return found
 
 
 def order(entry: str) -> tuple[int, ...]:

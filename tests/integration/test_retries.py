@@ -126,10 +126,10 @@ async def test_what_is_due_later_is_counted_and_stays(bench: node_bench.Bench) -
     (claim,) = await bench.queue.claim("n1", revision.ref, 1)
     again = msgspec.structs.replace(claim.invocation, attempt=2)
     answer = await retrying.send(bench.queue, claim, record_of(claim), again, 60_000)
-    assert invocations.finished(answer).settled
+    assert invocations.finished(answer, (claim,)).settled == (True,)
     assert await bench.counts(revision) == model.Counts(accepted=1, retrying=1)
     stale = await retrying.send(bench.queue, claim, record_of(claim), again, 60_000)
-    assert not invocations.finished(stale).settled
+    assert invocations.finished(stale, (claim,)).settled == (False,)
     moved, next_ms = await retrying.move_due(bench.queue)
     assert moved == 0 and next_ms is not None and 50_000 < next_ms <= 60_000
     assert await bench.counts(revision) == model.Counts(accepted=1, retrying=1)

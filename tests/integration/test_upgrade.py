@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import msgspec
@@ -10,7 +11,7 @@ import sqlalchemy as sa
 
 from faas.core import errors, ids, model, unrun
 from faas.core import settings as settings_module
-from faas.queue import invocations, whereabouts
+from faas.queue import census, invocations, whereabouts
 from faas.queue import keys as keyring
 from faas.store import database, functions, ledger
 from tests import platform, samples
@@ -87,6 +88,41 @@ async def test_what_an_older_platform_left_in_redis_is_found_cancelled_and_run(r
     assert (claim.invocation, claim.invocation.chain_id) == (old[1], old[1].id)
     await queue.finish_claimed(claim, samples.record(claim.invocation), node="n")
     assert (await queue.counts())["f@1"] == model.Counts(accepted=2, done=2)
+    queue.close()
+
+
+@pytest.mark.parametrize("found", ["2", "4"])
+async def test_calls_that_an_older_platform_handed_off_and_never_ended_are_lost(
+    redis_url: str, prefix: str, found: str
+) -> None:
+    """Also when two newer ones come at once, and when one was killed after some of them."""
+    queue = await invocations.Queue.connect(redis_url, prefix)
+    running, settled = queue.keys.handed_off("old")
+    calls = [
+        model.Invocation(
+            id=ids.new_id(), function="f", revision=1, trigger="http", mode=model.Mode.SYNC, event=b"", accepted_at_ms=1
+        )
+        for _ in range(5)
+    ]
+    await queue.prepare("f@1")
+    await queue.link.call("SADD", queue.keys.nodes, "old")
+    await queue.link.call("SADD", settled, "f@1 of-before")
+    if found == "2":  # it counted them as accepted when they began
+        await queue.link.call("HINCRBY", queue.keys.counts("f@1"), "accepted", len(calls))
+    # The format is set last: as it was, with some calls settled, is how one that was killed leaves it.
+    for some in (calls[:2], calls[2:]):
+        for call in some:
+            await queue.link.call("HSET", running, f"f@1 {call.id}", msgspec.msgpack.encode(call))
+        await queue.link.call("SET", queue.keys.format, found)
+        for newer in await asyncio.gather(*(invocations.Queue.connect(redis_url, prefix) for _ in range(2))):
+            newer.close()
+    assert (await queue.counts())["f@1"] == model.Counts(accepted=5, done=5)
+    entries = await queue.link.call("XRANGE", queue.keys.records, "-", "+")
+    records = [msgspec.msgpack.decode(fields[1], type=model.Record) for _, fields in entries]
+    assert sorted(record.invocation_id for record in records) == sorted(call.id for call in calls)
+    assert {record.status for record in records} == {model.Status.LOST}
+    assert await queue.link.call("EXISTS", running, settled) == 0
+    assert (await census.held(queue)).is_right
     queue.close()
 
 

@@ -84,7 +84,7 @@ async def expiring(queue: invocations.Queue) -> list[str]:
 async def redis_leftovers(queue: invocations.Queue) -> list[str]:
     """Keys that ought to have gone with the work, entries in queues, and nodes that ought to be forgotten."""
     lines = [f"dead node {node}" for node in await leases.dead_nodes(queue)]
-    kept = {f"{queue.keys.retrying}:clock", *(queue.keys.settled(node) for node in await leases.holders(queue))}
+    kept = {f"{queue.keys.retrying}:clock"}
     for key in sorted(set(await _keys(queue)) - kept):
         kind = key.split(":")[1]
         if kind == "q" and await queue.link.call("XLEN", key):

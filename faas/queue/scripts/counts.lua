@@ -1,18 +1,12 @@
 -- Where all invocations are, at one instant.
--- KEYS  1 refs  2 nodes
+-- KEYS  1 refs
 -- ARGV  1 prefix of the platform's keys
 -- Returns a flat list: ref, accepted, waiting, running, retrying, done, dead, age in ms of the oldest waiting entry, ref, ...
-local prefix, handed = ARGV[1], {}
-for _, node in ipairs(redis.call('SMEMBERS', KEYS[2])) do
-  for _, field in ipairs(redis.call('HKEYS', prefix .. ':running:' .. node)) do
-    local ref = string.match(field, '^(%S+) ')
-    handed[ref] = (handed[ref] or 0) + 1
-  end
-end
+local prefix = ARGV[1]
 local time, answer = redis.call('TIME'), {}
 local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
 for _, ref in ipairs(redis.call('SMEMBERS', KEYS[1])) do
-  local waiting, running, oldest = 0, handed[ref] or 0, 0
+  local waiting, running, oldest = 0, 0, 0
   for _, mode in ipairs({'sync', 'async'}) do
     local stream = prefix .. ':q:' .. ref .. ':' .. mode
     local length = redis.call('XLEN', stream)
@@ -33,8 +27,7 @@ for _, ref in ipairs(redis.call('SMEMBERS', KEYS[1])) do
   end
   local counts = redis.call('HMGET', prefix .. ':counts:' .. ref, 'accepted', 'done', 'dead')
   answer[#answer + 1] = ref
-  -- A handed-off call is counted as accepted when it is settled: one command less on its way, and none to be lost.
-  answer[#answer + 1] = tonumber(counts[1] or 0) + (handed[ref] or 0)
+  answer[#answer + 1] = tonumber(counts[1] or 0)
   answer[#answer + 1] = waiting
   answer[#answer + 1] = running
   answer[#answer + 1] = redis.call('HLEN', prefix .. ':retrying:' .. ref)

@@ -1,101 +1,144 @@
--- Finish an attempt: it leaves its place, its record goes on to the ledger, its reply to the caller, all or nothing.
--- When the entry is not in its place any more (the lease had lapsed and it was taken over), nothing happens.
--- KEYS  1 place: queue stream, or running hash  2 counts  3 records  4 reply stream, or call  5 sync stream  6 async stream
---       7 held  8 kept calls (of async ones), or settled of the node (of hand-offs)
---       9 outbox and 10 outboxes (of async ones that have a destination)
--- ARGV  1 'queue', 'handoff', or 'async' (from the queue, and its outcome is kept for whoever asks)
---       2 entry id, or field  3 record (msgpack); that of a dead async one takes its invocation along  4 'done' or 'dead'
---       5 invocation id  6 outcome for the caller (msgpack; '' for no reply)  7 node  8 how many to claim next
---       of async ones only: 9 for how many ms the outcome is kept  10 how many outcomes are kept at most, 11 of how many
---       bytes
---       of hand-offs only: 9 '1' for one that may not have been written down, or was sent before without an answer
---       10.. fields of hand-offs whose end the node has heard of
---       of those with a destination: 12 settled (msgpack)  13 outbox: ref and way
--- Returns {finished (0 or 1), what waits still, bytes of records that are not in the ledger yet,
---          claimed: mode, entry id, invocation, ...}
-local finished, letter, entry
--- The outcome is kept among others, oldest first; some of those go whose time is over, or that are too many.
-local function keep()
-  local sizes = KEYS[8] .. ':bytes'
-  local count = redis.call('RPUSH', KEYS[8], #ARGV[6] .. ' ' .. KEYS[4])
-  local bytes = redis.call('INCRBY', sizes, #ARGV[6])
-  redis.call('PEXPIRE', KEYS[8], ARGV[9])
-  redis.call('PEXPIRE', sizes, ARGV[9])
-  for _ = 1, math.min(count, 100) do
-    local first = redis.call('LINDEX', KEYS[8], 0)
-    local size, key = string.match(first, '^(%d+) (.+)$')
-    local fits = count <= tonumber(ARGV[10]) and bytes <= tonumber(ARGV[11])
-    if fits and redis.call('EXISTS', key or first) == 1 then return end
-    redis.call('LPOP', KEYS[8])
-    redis.call('DEL', key or first)
-    count, bytes = count - 1, redis.call('DECRBY', sizes, size or 0)
+-- Finish attempts of one revision, from the queue, that settle their invocations: each leaves its queue, its record goes
+-- on to the ledger, its outcome to its caller or to whoever asks. One whose entry is claimed no more (the lease had lapsed
+-- and it was taken over) does nothing. The next invocations are claimed in the same step.
+-- KEYS  1 sync stream  2 async stream  3 counts  4 records  5 held  6 kept calls  7 outboxes  8 outbox of successes
+--       9 outbox of failures
+--       10 and on, one for each finish: the reply stream of its caller (sync; any name, when there is none), or its call
+-- ARGV  1 ref  2 node  3 how many to claim next  4 for how many ms outcomes are kept  5 how many are kept at most, and
+--       6 how many bytes of them
+--       7 and on, nine for each finish: mode; entry id; bytes of its invocation as it waited (0: unknown); invocation id;
+--       record (msgpack); 'done' or 'dead'; outcome (msgpack; '' for none); 'success' or 'failure' when it has such a
+--       destination, else ''; settled (msgpack) for that destination
+-- Returns {places of those that did nothing (1, ...), what waits still for the revision,
+--          bytes of records that are not in the ledger yet, claimed entries}
+local queues, outboxes = {sync = KEYS[1], async = KEYS[2]}, {success = KEYS[8], failure = KEYS[9]}
+local entries, starts, sizes, letters = {sync = {}, async = {}}, {}, {}, {}
+for at = 7, #ARGV, 9 do
+  local mode, entry, place = ARGV[at], ARGV[at + 1], #starts + 1
+  local of_mode = entries[mode]
+  of_mode[#of_mode + 1] = entry
+  starts[place], sizes[place] = at, tonumber(ARGV[at + 2])
+  -- The invocation itself is needed for a dead letter and for a destination only.
+  if sizes[place] == 0 or ARGV[at + 7] ~= '' or (mode == 'async' and ARGV[at + 5] == 'dead') then
+    local found = redis.call('XRANGE', queues[mode], entry, entry)[1]
+    letters[place] = found and found[2][2]
+    sizes[place] = found and #found[2][2] or 0
   end
 end
-if ARGV[1] == 'handoff' then
-  finished = redis.call('HDEL', KEYS[1], ARGV[2])
-  if finished == 0 and ARGV[9] == '1' and redis.call('SISMEMBER', KEYS[8], ARGV[2]) == 0 then finished = 1 end
-  if ARGV[10] then redis.call('SREM', KEYS[8], unpack(ARGV, 10)) end
-  if finished == 1 then
-    redis.call('SADD', KEYS[8], ARGV[2])
-    redis.call('HINCRBY', KEYS[2], 'accepted', 1)
-  end
-else
-  finished = redis.call('XACK', KEYS[1], 'runners', ARGV[2])
-  entry = redis.call('XRANGE', KEYS[1], ARGV[2], ARGV[2])[1]
-  if ARGV[1] == 'async' and ARGV[4] == 'dead' then letter = entry end
-  if finished == 1 and entry then
-    redis.call('XDEL', KEYS[1], ARGV[2])
-    redis.call('HINCRBY', KEYS[7], 'entries', -1)
-    redis.call('HINCRBY', KEYS[7], 'bytes', -#entry[2][2])
-  end
-end
-local unrecorded
-if finished == 1 then
-  redis.call('HINCRBY', KEYS[2], ARGV[4], 1)
-  unrecorded = redis.call('HINCRBY', KEYS[7], 'unrecorded', #ARGV[3] + (letter and #letter[2][2] or 0))
-  if letter then
-    redis.call('XADD', KEYS[3], '*', 'r', ARGV[3], 'i', letter[2][2])
-  else
-    redis.call('XADD', KEYS[3], '*', 'r', ARGV[3])
-  end
-  if KEYS[9] and entry then
-    if redis.call('SADD', KEYS[10], ARGV[13]) == 1 then
-      redis.pcall('XGROUP', 'CREATE', KEYS[9], 'destinations', '0', 'MKSTREAM')
-    end
-    redis.call('XADD', KEYS[9], '*', 's', ARGV[12], 'i', entry[2][2])
-    redis.call('HINCRBY', KEYS[7], 'entries', 1)
-    redis.call('HINCRBY', KEYS[7], 'bytes', #ARGV[12] + #entry[2][2])
-  end
-  if ARGV[1] == 'async' then
-    redis.call('HSET', KEYS[4], 'settled', ARGV[4], 'outcome', ARGV[6])
-    redis.call('PEXPIRE', KEYS[4], ARGV[9])
-    keep()
-  elseif ARGV[6] ~= '' then
-    redis.call('XADD', KEYS[4], '*', 'i', ARGV[5], 'o', ARGV[6])
-    redis.call('PEXPIRE', KEYS[4], 60000)
-  end
-end
--- What waits is what was not claimed yet; an empty stream is known without asking for its pending entries.
-local function waiting(place)
-  local length = redis.call('XLEN', KEYS[place])
-  return length > 0 and length - redis.call('XPENDING', KEYS[place], 'runners')[1] or 0
-end
-unrecorded = unrecorded or tonumber(redis.call('HGET', KEYS[7], 'unrecorded') or 0)
-local answer, next = {finished, 0, unrecorded}, tonumber(ARGV[8])
-for place = 5, 6 do
-  local left = waiting(place)
-  if left > 0 and next > 0 then
-    local got = redis.call('XREADGROUP', 'GROUP', 'runners', ARGV[7], 'COUNT', next, 'STREAMS', KEYS[place], '>')
-    if got then
-      for _, entry in ipairs(got[1][2]) do
-        answer[#answer + 1] = place == 5 and 'sync' or 'async'
-        answer[#answer + 1] = entry[1]
-        answer[#answer + 1] = entry[2][2]
-        next = next - 1
-        left = left - 1
+
+-- A full Redis refuses a script whose first write takes memory, and this one gives some back.
+local lapsed, left_queue = {}, 0
+for mode, of_mode in pairs(entries) do
+  if #of_mode > 0 then
+    if redis.call('XACK', queues[mode], 'runners', unpack(of_mode)) == #of_mode then
+      left_queue = left_queue + redis.call('XDEL', queues[mode], unpack(of_mode))
+    else
+      -- An entry whose lease has lapsed is not in the stream either: what is given back waits as another one.
+      for place, at in ipairs(starts) do
+        if ARGV[at] == mode then
+          local deleted = redis.call('XDEL', queues[mode], ARGV[at + 1])
+          left_queue = left_queue + deleted
+          lapsed[place] = deleted == 0
+        end
       end
     end
   end
-  answer[2] = answer[2] + left
 end
-return answer
+
+local nothing, bytes, settled, unrecorded, into_outboxes = {}, 0, {done = 0, dead = 0}, 0, 0
+local records, replies, kept, kept_bytes = {}, {}, {}, 0
+for place, at in ipairs(starts) do
+  local mode, record, how, outcome, way, key = ARGV[at], ARGV[at + 4], ARGV[at + 5], ARGV[at + 6], ARGV[at + 7], KEYS[9 + place]
+  local letter = letters[place]
+  if lapsed[place] then
+    nothing[#nothing + 1] = place
+  else
+    bytes = bytes - sizes[place]
+    settled[how] = settled[how] + 1
+    unrecorded = unrecorded + #record
+    if letter and mode == 'async' and how == 'dead' then
+      unrecorded = unrecorded + #letter
+      redis.call('XADD', KEYS[4], '*', 'r', record, 'i', letter)
+    else
+      records[#records + 1] = record
+    end
+    if mode == 'async' then
+      redis.call('HSET', key, 'settled', how, 'outcome', outcome)
+      redis.call('PEXPIRE', key, ARGV[4])
+      kept[#kept + 1] = #outcome .. ' ' .. key
+      kept_bytes = kept_bytes + #outcome
+    elseif outcome ~= '' then
+      local reply = replies[key] or {'XADD', key, '*'}
+      replies[key] = reply
+      local last = #reply
+      reply[last + 1], reply[last + 2], reply[last + 3], reply[last + 4] = 'i', ARGV[at + 3], 'o', outcome
+    end
+    if letter and way ~= '' then
+      if redis.call('SADD', KEYS[7], ARGV[1] .. ' ' .. way) == 1 then
+        redis.pcall('XGROUP', 'CREATE', outboxes[way], 'destinations', '0', 'MKSTREAM')
+      end
+      redis.call('XADD', outboxes[way], '*', 's', ARGV[at + 8], 'i', letter)
+      into_outboxes = into_outboxes + 1
+      bytes = bytes + #ARGV[at + 8] + #letter
+    end
+  end
+end
+
+for key, reply in pairs(replies) do
+  redis.call(unpack(reply))
+  redis.call('PEXPIRE', key, 60000)
+end
+for how, count in pairs(settled) do
+  if count > 0 then redis.call('HINCRBY', KEYS[3], how, count) end
+end
+if #records == 1 then
+  redis.call('XADD', KEYS[4], '*', 'r', records[1])
+elseif #records > 1 then
+  -- The head of a msgpack array: of up to 15 in one byte, of more in three.
+  local many = #records
+  local head = many < 16 and string.char(144 + many) or string.char(220, math.floor(many / 256), many % 256)
+  redis.call('XADD', KEYS[4], '*', 'b', head .. table.concat(records))
+  unrecorded = unrecorded + #head
+end
+if #nothing < #starts then
+  redis.call('HINCRBY', KEYS[5], 'entries', into_outboxes - left_queue)
+  redis.call('HINCRBY', KEYS[5], 'bytes', bytes)
+  unrecorded = redis.call('HINCRBY', KEYS[5], 'unrecorded', unrecorded)
+else
+  unrecorded = tonumber(redis.call('HGET', KEYS[5], 'unrecorded') or 0)
+end
+
+-- Outcomes are kept in a list, oldest first; some of those go whose time is over, or that are too many.
+if #kept > 0 then
+  local sums = KEYS[6] .. ':bytes'
+  local count, sum = redis.call('RPUSH', KEYS[6], unpack(kept)), redis.call('INCRBY', sums, kept_bytes)
+  redis.call('PEXPIRE', KEYS[6], ARGV[4])
+  redis.call('PEXPIRE', sums, ARGV[4])
+  for _ = 1, math.min(count, #kept + 100) do
+    local first = redis.call('LINDEX', KEYS[6], 0)
+    local size, key = string.match(first, '^(%d+) (.+)$')
+    local fits = count <= tonumber(ARGV[5]) and sum <= tonumber(ARGV[6])
+    if fits and redis.call('EXISTS', key or first) == 1 then break end
+    redis.call('LPOP', KEYS[6])
+    redis.call('DEL', key or first)
+    count, sum = count - 1, redis.call('DECRBY', sums, size or 0)
+  end
+end
+
+-- What waits is what was not claimed yet; when less is claimed than was asked for, nothing is left.
+local claimed, left = {}, 0
+for place = 1, 2 do
+  local length = redis.call('XLEN', KEYS[place])
+  if length > 0 then
+    local asked, taken = tonumber(ARGV[3]) - #claimed, 0
+    if asked > 0 then
+      local got = redis.call('XREADGROUP', 'GROUP', 'runners', ARGV[2], 'COUNT', asked, 'STREAMS', KEYS[place], '>')
+      for _, entry in ipairs(got and got[1][2] or {}) do
+        claimed[#claimed + 1] = entry
+        taken = taken + 1
+      end
+    end
+    if taken == asked then left = left + length - redis.call('XPENDING', KEYS[place], 'runners')[1] end
+  end
+end
+return {nothing, left, unrecorded, claimed}

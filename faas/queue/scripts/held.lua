@@ -1,11 +1,11 @@
 -- What the queues, the outboxes, what waits until it is due, and the records stream hold, counted one by one, beside what
 -- the counter says of it: for `faas doctor`, and to bring up what an earlier format left. One of ours, or of a later one,
 -- is not touched.
--- KEYS  1 refs  2 held  3 records  4 nodes  5 format
+-- KEYS  1 refs  2 held  3 records  4 format
 -- ARGV  1 prefix of the platform's keys  2 our format, to bring up to it; '' to look only
 -- Returns the format that is there, when brought up; else {entries, bytes, bytes of records, and the three as counted}
 local prefix, format = ARGV[1], ARGV[2]
-local found = redis.call('GET', KEYS[5])
+local found = redis.call('GET', KEYS[4])
 if format ~= '' and found and (not tonumber(found) or tonumber(found) >= tonumber(format)) then return found end
 local function held(stream)
   local entries, bytes, start = 0, 0, '-'
@@ -47,13 +47,5 @@ if format == '' then
   }
 end
 redis.call('HSET', KEYS[2], 'entries', entries, 'bytes', bytes, 'unrecorded', unrecorded)
-if found and tonumber(found) < 3 then
-  -- Before 3 a handed-off call was counted as accepted at its start, and now it is at its end.
-  for _, node in ipairs(redis.call('SMEMBERS', KEYS[4])) do
-    for _, field in ipairs(redis.call('HKEYS', prefix .. ':running:' .. node)) do
-      redis.call('HINCRBY', prefix .. ':counts:' .. string.match(field, '^(%S+) '), 'accepted', -1)
-    end
-  end
-end
-redis.call('SET', KEYS[5], format)
+redis.call('SET', KEYS[4], format)
 return format

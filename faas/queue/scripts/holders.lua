@@ -1,4 +1,4 @@
--- Which nodes may hold claims or handed-off calls: those that say so, and every consumer that has entries pending. A
+-- Which nodes may hold claims: those that say so, and every consumer that has entries pending. A
 -- paused node that was taken over and forgotten claims again by the read that it left parked.
 -- KEYS  1 refs  2 nodes
 -- ARGV  1 prefix of the platform's keys

@@ -4,7 +4,8 @@
 --       7 held  8 call (of async ones only)
 -- ARGV  1 entry id  2 record (msgpack)  3 invocation id  4 invocation (msgpack), as it shall wait  5 due in how many ms
 --       6 member of retrying: mode, ref, id  7 why, for whoever asks
--- Returns {finished (0 or 1), what waits still for the revision, bytes of records that are not in the ledger yet}
+-- Returns what a finish returns: {{1} when nothing happened, else {}, what waits still for the revision,
+--          bytes of records that are not in the ledger yet, {}}
 local finished = redis.call('XACK', KEYS[1], 'runners', ARGV[1])
 if finished == 1 then
   local entry = redis.call('XRANGE', KEYS[1], ARGV[1], ARGV[1])[1]
@@ -25,4 +26,4 @@ for place = 5, 6 do
   local length = redis.call('XLEN', KEYS[place])
   if length > 0 then left = left + length - redis.call('XPENDING', KEYS[place], 'runners')[1] end
 end
-return {finished, left, tonumber(redis.call('HGET', KEYS[7], 'unrecorded') or 0)}
+return {finished == 0 and {1} or {}, left, tonumber(redis.call('HGET', KEYS[7], 'unrecorded') or 0), {}}

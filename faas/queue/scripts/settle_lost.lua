@@ -1,13 +1,9 @@
--- Settle a call that a dead node had been handed: its attempt is lost, also if the node was only paused and ends it yet.
--- A node that woke up meanwhile (its lease is back) settles its calls itself, and answers them.
--- KEYS  1 running hash of the node  2 counts  3 records  4 held  5 settled of the node  6 the node's lease
--- ARGV  1 field  2 record (msgpack)  3 the lease as it was when the node was found dead ('' for none)
--- Returns 1, or 0 when it was settled before or is not lost
-local lease = redis.call('GET', KEYS[6])
-if lease and lease ~= ARGV[3] then return 0 end
+-- Settle a call that a node of format 4 or before had been handed off, and that nobody ends any more: its attempt is lost.
+-- KEYS  1 running hash of the node  2 counts  3 records  4 held
+-- ARGV  1 field  2 record (msgpack)  3 '1' when it is to be counted as accepted, too: before format 3 it was at its start
+-- Returns 1, or 0 when it was settled before
 if redis.call('HDEL', KEYS[1], ARGV[1]) == 0 then return 0 end
-redis.call('SADD', KEYS[5], ARGV[1])
-redis.call('HINCRBY', KEYS[2], 'accepted', 1)
+if ARGV[3] == '1' then redis.call('HINCRBY', KEYS[2], 'accepted', 1) end
 redis.call('HINCRBY', KEYS[2], 'done', 1)
 redis.call('XADD', KEYS[3], '*', 'r', ARGV[2])
 redis.call('HINCRBY', KEYS[4], 'unrecorded', #ARGV[2])

@@ -1,0 +1,72 @@
+"""What nodes' journals hold on its way into Redis: batches, each taken once however often it is sent.
+
+A journal's positions only grow. Redis keeps, for each journal, the one up to which it has taken it (its mark); what is
+taken and the mark move in one step.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from faas.queue import server as servers
+
+
+class Shipment(msgspec.Struct, frozen=True):
+    """A batch of what has ended, from ``start`` (before its first entry) to ``end`` (behind its last) of a journal.
+
+    ``records`` is a msgpack array of `model.Record`, b"" for none. ``counts`` says, by ref, how many invocations have
+    ended: they are accepted and done from now on. The next batch of a journal is sent when this one was answered.
+    """
+
+    journal: str
+    start: int
+    end: int
+    records: bytes
+    counts: Mapping[str, int]
+
+
+class Shipped(msgspec.Struct, frozen=True):
+    """Up to where Redis has the journal now, and the bytes of records that wait for the ledger.
+
+    ``mark`` is at least the batch's end when it was taken, now or before. When it is in the middle of the batch, an
+    earlier batch ended there, and nothing happened: a batch from there on is taken.
+    """
+
+    mark: int
+    unrecorded_bytes: int
+
+
+def send(server: servers.Server, shipment: Shipment) -> asyncio.Future[Any]:
+    """Send a batch, before this returns; `shipped` reads the answer. It raises `errors.Unavailable`."""
+    keys, refs = server.keys, tuple(shipment.counts)
+    return server.run(
+        "ship",
+        (
+            *(keys.journals, keys.records, keys.held, keys.refs),
+            *(key for ref in refs for key in (keys.counts(ref), *keys.queues(ref))),
+        ),
+        shipment.journal,
+        shipment.start,
+        shipment.end,
+        shipment.records,
+        *(part for ref in refs for part in (ref, shipment.counts[ref])),
+    )
+
+
+def shipped(answer: list[int]) -> Shipped:
+    """What sending a batch answered."""
+    return Shipped(*answer)
+
+
+async def mark(server: servers.Server, journal: str) -> int:
+    """Up to where Redis has a journal; 0 when it does not know it. Raises `errors.Unavailable`."""
+    return int(await server.link.call("HGET", server.keys.journals, journal) or 0)
+
+
+async def forget(server: servers.Server, journal: str) -> None:
+    """The journal is gone, and nobody will send of it again. Raises `errors.Unavailable`."""
+    await server.link.call("HDEL", server.keys.journals, journal)
