@@ -9,7 +9,7 @@ import msgspec
 
 from faas.core import model
 from faas.queue import bounds as limits
-from faas.queue import destined, fsync, guards
+from faas.queue import destined, fsync, guards, together
 from faas.queue import keys as keyring
 from faas.queue import link as links
 from faas.queue import server as servers
@@ -38,6 +38,7 @@ class Entrance(servers.Server):
     ) -> None:
         super().__init__(redis_url, link, keys, digests)
         self._bounds = bounds
+        self._together = together.Together(self, bounds)
         self._fsync = synced
 
     def close(self) -> None:
@@ -59,10 +60,21 @@ class Entrance(servers.Server):
         An async one may be due only after ``delay_ms``, and has no entry ('') until then. Raises `errors.Throttled`
         when as many wait as may.
         """
+        if guard is guards.NONE and not delay_ms and once is None:
+            entry: str | None = await self._together.enqueue(invocation)
+        else:
+            entry = await self._enqueue_once(invocation, guard, delay_ms, once)
+        if self._fsync is not None and invocation.mode is model.Mode.ASYNC:
+            await self._fsync.wait()
+        return entry
+
+    async def _enqueue_once(
+        self, invocation: model.Invocation, guard: guards.Guard, delay_ms: int, once: Once | None
+    ) -> str | None:
         ref, mode = invocation.ref, invocation.mode
         asked = mode is model.Mode.ASYNC
         answer = await self.run(
-            "enqueue",
+            "enqueue_once",
             self._entrance_keys(invocation, guard, once),
             ref,
             _encode(invocation),
@@ -77,8 +89,6 @@ class Entrance(servers.Server):
             *((once.keep_ms,) if once else ()),
         )
         limits.check(answer, self._bounds, ref, mode)
-        if self._fsync is not None and asked:
-            await self._fsync.wait()
         return answer[1].decode() if answer[0] == b"ok" else None
 
     def _entrance_keys(self, invocation: model.Invocation, guard: guards.Guard, once: Once | None) -> tuple[str, ...]:

@@ -67,19 +67,27 @@ class Keeping(msgspec.Struct, frozen=True):
 
 def check(answer: list[Any], bounds: Bounds, ref: str, mode: model.Mode) -> None:
     """Raise what an enqueue was refused for: `errors.Throttled`, or `errors.Unavailable` for a key that lapsed."""
+    error = refusal(answer, bounds, ref, mode)
+    if error is not None:
+        raise error
+
+
+def refusal(answer: list[Any], bounds: Bounds, ref: str, mode: model.Mode) -> errors.FaasError | None:
+    """What an enqueue was refused for, as an error; None when it was not."""
     if answer[0] == b"full":
         most = bounds.waiting(mode)
-        raise errors.Throttled(f"{answer[1]} {mode} invocations of {ref} are waiting", limit=most, function=ref)
+        return errors.Throttled(f"{answer[1]} {mode} invocations of {ref} are waiting", limit=most, function=ref)
     if answer[0] == b"entries":
-        raise errors.Throttled(f"{answer[1]} invocations wait or run", limit=bounds.total)
+        return errors.Throttled(f"{answer[1]} invocations wait or run", limit=bounds.total)
     if answer[0] == b"bytes":
-        raise errors.Throttled(f"what waits or runs has {answer[1]} bytes", limit=bounds.total_bytes)
+        return errors.Throttled(f"what waits or runs has {answer[1]} bytes", limit=bounds.total_bytes)
     if answer[0] == b"unrecorded":
-        raise errors.Throttled(
+        return errors.Throttled(
             f"{answer[1]} bytes of records wait for the ledger",
             limit=bounds.unrecorded_bytes,
             retry_after_s=_LEDGER_AGAIN_S,
             hint="does a recorder run, and does its database take writes? see `faas doctor`",
         )
     if answer[0] == b"lapsed":
-        raise errors.Unavailable("this took too long for the idempotency key to hold", hint="try again")
+        return errors.Unavailable("this took too long for the idempotency key to hold", hint="try again")
+    return None
