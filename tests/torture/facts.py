@@ -24,8 +24,8 @@ _ASKED_AT_ONCE = 16
 _ASKED = 5_000
 _STRAYS = ("sandboxes", "builds", "uploads")
 _FOREVER = {
-    "refs", "counts", "held", "synced", "guard", "nodes", "slots", "demand", "records", "runtimes", "format",
-    "q",
+    "refs", "counts", "held", "synced", "guard", "nodes", "slots", "demand", "records", "journals", "runtimes",
+    "format", "q",
 }  # fmt: skip
 """Kinds of keys that stay: counts, guards, and empty streams. Any other must be one that expires."""
 
