@@ -6,13 +6,12 @@ The life of a sandbox::
         │                   │                  │                  │                   │
         └───────────────────┴──────────────────┴───── closed ◄────┴───────────────────┘
 
-If user code fails, the sandbox *returns* an outcome that says so; if the sandbox itself fails, it *raises* one of the
-two errors below.
+If user code fails, the outcome says so; if the sandbox itself fails, `load` raises one of the two errors below, and
+`run` hands over a `SandboxLost` in the outcome's place.
 """
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
@@ -72,6 +71,10 @@ class Ran(msgspec.Struct, frozen=True, kw_only=True):
     """What the exception that the handler raised asks for."""
 
 
+Then = Callable[[Ran | SandboxLost], None]
+"""Takes the outcome of an attempt, or what kept the platform from having one."""
+
+
 class Sandbox(Protocol):
     """One container (or process) with the agent in it. It holds one revision, ever."""
 
@@ -89,10 +92,11 @@ class Sandbox(Protocol):
         Raises `SandboxLost`. A failing import is a `Loaded` with an error.
         """
 
-    def run(self, invocation: model.Invocation) -> asyncio.Future[Ran]:
-        """Run one attempt, bounded by the revision's timeout. Not a coroutine: the frame is sent before it returns.
+    def run(self, invocation: model.Invocation, then: Then) -> None:
+        """Run one attempt, bounded by the revision's timeout. The frame is sent before it returns.
 
-        The future raises `SandboxLost` only for the platform's own faults.
+        ``then`` is called once, never before this returns, with the outcome, or with `SandboxLost` for the platform's
+        own faults. It may start the next attempt, unless the outcome says that the sandbox is not reusable.
         """
 
     async def close(self) -> None:

@@ -7,7 +7,9 @@ The life of a channel::
       └──────end of file───────┴──────────────────────────────► over
 
 An attempt costs one send, one read and two looks at the pipe of the output. The timer is not set and cancelled for each
-attempt: it is left to fire, and looks then whether the attempt of that moment is due.
+attempt: it is left to fire, and looks then whether the attempt of that moment is due. Who waits for an answer hears of
+it when all that came with it has been read, and, where the sandbox is doomed by it, after that: what follows an answer
+is never taken for a part of the next attempt.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ import asyncio
 import logging
 import socket
 import time
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, Protocol
 
 from faas.core import model, retry, settings
@@ -43,10 +45,10 @@ class Host(Protocol):
 class _Awaited:
     """What the runner is waiting for: the answer to a load (``invocation_id`` is None) or to an attempt."""
 
-    __slots__ = ("deadline_ns", "future", "invocation_id", "started_ns", "timeout_ms")
+    __slots__ = ("deadline_ns", "invocation_id", "started_ns", "then", "timeout_ms")
 
-    def __init__(self, future: asyncio.Future[Any], invocation_id: str | None, timeout_ms: int) -> None:
-        self.future = future
+    def __init__(self, then: Callable[[Any], None], invocation_id: str | None, timeout_ms: int) -> None:
+        self.then = then
         self.invocation_id = invocation_id
         self.timeout_ms = timeout_ms
         self.started_ns = time.monotonic_ns()
@@ -74,6 +76,7 @@ class Channel:
         self._objects = objects.Objects(find_bucket)
         self._output = output.Output(self._loop, pipe, limits.max_log_bytes, host.keep_output)
         self._awaited: _Awaited | None = None
+        self._over: tuple[Callable[[Any], None], base.Ran | base.Loaded] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._timer_ns = 0
         self._timeout_ms = 0
@@ -93,18 +96,26 @@ class Channel:
         self._memory_mb = config.memory_mb
         self._objects.declare(config.buckets)
         future: asyncio.Future[base.Loaded] = self._loop.create_future()
+
+        def then(outcome: base.Loaded | base.SandboxLost) -> None:
+            if future.done():  # whoever asked has stopped waiting
+                return
+            if isinstance(outcome, base.SandboxLost):
+                future.set_exception(outcome)
+            else:
+                future.set_result(outcome)
+
         try:
             head = frames.head(self._load_frame(revision, code), 0)
         except ValueError as error:
             text = f"handler and environment take more than {frames.MAX_LOAD_HEADER_BYTES} bytes: {error}"
             failure = model.Failure("Runtime.InvalidEnvironment", text)
             return base.Loaded(init_us=0, error=failure, status=model.Status.INIT_ERROR)
-        self._await(_Awaited(future, None, max(self._limits.init_timeout_ms, config.timeout_ms)), head, b"")
+        self._await(_Awaited(then, None, max(self._limits.init_timeout_ms, config.timeout_ms)), head, b"")
         return await future
 
-    def run(self, invocation: model.Invocation) -> asyncio.Future[base.Ran]:
-        """Send the invocation now; the future is its outcome. See `base.Sandbox.run`."""
-        future: asyncio.Future[base.Ran] = self._loop.create_future()
+    def run(self, invocation: model.Invocation, then: base.Then) -> None:
+        """See `base.Sandbox.run`."""
         body = invocation.event
         header = frames.Invoke(
             invocation.id,
@@ -118,21 +129,21 @@ class Channel:
             head = frames.head(header, len(body))
         except ValueError as error:
             failure = model.Failure("Runtime.InvalidClientContext", f"the client context is too large: {error}")
-            future.set_result(base.Ran(status=model.Status.REJECTED, duration_us=0, memory_peak_mb=0, error=failure))
-            return future
+            ran = base.Ran(status=model.Status.REJECTED, duration_us=0, memory_peak_mb=0, error=failure)
+            self._loop.call_soon(then, ran)
+            return
         self._objects.begin_attempt(invocation)
-        self._await(_Awaited(future, invocation.id, self._timeout_ms), head, body)
-        return future
+        self._await(_Awaited(then, invocation.id, self._timeout_ms), head, body)
 
     def close(self) -> None:
         """Let go of socket and pipe; what is awaited fails with `base.SandboxLost`. Safe to call twice."""
         self._end()
         awaited, self._awaited = self._awaited, None
-        if awaited is not None and not awaited.future.done():
-            awaited.future.set_exception(base.SandboxLost("the sandbox was closed"))
         self._objects.end_attempt()
         self._output.close()
         self._wire.close()
+        if awaited is not None:
+            awaited.then(base.SandboxLost("the sandbox was closed"))
 
     def _load_frame(self, revision: model.Revision, code: str) -> frames.Load:
         config = revision.config
@@ -156,7 +167,7 @@ class Channel:
         if self._awaited is not None:
             raise RuntimeError("a sandbox runs one attempt at a time")
         if self.is_over:
-            awaited.future.set_exception(base.SandboxLost("the sandbox has gone"))
+            self._loop.call_soon(awaited.then, base.SandboxLost("the sandbox has gone"))
             return
         self._output.begin()
         self._awaited = awaited
@@ -164,8 +175,9 @@ class Channel:
             self._wire.send(head, body)
         except OSError:
             self._awaited = None
-            awaited.future.set_exception(base.SandboxLost("the sandbox went before it got the invocation"))
             self._doom()
+            lost = base.SandboxLost("the sandbox went before it got the invocation")
+            self._loop.call_soon(awaited.then, lost)
             return
         if self._timer is None or self._timer_ns > awaited.deadline_ns:
             self._set_timer(awaited.deadline_ns)
@@ -197,85 +209,104 @@ class Channel:
         if not isinstance(header, frames.LoadDone | frames.LoadFailed):
             raise frames.BrokenProtocol("an answer to what was not asked")
         failed = isinstance(header, frames.LoadFailed)
-        self._settle_load(
-            awaited,
-            min(header.init_us, awaited.elapsed_us()),
-            verdicts.failure(header.error) if isinstance(header, frames.LoadFailed) else None,
-            model.Status.INIT_ERROR if failed else model.Status.OK,
+        self._over = (
+            awaited.then,
+            self._loaded(
+                min(header.init_us, awaited.elapsed_us()),
+                verdicts.failure(header.error) if isinstance(header, frames.LoadFailed) else None,
+                model.Status.INIT_ERROR if failed else model.Status.OK,
+            ),
         )
 
     def _on_result(self, awaited: _Awaited, header: frames.Result, body: bytes) -> None:
         limit = self._limits.max_result_bytes
         if len(body) > limit:
             ending = verdicts.Ending(model.Status.ERROR, verdicts.too_large(len(body), limit))
-            self._settle_run(awaited, header.us, header.mem_kb, ending)
+            ran = self._ended_badly(awaited, header.us, header.mem_kb, ending)
         elif header.bytes or frames.is_json(body):
-            self._settle_run(awaited, header.us, header.mem_kb, None, body, header.bytes)
+            logs, cut = self._end_attempt(header.mem_kb)
+            ran = base.Ran(
+                status=model.Status.OK,
+                duration_us=min(header.us, awaited.elapsed_us()),
+                memory_peak_mb=self._peak_mb,
+                body=body,
+                is_bytes=header.bytes,
+                logs=logs,
+                logs_cut=cut,
+            )
         else:
             raise frames.BrokenProtocol("a result that is not JSON")
+        self._over = awaited.then, ran
 
     def _on_error(self, awaited: _Awaited, header: frames.Error) -> None:
         ending = verdicts.Ending(model.Status.ERROR, verdicts.failure(header.error))
-        self._settle_run(
+        ran = self._ended_badly(
             awaited, header.us, header.mem_kb, ending, reusable=not header.exit, wish=verdicts.wish(header)
         )
+        self._over = awaited.then, ran
+
+    def on_taken(self) -> None:
+        """All that has arrived is read: tell of the answer that was in it."""
+        if self._over is not None:
+            (then, outcome), self._over = self._over, None
+            then(outcome)
 
     # -- endings
 
-    def _settle_run(
+    def _end_attempt(self, mem_kb: int) -> tuple[output.Lines, bool]:
+        self._awaited = None
+        self._objects.end_attempt()
+        self._peak_mb = -(-mem_kb // 1024)
+        return self._output.take()
+
+    def _ended_badly(
         self,
         awaited: _Awaited,
         us: int,
         mem_kb: int,
-        ending: verdicts.Ending | None,
-        body: bytes = b"null",
-        is_bytes: bool = False,
+        ending: verdicts.Ending,
+        *,
         reusable: bool = True,
         wish: retry.Wish | None = None,
-    ) -> None:
-        self._awaited = None
-        logs, cut = self._output.take()
-        self._objects.end_attempt()
-        self._peak_mb = -(-mem_kb // 1024)
-        if awaited.future.done():  # whoever asked has stopped waiting
-            return
-        awaited.future.set_result(
-            base.Ran(
-                status=model.Status.OK if ending is None else ending.status,
-                duration_us=min(us, awaited.elapsed_us()),
-                memory_peak_mb=self._peak_mb,
-                body=body,
-                is_bytes=is_bytes,
-                error=None if ending is None else ending.error,
-                logs=logs,
-                logs_cut=cut,
-                reusable=reusable,
-                wish=wish,
-            )
+    ) -> base.Ran:
+        logs, cut = self._end_attempt(mem_kb)
+        return base.Ran(
+            status=ending.status,
+            duration_us=min(us, awaited.elapsed_us()),
+            memory_peak_mb=self._peak_mb,
+            error=ending.error,
+            logs=logs,
+            logs_cut=cut,
+            reusable=reusable,
+            wish=wish,
         )
 
-    def _settle_load(self, awaited: _Awaited, init_us: int, error: model.Failure | None, status: model.Status) -> None:
+    def _loaded(self, init_us: int, error: model.Failure | None, status: model.Status) -> base.Loaded:
         self._awaited = None
         logs, cut = self._output.take()
-        if not awaited.future.done():
-            awaited.future.set_result(base.Loaded(init_us=init_us, error=error, status=status, logs=logs, logs_cut=cut))
+        return base.Loaded(init_us=init_us, error=error, status=status, logs=logs, logs_cut=cut)
 
-    def _settle_badly(self, awaited: _Awaited, ending: verdicts.Ending, us: int) -> None:
-        """The attempt (or load) ends without an answer, and the sandbox with it."""
+    def _end_without_answer(self, awaited: _Awaited, ending: verdicts.Ending, us: int) -> None:
+        """End the attempt (or load), and the sandbox with it."""
+        outcome: base.Ran | base.Loaded
         if awaited.invocation_id is None:
             status = model.Status.INIT_ERROR if ending.status is model.Status.ERROR else ending.status
-            self._settle_load(awaited, us, ending.error, status)
+            outcome = self._loaded(us, ending.error, status)
         else:
             peak_mb = self._memory_mb if ending.status is model.Status.OOM else self._peak_mb
-            self._settle_run(awaited, us, peak_mb * 1024, ending, reusable=False)
+            outcome = self._ended_badly(awaited, us, peak_mb * 1024, ending, reusable=False)
+        self._host.doom()
+        awaited.then(outcome)
 
     def on_broken(self, reason: str) -> None:
         """Only user code writes what the agent does not: it costs the attempt, and the sandbox."""
         self._end()
-        if self._awaited is not None:
-            ending = verdicts.broken(f"the function broke the agent's protocol: {reason}", self._awaited.who)
-            self._settle_badly(self._awaited, ending, self._awaited.elapsed_us())
-        self._host.doom()
+        awaited = self._awaited
+        if awaited is None:
+            self._host.doom()
+            return
+        ending = verdicts.broken(f"the function broke the agent's protocol: {reason}", awaited.who)
+        self._end_without_answer(awaited, ending, awaited.elapsed_us())
 
     def on_gone(self) -> None:
         """The process has ended, or user code closed the socket."""
@@ -291,11 +322,10 @@ class Channel:
             return
         if isinstance(found, verdicts.Vanished):
             self._awaited = None
-            if not awaited.future.done():
-                awaited.future.set_exception(base.SandboxLost(f"the sandbox went away: {found.reason}"))
+            self._host.doom()
+            awaited.then(base.SandboxLost(f"the sandbox went away: {found.reason}"))
         else:
-            self._settle_badly(awaited, verdicts.of_death(found, awaited.who, self._memory_mb), us)
-        self._host.doom()
+            self._end_without_answer(awaited, verdicts.of_death(found, awaited.who, self._memory_mb), us)
 
     # -- time
 
@@ -321,8 +351,7 @@ class Channel:
         self._end()
         what = "Task" if awaited.invocation_id is not None else "Init"
         ending = verdicts.timed_out(awaited.timeout_ms, awaited.who, what)
-        self._settle_badly(awaited, ending, awaited.elapsed_us())
-        self._host.doom()
+        self._end_without_answer(awaited, ending, awaited.elapsed_us())
 
     # -- buckets
 

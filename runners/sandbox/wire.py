@@ -25,6 +25,9 @@ class Listener(Protocol):
     def on_part(self) -> None:
         """A part of a frame, whose rest is to come. May raise `frames.BrokenProtocol`."""
 
+    def on_taken(self) -> None:
+        """No whole frame is left of what has come."""
+
     def on_broken(self, reason: str) -> None:
         """What came is not the protocol. The wire has ended."""
 
@@ -125,11 +128,12 @@ class Wire:
                 if frame is None:
                     if self._reader.has_part:
                         self._listener.on_part()
-                    return
+                    break
                 self._listener.on_frame(*frame)
         except frames.BrokenProtocol as error:
             self.end()
             self._listener.on_broken(str(error))
+        self._listener.on_taken()
 
     def _keep(self, parts: list[bytes], sent: int) -> None:
         for part in parts:

@@ -16,6 +16,7 @@ import pytest
 from faas import buckets
 from faas.core import ids, model, settings
 from runners.sandbox import base, choose, docker, docker_calls, process
+from tests import attempts
 from tests.eventually import eventually, eventually_sync
 
 HERE = Path(__file__).parent
@@ -49,7 +50,7 @@ class Bench:
         return sandbox
 
     async def run(self, handler: str, event: object = None, **config: Any) -> base.Ran:
-        return await (await self.loaded(handler, **config)).run(invocation(event))
+        return await attempts.begun(await self.loaded(handler, **config), invocation(event))
 
 
 def revision(handler: str, **config: Any) -> model.Revision:
@@ -98,16 +99,35 @@ async def bench(limits: settings.Settings, tmp_path: Path) -> AsyncIterator[Benc
 
 async def test_a_sandbox_runs_the_handler_again_and_again_in_one_process(bench: Bench) -> None:
     sandbox = await bench.loaded("app.count")
-    outcomes = [await sandbox.run(invocation()) for _ in range(3)]
+    outcomes = [await attempts.begun(sandbox, invocation()) for _ in range(3)]
     assert [outcome.body for outcome in outcomes] == [b"1", b"2", b"3"]
     assert all(outcome.status is model.Status.OK and outcome.reusable for outcome in outcomes)
     assert all(0 <= outcome.duration_us < 20_000_000 and outcome.memory_peak_mb > 0 for outcome in outcomes)
 
 
+async def test_who_is_told_of_an_outcome_may_start_the_next_attempt_at_once(bench: Bench) -> None:
+    sandbox = await bench.loaded("app.count")
+    bodies: list[bytes] = []
+    done = asyncio.Event()
+
+    def then(outcome: base.Ran | base.SandboxLost) -> None:
+        assert isinstance(outcome, base.Ran)
+        bodies.append(outcome.body)
+        if len(bodies) < 50:
+            sandbox.run(invocation(), then)
+        else:
+            done.set()
+
+    sandbox.run(invocation(), then)
+    assert not bodies
+    await asyncio.wait_for(done.wait(), 30)
+    assert bodies == [str(number).encode() for number in range(1, 51)]
+
+
 async def test_events_and_results_of_a_megabyte_pass_unchanged(bench: Bench) -> None:
     sandbox = await bench.loaded("app.echo")
     event = {"text": "ä" * MIB}
-    outcome = await sandbox.run(invocation(event))
+    outcome = await attempts.begun(sandbox, invocation(event))
     assert json.loads(outcome.body) == event
 
 
@@ -118,12 +138,12 @@ async def test_bytes_pass_as_bytes(bench: Bench) -> None:
 
 async def test_an_attempt_has_its_own_output_and_nothing_of_what_came_between(bench: Bench) -> None:
     sandbox = await bench.loaded("app.prints")
-    first = await sandbox.run(invocation("one"))
+    first = await attempts.begun(sandbox, invocation("one"))
     assert [line.text for line in first.logs] == ["out one", "err"]
     assert all(line.at_ms > 1_700_000_000_000 for line in first.logs)
 
     async def late_output_has_come() -> bool:
-        again = await sandbox.run(invocation("more"))
+        again = await attempts.begun(sandbox, invocation("more"))
         assert [line.text for line in again.logs][:1] == ["out more"]
         return True
 
@@ -163,7 +183,7 @@ async def test_a_timeout_ends_the_attempt_and_the_sandbox(bench: Bench) -> None:
     gone: list[base.Sandbox] = []
     sandbox.on_closed(gone.append)
     asked = invocation()
-    outcome = await sandbox.run(asked)
+    outcome = await attempts.begun(sandbox, asked)
     assert outcome.status is model.Status.TIMEOUT
     assert outcome.error == model.Failure(
         "Sandbox.Timedout", f"RequestId: {asked.id} Error: Task timed out after 0.30 seconds"
@@ -229,17 +249,17 @@ async def test_a_sandbox_that_dies_between_attempts_says_so_once_and_takes_no_mo
     sandbox = await bench.loaded("app.dies_later")
     gone: list[base.Sandbox] = []
     sandbox.on_closed(gone.append)
-    assert (await sandbox.run(invocation())).status is model.Status.OK
+    assert (await attempts.begun(sandbox, invocation())).status is model.Status.OK
     await eventually(lambda: gone == [sandbox])
     with pytest.raises(base.SandboxLost):
-        await sandbox.run(invocation())
+        await attempts.begun(sandbox, invocation())
     await sandbox.close()
     assert gone == [sandbox]
 
 
 async def test_closing_ends_what_runs_and_may_be_done_twice(bench: Bench) -> None:
     sandbox = await bench.loaded("app.never_returns")
-    running = sandbox.run(invocation())
+    running = attempts.begun(sandbox, invocation())
     await sandbox.close()
     with pytest.raises(base.SandboxLost):
         await running
@@ -271,7 +291,7 @@ async def test_what_a_sandbox_writes_carries_the_depth_of_the_invocation_that_wr
     sandbox = await bench.loaded("app.copies", buckets=access)
     for key, depth in (("a", 7), ("b", 0)):
         (tmp_path / "thumbs" / "old").write_bytes(b"x")
-        outcome = await sandbox.run(msgspec.structs.replace(invocation(key), depth=depth))
+        outcome = await attempts.begun(sandbox, msgspec.structs.replace(invocation(key), depth=depth))
         assert outcome.status is model.Status.OK
         assert os.getxattr(tmp_path / "thumbs" / key, buckets.DEPTH_ATTRIBUTE) == str(depth).encode()
 
@@ -325,7 +345,7 @@ async def test_what_an_attempt_left_open_is_closed_and_never_published(
 ) -> None:
     (tmp_path / "thumbs").mkdir()
     sandbox = await bench.loaded("app.opens_and_forgets", buckets={"thumbs": model.Access.WRITE})
-    await sandbox.run(invocation(exits))
+    await attempts.begun(sandbox, invocation(exits))
     assert not _open_files_under(tmp_path / "thumbs")
     assert os.listdir(tmp_path / "thumbs") == []
 
@@ -385,14 +405,14 @@ async def test_a_sweep_removes_what_a_dead_runner_left_and_nothing_of_a_live_one
     await other.wait()
     assert await bench.engine.sweep() == 1
     assert not (limits.root / "sandboxes" / theirs).exists()
-    assert (await mine.run(invocation(1))).body == b"1"
+    assert (await attempts.begun(mine, invocation(1))).body == b"1"
 
 
 @pytest.mark.parametrize("kind", ["process"], indirect=True)
 async def test_children_that_left_the_session_end_with_the_sandbox(bench: Bench, tmp_path: Path) -> None:
     marker = tmp_path / "started"
     sandbox = await bench.loaded("app.leaves_a_child")
-    await sandbox.run(invocation(str(marker)))
+    await attempts.begun(sandbox, invocation(str(marker)))
     await eventually(marker.exists)
     await sandbox.close()
     eventually_sync(lambda: not _processes_naming(str(marker)))
@@ -431,7 +451,7 @@ async def test_a_container_is_locked_down_as_seen_from_inside(bench: Bench) -> N
 async def test_outbound_network_is_there_when_asked_for(bench: Bench) -> None:
     sandbox = await bench.start(base.Spec(network=model.Network.OUTBOUND))
     await sandbox.load(revision("app.looks_around", network=model.Network.OUTBOUND), CODE)
-    seen = json.loads((await sandbox.run(invocation())).body)
+    seen = json.loads((await attempts.begun(sandbox, invocation())).body)
     assert seen["networks"] == ["eth0", "lo"]
 
 
@@ -450,7 +470,7 @@ async def test_files_and_tmp_are_limited(kind: str, tmp_path: Path) -> None:
 @only_docker
 async def test_a_fork_bomb_stops_at_the_limit_of_processes_and_ends_with_the_container(bench: Bench) -> None:
     sandbox = await bench.loaded("app.forks")
-    outcome = await sandbox.run(invocation())
+    outcome = await attempts.begun(sandbox, invocation())
     assert outcome.status is model.Status.OK, outcome
     assert 0 < json.loads(outcome.body) < 64
     await sandbox.close()
@@ -469,7 +489,7 @@ async def test_the_limits_of_the_revision_replace_those_of_the_stock(bench: Benc
 @only_docker
 async def test_a_container_that_was_removed_is_the_platforms_fault(bench: Bench) -> None:
     sandbox = await bench.loaded("app.never_returns")
-    running = sandbox.run(invocation())
+    running = attempts.begun(sandbox, invocation())
     client = docker_calls.connect()
     client.remove_container(f"faas-{sandbox.id}", force=True)
     client.close()

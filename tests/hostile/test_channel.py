@@ -20,6 +20,7 @@ from faas import buckets
 from faas.core import ids, model
 from faas.core import settings as settings_module
 from runners.sandbox import base, channel, output, verdicts
+from tests import attempts
 from tests.eventually import eventually
 from tests.hostile import effort
 
@@ -61,11 +62,9 @@ class Peer:
         self.far.send(frame({"t": "loaded", "init_us": 1, "mem_kb": 1}))
         assert (await loading).error is None
 
-    def run(self) -> tuple[str, asyncio.Future[base.Ran]]:
-        """Have one attempt begun; its id and its outcome to come."""
-        invocation_id = ids.new_id()
-        invocation = model.Invocation(
-            id=invocation_id,
+    def invocation(self) -> model.Invocation:
+        return model.Invocation(
+            id=ids.new_id(),
             function="f",
             revision=1,
             trigger="http",
@@ -73,7 +72,11 @@ class Peer:
             event=b"{}",
             accepted_at_ms=1,
         )
-        return invocation_id, self.channel.run(invocation)
+
+    def run(self) -> tuple[str, asyncio.Future[base.Ran]]:
+        """Have one attempt begun; its id and its outcome to come."""
+        invocation = self.invocation()
+        return invocation.id, attempts.begun(self.channel, invocation)
 
     def say(self, data: bytes, descriptors: int = 0) -> None:
         """Send what the socket takes, each time with that many descriptors."""
@@ -216,6 +219,30 @@ async def test_whatever_comes_after_a_result_retires_the_sandbox(
         assert not peer.is_doomed
         peer.say(after)
     await eventually(lambda: peer.is_doomed, within=30)
+    peer.close()
+
+
+async def test_what_follows_a_result_is_no_part_of_the_attempt_that_its_end_starts(
+    find: Callable[[str], buckets.BucketFolder | None],
+) -> None:
+    peer = Peer(find)
+    await peer.load(PATIENT_MS)
+    second = peer.invocation()
+    heard: list[base.Ran | base.SandboxLost] = []
+
+    def then(outcome: base.Ran | base.SandboxLost) -> None:
+        heard.append(outcome)
+        if len(heard) == 1:
+            peer.channel.run(second, then)
+
+    first = peer.invocation()
+    peer.channel.run(first, then)
+    forged = [frame({"t": "result", "id": one.id, "us": 1, "mem_kb": 1}, b"1") for one in (first, second)]
+    peer.say(b"".join(forged))
+    await eventually(lambda: len(heard) == 2, within=30)
+    assert isinstance(heard[0], base.Ran) and heard[0].body == b"1"
+    assert isinstance(heard[1], base.SandboxLost)
+    assert peer.is_doomed
     peer.close()
 
 
