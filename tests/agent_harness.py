@@ -23,6 +23,8 @@ from typing import Any, NamedTuple
 AGENT = Path(__file__).parent.parent / "runners" / "agent" / "python"
 FUNCTIONS = Path(__file__).parent / "functions"
 PREFIX = struct.Struct(">II")
+INVOKE = struct.Struct(">BHHIIII")
+RESULT = struct.Struct(">BBIQ")
 WAIT_S = 60
 
 
@@ -104,16 +106,9 @@ class Agent:
 
     def send_invoke(self, event: Any = None, **fields: Any) -> None:
         """Start an attempt without awaiting anything. An event of bytes is sent as it is."""
-        header = {
-            "t": "invoke",
-            "id": "0190b5a0-0000-7000-8000-000000000001",
-            "timeout_ms": 30_000,
-            "trace_id": "Root=1-5759e988-bd862e3fe1be46a994272793;Sampled=0",
-            "attempt": 1,
-            "depth": 0,
-            "client_context": None,
-        }
-        self.send({**header, **fields}, event if isinstance(event, bytes) else json.dumps(event).encode())
+        body = event if isinstance(event, bytes) else json.dumps(event).encode()
+        header = invoke_header(**fields)
+        self.sock.sendall(PREFIX.pack(len(header), len(body)) + header + body)
 
     def next_frame(self) -> Frame:
         """The next frame that is no request for a bucket. Raises `EOFError` when the agent has gone."""
@@ -164,7 +159,7 @@ class Agent:
         prefix = self._exactly(PREFIX.size, descriptors)
         header_bytes, body_bytes = PREFIX.unpack(prefix)
         assert header_bytes <= 1 << 16
-        header = json.loads(self._exactly(header_bytes, descriptors))
+        header = _parsed(self._exactly(header_bytes, descriptors))
         return header, self._exactly(body_bytes, descriptors), descriptors
 
     def _keep_output_flowing(self) -> None:
@@ -246,6 +241,34 @@ class Agent:
             {"key": key, "size": files[key].stat().st_size, "modified_ms": files[key].stat().st_mtime_ns // 1_000_000}
             for key in keys[: header["limit"]]
         ]
+
+
+def invoke_header(
+    id: str = "0190b5a0-0000-7000-8000-000000000001",
+    timeout_ms: int = 30_000,
+    trace_id: str | None = "Root=1-5759e988-bd862e3fe1be46a994272793;Sampled=0",
+    attempt: int = 1,
+    depth: int = 0,
+    client_context: str | None = None,
+) -> bytes:
+    """The header of an `invoke`."""
+    texts = [text.encode() for text in (id, trace_id or "", client_context or "")]
+    sizes = [len(text) for text in texts]
+    return INVOKE.pack(1, *sizes[:2], timeout_ms, attempt, depth, sizes[2]) + b"".join(texts)
+
+
+def result_header(id: str, us: int = 1, mem_kb: int = 1, is_bytes: int = 0) -> bytes:
+    """The header of a `result`."""
+    return RESULT.pack(2, is_bytes, mem_kb, us) + id.encode()
+
+
+def _parsed(header: bytes) -> dict[str, Any]:
+    if header[0] != 2:
+        parsed: dict[str, Any] = json.loads(header)
+        return parsed
+    _kind, is_bytes, mem_kb, us = RESULT.unpack_from(header)
+    id = header[RESULT.size :].decode()
+    return {"t": "result", "id": id, "us": us, "mem_kb": mem_kb, "bytes": bool(is_bytes)}
 
 
 @contextlib.contextmanager

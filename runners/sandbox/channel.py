@@ -116,24 +116,16 @@ class Channel:
 
     def run(self, invocation: model.Invocation, then: base.Then) -> None:
         """See `base.Sandbox.run`."""
-        body = invocation.event
-        header = frames.Invoke(
-            invocation.id,
-            self._timeout_ms,
-            verdicts.trace_id(invocation.id, invocation.accepted_at_ms),
-            invocation.attempt,
-            invocation.depth,
-            invocation.client_context,
-        )
+        trace_id = verdicts.trace_id(invocation.id, invocation.accepted_at_ms)
         try:
-            head = frames.head(header, len(body))
+            head = frames.invoke(invocation, self._timeout_ms, trace_id)
         except ValueError as error:
             failure = model.Failure("Runtime.InvalidClientContext", f"the client context is too large: {error}")
             ran = base.Ran(status=model.Status.REJECTED, duration_us=0, memory_peak_mb=0, error=failure)
             self._loop.call_soon(then, ran)
             return
         self._objects.begin_attempt(invocation)
-        self._await(_Awaited(then, invocation.id, self._timeout_ms), head, body)
+        self._await(_Awaited(then, invocation.id, self._timeout_ms), head, invocation.event)
 
     def close(self) -> None:
         """Let go of socket and pipe; what is awaited fails with `base.SandboxLost`. Safe to call twice."""
@@ -194,10 +186,10 @@ class Channel:
         awaited = self._awaited
         if awaited is None:
             raise frames.BrokenProtocol("a frame that nobody asked for")
-        if awaited.invocation_id is None:
-            self._on_load_answer(awaited, header)
-        elif isinstance(header, frames.Result) and header.id == awaited.invocation_id:
+        if isinstance(header, frames.Result) and header.id == awaited.invocation_id:
             self._on_result(awaited, header, body)
+        elif awaited.invocation_id is None:
+            self._on_load_answer(awaited, header)
         elif isinstance(header, frames.Error) and header.id == awaited.invocation_id:
             self._on_error(awaited, header)
         elif isinstance(header, frames.Request):

@@ -53,7 +53,7 @@ class Objects:
         self._declared: Mapping[str, model.Access] = {}
         self._writing: dict[int, tuple[int, buckets_module.BucketFolder, str]] = {}
         self._attempt = 0
-        self._writer = buckets_module.Writer(0)
+        self._invocation: model.Invocation | None = None
 
     def declare(self, declared: Mapping[str, model.Access]) -> None:
         """Say which buckets the loaded revision may use."""
@@ -61,14 +61,15 @@ class Objects:
 
     def begin_attempt(self, invocation: model.Invocation) -> None:
         """Say what runs, and how deep in a chain: what it writes carries that on."""
-        self._writer = buckets_module.Writer(invocation.depth, invocation.id, invocation.chain_id)
+        self._invocation = invocation
 
     def end_attempt(self) -> None:
         """Close what the attempt left open; a request that is still being served closes its own when it is done."""
         self._attempt += 1
-        for descriptor, _, _ in self._writing.values():
-            os.close(descriptor)
-        self._writing.clear()
+        if self._writing:
+            for descriptor, _, _ in self._writing.values():
+                os.close(descriptor)
+            self._writing.clear()
 
     async def serve(self, request: frames.Request) -> Answer | None:
         """The answer, or None where the protocol has none. Never raises for what the sandbox asks."""
@@ -113,7 +114,11 @@ class Objects:
         held = self._writing.pop(request.n, None)
         if held is None:
             raise Refused("Failed", "this object is not being written")
-        await asyncio.to_thread(_commit_and_close, *held, self._writer)
+        await asyncio.to_thread(_commit_and_close, *held, self._writer())
+
+    def _writer(self) -> buckets_module.Writer:
+        run = self._invocation
+        return buckets_module.Writer(0) if run is None else buckets_module.Writer(run.depth, run.id, run.chain_id)
 
     def _discard(self, request: frames.Discard) -> None:
         held = self._writing.pop(request.n, None)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import os
+import select
 import time
 from bisect import bisect_right
 from collections.abc import Callable
@@ -93,6 +94,10 @@ class Output:
         os.set_blocking(pipe, False)
         self._loop = loop
         self._pipe = pipe
+        # A look at an empty pipe costs 0.4 us so, and 1.1 us by a read that fails: two of them are in every attempt.
+        look = select.poll()
+        look.register(pipe, select.POLLIN)
+        self._look = look.poll
         self._capacity = fcntl.fcntl(pipe, _F_GETPIPE_SZ)
         self._attempt = Log(max_bytes)
         self._between = Log(BETWEEN_BYTES)
@@ -148,6 +153,8 @@ class Output:
 
     def _empty(self) -> None:
         """Take what is in the pipe now; what is printed meanwhile may be more than would ever end."""
+        if not self._look(0):
+            return
         left = self._capacity
         while left > 0 and not self._ended:
             most = min(READ_BYTES, left)

@@ -93,8 +93,8 @@ def request(invocation_id: str) -> str:
 
 def trace_id(invocation_id: str, accepted_at_ms: int) -> str:
     """An X-Ray trace header that follows from the invocation's id."""
-    digits = invocation_id.replace("-", "").rjust(32, "0")[-24:]
-    return f"Root=1-{accepted_at_ms // 1000:08x}-{digits};Parent={digits[-16:]};Sampled=0"
+    digits = invocation_id.replace("-", "")[-24:].rjust(24, "0")
+    return f"Root=1-{accepted_at_ms // 1000:08x}-{digits};Parent={digits[8:]};Sampled=0"
 
 
 def _exit_text(status: int) -> str:

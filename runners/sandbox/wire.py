@@ -57,7 +57,8 @@ class Wire:
             sent = self._socket.send(parts[0]) if len(parts) == 1 else self._socket.sendmsg(parts)
         except BlockingIOError:
             sent = 0
-        self._keep(parts, sent)
+        if sent < len(head) + len(body):
+            self._keep(parts, sent)
 
     async def deliver(self, head: bytes, body: bytes, descriptor: int | None) -> None:
         """Send a frame, with a descriptor if there is one, and wait until the socket has taken all of it.
@@ -123,11 +124,10 @@ class Wire:
 
     def _take_frames(self) -> None:
         try:
-            while not (self._is_paused or self.has_ended):
+            while self._reader.has_part and not (self._is_paused or self.has_ended):
                 frame = self._reader.next()
                 if frame is None:
-                    if self._reader.has_part:
-                        self._listener.on_part()
+                    self._listener.on_part()
                     break
                 self._listener.on_frame(*frame)
         except frames.BrokenProtocol as error:

@@ -20,7 +20,7 @@ from faas import buckets
 from faas.core import ids, model
 from faas.core import settings as settings_module
 from runners.sandbox import base, channel, output, verdicts
-from tests import attempts
+from tests import agent_harness, attempts
 from tests.eventually import eventually
 from tests.hostile import effort
 
@@ -92,8 +92,16 @@ class Peer:
 
 def frame(header: object, body: bytes = b"") -> bytes:
     """As the agent would send it."""
-    encoded = msgspec.json.encode(header)
-    return struct.pack(">II", len(encoded), len(body)) + encoded + body
+    return cut(header if isinstance(header, bytes) else msgspec.json.encode(header), body)
+
+
+def cut(header: bytes, body: bytes) -> bytes:
+    return struct.pack(">II", len(header), len(body)) + header + body
+
+
+def result(invocation_id: str, body: bytes, us: int = 1) -> bytes:
+    """The frame of a result."""
+    return cut(agent_harness.result_header(invocation_id, us), body)
 
 
 COUNTS = st.one_of(st.integers(-2, 3), st.integers(), st.floats(allow_nan=False, allow_infinity=False), st.text())
@@ -116,7 +124,23 @@ REQUESTS = st.fixed_dictionaries(
 KINDS = st.sampled_from(
     ["ready", "loaded", "load_error", "result", "error", "open", "commit", "discard", "list", "delete", "invoke", "", 7]
 )
-HEADERS = st.one_of(REQUESTS, st.builds(lambda kind, rest: {"t": kind, **rest}, KINDS, FIELDS), st.none(), TEXTS)
+RESULTS = st.builds(
+    lambda fixed, id: fixed + id,
+    st.one_of(
+        st.builds(
+            agent_harness.RESULT.pack,
+            st.just(2),
+            st.integers(0, 255),
+            st.integers(0, 2**32 - 1),
+            st.integers(0, 2**64 - 1),
+        ),
+        st.binary(max_size=14).map(lambda rest: b"\x02" + rest),
+    ),
+    st.binary(max_size=40),
+)
+HEADERS = st.one_of(
+    REQUESTS, RESULTS, st.builds(lambda kind, rest: {"t": kind, **rest}, KINDS, FIELDS), st.none(), TEXTS
+)
 PREFIXES = st.tuples(st.integers(0, 2**32 - 1), st.integers(0, 2**32 - 1)).map(lambda sizes: struct.pack(">II", *sizes))
 SAID = st.lists(
     st.tuples(
@@ -184,10 +208,10 @@ async def test_an_answer_to_another_invocation_is_taken_by_nobody(
     await other.load(PATIENT_MS)
     _, outcome = one.run()
     invocation_id, others = other.run()
-    one.say(frame({"t": "result", "id": invocation_id, "us": 1, "mem_kb": 1}, b'"forged"'))
+    one.say(result(invocation_id, b'"forged"'))
     assert (await outcome).status is model.Status.ERROR
     assert not others.done()
-    other.say(frame({"t": "result", "id": invocation_id, "us": 1, "mem_kb": 1}, b'"true"'))
+    other.say(result(invocation_id, b'"true"'))
     assert (await others).body == b'"true"'
     one.close()
     other.close()
@@ -196,7 +220,7 @@ async def test_an_answer_to_another_invocation_is_taken_by_nobody(
 @pytest.mark.parametrize(
     "more",
     [
-        {"t": "result", "us": 1, "mem_kb": 1},
+        "result",
         {"t": "error", "us": 1, "mem_kb": 1, "error": {"type": "E", "message": "m", "stack": []}},
         {"t": "open", "n": 1, "bucket": "own", "key": "k", "mode": "w"},
         {"t": "loaded", "init_us": 1, "mem_kb": 1},
@@ -205,14 +229,16 @@ async def test_an_answer_to_another_invocation_is_taken_by_nobody(
 )
 @pytest.mark.parametrize("at_once", [True, False])
 async def test_whatever_comes_after_a_result_retires_the_sandbox(
-    find: Callable[[str], buckets.BucketFolder | None], more: dict[str, object] | None, at_once: bool
+    find: Callable[[str], buckets.BucketFolder | None], more: dict[str, object] | str | None, at_once: bool
 ) -> None:
     peer = Peer(find)
     await peer.load(PATIENT_MS)
     invocation_id, outcome = peer.run()
-    forged = frame({"t": "result", "id": invocation_id, "us": 1, "mem_kb": 1}, b"1")
-    # None: the beginning of a frame, which would have the true result taken for its rest.
-    after = frame({"id": invocation_id, **more}) if more is not None else b"\0\0"
+    forged = result(invocation_id, b"1")
+    if isinstance(more, dict):
+        after = frame({"id": invocation_id, **more})
+    else:  # None: the beginning of a frame, which would have the true result taken for its rest
+        after = result(invocation_id, b"") if more == "result" else b"\0\0"
     peer.say(forged + after if at_once else forged)
     assert (await outcome).body == b"1"
     if not at_once:
@@ -237,8 +263,7 @@ async def test_what_follows_a_result_is_no_part_of_the_attempt_that_its_end_star
 
     first = peer.invocation()
     peer.channel.run(first, then)
-    forged = [frame({"t": "result", "id": one.id, "us": 1, "mem_kb": 1}, b"1") for one in (first, second)]
-    peer.say(b"".join(forged))
+    peer.say(result(first.id, b"1") + result(second.id, b"1"))
     await eventually(lambda: len(heard) == 2, within=30)
     assert isinstance(heard[0], base.Ran) and heard[0].body == b"1"
     assert isinstance(heard[1], base.SandboxLost)
@@ -252,7 +277,7 @@ async def test_a_function_cannot_bill_more_time_than_has_passed(
     peer = Peer(find)
     await peer.load(PATIENT_MS)
     invocation_id, outcome = peer.run()
-    peer.say(frame({"t": "result", "id": invocation_id, "us": 1 << 52, "mem_kb": 1}, b"1"))
+    peer.say(result(invocation_id, b"1", us=1 << 52))
     assert (await outcome).duration_us < 60_000_000
     peer.close()
 

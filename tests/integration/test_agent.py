@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from tests.agent_harness import AGENT, FUNCTIONS, Agent, started_agent
+from tests.agent_harness import AGENT, FUNCTIONS, Agent, invoke_header, started_agent
 
 
 @pytest.fixture
@@ -89,7 +89,7 @@ def test_a_signal_in_the_midst_of_a_large_result_does_not_tear_it(agent: Agent) 
 
 def test_an_event_that_arrives_byte_by_byte_is_read(agent: Agent) -> None:
     agent.load(FUNCTIONS / "echo")
-    header = b'{"t":"invoke","id":"x","timeout_ms":1000}'
+    header = invoke_header("x")
     for byte in struct.pack(">II", len(header), 4) + header + b"null":
         agent.sock.send(bytes([byte]))
     assert agent.next_frame().result is None

@@ -100,6 +100,10 @@ def _frame(header, body=b""):
     return struct.pack(">II", len(header), len(body)) + header + body
 
 
+def _result(request_id):
+    return struct.pack(">BBIQ", 2, 0, 1, 1) + request_id.encode()
+
+
 def hostile(event, context):
     fd = _own_socket()
     if event == "closes its socket":
@@ -109,11 +113,9 @@ def hostile(event, context):
             "writes garbage": b"garbage " * 100,
             "announces a giant header": b"\xff\xff\xff\xff\x00\x00\x00\x00",
             "announces a giant body": b"\x00\x00\x00\x10\xff\xff\xff\xff",
-            "answers another id": _frame(b'{"t":"result","id":"other","us":1,"mem_kb":1}', b"1"),
+            "answers another id": _frame(_result("other"), b"1"),
             "says it is ready again": _frame(b'{"t":"ready","pid":1,"python":"3"}'),
-            "forges a result that is not JSON": _frame(
-                b'{"t":"result","id":"%s","us":1,"mem_kb":1}' % context.aws_request_id.encode(), b"{"
-            ),
+            "forges a result that is not JSON": _frame(_result(context.aws_request_id), b"{"),
         }[event]
         os.write(fd, data)
     time.sleep(30)

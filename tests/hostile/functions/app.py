@@ -256,6 +256,10 @@ def _open_frame(bucket=b"vault", key=b"object"):
     return _frame(b'{"t":"open","n":1,"bucket":"%s","key":"%s","mode":"r"}' % (bucket, key))
 
 
+def _result(own):
+    return struct.pack(">BBIQ", 2, 0, 1, 1) + own
+
+
 def speaks(event, context):
     """Break the protocol with the agent in a way that has a name, then wait for the end."""
     sock, own = _own_socket(), context.aws_request_id.encode()
@@ -275,9 +279,9 @@ def speaks(event, context):
     elif how == "sends half a frame":
         sock.sendall(struct.pack(">II", 60_000, 6_000_000) + b" " * 50_000)
     elif how == "sends the largest body":
-        sock.sendall(_frame(b'{"t":"result","id":"%s","us":1,"mem_kb":1}' % own, b"[" * 6_300_000))
+        sock.sendall(_frame(_result(own), b"[" * 6_300_000))
     elif how == "answers another":
-        sock.sendall(_frame(b'{"t":"result","id":"%s","us":1,"mem_kb":1}' % event["other"].encode(), b"1"))
+        sock.sendall(_frame(_result(event["other"].encode()), b"1"))
     time.sleep(60)
 
 

@@ -30,10 +30,10 @@ class Object(NamedTuple):
 class Store:
     """The buckets of one attempt; its requests are refused when the attempt is over."""
 
-    def __init__(self, connection: Connection, declared: frozenset[str]) -> None:
+    def __init__(self, connection: Connection, declared: frozenset[str], attempt: int) -> None:
         self._connection = connection
         self._declared = declared
-        self._attempt = connection.attempt_number
+        self._attempt = attempt
 
     def bucket(self, name: str) -> Bucket:
         """A declared bucket. Raises `PermissionError` for any other."""

@@ -1,7 +1,8 @@
 """Frames over the sandbox's socket.
 
-A frame is two big-endian 32-bit lengths, a JSON header of the first length and a raw body of the second. The main
-thread reads ``invoke`` frames; while a handler runs, any thread of it may make requests (one at a time), whose answers
+A frame is two big-endian 32-bit lengths, a header of the first length and a raw body of the second. The headers of
+``invoke`` and ``result`` have a fixed form and begin with a byte that names them; all others are JSON. The main thread
+reads ``invoke`` frames; while a handler runs, any thread of it may make requests (one at a time), whose answers
 that thread reads itself. So a lock is held from request to answer, and by whoever ends the attempt.
 """
 
@@ -13,18 +14,25 @@ import os
 import socket
 import struct
 import threading
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Union
 
 PREFIX = struct.Struct(">II")
+INVOKE = struct.Struct(">BHHIIII")
+INVOKE_KIND = 1
+RESULT = struct.Struct(">IIBBIQ")
+RESULT_KIND = 2
 MAX_HEADER_BYTES = 1 << 20
 MAX_SENT_HEADER_BYTES = 1 << 16
 _BUFFER_BYTES = 1 << 16
 _LARGE_BODY_BYTES = 1 << 15
 _DESCRIPTOR_BYTES = array.array("i").itemsize
 
-Header = dict[str, Any]
+_RESULT_FIXED_BYTES = RESULT.size - PREFIX.size
 
-_decode = json.JSONDecoder().decode
+Header = dict[str, Any]
+Data = Union[bytes, memoryview]
+
+decode_header = json.JSONDecoder().decode
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
@@ -68,13 +76,24 @@ class Connection:
         """The socket's descriptor, for `select`."""
         return self._socket.fileno()
 
-    def receive(self) -> tuple[Header, memoryview]:
-        """The next frame. The body is valid until the next call. Raises `Closed`."""
+    def receive(self) -> tuple[Data, Data]:
+        """The next frame: its header as it came, and its body. Both are valid until the next call. Raises `Closed`."""
+        if self._start == self._end:
+            data = self._socket.recv(_BUFFER_BYTES)
+            # Almost always one read is one frame, which is cut where it lies.
+            if len(data) >= PREFIX.size:
+                header_bytes, body_bytes = PREFIX.unpack_from(data)
+                middle = PREFIX.size + header_bytes
+                if len(data) == middle + body_bytes:
+                    return data[PREFIX.size : middle], data[middle:]
+            self._hold(data)
         return self._read_frame(None)
 
-    def send(self, header: bytes, body: bytes = b"") -> None:
-        """Write one frame. ``header`` is the encoded JSON object."""
-        start = PREFIX.pack(len(header), len(body)) + header
+    def send(self, header: bytes) -> None:
+        """Write one frame without a body. ``header`` is the encoded JSON object."""
+        self._socket.sendall(PREFIX.pack(len(header), 0) + header)
+
+    def _send(self, start: bytes, body: bytes) -> None:
         if len(body) < _LARGE_BODY_BYTES:
             self._socket.sendall(start + body)
             return
@@ -95,11 +114,17 @@ class Connection:
         self.attempt_number += 1
         self.busy = True
 
-    def end_attempt(self, header: bytes, body: bytes = b"") -> None:
-        """Send the attempt's result, after whatever request is under way has been answered."""
+    def end_attempt(self, start: bytes, body: bytes) -> None:
+        """Send the attempt's `result`, after whatever request is under way has been answered."""
         with self._lock:
             self.busy = False
-            self.send(header, body)
+            self._send(start, body)
+
+    def fail_attempt(self, header: bytes) -> None:
+        """Send the attempt's error, likewise. ``header`` is the encoded JSON object."""
+        with self._lock:
+            self.busy = False
+            self.send(header)
 
     def request(self, attempt: int, header: Header) -> Reply:
         """Send a request for the attempt and wait for its answer. Raises `RuntimeError` when the attempt is over."""
@@ -126,13 +151,14 @@ class Connection:
         # An answer to another number was asked for by code that an exception (of a signal handler, say) tore away.
         while True:
             descriptors: list[int] = []
-            header, body = self._read_frame(descriptors)
+            data, body = self._read_frame(descriptors)
+            header = decode_header(str(data, "utf-8"))
             if header.get("n") == number:
                 return Reply(header, bytes(body), descriptors[0] if descriptors else None)
             for descriptor in descriptors:
                 os.close(descriptor)
 
-    def _read_frame(self, descriptors: list[int] | None) -> tuple[Header, memoryview]:
+    def _read_frame(self, descriptors: list[int] | None) -> tuple[memoryview, memoryview]:
         self._fill(PREFIX.size, descriptors)
         header_bytes, body_bytes = PREFIX.unpack_from(self._buffer, self._start)
         if header_bytes > MAX_HEADER_BYTES:
@@ -141,7 +167,14 @@ class Connection:
         begin = self._start + PREFIX.size
         middle = begin + header_bytes
         self._start = middle + body_bytes
-        return _decode(str(self._view[begin:middle], "utf-8")), self._view[middle : self._start]
+        return self._view[begin:middle], self._view[middle : self._start]
+
+    def _hold(self, data: bytes) -> None:
+        if not data:
+            raise Closed("the runner has gone")
+        self._make_room(len(data))
+        self._end = self._start + len(data)
+        self._view[self._start : self._end] = data
 
     def _fill(self, size: int, descriptors: list[int] | None) -> None:
         """Read until ``size`` bytes lie between start and end."""
@@ -187,6 +220,21 @@ class Connection:
         """In a forked child: the socket is the parent's alone, and must close when the parent ends."""
         self._socket.close()
         self._lock = threading.Lock()
+
+
+def parse_invoke(header: Data) -> tuple[bytes, str, int, int, int, str]:
+    """What an `invoke` says: id (as bytes), trace id, timeout in ms, attempt, depth, client context."""
+    _kind, id_bytes, trace_bytes, timeout_ms, attempt, depth, _context_bytes = INVOKE.unpack_from(header)
+    middle = INVOKE.size + id_bytes
+    end = middle + trace_bytes
+    request_id, trace_id = bytes(header[INVOKE.size : middle]), str(header[middle:end], "utf-8")
+    return request_id, trace_id, timeout_ms, attempt, depth, str(header[end:], "utf-8")
+
+
+def result_start(request_id: bytes, micros: int, mem_kb: int, body: bytes, raw: bool) -> bytes:
+    """The `result` frame up to its body."""
+    size = _RESULT_FIXED_BYTES + len(request_id)
+    return RESULT.pack(size, len(body), RESULT_KIND, raw, mem_kb, micros) + request_id
 
 
 def encode_header(header: Header) -> bytes:

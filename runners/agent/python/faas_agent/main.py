@@ -9,7 +9,7 @@ import sys
 import traceback
 
 from . import init, output
-from .connection import Closed, Connection
+from .connection import Closed, Connection, decode_header
 
 _WARM = ("logging", "traceback", "asyncio", "concurrent.futures", "datetime", "decimal", "tempfile", "urllib.parse")
 
@@ -36,7 +36,7 @@ def _run(folder: str) -> None:
     serving = importlib.import_module("faas_agent.serving")
     server = serving.Server(connection, out, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
     header, _body = connection.receive()
-    server.load(header)
+    server.load(decode_header(str(header, "utf-8")))
     server.serve()
     os._exit(0)
 

@@ -29,8 +29,9 @@ class Output:
         os.dup2(writing_end, 2)
         os.close(writing_end)
         self._inode = os.fstat(1).st_ino
-        sys.stdout = sys.__stdout__ = _stream(1, "<stdout>")  # type: ignore[misc]
-        sys.stderr = sys.__stderr__ = _stream(2, "<stderr>")  # type: ignore[misc]
+        self._stdout, self._stderr = _stream(1, "<stdout>"), _stream(2, "<stderr>")
+        sys.stdout = sys.__stdout__ = self._stdout  # type: ignore[misc]
+        sys.stderr = sys.__stderr__ = self._stderr  # type: ignore[misc]
 
     def is_intact(self) -> bool:
         """Whether both descriptors still lead to the runner; a handler may have closed them."""
@@ -38,6 +39,16 @@ class Output:
             return os.fstat(1).st_ino == self._inode == os.fstat(2).st_ino and not sys.stdout.closed
         except (OSError, AttributeError):
             return False
+
+    def flush(self) -> None:
+        """Empty what a stream of the user's own making may have kept back; ours keep nothing back unless told to."""
+        out, err = self._stdout, self._stderr
+        try:
+            if sys.stdout is out and sys.stderr is err and out.write_through and err.write_through:
+                return
+        except ValueError:  # detached
+            pass
+        flush()
 
 
 def flush() -> None:

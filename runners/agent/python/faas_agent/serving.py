@@ -10,11 +10,11 @@ import traceback
 from typing import Any
 
 from . import coroutines, environment, faults, loading, logs, memory, output, results, retrying, signals
-from .connection import Connection, Header, encode_header
+from .connection import INVOKE_KIND, Connection, Data, Header, decode_header, encode_header, parse_invoke, result_start
 from .context import ContextMaker
 
-_decode = json.JSONDecoder().decode
-_quote = json.encoder.encode_basestring_ascii
+_decoder: Any = json.JSONDecoder()
+_decode, _scan = _decoder.decode, _decoder.scan_once
 _now_ns = time.monotonic_ns
 
 
@@ -55,35 +55,36 @@ class Server:
         """Run attempts until the runner closes the socket (`connection.Closed`)."""
         while not self._termination.requested:
             header, body = self._connection.receive()
-            if header["t"] == "invoke":
+            if header[0] == INVOKE_KIND:
                 self._invoke(header, body)
-            elif header["t"] not in ("opened", "done"):  # those are late answers to a request that was torn away
-                raise ValueError(f"an unexpected frame: {header['t']}")
+            else:
+                _pass_over(header)
 
-    def _invoke(self, header: Header, body: memoryview) -> None:
+    def _invoke(self, header: Data, body: Data) -> None:
         begun = _now_ns()
+        raw_id, trace_id, timeout_ms, attempt, depth, client_context = parse_invoke(header)
+        self._log.request_id = request_id = raw_id.decode()
         connection = self._connection
         connection.begin_attempt()
-        self._log.request_id = header["id"]
-        _set_trace_id(header.get("trace_id"))
+        _set_trace_id(trace_id)
         try:
-            value = self._handler(_event(body), self._contexts.make(header, begun))
+            deadline = begun + timeout_ms * 1_000_000
+            event = _event(body)
+            context = self._contexts.make(request_id, attempt, depth, client_context, deadline)
+            value = self._handler(event, context)
             if hasattr(value, "__await__"):
                 value = self._loop.run(value)
             result, raw = results.encode(value, self._max_result_bytes)
         except BaseException as error:  # noqa: BLE001 - whatever user code raises is the attempt's result
             self._leave_if_child(error)
-            self._failed(header["id"], error, begun)
+            self._failed(request_id, error, begun)
             return
         if os.getpid() != self._pid:
             self._leave_if_child(None)
-        output.flush()
-        micros = (_now_ns() - begun) // 1_000
-        connection.end_attempt(
-            b'{"t":"result","id":%b,"us":%d,"mem_kb":%d,"bytes":%b}'
-            % (_quote(header["id"]).encode(), micros, self._memory.kib(), b"true" if raw else b"false"),
-            result,
-        )
+        self._out.flush()
+        ended = _now_ns()
+        start = result_start(raw_id, (ended - begun) // 1_000, self._memory.kib(ended), result, raw)
+        connection.end_attempt(start, result)
 
     def _failed(self, request_id: str, error: BaseException, begun: int) -> None:
         spent = self._spent(begun, "us")
@@ -91,7 +92,7 @@ class Server:
         output.say(faults.as_log(error, self._network))
         must_go = leaving or not self._out.is_intact()
         header = {"t": "error", "id": request_id, **spent, "exit": must_go, **retrying.wish(error)}
-        self._connection.end_attempt(_error_header(header, error))
+        self._connection.fail_attempt(_error_header(header, error))
         if leaving:
             os._exit(1)
 
@@ -102,7 +103,8 @@ class Server:
         self._connection.send(_error_header({"t": "load_error", **spent}, error))
 
     def _spent(self, begun: int, name: str) -> dict[str, int]:
-        return {name: (_now_ns() - begun) // 1_000, "mem_kb": self._memory.kib()}
+        now = _now_ns()
+        return {name: (now - begun) // 1_000, "mem_kb": self._memory.kib(now)}
 
     def _leave_if_child(self, error: Any) -> None:
         """End a process that user code forked and let run back into the agent: it has no result to give."""
@@ -114,9 +116,22 @@ class Server:
         os._exit(_exit_status(error))
 
 
-def _event(body: memoryview) -> Any:
+def _pass_over(data: Data) -> None:
+    """Late answers to requests that were torn away come between attempts; nothing else does."""
+    header = decode_header(str(data, "utf-8"))
+    if header["t"] not in ("opened", "done"):
+        raise ValueError(f"an unexpected frame: {header['t']}")
+
+
+def _event(body: Data) -> Any:
     try:
-        return _decode(str(body, "utf-8"))
+        text = str(body, "utf-8")
+        try:
+            value, end = _scan(text, 0)
+        except StopIteration:
+            end = -1
+        # Space around the value, or none at all, is left to the decoder, which takes a second look for it every time.
+        return value if end == len(text) else _decode(text)
     except ValueError as error:
         raise faults.Fault("Runtime.UnmarshalError", f"Unable to unmarshal input: {error}") from error
 
