@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -167,6 +169,38 @@ def test_the_trace_id_is_set_for_each_invocation_and_absent_while_importing(agen
     assert "_X_AMZN_TRACE_ID=Root=1-a;Sampled=1\n" in first["child"]
     assert agent.invoke(trace_id="Root=1-b").result["now"]["_X_AMZN_TRACE_ID"] == "Root=1-b"
     assert "_X_AMZN_TRACE_ID" not in agent.invoke(trace_id=None).result["now"]
+
+
+@pytest.mark.parametrize(
+    "meddling", ["sets", "deletes", "clears", "sets past Python", "deletes past Python", "is content"]
+)
+def test_the_trace_id_is_the_invocations_own_whatever_an_earlier_one_did_to_the_environment(
+    agent: Agent, meddling: str
+) -> None:
+    agent.load(FUNCTIONS / "environment", "app.meddler")
+    for trace_id in ("Root=1-a", "Root=1-long;Parent=53995c3f42cd8ad8;Sampled=1", "Root=1-" + "x" * 1000, "Root=1-b"):
+        assert agent.invoke(meddling, trace_id=trace_id).result == [trace_id] * 3
+    assert agent.invoke(trace_id=None).result == [None, "", ""]
+    assert agent.invoke(trace_id="Root=1-c").result == ["Root=1-c"] * 3
+
+
+def test_the_trace_id_is_in_an_environment_of_the_users_own_too(agent: Agent) -> None:
+    agent.load(FUNCTIONS / "environment", "app.meddler")
+    assert agent.invoke("replaces").kind == "result"
+    assert agent.invoke(trace_id="Root=1-c").result[0] == "Root=1-c"
+
+
+def test_a_million_trace_ids_take_no_memory() -> None:
+    script = (
+        "import resource, sys; sys.path.insert(0, sys.argv[1])\n"
+        "from faas_agent import tracing\n"
+        "trace, before = tracing.TraceId(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
+        "for number in range(1_000_000): trace.set(b'Root=1-5759e988-%024x;Parent=53995c3f42cd8ad8' % number)\n"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)"
+    )
+    command = [sys.executable, "-c", script, str(agent_harness.AGENT)]
+    grown_kib = int(subprocess.run(command, capture_output=True, check=True).stdout)
+    assert grown_kib < 10_000
 
 
 def test_a_function_may_set_its_zone_and_path_but_not_its_name(agent: Agent) -> None:

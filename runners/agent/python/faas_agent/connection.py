@@ -222,12 +222,12 @@ class Connection:
         self._lock = threading.Lock()
 
 
-def parse_invoke(header: Data) -> tuple[bytes, str, int, int, int, str]:
-    """What an `invoke` says: id (as bytes), trace id, timeout in ms, attempt, depth, client context."""
+def parse_invoke(header: Data) -> tuple[bytes, bytes, int, int, int, str]:
+    """What an `invoke` says: id and trace id in UTF-8, timeout in ms, attempt, depth, client context."""
     _kind, id_bytes, trace_bytes, timeout_ms, attempt, depth, _context_bytes = INVOKE.unpack_from(header)
     middle = INVOKE.size + id_bytes
     end = middle + trace_bytes
-    request_id, trace_id = bytes(header[INVOKE.size : middle]), str(header[middle:end], "utf-8")
+    request_id, trace_id = bytes(header[INVOKE.size : middle]), bytes(header[middle:end])
     return request_id, trace_id, timeout_ms, attempt, depth, str(header[end:], "utf-8")
 
 

@@ -9,7 +9,7 @@ import time
 import traceback
 from typing import Any
 
-from . import coroutines, environment, faults, loading, logs, memory, output, results, retrying, signals
+from . import coroutines, environment, faults, loading, logs, memory, output, results, retrying, signals, tracing
 from .connection import INVOKE_KIND, Connection, Data, Header, decode_header, encode_header, parse_invoke, result_start
 from .context import ContextMaker
 
@@ -28,6 +28,7 @@ class Server:
         self._log = logs.set_up()
         self._memory = memory.PeakMemory()
         self._loop = coroutines.Loop()
+        self._trace = tracing.TraceId()
         self._pid = os.getpid()
         self._network = ""
         self._max_result_bytes = 0
@@ -66,7 +67,7 @@ class Server:
         self._log.request_id = request_id = raw_id.decode()
         connection = self._connection
         connection.begin_attempt()
-        _set_trace_id(trace_id)
+        self._trace.set(trace_id)
         try:
             deadline = begun + timeout_ms * 1_000_000
             event = _event(body)
@@ -134,13 +135,6 @@ def _event(body: Data) -> Any:
         return value if end == len(text) else _decode(text)
     except ValueError as error:
         raise faults.Fault("Runtime.UnmarshalError", f"Unable to unmarshal input: {error}") from error
-
-
-def _set_trace_id(trace_id: Any) -> None:
-    if trace_id:
-        os.environ["_X_AMZN_TRACE_ID"] = trace_id
-    else:
-        os.environ.pop("_X_AMZN_TRACE_ID", None)
 
 
 def _as_exit(error: BaseException, request_id: Any) -> tuple[BaseException, bool]:
