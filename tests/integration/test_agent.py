@@ -113,12 +113,14 @@ def test_the_peak_of_memory_is_not_that_of_the_process_that_started_the_agent() 
         "import sys; held = b'x' * (300 << 20); sys.path.insert(0, sys.argv[1])\n"
         "from tests.agent_harness import *\n"
         "with started_agent() as agent:\n"
-        "    agent.load(FUNCTIONS / 'echo')\n"
-        "    print(agent.invoke().header['mem_kb'])\n"
+        "    agent.load(FUNCTIONS / 'oom')\n"
+        "    print(*[agent.invoke(mib).header['mem_kb'] for mib in (1, 100, 1)])\n"
     )
     root = str(FUNCTIONS.parent.parent)
     shown = subprocess.run([sys.executable, "-c", script, root], capture_output=True, text=True, check=True)
-    assert int(shown.stdout) < 100_000
+    small, large, later = map(int, shown.stdout.split())
+    assert small < 100_000
+    assert small + 90_000 < large == later < 250_000
 
 
 def test_output_without_measure_slows_a_handler_and_does_not_block_it(agent: Agent) -> None:

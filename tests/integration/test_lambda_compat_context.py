@@ -33,6 +33,29 @@ def test_the_context_has_lambdas_attributes(agent: Agent) -> None:
     assert found["text"] == "<Context thing:7 an-id>"
 
 
+def test_the_vars_of_a_context_are_its_attributes_and_what_a_handler_puts_there_is_gone_with_the_attempt(
+    agent: Agent,
+) -> None:
+    for event in (None, "puts"):
+        assert agent.invoke(event).result["all"] == [
+            "attempt",
+            "aws_request_id",
+            "client_context",
+            "depth",
+            "function_name",
+            "function_version",
+            "identity",
+            "invocation_id",
+            "invoked_function_arn",
+            "log_group_name",
+            "log_stream_name",
+            "memory_limit_in_mb",
+            "of_my_own",
+            "tenant_id",
+        ]
+    assert not agent.invoke().result["was_there"]
+
+
 def test_the_remaining_time_counts_down_from_the_attempts_timeout_and_stops_at_zero(agent: Agent) -> None:
     first, second = agent.invoke(timeout_ms=5_000).result["remaining"]
     assert 4_000 < second <= first < 5_000

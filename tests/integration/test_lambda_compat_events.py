@@ -128,3 +128,26 @@ def test_a_timer_is_a_scheduled_event_or_its_own_input(agent: Agent) -> None:
     agent.load(FUNCTIONS / "events", "app.timer")
     event = events.timer_event(invocation_id=ID, due_ms=1_700_000_000_000, function="thing", trigger=0, region="local")
     assert agent.invoke(event).result == ["Scheduled Event", "aws.events", "2023-11-14T22:13:20", 1, {}]
+
+
+@pytest.mark.parametrize("event", [b' \n{"a":[1]}', b'{"a":[1]}\n ', b'\t{"a":[1]}\r\n'])
+def test_space_around_an_event_means_nothing(agent: Agent, event: bytes) -> None:
+    agent.load(FUNCTIONS / "echo")
+    assert agent.invoke(event).result == {"a": [1]}
+
+
+@pytest.mark.parametrize(
+    ("event", "message"),
+    [
+        (b"", "Expecting value: line 1 column 1 (char 0)"),
+        (b" ", "Expecting value: line 1 column 2 (char 1)"),
+        (b"1 2", "Extra data: line 1 column 3 (char 2)"),
+        (b"[1,", "Expecting value: line 1 column 4 (char 3)"),
+        (b"\xff", "invalid start byte"),
+    ],
+)
+def test_an_event_that_is_no_json_is_an_error_with_lambdas_name(agent: Agent, event: bytes, message: str) -> None:
+    agent.load(FUNCTIONS / "echo")
+    error = agent.invoke(event).error
+    assert error["type"] == "Runtime.UnmarshalError"
+    assert error["message"].startswith("Unable to unmarshal input: ") and message in error["message"]

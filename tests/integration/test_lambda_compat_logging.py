@@ -86,6 +86,15 @@ def test_what_a_stream_of_the_users_own_kept_back_is_in_the_log_of_its_invocatio
     assert agent.invoke("buffered").output == "kept back by a stream of my own\n"
 
 
+def test_what_the_usual_stream_was_told_to_keep_back_is_in_the_log_of_its_invocation(agent: Agent) -> None:
+    for _ in range(2):
+        assert agent.invoke("keeps_back").output == "kept back by the stream that is there\n"
+
+
+def test_a_handler_that_detaches_stdout_still_has_a_result(agent: Agent) -> None:
+    assert (agent.invoke("detached").kind, agent.invoke("structured").kind) == ("result", "error")
+
+
 def test_a_handler_that_closes_stdout_has_its_sandbox_replaced_when_that_hurts(agent: Agent) -> None:
     assert agent.invoke("closed").kind == "result"
     hurt = agent.invoke("prints")

@@ -77,6 +77,18 @@ def test_what_json_cannot_hold_is_a_marshal_error_that_names_it(agent: Agent, ev
     assert agent.invoke("none").result is None
 
 
+def test_an_object_that_could_not_be_a_result_is_one_when_it_can_be(agent: Agent) -> None:
+    agent.load(FUNCTIONS / "results", "app.keeps")
+    for event, message in (("set", "not JSON serializable"), ("circle", "Circular reference detected")):
+        assert message in agent.invoke(event).error["message"]
+        assert agent.invoke("plain").result == {"inner": [1], "thing": [1]}
+
+
+def test_what_a_handler_teaches_json_holds_for_results_too(agent: Agent) -> None:
+    agent.load(FUNCTIONS / "results", "app.teaches_json")
+    assert agent.invoke().result == {"set": [1, 2]}
+
+
 @pytest.mark.parametrize("event", [LIMIT, {"bytes": LIMIT}])
 def test_a_result_at_the_limit_passes(agent: Agent, event: Any) -> None:
     agent.load(FUNCTIONS / "results")

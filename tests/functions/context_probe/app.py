@@ -3,6 +3,8 @@
 
 def handler(event, context):
     given = context.client_context
+    was_there = hasattr(context, "of_my_own") or hasattr(context.identity, "of_my_own")
+    context.identity.of_my_own = True
     context.of_my_own = "handlers may put things on it"
     return {
         "aws_request_id": context.aws_request_id,
@@ -21,4 +23,6 @@ def handler(event, context):
         "attempt": context.attempt,
         "depth": context.depth,
         "text": repr(context),
+        "was_there": was_there,
+        "all": sorted(name for name in vars(context) if not name.startswith("_")),
     }

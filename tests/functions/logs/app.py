@@ -75,3 +75,13 @@ def closed():
 
 def prints():
     print("printed")
+
+
+def keeps_back():
+    sys.stdout.reconfigure(write_through=False)
+    print("kept back by the stream that is there")
+
+
+def detached():
+    sys.stdout.detach()
+    os.write(1, b"past it\n")

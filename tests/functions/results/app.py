@@ -3,6 +3,7 @@
 import collections
 import datetime
 import decimal
+import json
 
 
 class Odd(dict):
@@ -45,6 +46,26 @@ RESULTS = {
     "odd": lambda: Odd(a=1),
     "generator": lambda: (x for x in "abc"),
 }
+
+
+kept = {"inner": [1], "thing": {1, 2}}
+
+
+def keeps(event, context):
+    """Return the same object again and again: first JSON cannot hold it, then it can, then it holds itself, then not."""
+    if event == "set":
+        kept["thing"] = {1, 2}
+    elif event == "circle":
+        kept["thing"] = kept["inner"] = [kept]
+    else:
+        kept["thing"] = kept["inner"] = [1]
+    return kept
+
+
+def teaches_json(event, context):
+    """Have sets encoded everywhere, as some libraries do for types of theirs."""
+    json.JSONEncoder.default = lambda self, value: sorted(value)
+    return {"set": {2, 1}}
 
 
 def handler(event, context):

@@ -37,7 +37,7 @@ class Output:
         """Whether both descriptors still lead to the runner; a handler may have closed them."""
         try:
             return os.fstat(1).st_ino == self._inode == os.fstat(2).st_ino and not sys.stdout.closed
-        except (OSError, AttributeError):
+        except (OSError, AttributeError, ValueError):  # closed, replaced by no stream, detached
             return False
 
     def flush(self) -> None:
