@@ -10,17 +10,15 @@ ID = "0190b5a0-0000-7000-8000-000000000001"
 def http(method: str, path: str, query: str = "", body: bytes = b"", **headers: str) -> bytes:
     """A request as the gateway would send it on."""
     named = {"host": "api.example", "user-agent": "tester/1", **{k.replace("_", "-"): v for k, v in headers.items()}}
-    return events.http_event(
+    head = events.http_head(
         method=method,
         raw_path=path,
         raw_query=query,
         headers=list(named.items()),
-        body=body,
         source_ip="192.0.2.1",
         protocol="HTTP/1.1",
-        invocation_id=ID,
         route_key="$default",
         path_parameters={},
         domain="api.example",
-        time_ms=1_700_000_000_000,
     )
+    return events.http_event(head, body, invocation_id=ID, time_ms=1_700_000_000_000)

@@ -21,7 +21,8 @@ from faas.queue import invocations, replies
 from faas.store import database, functions
 from runners import node as nodes
 from runners.sandbox import choose
-from triggers import catalog, http, port, routes, server
+from triggers import catalog
+from triggers.gateway import gateway, limits, port, routes, server
 
 Ready = Callable[[dict[str, Any]], None]
 
@@ -53,21 +54,11 @@ async def run(settings: settings_module.Settings, stop: asyncio.Event, ready: Re
         stack.push_async_callback(lambda: node.drain(ending.left_s()))
         follower = Follower(settings, store, node, known_buckets)
         await follower.catch_up()
-        gateway = http.Gateway(
-            queue,
-            answers,
-            node if settings.hand_off else dispatch.NoHandOff(),
-            lambda: follower.table,
-            http.Limits(
-                max_event_bytes=settings.max_event_bytes,
-                max_queue_wait_ms=settings.max_queue_wait_ms,
-                receive_timeout_ms=settings.receive_timeout_ms,
-                keep_answers_ms=settings.keep_answers_ms,
-            ),
-        )
+        hand_off = node if settings.hand_off else dispatch.NoHandOff()
+        served = gateway.Gateway(queue, answers, hand_off, lambda: follower.table, _limits(settings))
         async with (
             _beside(follower.follow(), _keep_open(answers), _keep_clean(known_buckets)),
-            _serving(settings, gateway) as url,
+            _serving(settings, served) as url,
         ):
             ready({"pid": os.getpid(), "gateway": url, "node": node.node, "engine": engine.name})
             await stop.wait()
@@ -130,15 +121,23 @@ class Follower:
             await announced.close()
 
 
-def _serving(settings: settings_module.Settings, gateway: http.Gateway) -> contextlib.AbstractAsyncContextManager[str]:
-    """Answer requests on the gateway's port; at the end, those here get the grace period for their answers."""
-    limits = server.Limits(
-        connections=settings.max_connections,
-        head_within_s=settings.receive_timeout_ms / 1000,
-        idle_s=settings.keep_alive_ms / 1000,
+def _limits(settings: settings_module.Settings) -> limits.Limits:
+    return limits.Limits(
+        max_event_bytes=settings.max_event_bytes,
+        max_queue_wait_ms=settings.max_queue_wait_ms,
+        receive_timeout_ms=settings.receive_timeout_ms,
+        keep_answers_ms=settings.keep_answers_ms,
+        keep_alive_ms=settings.keep_alive_ms,
+        max_connections=settings.max_connections,
     )
-    served = server.Server(gateway.handle, limits)
-    return port.serving(served, settings.host, settings.port, grace_s=settings.grace_ms / 1000)
+
+
+def _serving(
+    settings: settings_module.Settings, served: gateway.Gateway
+) -> contextlib.AbstractAsyncContextManager[str]:
+    """Answer requests on the gateway's port; at the end, those here get the grace period for their answers."""
+    grace_s = settings.grace_ms / 1000
+    return port.serving(server.Server(served), settings.host, settings.port, grace_s=grace_s)
 
 
 @contextlib.asynccontextmanager

@@ -5,26 +5,40 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Protocol
 
-from faas.core import model
+from faas.core import errors, model
+
+
+class Caller(Protocol):
+    """Who waits for the outcome of a sync call. One of the three methods is called, once, by who took the call."""
+
+    is_gone: bool
+    """The client hung up: whoever holds the call may drop it when it has not begun, and nothing need be called."""
+
+    def answer(self, outcome: model.Outcome) -> None:
+        """The call has ended. The function's faults are outcomes."""
+
+    def fail(self, error: errors.FaasError) -> None:
+        """The platform could not run the call, or lost it."""
+
+    def decline(self) -> None:
+        """The node has no slot for the call after all; it has not begun. The caller takes the way through the queue."""
 
 
 class Dispatch(Protocol):
-    """Takes a sync invocation to a free slot of this node, now or not at all."""
+    """Takes sync calls to the slots of this node."""
 
-    def offer(self, invocation: model.Invocation) -> asyncio.Future[model.Outcome] | None:
-        """The outcome to await, or None when no slot for the revision is free (then the caller enqueues).
+    def offer(self, invocation: model.Invocation, caller: Caller) -> bool:
+        """Take a call to a free slot of this node, or into its line for one; False: the caller enqueues it.
 
-        The future never carries the function's faults as exceptions: they are outcomes. It raises `errors.Unavailable`
-        when the platform lost the attempt.
+        Raises `errors.Throttled` when it would wait too long. Never calls ``caller`` before it returns.
         """
 
 
 class NoHandOff:
     """The dispatch of a gateway that has no runner beside it: every call goes through the queue."""
 
-    def offer(self, invocation: model.Invocation) -> asyncio.Future[model.Outcome] | None:
+    def offer(self, invocation: model.Invocation, caller: Caller) -> bool:
         """Never takes anything."""
-        return None
+        return False

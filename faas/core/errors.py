@@ -11,6 +11,8 @@
     ├── TooSlow                     408  too_slow
     ├── Conflict                    409  conflict
     ├── TooLarge                    413  too_large
+    │   ├── TargetTooLong           414  target_too_long
+    │   └── HeadTooLarge            431  head_too_large
     ├── Throttled                   429  throttled
     ├── FunctionFailed              502  the function's own error type
     ├── KeyReused                   422  idempotency_key_reused
@@ -122,6 +124,20 @@ class TooLarge(FaasError):
     http_status = 413
     code = "too_large"
     exit_code = 2
+
+
+class TargetTooLong(TooLarge):
+    """The first line of a request is over its limit."""
+
+    http_status = 414
+    code = "target_too_long"
+
+
+class HeadTooLarge(TooLarge):
+    """The header fields of a request are over their limit, in bytes or in number."""
+
+    http_status = 431
+    code = "head_too_large"
 
 
 class Throttled(FaasError):

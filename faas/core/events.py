@@ -1,8 +1,8 @@
 """The event shapes that functions see; pure functions over bytes. (How an answer is read: `faas.core.http_replies`.)
 
 HTTP events have the API-gateway payload format 2.0, uploads are S3 notification records, timers are scheduled events,
-so that handlers written for AWS Lambda run unchanged. `http_event` is on the path of every call: whatever can be known
-before a request arrives stands in a constant or in a small bounded cache.
+so that handlers written for AWS Lambda run unchanged. An HTTP event is on the path of every call: what its head decides
+(`http_head`) is made once for all requests that begin alike, and the rest (`http_event`) is joined to it.
 """
 
 from __future__ import annotations
@@ -19,10 +19,12 @@ from faas.core.http_replies import Reply, http_reply
 
 __all__ = [
     "ACCOUNT_ID",
+    "HttpHead",
     "Reply",
     "destination_event",
     "form_key",
     "http_event",
+    "http_head",
     "http_reply",
     "timer_event",
     "upload_event",
@@ -48,23 +50,30 @@ _TEXT_TYPES = frozenset(
 _encode = msgspec.json.Encoder().encode
 
 
-def http_event(
+class HttpHead(msgspec.Struct, frozen=True):
+    """What an HTTP event holds before a body has come; the same for all requests with the same head on one connection.
+
+    ``lead`` is the event's JSON up to the id of the invocation. ``has_text`` says that a body is text if it can be.
+    """
+
+    lead: bytes
+    has_text: bool
+
+
+def http_head(
     *,
     method: str,
     raw_path: str,
     raw_query: str,
     headers: Iterable[tuple[str, str]],
-    body: bytes,
     source_ip: str,
     protocol: str,
-    invocation_id: str,
     route_key: str,
     path_parameters: dict[str, str],
     domain: str,
     stage: str = "$default",
-    time_ms: int,
-) -> bytes:
-    """One HTTP request in the payload format 2.0, as JSON.
+) -> HttpHead:
+    """The part of an HTTP event that its head decides.
 
     ``raw_path`` and ``raw_query`` are as sent, ``headers`` in the order and case they came in, repeated ones included.
     Keys that the format calls optional are absent when there is nothing to put there.
@@ -77,25 +86,6 @@ def http_event(
         "rawPath": raw_path,
         "rawQueryString": raw_query,
         "headers": named,
-        "requestContext": {
-            "accountId": ACCOUNT_ID,
-            "apiId": prefix,
-            "domainName": domain,
-            "domainPrefix": prefix,
-            "http": {
-                "method": method,
-                "path": raw_path,
-                "protocol": protocol,
-                "sourceIp": source_ip,
-                "userAgent": named.get("user-agent", ""),
-            },
-            "requestId": invocation_id,
-            "routeKey": route_key,
-            "stage": stage,
-            "time": _access_log_time(time_ms // 1000),
-            "timeEpoch": time_ms,
-        },
-        "isBase64Encoded": False,
     }
     if cookies:
         event["cookies"] = cookies
@@ -103,13 +93,40 @@ def http_event(
         event["queryStringParameters"] = parameters
     if path_parameters:
         event["pathParameters"] = path_parameters
-    if body:
-        event["body"] = content = _text_or_bytes(body, named)
-        event["isBase64Encoded"] = content is body
+    # The last key, and its last keys are added by `http_event`.
+    event["requestContext"] = {
+        "accountId": ACCOUNT_ID,
+        "apiId": prefix,
+        "domainName": domain,
+        "domainPrefix": prefix,
+        "http": {
+            "method": method,
+            "path": raw_path,
+            "protocol": protocol,
+            "sourceIp": source_ip,
+            "userAgent": named.get("user-agent", ""),
+        },
+        "routeKey": route_key,
+        "stage": stage,
+    }
     try:
-        return _encode(event)
+        lead = _encode(event)
     except UnicodeEncodeError:
-        return _encode(_without_surrogates(event))
+        lead = _encode(_without_surrogates(event))
+    has_text = "content-encoding" not in named and _is_text(named.get("content-type", ""))
+    return HttpHead(lead[: -len(b"}}")] + b',"requestId":"', has_text)
+
+
+def http_event(head: HttpHead, body: bytes, *, invocation_id: str, time_ms: int) -> bytes:
+    """One HTTP request in the payload format 2.0, as JSON."""
+    at = _access_log_time(time_ms // 1000)
+    if not body:
+        end = f'{invocation_id}","time":"{at}","timeEpoch":{time_ms}}},"isBase64Encoded":false}}'
+        return head.lead + end.encode()
+    content = _text_or_bytes(body) if head.has_text else body
+    flag = "true" if content is body else "false"
+    middle = f'{invocation_id}","time":"{at}","timeEpoch":{time_ms}}},"isBase64Encoded":{flag},"body":'
+    return b"%b%b%b}" % (head.lead, middle.encode(), _encode(content))
 
 
 def _named_headers(headers: Iterable[tuple[str, str]]) -> tuple[dict[str, str], list[str]]:
@@ -133,10 +150,8 @@ def _query_parameters(raw_query: str) -> dict[str, str]:
     return parameters
 
 
-def _text_or_bytes(body: bytes, headers: dict[str, str]) -> str | bytes:
+def _text_or_bytes(body: bytes) -> str | bytes:
     """The body as text, or unchanged when it is to travel as base64 (which is how bytes are encoded)."""
-    if "content-encoding" in headers or not _is_text(headers.get("content-type", "")):
-        return body
     try:
         return body.decode()
     except UnicodeDecodeError:

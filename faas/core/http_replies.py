@@ -87,12 +87,19 @@ def http_reply(body: bytes, is_bytes: bool) -> Reply:
     if is_bytes:
         return Reply(200, [_BYTES], body)
     try:
-        if body.lstrip()[:1] != b"{":
+        if body[:1] != b"{" and body.lstrip()[:1] != b"{":
             return _plain(body)
         answer = _read(body)
-        return _plain(body) if answer is None else _respond(answer)
+        if answer is not None:
+            return _respond(answer)
+        # What has been read is JSON; without white space it is compact, as agents write it.
+        return _plain(body) if _has_space(body) else Reply(200, [_JSON], body)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise _malformed(str(error), "result is not JSON") from error
+
+
+def _has_space(body: bytes) -> bool:
+    return b" " in body or b"\n" in body or b"\t" in body or b"\r" in body
 
 
 def _plain(body: bytes) -> Reply:

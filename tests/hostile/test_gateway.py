@@ -12,12 +12,13 @@ import hypothesis
 import pytest
 from hypothesis import strategies as st
 
-from faas.core import model
+from faas.core import dispatch, model
 from faas.queue import invocations, replies
 from tests import samples
 from tests.hostile import effort
-from triggers import http, routes, server
-from triggers import port as ports
+from triggers.gateway import gateway as gateways
+from triggers.gateway import limits, routes, server
+from triggers.gateway import port as ports
 
 REVISION = model.Revision(
     function="hello",
@@ -28,8 +29,7 @@ REVISION = model.Revision(
     ),
     created_at_ms=0,
 )
-LIMITS = http.Limits(max_event_bytes=100_000, max_queue_wait_ms=100)
-CONNECTIONS = server.Limits(connections=1_000, head_within_s=30.0, idle_s=60.0)
+LIMITS = limits.Limits(max_event_bytes=100_000, max_queue_wait_ms=100, max_connections=1_000)
 GOOD = b"GET /hello/x HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"
 WITHIN_S = 60
 
@@ -40,11 +40,11 @@ class Answers:
     def __init__(self) -> None:
         self.body = b'"well"'
 
-    def offer(self, invocation: model.Invocation) -> asyncio.Future[model.Outcome]:
+    def offer(self, invocation: model.Invocation, caller: dispatch.Caller) -> bool:
         json.loads(invocation.event)
-        outcome: asyncio.Future[model.Outcome] = asyncio.get_running_loop().create_future()
-        outcome.set_result(model.Outcome(record=samples.record(invocation), body=self.body))
-        return outcome
+        outcome = model.Outcome(record=samples.record(invocation), body=self.body)
+        asyncio.get_running_loop().call_soon(caller.answer, outcome)
+        return True
 
 
 class Gateway:
@@ -86,9 +86,8 @@ async def gateway(redis_url: str, prefix: str) -> AsyncIterator[Gateway]:
     queue = await invocations.Queue.connect(redis_url, prefix)
     answers = await replies.Replies.open(redis_url, prefix)
     table, function = routes.Routes([REVISION]), Answers()
-    made = http.Gateway(queue, answers, function, lambda: table, LIMITS)
-    served = server.Server(made.handle, CONNECTIONS)
-    async with ports.serving(served, "127.0.0.1", 0, grace_s=20, farewell_s=0.0) as url:
+    made = gateways.Gateway(queue, answers, function, lambda: table, LIMITS)
+    async with ports.serving(server.Server(made), "127.0.0.1", 0, grace_s=20, farewell_s=0.0) as url:
         yield Gateway(("127.0.0.1", int(url.rsplit(":", 1)[1])), function)
     await answers.close()
     queue.close()

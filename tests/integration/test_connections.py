@@ -13,8 +13,9 @@ import pytest
 from faas.core import dispatch, model
 from faas.queue import invocations, replies
 from tests.eventually import eventually
-from triggers import http, routes, server
-from triggers import port as ports
+from triggers.gateway import gateway as gateways
+from triggers.gateway import limits, routes, server
+from triggers.gateway import port as ports
 
 HEALTH = b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n"
 CONFIG = model.FunctionConfig(
@@ -25,23 +26,16 @@ Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
 @contextlib.asynccontextmanager
-async def serving(redis_url: str, prefix: str, **limits: float) -> AsyncIterator[int]:
+async def serving(redis_url: str, prefix: str, *, farewell_s: float = 0.1, **bounds: int) -> AsyncIterator[int]:
     """A gateway's port, with one function on it that nothing runs."""
     table = routes.Routes([HELLO])
     queue = await invocations.Queue.connect(redis_url, prefix)
     answers = await replies.Replies.open(redis_url, prefix)
-    receive_ms = int(limits.get("receive_ms", 60_000))
-    bounds = http.Limits(max_event_bytes=1000, max_queue_wait_ms=1000, receive_timeout_ms=receive_ms)
-    gateway = http.Gateway(queue, answers, dispatch.NoHandOff(), lambda: table, bounds)
-    connections = server.Limits(
-        connections=int(limits.get("connections", 100)),
-        head_within_s=receive_ms / 1000,
-        idle_s=limits.get("idle_s", 60.0),
-    )
+    wide = {"receive_timeout_ms": 60_000, "keep_alive_ms": 60_000, "max_connections": 100}
+    given = limits.Limits(max_event_bytes=1000, max_queue_wait_ms=1000, **{**wide, **bounds})
+    made = gateways.Gateway(queue, answers, dispatch.NoHandOff(), lambda: table, given)
     try:
-        served = server.Server(gateway.handle, connections)
-        farewell_s = limits.get("farewell_s", 0.1)
-        async with ports.serving(served, "127.0.0.1", 0, grace_s=20, farewell_s=farewell_s) as url:
+        async with ports.serving(server.Server(made), "127.0.0.1", 0, grace_s=20, farewell_s=farewell_s) as url:
             yield int(url.rsplit(":", 1)[1])
     finally:
         await answers.close()
@@ -69,7 +63,7 @@ async def ask(streams: Streams, request: bytes = HEALTH) -> bytes:
 async def test_a_connection_too_many_gets_503_at_once_and_another_has_room_when_one_has_gone(
     redis_url: str, prefix: str
 ) -> None:
-    async with serving(redis_url, prefix, connections=3) as port, contextlib.AsyncExitStack() as stack:
+    async with serving(redis_url, prefix, max_connections=3) as port, contextlib.AsyncExitStack() as stack:
         held = [await opened(port, stack) for _ in range(3)]
         assert all([(await ask(one)).startswith(b"HTTP/1.1 200") for one in held])
         for _ in range(20):
@@ -92,7 +86,7 @@ async def test_a_connection_too_many_gets_503_at_once_and_another_has_room_when_
 async def test_a_client_that_does_not_send_the_head_of_its_request_is_cut(
     redis_url: str, prefix: str, sent: bytes
 ) -> None:
-    async with serving(redis_url, prefix, receive_ms=100) as port, contextlib.AsyncExitStack() as stack:
+    async with serving(redis_url, prefix, receive_timeout_ms=100) as port, contextlib.AsyncExitStack() as stack:
         reader, writer = await opened(port, stack)
         writer.write(sent)
         async with asyncio.timeout(20):
@@ -128,7 +122,7 @@ async def _ask_last(held: Streams, come: list[socket.socket]) -> None:
 
 
 async def test_a_client_that_does_not_send_the_body_is_told_so_and_cut(redis_url: str, prefix: str) -> None:
-    async with serving(redis_url, prefix, receive_ms=100) as port, contextlib.AsyncExitStack() as stack:
+    async with serving(redis_url, prefix, receive_timeout_ms=100) as port, contextlib.AsyncExitStack() as stack:
         reader, _ = streams = await opened(port, stack)
         head = await ask(streams, b"POST /hello HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\n{")
         assert head.startswith(b"HTTP/1.1 408")
@@ -139,7 +133,10 @@ async def test_a_client_that_does_not_send_the_body_is_told_so_and_cut(redis_url
 async def test_an_idle_connection_is_closed_and_one_in_use_is_not_cut_at_the_time_of_its_first_head(
     redis_url: str, prefix: str
 ) -> None:
-    async with serving(redis_url, prefix, receive_ms=200, idle_s=2.0) as port, contextlib.AsyncExitStack() as stack:
+    async with (
+        serving(redis_url, prefix, receive_timeout_ms=200, keep_alive_ms=2_000) as port,
+        contextlib.AsyncExitStack() as stack,
+    ):
         loop = asyncio.get_running_loop()
         reader, _ = streams = await opened(port, stack)
         await ask(streams)

@@ -9,12 +9,12 @@ from collections.abc import AsyncIterator
 import aiohttp
 import msgspec
 import pytest
-from aiohttp import test_utils, web
 
 from faas.core import dispatch, model
 from faas.queue import invocations, replies
 from tests import samples
-from triggers import http, routes
+from triggers.gateway import gateway as gateways
+from triggers.gateway import limits, port, routes, server
 
 CONFIG = model.FunctionConfig(
     runtime="python3",
@@ -23,7 +23,7 @@ CONFIG = model.FunctionConfig(
     triggers=(model.HttpTrigger(path="/hello/{name}", methods=("GET", "POST")),),
 )
 HELLO = model.Revision(function="hello", number=1, artifact="0" * 64, config=CONFIG, created_at_ms=0)
-LIMITS = http.Limits(max_event_bytes=2000, max_queue_wait_ms=100)
+LIMITS = limits.Limits(max_event_bytes=2000, max_queue_wait_ms=100)
 
 
 @pytest.fixture
@@ -37,10 +37,10 @@ async def queue(redis_url: str, prefix: str) -> AsyncIterator[invocations.Queue]
 async def client(redis_url: str, prefix: str, queue: invocations.Queue) -> AsyncIterator[aiohttp.ClientSession]:
     answers = await replies.Replies.open(redis_url, prefix)
     table = routes.Routes([HELLO])
-    gateway = http.Gateway(queue, answers, dispatch.NoHandOff(), lambda: table, LIMITS)
+    gateway = gateways.Gateway(queue, answers, dispatch.NoHandOff(), lambda: table, LIMITS)
     async with (
-        test_utils.RawTestServer(gateway.handle) as server,
-        aiohttp.ClientSession(base_url=server.make_url("/")) as session,
+        port.serving(server.Server(gateway), "127.0.0.1", 0, grace_s=5, farewell_s=0.0) as url,
+        aiohttp.ClientSession(base_url=url) as session,
     ):
         yield session
     await answers.close()
@@ -152,25 +152,21 @@ async def test_a_call_whose_caller_waited_in_vain_is_settled_and_never_runs(
 async def test_a_client_that_hangs_up_leaves_nothing_waiting(redis_url: str, queue: invocations.Queue) -> None:
     answers = await replies.Replies.open(redis_url, queue.keys.prefix)
     table = routes.Routes([HELLO])
-    patient = http.Limits(max_event_bytes=2000, max_queue_wait_ms=60_000)
-    gateway = http.Gateway(queue, answers, dispatch.NoHandOff(), lambda: table, patient)
-    runner = web.ServerRunner(web.Server(gateway.handle, handler_cancellation=True))
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    reader, writer = await asyncio.open_connection(*runner.addresses[0][:2])
-    writer.write(b"GET /hello/x HTTP/1.1\r\nHost: h\r\n\r\n")
-    await writer.drain()
+    patient = limits.Limits(max_event_bytes=2000, max_queue_wait_ms=60_000)
+    gateway = gateways.Gateway(queue, answers, dispatch.NoHandOff(), lambda: table, patient)
 
     async def counts() -> model.Counts:
         return (await queue.counts()).get(HELLO.ref, model.Counts())
 
-    async with asyncio.timeout(5):
-        while (await counts()).waiting == 0:
-            pass
-        writer.close()
-        while (await counts()) != model.Counts(accepted=1, done=1):
-            pass
+    async with port.serving(server.Server(gateway), "127.0.0.1", 0, grace_s=5, farewell_s=0.0) as url:
+        reader, writer = await asyncio.open_connection("127.0.0.1", int(url.rsplit(":", 1)[1]))
+        writer.write(b"GET /hello/x HTTP/1.1\r\nHost: h\r\n\r\n")
+        await writer.drain()
+        async with asyncio.timeout(5):
+            while (await counts()).waiting == 0:
+                pass
+            writer.close()
+            while (await counts()) != model.Counts(accepted=1, done=1):
+                pass
     del reader
-    await runner.cleanup()
     await answers.close()

@@ -25,7 +25,9 @@ def _http(**changes: Any) -> dict[str, Any]:
         "domain": "shop.example.org",
         "time_ms": 1_700_000_000_123,
     }
-    event: dict[str, Any] = json.loads(events.http_event(**{**request, **changes}))
+    request |= changes
+    rest = {key: request.pop(key) for key in ("body", "invocation_id", "time_ms")}
+    event: dict[str, Any] = json.loads(events.http_event(events.http_head(**request), **rest))
     return event
 
 

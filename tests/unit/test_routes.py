@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from faas.core import errors, model
-from triggers import routes
+from triggers.gateway import routes
 
 
 def revision(name: str, *triggers: model.Trigger) -> model.Revision:

@@ -11,10 +11,8 @@ import contextlib
 import socket
 from collections.abc import AsyncIterator, Iterator
 
-from aiohttp import web
-
 from faas.core import errors
-from triggers import server
+from triggers.gateway import server
 
 _BACKLOG = 1024
 _FAREWELL_S = 0.5
@@ -30,20 +28,16 @@ async def serving(
     with that, and who waits for an answer has ``grace_s`` for it. Raises `errors.Conflict` when the port is in use, and
     `errors.Unavailable` when it cannot listen there for another reason.
     """
-    runner = web.ServerRunner(served, shutdown_timeout=grace_s)
-    await runner.setup()
     loop = asyncio.get_running_loop()
+    listening = await _listen(loop, served, host, port)
+    shown = f"[{host}]" if ":" in host else host
     try:
-        listening = await _listen(loop, served, host, port)
-        shown = f"[{host}]" if ":" in host else host
-        try:
-            yield f"http://{shown}:{listening.sockets[0].getsockname()[1]}"
-        finally:
-            for connection in _listen_no_more(listening):
-                await loop.connect_accepted_socket(served, connection)
-            await served.say_farewell(min(farewell_s, grace_s))
+        yield f"http://{shown}:{listening.sockets[0].getsockname()[1]}"
     finally:
-        await runner.cleanup()
+        for connection in _listen_no_more(listening):
+            await loop.connect_accepted_socket(served, connection)
+        await served.say_farewell(min(farewell_s, grace_s))
+        await served.close(grace_s)
 
 
 async def _listen(loop: asyncio.AbstractEventLoop, served: server.Server, host: str, port: int) -> asyncio.Server:

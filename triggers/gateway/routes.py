@@ -1,13 +1,14 @@
 """Which function answers a request: the routes of all http triggers as one immutable table. Pure, no I/O.
 
 A literal segment wins over a ``{parameter}``, from left to right, so `/thumb/new` is found before `/thumb/{name}`.
-Every function with an http trigger also answers at ``/fn/{its name}`` and below it.
+Every function with an http trigger also answers at ``/fn/{its name}`` and below it. The table is a tree of segments, so
+what a look costs does not grow with the number of routes.
 """
 
 from __future__ import annotations
 
 import urllib.parse
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import msgspec
 
@@ -39,22 +40,41 @@ class Match(msgspec.Struct, frozen=True):
     parameters: dict[str, str]
 
 
+class _Branch:
+    """What follows a begin of paths: the next segment's branches, and the routes that end here, as declared."""
+
+    __slots__ = ("literals", "parameter", "routes")
+
+    def __init__(self) -> None:
+        self.literals: dict[str, _Branch] = {}
+        self.parameter: _Branch | None = None
+        self.routes: list[Route] = []
+
+    def after(self, segment: str) -> _Branch:
+        """The branch of a declared segment, made when there is none."""
+        if not _is_parameter(segment):
+            return self.literals.setdefault(segment, _Branch())
+        if self.parameter is None:
+            self.parameter = _Branch()
+        return self.parameter
+
+
 class Routes:
     """The table, built once per catalog version."""
 
     def __init__(self, revisions: Iterable[model.Revision]) -> None:
-        self._by_shape: dict[int, list[tuple[tuple[str, ...], Route]]] = {}
+        self._root = _Branch()
         self._by_name: dict[str, Route] = {}
         for revision in revisions:
             for place, trigger in enumerate(revision.config.triggers):
                 if isinstance(trigger, model.HttpTrigger):
                     self._add(Route(trigger.path, frozenset(trigger.methods), revision, place))
-        for shape in self._by_shape.values():
-            shape.sort(key=lambda entry: tuple(segment.startswith("{") for segment in entry[0]))
 
     def _add(self, route: Route) -> None:
-        segments = _segments(route.path)
-        self._by_shape.setdefault(len(segments), []).append((segments, route))
+        branch = self._root
+        for segment in _segments(route.path):
+            branch = branch.after(segment)
+        branch.routes.append(route)
         name = route.revision.function
         self._by_name[name] = Route(f"/{_BY_NAME}/{name}", frozenset(), route.revision)
 
@@ -64,23 +84,33 @@ class Routes:
         if len(segments) >= 2 and segments[0] == _BY_NAME and segments[1] in self._by_name:
             return Match(self._by_name[segments[1]], {})
         allowed: set[str] = set()
-        for declared, route in self._by_shape.get(len(segments), ()):
-            if not _fits(declared, segments):
-                continue
+        for route in self._fitting(segments):
             if not route.methods or method in route.methods:
-                return Match(route, _parameters(declared, segments))
+                return Match(route, _parameters(_segments(route.path), segments))
             allowed |= route.methods
         if allowed:
             raise errors.MethodNotAllowed(f"{raw_path} does not take {method}", allow=", ".join(sorted(allowed)))
         raise errors.NotFound(f"no function answers {raw_path}", hint="`faas ls` shows the routes")
 
+    def _fitting(self, segments: tuple[str, ...]) -> Iterator[Route]:
+        """The routes that fit a path, those with the earlier literals first."""
+        last = len(segments)
+        open_ones = [(self._root, 0)]
+        while open_ones:
+            branch, at = open_ones.pop()
+            if at == last:
+                yield from branch.routes
+                continue
+            segment = segments[at]
+            if branch.parameter is not None and segment:
+                open_ones.append((branch.parameter, at + 1))
+            # On top, so that it is looked at first.
+            if (literal := branch.literals.get(segment)) is not None:
+                open_ones.append((literal, at + 1))
+
 
 def _segments(path: str) -> tuple[str, ...]:
     return tuple(path.strip("/").split("/"))
-
-
-def _fits(declared: tuple[str, ...], given: tuple[str, ...]) -> bool:
-    return all((_is_parameter(one) and other != "") or one == other for one, other in zip(declared, given, strict=True))
 
 
 def _parameters(declared: tuple[str, ...], given: tuple[str, ...]) -> dict[str, str]:

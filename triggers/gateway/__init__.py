@@ -1,0 +1,1 @@
+"""HTTP requests become invocations, and the outcomes of those become answers."""

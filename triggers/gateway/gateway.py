@@ -1,0 +1,248 @@
+"""The gateway: a request becomes an invocation, goes to a free slot or into the queue, and its outcome is the answer.
+
+What the head of a request asks for is found out once (`Gateway.asked`); a client that sends the same head again on its
+connection pays for the rest only (`Gateway.start`). A call that a slot of this node takes needs neither task nor
+future; tasks are for what Redis is asked about.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import time
+from collections.abc import Callable, Coroutine
+
+import msgspec
+
+from faas.core import dispatch, durations, errors, events, http_replies, ids, model
+from faas.queue import calls, idempotency, invocations, replies
+from triggers.gateway import answering, limits, request, routes, running
+
+_TYPE = "faas-invocation-type"
+_KEY = idempotency.HEADER.lower()
+_DELAY = durations.DELAY_HEADER.lower()
+_HEALTH = ("/healthz", "/readyz")
+_SILENT_MS = 2_000
+_NOT_READY_MS = 1_000
+
+
+class Asked(msgspec.Struct, frozen=True):
+    """What the head of a request asks for, as long as the routes are those of ``table``.
+
+    ``route`` is None for a question about the gateway's health. ``is_plain`` is a sync call without an idempotency key.
+    """
+
+    head: request.Head
+    table: routes.Routes
+    route: routes.Route | None = None
+    event: events.HttpHead | None = None
+    mode: model.Mode = model.Mode.SYNC
+    key: str | None = None
+    delay_ms: int = 0
+    is_plain: bool = False
+
+
+class Gateway:
+    """Answers requests for functions. ``table`` gives the routes as they are now; a deploy replaces them whole."""
+
+    def __init__(
+        self,
+        queue: invocations.Queue,
+        answers: replies.Replies,
+        hand_off: dispatch.Dispatch,
+        table: Callable[[], routes.Routes],
+        bounds: limits.Limits,
+    ) -> None:
+        self.table = table
+        self.limits = bounds
+        self._queue = queue
+        self._answers = answers
+        self._hand_off = hand_off
+        self._ids = ids.Ids()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def asked(self, head: request.Head, client_ip: str) -> Asked:
+        """What a head asks for. Raises `errors.FaasError` for what is refused whatever its body is."""
+        table = self.table()
+        if head.path in _HEALTH:
+            return Asked(head, table)
+        match = table.find(head.method, head.path)
+        self._bounded(head.length)
+        mode, key, delay = _mode(head), head.field(_KEY), head.field(_DELAY)
+        event = events.http_head(
+            method=head.method,
+            raw_path=head.path,
+            raw_query=head.query,
+            headers=head.fields,
+            source_ip=client_ip,
+            protocol=f"HTTP/{head.version}",
+            route_key=match.route.key(head.method),
+            path_parameters=match.parameters,
+            domain=head.host,
+        )
+        return Asked(
+            head=head,
+            table=table,
+            route=match.route,
+            event=event,
+            mode=mode,
+            key=key,
+            delay_ms=0 if delay is None else durations.delay_ms(delay),
+            is_plain=mode is model.Mode.SYNC and key is None,
+        )
+
+    def fresh(self, answered: running.Answered) -> running.Running:
+        """A request that is about to be started."""
+        now_ms = time.time_ns() // 1_000_000
+        return running.Running(self._ids.at(now_ms), now_ms, answered, self._enqueue)
+
+    def start(self, one: running.Running, asked: Asked, body: bytes) -> None:
+        """Work on a request. It may be answered before this returns."""
+        try:
+            if asked.route is None or asked.event is None:
+                one.invocation_id = ""  # none is made
+                one.say(self._health(asked.head.path))
+                return
+            event = events.http_event(asked.event, body, invocation_id=one.invocation_id, time_ms=one.begun_ms)
+            self._bounded(len(event))
+            self._invoke(one, asked, asked.route, event, body)
+        except errors.FaasError as error:
+            one.fail(error)
+        except Exception:  # noqa: BLE001 - whatever is not foreseen costs its own request only
+            one.break_down()
+
+    def _invoke(self, one: running.Running, asked: Asked, route: routes.Route, event: bytes, body: bytes) -> None:
+        revision = route.revision
+        invocation = model.Invocation(
+            id=one.invocation_id,
+            function=revision.function,
+            revision=revision.number,
+            trigger="http",
+            mode=asked.mode,
+            event=event,
+            accepted_at_ms=one.begun_ms,
+            reply_to=self._answers.address if asked.mode is model.Mode.SYNC else None,
+            trigger_place=route.place,
+        )
+        if asked.is_plain:
+            one.waiting = (invocation, revision.config)
+            if not self._hand_off.offer(invocation, one):
+                self._enqueue(one)
+        elif asked.key is None:
+            self._begin(one, self._accept(invocation, asked.delay_ms))
+        else:
+            self._begin(one, self._once(one, asked, asked.key, invocation, revision.config, body))
+
+    async def close(self) -> None:
+        """Wait for what is still said to Redis of requests whose clients have gone."""
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+
+    # -- ways that ask Redis
+
+    def _begin(self, one: running.Running, work: Coroutine[None, None, http_replies.Reply]) -> None:
+        task = asyncio.get_running_loop().create_task(self._follow(one, work), name=f"request {one.invocation_id}")
+        one.task = task
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _follow(self, one: running.Running, work: Coroutine[None, None, http_replies.Reply]) -> None:
+        try:
+            reply = await work
+        except errors.FaasError as error:
+            one.fail(error)
+        except Exception:  # noqa: BLE001 - as in `start`
+            one.break_down()
+        else:
+            one.say(reply)
+
+    def _enqueue(self, one: running.Running) -> None:
+        if one.waiting is not None:
+            self._begin(one, self._through_queue(*one.waiting))
+
+    async def _through_queue(self, invocation: model.Invocation, config: model.FunctionConfig) -> http_replies.Reply:
+        return answering.of_outcome(await self._queued(invocation, config))
+
+    async def _queued(self, invocation: model.Invocation, config: model.FunctionConfig) -> model.Outcome:
+        self._refuse_without_redis()
+        return await calls.outcome(
+            self._queue,
+            self._answers,
+            invocation,
+            memory_limit_mb=config.memory_mb,
+            within_ms=self.limits.max_queue_wait_ms + config.timeout_ms,
+        )
+
+    async def _accept(self, invocation: model.Invocation, delay_ms: int) -> http_replies.Reply:
+        self._refuse_without_redis()
+        await calls.heard(self._queue.enqueue(invocation, delay_ms=delay_ms))
+        return answering.accepted(invocation.id)
+
+    async def _once(
+        self,
+        one: running.Running,
+        asked: Asked,
+        key: str,
+        invocation: model.Invocation,
+        config: model.FunctionConfig,
+        body: bytes,
+    ) -> http_replies.Reply:
+        """The answer to a call with an idempotency key, which another invocation may have given.
+
+        The request that the key stands for is its method, its target and its body.
+        """
+        self._refuse_without_redis()
+        what = (str(asked.mode).encode(), asked.head.method.encode(), asked.head.target.encode(), body)
+        once = idempotency.asked(key, invocation.function, what, self.limits.keep_answers_ms)
+        if asked.mode is model.Mode.ASYNC:
+            one.invocation_id = await idempotency.accept(self._queue, once, invocation, delay_ms=asked.delay_ms)
+            return answering.accepted(one.invocation_id)
+        run = functools.partial(self._outcome, invocation, config)
+        within_ms = self.limits.max_queue_wait_ms + config.timeout_ms
+        outcome = await idempotency.answer(self._queue, once, invocation.id, run, within_ms=within_ms)
+        one.invocation_id = outcome.record.invocation_id
+        return answering.of_outcome(outcome)
+
+    async def _outcome(self, invocation: model.Invocation, config: model.FunctionConfig) -> model.Outcome:
+        caller = running.Awaited()
+        if self._hand_off.offer(invocation, caller):
+            outcome = await caller.outcome
+            if outcome is not None:
+                return outcome
+        return await self._queued(invocation, config)
+
+    # -- what is refused
+
+    def _health(self, path: str) -> http_replies.Reply:
+        link = self._queue.link
+        return answering.health(is_well=path == "/healthz" or (link.is_open and link.silent_ms() < _NOT_READY_MS))
+
+    def _refuse_without_redis(self) -> None:
+        """A Redis that is there and silent (stopped, or swapping) is as good as none: nobody waits with it."""
+        if (silent_ms := self._queue.link.silent_ms()) > _SILENT_MS:
+            raise errors.Unavailable(f"Redis has said nothing for {silent_ms} ms", hint="see `faas doctor`")
+
+    def _bounded(self, size_bytes: int) -> None:
+        if size_bytes > self.limits.max_event_bytes:
+            raise self.too_large()
+
+    def too_large(self) -> errors.TooLarge:
+        """The refusal of an event, or a body, that is larger than events may be."""
+        return errors.TooLarge(
+            f"the event is over {self.limits.max_event_bytes} bytes",
+            hint="put large things into a bucket and send their key",
+            limit=self.limits.max_event_bytes,
+        )
+
+
+def _mode(head: request.Head) -> model.Mode:
+    delay = head.field(_DELAY)
+    asked = head.field(_TYPE)
+    if asked is None:
+        return model.Mode.SYNC if delay is None else model.Mode.ASYNC
+    if asked.lower() == model.Mode.SYNC and delay is not None:
+        raise errors.BadRequest(f"{durations.DELAY_HEADER}: only an async call can be delayed")
+    try:
+        return model.Mode(asked.lower())
+    except ValueError as error:
+        raise errors.BadRequest(f"Faas-Invocation-Type: found {asked!r}, expected sync or async") from error
