@@ -56,7 +56,7 @@ class HttpHead(msgspec.Struct, frozen=True):
     ``lead`` is the event's JSON up to the id of the invocation. ``has_text`` says that a body is text if it can be.
     """
 
-    lead: bytes
+    lead: str
     has_text: bool
 
 
@@ -114,19 +114,17 @@ def http_head(
     except UnicodeEncodeError:
         lead = _encode(_without_surrogates(event))
     has_text = "content-encoding" not in named and _is_text(named.get("content-type", ""))
-    return HttpHead(lead[: -len(b"}}")] + b',"requestId":"', has_text)
+    return HttpHead(f'{lead[: -len(b"}}")].decode()},"requestId":"', has_text)
 
 
 def http_event(head: HttpHead, body: bytes, *, invocation_id: str, time_ms: int) -> bytes:
     """One HTTP request in the payload format 2.0, as JSON."""
-    at = _access_log_time(time_ms // 1000)
+    context = f'{head.lead}{invocation_id}","time":"{_access_log_time(time_ms // 1000)}","timeEpoch":{time_ms}'
     if not body:
-        end = f'{invocation_id}","time":"{at}","timeEpoch":{time_ms}}},"isBase64Encoded":false}}'
-        return head.lead + end.encode()
+        return f'{context}}},"isBase64Encoded":false}}'.encode()
     content = _text_or_bytes(body) if head.has_text else body
     flag = "true" if content is body else "false"
-    middle = f'{invocation_id}","time":"{at}","timeEpoch":{time_ms}}},"isBase64Encoded":{flag},"body":'
-    return b"%b%b%b}" % (head.lead, middle.encode(), _encode(content))
+    return f'{context}}},"isBase64Encoded":{flag},"body":'.encode() + _encode(content) + b"}"
 
 
 def _named_headers(headers: Iterable[tuple[str, str]]) -> tuple[dict[str, str], list[str]]:

@@ -24,9 +24,9 @@ import msgspec
 from faas.core import errors
 
 _HINT = 'return {"statusCode": 200, "headers": {...}, "body": "text"}, or any JSON value without "statusCode"'
-_TEXT = ("content-type", "text/plain; charset=utf-8")
-_JSON = ("content-type", "application/json")
-_BYTES = ("content-type", "application/octet-stream")
+TEXT = ("content-type", "text/plain; charset=utf-8")
+JSON = ("content-type", "application/json")
+BYTES = ("content-type", "application/octet-stream")
 
 _NO_BODY = frozenset({204, 205, 304})
 _NOT_THE_HANDLERS = frozenset(
@@ -85,37 +85,35 @@ def http_reply(body: bytes, is_bytes: bool) -> Reply:
     malformed response.
     """
     if is_bytes:
-        return Reply(200, [_BYTES], body)
+        return Reply(200, [BYTES], body)
     try:
-        if body[:1] != b"{" and body.lstrip()[:1] != b"{":
-            return _plain(body)
-        answer = _read(body)
-        if answer is not None:
-            return _respond(answer)
-        # What has been read is JSON; without white space it is compact, as agents write it.
-        return _plain(body) if _has_space(body) else Reply(200, [_JSON], body)
+        if body.startswith(b"{") or body.lstrip().startswith(b"{"):
+            answer = _read(body)
+            return (
+                _respond(answer)
+                if isinstance(answer, _Answer) and answer.statusCode is not msgspec.UNSET
+                else _plain(body)
+            )
+        if body.lstrip().startswith(b'"'):
+            return Reply(200, [JSON], _text(body).encode())
+        return _plain(body)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise _malformed(str(error), "result is not JSON") from error
 
 
-def _has_space(body: bytes) -> bool:
-    return b" " in body or b"\n" in body or b"\t" in body or b"\r" in body
-
-
 def _plain(body: bytes) -> Reply:
-    if body.lstrip()[:1] == b'"':
-        return Reply(200, [_JSON], _text(body).encode())
-    return Reply(200, [_JSON], msgspec.json.format(body, indent=-1))
+    return Reply(200, [JSON], msgspec.json.format(body, indent=-1))
 
 
-def _read(body: bytes) -> _Answer | None:
+def _read(body: bytes) -> _Probe:
     try:
-        answer = _answer(body)
+        return _answer(body)
     except msgspec.ValidationError as error:
-        if _probe(body).statusCode is msgspec.UNSET:
-            return None
+        # Any object may hold keys of these names, and others than a response would.
+        probe = _probe(body)
+        if probe.statusCode is msgspec.UNSET:
+            return probe
         raise _malformed(str(error)) from error
-    return None if answer.statusCode is msgspec.UNSET else answer
 
 
 def _respond(answer: _Answer) -> Reply:
@@ -127,7 +125,7 @@ def _respond(answer: _Answer) -> Reply:
         return Reply(status, headers, b"")
     encoded = answer.isBase64Encoded is True
     if not has_type:
-        headers.append(_BYTES if encoded else _TEXT)
+        headers.append(BYTES if encoded else TEXT)
     return Reply(status, headers, _decoded(answer.body) if encoded else answer.body.encode())
 
 

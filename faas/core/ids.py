@@ -32,19 +32,22 @@ class Ids:
         self._drawn_bytes = drawn_bytes
         self._digits = ""
         self._used = 0
+        self._begin_ms = -1
+        self._begin = ""
 
     def at(self, now_ms: int) -> str:
         """A fresh UUIDv7 of this moment."""
-        begin = self._used
-        end = self._used = begin + _DIGITS
-        if end > len(self._digits):
+        if now_ms != self._begin_ms:
+            self._begin_ms, moment = now_ms, f"{now_ms:012x}"
+            self._begin = f"{moment[:8]}-{moment[8:]}-7"
+        at = self._used
+        if at + _DIGITS > len(self._digits):
             self._digits = os.urandom(self._drawn_bytes).hex()
-            begin, end = 0, _DIGITS
-            self._used = end
-        drawn = self._digits[begin:end]
-        moment = f"{now_ms:012x}"
-        variant = _VARIANT[drawn[18]]
-        return f"{moment[:8]}-{moment[8:12]}-7{drawn[:3]}-{variant}{drawn[3:6]}-{drawn[6:18]}"
+            at = 0
+        self._used = at + _DIGITS
+        digits = self._digits
+        variant = _VARIANT[digits[at]]
+        return f"{self._begin}{digits[at + 1 : at + 4]}-{variant}{digits[at + 4 : at + 7]}-{digits[at + 7 : at + 19]}"
 
 
 def _uuid7(at_ms: int, random_bits: int) -> str:

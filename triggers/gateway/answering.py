@@ -14,8 +14,9 @@ from faas.core import errors, http_replies, model
 ID = "Faas-Invocation-Id"
 _FAULT = "Faas-Error"
 _ID_KEY = ID.lower()
-_JSON = ("content-type", "application/json")
+_DATE = "date"
 _ENDS, _KEEPS = "Connection: close\r\n", "Connection: keep-alive\r\n"
+_LINES = {field: f"{field[0]}: {field[1]}\r\n" for field in (http_replies.JSON, http_replies.TEXT, http_replies.BYTES)}
 _WITHOUT_LENGTH = frozenset({204, 304})
 
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -35,7 +36,7 @@ def of_outcome(outcome: model.Outcome) -> http_replies.Reply:
 
 def of_error(error: errors.FaasError, invocation_id: str) -> http_replies.Reply:
     """The answer that an error is, in the one shape that all have."""
-    headers = [_JSON, (_FAULT, error.fault)]
+    headers = [http_replies.JSON, (_FAULT, error.fault)]
     if isinstance(error, errors.Throttled | errors.Unavailable):
         headers.append(("Retry-After", str(error.retry_after_s)))
     if isinstance(error, errors.MethodNotAllowed):
@@ -46,12 +47,12 @@ def of_error(error: errors.FaasError, invocation_id: str) -> http_replies.Reply:
 def accepted(invocation_id: str) -> http_replies.Reply:
     """The answer to an async call that will run."""
     told = {"invocation_id": invocation_id, "status_url": f"/api/v1/invocations/{invocation_id}"}
-    return http_replies.Reply(202, [_JSON], msgspec.json.encode(told))
+    return http_replies.Reply(202, [http_replies.JSON], msgspec.json.encode(told))
 
 
 def health(*, is_well: bool) -> http_replies.Reply:
     """The answer to who asks how the gateway is."""
-    return http_replies.Reply(200 if is_well else 503, [_JSON], msgspec.json.encode({"ready": is_well}))
+    return http_replies.Reply(200 if is_well else 503, [http_replies.JSON], msgspec.json.encode({"ready": is_well}))
 
 
 def encoded(
@@ -59,36 +60,34 @@ def encoded(
 ) -> bytes:
     """An answer as it is sent. ``ends`` says that the connection ends with it, ``keeps`` to a client of HTTP/1.0 that
     it does not; to a HEAD request there is no body."""
-    status, body = reply.status, reply.body
-    head, date = _status_line(status), _date(int(time.time()))
-    for name, value in reply.headers:
-        key = name.lower()
-        if key == "date":
-            date = ""
-        if key != _ID_KEY:
-            head += f"{name}: {value}\r\n"
-    if status not in _WITHOUT_LENGTH:
-        head += f"Content-Length: {len(body)}\r\n"
+    body, fields, has_date = reply.body, "", False
+    for field in reply.headers:
+        line = _LINES.get(field)
+        if line is None:
+            key = field[0].lower()
+            has_date = has_date or key == _DATE
+            line = "" if key == _ID_KEY else f"{field[0]}: {field[1]}\r\n"
+        fields += line
+    if reply.status not in _WITHOUT_LENGTH:
+        fields += f"Content-Length: {len(body)}\r\n"
     if invocation_id:
-        head += f"{ID}: {invocation_id}\r\n"
+        fields += f"{ID}: {invocation_id}\r\n"
     if ends or keeps:
-        head += _ENDS if ends else _KEEPS
-    sent = f"{head}{date}\r\n".encode()
-    return sent if to_head else sent + body
+        fields += _ENDS if ends else _KEEPS
+    begin = _begin(reply.status, 0 if has_date else int(time.time()))
+    head = f"{begin}{fields}\r\n".encode()
+    return head if to_head else head + body
 
 
-@functools.lru_cache(maxsize=1024)
-def _status_line(status: int) -> str:
+@functools.lru_cache(maxsize=64)
+def _begin(status: int, at_s: int) -> str:
+    """The first lines of an answer; the date that the function gave stands in place of ours (``at_s`` is 0 then)."""
     try:
         phrase = http.HTTPStatus(status).phrase
     except ValueError:
         phrase = ""
-    return f"HTTP/1.1 {status} {phrase}\r\n"
-
-
-@functools.lru_cache(maxsize=2)
-def _date(at_s: int) -> str:
-    return f"Date: {email.utils.formatdate(at_s, usegmt=True)}\r\n"
+    line = f"HTTP/1.1 {status} {phrase}\r\n"
+    return f"{line}Date: {email.utils.formatdate(at_s, usegmt=True)}\r\n" if at_s else line
 
 
 def _failure(record: model.Record) -> errors.FaasError:

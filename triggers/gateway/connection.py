@@ -47,7 +47,10 @@ class State(enum.Enum):
     PARTING = enum.auto()
 
 
-_READS = frozenset({State.AWAITING, State.HEAD, State.BODY})
+# As names of this module: to look one up in its class takes longer than all that is decided by it.
+_AWAITING, _HEAD, _BODY = State.AWAITING, State.HEAD, State.BODY
+_RUNNING, _UNREAD, _PARTING = State.RUNNING, State.UNREAD, State.PARTING
+_READS = (_AWAITING, _HEAD, _BODY)
 """In these a request is read; in the others what comes has to wait."""
 
 
@@ -69,7 +72,8 @@ class Connection(asyncio.Protocol):
 
     __slots__ = (
         "_asked", "_client_ip", "_gateway", "_has_ended", "_head", "_home", "_inbox", "_is_full", "_is_held",
-        "_is_turning", "_known", "_known_bytes", "_loop", "_receive_s", "_running", "_state", "_transport", "_until",
+        "_is_turning", "_keep_s", "_known", "_known_bytes", "_loop", "_receive_s", "_running", "_state", "_transport",
+        "_until",
     )  # fmt: skip
 
     def __init__(self, home: Home, served: gateway.Gateway, loop: asyncio.AbstractEventLoop) -> None:
@@ -77,10 +81,11 @@ class Connection(asyncio.Protocol):
         self._gateway = served
         self._loop = loop
         self._receive_s = served.limits.receive_timeout_ms / 1000
+        self._keep_s = served.limits.keep_alive_ms / 1000
         self._transport: asyncio.Transport = cast(asyncio.Transport, None)
         self._client_ip = ""
         self._inbox = inbox.Inbox()
-        self._state = State.HEAD
+        self._state = _HEAD
         self._until = loop.time() + self._receive_s
         """When the state has lasted too long."""
         self._head: request.Head | None = None
@@ -111,12 +116,12 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """See `asyncio.Protocol`."""
-        if self._state is State.AWAITING and len(data) == self._known_bytes and data.startswith(self._known):
+        if self._state is _AWAITING and len(data) == self._known_bytes and data.startswith(self._known):
             asked = self._asked
             if asked is not None and asked.table is self._gateway.table():
                 self._start(asked, data[len(self._known) :])
                 return
-        if self._state is State.PARTING:
+        if self._state is _PARTING:
             return
         self._inbox.add(data)
         if self._state in _READS:
@@ -128,10 +133,10 @@ class Connection(asyncio.Protocol):
     def eof_received(self) -> bool:
         """See `asyncio.Protocol`. The connection stays open as long as an answer is to be sent."""
         self._has_ended = True
-        if self._state is State.RUNNING and self._head is not None and self._head.version == "1.1":
+        if self._state is _RUNNING and self._head is not None and self._head.version == "1.1":
             # A client that has gone looks like one that only sends no more, until something is sent to it.
             self._transport.write(answering.CONTINUE)
-        return self._state in (State.RUNNING, State.UNREAD)
+        return self._state in (_RUNNING, _UNREAD)
 
     def pause_writing(self) -> None:
         """See `asyncio.Protocol`."""
@@ -140,13 +145,13 @@ class Connection(asyncio.Protocol):
     def resume_writing(self) -> None:
         """See `asyncio.Protocol`."""
         self._is_full = False
-        if self._state is State.UNREAD:
+        if self._state is _UNREAD:
             self._await_next()
             self._turn()
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """See `asyncio.Protocol`."""
-        self._state = State.PARTING
+        self._state = _PARTING
         self._home.dismiss(self)
         one, self._running = self._running, None
         if one is not None:
@@ -157,9 +162,9 @@ class Connection(asyncio.Protocol):
     def look(self, now: float) -> None:
         """Cut a client that is too slow, or of which it is found that it has gone."""
         if now < self._until:
-            if self._has_ended and self._state is State.RUNNING and self._is_reset():
+            if self._has_ended and self._state is _RUNNING and self._is_reset():
                 self._transport.abort()
-        elif self._state is State.BODY:
+        elif self._state is _BODY:
             within_ms = self._gateway.limits.receive_timeout_ms
             self._refuse(errors.TooSlow(f"the body has not come within {within_ms} ms"))
         else:
@@ -200,7 +205,7 @@ class Connection(asyncio.Protocol):
 
     def _take(self) -> bool:
         """Take a request that has come whole. Raises `errors.FaasError` for what the connection ends with."""
-        if self._state is not State.BODY:
+        if self._state is not _BODY:
             raw = self._take_head()
             if raw is None:
                 return False
@@ -211,8 +216,8 @@ class Connection(asyncio.Protocol):
     def _take_head(self) -> bytes | None:
         self._head = None
         raw = self._inbox.take_head()
-        if raw is None and self._state is State.AWAITING and self._inbox:
-            self._wait(State.HEAD, self._receive_s)
+        if raw is None and self._state is _AWAITING and self._inbox:
+            self._wait(_HEAD, self._receive_s)
         return raw
 
     def _ask(self, raw: bytes) -> bool:
@@ -238,7 +243,7 @@ class Connection(asyncio.Protocol):
         return True
 
     def _await_body(self, head: request.Head) -> None:
-        self._wait(State.BODY, self._receive_s)
+        self._wait(_BODY, self._receive_s)
         if head.expects_continue and not self._inbox:
             self._transport.write(answering.CONTINUE)
 
@@ -254,7 +259,7 @@ class Connection(asyncio.Protocol):
         return body is not None
 
     def _start(self, asked: gateway.Asked, body: bytes) -> None:
-        self._state, self._until = State.RUNNING, _NEVER
+        self._state, self._until = _RUNNING, _NEVER
         self._head = asked.head
         self._running = one = self._gateway.fresh(self._answered)
         self._gateway.start(one, asked, body)
@@ -279,9 +284,9 @@ class Connection(asyncio.Protocol):
 
     def _await_next(self) -> None:
         if self._is_full:
-            self._wait(State.UNREAD, self._receive_s + self._reading_s())
+            self._wait(_UNREAD, self._receive_s + self._reading_s())
         else:
-            self._wait(State.AWAITING, self._gateway.limits.keep_alive_ms / 1000)
+            self._state, self._until = _AWAITING, self._loop.time() + self._keep_s
 
     def _refuse(self, error: errors.FaasError) -> None:
         """Answer what cannot be read to its end, and read no more of it."""
@@ -294,7 +299,7 @@ class Connection(asyncio.Protocol):
     def _part(self, *, lingers: bool = False) -> None:
         """Close once everything is sent. ``lingers``: what the client still sends is read and dropped for a moment,
         as closing on it would take the answer back."""
-        self._wait(State.PARTING, (_LINGER_S if lingers else self._receive_s) + self._reading_s())
+        self._wait(_PARTING, (_LINGER_S if lingers else self._receive_s) + self._reading_s())
         if not lingers or self._has_ended:
             self._transport.close()
             return

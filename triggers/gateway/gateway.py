@@ -67,8 +67,9 @@ class Gateway:
         if head.path in _HEALTH:
             return Asked(head, table)
         match = table.find(head.method, head.path)
-        self._bounded(head.length)
-        mode, key, delay = _mode(head), head.field(_KEY), head.field(_DELAY)
+        if head.length > self.limits.max_event_bytes:
+            raise self.too_large()
+        mode, key, delay = _mode(head), head.first.get(_KEY), head.first.get(_DELAY)
         event = events.http_head(
             method=head.method,
             raw_path=head.path,
@@ -104,7 +105,8 @@ class Gateway:
                 one.say(self._health(asked.head.path))
                 return
             event = events.http_event(asked.event, body, invocation_id=one.invocation_id, time_ms=one.begun_ms)
-            self._bounded(len(event))
+            if len(event) > self.limits.max_event_bytes:
+                raise self.too_large()
             self._invoke(one, asked, asked.route, event, body)
         except errors.FaasError as error:
             one.fail(error)
@@ -222,10 +224,6 @@ class Gateway:
         if (silent_ms := self._queue.link.silent_ms()) > _SILENT_MS:
             raise errors.Unavailable(f"Redis has said nothing for {silent_ms} ms", hint="see `faas doctor`")
 
-    def _bounded(self, size_bytes: int) -> None:
-        if size_bytes > self.limits.max_event_bytes:
-            raise self.too_large()
-
     def too_large(self) -> errors.TooLarge:
         """The refusal of an event, or a body, that is larger than events may be."""
         return errors.TooLarge(
@@ -236,8 +234,8 @@ class Gateway:
 
 
 def _mode(head: request.Head) -> model.Mode:
-    delay = head.field(_DELAY)
-    asked = head.field(_TYPE)
+    delay = head.first.get(_DELAY)
+    asked = head.first.get(_TYPE)
     if asked is None:
         return model.Mode.SYNC if delay is None else model.Mode.ASYNC
     if asked.lower() == model.Mode.SYNC and delay is not None:

@@ -8,6 +8,7 @@ codings than ``chunked``, more or fewer than one Host.
 from __future__ import annotations
 
 import contextlib
+import functools
 import re
 
 import httptools
@@ -18,15 +19,15 @@ from triggers.gateway import limits
 
 END = b"\r\n\r\n"
 _ABSOLUTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://([^/?#]*)(.*)", re.DOTALL).fullmatch
-_FRAMING = frozenset({b"host", b"transfer-encoding", b"content-length", b"expect"})
+_CODING, _LENGTH, _EXPECT, _HOST = "transfer-encoding", "content-length", "expect", "host"
 
 
 class Head(msgspec.Struct, frozen=True):
     """The head of a request.
 
     ``fields`` are in the order in which they came, with names in lower case; bytes that are no UTF-8 are lone
-    surrogates in them. ``target`` is as it was sent, ``path`` and ``query`` its parts. ``host`` is without its port.
-    ``length`` is that of the body, 0 when it ``is_chunked``.
+    surrogates in them. ``first`` has the first field of each name. ``target`` is as it was sent, ``path`` and ``query``
+    its parts. ``host`` is without its port. ``length`` is that of the body, 0 when it ``is_chunked``.
     """
 
     method: str
@@ -35,15 +36,12 @@ class Head(msgspec.Struct, frozen=True):
     query: str
     version: str
     fields: list[tuple[str, str]]
+    first: dict[str, str]
     host: str
     length: int
     is_chunked: bool
     keeps_alive: bool
     expects_continue: bool
-
-    def field(self, name: str) -> str | None:
-        """The first field of this name, which is in lower case."""
-        return next((value for key, value in self.fields if key == name), None)
 
 
 def read_head(head: bytes) -> Head:
@@ -62,20 +60,24 @@ def read_head(head: bytes) -> Head:
     if seen.heads != 1 or version not in ("1.0", "1.1"):
         raise _no_http("expected version 1.0 or 1.1")
     target = seen.target.decode("ascii")
-    authority, path, query = _parts(target, parser.get_method())
-    length, is_chunked, host, expects = _framing(seen.framing, version)
+    method = parser.get_method().decode("ascii")
+    authority, path, query = _parts(target, method)
+    first = dict(reversed(seen.fields))
+    if seen.hosts > 1 or (version == "1.1" and not seen.hosts):
+        raise _no_http("expected one Host")
     return Head(
-        method=parser.get_method().decode("ascii"),
+        method=method,
         target=target,
         path=path,
         query=query,
         version=version,
         fields=seen.fields,
-        host=_without_port(authority or host),
-        length=length,
-        is_chunked=is_chunked,
+        first=first,
+        host=(authority or first.get(_HOST, "localhost")).partition(":")[0],
+        length=int(first.get(_LENGTH, 0)),
+        is_chunked=_is_chunked(first.get(_CODING), version),
         keeps_alive=seen.keeps_alive,
-        expects_continue=expects,
+        expects_continue=version == "1.1" and first.get(_EXPECT, "").lower() == "100-continue",
     )
 
 
@@ -102,12 +104,14 @@ def refuse_what_is_too_long(head: bytes | bytearray) -> None:
 
 
 class _Seen:
-    """What the parser tells of one head. ``framing`` are the fields that say where the message ends, and for whom."""
+    """What the parser tells of one head."""
+
+    __slots__ = ("fields", "heads", "hosts", "keeps_alive", "parser", "target")
 
     def __init__(self) -> None:
         self.target = b""
         self.fields: list[tuple[str, str]] = []
-        self.framing: list[tuple[bytes, bytes]] = []
+        self.hosts = 0
         self.heads = 0
         self.keeps_alive = False
         self.parser: httptools.HttpRequestParser | None = None
@@ -116,10 +120,10 @@ class _Seen:
         self.target += target
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        name, value = name.lower(), value.strip(b" \t")
-        if name in _FRAMING:
-            self.framing.append((name, value))
-        self.fields.append((name.decode("ascii"), value.decode("utf-8", "surrogateescape")))
+        key = _key(name)
+        if key == _HOST:
+            self.hosts += 1
+        self.fields.append((key, value.rstrip(b" \t").decode("utf-8", "surrogateescape")))
 
     def on_headers_complete(self) -> None:
         self.heads += 1
@@ -127,38 +131,27 @@ class _Seen:
         self.keeps_alive = self.parser is not None and self.parser.should_keep_alive()
 
 
-def _framing(fields: list[tuple[bytes, bytes]], version: str) -> tuple[int, bool, str, bool]:
-    """Length, whether chunked, Host, whether the client waits for a word to send its body."""
-    length, is_chunked, expects = 0, False, False
-    hosts: list[str] = []
-    for name, value in fields:
-        if name == b"host":
-            hosts.append(value.decode("utf-8", "surrogateescape"))
-        elif name == b"content-length":
-            length = int(value)
-        elif name == b"expect":
-            expects = version == "1.1" and value.lower() == b"100-continue"
-        elif value.lower() != b"chunked" or version == "1.0":
-            raise _no_http("expected no Transfer-Encoding but chunked, and that of HTTP/1.1")
-        else:
-            is_chunked = True
-    if len(hosts) > 1 or (version == "1.1" and not hosts):
-        raise _no_http("expected one Host")
-    return length, is_chunked, hosts[0] if hosts else "localhost", expects
+@functools.lru_cache(maxsize=256)
+def _key(name: bytes) -> str:
+    return name.decode("ascii").lower()
 
 
-def _parts(target: str, method: bytes) -> tuple[str, str, str]:
+def _is_chunked(coding: str | None, version: str) -> bool:
+    if coding is None:
+        return False
+    if coding.lower() != "chunked" or version == "1.0":
+        raise _no_http("expected no Transfer-Encoding but chunked, and that of HTTP/1.1")
+    return True
+
+
+def _parts(target: str, method: str) -> tuple[str, str, str]:
     """The authority, when the target names one, its path and its query, all as they were sent."""
-    if method == b"CONNECT":
+    if method == "CONNECT":
         raise _no_http("CONNECT is for proxies, which this is none")
     absolute = _ABSOLUTE(target)
     authority, rest = absolute.groups() if absolute else ("", target)
     path, _, query = rest.partition("?")
     return authority.rpartition("@")[2], path or "/", query
-
-
-def _without_port(host: str) -> str:
-    return host.partition(":")[0]
 
 
 def _no_http(why: str) -> errors.BadRequest:
