@@ -5,6 +5,8 @@ PY := .venv/bin/python
 WORKERS ?= 2
 ROUNDS ?= 5
 ONLY ?=
+NODES ?=
+BENCH ?=
 MINUTES ?= 20
 SEED ?= 1
 SOURCES := faas triggers runners tests examples
@@ -27,8 +29,8 @@ test-postgresql: setup ## store, recorder and control API on a PostgreSQL of the
 	@$(PY) -m pytest --database postgresql tests/integration/test_store.py tests/integration/test_recorder.py \
 		tests/integration/test_api_functions.py tests/integration/test_api_ledger.py tests/integration/test_api_metrics.py
 
-bench: setup ## time against other platforms, as ratios (ONLY='http cold queue' ROUNDS=5; needs wrk)
-	@$(PY) -m tests.bench --rounds $(ROUNDS) $(addprefix --only ,$(ONLY))
+bench: setup ## time against other platforms, as ratios (ONLY='cpu http cold queue' ROUNDS=5 NODES=1,2,4; needs wrk)
+	@$(PY) -m tests.bench --rounds $(ROUNDS) $(addprefix --only ,$(ONLY)) $(addprefix --nodes ,$(NODES)) $(BENCH)
 
 .PHONY: torture
 torture: setup ## real platform, seeded work and seeded faults, checked from outside (MINUTES=20 SEED=1)

@@ -9,30 +9,43 @@ import signal
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import click
 
-from tests.bench import cold_part, http_part, queue_part, report
+from tests.bench import cold_part, cpu_part, http_part, queue_part, report, wanted
 
 _PARTS = {
+    "cpu": ("Processor time of a call, of all processes", cpu_part),
     "http": ("Warm HTTP calls: POST of a small JSON", http_part),
     "cold": ("Cold starts: wall time of a call, as its caller sees it", cold_part),
     "queue": ("Empty async jobs", queue_part),
 }
 
 
+def _numbers(context: click.Context, parameter: click.Parameter, text: str | None) -> tuple[int, ...]:
+    try:
+        return wanted.numbers(text or "")
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from error
+
+
 @click.command()
 @click.option("--only", type=click.Choice(list(_PARTS)), multiple=True, help="Parts to run; all when none is named.")
-@click.option("--rounds", "count", type=click.IntRange(1, 50), default=5, show_default=True)
-def main(only: tuple[str, ...], count: int) -> None:
+@click.option("--rounds", type=click.IntRange(1, 50), default=5, show_default=True)
+@click.option("--clients", callback=_numbers, help="Numbers of clients (cpu, http), as in 1,8,32.")
+@click.option("--seconds", type=click.IntRange(1, 60), help="How long each load lasts (cpu, http, queue).")
+@click.option("--nodes", callback=_numbers, help="Numbers of nodes (cpu): a platform is started for each, as in 1,2,4.")
+def main(only: tuple[str, ...], **asked: Any) -> None:
     """Print medians with their spread over interleaved rounds, and the ratios that the project aims at."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(130))  # unwinds, so that everything started is ended
     out = report.console()
-    out.print(report.facts(count))
+    chosen = wanted.Wanted(**{name: value for name, value in asked.items() if value})
+    out.print(report.facts(chosen.rounds))
     for name in only or _PARTS:
         title, part = _PARTS[name]
         with tempfile.TemporaryDirectory(prefix="faas-bench-") as home:
-            samples = part.measure(Path(home), count, lambda line: click.echo(line, err=True))
+            samples = part.measure(Path(home), chosen, lambda line: click.echo(line, err=True))
         out.print()
         out.print(report.figures(title, samples, part.FIGURES))
         out.print(report.aims("Aims", samples, part.AIMS))

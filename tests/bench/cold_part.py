@@ -16,7 +16,7 @@ import msgspec
 
 from faas.core import settings
 from runners.sandbox import docker_calls, image
-from tests.bench import load, platform, processes, report, rounds, servers
+from tests.bench import load, platform, processes, report, rounds, servers, wanted
 
 PREWARMED, FULL, DOCKER = "prewarmed", "full", "docker run --rm"
 _CASE = "cold call"
@@ -34,7 +34,7 @@ AIMS = (
 )
 
 
-def measure(home: Path, count: int, say: Callable[[str], None]) -> list[rounds.Sample]:
+def measure(home: Path, asked: wanted.Wanted, say: Callable[[str], None]) -> list[rounds.Sample]:
     """All samples; about twelve seconds a round."""
     with contextlib.ExitStack() as stack:
         say("cold: starting two platforms")
@@ -47,8 +47,8 @@ def measure(home: Path, count: int, say: Callable[[str], None]) -> list[rounds.S
             FULL: lambda: _cold_call(full, "full"),
         }
         samples = []
-        for number, name in rounds.turns(list(contenders), count):
-            say(f"cold: round {number + 1} of {count}, {name}")
+        for number, name in rounds.turns(list(contenders), asked.rounds):
+            say(f"cold: round {number + 1} of {asked.rounds}, {name}")
             _become_quiet({prewarmed: {"prewarmed": 1}, full: {}})
             samples.append(rounds.Sample(case=_CASE, contender=name, round=number, figures=contenders[name]()))
     return samples

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 import msgspec
 
-from tests.bench import load, peers_home, platform, processes, report, rounds, servers
+from tests.bench import load, peers_home, platform, processes, report, rounds, servers, wanted
 
 FAAS, QUEUED, FRAMEWORK = "faas", "faas, hand-off off", "functions-framework"
 BARE, LOWEST = "bare aiohttp application", "aiohttp's lowest layer"
@@ -27,14 +27,16 @@ AIMS = (
 )
 
 
-def measure(home: Path, count: int, say: Callable[[str], None]) -> list[rounds.Sample]:
+def measure(home: Path, asked: wanted.Wanted, say: Callable[[str], None]) -> list[rounds.Sample]:
     """All samples; about half a minute a round."""
     load.demand()
     samples = []
     with contextlib.ExitStack() as stack:
         urls = _start(home, stack, say)
-        for number, case, contender in rounds.product([_case(clients) for clients in _CLIENTS], list(urls), count):
-            say(f"http: round {number + 1} of {count}, {case}, {contender}")
+        for number, case, contender in rounds.product(
+            [_case(clients) for clients in _CLIENTS], list(urls), asked.rounds
+        ):
+            say(f"http: round {number + 1} of {asked.rounds}, {case}, {contender}")
             clients = next(clients for clients in _CLIENTS if _case(clients) == case)
             run = load.post(urls[contender], clients=clients, seconds=_SECONDS)
             samples.append(rounds.Sample(case=case, contender=contender, round=number, figures=_figures(run)))
@@ -48,9 +50,9 @@ def _case(clients: int) -> str:
 def _start(home: Path, stack: contextlib.ExitStack, say: Callable[[str], None]) -> dict[str, str]:
     commands = peers_home.ensure()
     urls = {
-        BARE: stack.enter_context(servers.aiohttp_server(home, "application")),
-        LOWEST: stack.enter_context(servers.aiohttp_server(home, "lowest")),
-        FRAMEWORK: stack.enter_context(servers.functions_framework(home, commands)),
+        BARE: stack.enter_context(servers.aiohttp_server(home, "application")).url,
+        LOWEST: stack.enter_context(servers.aiohttp_server(home, "lowest")).url,
+        FRAMEWORK: stack.enter_context(servers.functions_framework(home, commands)).url,
     }
     for name, hand_off in ((FAAS, "true"), (QUEUED, "false")):
         say(f"http: starting {name}")

@@ -26,9 +26,14 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     broken: int
 
     @property
+    def good(self) -> int:
+        """How many answers were good."""
+        return self.answers - self.refused
+
+    @property
     def per_s(self) -> float:
         """Good answers per second."""
-        return (self.answers - self.refused) / (self.us / 1e6)
+        return self.good / (self.us / 1e6)
 
 
 def demand() -> None:

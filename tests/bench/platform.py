@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -35,9 +36,17 @@ class Platform:
         return msgspec.json.decode(self._get(f"/api/v1/{path}"))
 
     def sandboxes(self) -> dict[str, int]:
-        """How many sandboxes its one node has in each state."""
-        (node,) = self.ask("status")["nodes"]
-        return dict(node["sandboxes"])
+        """How many sandboxes its nodes have in each state, as of their last heartbeats."""
+        found: Counter[str] = Counter()
+        for node in self.ask("status")["nodes"]:
+            found.update(node["sandboxes"])
+        return dict(found)
+
+    def processes(self) -> dict[int, str]:
+        """Its processes that run now, by id; all nodes have the same name."""
+        told = self._told()
+        named = {each["pid"]: each["name"].partition("-")[0] for each in told["processes"]}
+        return {told["pid"]: "up", **named}
 
     def places(self, function: str) -> dict[str, int]:
         """Where the invocations of a function are."""
@@ -46,7 +55,7 @@ class Platform:
     @property
     def redis_url(self) -> str:
         """Its Redis, as its own processes reach it."""
-        return str(msgspec.json.decode((self.root / "platform.json").read_bytes())["redis_url"])
+        return str(self._told()["redis_url"])
 
     def revision(self, function: str) -> int:
         """The number of a function's current revision."""
@@ -63,6 +72,10 @@ class Platform:
         families = parser.text_string_to_metric_families(self._get("/metrics").decode())
         (ended,) = [family for family in families if family.name == "faas_invocations"]
         return int(sum(sample.value for sample in ended.samples if sample.labels.get("function") == function))
+
+    def _told(self) -> dict[str, Any]:
+        """What `faas up` says of itself."""
+        return dict(msgspec.json.decode((self.root / "platform.json").read_bytes()))
 
     def _found(self, path: str) -> Any:
         with contextlib.suppress(click.ClickException):  # 404 until the recorder has it

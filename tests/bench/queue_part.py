@@ -20,7 +20,7 @@ import redis
 
 from faas.core import ids, model, settings
 from faas.queue import embedded, invocations
-from tests.bench import load, peers_home, platform, processes, report, rounds
+from tests.bench import load, peers_home, platform, processes, report, rounds, wanted
 
 FAAS, RQ, RQ_SIMPLE, TASKIQ = "faas", "rq worker", "rq SimpleWorker", "taskiq worker"
 _CASE = "empty jobs"
@@ -40,7 +40,7 @@ FIGURES = (
 AIMS = (report.Aim(case=_CASE, contender=FAAS, figure="drained_per_s", against=TASKIQ, least=1.0),)
 
 
-def measure(home: Path, count: int, say: Callable[[str], None]) -> list[rounds.Sample]:
+def measure(home: Path, asked: wanted.Wanted, say: Callable[[str], None]) -> list[rounds.Sample]:
     """All samples; about half a minute a round."""
     load.demand()
     commands = peers_home.ensure()
@@ -57,8 +57,8 @@ def measure(home: Path, count: int, say: Callable[[str], None]) -> list[rounds.S
         }
         load.post(faas.url("noop"), clients=_CLIENTS, seconds=_SECONDS)
         samples = []
-        for number, name in rounds.turns(list(contenders), count):
-            say(f"queue: round {number + 1} of {count}, {name}")
+        for number, name in rounds.turns(list(contenders), asked.rounds):
+            say(f"queue: round {number + 1} of {asked.rounds}, {name}")
             figures = contenders[name](f"{name.replace(' ', '-')}-{number}")
             samples.append(rounds.Sample(case=_CASE, contender=name, round=number, figures=figures))
     return samples

@@ -15,11 +15,32 @@ from tests.bench import rounds
 
 
 class Figure(msgspec.Struct, frozen=True):
-    """A column: the figure's name in samples, its heading, and how many decimals it is shown with."""
+    """A column: the figure's name in samples, its heading, and how many decimals it is shown with.
+
+    With ``against`` it is a ratio to that contender's figure of the same name. Where many columns stand side by side,
+    those without ``has_spread`` show the median only.
+    """
 
     name: str
     title: str
     decimals: int
+    against: str = ""
+    has_spread: bool = True
+
+    def of(self, samples: Sequence[rounds.Sample], case: str, contender: str) -> rounds.Spread | None:
+        """What stands in this column, or None."""
+        ours = rounds.figure(samples, case, contender, self.name)
+        if not self.against:
+            return rounds.spread(ours.values()) if ours else None
+        theirs = rounds.figure(samples, case, self.against, self.name)
+        return rounds.ratio(ours, theirs) if ours.keys() & theirs.keys() else None
+
+    def cell(self, samples: Sequence[rounds.Sample], case: str, contender: str) -> str:
+        """The same for people."""
+        found = self.of(samples, case, contender)
+        if found is None or self.has_spread:
+            return shown(found, self.decimals)
+        return f"{found.median:,.{self.decimals}f}"
 
 
 class Aim(msgspec.Struct, frozen=True, kw_only=True):
@@ -74,7 +95,7 @@ def figures(title: str, samples: Sequence[rounds.Sample], columns: Sequence[Figu
     for case, contender in rounds.names(samples):
         if case != previous:
             table.add_section()
-        cells = [shown(rounds.figure(samples, case, contender, column.name), column.decimals) for column in columns]
+        cells = [column.cell(samples, case, contender) for column in columns]
         table.add_row(case if case != previous else "", contender, *cells)
         previous = case
     return table
@@ -89,7 +110,7 @@ def aims(title: str, samples: Sequence[rounds.Sample], wanted: Sequence[Aim]) ->
         found = aim.measured(samples)
         ratio = f"{aim.contender}: {aim.figure} / {aim.against}"
         met = "-" if found is None else "yes" if aim.is_met(found.median) else "no"
-        table.add_row(aim.case, ratio, "-" if found is None else spread(found, 2), aim.words, met)
+        table.add_row(aim.case, ratio, shown(found, 2), aim.words, met)
     return table
 
 
@@ -103,9 +124,9 @@ def complaints(samples: Sequence[rounds.Sample]) -> list[str]:
     return lines
 
 
-def shown(by_round: dict[int, float], decimals: int) -> str:
-    """One figure over its rounds; ``-`` for a contender that has none."""
-    return spread(rounds.spread(by_round.values()), decimals) if by_round else "-"
+def shown(found: rounds.Spread | None, decimals: int) -> str:
+    """One figure over its rounds; ``-`` where there is none."""
+    return spread(found, decimals) if found else "-"
 
 
 def spread(found: rounds.Spread, decimals: int) -> str:

@@ -1,4 +1,4 @@
-"""Servers to compare with: each a context manager that yields the URL to POST to."""
+"""Servers to compare with: each a context manager that yields where it is."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import contextlib
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from tests.bench import load, peers_home, processes
 
@@ -14,32 +15,39 @@ ANSWER = {"hello": "Ada"}
 _START_WITHIN_S = 30
 
 
+class Server(NamedTuple):
+    """A URL to POST to, and the process behind it, which may have started others."""
+
+    url: str
+    pid: int
+
+
 @contextlib.contextmanager
-def aiohttp_server(home: Path, layer: str) -> Iterator[str]:
+def aiohttp_server(home: Path, layer: str) -> Iterator[Server]:
     """A bare aiohttp server on uvloop, in the project's environment: an ``application`` or the ``lowest`` layer."""
     port = processes.free_port()
     command = [sys.executable, str(peers_home.SOURCES / "aiohttp_server.py"), layer, str(port)]
-    with _serving(command, port, home / f"aiohttp-{layer}.log") as url:
-        yield url
+    with _serving(command, port, home / f"aiohttp-{layer}.log") as server:
+        yield server
 
 
 @contextlib.contextmanager
-def functions_framework(home: Path, commands: Path) -> Iterator[str]:
+def functions_framework(home: Path, commands: Path) -> Iterator[Server]:
     """functions-framework as it runs without any setting: gunicorn with its default workers and threads."""
     port = processes.free_port()
     source = str(peers_home.SOURCES / "framework_function.py")
     command = [str(commands / "functions-framework"), "--target=handler", f"--source={source}"]
     command += ["--host=127.0.0.1", f"--port={port}"]
-    with _serving(command, port, home / "functions-framework.log") as url:
-        yield url
+    with _serving(command, port, home / "functions-framework.log") as server:
+        yield server
 
 
 @contextlib.contextmanager
-def _serving(command: Sequence[str], port: int, log: Path) -> Iterator[str]:
+def _serving(command: Sequence[str], port: int, log: Path) -> Iterator[Server]:
     url = f"http://127.0.0.1:{port}/"
-    with processes.running(command, log):
+    with processes.running(command, log) as process:
         processes.until(lambda: _answers(url), within_s=_START_WITHIN_S, what=f"{command[0]} answers")
-        yield url
+        yield Server(url, process.pid)
 
 
 def _answers(url: str) -> bool:

@@ -51,6 +51,19 @@ def test_a_figure_is_its_median_with_the_least_and_the_greatest() -> None:
     assert "requests/s" in text
 
 
+def test_a_column_may_be_a_ratio_to_one_contender() -> None:
+    column = report.Figure("p50_ms", "x bare", 1, against="bare")
+    samples = _samples(("faas", 0.6), ("bare", 0.2), ("faas", 0.8), ("bare", 0.4))
+    assert column.cell(samples, "1 client", "faas") == "2.5 (2.0-3.0)"
+    assert column.cell(samples, "1 client", "bare") == "1.0 (1.0-1.0)"
+    assert column.cell(_samples(("faas", 0.6)), "1 client", "faas") == "-"
+
+
+def test_a_column_may_show_medians_only() -> None:
+    column = report.Figure("p50_ms", "p50", 1, has_spread=False)
+    assert column.cell(_samples(("faas", 0.5), ("faas", 0.3), ("faas", 0.4)), "1 client", "faas") == "0.4"
+
+
 def test_wrong_answers_are_told() -> None:
     good = rounds.Sample(case="1 client", contender="bare", round=0, figures={"wrong": 0})
     bad = rounds.Sample(case="1 client", contender="faas", round=0, figures={"wrong": 7})
