@@ -6,7 +6,9 @@ WORKERS ?= 2
 ROUNDS ?= 5
 ONLY ?=
 NODES ?=
-BENCH ?=
+CLIENTS ?=
+SECONDS ?=
+WRITE ?=
 MINUTES ?= 20
 SEED ?= 1
 SOURCES := faas triggers runners tests examples
@@ -29,12 +31,13 @@ test-postgresql: setup ## store, recorder and control API on a PostgreSQL of the
 	@$(PY) -m pytest --database postgresql tests/integration/test_store.py tests/integration/test_recorder.py \
 		tests/integration/test_api_functions.py tests/integration/test_api_ledger.py tests/integration/test_api_metrics.py
 
-bench: setup ## time against other platforms, as ratios (ONLY='cpu http cold queue' ROUNDS=5 NODES=1,2,4; needs wrk)
-	@$(PY) -m tests.bench --rounds $(ROUNDS) $(addprefix --only ,$(ONLY)) $(addprefix --nodes ,$(NODES)) $(BENCH)
+bench: setup ## time against other platforms, as ratios (ONLY='cpu http cold queue' ROUNDS=5 NODES=1,2,4 WRITE=1; needs wrk)
+	@$(PY) -m tests.bench --rounds $(ROUNDS) $(addprefix --only ,$(ONLY)) $(addprefix --nodes ,$(NODES)) \
+		$(addprefix --clients ,$(CLIENTS)) $(addprefix --seconds ,$(SECONDS)) $(if $(WRITE),--write)
 
 .PHONY: torture
-torture: setup ## real platform, seeded work and seeded faults, checked from outside (MINUTES=20 SEED=1)
-	@$(PY) -m tests.torture --minutes $(MINUTES) --seed $(SEED)
+torture: setup ## real platform, seeded work and seeded faults, checked from outside (MINUTES=20 SEED=1 WRITE=1)
+	@$(PY) -m tests.torture --minutes $(MINUTES) --seed $(SEED) $(if $(WRITE),--write)
 
 check: setup ## format, lint, types and layers
 	@$(PY) -m ruff format --check $(SOURCES)

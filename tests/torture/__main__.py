@@ -18,7 +18,7 @@ import click
 
 from faas.core import errors
 from faas.queue import invocations
-from tests.torture import checker, facts, faults, load, plan, recovery, stage, table
+from tests.torture import checker, facts, faults, load, page, plan, recovery, stage, table
 
 _QUIET_WITHIN_S = 180.0
 _WARM_S = 5.0
@@ -148,9 +148,17 @@ class Torture:
 @click.option("--clients", type=click.IntRange(1, 256), default=6, show_default=True)
 @click.option("--recovers-within", "within_s", type=float, default=table.RECOVERY_S, show_default=True, help="Seconds.")
 @click.option("--only", type=click.Choice(plan.FAULTS), multiple=True, help="Only faults of this kind, or these.")
+@click.option("--write", is_flag=True, help=f"Put the tables into {page.PATH.name}, beside those of other seeds.")
 @click.option("--keep", type=click.Path(path_type=Path), help="Keep the logs there.")
 def main(
-    minutes: float, seed: int, gap_s: float, clients: int, within_s: float, only: tuple[str, ...], keep: Path | None
+    minutes: float,
+    seed: int,
+    gap_s: float,
+    clients: int,
+    within_s: float,
+    only: tuple[str, ...],
+    write: bool,
+    keep: Path | None,
 ) -> None:
     """Ends with 0 when every promise was kept, and with 1, the seed and the histories when not."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # what was started is ended then too
@@ -164,6 +172,8 @@ def main(
     run = torture.told()
     violations = (*checker.check(seen), *table.slow_recoveries(run, seen.attempts, within_s))
     click.echo(f"seed {seed}, {minutes:g} minutes\n\n{table.report(seen, run, violations)}")
+    if write:
+        page.write(seed, minutes, seen, run, violations)
     for violation in violations[:20]:
         click.echo(f"VIOLATION (seed {seed}): {violation.what} {violation.invocation_id}")
         click.echo(table.history(seen, violation.invocation_id, logs) if violation.invocation_id else "")
