@@ -13,9 +13,9 @@ from typing import Any
 
 import click
 
-from tests.bench import cold_part, cpu_part, http_part, queue_part, report, wanted
+from tests.bench import cold_part, cpu_part, http_part, page, queue_part, report, wanted
 
-_PARTS = {
+PARTS = {
     "cpu": ("Processor time of a call, of all processes", cpu_part),
     "http": ("Warm HTTP calls: POST of a small JSON", http_part),
     "cold": ("Cold starts: wall time of a call, as its caller sees it", cold_part),
@@ -31,26 +31,31 @@ def _numbers(context: click.Context, parameter: click.Parameter, text: str | Non
 
 
 @click.command()
-@click.option("--only", type=click.Choice(list(_PARTS)), multiple=True, help="Parts to run; all when none is named.")
+@click.option("--only", type=click.Choice(list(PARTS)), multiple=True, help="Parts to run; all when none is named.")
 @click.option("--rounds", type=click.IntRange(1, 50), default=5, show_default=True)
 @click.option("--clients", callback=_numbers, help="Numbers of clients (cpu, http), as in 1,8,32.")
 @click.option("--seconds", type=click.IntRange(1, 60), help="How long each load lasts (cpu, http, queue).")
 @click.option("--nodes", callback=_numbers, help="Numbers of nodes (cpu): a platform is started for each, as in 1,2,4.")
-def main(only: tuple[str, ...], **asked: Any) -> None:
+@click.option("--write", is_flag=True, help=f"Write the tables of each part into {page.PATH.name} too.")
+def main(only: tuple[str, ...], write: bool, **asked: Any) -> None:
     """Print medians with their spread over interleaved rounds, and the ratios that the project aims at."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(130))  # unwinds, so that everything started is ended
     out = report.console()
     chosen = wanted.Wanted(**{name: value for name, value in asked.items() if value})
-    out.print(report.facts(chosen.rounds))
-    for name in only or _PARTS:
-        title, part = _PARTS[name]
+    facts = page.facts(chosen.rounds)
+    out.print(facts, soft_wrap=True)
+    for name in only or PARTS:
+        title, part = PARTS[name]
         with tempfile.TemporaryDirectory(prefix="faas-bench-") as home:
             samples = part.measure(Path(home), chosen, lambda line: click.echo(line, err=True))
         out.print()
         out.print(report.figures(title, samples, part.FIGURES))
         out.print(report.aims("Aims", samples, part.AIMS))
-        for line in report.complaints(samples):
+        notes = [*report.complaints(samples), *part.notes()]
+        for line in notes:
             out.print(line)
+        if write:
+            page.write(name, facts, page.tables(samples, part.FIGURES, part.AIMS, notes))
 
 
 if __name__ == "__main__":

@@ -54,6 +54,11 @@ def measure(home: Path, asked: wanted.Wanted, say: Callable[[str], None]) -> lis
     return samples
 
 
+def notes() -> list[str]:
+    """Nothing is left out here."""
+    return []
+
+
 def _platform(stack: contextlib.ExitStack, root: Path, stock: str) -> platform.Platform:
     return stack.enter_context(platform.running(root, platform.FUNCTIONS, stock_none=stock, **_EVICTED))
 

@@ -16,7 +16,11 @@ BODY = b'{"name": "Ada"}'
 
 
 class Run(msgspec.Struct, frozen=True, kw_only=True):
-    """What wrk counted. ``refused`` are answers with a status from 400, ``broken`` calls that got no answer."""
+    """What wrk counted.
+
+    ``refused`` are answers with a status from 400, ``timeouts`` answers that came too late, ``broken`` calls that got
+    no answer because their connection ended.
+    """
 
     answers: int
     us: int
@@ -24,6 +28,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     p99_us: int
     refused: int
     broken: int
+    timeouts: int = 0
 
     @property
     def good(self) -> int:
@@ -42,8 +47,16 @@ def demand() -> None:
         raise click.ClickException("wrk makes the load and is not here: apt-get install wrk")
 
 
-def post(url: str, *, clients: int, seconds: float, headers: Mapping[str, str] | None = None) -> Run:
-    """POST the small JSON from so many connections, each sending its next call when the last one is answered."""
+def post(
+    url: str,
+    *,
+    clients: int,
+    seconds: float,
+    headers: Mapping[str, str] | None = None,
+    body: Path | None = None,
+    timeout_s: int = 30,
+) -> Run:
+    """POST the small JSON, or what is in a file, from so many connections; each sends again when it has its answer."""
     extra = [word for name, value in (headers or {}).items() for word in ("-H", f"{name}: {value}")]
     command = [
         "wrk",
@@ -51,11 +64,12 @@ def post(url: str, *, clients: int, seconds: float, headers: Mapping[str, str] |
         f"-c{clients}",
         f"-d{round(seconds)}s",
         "--timeout",
-        "30s",
+        f"{timeout_s}s",
         "-s",
         str(_SCRIPT),
         *extra,
         url,
+        *(["--", str(body)] if body else []),
     ]
     made = subprocess.run(command, capture_output=True, text=True, check=False)
     return parse(made.stdout, made.stderr)

@@ -15,6 +15,7 @@ from prometheus_client import parser
 from tests.bench import peers_home, processes
 
 FUNCTIONS = Path(__file__).with_name("functions")
+SLEEPING = Path(__file__).with_name("sleeping")
 _RECORDED_WITHIN_S = 15
 
 
@@ -30,6 +31,15 @@ class Platform:
     def url(self, function: str) -> str:
         """Where a function is called."""
         return f"{self.gateway}/fn/{function}"
+
+    def batch_url(self, function: str) -> str:
+        """Where events are sent to a function many at a time."""
+        return f"{self._api}/api/v1/functions/{function}/invocations:batch"
+
+    @property
+    def authorization(self) -> dict[str, str]:
+        """What lets a call of its control API through."""
+        return {"Authorization": f"Bearer {self._token}"}
 
     def ask(self, path: str) -> Any:
         """The JSON at a path of the control API."""
@@ -83,7 +93,7 @@ class Platform:
         return None
 
     def _get(self, path: str) -> bytes:
-        return processes.get(f"{self._api}{path}", {"Authorization": f"Bearer {self._token}"})
+        return processes.get(f"{self._api}{path}", self.authorization)
 
 
 @contextlib.contextmanager

@@ -3,8 +3,6 @@ by an exit code: a machine under load is no defect of the platform."""
 
 from __future__ import annotations
 
-import os
-import platform as machine
 from collections.abc import Sequence
 
 import msgspec
@@ -44,44 +42,59 @@ class Figure(msgspec.Struct, frozen=True):
 
 
 class Aim(msgspec.Struct, frozen=True, kw_only=True):
-    """What a ratio of two contenders' figures ought to be: at most ``most`` or at least ``least``."""
+    """What a figure ought to be, or its ratio to another: at most ``most`` or at least ``least``.
+
+    ``against`` is another contender, or the same one when ``against_case`` is another case; without it the figure
+    itself is meant. The median counts, or with ``always`` the worst round.
+    """
 
     case: str
     contender: str
     figure: str
-    against: str
-    against_figure: str = ""
+    against: str = ""
+    against_case: str = ""
     most: float | None = None
     least: float | None = None
+    always: bool = False
 
     @property
     def words(self) -> str:
         """The aim for people."""
-        return f"at most {self.most:g}" if self.most is not None else f"at least {self.least:g}"
+        limit = f"at most {self.most:g}" if self.most is not None else f"at least {self.least:g}"
+        return f"always {limit}" if self.always else limit
 
-    def is_met(self, ratio: float) -> bool:
-        """Whether a ratio is on the right side."""
-        return (self.most is None or ratio <= self.most) and (self.least is None or ratio >= self.least)
+    @property
+    def what(self) -> str:
+        """What is aimed at, for people."""
+        ours = f"{self.contender}: {self.figure}"
+        if not self.against:
+            return ours
+        theirs = self.against if self.against != self.contender else "its own"
+        return f"{ours} / {theirs}" + (f" at {self.against_case}" if self.against_case else "")
+
+    def is_met(self, found: rounds.Spread) -> bool:
+        """Whether what was measured is on the right side."""
+        most, least = (found.high, found.low) if self.always else (found.median, found.median)
+        return (self.most is None or most <= self.most) and (self.least is None or least >= self.least)
 
     def measured(self, samples: Sequence[rounds.Sample]) -> rounds.Spread | None:
-        """The ratio over the rounds, or None when a contender has no samples."""
+        """The figure or ratio over the rounds, or None when a contender has no samples."""
         ours = rounds.figure(samples, self.case, self.contender, self.figure)
-        theirs = rounds.figure(samples, self.case, self.against, self.against_figure or self.figure)
+        if not self.against:
+            return rounds.spread(ours.values()) if ours else None
+        theirs = rounds.figure(samples, self.against_case or self.case, self.against, self.figure)
         return rounds.ratio(ours, theirs) if ours.keys() & theirs.keys() else None
+
+    def verdict(self, samples: Sequence[rounds.Sample]) -> str:
+        """``yes``, ``no``, or ``-`` for what was not measured."""
+        found = self.measured(samples)
+        return "-" if found is None else "yes" if self.is_met(found) else "no"
 
 
 def console() -> Console:
     """Where tables go; wide where there is no terminal, so that no cell is wrapped."""
     found = Console(highlight=False)
-    return found if found.is_terminal else Console(highlight=False, width=160)
-
-
-def facts(count: int) -> str:
-    """One line about the machine and how to read what follows."""
-    return (
-        f"{os.cpu_count()} processors, {machine.system()} {machine.release()}, Python {machine.python_version()}; "
-        f"medians of {count} interleaved rounds, with the least and the greatest in brackets"
-    )
+    return found if found.is_terminal else Console(highlight=False, width=200)
 
 
 def figures(title: str, samples: Sequence[rounds.Sample], columns: Sequence[Figure]) -> Table:
@@ -91,26 +104,32 @@ def figures(title: str, samples: Sequence[rounds.Sample], columns: Sequence[Figu
     table.add_column("contender")
     for column in columns:
         table.add_column(column.title, justify="right")
-    previous = ""
-    for case, contender in rounds.names(samples):
-        if case != previous:
+    for row in rows(samples, columns):
+        if row[0]:
             table.add_section()
-        cells = [column.cell(samples, case, contender) for column in columns]
-        table.add_row(case if case != previous else "", contender, *cells)
-        previous = case
+        table.add_row(*row)
     return table
 
 
+def rows(samples: Sequence[rounds.Sample], columns: Sequence[Figure]) -> list[list[str]]:
+    """The cells of that table: a case stands in its first row only."""
+    found: list[list[str]] = []
+    previous = ""
+    for case, contender in rounds.names(samples):
+        cells = [column.cell(samples, case, contender) for column in columns]
+        found.append([case if case != previous else "", contender, *cells])
+        previous = case
+    return found
+
+
 def aims(title: str, samples: Sequence[rounds.Sample], wanted: Sequence[Aim]) -> Table:
-    """Each aim as a ratio, taken round by round."""
+    """Each aim; a ratio is taken round by round."""
     table = Table(title=title, title_justify="left")
-    for heading in ("case", "ratio", "measured", "aim", "met"):
+    for heading in ("case", "what", "measured", "aim", "met"):
         table.add_column(heading, justify="right" if heading in ("measured", "aim") else "left")
     for aim in wanted:
-        found = aim.measured(samples)
-        ratio = f"{aim.contender}: {aim.figure} / {aim.against}"
-        met = "-" if found is None else "yes" if aim.is_met(found.median) else "no"
-        table.add_row(aim.case, ratio, shown(found, 2), aim.words, met)
+        measured = shown(aim.measured(samples), 2)
+        table.add_row(aim.case, aim.what, measured, aim.words, aim.verdict(samples))
     return table
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.bench import load, peers_home, processes
+from tests.bench import load, nuclio, peers_home, processes
 
 ANSWER = {"hello": "Ada"}
 """What every contender answers to `load.BODY`."""
@@ -43,9 +43,18 @@ def functions_framework(home: Path, commands: Path) -> Iterator[Server]:
 
 
 @contextlib.contextmanager
-def _serving(command: Sequence[str], port: int, log: Path) -> Iterator[Server]:
+def nuclio_processor(home: Path, built: Path, commands: Path) -> Iterator[Server]:
+    """Nuclio's processor with its Python workers. It runs on without a listener when its port is taken."""
+    port = processes.free_port()
+    command = nuclio.command(built, home, port)
+    with _serving(command, port, home / "nuclio.log", nuclio.environ(built, commands)) as server:
+        yield server
+
+
+@contextlib.contextmanager
+def _serving(command: Sequence[str], port: int, log: Path, extra: Mapping[str, str] | None = None) -> Iterator[Server]:
     url = f"http://127.0.0.1:{port}/"
-    with processes.running(command, log) as process:
+    with processes.running(command, log, env=processes.environ(**(extra or {}))) as process:
         processes.until(lambda: _answers(url), within_s=_START_WITHIN_S, what=f"{command[0]} answers")
         yield Server(url, process.pid)
 

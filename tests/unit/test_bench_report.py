@@ -35,9 +35,26 @@ def test_an_aim_is_met_up_to_its_limit(ours: float, met: str) -> None:
 
 def test_an_aim_may_be_a_least_value() -> None:
     aim = report.Aim(case="1 client", contender="faas", figure="per_s", against="bare", least=0.45)
-    assert aim.is_met(0.5)
-    assert not aim.is_met(0.4)
+    assert aim.is_met(rounds.Spread(0.5, 0.4, 0.6))
+    assert not aim.is_met(rounds.Spread(0.4, 0.3, 0.6))
     assert aim.words == "at least 0.45"
+
+
+def test_an_aim_may_be_a_ratio_to_another_case_of_the_same_contender() -> None:
+    aim = report.Aim(
+        case="256 clients", contender="faas", figure="p50_ms", against="faas", against_case="1 client", least=0.9
+    )
+    many = rounds.Sample(case="256 clients", contender="faas", round=0, figures={"p50_ms": 3.0})
+    assert aim.measured([*_samples(("faas", 4.0)), many]) == rounds.Spread(0.75, 0.75, 0.75)
+    assert aim.what == "faas: p50_ms / its own at 1 client"
+
+
+def test_an_aim_may_be_a_figure_itself_in_every_round() -> None:
+    aim = report.Aim(case="1 client", contender="faas", figure="p50_ms", most=2, always=True)
+    assert aim.verdict(_samples(("faas", 1.0), ("faas", 2.0))) == "yes"
+    assert aim.verdict(_samples(("faas", 1.0), ("faas", 1.0), ("faas", 2.1))) == "no"
+    assert aim.words == "always at most 2"
+    assert aim.what == "faas: p50_ms"
 
 
 def test_an_aim_whose_contender_was_not_measured_is_not_judged() -> None:
