@@ -25,11 +25,6 @@ def keep_ms(gaps_ms: Sequence[int], *, least_ms: int, most_ms: int) -> int:
     return max(least_ms, min(most_ms, math.ceil(covered * _MARGIN)))
 
 
-def turn_comes_soon(waiting: int, *, slots: int, attempt_ms: float) -> bool:
-    """Whether the last of so many waiting calls is reached within `SOON_MS`."""
-    return waiting * attempt_ms <= SOON_MS * slots
-
-
 def slots_to_make(
     *,
     waiting: int,

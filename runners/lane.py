@@ -1,164 +1,179 @@
-"""One revision on one node: its slots, and the ways in which work reaches them.
+"""One revision on one node: its slots, and whose turn it is when one of them is free.
 
-A sync call is handed to an idle slot, or waits in a short line for one. What waits in Redis is claimed: along with the
-finish of the attempt before it while something is known to wait (``has_backlog``), by a claim when a slot comes free or
-word comes that something waits, and by a read that is parked once a slot has been idle for some milliseconds. While
-something waits in Redis nothing is handed off, also not to those in line: the queue goes first.
+A sync call that reached this node is handed off to a free slot, or waits in line for one. What waits in Redis is
+claimed (`runners.claiming`). When both wait for a slot, `line_is_next` says who gets it.
 """
 
 from __future__ import annotations
 
 import asyncio
 import collections
-import contextlib
-import logging
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, Protocol
+from typing import NamedTuple
 
-import hiredis
-
-from faas.core import errors, model
+from faas.core import dispatch, model, unrun
 from faas.queue import invocations, parking
-from runners import line, settling
+from runners import ahead, claiming, concurrency, line, settle
 from runners import slot as slots
+from runners.journal import writer
 
-_PARK_AFTER_S = 0.002
 _GAPS_KEPT = 64
 _WEIGHT = 0.2
 _SHORTEST_MS = 0.2
 """What an attempt costs its slot at least, with all that is done around the handler."""
 
-_log = logging.getLogger(__name__)
+_FINISHES_AT_ONCE = 32
+_FINISHED_WITHIN_S = 0.003
+"""What has ended and nobody waits for is settled together with what ends within so long, while there is more to do."""
+
+_REDIS_EVERY_S = 0.1
+"""What waits in Redis has a turn that often at least, however long the line is."""
 
 
-class Host(Protocol):
-    """What a lane needs of the node around it."""
+class Around(NamedTuple):
+    """What a lane works with. The functions at its end are told the lane's revision."""
 
+    node: str
     queue: invocations.Queue
     parking: parking.Parking
-    settler: settling.Settler
-    node: str
+    journal: writer.Journal
+    settler: settle.Settler
+    budget: line.Budget
+    limits: line.Limits
+    can_hand_off: Callable[[], bool]
+    """Whether a hand-off would be written down."""
+    end: Callable[[str, slots.Slot], None]
+    """End a slot whose sandbox may not be used again."""
+    gives_up: Callable[[str], bool]
+    """Whether the slot that has just come free is for another revision, which has less."""
+    is_short: Callable[[str], None]
+    """Something waits for the revision, and no slot is free."""
 
-    def can_hand_off(self) -> bool:
-        """Whether a hand-off would be written down: Redis writes, the node has its lease, the ledger keeps up."""
 
-    def enqueue(self, lane: Lane, invocation: model.Invocation, caller: line.Caller) -> None:
-        """Let a call that was to be handed off go through the queue after all."""
+def line_is_next(
+    *, in_line: int, redis_waits: bool, last_was_line: bool, last_claimed: model.Mode, since_s: float
+) -> bool:
+    """Whether a free slot goes to the line, and not to what waits in Redis.
 
-    def discard(self, lane: Lane, slot: slots.Slot) -> None:
-        """A slot whose sandbox may not be used again."""
-
-    def short_of_slots(self, lane: Lane) -> None:
-        """Something waits for the revision, and no slot is idle."""
+    Sync calls come before async ones wherever they wait, and the two places of sync calls take turns. What waits in
+    Redis is looked at once in a while anyway (``since_s`` is how long ago it was), since nobody else tells what it is.
+    """
+    if not in_line or not redis_waits:
+        return in_line > 0
+    if since_s >= _REDIS_EVERY_S:
+        return False
+    return not last_was_line or last_claimed is model.Mode.ASYNC
 
 
 class Lane:
-    """The slots of a revision. ``making`` counts those that are on their way."""
+    """The slots of a revision, its line, and its claims."""
 
-    def __init__(self, revision: model.Revision, host: Host) -> None:
+    def __init__(self, revision: model.Revision, around: Around) -> None:
         self.revision = revision
         self.ref = revision.ref
-        self.making = 0
-        self.has_backlog = False
-        self.was_current = False
-        self.is_retired = False
         self.is_draining = False
-        self.users = 0
-        """Tasks that see to it; it stays on its node for as long as there are any."""
-        self.gives_up = 0
-        """Slots to close at the end of their attempts, for another revision that waits and has less."""
         self.slots: set[slots.Slot] = set()
         self.idle: list[slots.Slot] = []
         self.gaps_ms: collections.deque[int] = collections.deque(maxlen=_GAPS_KEPT)
-        self._host = host
-        self._line = line.Line(lambda invocation, caller: host.enqueue(self, invocation, caller))
-        self._was_handed = False
-        self._last_claimed: model.Mode | None = None
+        self.gains = concurrency.Gains()
+        self.line = line.Line(around.limits, around.budget, self._left)
+        self.claims = claiming.Claiming(
+            around.queue,
+            around.parking,
+            around.node,
+            self.ref,
+            claiming.Slots(
+                self.free,
+                self.wanted,
+                self.idle_for_s,
+                self.may_claim,
+                self.run,
+                lambda: around.is_short(self.ref),
+                self.settle_down,
+            ),
+        )
+        self._around = around
         self._loop = asyncio.get_running_loop()
+        self._takes_hand_offs = not revision.config.idempotent
+        self._finishes: list[tuple[invocations.Claim, slots.Ended]] = []
+        self._finishes_due: asyncio.TimerHandle | None = None
+        self._ahead = ahead.Ahead(self.claims.give_back)
+        self._running: dict[str, slots.Slot] = {}
+        self._disowned: set[str] = set()
         self._attempt_ms = 0.0
         self._last_begun_ms = 0
-        self._claiming = False
-        self._parked: parking.ParkedRead | None = None
-        self._park_timer: asyncio.TimerHandle | None = None
-        self._park_task: asyncio.Task[None] | None = None
-        self._disowned: set[str] = set()
+        self._last_claimed = model.Mode.SYNC
+        self._last_was_line = False
+        self._serves = False
 
     def __repr__(self) -> str:
-        return f"<Lane {self.ref} {len(self.idle)} of {len(self.slots)} idle, {self.making} in the making>"
-
-    @property
-    def total(self) -> int:
-        """Slots that exist or are being made."""
-        return len(self.slots) + self.making
+        return f"<Lane {self.ref} {len(self.idle)} of {len(self.slots)} idle, {len(self.line)} in line>"
 
     @property
     def busy(self) -> int:
         """Slots with a running attempt."""
         return sum(slot.is_busy for slot in self.slots)
 
-    @contextlib.contextmanager
-    def in_use(self) -> Iterator[None]:
-        """Stay on the node during the block."""
-        self.users += 1
-        try:
-            yield
-        finally:
-            self.users -= 1
+    @property
+    def handed_off(self) -> int:
+        """Calls that run and did not come from the queue."""
+        return max(self.busy - len(self._running), 0)
 
     @property
     def is_parked(self) -> bool:
         """Whether a read waits in Redis for what comes."""
-        return self._parked is not None
+        return self.claims.is_parked
 
     def attempt_ms(self) -> float:
         """The mean length of recent attempts, or the age of the oldest running one if longer; 0.0 when unknown."""
         now = slots.now_ms()
         return max(self._attempt_ms, *(float(slot.running_for_ms(now)) for slot in self.slots), 0.0)
 
-    @property
-    def _may_claim(self) -> bool:
-        """Whether what waits in Redis may begin here. The node wakes its lanes when the ledger keeps up again."""
-        return not self.is_draining and self._host.settler.may_begin
+    # -- sync calls that reached this node
 
-    # -- work comes
-
-    def offer(self, invocation: model.Invocation) -> asyncio.Future[model.Outcome] | None:
-        """Hand a call to an idle slot, or soon to one. None: enqueue it."""
-        if self.is_draining or self.revision.config.idempotent:
-            return None  # what may be tried again waits in Redis meanwhile, whole
-        if self.idle and not self.has_backlog:
-            caller: line.Caller = self._loop.create_future()
+    def offer(self, invocation: model.Invocation, caller: dispatch.Caller) -> bool:
+        """See `faas.core.dispatch.Dispatch.offer`."""
+        if self.is_draining or not self._takes_hand_offs:
+            return False  # what may be tried again waits in Redis meanwhile, whole
+        if len(self.idle) > self.claims.kept and not self.line and not self.claims.something_waits:
             self._hand_off(self.idle.pop(), invocation, caller)
             if not self.idle:
-                self._unpark()
-            return caller
-        if not self._passes_in_redis() and self._line.has_room(len(self.slots), self._attempt_ms):
-            return self._line.add(invocation)
-        self.has_backlog = True  # the caller is about to enqueue
-        return None
+                self.claims.unpark()
+            return True
+        turn_ms = self._attempt_ms / max(len(self.slots), 1)
+        self.line.add(invocation, caller, turn_ms=turn_ms)
+        self._around.is_short(self.ref)
+        if self.idle:
+            self._loop.call_soon(self.settle_down)
+        return True
 
-    def _passes_in_redis(self) -> bool:
-        """Whether async work waits there, which a sync call passes in the queue and in line would have to wait for."""
-        return self.has_backlog and self._last_claimed is model.Mode.ASYNC
-
-    def _hand_off(self, slot: slots.Slot, invocation: model.Invocation, caller: line.Caller) -> None:
-        slot.hand_off(invocation, caller)
-        # The agent works already while this is packed; it leaves in the same turn of the event loop.
-        self._host.queue.hand_off(self._host.node, invocation)
-        self._was_handed = True
+    def _hand_off(self, slot: slots.Slot, invocation: model.Invocation, caller: dispatch.Caller) -> None:
+        slot.run(invocation, partial(self._handed_off_ended, caller))
+        # The agent works already while this is packed; it is written in the same turn of the event loop.
+        self._around.journal.began(invocation)
+        self._last_was_line = True
         self._begun()
 
-    def wake(self) -> None:
-        """Something waits for the revision."""
-        self.has_backlog = True
-        self._claim()
+    def _handed_off_ended(self, caller: dispatch.Caller, slot: slots.Slot, ended: slots.Ended) -> None:
+        # The answer leaves once the end is written down: what was answered is recorded so.
+        self._around.journal.ended(ended.record, partial(caller.answer, ended.outcome))
+        self._free(slot)
+
+    def _left(self, invocation: model.Invocation) -> None:
+        """The client of a call in line has hung up."""
+        memory_mb = self.revision.config.memory_mb
+        self._around.journal.ended(unrun.rejected(invocation, memory_mb, slots.now_ms()), _nothing)
+
+    # -- slots come and go
 
     def add(self, slot: slots.Slot) -> None:
         """A slot is ready; it was most likely made because something waits."""
         self.slots.add(slot)
         self.idle.append(slot)
-        self.wake()
+        self.settle_down()
+        self.claims.heard()
 
     def remove(self, slot: slots.Slot) -> None:
         """The slot's sandbox is gone or going."""
@@ -167,19 +182,7 @@ class Lane:
         if slot in self.idle:
             self.idle.remove(slot)
             if not self.idle:
-                self._unpark()
-        if not self.slots:
-            self._line.disperse()
-
-    def disown(self, entry: str) -> bool:
-        """An entry that this node claimed long ago is to be given back; False when it runs here.
-
-        Its claim may yet be heard of, late (the node was paused), and is not run then.
-        """
-        if any(slot.entry == entry for slot in self.slots):
-            return False
-        self._disowned.add(entry)
-        return True
+                self.claims.unpark()
 
     def _begun(self) -> None:
         now = slots.now_ms()
@@ -187,167 +190,182 @@ class Lane:
             self.gaps_ms.append(max(now - self._last_begun_ms, 0))
         self._last_begun_ms = now
 
-    def _run(self, claims: list[invocations.Claim] | tuple[invocations.Claim, ...]) -> None:
-        """Run what was claimed; what finds no slot any more goes back at once, for another to run."""
+    def _free(self, slot: slots.Slot) -> None:
+        """An attempt is over; its slot serves whoever is next."""
+        length_ms = max(slot.took_us / 1000, _SHORTEST_MS)
+        self._attempt_ms += (length_ms - self._attempt_ms) * (_WEIGHT if self._attempt_ms else 1.0)
+        self.gains.add(len(self.slots) - len(self.idle), length_ms)
+        if not slot.is_reusable or self._around.gives_up(self.ref):
+            self._around.end(self.ref, slot)
+        else:
+            self.idle.append(slot)
+        self._serve_soon()
+
+    def _serve_soon(self) -> None:
+        """Serve who is next: at the end of this turn of the event loop where that saves calls of Redis."""
+        if self._finishes or self.claims.something_waits:
+            if not self.line:
+                self._run_ahead()
+            if not self._serves:
+                self._serves = True
+                self._loop.call_soon(self._serve)
+        elif self.line:
+            self._serve_line()
+        else:
+            self._stand_by()
+
+    def _serve(self) -> None:
+        self._serves = False
+        self.settle_down()
+
+    def settle_down(self) -> None:
+        """Give free slots to who is next, send what has ended, and get ready to be told of what comes."""
+        self._serve_line()
+        self._run_ahead()
+        if self._finishes_may_wait():
+            return
+        self._send_finishes()
+        if self.is_draining:
+            return
+        self.claims.ask()
+        self._stand_by()
+
+    def _stand_by(self) -> None:
+        if self.idle:
+            # After a hand-off another is likely, and should not have to fight a parked read for its slot.
+            self.claims.stand_by(claiming.PARK_AFTER_S if self._last_was_line else 0.0)
+
+    def _serve_line(self) -> None:
+        while self.line and len(self.idle) > self.claims.kept and self._line_is_next() and self._around.can_hand_off():
+            found = self.line.next()
+            if found is None:
+                return
+            self._hand_off(self.idle.pop(), found.invocation, found.caller)
+        if self.line and not self._around.can_hand_off():
+            self.line.disperse()  # whoever takes them tells them why nobody can
+        if not self.idle:
+            self.claims.unpark()
+
+    def _line_is_next(self) -> bool:
+        return line_is_next(
+            in_line=len(self.line),
+            redis_waits=self.claims.something_waits or len(self._ahead) > 0,
+            last_was_line=self._last_was_line,
+            last_claimed=self._last_claimed,
+            since_s=time.monotonic() - self.claims.asked_at,
+        )
+
+    # -- what was claimed
+
+    def free(self) -> int:
+        """See `claiming.Slots.free`."""
+        return len(self.idle) - self.claims.kept
+
+    def wanted(self) -> int:
+        """See `claiming.Slots.wanted`."""
+        if not self.may_claim():
+            return 0
+        may_wait = ahead.most_ahead(len(self.slots), self._attempt_ms) - len(self._ahead)
+        return max(self.free() + may_wait, 0)
+
+    def idle_for_s(self) -> float:
+        """See `claiming.Slots.idle_for_s`."""
+        return max(slots.now_ms() - max((slot.idle_since_ms for slot in self.idle), default=0), 0) / 1000
+
+    def may_claim(self) -> bool:
+        """See `claiming.Slots.may_claim`. The node wakes its lanes when the ledger keeps up again."""
+        return not self.is_draining and self._around.settler.may_begin
+
+    def run(self, claims: Sequence[invocations.Claim]) -> None:
+        """See `claiming.Slots.run`."""
         for claim in claims:
             if claim.entry in self._disowned:
                 continue
-            if self.idle and not self.is_draining:
-                self._was_handed = False
-                self._last_claimed = claim.invocation.mode
-                self._begun()
-                self.idle.pop().run(claim)
+            if self.is_draining:
+                self.claims.give_back(claim)
+            elif self.idle and not self._ahead:
+                self._run(claim)
+            elif len(self._ahead) < ahead.most_ahead(len(self.slots), self._attempt_ms):
+                self._ahead.add(claim)
             else:
-                self._give_back(claim)
+                self.claims.give_back(claim)
+        self._run_ahead()
         if not self.idle:
-            self._unpark()
+            self.claims.unpark()
 
-    def _give_back(self, claim: invocations.Claim) -> None:
-        task = self._loop.create_task(self._released(claim), name=f"release {self.ref}")
-        task.add_done_callback(_say_why)
+    def _run(self, claim: invocations.Claim) -> None:
+        self._last_was_line = False
+        self._last_claimed = claim.invocation.mode
+        self._begun()
+        slot = self.idle.pop()
+        self._running[claim.entry] = slot
+        slot.run(claim.invocation, partial(self._claimed_ended, claim))
 
-    async def _released(self, claim: invocations.Claim) -> None:
-        await self._host.queue.release(claim)
+    def _run_ahead(self) -> None:
+        while self.idle and (claim := self._ahead.next()) is not None:
+            self._run(claim)
 
-    def _claim(self) -> None:
-        if self._claiming or not self.idle or not self._may_claim:
+    def _claimed_ended(self, claim: invocations.Claim, slot: slots.Slot, ended: slots.Ended) -> None:
+        self._running.pop(claim.entry, None)
+        self._finishes.append((claim, ended))
+        self._free(slot)
+
+    def _finishes_may_wait(self) -> bool:
+        """Whether what has ended waits some milliseconds for more: nobody waits for it, and no slot for what comes."""
+        if not self._finishes or len(self._ahead) <= ahead.most_ahead(len(self.slots), self._attempt_ms) // 2:
+            return False
+        if len(self._finishes) >= _FINISHES_AT_ONCE or self._last_claimed is model.Mode.SYNC:
+            return False
+        if self._finishes_due is None:
+            self._finishes_due = self._loop.call_later(_FINISHED_WITHIN_S, self._send_finishes)
+        return True
+
+    def _send_finishes(self) -> None:
+        """Settle what has ended, and claim along with it for the slots that are free, if something waits."""
+        if not self._finishes:
             return
-        self._claiming = True
-        asked = len(self.idle)
-        answer = self._host.queue.send_claim(self._host.node, self.ref, asked)
-        answer.add_done_callback(partial(self._claimed, asked))
+        if self._finishes_due is not None:
+            self._finishes_due.cancel()
+            self._finishes_due = None
+        ended, self._finishes = self._finishes, []
+        wanted = self.wanted() if self.claims.state is claiming.State.BEHIND else 0
+        if wanted:
+            self.claims.begin(wanted, max(self.free(), 0))
+        self._around.settler.settle(self.revision, ended, wanted, partial(self._settled, wanted > 0))
 
-    def _claimed(self, asked: int, answer: asyncio.Future[Any]) -> None:
-        self._claiming = False
-        if answer.exception() is not None:
-            self.has_backlog = False
-            return
-        claims = invocations.claims(answer.result())
-        self.has_backlog = len(claims) >= asked
-        self._run(claims)
-        self._settle_down()
+    def _settled(self, asked: bool, finished: invocations.Finished | None) -> None:
+        if asked and finished is None:
+            self.claims.nothing()
+        elif asked and finished is not None:
+            self.claims.found(finished.claims, more_wait=finished.left > 0)
+        elif finished is not None:
+            self.claims.tell(finished.left)
 
-    # -- attempts end
+    def disown(self, entry: str) -> bool:
+        """An entry that this node claimed long ago is to be given back; False when it runs here.
 
-    def attempt_ended(self, slot: slots.Slot, ended: slots.Ended, *, reusable: bool) -> None:
-        """See `slots.Owner`. The slot is free at once, unless something waits: then the finish brings it along."""
-        length_ms = max(ended.record.duration_us / 1000, _SHORTEST_MS)
-        self._attempt_ms += (length_ms - self._attempt_ms) * (_WEIGHT if self._attempt_ms else 1.0)
-        if self.gives_up and reusable:
-            self.gives_up -= 1
-            reusable = False
-        claim_next = 1 if reusable and self.has_backlog and self._may_claim else 0
-        self._host.settler.settle(ended, claim_next, partial(self._settled, slot if claim_next else None))
-        if not reusable:
-            self._host.discard(self, slot)
-        elif not claim_next:
-            self._free(slot)
+        Its claim may yet be heard of, late (the node was paused), and is not run then.
+        """
+        if entry in self._running or self._ahead.holds(entry):
+            return False
+        if any(claim.entry == entry for claim, _ in self._finishes):
+            return False
+        self._disowned.add(entry)
+        return True
 
-    def _settled(self, slot: slots.Slot | None, finished: invocations.Finished | None) -> None:
-        self.has_backlog = finished is not None and finished.left > 0
-        if slot is not None and slot.is_open:
-            self.idle.append(slot)
-        if finished is not None and finished.claims:
-            self._run(finished.claims)
-        self._settle_down()
-
-    def _free(self, slot: slots.Slot) -> None:
-        self.idle.append(slot)
-        self._settle_down()
-
-    def _settle_down(self) -> None:
-        """After anything changed: claim what is known to wait, or get ready to be told of what comes."""
-        if self.is_draining:
-            return
-        if self.has_backlog:
-            if self.idle:
-                self._claim()
-            else:
-                self._host.short_of_slots(self)
-            return
-        self._serve_line()
-        if self.idle and self._park_timer is None and self._park_task is None:
-            self._park_timer = self._loop.call_later(self._park_after_s(), self._maybe_park)
-
-    def _serve_line(self) -> None:
-        """Those in line have their turn when nothing waits in Redis, so a backlog there does not grow by them."""
-        while self.idle and self._host.can_hand_off():
-            found = self._line.next()
-            if found is None:
-                return
-            self._hand_off(self.idle.pop(), *found)
-
-    # -- parking
-
-    def _maybe_park(self) -> None:
-        self._park_timer = None
-        if not self.idle or self._park_task is not None or not self._may_claim:
-            return
-        idle_for_s = (slots.now_ms() - max(slot.idle_since_ms for slot in self.idle)) / 1000
-        if self.has_backlog or 0 <= idle_for_s < self._park_after_s():
-            self._park_timer = self._loop.call_later(_PARK_AFTER_S, self._maybe_park)
-            return
-        self._park_task = self._loop.create_task(self._park(), name=f"park {self.ref}")
-        self._park_task.add_done_callback(self._unparked)
-
-    def _park_after_s(self) -> float:
-        """After a hand-off another is likely, and should not have to fight a parked read for its slot."""
-        return _PARK_AFTER_S if self._was_handed else 0.0
-
-    async def _park(self) -> None:
-        read = await self._host.parking.take()
-        try:
-            while self.idle and self._may_claim:
-                self._parked = read
-                claims = await read.claim(self._host.queue, self._host.node, self.ref, len(self.idle))
-                self._parked = None
-                self._run(claims)
-                if claims:
-                    return
-        except asyncio.CancelledError:
-            read.close()
-            raise
-        finally:
-            self._parked = None
-            self._host.parking.give_back(read)
-
-    def _unpark(self) -> None:
-        read, self._parked = self._parked, None
-        if read is not None:
-            read.wake(self._host.queue)
-
-    def _unparked(self, task: asyncio.Task[None]) -> None:
-        self._park_task = None
-        if not task.cancelled():
-            _say_why(task)
-            if task.exception() is None:
-                self._settle_down()
+    # -- the end
 
     def rest(self) -> None:
         """Start no more attempts; those that run go on."""
         self.is_draining = True
-        self._line.disperse()
-        if self._park_timer is not None:
-            self._park_timer.cancel()
-        self._unpark()
+        self.line.disperse()
+        self._ahead.clear()
+        self.claims.rest()
 
     async def rested(self) -> None:
-        """Wait until the parked read is over, giving back what it may have claimed at the last moment."""
-        if self._park_task is not None:
-            await asyncio.wait({self._park_task})
-
-    async def renew(self) -> None:
-        """After Redis was away: make sure of the queues, and look for what waits. Raises `errors.Unavailable`."""
-        await self._host.queue.prepare(self.ref)
-        self.has_backlog = False
-        if self.slots:
-            self.wake()
+        """Wait until the parked read is over, and what it claimed at the last moment is given back."""
+        await self.claims.rested()
 
 
-def _say_why(task: asyncio.Task[None]) -> None:
-    """What was claimed and could not be given back is taken over when this node's lease lapses or at its end."""
-    error = None if task.cancelled() else task.exception()
-    if isinstance(error, errors.Unavailable | hiredis.HiredisError):
-        _log.debug("claim_interrupted", extra={"reason": str(error)})
-    elif error is not None:
-        _log.error("claim_failed", exc_info=error)
+def _nothing() -> None:
+    pass

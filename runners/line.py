@@ -1,70 +1,134 @@
-"""Sync calls that wait in memory, for milliseconds, until a slot of their own node is free.
+"""Sync calls that wait in the memory of the node that they reached until one of its slots is free.
 
-Where attempts are short, the way through Redis would cost more than the wait. Nothing stands here for long: who has not
-had his turn in time goes to the queue, where any node may take him.
+First come, first served. The line is bounded: in calls and in how long the last would wait, for each revision, and in
+bytes, for the node. Whoever hangs up leaves it; whoever has waited for as long as a call may wait is told so.
 """
 
 from __future__ import annotations
 
 import asyncio
 import collections
+import math
 import time
 from collections.abc import Callable
 
-from faas.core import model
-from runners import keepalive
+import msgspec
 
-MOST = 256
-GIVEN_UP_AFTER_S = 0.02
+from faas.core import dispatch, errors, model
 
-Caller = asyncio.Future[model.Outcome]
-GiveUp = Callable[[model.Invocation, Caller], None]
+_LOOK_S = 0.05
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
+    """How many calls may wait for one revision, and for how long."""
+
+    calls: int
+    wait_ms: int
+
+
+class Budget:
+    """The bytes of events that all lines of a node may hold together."""
+
+    def __init__(self, most_bytes: int) -> None:
+        self.most_bytes = most_bytes
+        self.used_bytes = 0
+
+
+class Waiting(msgspec.Struct, frozen=True, eq=False):
+    """A call in line, and since when (seconds of the monotonic clock)."""
+
+    invocation: model.Invocation
+    caller: dispatch.Caller
+    since: float
 
 
 class Line:
-    """First come, first served. ``give_up`` takes over a call that waited too long, or that no slot is left for."""
+    """The line of one revision. ``left`` is given each call whose client hung up."""
 
-    def __init__(self, give_up: GiveUp) -> None:
+    def __init__(self, limits: Limits, budget: Budget, left: Callable[[model.Invocation], None]) -> None:
+        self._limits = limits
+        self._budget = budget
+        self._left = left
         self._loop = asyncio.get_running_loop()
-        self._give_up = give_up
-        self._waiting: collections.deque[tuple[float, model.Invocation, Caller]] = collections.deque()
+        self._waiting: collections.deque[Waiting] = collections.deque()
         self._timer: asyncio.TimerHandle | None = None
 
     def __len__(self) -> int:
         return len(self._waiting)
 
-    def has_room(self, slots: int, attempt_ms: float) -> bool:
-        """Whether one more would have its turn soon."""
-        waiting = len(self._waiting)
-        return waiting < MOST and keepalive.turn_comes_soon(waiting + 1, slots=slots, attempt_ms=attempt_ms)
+    def add(self, invocation: model.Invocation, caller: dispatch.Caller, *, turn_ms: float) -> None:
+        """Wait for a slot. ``turn_ms`` is how long those before it, and it, will have to wait for each turn.
 
-    def add(self, invocation: model.Invocation) -> Caller:
-        """Wait for a slot; the future is the outcome."""
-        caller: Caller = self._loop.create_future()
-        self._waiting.append((time.monotonic(), invocation, caller))
+        Raises `errors.Throttled` when the line is full, or the turn of this call would come too late.
+        """
+        self._check(invocation, turn_ms)
+        self._push(Waiting(invocation, caller, time.monotonic()))
         if self._timer is None:
-            self._timer = self._loop.call_later(GIVEN_UP_AFTER_S, self._look)
-        return caller
+            self._timer = self._loop.call_later(_LOOK_S, self._look)
 
-    def next(self) -> tuple[model.Invocation, Caller] | None:
-        """Whose turn it is; those who have hung up meanwhile are forgotten."""
+    def _check(self, invocation: model.Invocation, turn_ms: float) -> None:
+        waiting, wait_ms = len(self._waiting), (len(self._waiting) + 1) * turn_ms
+        if wait_ms > self._limits.wait_ms:
+            raise errors.Throttled(
+                f"{waiting} calls wait for {invocation.function}: the turn of one more comes in {wait_ms / 1000:.0f} s",
+                retry_after_s=max(1, math.ceil((wait_ms - self._limits.wait_ms) / 1000)),
+                limit=self._limits.wait_ms,
+                hint="a sync call waits no longer than FAAS_MAX_QUEUE_WAIT_MS",
+            )
+        if waiting >= self._limits.calls:
+            raise errors.Throttled(f"{waiting} calls wait for {invocation.function}", limit=self._limits.calls)
+        if waiting and self._budget.used_bytes + len(invocation.event) > self._budget.most_bytes:
+            raise errors.Throttled(
+                f"the calls that wait on this node hold {self._budget.used_bytes} bytes", limit=self._budget.most_bytes
+            )
+
+    def next(self) -> Waiting | None:
+        """Whose turn it is."""
         while self._waiting:
-            _, invocation, caller = self._waiting.popleft()
-            if not caller.done():
-                return invocation, caller
+            one = self._pop()
+            if not one.caller.is_gone:
+                return one
+            self._left(one.invocation)
         return None
 
-    def disperse(self) -> None:
-        """Give up all of them."""
-        while (found := self.next()) is not None:
-            self._give_up(*found)
+    def disperse(self, most: int | None = None) -> None:
+        """Send those in front (all, without ``most``) on to the queue, where any node may take them."""
+        for _ in range(len(self._waiting) if most is None else most):
+            one = self.next()
+            if one is None:
+                return
+            one.caller.decline()
+
+    def longest_ms(self) -> float:
+        """For how long the first has been waiting."""
+        return (time.monotonic() - self._waiting[0].since) * 1000 if self._waiting else 0.0
+
+    def _push(self, one: Waiting) -> None:
+        self._waiting.append(one)
+        self._budget.used_bytes += len(one.invocation.event)
+
+    def _pop(self) -> Waiting:
+        one = self._waiting.popleft()
+        self._budget.used_bytes -= len(one.invocation.event)
+        return one
 
     def _look(self) -> None:
+        """Let those go whose clients have hung up, and tell who has waited for too long."""
         self._timer = None
-        before = time.monotonic() - GIVEN_UP_AFTER_S
-        while self._waiting and self._waiting[0][0] <= before:
-            _, invocation, caller = self._waiting.popleft()
-            if not caller.done():
-                self._give_up(invocation, caller)
+        before = time.monotonic() - self._limits.wait_ms / 1000
+        while self._waiting and self._waiting[0].since <= before:
+            one = self._pop()
+            if one.caller.is_gone:
+                self._left(one.invocation)
+            else:
+                hint = "`faas doctor` tells what is amiss, `faas status` what else waits"
+                one.caller.fail(errors.NeverRan(f"nothing ran {one.invocation.function} in time", hint=hint))
+        if any(one.caller.is_gone for one in self._waiting):
+            for _ in range(len(self._waiting)):
+                one = self._pop()
+                if one.caller.is_gone:
+                    self._left(one.invocation)
+                else:
+                    self._push(one)
         if self._waiting:
-            self._timer = self._loop.call_later(self._waiting[0][0] - before, self._look)
+            self._timer = self._loop.call_later(_LOOK_S, self._look)

@@ -11,10 +11,10 @@ _SHARE_OF_MACHINE = 0.8
 
 
 class Memory:
-    """Counts promises in MB. ``total_mb`` 0 is a share of the machine's memory."""
+    """Counts promises in MB. ``total_mb`` 0 is a node's part of the machine's memory, which so many ``nodes`` share."""
 
-    def __init__(self, total_mb: int) -> None:
-        self.total_mb = total_mb or int(machine_mb() * _SHARE_OF_MACHINE)
+    def __init__(self, total_mb: int, nodes: int = 1) -> None:
+        self.total_mb = total_mb or int(machine_mb() * _SHARE_OF_MACHINE / nodes)
         self.used_mb = 0
         self.awaited_mb = 0
         """What revisions wait for that there was no room for: it is not for the stock."""

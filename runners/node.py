@@ -1,4 +1,4 @@
-"""One node's runner: its lease, its sandboxes and their work, from start to drain.
+"""One node's runner, put together: what it is made of, its start, what it does again and again, and its end.
 
 ::
 
@@ -21,17 +21,16 @@ import hiredis
 import msgspec
 
 from faas import artifacts, buckets
-from faas.core import errors, living, model
+from faas.core import dispatch, errors, model
 from faas.core import settings as settings_module
-from faas.queue import calls, capacity, catalog, census, demand, invocations, leases, parking, replies, watch
+from faas.queue import capacity, catalog, census, demand, invocations, parking
 from faas.store import functions
-from runners import attempt, naps, pool, settling, stock, tending
+from runners import attempt, holding, line, membership, pool, seats, settle, stock, tending
 from runners import lane as lanes_module
 from runners import memory as memories
-from runners import slot as slots
+from runners.journal import leftovers, shipping, writer
 from runners.sandbox import base
 
-_SILENT_MS = 1_000
 _JANITOR_S = 1.0
 _SWEEP_EVERY_S = 5.0
 _REOPEN_S = (0.05, 0.2, 0.5, 1.0)
@@ -89,10 +88,7 @@ class Tasks:
 
 
 class Node:
-    """A runner. It is the `faas.core.dispatch.Dispatch` of the gateway beside it. Make it with `start`.
-
-    ``answers`` are the callers of the gateway in this process; None when there is none.
-    """
+    """A runner. It is the `faas.core.dispatch.Dispatch` of the gateway beside it. Make it with `start`."""
 
     def __init__(
         self,
@@ -100,35 +96,51 @@ class Node:
         engine: base.Engine,
         queue: invocations.Queue,
         store: functions.Functions,
-        answers: replies.Replies | None,
         signals: demand.Demand,
         versions: catalog.Catalog,
     ) -> None:
         self.node = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
         self.queue = queue
-        self.parking = parking.Parking(settings.redis_url)
-        self._naps = naps.Naps(settings.lease_ms)
-        self.settler = settling.Settler(queue, self.node, answers, self._naps, settings.max_unrecorded_bytes)
+        self.memory = memories.Memory(settings.memory_mb, settings.node_count)
+        self.settler = settle.Settler(queue, self.node, settings.max_unrecorded_bytes)
         self._settings = settings
-        self._answers = answers
         self._engine = engine
         self._store = store
         self._signals = signals
         self._versions = versions
         self._version = -1
-        self._leased_until = 0.0
-        self._beat_number = 0
-        self._watch = watch.Watch(settings.lease_ms)
         self._current: tuple[model.Revision, ...] = ()
         self._is_draining = False
+        self._shipper = shipping.Shipper(queue, self.settler.heard)
+        self._journal = writer.Journal.open(
+            settings.journals, self.node, most_bytes=settings.max_journal_bytes, on_ended=self._shipper.add
+        )
+        self._shipper.attach(self._journal)
         place = attempt.Place(self.node, settings.price_gb_s_micro, settings.price_request_nano)
-        self.memory = memories.Memory(settings.memory_mb)
         self._stock = stock.Stock(engine, settings, self.memory)
         code = artifacts.Artifacts(settings.root)
-        self._pool = pool.Pool(self._stock, code, self.memory, settings, place, self._naps, self._publish)
+        self._pool = pool.Pool(self._stock, code, self.memory, settings, place, self._publish)
         self._tasks = Tasks()
+        processors = max((os.cpu_count() or 1) // settings.node_count, 1)
         self._tender = tending.Tender(
-            queue, signals, self._pool, self._stock, self.settler, place, self._use_lane, self._tasks
+            queue, signals, self._pool, self._stock, self.settler, place, self._use_seat, self._tasks, processors
+        )
+        self._parking = parking.Parking(settings.redis_url)
+        self._around = lanes_module.Around(
+            node=self.node,
+            queue=queue,
+            parking=self._parking,
+            journal=self._journal,
+            settler=self.settler,
+            budget=line.Budget(settings.max_line_bytes),
+            limits=line.Limits(calls=settings.max_waiting, wait_ms=settings.max_queue_wait_ms),
+            can_hand_off=self.can_hand_off,
+            end=self._pool.end,
+            gives_up=self._pool.gives_up,
+            is_short=self._tender.tend,
+        )
+        self._membership = membership.Membership(
+            queue, versions, self.node, settings.lease_ms, settings.journals, self._standing
         )
 
     def __repr__(self) -> str:
@@ -150,19 +162,17 @@ class Node:
         engine: base.Engine,
         queue: invocations.Queue,
         store: functions.Functions,
-        answers: replies.Replies | None,
     ) -> Node:
         """Sweep what dead runners left, take the lease, and begin to read demand. Raises `errors.Unavailable`."""
         signals = await demand.Demand.open(settings.redis_url, settings.redis_prefix)
         versions = await catalog.Catalog.open(settings.redis_url, settings.redis_prefix)
-        node = cls(settings, engine, queue, store, answers, signals, versions)
+        node = cls(settings, engine, queue, store, signals, versions)
         await node._sweep()
         await node._publish_runtime()
         await node.renew()
         for name, work in (
-            ("naps", node._naps.watch()),
             ("heartbeat", node._each_heartbeat(node.renew)),
-            ("rounds", node._each_heartbeat(node._reap, node._look_around, node._tidy)),
+            ("rounds", node._each_heartbeat(node._membership.reap, node._look_around, node._tidy)),
             ("demand", node._tender.read()),
             ("stock", node._stock.keep()),
             ("keep alive", node._keep_alive()),
@@ -172,86 +182,45 @@ class Node:
             node._tasks.create_task(work, name=name)
         return node
 
-    # -- hand-off
+    # -- sync calls that reached this node
 
-    def offer(self, invocation: model.Invocation) -> asyncio.Future[model.Outcome] | None:
+    def offer(self, invocation: model.Invocation, caller: dispatch.Caller) -> bool:
         """See `faas.core.dispatch.Dispatch.offer`."""
-        lane = self._pool.lanes.get(invocation.ref)
-        return lane.offer(invocation) if lane is not None and self.can_hand_off() else None
-
-    # -- what lanes need
-
-    def discard(self, lane: lanes_module.Lane, slot: slots.Slot) -> None:
-        """See `lanes_module.Host.discard`."""
-        self._pool.discard(lane, slot)
+        seat = self._pool.seats.get(invocation.ref)
+        if seat is None or not seat.total or not self.can_hand_off():
+            return False
+        return seat.lane.offer(invocation, caller)
 
     def can_hand_off(self) -> bool:
-        """See `lanes_module.Host.can_hand_off`. While Redis is silent or refuses to write nothing is handed off.
+        """Whether a hand-off would be written down, and its record find room. Redis may be away meanwhile."""
+        return self._journal.is_fit and self.settler.ledger_keeps_up and not self._is_strict
 
-        Nor is it when the lease may have lapsed: whoever takes this node for dead looks but once at what it holds.
-        """
-        link = self.queue.link
-        is_known = naps.awake_or_asleep_s() <= self._leased_until
-        writes = link.is_open and link.silent_ms() <= _SILENT_MS and self.settler.redis_takes_all
-        return is_known and writes and self.settler.ledger_keeps_up
-
-    def enqueue(
-        self, lane: lanes_module.Lane, invocation: model.Invocation, caller: asyncio.Future[model.Outcome]
-    ) -> None:
-        """See `lanes.Host.enqueue`."""
-        self._tasks.create_task(self._enqueue(lane, invocation, caller), name=f"enqueue {invocation.id}")
-
-    async def _enqueue(
-        self, lane: lanes_module.Lane, invocation: model.Invocation, caller: asyncio.Future[model.Outcome]
-    ) -> None:
-        if self._answers is None:
-            raise RuntimeError("only a gateway of this process hands calls off")
-        config = lane.revision.config
-        outcome = asyncio.ensure_future(
-            calls.outcome(
-                self.queue,
-                self._answers,
-                invocation,
-                memory_limit_mb=config.memory_mb,
-                within_ms=self._settings.max_queue_wait_ms + config.timeout_ms,
-            )
-        )
-        caller.add_done_callback(lambda _: outcome.cancel())
-        try:
-            result = await outcome
-        except errors.FaasError as error:
-            if not caller.done():
-                caller.set_exception(error)
-        else:
-            if not caller.done():
-                caller.set_result(result)
-
-    def short_of_slots(self, lane: lanes_module.Lane) -> None:
-        """See `lanes_module.Host.short_of_slots`."""
-        self._tender.tend(lane.ref)
+    @property
+    def _is_strict(self) -> bool:
+        return self._settings.durability == "strict"
 
     @contextlib.asynccontextmanager
-    async def _use_lane(self, ref: str) -> AsyncIterator[lanes_module.Lane | None]:
-        """The lane of a revision, which stays as long as this block; None when nobody knows the revision."""
-        lane = await self._find_lane(ref)
-        if lane is None:
+    async def _use_seat(self, ref: str) -> AsyncIterator[seats.Seat | None]:
+        """The seat of a revision, which stays as long as this block; None when nobody knows the revision."""
+        seat = await self._find_seat(ref)
+        if seat is None:
             yield None
             return
-        with lane.in_use():
-            yield lane
+        with seat.in_use():
+            yield seat
 
-    async def _find_lane(self, ref: str) -> lanes_module.Lane | None:
-        lane = self._pool.lanes.get(ref)
-        if lane is not None or self._is_draining:
-            return lane
+    async def _find_seat(self, ref: str) -> seats.Seat | None:
+        seat = self._pool.seats.get(ref)
+        if seat is not None or self._is_draining:
+            return seat
         revision = await asyncio.to_thread(self._store.get, ref)
         if revision is None:
             return None
         await self.queue.prepare(ref)
-        return self._pool.admit(lanes_module.Lane(revision, self))
+        return self._pool.admit(seats.Seat(lanes_module.Lane(revision, self._around)))
 
-    def _publish(self, lane: lanes_module.Lane) -> None:
-        capacity.publish(self.queue, self.node, lane.ref, lane.total)
+    def _publish(self, seat: seats.Seat) -> None:
+        capacity.publish(self.queue, self.node, seat.ref, seat.total)
 
     # -- catalog
 
@@ -266,29 +235,25 @@ class Node:
     def _hold_ready(self, revisions: Sequence[model.Revision]) -> None:
         for revision in revisions:
             wanted = revision.config.prewarm
-            lane = self._pool.lanes.get(revision.ref)
-            if wanted and (lane is None or lane.total < wanted):
-                count = wanted - (lane.busy if lane else 0)
+            seat = self._pool.seats.get(revision.ref)
+            if wanted and (seat is None or seat.total < wanted):
+                count = wanted - (seat.busy if seat else 0)
                 self._tasks.create_task(self._tender.hold_ready(revision.ref, count), name=f"prewarm {revision.ref}")
 
     # -- what goes on beside the work
 
     async def renew(self) -> None:
         """Renew the lease. Raises `errors.Unavailable`."""
-        self._beat_number += 1
-        state = catalog.NodeState(
+        await self._membership.renew()
+
+    def _standing(self) -> membership.Standing:
+        return membership.Standing(
             catalog=self._version,
-            host=socket.gethostname(),
-            pid=os.getpid(),
             memory_mb=self.memory.total_mb,
             memory_used_mb=self.memory.used_mb,
             sandboxes=self.report(),
-            beat=self._beat_number,
-            process=living.own(),
+            handed_off={ref: count for ref, lane in self._pool.lanes.items() if (count := lane.handed_off)},
         )
-        until = naps.awake_or_asleep_s() + self._settings.lease_ms / 1000
-        await self._versions.renew(self.node, state, self._settings.lease_ms)
-        self._leased_until = until
 
     async def _publish_runtime(self) -> None:
         told = msgspec.json.encode({"machine": platform.machine()})
@@ -305,38 +270,25 @@ class Node:
                 _log.debug("heartbeat_missed", extra={"reason": str(error)})
             await asyncio.sleep(self._settings.heartbeat_ms / 1000)
 
-    async def _reap(self) -> None:
-        for dead, lease in (await self._watch.dead(self.queue)).items():
-            taken = await leases.take_over(self.queue, dead, lease)
-            _log.warning("node_taken_over", extra={"dead": dead, "invocations": taken})
-
     async def _look_around(self) -> None:
         """Whatever became of its signal, what waits is seen here; and so is what could not be settled before.
 
         Nothing is claimed while the ledger falls behind: that it keeps up again is found out here.
         """
         had_room = self.settler.may_begin
-        self.settler.unrecorded_bytes = await census.unrecorded_bytes(self.queue)
+        self.settler.heard(await census.unrecorded_bytes(self.queue))
         if self.settler.may_begin and not had_room:
             for lane in self._pool.lanes.values():
-                lane.wake()
+                lane.claims.heard()
         for ref, counts in (await self.queue.counts()).items():
             if counts.waiting:
                 self._tender.tend(ref)
         self.settler.resend()
 
     async def _tidy(self) -> None:
-        """Put right what Redis may have missed of this node, or this node of Redis, when the connection broke."""
-        lease_ms = self._settings.lease_ms
-        numbers = {lane.ref: lane.total for lane in self._pool.lanes.values()}
-        capacity.publish_all(self.queue, self.node, numbers, lease_ms)
-        for lane in list(self._pool.lanes.values()):
-            for claim in await leases.claims_since(self.queue, self.node, lane.ref, lease_ms):
-                # Looked at now, not before the answer: an attempt may have ended meanwhile and its end been refused.
-                if claim.entry in self.settler.entries or not lane.disown(claim.entry):
-                    continue
-                if await self.queue.release(claim):
-                    _log.warning("unheard_claim_released", extra={"invocation_id": claim.invocation.id})
+        await holding.tidy(
+            self.queue, self.node, self._settings.lease_ms, self._pool.seats, lambda: self.settler.entries
+        )
 
     async def _keep_alive(self) -> None:
         while True:
@@ -375,9 +327,9 @@ class Node:
             _log.info("redis_back")
 
     async def _back(self) -> None:
-        for lane in list(self._pool.lanes.values()):
-            await lane.renew()
-            self._publish(lane)
+        for seat in list(self._pool.seats.values()):
+            await seat.lane.claims.renew()
+            self._publish(seat)
         self.settler.resend()
         await self.renew()
 
@@ -393,7 +345,7 @@ class Node:
         await self._leave()
         await self._pool.close()
         await self._stock.close()
-        self.parking.close()
+        self._parking.close()
         await self._signals.close()
         await self._versions.close()
 
@@ -406,14 +358,17 @@ class Node:
                 # What is awaited are callbacks of attempts, each of which may start another step.
                 while self.settler.left or any(lane.busy for lane in lanes_left):  # noqa: ASYNC110
                     await asyncio.sleep(_DRAIN_LOOK_S)
+                await self._shipper.shipped()
         except TimeoutError:
             busy = sum(lane.busy for lane in lanes_left)
             _log.warning("grace_over", extra={"running": busy, "unsettled": self.settler.left})
 
     async def _leave(self) -> None:
-        """What this node still holds is another's now: the lease goes first, so that nobody believes in it."""
+        """Leave what is still held to others. What is in the journal another node of this machine ships, if need be."""
+        self._shipper.close()
+        self._journal.close()
         try:
-            await self.queue.link.call("DEL", self.queue.keys.node(self.node))
-            await leases.take_over(self.queue, self.node)
+            await self._membership.leave()
+            await leftovers.settle(self.queue, self._journal.folder.parent)
         except (errors.Unavailable, hiredis.HiredisError) as error:
             _log.warning("left_without_goodbye", extra={"reason": str(error)})

@@ -18,7 +18,7 @@ from typing import Protocol
 import msgspec
 
 from faas.core import model, settings
-from runners import attempt, keepalive, naps, shares
+from runners import attempt, keepalive, seats, shares
 from runners import lane as lanes
 from runners import memory as memories
 from runners import slot as slots
@@ -55,34 +55,42 @@ class Pool:
         memory: memories.Memory,
         limits: settings.Settings,
         place: attempt.Place,
-        seen_naps: naps.Naps,
-        publish: Callable[[lanes.Lane], None],
+        publish: Callable[[seats.Seat], None],
     ) -> None:
-        self.lanes: dict[str, lanes.Lane] = {}
+        self.seats: dict[str, seats.Seat] = {}
         self._stock = stock
         self._code = code
         self._memory = memory
         self._limits = limits
         self._place = place
-        self._naps = seen_naps
         self._publish = publish
-        self._hungry: dict[str, lanes.Lane] = {}
+        self._hungry: dict[str, seats.Seat] = {}
         self._rooms: set[Room] = set()
         self._current: dict[str, int] = {}
         self._slots_of: collections.Counter[str] = collections.Counter()
         self._closing: set[asyncio.Task[None]] = set()
 
-    def admit(self, lane: lanes.Lane) -> lanes.Lane:
-        """The lane of a revision: this one, unless there is one already."""
-        admitted = self.lanes.setdefault(lane.ref, lane)
+    @property
+    def lanes(self) -> dict[str, lanes.Lane]:
+        """The revisions that the node has or had slots for."""
+        return {ref: seat.lane for ref, seat in self.seats.items()}
+
+    def has_prospect(self, ref: str) -> bool:
+        """Whether a call for a revision may wait here: it has slots, or some are being made."""
+        seat = self.seats.get(ref)
+        return seat is not None and seat.total > 0
+
+    def admit(self, seat: seats.Seat) -> seats.Seat:
+        """The seat of a revision: this one, unless there is one already."""
+        admitted = self.seats.setdefault(seat.ref, seat)
         self._mark(admitted)
         return admitted
 
     def report(self) -> dict[str, int]:
         """How many sandboxes are in each state."""
-        all_slots = [slot for lane in self.lanes.values() for slot in lane.slots]
+        all_slots = [slot for seat in self.seats.values() for slot in seat.slots]
         busy = sum(slot.is_busy for slot in all_slots)
-        loading = sum(lane.making for lane in self.lanes.values())
+        loading = sum(seat.making for seat in self.seats.values())
         found = {
             "prewarmed": self._stock.ready,
             "starting": self._stock.starting,
@@ -92,14 +100,14 @@ class Pool:
         }
         return {state: count for state, count in found.items() if count}
 
-    def may_ever_fit(self, lane: lanes.Lane) -> bool:
+    def may_ever_fit(self, seat: seats.Seat) -> bool:
         """Whether the node's memory is enough for one slot of the revision, were there nothing else."""
-        return lane.revision.config.memory_mb <= self._memory.total_mb
+        return seat.revision.config.memory_mb <= self._memory.total_mb
 
     async def make(
-        self, lane: lanes.Lane, room: Room, is_wanted: Callable[[], bool] = lambda: True
+        self, seat: seats.Seat, room: Room, is_wanted: Callable[[], bool] = lambda: True
     ) -> base.Loaded | None:
-        """Add a slot to the lane; what its load answered, or None when there was no more need, or more elsewhere.
+        """Add a slot to a lane; what its load answered, or None when there was no more need, or more elsewhere.
 
         Raises `base.EngineUnavailable`, `base.SandboxLost`, and what unpacking the code raises.
         """
@@ -107,57 +115,69 @@ class Pool:
         held = False
         try:
             begun = slots.now_ms()
-            code = await asyncio.to_thread(self._code.unpack, lane.revision.artifact)
+            code = await asyncio.to_thread(self._code.unpack, seat.revision.artifact)
             if sandbox is None:
                 kind = model.ColdStart.FULL
-                sandbox = await self._started(lane, is_wanted)
+                sandbox = await self._started(seat, is_wanted)
             if sandbox is None:
                 return None
             self._rooms.discard(room)  # it has started, and the next may have its place
-            loaded = await sandbox.load(lane.revision, code)
+            loaded = await sandbox.load(seat.revision, code)
             if loaded.error is None:
                 held = True
-                self._add(lane, sandbox, attempt.Birth(kind, begun, slots.now_ms()))
+                self._add(seat, sandbox, attempt.Birth(kind, begun, slots.now_ms()))
             return loaded
         finally:
             self._rooms.discard(room)
-            lane.making -= 1
+            seat.making -= 1
             if not held:
-                self._memory.take_back(lane.revision.config.memory_mb)
+                self._memory.take_back(seat.revision.config.memory_mb)
                 if sandbox is not None:
                     self._close(sandbox)
-            self._publish(lane)
+            self._publish(seat)
 
-    async def _started(self, lane: lanes.Lane, is_wanted: Callable[[], bool]) -> base.Sandbox | None:
-        function = lane.revision.function
+    async def _started(self, seat: seats.Seat, is_wanted: Callable[[], bool]) -> base.Sandbox | None:
+        function = seat.revision.function
         started = await self._stock.start(
-            lane.revision.config.network,
-            lambda: is_wanted() and not self._owes_room(lane),
-            (function, lane.ref),
-            lambda: (self._slots_of[function], len(lane.slots)),
+            seat.revision.config.network,
+            lambda: is_wanted() and not self._owes_room(seat),
+            (function, seat.ref),
+            lambda: (self._slots_of[function], len(seat.slots)),
         )
         if started is None or is_wanted():
             return started
         await self._stock.add(started)
         return None
 
-    def _add(self, lane: lanes.Lane, sandbox: base.Sandbox, birth: attempt.Birth) -> None:
-        slot = slots.Slot(sandbox, lane.revision, birth, self._place, self._naps, lane)
-        sandbox.on_closed(lambda _: self._gone(lane, slot))
+    def _add(self, seat: seats.Seat, sandbox: base.Sandbox, birth: attempt.Birth) -> None:
+        slot = slots.Slot(sandbox, seat.revision, birth, self._place)
+        sandbox.on_closed(lambda _: self._gone(seat, slot))
         if slot.is_open:  # else it died on the way here
-            self._slots_of[lane.revision.function] += 1
-            lane.add(slot)
+            self._slots_of[seat.revision.function] += 1
+            seat.lane.add(slot)
 
-    def _gone(self, lane: lanes.Lane, slot: slots.Slot) -> None:
+    def _gone(self, seat: seats.Seat, slot: slots.Slot) -> None:
         if slot.is_open:
-            lane.remove(slot)
-            self._slots_of[lane.revision.function] -= 1
-            self._memory.take_back(lane.revision.config.memory_mb)
-            self._publish(lane)
+            seat.lane.remove(slot)
+            self._slots_of[seat.revision.function] -= 1
+            self._memory.take_back(seat.revision.config.memory_mb)
+            self._publish(seat)
 
-    def discard(self, lane: lanes.Lane, slot: slots.Slot) -> None:
+    def end(self, ref: str, slot: slots.Slot) -> None:
+        """End a slot of a revision whose sandbox may not be used again, or is for another."""
+        self.discard(self.seats[ref], slot)
+
+    def gives_up(self, ref: str) -> bool:
+        """Whether a slot of the revision that has just come free is to be ended, for another that has less."""
+        seat = self.seats[ref]
+        if not seat.gives_up:
+            return False
+        seat.gives_up -= 1
+        return True
+
+    def discard(self, seat: seats.Seat, slot: slots.Slot) -> None:
         """End a slot; its memory is free at once."""
-        self._gone(lane, slot)
+        self._gone(seat, slot)
         self._close(slot.sandbox)
 
     def _close(self, sandbox: base.Sandbox) -> None:
@@ -167,18 +187,18 @@ class Pool:
 
     # -- room
 
-    def take_room(self, lane: lanes.Lane) -> Room | None:
+    def take_room(self, seat: seats.Seat) -> Room | None:
         """Room for one slot, if need be in place of the stock and of idle slots of others, those idle longest first.
 
         It is to be passed to `make`. None when there is none, when another revision comes first, or when so many
         sandboxes are about to be started that memory would be held long before it is used.
         """
-        held = shares.Shares(self.lanes.values())
-        idle = held.idle_for(lane, slots.now_ms())
+        held = shares.Shares(self.seats.values())
+        idle = held.idle_for(seat, slots.now_ms())
         idle_mb = [other.revision.config.memory_mb for other, _ in idle]
         room_mb = self._memory.free_mb + sum(self._stock.held_mb()) + sum(idle_mb)
-        network, wanted_mb = lane.revision.config.network, lane.revision.config.memory_mb
-        if not held.is_next(lane, self._hungry.values(), room_mb, self._places(network)):
+        network, wanted_mb = seat.revision.config.network, seat.revision.config.memory_mb
+        if not held.is_next(seat, self._hungry.values(), room_mb, self._places(network)):
             return None
         # Its memory is free from now on, so where there is little it is part of what the revision gets.
         room = Room(self._stock.claim(network))
@@ -187,13 +207,13 @@ class Pool:
         for _ in range(found.stock):
             self._close(self._stock.give_up())
         for other, slot in idle[: found.idle]:
-            _log.info("evicted", extra={"revision": other.ref, "for": lane.ref, "sandbox": slot.sandbox.id})
+            _log.info("evicted", extra={"revision": other.ref, "for": seat.ref, "sandbox": slot.sandbox.id})
             self.discard(other, slot)
         self._memory.promise(wanted_mb)
-        lane.making += 1
-        self._publish(lane)
-        if self._hungry.pop(lane.ref, None) is not None:
-            self._hungry[lane.ref] = lane  # if it waits for more, then behind those that have waited meanwhile
+        seat.making += 1
+        self._publish(seat)
+        if self._hungry.pop(seat.ref, None) is not None:
+            self._hungry[seat.ref] = seat  # if it waits for more, then behind those that have waited meanwhile
         return room
 
     def _places(self, network: model.Network) -> int:
@@ -202,73 +222,73 @@ class Pool:
 
     # -- fair share
 
-    def ask_for_room(self, lane: lanes.Lane) -> None:
+    def ask_for_room(self, seat: seats.Seat) -> None:
         """The revision waits and there is no room: what comes free is for it, and who has more gives up a slot."""
-        self._hungry.setdefault(lane.ref, lane)
+        self._hungry.setdefault(seat.ref, seat)
         self._say_what_is_awaited()
-        if self._memory.free_mb >= lane.revision.config.memory_mb:
+        if self._memory.free_mb >= seat.revision.config.memory_mb:
             return  # another comes first, and this one when that has what it needs
-        giver = shares.Shares(self.lanes.values()).giver(lane, slots.now_ms())
+        giver = shares.Shares(self.seats.values()).giver(seat, slots.now_ms())
         if giver is not None:
             giver.gives_up = 1
-            _log.info("gives_up_a_slot", extra={"revision": giver.ref, "for": lane.ref})
+            _log.info("gives_up_a_slot", extra={"revision": giver.ref, "for": seat.ref})
 
-    def _owes_room(self, lane: lanes.Lane) -> bool:
+    def _owes_room(self, seat: seats.Seat) -> bool:
         """Whether the memory of a slot that is not begun yet is rather another's, who waits and has less even then."""
         if self._memory.free_mb >= self._memory.awaited_mb:
             return False
-        return shares.Shares(self.lanes.values()).owes(lane, self._hungry.values())
+        return shares.Shares(self.seats.values()).owes(seat, self._hungry.values())
 
-    def has_enough(self, lane: lanes.Lane) -> None:
+    def has_enough(self, seat: seats.Seat) -> None:
         """The revision waits for no room any more."""
-        self._hungry.pop(lane.ref, None)
+        self._hungry.pop(seat.ref, None)
         self._say_what_is_awaited()
         if not self._hungry:
-            for other in self.lanes.values():
+            for other in self.seats.values():
                 other.gives_up = 0
 
     def _say_what_is_awaited(self) -> None:
-        self._memory.awaited_mb = sum(lane.revision.config.memory_mb for lane in self._hungry.values())
+        self._memory.awaited_mb = sum(seat.revision.config.memory_mb for seat in self._hungry.values())
 
     # -- keep-alive
 
     def retire(self, current: Iterable[model.Revision]) -> None:
-        """Mark the lanes of revisions that a newer one, or nothing, has replaced."""
+        """Mark the seats of revisions that a newer one, or nothing, has replaced."""
         self._current = {revision.function: revision.number for revision in current}
-        for lane in self.lanes.values():
-            self._mark(lane)
+        for seat in self.seats.values():
+            self._mark(seat)
 
-    def _mark(self, lane: lanes.Lane) -> None:
-        number = self._current.get(lane.revision.function)
-        lane.was_current = lane.was_current or number == lane.revision.number
+    def _mark(self, seat: seats.Seat) -> None:
+        number = self._current.get(seat.revision.function)
+        seat.was_current = seat.was_current or number == seat.revision.number
         # A pending revision, which a deploy loads to try it, is newer than the current one, if there is any.
-        lane.is_retired = lane.was_current if number is None else lane.revision.number < number
+        seat.is_retired = seat.was_current if number is None else seat.revision.number < number
 
     def keep_alive(self) -> None:
         """Close slots that have been idle for longer than their revision's calls come apart."""
         now = slots.now_ms()
-        for ref, lane in list(self.lanes.items()):
-            keep_ms = self._keep_ms(lane)
-            kept = 0 if lane.is_retired else lane.revision.config.prewarm
-            for slot in sorted(lane.idle, key=lambda slot: slot.idle_since_ms):
-                if len(lane.slots) <= kept or now - slot.idle_since_ms < keep_ms:
+        for ref, seat in list(self.seats.items()):
+            keep_ms = self._keep_ms(seat)
+            kept = 0 if seat.is_retired else seat.revision.config.prewarm
+            for slot in sorted(seat.idle, key=lambda slot: slot.idle_since_ms):
+                if len(seat.slots) <= kept or now - slot.idle_since_ms < keep_ms:
                     break
-                self.discard(lane, slot)
-            if lane.is_retired and lane.total == 0 and lane.users == 0:
-                del self.lanes[ref]
+                self.discard(seat, slot)
+            if seat.is_retired and seat.total == 0 and seat.users == 0:
+                del self.seats[ref]
 
-    def _keep_ms(self, lane: lanes.Lane) -> int:
-        if lane.is_retired:
+    def _keep_ms(self, seat: seats.Seat) -> int:
+        if seat.is_retired:
             return _RETIRED_KEPT_MS
-        return keepalive.keep_ms(lane.gaps_ms, least_ms=self._limits.keep_min_ms, most_ms=self._limits.keep_max_ms)
+        return keepalive.keep_ms(seat.lane.gaps_ms, least_ms=self._limits.keep_min_ms, most_ms=self._limits.keep_max_ms)
 
     async def close(self) -> None:
         """End every slot, and what was to become one."""
         for room in self._rooms:
             if room.prewarmed is not None:
                 self._close(room.prewarmed)
-        for lane in self.lanes.values():
-            for slot in list(lane.slots):
-                self.discard(lane, slot)
+        for seat in self.seats.values():
+            for slot in list(seat.slots):
+                self.discard(seat, slot)
         while self._closing:
             await asyncio.wait(self._closing)

@@ -4,171 +4,110 @@
 
     idle ──run──► busy ──ended──► idle | closed
       └─────────sandbox gone─────────► closed
+
+A slot knows no lane, no queue and no caller: it gives the attempt that is over to the function that it was run with.
 """
 
 from __future__ import annotations
 
-import asyncio
 import time
-from typing import Protocol
+from collections.abc import Callable
 
 import msgspec
 
 from faas.core import model, retry, unrun
-from faas.queue import invocations
-from runners import attempt, naps
+from runners import attempt
 from runners.sandbox import base
 
 
 class Ended(msgspec.Struct, frozen=True):
-    """An attempt that is over: its invocation, the entry by which it was claimed (None: handed off), its outcome.
-
-    ``retries`` are the rules for another attempt, None when there is never one, and ``wish`` is what the handler's
-    exception asks for. ``config`` says where its record goes. ``naps`` is how many naps of the node there had been when
-    it began, and ``caller`` is who was handed off and awaits the outcome.
-    """
+    """An attempt that is over: its invocation, its record, what its caller gets, and what its exception asked for."""
 
     invocation: model.Invocation
-    entry: str | None
     record: model.Record
     outcome: model.Outcome
-    retries: model.Retries | None = None
     wish: retry.Wish | None = None
-    config: model.FunctionConfig | None = None
-    naps: int = 0
-    caller: asyncio.Future[model.Outcome] | None = None
-
-    @property
-    def claim(self) -> invocations.Claim | None:
-        """How it was claimed."""
-        return None if self.entry is None else invocations.Claim(self.entry, self.invocation)
 
 
-class Owner(Protocol):
-    """Who holds the slots of a revision."""
-
-    def attempt_ended(self, slot: Slot, ended: Ended, *, reusable: bool) -> None:
-        """The attempt is over; the slot is the owner's again."""
-
-
-class _Attempt:
-    """What is known of the running attempt until it ends."""
-
-    __slots__ = ("caller", "entry", "invocation", "naps", "slot", "waited")
-
-    def __init__(
-        self,
-        slot: Slot,
-        invocation: model.Invocation,
-        entry: str | None,
-        caller: asyncio.Future[model.Outcome] | None,
-        waited: attempt.Waited,
-        naps: int,
-    ) -> None:
-        self.slot = slot
-        self.invocation = invocation
-        self.entry = entry
-        self.caller = caller
-        self.waited = waited
-        self.naps = naps
-
-    def over(self, ran: asyncio.Future[base.Ran]) -> None:
-        self.slot._over(self, ran)
+Then = Callable[["Slot", Ended], None]
 
 
 class Slot:
-    """One attempt from claim to record. The owner is told of its end, and settles it."""
+    """One attempt from its start to its record."""
 
     def __init__(
-        self,
-        sandbox: base.Sandbox,
-        revision: model.Revision,
-        birth: attempt.Birth,
-        place: attempt.Place,
-        seen_naps: naps.Naps,
-        owner: Owner,
+        self, sandbox: base.Sandbox, revision: model.Revision, birth: attempt.Birth, place: attempt.Place
     ) -> None:
         self.sandbox = sandbox
         self.idle_since_ms = self.born_at_ms = birth.ready_at_ms
         self.is_open = True
+        self.is_reusable = True
+        """Whether the sandbox may be used again after the attempt that has just ended."""
+        self.took_us = 0
+        """How long the last attempt took, as the node saw it."""
         self._revision = revision
         self._birth: attempt.Birth | None = birth
         self._place = place
-        self._naps = seen_naps
-        self._owner = owner
-        self._running: _Attempt | None = None
+        self._invocation: model.Invocation | None = None
+        self._waited = attempt.Waited(0, 0)
+        self._started_ns = 0
+        self._then: Then | None = None
 
     def __repr__(self) -> str:
-        state = "busy" if self._running else "idle" if self.is_open else "closed"
+        state = "busy" if self.is_busy else "idle" if self.is_open else "closed"
         return f"<Slot {self._revision.ref} {state} in {self.sandbox.id}>"
 
     @property
     def is_busy(self) -> bool:
         """Whether an attempt runs."""
-        return self._running is not None
-
-    @property
-    def entry(self) -> str | None:
-        """The entry by which the running attempt was claimed; None when none runs, or after a hand-off."""
-        return self._running.entry if self._running else None
+        return self._invocation is not None
 
     def running_for_ms(self, now_ms: int) -> int:
         """The age of the running attempt; 0 when none runs."""
-        return now_ms - self._running.waited.started_at_ms if self._running else 0
+        return max(now_ms - self._waited.started_at_ms, 0) if self.is_busy else 0
 
-    def hand_off(self, invocation: model.Invocation, caller: asyncio.Future[model.Outcome]) -> None:
-        """Run a call whose caller awaits the outcome here. It is sent before this returns."""
-        self._run(invocation, None, caller)
-
-    def run(self, claim: invocations.Claim) -> None:
-        """Run what was claimed."""
-        self._run(claim.invocation, claim.entry, None)
-
-    def _run(
-        self, invocation: model.Invocation, entry: str | None, caller: asyncio.Future[model.Outcome] | None
-    ) -> None:
+    def run(self, invocation: model.Invocation, then: Then) -> None:
+        """Run an attempt, which is sent before this returns. ``then`` is called with its end, once, later."""
         birth, self._birth = self._birth, None
-        waited = attempt.waited(invocation.accepted_at_ms, birth, now_ms())
-        self._running = _Attempt(self, invocation, entry, caller, waited, self._naps.count)
-        self.sandbox.run(invocation).add_done_callback(self._running.over)
+        self._started_ns = time.time_ns()
+        self._waited = attempt.waited(invocation.accepted_at_ms, birth, self._started_ns // 1_000_000)
+        self._invocation = invocation
+        self._then = then
+        self.sandbox.run(invocation, self._over)
 
-    def _over(self, one: _Attempt, future: asyncio.Future[base.Ran]) -> None:
-        ended_at_ms = now_ms()
-        ran = None if future.cancelled() or future.exception() is not None else future.result()
-        if ran is None:
-            ended = self._lost(one, ended_at_ms)
-        else:
-            record = attempt.record(
-                one.invocation,
-                self._revision,
-                one.waited,
-                ran,
-                self._place,
-                sandbox=self.sandbox.id,
-                ended_at_ms=ended_at_ms,
-            )
-            ended = self._ended(one, record, attempt.outcome(record, ran), ran.wish)
-        self.idle_since_ms = ended_at_ms
-        self._running = None
-        reusable = ran is not None and ran.reusable and self.is_open
-        self._owner.attempt_ended(self, ended, reusable=reusable)
+    def _over(self, ran: base.Ran | base.SandboxLost) -> None:
+        invocation, then = self._invocation, self._then
+        if invocation is None or then is None:
+            raise RuntimeError("a sandbox ended an attempt that nobody asked for")
+        now_ns = time.time_ns()
+        self.took_us = max(now_ns - self._started_ns, 0) // 1_000
+        self.idle_since_ms = now_ns // 1_000_000
+        self._invocation = self._then = None
+        if isinstance(ran, base.SandboxLost):
+            self.is_reusable = False
+            then(self, self._lost(invocation))
+            return
+        record = attempt.record(
+            invocation,
+            self._revision,
+            self._waited,
+            ran,
+            self._place,
+            sandbox=self.sandbox.id,
+            ended_at_ms=self.idle_since_ms,
+        )
+        self.is_reusable = ran.reusable and self.is_open
+        then(self, Ended(invocation, record, attempt.outcome(record, ran), ran.wish))
 
-    def _lost(self, one: _Attempt, ended_at_ms: int) -> Ended:
-        record = unrun.lost(one.invocation, self._place.node, ended_at_ms, final=True)
+    def _lost(self, invocation: model.Invocation) -> Ended:
+        record = unrun.lost(invocation, self._place.node, self.idle_since_ms, final=True)
         record = msgspec.structs.replace(
             record,
             sandbox=self.sandbox.id,
-            started_at_ms=one.waited.started_at_ms,
+            started_at_ms=self._waited.started_at_ms,
             error=model.Failure("Platform.Lost", "the sandbox went away while this attempt ran"),
         )
-        return self._ended(one, record, model.Outcome(record=record))
-
-    def _ended(
-        self, one: _Attempt, record: model.Record, outcome: model.Outcome, wish: retry.Wish | None = None
-    ) -> Ended:
-        config, invocation = self._revision.config, one.invocation
-        retries = retry.policy(config, invocation.mode, invocation.trigger_place)
-        return Ended(invocation, one.entry, record, outcome, retries, wish, config, one.naps, one.caller)
+        return Ended(invocation, record, model.Outcome(record=record))
 
 
 def now_ms() -> int:

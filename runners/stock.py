@@ -34,7 +34,7 @@ class Stock:
         self._memory_mb = limits.stock_memory_mb
         self._wanted = {model.Network.NONE: limits.stock_none, model.Network.OUTBOUND: limits.stock_outbound}
         self._ready: dict[model.Network, list[base.Sandbox]] = {network: [] for network in model.Network}
-        self.at_once = max(os.cpu_count() or 1, _STARTS_AT_ONCE)
+        self.at_once = max((os.cpu_count() or 1) // limits.node_count, _STARTS_AT_ONCE)
         """Starts that go on at a time."""
         self._turns = turns.Turns(self.at_once)
         self._changed = asyncio.Event()

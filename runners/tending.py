@@ -15,10 +15,9 @@ from typing import Any, Protocol
 
 import hiredis
 
-from faas.core import errors, model, retry
+from faas.core import errors, model
 from faas.queue import capacity, demand, invocations
-from runners import attempt, keepalive, pool, settling, stock
-from runners import lane as lanes
+from runners import attempt, concurrency, keepalive, pool, seats, settle, stock
 from runners import slot as slots
 from runners.sandbox import base
 
@@ -27,12 +26,15 @@ _READ_COUNT = 16
 _LOOK_AGAIN_S = (0.02, 0.05, 0.1)
 _BACKOFF_S = 1.0
 _READ_AGAIN_S = 0.5
+_SHARED_AFTER_MS = 20.0
+"""Who has stood in line for so long may run on another node that has slots for the revision."""
+
 _ROOM_WITHIN_S = 30.0
 """How long a deploy that tries its code waits on a busy node; less than the deploy waits for it."""
 
 _log = logging.getLogger(__name__)
 
-UseLane = Callable[[str], AbstractAsyncContextManager[lanes.Lane | None]]
+UseSeat = Callable[[str], AbstractAsyncContextManager[seats.Seat | None]]
 
 
 class Nursery(Protocol):
@@ -50,10 +52,11 @@ class Tender:
         signals: demand.Demand,
         pool: pool.Pool,
         stock: stock.Stock,
-        settler: settling.Settler,
+        settler: settle.Settler,
         place: attempt.Place,
-        use_lane: UseLane,
+        use_seat: UseSeat,
         tasks: Nursery,
+        processors: int,
     ) -> None:
         self._queue = queue
         self._signals = signals
@@ -61,8 +64,9 @@ class Tender:
         self._stock = stock
         self._settler = settler
         self._place = place
-        self._use_lane = use_lane
+        self._use_seat = use_seat
         self._tasks = tasks
+        self._processors = processors
         self._tended: dict[str, asyncio.Task[None]] = {}
         self._waits: dict[str, capacity.Load] = {}
         self._not_before: dict[str, float] = {}
@@ -98,72 +102,103 @@ class Tender:
 
     async def _tend(self, ref: str) -> None:
         try:
-            async with self._use_lane(ref) as lane:
-                if lane is None:
+            async with self._use_seat(ref) as seat:
+                if seat is None:
                     _log.error("unknown_revision_waits", extra={"revision": ref})
                     return
                 try:
-                    await self._tend_lane(lane)
+                    await self._tend_seat(seat)
                 finally:
-                    self._pool.has_enough(lane)
+                    self._pool.has_enough(seat)
         except (errors.Unavailable, hiredis.HiredisError) as error:
             _log.debug("tending_interrupted", extra={"revision": ref, "reason": str(error)})
         finally:
             self._waits.pop(ref, None)
 
-    async def _tend_lane(self, lane: lanes.Lane) -> None:
+    async def _tend_seat(self, seat: seats.Seat) -> None:
         settled = time.monotonic()
         looks = 0
+        lane = seat.lane
         while not lane.is_draining and self._settler.may_begin:
-            # The mark goes first: whatever is enqueued after the look below is signalled anew.
-            self._queue.link.tell("DEL", self._queue.keys.demanded(lane.ref))
-            load = await capacity.look(self._queue, lane.ref)
-            if load.waiting_sync + load.waiting_async == 0:
+            load = await self._look(seat)
+            if load.waiting_sync + load.waiting_async + len(lane.line) == 0:
                 return
-            self._waits[lane.ref] = load
-            lane.wake()
-            if lane.making:
+            self._waits[seat.ref] = load
+            if load.waiting_sync + load.waiting_async:
+                lane.claims.heard()
+            if seat.making:
                 settled = time.monotonic()  # how those on their way will do is not known yet
-            if self._make_some(lane, load, (time.monotonic() - settled) * 1000):
+            if self._make_some(seat, load, (time.monotonic() - settled) * 1000):
                 looks = 0
+            self._share_line(seat, load)
             await asyncio.sleep(_LOOK_AGAIN_S[min(looks, len(_LOOK_AGAIN_S) - 1)])
             looks += 1
 
-    def _make_some(self, lane: lanes.Lane, load: capacity.Load, lasted_ms: float) -> int:
-        if self._is_put_off(lane.ref) or not self._pool.may_ever_fit(lane):
-            self._pool.has_enough(lane)  # what comes free meanwhile is for others
+    async def _look(self, seat: seats.Seat) -> capacity.Load:
+        """What waits in Redis for the revision. While it is away only the line counts."""
+        try:
+            # The mark goes first: whatever is enqueued after the look below is signalled anew.
+            self._queue.link.tell("DEL", self._queue.keys.demanded(seat.ref))
+            return await capacity.look(self._queue, self._place.node, seat.ref)
+        except errors.Unavailable:
+            if not seat.lane.line:
+                raise
+            return capacity.Load(0, 0, seat.total)
+
+    def _share_line(self, seat: seats.Seat, load: capacity.Load) -> None:
+        """Send calls on to the queue that have no slot to wait for here, or for which others have slots."""
+        lane = seat.lane
+        if not seat.total:
+            lane.line.disperse()
+        elif lane.line.longest_ms() >= _SHARED_AFTER_MS and (elsewhere := load.slots - seat.total) > 0:
+            lane.line.disperse(min(elsewhere, len(lane.line)))
+
+    def _make_some(self, seat: seats.Seat, load: capacity.Load, lasted_ms: float) -> int:
+        if load.is_anothers and not seat.total:
+            return 0
+        if self._is_put_off(seat.ref) or not self._pool.may_ever_fit(seat):
+            self._pool.has_enough(seat)  # what comes free meanwhile is for others
             return 0
         # Ours are counted here, since what Redis says of them may be a moment old.
-        made = self._missing(lane, load, max(load.slots, lane.total), lane.making, lasted_ms)
+        made = self._missing(seat, load, max(load.slots, seat.total), seat.making, lasted_ms)
         for number in range(made):
-            room = self._pool.take_room(lane)
+            room = self._pool.take_room(seat)
             if room is None:
-                self._pool.ask_for_room(lane)
+                self._pool.ask_for_room(seat)
                 return number
-            self._tasks.create_task(self._make(lane, room), name=f"make {lane.ref}")
-        self._pool.has_enough(lane)
+            self._tasks.create_task(self._make(seat, room), name=f"make {seat.ref}")
+        self._pool.has_enough(seat)
         return made
 
-    def _missing(self, lane: lanes.Lane, load: capacity.Load, slots_known: int, making: int, lasted_ms: float) -> int:
+    def _missing(self, seat: seats.Seat, load: capacity.Load, slots_known: int, making: int, lasted_ms: float) -> int:
+        lane, start_ms = seat.lane, self._stock.start_ms
+        attempt_ms, in_line = lane.attempt_ms(), len(lane.line)
+        most = concurrency.most_slots(
+            lane.gains.levels(time.monotonic()),
+            processors=self._processors,
+            attempt_ms=attempt_ms,
+            start_ms=start_ms,
+            most=seat.revision.config.max_concurrency,
+        )
         return keepalive.slots_to_make(
-            waiting=load.waiting_sync + load.waiting_async,
-            waiting_sync=load.waiting_sync,
+            waiting=load.waiting_sync + load.waiting_async + in_line,
+            waiting_sync=load.waiting_sync + in_line,
             slots=slots_known,
             making=making,
-            attempt_ms=lane.attempt_ms(),
-            start_ms=self._stock.start_ms,
+            attempt_ms=attempt_ms,
+            start_ms=start_ms,
             lasted_ms=lasted_ms,
-            most=lane.revision.config.max_concurrency,
+            most=most,
         )
 
-    async def _make(self, lane: lanes.Lane, room: pool.Room) -> None:
+    async def _make(self, seat: seats.Seat, room: pool.Room) -> None:
         try:
-            loaded = await self._pool.make(lane, room, lambda: self._is_wanted(lane))
+            loaded = await self._pool.make(seat, room, lambda: self._is_wanted(seat))
             if loaded is not None and loaded.error is not None:
-                await self._fail_one(lane, loaded)
+                await self._fail_one(seat, loaded)
         except errors.FaasError as error:
-            # The lane is tended on: what waits gets another try as long as somebody waits.
-            self._put_off(lane.ref, error.message)
+            # The seat is tended on: what waits gets another try as long as somebody waits.
+            self._put_off(seat.ref, error.message)
 
     def _put_off(self, ref: str, reason: str) -> None:
         if not self._is_put_off(ref):  # those begun at the same time fail for the same reason
@@ -176,35 +211,28 @@ class Tender:
         self._not_before.pop(ref, None)
         return False
 
-    def _is_wanted(self, lane: lanes.Lane) -> bool:
+    def _is_wanted(self, seat: seats.Seat) -> bool:
         """Whether a slot would still be made, by what is known of the attempts now: at first it was nothing."""
-        if lane.is_draining:
+        if seat.lane.is_draining:
             return False
-        load = self._waits.get(lane.ref)
+        load = self._waits.get(seat.ref)
         if load is None:
-            return not lane.slots
-        return self._missing(lane, load, len(lane.slots), 0, self._stock.start_ms) > 0
+            return not seat.slots
+        return self._missing(seat, load, len(seat.slots), 0, self._stock.start_ms) > 0
 
-    async def _fail_one(self, lane: lanes.Lane, loaded: base.Loaded) -> None:
+    async def _fail_one(self, seat: seats.Seat, loaded: base.Loaded) -> None:
         """The import failed: that costs one invocation, as the next may find it mended (a file, a clock, luck)."""
         if not self._settler.may_begin:
             return
-        for claim in await self._queue.claim(self._place.node, lane.ref, 1):
+        for claim in await self._queue.claim(self._place.node, seat.ref, 1):
             now = slots.now_ms()
             ran = attempt.not_loaded(loaded)
             waited = attempt.Waited(now, max(now - claim.invocation.accepted_at_ms, 0))
             record = attempt.record(
-                claim.invocation, lane.revision, waited, ran, self._place, sandbox="", ended_at_ms=now
+                claim.invocation, seat.revision, waited, ran, self._place, sandbox="", ended_at_ms=now
             )
-            ended = slots.Ended(
-                claim.invocation,
-                claim.entry,
-                record,
-                attempt.outcome(record, ran),
-                retry.policy(lane.revision.config, claim.invocation.mode, claim.invocation.trigger_place),
-                config=lane.revision.config,
-            )
-            self._settler.settle(ended, 0, lambda _: None)
+            ended = slots.Ended(claim.invocation, record, attempt.outcome(record, ran))
+            self._settler.settle(seat.revision, [(claim, ended)], 0, lambda _: None)
 
     # -- a deploy tries its code, a timer is due soon, a function wants slots held ready
 
@@ -217,15 +245,15 @@ class Tender:
             _log.warning("load_unanswered", extra={"revision": request.ref, "reason": error.message})
 
     async def _tried(self, ref: str) -> demand.LoadReport:
-        async with self._use_lane(ref) as lane:
-            if lane is None:
+        async with self._use_seat(ref) as seat:
+            if seat is None:
                 return _refused("Platform.UnknownRevision", f"there is no revision {ref}")
             try:
-                loaded = await self._made_in_turn(lane)
+                loaded = await self._made_in_turn(seat)
             except errors.FaasError as error:
                 return _refused("Platform.Unavailable", error.message)
             if loaded is None:
-                return _refused("Platform.NoRoom", f"no memory is left for {lane.revision.config.memory_mb} MB")
+                return _refused("Platform.NoRoom", f"no memory is left for {seat.revision.config.memory_mb} MB")
         return demand.LoadReport(
             ok=loaded.error is None,
             init_us=loaded.init_us,
@@ -234,38 +262,38 @@ class Tender:
             logs=loaded.logs,
         )
 
-    async def _made_in_turn(self, lane: lanes.Lane) -> base.Loaded | None:
+    async def _made_in_turn(self, seat: seats.Seat) -> base.Loaded | None:
         """A slot as soon as there is room, for which others give up one of theirs, as they do for work that waits."""
         until = time.monotonic() + _ROOM_WITHIN_S
         try:
-            while self._pool.may_ever_fit(lane) and time.monotonic() < until:
-                room = self._pool.take_room(lane)
+            while self._pool.may_ever_fit(seat) and time.monotonic() < until:
+                room = self._pool.take_room(seat)
                 if room is None:
-                    self._pool.ask_for_room(lane)
-                elif loaded := await self._pool.make(lane, room):
+                    self._pool.ask_for_room(seat)
+                elif loaded := await self._pool.make(seat, room):
                     return loaded
                 await asyncio.sleep(_LOOK_AGAIN_S[-1])
             return None
         finally:
-            self._pool.has_enough(lane)
+            self._pool.has_enough(seat)
 
     async def hold_ready(self, ref: str, count: int) -> None:
         """Have at least so many slots of a revision that are idle or being made."""
         if self._is_put_off(ref):
             return
-        async with self._use_lane(ref) as lane:
-            if lane is not None:
-                await self._hold_ready(lane, count)
+        async with self._use_seat(ref) as seat:
+            if seat is not None:
+                await self._hold_ready(seat, count)
 
-    async def _hold_ready(self, lane: lanes.Lane, count: int) -> None:
-        missing = min(count - len(lane.idle) - lane.making, lane.revision.config.max_concurrency - lane.total)
-        rooms = [room for _ in range(missing) if (room := self._pool.take_room(lane)) is not None]
+    async def _hold_ready(self, seat: seats.Seat, count: int) -> None:
+        missing = min(count - len(seat.idle) - seat.making, seat.revision.config.max_concurrency - seat.total)
+        rooms = [room for _ in range(missing) if (room := self._pool.take_room(seat)) is not None]
         try:
-            for loaded in await asyncio.gather(*(self._pool.make(lane, room) for room in rooms)):
+            for loaded in await asyncio.gather(*(self._pool.make(seat, room) for room in rooms)):
                 if loaded is not None and loaded.error is not None:
-                    self._put_off(lane.ref, loaded.error.message)
+                    self._put_off(seat.ref, loaded.error.message)
         except errors.FaasError as error:
-            self._put_off(lane.ref, error.message)
+            self._put_off(seat.ref, error.message)
 
 
 def _refused(kind: str, message: str) -> demand.LoadReport:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import msgspec
 import sqlalchemy as sa
 
 from faas import artifacts
-from faas.core import ids, model
+from faas.core import errors, ids, model
 from faas.core import settings as settings_module
 from faas.queue import calls, invocations, records, replies
 from faas.store import database, functions
@@ -44,15 +45,14 @@ class Bench:
         answers = await replies.Replies.open(settings.redis_url, settings.redis_prefix)
         return cls(settings, queue, answers, await asyncio.to_thread(database.open_database, settings))
 
-    async def node(self, *, beside_gateway: bool = True, **changes: Any) -> runner.Node:
+    async def node(self, **changes: Any) -> runner.Node:
         """Start one more node; ``changes`` are settings of its own."""
         settings = msgspec.structs.replace(self.settings, **changes)
         buckets = runner.Buckets(settings)
         buckets.adopt(self.store.buckets())
         engine = await choose.choose(settings, buckets.find)
         queue = await invocations.Queue.connect(settings.redis_url, settings.redis_prefix)
-        answers = self.answers if beside_gateway else None
-        node = await runner.Node.start(settings, engine, queue, self.store, answers)
+        node = await runner.Node.start(settings, engine, queue, self.store)
         await node.adopt(self.store.catalog_version(), self.store.list_current())
         self.nodes.append(node)
         self._closers += [queue.close, engine.close]
@@ -79,11 +79,18 @@ class Bench:
             reply_to=self.answers.address if sync else None,
         )
 
+    def offer(self, node: runner.Node, invocation: model.Invocation) -> Offered | None:
+        """Offer a sync call to a node, as the gateway does; None when it is to be enqueued."""
+        caller = Offered(self, invocation)
+        return caller if node.offer(invocation, caller) else None
+
+    async def outcome(self, invocation: model.Invocation) -> model.Outcome:
+        """A sync call through the queue."""
+        return await calls.outcome(self.queue, self.answers, invocation, memory_limit_mb=64, within_ms=30_000)
+
     async def call(self, revision: model.Revision, event: object = None) -> model.Outcome:
         """A sync call through the queue."""
-        return await calls.outcome(
-            self.queue, self.answers, self.invocation(revision, event), memory_limit_mb=64, within_ms=30_000
-        )
+        return await self.outcome(self.invocation(revision, event))
 
     async def send(self, revision: model.Revision, event: object = None) -> str:
         """An async call; its id."""
@@ -122,6 +129,41 @@ class Bench:
         self.queue.close()
         self._database.dispose()
         assert not any(drifts.values()), drifts
+
+
+class Offered:
+    """A caller whose call a node took. Await it for the outcome; ``was_declined`` once it went through the queue."""
+
+    def __init__(self, bench: Bench, invocation: model.Invocation) -> None:
+        self.is_gone = False
+        self.was_declined = False
+        self._bench = bench
+        self._invocation = invocation
+        self._outcome: asyncio.Future[model.Outcome] = asyncio.get_running_loop().create_future()
+        self._queued: asyncio.Task[None] | None = None
+
+    def __await__(self) -> Generator[Any, None, model.Outcome]:
+        return self._outcome.__await__()
+
+    def done(self) -> bool:
+        """Whether the outcome is here."""
+        return self._outcome.done()
+
+    def answer(self, outcome: model.Outcome) -> None:
+        """See `dispatch.Caller`; so for the others."""
+        self._outcome.set_result(outcome)
+
+    def fail(self, error: errors.FaasError) -> None:
+        """The platform did not run it."""
+        self._outcome.set_exception(error)
+
+    def decline(self) -> None:
+        """Through the queue."""
+        self.was_declined = True
+        self._queued = asyncio.create_task(self._enqueue())
+
+    async def _enqueue(self) -> None:
+        self.answer(await self._bench.outcome(self._invocation))
 
 
 def result(outcome: model.Outcome) -> Any:

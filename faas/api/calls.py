@@ -41,7 +41,9 @@ class Calls:
     async def places(self) -> dict[str, census.Places]:
         """Where the invocations of every revision are, at one instant. Raises `errors.Unavailable`."""
         async with _answered():
-            return await census.places(await self.queue())
+            counted = await census.places(await self.queue())
+            nodes = await self._catalog.nodes()
+            return census.with_handed_off(counted, [said.handed_off for said in nodes.values()])
 
     async def nodes(self) -> dict[str, catalog.NodeState]:
         """The nodes whose lease holds. Raises `errors.Unavailable`."""

@@ -49,7 +49,7 @@ async def run(settings: settings_module.Settings, stop: asyncio.Event, ready: Re
         engine = await choose.choose(settings, known_buckets.find, _say_progress)
         stack.push_async_callback(engine.close)
         _refuse_to_expose(settings, isolates=engine.isolates)
-        node = await nodes.Node.start(settings, engine, queue, store, answers)
+        node = await nodes.Node.start(settings, engine, queue, store)
         ending = _Ending(settings.grace_ms / 1000)
         stack.push_async_callback(lambda: node.drain(ending.left_s()))
         follower = Follower(settings, store, node, known_buckets)

@@ -27,12 +27,22 @@ _DOWN_MARGIN_S = 30.0
 _PUBLISH_AGAIN_S = 1.0
 
 
+class _Nodes(click.ParamType[int]):
+    """A number of nodes, or ``auto``."""
+
+    name = "auto|number"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """0 for ``auto``."""
+        return 0 if value == "auto" else int(click.IntRange(1, 256).convert(value, param, ctx))
+
+
 @click.command()
 @click.option("--port", type=click.IntRange(0, 65535), help="Port of the gateway; 0 takes any free one.")
 @click.option("--api-port", type=click.IntRange(0, 65535), help="Port of the control API; 0 takes any free one.")
 @click.option("--host", help="Address that the gateway and the control API listen on.")
 @click.option("--engine", type=click.Choice(["auto", "docker", "process"]), help="What contains user code.")
-@click.option("--nodes", type=click.IntRange(0, 256), help="Node processes to start.")
+@click.option("--nodes", type=_Nodes(), help="Node processes to start: a number, or auto (the default).")
 @click.option("--detach", "-d", is_flag=True, help="Return when the platform is ready, and leave it running.")
 @options.json_option
 @click.option("--ready-fd", type=int, hidden=True)
@@ -107,19 +117,20 @@ async def _up(settings: settings_module.Settings, announce: Any) -> None:
             platform_dir.publish(root, {**facts, **own})
 
         stop = _stop_on_signals(tree)
-        publishing = None
+        beside: list[asyncio.Task[None]] = []
         try:
             settings = msgspec.structs.replace(settings, redis_url=await tree.start_server() or settings.redis_url)
             await asyncio.to_thread(fitness.require, settings)
             if await _unless_stopped(tree.start(_specs(settings)), stop):
                 publish()
-                publishing = asyncio.create_task(_publish_changes(changed, publish), name="publish changes")
+                beside.append(asyncio.create_task(_publish_changes(changed, publish), name="publish changes"))
+                beside.append(asyncio.create_task(_sync_journals(settings.journals), name="sync journals"))
                 announce({**facts, **_warning(tree)})
                 await stop.wait()
         finally:
             _log.info("platform_stops", extra={"data_dir": str(root)})
-            if publishing is not None:
-                publishing.cancel()
+            for task in beside:
+                task.cancel()
             try:
                 await tree.stop()
             finally:
@@ -138,6 +149,12 @@ async def _publish_changes(changed: asyncio.Event, publish: Callable[[], None]) 
             _log.warning("not_published", extra={"reason": str(error)})
             await asyncio.sleep(_PUBLISH_AGAIN_S)
             changed.set()
+
+
+async def _sync_journals(root: Path) -> None:
+    from runners.journal import syncing
+
+    await syncing.keep_synced(root)
 
 
 def _server(settings: settings_module.Settings) -> embedded.EmbeddedServer:
@@ -172,7 +189,7 @@ async def _unless_stopped(starting: Any, stop: asyncio.Event) -> bool:
 
 def _specs(settings: settings_module.Settings) -> list[child.Spec]:
     environ = settings_module.to_environ(settings)
-    nodes = [("node" if number == 1 else f"node-{number}", "node") for number in range(1, settings.nodes + 1)]
+    nodes = [("node" if number == 1 else f"node-{number}", "node") for number in range(1, settings.node_count + 1)]
     rest = [(name, name) for name in ("scheduler", "builder", "api", "recorder")]
     phases = {"node": _NODES, "recorder": _STOPS_LAST}
     return [

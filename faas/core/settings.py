@@ -16,6 +16,7 @@ import msgspec
 from faas.core import errors
 
 _Doc = msgspec.Meta
+_MOST_NODES = 8
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -38,9 +39,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     database_url: Annotated[str, _Doc(description="SQLAlchemy URL; empty is SQLite in the data directory.")] = ""
     engine: Annotated[str, _Doc(description="auto, docker or process.", pattern="^(auto|docker|process)$")] = "auto"
     base_image: Annotated[str, _Doc(description="Image of the sandboxes; empty finds, pulls or builds one.")] = ""
-    nodes: Annotated[int, _Doc(description="Node processes that `faas up` starts.", ge=0)] = 1
+    nodes: Annotated[
+        int,
+        _Doc(description="Node processes on this machine; 0 is one, and from 4 processors on several.", ge=0, le=256),
+    ] = 0
     hand_off: Annotated[bool, _Doc(description="Give sync calls at once to a free slot of the same node.")] = True
-    memory_mb: Annotated[int, _Doc(description="Memory that a node shares out; 0 is 80% of the machine's.", ge=0)] = 0
+    memory_mb: Annotated[
+        int, _Doc(description="Memory that a node shares out; 0 is its part of 80% of the machine's.", ge=0)
+    ] = 0
     stock_none: Annotated[int, _Doc(description="Prewarmed sandboxes held ready with no network.", ge=0)] = 1
     stock_outbound: Annotated[int, _Doc(description="Prewarmed sandboxes held ready with network.", ge=0)] = 0
     stock_memory_mb: Annotated[int, _Doc(description="Memory limit of a prewarmed sandbox.", ge=32)] = 128
@@ -70,6 +76,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             description="Bytes of records that may wait for the ledger before new work is refused; at most a quarter of"
             " what Redis may use.",
             ge=1,
+        ),
+    ] = 268_435_456
+    max_line_bytes: Annotated[
+        int, _Doc(description="Bytes of events of sync calls that may wait in a node's memory for a slot.", ge=1)
+    ] = 134_217_728
+    max_journal_bytes: Annotated[
+        int,
+        _Doc(
+            description="Bytes of a node's journal that may wait for Redis; past that nothing is handed off.",
+            ge=1_048_576,
         ),
     ] = 268_435_456
     max_connections: Annotated[
@@ -130,6 +146,19 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     def root(self) -> Path:
         """The data directory, absolute."""
         return Path(self.data_dir).expanduser().absolute()
+
+    @property
+    def node_count(self) -> int:
+        """How many nodes share this machine: what ``nodes`` says, or as many as its processors are worth.
+
+        A node is bound to one processor, and its functions, the recorder and Redis want as much again.
+        """
+        return self.nodes or max(1, min((os.cpu_count() or 1) // 2, _MOST_NODES))
+
+    @property
+    def journals(self) -> Path:
+        """Where the nodes of this machine keep their journals."""
+        return self.root / "journals"
 
 
 def load(

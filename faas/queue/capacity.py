@@ -10,18 +10,26 @@ from faas.queue import server as servers
 
 
 class Load(msgspec.Struct, frozen=True):
-    """What waits for a revision, and how many slots exist or are being made for it on all living nodes."""
+    """What waits for a revision, and how many slots exist or are being made for it on all living nodes.
+
+    ``is_anothers`` says that there is none yet, and that another node is about to make the first one.
+    """
 
     waiting_sync: int
     waiting_async: int
     slots: int
+    is_anothers: bool = False
 
 
-async def look(server: servers.Server, ref: str) -> Load:
-    """What waits for a revision and how many slots there are for it. Raises `errors.Unavailable`."""
+async def look(server: servers.Server, node: str, ref: str) -> Load:
+    """What waits for a revision and how many slots there are for it. Raises `errors.Unavailable`.
+
+    A node that finds that there is none is the one to make the first, for a second.
+    """
     keys = server.keys
-    waiting_sync, waiting_async, slots = await server.run("look", (*keys.queues(ref), keys.nodes), keys.prefix, ref)
-    return Load(waiting_sync, waiting_async, slots)
+    names = (*keys.queues(ref), keys.nodes, keys.first(ref))
+    waiting_sync, waiting_async, slots, is_anothers = await server.run("look", names, keys.prefix, ref, node)
+    return Load(waiting_sync, waiting_async, slots, bool(is_anothers))
 
 
 def publish(server: servers.Server, node: str, ref: str, number: int) -> None:

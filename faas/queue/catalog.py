@@ -24,6 +24,8 @@ class NodeState(msgspec.Struct, frozen=True, kw_only=True):
     memory_mb: int
     memory_used_mb: int = 0
     sandboxes: dict[str, int] = {}
+    handed_off: dict[str, int] = {}
+    """How many calls each revision runs there that Redis hears of only when they have ended."""
     beat: int = 0
     """How often it has renewed: no two renewals of a node say the same."""
     process: living.Identity | None = None

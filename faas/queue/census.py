@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+
 import msgspec
 
 from faas.core import model
@@ -43,6 +45,19 @@ async def places(server: servers.Server) -> dict[str, Places]:
         )
         for ref, accepted, waiting, running, retrying, done, dead, oldest_ms in rows
     }
+
+
+def with_handed_off(counted: Mapping[str, Places], handed_off: Iterable[Mapping[str, int]]) -> dict[str, Places]:
+    """The places, and what nodes run that was handed off to them: accepted and running, and not in Redis yet."""
+    found = dict(counted)
+    for of_node in handed_off:
+        for ref, running in of_node.items():
+            place = found.get(ref, Places(model.Counts(), 0))
+            counts = msgspec.structs.replace(
+                place.counts, accepted=place.counts.accepted + running, running=place.counts.running + running
+            )
+            found[ref] = msgspec.structs.replace(place, counts=counts)
+    return found
 
 
 async def held(server: servers.Server) -> Held:

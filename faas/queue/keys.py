@@ -94,6 +94,10 @@ class Keys(msgspec.Struct, frozen=True):
         """String, lives 1 s at most: demand for the revision was signalled and is being looked at."""
         return f"{self.prefix}:demanded:{ref}"
 
+    def first(self, ref: str) -> str:
+        """String, lives 1 s: the node that is about to make the first slot of the revision."""
+        return f"{self.prefix}:first:{ref}"
+
     def load_reply(self, request: str) -> str:
         """List with the one answer to a `load` request; lives a minute."""
         return f"{self.prefix}:load:{request}"

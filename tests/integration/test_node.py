@@ -53,10 +53,10 @@ async def test_a_prewarmed_sandbox_is_claimed_and_replaced(bench: node_bench.Ben
 async def test_a_call_is_handed_to_an_idle_slot_and_its_answer_does_not_wait_for_redis(bench: node_bench.Bench) -> None:
     echo = bench.function(CODE, "app.echo")
     node = await bench.node()
-    assert node.offer(bench.invocation(echo)) is None
+    assert bench.offer(node, bench.invocation(echo)) is None
     await bench.call(echo)
     await eventually(lambda: _idle(node, echo) == 1)
-    handed = node.offer(bench.invocation(echo, "now"))
+    handed = bench.offer(node, bench.invocation(echo, "now"))
     assert handed is not None
     assert node_bench.result(await handed) == "now"
     counts = await eventually(lambda: _settled(bench, echo, 2))
@@ -69,28 +69,10 @@ async def test_where_attempts_are_short_calls_wait_in_line_for_a_slot_and_run_in
     node = await bench.node()
     await bench.call(count)
     await eventually(lambda: _idle(node, count) == 1)
-    handed = [node.offer(bench.invocation(count)) for _ in range(10)]
+    handed = [bench.offer(node, bench.invocation(count)) for _ in range(10)]
     assert [node_bench.result(await outcome) for outcome in handed if outcome is not None] == list(range(2, 12))
     counts = await eventually(lambda: _settled(bench, count, 11))
     assert (counts.accepted, counts.done) == (11, 11)
-
-
-async def test_who_waits_in_line_for_too_long_goes_to_the_queue(bench: node_bench.Bench) -> None:
-    slow = bench.function(HERE / "functions" / "slow", "app.handler", max_concurrency=1)
-    node = await bench.node()
-    for _ in range(20):
-        await bench.call(slow, 0)
-    await eventually(lambda: _idle(node, slow) == 1)
-    first = node.offer(bench.invocation(slow, 0.5))
-    second = node.offer(bench.invocation(slow, 0))
-    third = node.offer(bench.invocation(slow, 0))
-    assert first is not None and second is not None and third is not None
-    third.cancel()
-    await eventually(lambda: _waits(bench, slow, 1))
-    assert (await second).record.status is model.Status.OK
-    assert (await first).record.status is model.Status.OK
-    counts = await eventually(lambda: _settled(bench, slow, 22))
-    assert counts.accepted == 22
 
 
 async def test_those_in_line_go_to_the_queue_when_no_slot_is_left(bench: node_bench.Bench) -> None:
@@ -98,23 +80,25 @@ async def test_those_in_line_go_to_the_queue_when_no_slot_is_left(bench: node_be
     node = await bench.node()
     await bench.call(leaves, "stay")
     await eventually(lambda: _idle(node, leaves) == 1)
-    first, second = (node.offer(bench.invocation(leaves, event)) for event in ("leave", "stay"))
+    first, second = (bench.offer(node, bench.invocation(leaves, event)) for event in ("leave", "stay"))
     assert first is not None and second is not None
     assert (await first).record.status is model.Status.ERROR
     assert node_bench.result(await second) == "stay"
 
 
-async def test_what_waits_in_redis_runs_before_who_stands_in_line(bench: node_bench.Bench) -> None:
+async def test_who_waits_in_redis_and_who_stands_in_line_take_turns(bench: node_bench.Bench) -> None:
     slow = bench.function(HERE / "functions" / "slow", "app.handler", max_concurrency=1)
     node = await bench.node()
     first = asyncio.create_task(bench.call(slow, 0.2))
     await eventually(lambda: _busy(node, slow) == 1)
-    second = asyncio.create_task(bench.call(slow, 0))
-    await eventually(lambda: _waits(bench, slow, 1))
-    third = node.offer(bench.invocation(slow, 0))
-    assert third is not None
-    started = [(await one).record.started_at_ms for one in (first, second, third)]
-    assert started == sorted(started)
+    queued = [asyncio.create_task(bench.call(slow, 0.02)) for _ in range(3)]
+    await eventually(lambda: _waits(bench, slow, 3))
+    in_line = [bench.offer(node, bench.invocation(slow, 0.02)) for _ in range(3)]
+    await first
+    ended = [(await one).record.started_at_ms for one in (*queued, *(offered for offered in in_line if offered))]
+    assert len(ended) == 6
+    assert max(ended[:2]) < max(ended[3:])
+    assert max(ended[3:5]) < max(ended[:3])
 
 
 async def test_a_backlog_of_async_work_delays_a_sync_call_by_one_attempt_at_most(bench: node_bench.Bench) -> None:
@@ -123,10 +107,12 @@ async def test_a_backlog_of_async_work_delays_a_sync_call_by_one_attempt_at_most
     for _ in range(100):
         await bench.send(slow, 0.01)
     await bench.records(3)
-    handed = node.offer(bench.invocation(slow, 0))
-    assert handed is None
-    await bench.call(slow, 0)
+    offered = bench.offer(node, bench.invocation(slow, 0))
+    assert offered is not None
+    await offered
     assert (await bench.counts(slow)).waiting > 50
+    await bench.call(slow, 0)
+    assert (await bench.counts(slow)).waiting > 40
 
 
 async def test_async_work_reaches_an_idle_slot_by_the_parked_read(bench: node_bench.Bench) -> None:
@@ -140,7 +126,7 @@ async def test_async_work_reaches_an_idle_slot_by_the_parked_read(bench: node_be
 
 async def test_a_burst_of_first_calls_is_answered_by_no_more_slots_than_may_be(bench: node_bench.Bench) -> None:
     count = bench.function(CODE, "app.count", max_concurrency=3)
-    node = await bench.node(beside_gateway=False)
+    node = await bench.node()
     outcomes = await asyncio.gather(*(bench.call(count) for _ in range(60)))
     assert all(outcome.record.status is model.Status.OK for outcome in outcomes)
     assert len({outcome.record.sandbox for outcome in outcomes}) <= 3
@@ -240,7 +226,7 @@ async def test_a_sandbox_that_goes_while_idle_is_replaced_and_no_call_notices(be
 
 async def test_two_nodes_share_the_work_of_one_revision(bench: node_bench.Bench) -> None:
     slow = bench.function(HERE / "functions" / "slow", "app.handler", prewarm=1, max_concurrency=2)
-    nodes = [await bench.node(), await bench.node(beside_gateway=False)]
+    nodes = [await bench.node(), await bench.node()]
     await eventually(lambda: all(_idle(node, slow) for node in nodes))
     outcomes = await asyncio.gather(*(bench.call(slow, 0.05) for _ in range(12)))
     assert {outcome.record.node for outcome in outcomes} == {node.node for node in nodes}
@@ -279,7 +265,7 @@ async def test_what_outlasts_the_grace_period_is_given_back(bench: node_bench.Be
 
 async def test_outcomes_of_a_time_without_redis_are_kept_and_settled_when_it_is_back(bench: node_bench.Bench) -> None:
     slow = bench.function(HERE / "functions" / "slow", "app.handler")
-    node = await bench.node(beside_gateway=False)
+    node = await bench.node()
     await bench.send(slow, 0.3)
     await eventually(lambda: _busy(node, slow) == 1)
     node.queue.link.close()
@@ -319,24 +305,10 @@ async def test_a_node_whose_rounds_take_long_renews_its_lease_meanwhile(
     async def takes_long(_node: runner.Node) -> None:
         await asyncio.Event().wait()
 
-    monkeypatch.setattr(runner.Node, "_reap", takes_long)
+    monkeypatch.setattr(runner.Node, "_tidy", takes_long)
     node = await bench.node(heartbeat_ms=100)
     first = await _beat(bench, node)
     await eventually(lambda: _is_later_than(bench, node, first + 2))
-
-
-async def test_who_waits_in_line_is_not_handed_off_when_the_lease_has_lapsed(bench: node_bench.Bench) -> None:
-    slow = bench.function(HERE / "functions" / "slow", "app.handler", max_concurrency=1)
-    node = await bench.node(heartbeat_ms=60_000)
-    for _ in range(20):
-        await bench.call(slow, 0)
-    await eventually(lambda: _idle(node, slow) == 1)
-    first, second = (node.offer(bench.invocation(slow, seconds)) for seconds in (0.01, 0))
-    assert first is not None and second is not None
-    node._leased_until = 0.0
-    assert node.offer(bench.invocation(slow, 0)) is None
-    assert (await second).record.status is model.Status.OK
-    assert not node.lanes[slow.ref]._was_handed, "it went through the queue"
 
 
 async def _beat(bench: node_bench.Bench, node: runner.Node) -> int:
@@ -370,4 +342,4 @@ def _busy(node: runner.Node, revision: model.Revision) -> int:
 
 
 def _total(node: runner.Node, revision: model.Revision) -> int:
-    return node.lanes[revision.ref].total if revision.ref in node.lanes else 0
+    return node._pool.seats[revision.ref].total if revision.ref in node.lanes else 0

@@ -122,7 +122,7 @@ async def test_a_burst_leaves_one_demand_signal(queue: invocations.Queue) -> Non
     for _ in range(20):
         await queue.enqueue(invocation())
     assert await queue.link.call("XLEN", queue.keys.demand) == 1
-    assert await capacity.look(queue, "echo@3") == capacity.Load(0, 20, 0)
+    assert await capacity.look(queue, "n1", "echo@3") == capacity.Load(0, 20, 0)
 
 
 async def test_the_caller_hears_the_outcome_on_its_reply_stream(queue: invocations.Queue, redis_url: str) -> None:
@@ -137,18 +137,32 @@ async def test_the_caller_hears_the_outcome_on_its_reply_stream(queue: invocatio
     await heard.close()
 
 
+async def test_of_nodes_that_find_work_and_no_slot_one_makes_the_first(queue: invocations.Queue) -> None:
+    for node in ("n1", "n2"):
+        await queue.link.call("SADD", queue.keys.nodes, node)
+    await queue.enqueue(invocation())
+    assert not (await capacity.look(queue, "n1", "echo@3")).is_anothers
+    assert (await capacity.look(queue, "n2", "echo@3")).is_anothers
+    assert not (await capacity.look(queue, "n1", "echo@3")).is_anothers, "it is still the one"
+    capacity.publish(queue, "n1", "echo@3", 1)
+    seen = await capacity.look(queue, "n2", "echo@3")
+    assert (seen.slots, seen.is_anothers) == (1, False), "whoever finds that one is not enough may make more"
+    assert 0 < await queue.link.call("PTTL", queue.keys.first("echo@3")) <= 1_000
+
+
 async def test_records_come_again_until_they_are_done(queue: invocations.Queue, redis_url: str) -> None:
     await queue.enqueue(invocation())
     (claim,) = await queue.claim("n1", "echo@3", 1)
     await queue.finish_claimed(claim, record(claim.invocation), node="n1")
     first = await records.RecordsReader.open(redis_url, queue.keys.prefix, "r1")
-    ((entry, read),) = await first.read(10, 1000)
-    assert read == record(claim.invocation)
+    got = await first.read(10, 1000)
+    assert got.records == [record(claim.invocation)]
     await first.close()
     second = await records.RecordsReader.open(redis_url, queue.keys.prefix, "r1")
-    assert await second.read(10, 1) == [(entry, read)]
-    await second.done([entry])
-    assert await second.read(10, 1) == []
+    again = await second.read(10, 1)
+    assert (again.entries, again.records) == (got.entries, got.records)
+    await second.done(again)
+    assert (await second.read(10, 1)).records == []
     assert await queue.link.call("XLEN", queue.keys.records) == 0
     await second.close()
 
@@ -161,9 +175,10 @@ async def test_an_unreadable_record_is_set_aside_and_those_behind_it_are_read(
     (claim,) = await queue.claim("n1", "echo@3", 1)
     await queue.finish_claimed(claim, record(claim.invocation), node="n1")
     reader = await records.RecordsReader.open(redis_url, queue.keys.prefix, "r1")
-    ((entry, read),) = await reader.read(10, 1)
-    assert read == record(claim.invocation)
-    await reader.done([entry])
+    while not (got := await reader.read(10, 1)).records:
+        assert got.more, "what was set aside is not the last"
+    assert got.records == [record(claim.invocation)]
+    await reader.done(got)
     assert await queue.link.call("XLEN", queue.keys.records) == 0
     ((_, fields),) = await queue.link.call("XRANGE", queue.keys.unreadable, "-", "+")
     assert b"\xc1 no msgpack" in fields
@@ -194,7 +209,7 @@ async def test_what_a_dead_node_had_claimed_waits_again_and_its_attempt_is_lost(
     assert (fresh.invocation.id, fresh.invocation.attempt) == (stale.invocation.id, 2)
     assert (await queue.finish_claimed(stale, record(stale.invocation), node="dead")).settled == (False,)
     reader = await records.RecordsReader.open(redis_url, queue.keys.prefix, "r1")
-    ((_, lost),) = await reader.read(10, 1)
+    (lost,) = (await reader.read(10, 1)).records
     assert (lost.status, lost.attempt, lost.final, lost.billed_ms) == (model.Status.LOST, 1, False, 0)
     await reader.close()
 

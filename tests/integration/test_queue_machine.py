@@ -384,10 +384,11 @@ class QueueMachine(stateful.RuleBasedStateMachine):
         page = self.command("XRANGE", self.queue.keys.records, "-", "+", "COUNT", most)
         for left in records_of(page):
             self.recorded[left.invocation_id, left.attempt] += 1
-        sized = [part for entry, fields in page for part in (entry, sum(map(len, fields[1::2])))]
+        entries = msgspec.msgpack.encode([entry.decode() for entry, _ in page])
+        sizes = msgspec.msgpack.encode([sum(map(len, fields[1::2])) for _, fields in page])
         for _ in range(2 if page else 0):
             keys = self.queue.keys
-            self.command("EVAL", servers.source("recorded"), 2, keys.records, keys.held, *sized)
+            self.command("EVAL", servers.source("recorded"), 2, keys.records, keys.held, entries, sizes)
 
     # -- what always holds
 

@@ -100,7 +100,7 @@ async def test_a_sync_call_is_tried_again_only_when_its_function_is_idempotent(
     assert outcome.record.status is model.Status.ERROR
     event = {"file": str(tmp_path / "safe"), "good": 3}
     assert node_bench.result(await bench.call(safe, event)) == "done"
-    assert node.offer(bench.invocation(safe, event)) is None, "it must wait in Redis to be tried again"
+    assert bench.offer(node, bench.invocation(safe, event)) is None, "it must wait in Redis to be tried again"
     counts = await eventually(lambda: settled(bench, safe))
     assert counts == model.Counts(accepted=1, done=1)
 

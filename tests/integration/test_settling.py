@@ -1,20 +1,19 @@
-"""What attempts leave behind, when Redis or the answer is away, or the node was paused meanwhile."""
+"""What attempts from the queue leave behind, when Redis or its answer is away."""
 
 from __future__ import annotations
 
 import asyncio
 import gc
-import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import msgspec
 import pytest
 
-from faas.core import errors, ids, model
+from faas.core import ids, model
 from faas.core import settings as settings_module
 from faas.queue import calls, embedded, invocations, leases, replies
-from runners import naps, settling
+from runners import settle
 from runners import slot as slots
 from tests import node_bench, samples
 from tests.eventually import eventually
@@ -38,57 +37,35 @@ def call(mode: model.Mode) -> model.Invocation:
     )
 
 
-def ended(invocation: model.Invocation, entry: str | None) -> slots.Ended:
-    left = samples.record(invocation)
-    return slots.Ended(invocation, entry, left, model.Outcome(record=left))
+def revision(**config: object) -> model.Revision:
+    given = model.FunctionConfig(runtime="python3", handler="app.handler", **config)  # type: ignore[arg-type]
+    return model.Revision(function="echo", number=3, artifact="0" * 64, config=given, created_at_ms=1)
 
 
-def settler_of(
-    queue: invocations.Queue, answers: replies.Replies | None = None, clock: Callable[[], float] = time.monotonic
-) -> settling.Settler:
-    return settling.Settler(queue, "n1", answers, naps.Naps(8_000, clock), 1 << 30)
+def ended(invocation: model.Invocation, status: model.Status = model.Status.OK) -> slots.Ended:
+    left = samples.record(invocation, status)
+    return slots.Ended(invocation, left, model.Outcome(record=left))
+
+
+def settler_of(queue: invocations.Queue) -> settle.Settler:
+    return settle.Settler(queue, "n1", 1 << 30)
 
 
 def ignore(_finished: invocations.Finished | None) -> None:
     pass
 
 
-async def test_a_hand_off_whose_answer_was_lost_is_counted_once(queue: invocations.Queue) -> None:
-    await queue.prepare("echo@3")
-    settler = settler_of(queue)
-    handed = call(model.Mode.SYNC)
-    queue.hand_off("n1", handed)
-    settler.settle(ended(handed, None), 0, ignore)
-    queue.link.close()  # what was sent leaves, what comes back is not heard
-    await eventually(lambda: settler.left == 1)
-    await queue.reopen()
-    await eventually(lambda: _is_done(queue))
-    settler.resend()
-    await eventually(lambda: settler.left == 0)
-    assert (await queue.counts())["echo@3"] == model.Counts(accepted=1, done=1)
-    assert await queue.link.call("XLEN", queue.keys.records) == 1
-
-
-async def test_a_hand_off_that_redis_refused_to_write_down_is_settled_at_once(queue: invocations.Queue) -> None:
-    await queue.prepare("echo@3")
-    settler = settler_of(queue)
-    settler.settle(ended(call(model.Mode.SYNC), None), 0, ignore)
-    await eventually(lambda: settler.left == 0)
-    assert settler.redis_takes_all
-    assert (await queue.counts())["echo@3"] == model.Counts(accepted=1, done=1)
-
-
 async def test_the_caller_of_a_queued_call_has_its_outcome_also_when_the_answer_to_its_finish_was_lost(
     queue: invocations.Queue,
 ) -> None:
     answers = await replies.Replies.open(queue._redis_url, queue.keys.prefix)
-    settler = settler_of(queue, answers)
+    settler = settler_of(queue)
     sent = msgspec.structs.replace(call(model.Mode.SYNC), reply_to=answers.address)
     caller = answers.expect(sent.id)
     await queue.enqueue(sent)
     (claim,) = await queue.claim("n1", "echo@3", 1)
-    settler.settle(ended(claim.invocation, claim.entry), 0, ignore)
-    queue.link.close()
+    settler.settle(revision(), [(claim, ended(claim.invocation))], 0, ignore)
+    queue.link.close()  # what was sent leaves, what comes back is not heard
     await eventually(lambda: settler.left == 1)
     await queue.reopen()
     await eventually(lambda: _is_done(queue))
@@ -98,109 +75,67 @@ async def test_the_caller_of_a_queued_call_has_its_outcome_also_when_the_answer_
     await answers.close()
 
 
-BEFORE_A_NAP = -1
-
-
-def handed_off(invocation: model.Invocation, caller: asyncio.Future[model.Outcome], naps: int = 0) -> slots.Ended:
-    return msgspec.structs.replace(ended(invocation, None), naps=naps, caller=caller)
-
-
-def slept_through(invocation: model.Invocation, caller: asyncio.Future[model.Outcome]) -> slots.Ended:
-    return handed_off(invocation, caller, BEFORE_A_NAP)
-
-
-async def test_who_was_handed_off_is_answered_without_waiting_for_redis(queue: invocations.Queue) -> None:
-    settler = settler_of(queue)
-    queue.link.close()
-    caller: asyncio.Future[model.Outcome] = asyncio.get_running_loop().create_future()
-    settler.settle(handed_off(call(model.Mode.SYNC), caller), 0, ignore)
-    assert not caller.done()
-    await asyncio.sleep(0)
-    assert caller.done()
-
-
-async def test_who_was_handed_off_is_not_answered_when_the_node_stood_still_before_the_finish_left(
-    queue: invocations.Queue,
-) -> None:
-    now_s = 0.0
-    settler = settler_of(queue, clock=lambda: now_s)
-    handed = call(model.Mode.SYNC)
-    queue.hand_off("n1", handed)
-    assert await leases.take_over(queue, "n1") == 1
-    caller: asyncio.Future[model.Outcome] = asyncio.get_running_loop().create_future()
-    answered = asyncio.Event()
-    settler.settle(handed_off(handed, caller), 0, lambda _: answered.set())
-    now_s = 10.0
-    await answered.wait()
-    assert not caller.done()
-    settler.resend()
-    async with asyncio.timeout(10):
-        with pytest.raises(errors.Unavailable, match="stood still"):
-            await caller
-
-
-async def test_who_was_handed_off_before_a_nap_is_answered_when_it_is_settled(queue: invocations.Queue) -> None:
-    settler = settler_of(queue)
-    handed = call(model.Mode.SYNC)
-    queue.hand_off("n1", handed)
-    caller: asyncio.Future[model.Outcome] = asyncio.get_running_loop().create_future()
-    settler.settle(slept_through(handed, caller), 0, ignore)
-    assert not caller.done()
-    async with asyncio.timeout(10):
-        assert (await caller).record.invocation_id == handed.id
-
-
-async def test_who_was_handed_off_before_a_nap_waits_while_redis_is_away(queue: invocations.Queue) -> None:
-    settler = settler_of(queue)
-    queue.link.close()
-    caller: asyncio.Future[model.Outcome] = asyncio.get_running_loop().create_future()
-    answered = asyncio.Event()
-    settler.settle(slept_through(call(model.Mode.SYNC), caller), 0, lambda _: answered.set())
-    await answered.wait()
-    assert not caller.done()
-    await queue.reopen()
-    settler.resend()
-    async with asyncio.timeout(10):
-        await caller
-
-
-async def test_who_was_handed_off_before_a_nap_is_not_answered_when_another_node_called_it_lost(
-    queue: invocations.Queue,
-) -> None:
-    settler = settler_of(queue)
-    handed = call(model.Mode.SYNC)
-    queue.hand_off("n1", handed)
-    assert await leases.take_over(queue, "n1") == 1
-    caller: asyncio.Future[model.Outcome] = asyncio.get_running_loop().create_future()
-    answered = asyncio.Event()
-    settler.settle(slept_through(handed, caller), 0, lambda _: answered.set())
-    await answered.wait()
-    settler.resend()
-    async with asyncio.timeout(10):
-        with pytest.raises(errors.Unavailable, match="stood still"):
-            await caller
-
-
-async def test_a_queued_call_that_another_node_took_over_during_a_nap_is_not_answered_here(
+async def test_a_queued_call_that_another_node_took_over_is_answered_by_its_next_attempt_only(
     queue: invocations.Queue,
 ) -> None:
     answers = await replies.Replies.open(queue._redis_url, queue.keys.prefix)
-    settler = settler_of(queue, answers)
+    settler = settler_of(queue)
     sent = msgspec.structs.replace(call(model.Mode.SYNC), reply_to=answers.address)
     caller = answers.expect(sent.id)
     await queue.enqueue(sent)
     (claim,) = await queue.claim("n1", "echo@3", 1)
     assert await leases.take_over(queue, "n1") == 1
-    await queue.link.call("CONFIG", "SET", "min-replicas-to-write", 1)  # refuses each write, as a full disk does
-    answered = asyncio.Event()
-    slept = msgspec.structs.replace(ended(claim.invocation, claim.entry), naps=BEFORE_A_NAP)
-    settler.settle(slept, 0, lambda _: answered.set())
-    await answered.wait()
-    await queue.link.call("CONFIG", "SET", "min-replicas-to-write", 0)
-    settler.resend()
+    settler.settle(revision(), [(claim, ended(claim.invocation))], 0, ignore)
     await eventually(lambda: settler.left == 0)
+    (again,) = await queue.claim("n2", "echo@3", 1)
     assert not caller.done()
+    other = settle.Settler(queue, "n2", 1 << 30)
+    other.settle(revision(), [(again, ended(again.invocation))], 0, ignore)
+    async with asyncio.timeout(10):
+        assert (await caller).record.attempt == 2
     await answers.close()
+
+
+async def test_what_ends_in_one_turn_is_settled_in_one_step_and_brings_the_next_along(queue: invocations.Queue) -> None:
+    settler = settler_of(queue)
+    for _ in range(5):
+        await queue.enqueue(call(model.Mode.ASYNC))
+    claimed = await queue.claim("n1", "echo@3", 3)
+    answers: list[invocations.Finished | None] = []
+    settler.settle(revision(), [(claim, ended(claim.invocation)) for claim in claimed], 2, answers.append)
+    await eventually(lambda: bool(answers))
+    (finished,) = answers
+    assert finished is not None
+    assert finished.settled == (True, True, True)
+    assert (len(finished.claims), finished.left) == (2, 0)
+    assert (await queue.counts())["echo@3"] == model.Counts(accepted=5, done=3, running=2)
+
+
+async def test_what_is_tried_again_and_what_is_settled_end_together(queue: invocations.Queue) -> None:
+    settler = settler_of(queue)
+    for _ in range(3):
+        await queue.enqueue(call(model.Mode.ASYNC))
+    one, two, three = await queue.claim("n1", "echo@3", 3)
+    failed = ended(one.invocation, model.Status.ERROR)
+    settler.settle(
+        revision(), [(one, failed), (two, ended(two.invocation)), (three, ended(three.invocation))], 0, ignore
+    )
+    await eventually(lambda: settler.left == 0)
+    assert (await queue.counts())["echo@3"] == model.Counts(accepted=3, done=2, retrying=1)
+
+
+async def test_what_redis_refused_is_settled_as_soon_as_it_takes_one(queue: invocations.Queue) -> None:
+    settler = settler_of(queue)
+    for _ in range(3):
+        await queue.enqueue(call(model.Mode.ASYNC))
+    claims = await queue.claim("n1", "echo@3", 3)
+    await queue.link.call("CONFIG", "SET", "min-replicas-to-write", 1)  # refuses each write, as a full disk does
+    for claim in claims:
+        settler.settle(revision(), [(claim, ended(claim.invocation))], 0, ignore)
+    await eventually(lambda: len(settler._kept) == 3)
+    await queue.link.call("CONFIG", "SET", "min-replicas-to-write", 0)
+    await eventually(lambda: settler.left == 0)
+    assert (await queue.counts())["echo@3"] == model.Counts(accepted=3, done=3)
 
 
 async def test_a_caller_who_goes_while_the_call_is_being_accepted_is_dropped_too(queue: invocations.Queue) -> None:
@@ -251,7 +186,7 @@ async def test_an_outcome_is_known_from_its_end_until_it_is_settled_also_when_it
     (claim,) = await queue.claim("n1", "echo@3", 1)
     await queue.link.call("CONFIG", "SET", "min-replicas-to-write", 1)  # refuses each write, as a full disk does
     answered = asyncio.Event()
-    settler.settle(ended(claim.invocation, claim.entry), 0, lambda _: answered.set())
+    settler.settle(revision(), [(claim, ended(claim.invocation))], 0, lambda _: answered.set())
     assert settler.entries == {claim.entry}
     await answered.wait()
     assert settler.entries == {claim.entry}
@@ -277,7 +212,7 @@ async def test_a_claim_that_is_heard_of_after_it_was_given_back_is_not_run_too(
         await bench.records(1)
         lane = node._pool.lanes[revision.ref]
         await eventually(lambda: lane.is_parked)
-        parked, task = lane._parked, lane._park_task
+        parked, task = lane.claims._parked, lane.claims._task
         assert parked is not None and task is not None
         transport = parked._link._transport
         assert transport is not None

@@ -365,7 +365,7 @@ async def test_a_chain_stops_past_sixteen_links_with_a_record_and_an_alert(
         await eventually(lambda: _has(arrivals, "last"))
     assert (await arrivals.keys())["k"] == 0
     assert caplog.messages.count("chain_stopped") == 1
-    ((_, record),) = await reader.read(10, 1)
+    (record,) = (await reader.read(10, 1)).records
     await reader.close()
     assert record.error is not None
     assert (record.status, record.error.type) == (model.Status.REJECTED, "Platform.ChainTooDeep")

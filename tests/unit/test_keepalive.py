@@ -65,14 +65,6 @@ def test_slots_are_made_for_what_waits_too_long(
     )
 
 
-@pytest.mark.parametrize(
-    ("waiting", "slots", "attempt_ms", "soon"),
-    [(1, 1, 0.2, True), (25, 1, 0.2, True), (26, 1, 0.2, False), (26, 2, 0.2, True), (1, 1, 100.0, False)],
-)
-def test_a_call_lines_up_where_its_turn_comes_soon(waiting: int, slots: int, attempt_ms: float, soon: bool) -> None:
-    assert keepalive.turn_comes_soon(waiting, slots=slots, attempt_ms=attempt_ms) is soon
-
-
 def test_a_backlog_of_short_async_work_at_most_doubles_the_slots_and_only_as_far_as_a_start_pays() -> None:
     made = [
         keepalive.slots_to_make(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from faas.core import settings
 from runners import memory
 
 
@@ -16,6 +17,21 @@ def test_what_is_awaited_is_not_spare() -> None:
     one.awaited_mb = 512
     assert (one.free_mb, one.spare_mb) == (156, 0)
     assert one.promise(156) and not one.promise(1)
+
+
+def test_nodes_of_one_machine_share_its_memory() -> None:
+    alone = memory.Memory(0).total_mb
+    assert memory.Memory(0, nodes=4).total_mb == alone // 4
+    assert memory.Memory(512, nodes=4).total_mb == 512, "what is said is said for each"
+
+
+@pytest.mark.parametrize(("processors", "nodes"), [(1, 1), (2, 1), (3, 1), (4, 2), (16, 8), (128, 8)])
+def test_a_machine_with_more_processors_has_more_nodes(
+    monkeypatch: pytest.MonkeyPatch, processors: int, nodes: int
+) -> None:
+    monkeypatch.setattr("os.cpu_count", lambda: processors)
+    assert settings.Settings().node_count == nodes
+    assert settings.Settings(nodes=3).node_count == 3
 
 
 @pytest.mark.parametrize(

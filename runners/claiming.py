@@ -1,0 +1,292 @@
+"""How the work of one revision that waits in Redis reaches the slots of one node.
+
+::
+
+               heard, room               fewer than asked
+    quiet ───────────────────► asking ─────────────────────► quiet
+     │ ▲ │ heard, no room       ▲  │ as many as asked, no room
+     │ │ └──────► behind ───────┘  └──────► behind
+     │ │             room
+     │ └── woken ──┐
+     └─► parked ───┴─ heard ─► behind      rest, from anywhere ──► resting
+
+Nothing is known to wait when it is ``quiet``; something waits and no slot is free for it when it is ``behind``.
+``asking``, a claim is under way, alone or along with finishes, and so many slots are kept for its answer. ``parked``, a
+read waits in Redis for what comes. Decisions are in `NEXT`; the class performs them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import enum
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import hiredis
+
+from faas.core import errors
+from faas.queue import invocations, parking
+
+PARK_AFTER_S = 0.002
+
+_log = logging.getLogger(__name__)
+
+
+class State(enum.Enum):
+    """What is known of the work that waits in Redis."""
+
+    QUIET = "quiet"
+    BEHIND = "behind"
+    ASKING = "asking"
+    PARKED = "parked"
+    RESTING = "resting"
+
+
+class Event(enum.Enum):
+    """What happens to it."""
+
+    HEARD = "heard"
+    """Something waits, and no slot is free for it."""
+    ASK = "ask"
+    FEWER = "fewer"
+    """The answer brought fewer than were asked for, or none came."""
+    ALL = "all"
+    PARK = "park"
+    WOKEN = "woken"
+    REST = "rest"
+
+
+NEXT: Mapping[tuple[State, Event], State] = {
+    (State.QUIET, Event.HEARD): State.BEHIND,
+    (State.QUIET, Event.ASK): State.ASKING,
+    (State.QUIET, Event.PARK): State.PARKED,
+    (State.BEHIND, Event.HEARD): State.BEHIND,
+    (State.BEHIND, Event.ASK): State.ASKING,
+    (State.BEHIND, Event.FEWER): State.QUIET,
+    (State.BEHIND, Event.WOKEN): State.BEHIND,
+    (State.ASKING, Event.HEARD): State.ASKING,
+    (State.ASKING, Event.FEWER): State.QUIET,
+    (State.ASKING, Event.ALL): State.BEHIND,
+    (State.ASKING, Event.WOKEN): State.ASKING,
+    (State.QUIET, Event.WOKEN): State.QUIET,
+    (State.PARKED, Event.HEARD): State.BEHIND,
+    (State.PARKED, Event.WOKEN): State.QUIET,
+    **{(state, Event.REST): State.RESTING for state in State},
+    **{(State.RESTING, event): State.RESTING for event in Event},
+}
+
+
+class Impossible(RuntimeError):
+    """An event came in a state for which none is drawn."""
+
+
+def after(state: State, event: Event) -> State:
+    """The state that follows. Raises `Impossible`."""
+    try:
+        return NEXT[state, event]
+    except KeyError:
+        raise Impossible(f"{event.value} while {state.value}") from None
+
+
+class Slots(NamedTuple):
+    """What claiming asks of the slots that it works for, and has them do."""
+
+    free: Callable[[], int]
+    """Slots that could run something now."""
+    wanted: Callable[[], int]
+    """How many may be claimed now: for the free slots, and some ahead where attempts are short."""
+    idle_for_s: Callable[[], float]
+    """For how long the one that was used last has been idle."""
+    may_claim: Callable[[], bool]
+    """Whether what waits may begin here now."""
+    run: Callable[[Sequence[invocations.Claim]], None]
+    """Run what was claimed, and give back what no slot is left for."""
+    is_short: Callable[[], None]
+    """Something waits and no slot is free."""
+    settle_down: Callable[[], None]
+    """What was asked for is here: serve who else waits."""
+
+
+class Claiming:
+    """Claims for one revision on one node."""
+
+    def __init__(self, queue: invocations.Queue, reads: parking.Parking, node: str, ref: str, slots: Slots) -> None:
+        self.state = State.QUIET
+        self.kept = 0
+        """Slots that are kept for the claim that is under way."""
+        self.asked_at = 0.0
+        """When the last claim left, in seconds of the monotonic clock."""
+        self._asked = 0
+        self._queue = queue
+        self._reads = reads
+        self._node = node
+        self._ref = ref
+        self._slots = slots
+        self._loop = asyncio.get_running_loop()
+        self._parked: parking.ParkedRead | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def something_waits(self) -> bool:
+        """Whether something is known to wait, or most likely does."""
+        return self.state in (State.BEHIND, State.ASKING)
+
+    def heard(self) -> None:
+        """Something waits. A parked read would have brought it, unless its connection is stuck."""
+        if self.state is State.PARKED:
+            self.unpark()
+        self._move(Event.HEARD)
+        self.ask()
+
+    def ask(self) -> None:
+        """Claim for all free slots, when something is known to wait."""
+        if self.state is not State.BEHIND:
+            return
+        free, wanted = self._slots.free(), self._slots.wanted()
+        if free <= 0:
+            self._slots.is_short()
+        if wanted <= 0:
+            return
+        self.begin(wanted, max(free, 0))
+        answer = self._queue.send_claim(self._node, self._ref, wanted)
+        answer.add_done_callback(self._claimed)
+
+    def begin(self, wanted: int, free: int) -> None:
+        """A claim leaves for so many, alone or along with finishes; `found` or `nothing` is called with its answer.
+
+        The slots that are ``free`` are kept for it.
+        """
+        self._move(Event.ASK)
+        self.kept = free
+        self._asked = wanted
+        self.asked_at = time.monotonic()
+
+    def found(self, claims: Sequence[invocations.Claim], *, more_wait: bool) -> None:
+        """The answer to a claim."""
+        self.kept = 0
+        self._move(Event.ALL if more_wait else Event.FEWER)
+        if claims:
+            self._slots.run(claims)
+        self._slots.settle_down()
+
+    def nothing(self) -> None:
+        """No answer came: whoever finds that something waits says so again."""
+        self.kept = 0
+        self._move(Event.FEWER)
+        self._slots.settle_down()
+
+    def tell(self, left: int) -> None:
+        """So many wait still, as a finish that claimed nothing has found."""
+        if left and self.state is State.QUIET:
+            self.heard()
+        elif not left and self.state is State.BEHIND:
+            self._move(Event.FEWER)
+            self._slots.settle_down()
+
+    def _claimed(self, answer: asyncio.Future[Any]) -> None:
+        if answer.cancelled() or answer.exception() is not None:
+            self.nothing()
+            return
+        claims = invocations.claims(answer.result())
+        self.found(claims, more_wait=len(claims) >= self._asked)
+
+    def _move(self, event: Event) -> None:
+        self.state = after(self.state, event)
+
+    # -- parking
+
+    def stand_by(self, after_s: float = PARK_AFTER_S) -> None:
+        """Slots are idle: have a read parked once they have been for a while."""
+        if self._timer is None and self._task is None and self.state is State.QUIET:
+            self._timer = self._loop.call_later(after_s, self._maybe_park, after_s)
+
+    def _maybe_park(self, after_s: float) -> None:
+        self._timer = None
+        if self.state is not State.QUIET or not self._slots.free() or not self._slots.may_claim():
+            return
+        if self._slots.idle_for_s() < after_s:
+            self._timer = self._loop.call_later(PARK_AFTER_S, self._maybe_park, after_s)
+            return
+        self._task = self._loop.create_task(self._park(), name=f"park {self._ref}")
+        self._task.add_done_callback(self._unparked)
+
+    async def _park(self) -> None:
+        read = await self._reads.take()
+        try:
+            while self.state is State.QUIET and self._slots.free() and self._slots.may_claim():
+                self._parked = read
+                self._move(Event.PARK)
+                try:
+                    claims = await read.claim(self._queue, self._node, self._ref, self._slots.free())
+                finally:
+                    self._parked = None
+                    self._move(Event.WOKEN)
+                if claims:
+                    self._slots.run(claims)
+                    return
+        except asyncio.CancelledError:
+            read.close()
+            raise
+        finally:
+            self._reads.give_back(read)
+
+    def unpark(self) -> None:
+        """No slot is free any more: what comes is for another node."""
+        read, self._parked = self._parked, None
+        if read is not None:
+            read.wake(self._queue)
+
+    def _unparked(self, task: asyncio.Task[None]) -> None:
+        self._task = None
+        if not task.cancelled():
+            say_why(task)
+            if task.exception() is None:
+                self._slots.settle_down()
+
+    @property
+    def is_parked(self) -> bool:
+        """Whether a read waits in Redis for what comes."""
+        return self._parked is not None
+
+    # -- giving back
+
+    def give_back(self, claim: invocations.Claim) -> None:
+        """Let what was claimed wait again, for another to run."""
+        task = self._loop.create_task(self._release(claim), name=f"release {self._ref}")
+        task.add_done_callback(say_why)
+
+    async def _release(self, claim: invocations.Claim) -> None:
+        await self._queue.release(claim)
+
+    def rest(self) -> None:
+        """Claim nothing more."""
+        self._move(Event.REST)
+        if self._timer is not None:
+            self._timer.cancel()
+        self.unpark()
+
+    async def rested(self) -> None:
+        """Wait until the parked read is over, and what it claimed at the last moment is given back."""
+        if self._task is not None:
+            await asyncio.wait({self._task})
+
+    async def renew(self) -> None:
+        """After Redis was away: make sure of the queues, and look for what waits. Raises `errors.Unavailable`."""
+        await self._queue.prepare(self._ref)
+        if self._slots.free():
+            self.heard()
+
+
+def say_why(task: asyncio.Task[None]) -> None:
+    """Log why a task failed.
+
+    What was claimed and could not be given back is taken over when this node's lease lapses, or at its end.
+    """
+    error = None if task.cancelled() else task.exception()
+    if isinstance(error, errors.Unavailable | hiredis.HiredisError):
+        _log.debug("claim_interrupted", extra={"reason": str(error)})
+    elif error is not None:
+        _log.error("claim_failed", exc_info=error)

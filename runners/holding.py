@@ -1,0 +1,32 @@
+"""What Redis says that this node holds, beside what it does hold: told apart when a connection broke in between."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Collection, Mapping
+
+from faas.queue import capacity, invocations, leases
+from runners import seats
+
+_log = logging.getLogger(__name__)
+
+
+async def tidy(
+    queue: invocations.Queue,
+    node: str,
+    lease_ms: int,
+    held: Mapping[str, seats.Seat],
+    unsettled: Callable[[], Collection[str]],
+) -> None:
+    """Publish how many slots there are, and give back the claims that Redis made for this node and it never heard of.
+
+    ``unsettled`` gives the entries of what has ended here and Redis may not know yet. Raises `errors.Unavailable`.
+    """
+    capacity.publish_all(queue, node, {ref: seat.total for ref, seat in held.items()}, lease_ms)
+    for ref, seat in list(held.items()):
+        for claim in await leases.claims_since(queue, node, ref, lease_ms):
+            # Looked at now, not before the answer: an attempt may have ended meanwhile and its end been refused.
+            if claim.entry in unsettled() or not seat.lane.disown(claim.entry):
+                continue
+            if await queue.release(claim):
+                _log.warning("unheard_claim_released", extra={"invocation_id": claim.invocation.id})

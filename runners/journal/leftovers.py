@@ -1,0 +1,91 @@
+"""Journals whose writer has ended: shipped to their end, and what began and did not end is recorded as lost.
+
+Any node of the machine does so, in its rounds. The lock says that the writer has ended: one that is only paused still
+holds it. What an adopter adds is written into the journal first, so that one which dies meanwhile is followed by
+another that finds it there::
+
+    written ──lock is free──► adopted ──lost ones written, all shipped──► name.gone ──mark forgotten──► removed
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import shutil
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import hiredis
+import msgspec
+
+from faas.core import errors, unrun
+from faas.queue import invocations
+from faas.queue import shipping as moves
+from runners.journal import format as form
+from runners.journal import reading, shipping, writer
+
+_log = logging.getLogger(__name__)
+
+
+async def settle(queue: invocations.Queue, root: Path) -> int:
+    """Ship what dead writers left in ``root``, and remove it; how many calls were lost with them.
+
+    Raises `errors.Unavailable` while Redis is away; what the disk refuses is said and tried again the next time.
+    """
+    lost = 0
+    for folder in sorted(path for path in root.iterdir() if path.is_dir()) if root.is_dir() else ():
+        try:
+            lost += await _settle_one(queue, folder)
+        except (OSError, msgspec.DecodeError) as error:
+            _log.warning("journal_not_settled", extra={"folder": str(folder), "reason": str(error)})
+        except hiredis.HiredisError as error:
+            raise errors.Unavailable(f"Redis refuses: {error}") from error
+    return lost
+
+
+async def _settle_one(queue: invocations.Queue, folder: Path) -> int:
+    if folder.name.endswith(form.GONE):
+        await remove(queue, folder)
+        return 0
+    lock = writer.locked(folder)
+    if lock is None:
+        return 0
+    try:
+        mark = await moves.mark(queue, folder.name)
+        found = await asyncio.to_thread(reading.left, folder, mark)
+        end = found.end
+        if found.running:
+            end = await asyncio.to_thread(_write_lost, folder, found.end, found.running)
+            _log.warning("handed_off_calls_lost", extra={"journal": folder.name, "count": len(found.running)})
+        await shipping.ship_rest(queue, folder, mark, end)
+        await retire(queue, folder)
+        return len(found.running)
+    finally:
+        os.close(lock)
+
+
+async def retire(queue: invocations.Queue, folder: Path) -> None:
+    """Remove a journal that is shipped to its end. Raises `errors.Unavailable` and `OSError`."""
+    await remove(queue, folder.rename(folder.with_name(folder.name + form.GONE)))
+
+
+async def remove(queue: invocations.Queue, gone: Path) -> None:
+    """Let Redis forget a journal, then remove its folder: the other way round its mark would stay for ever."""
+    await moves.forget(queue, gone.name.removesuffix(form.GONE))
+    with contextlib.suppress(FileNotFoundError):  # another may do the same
+        await asyncio.to_thread(shutil.rmtree, gone)
+
+
+def _write_lost(folder: Path, position: int, running: Sequence[form.Began]) -> int:
+    """Add the ends of calls that were lost with their node; the position behind them. Blocks."""
+    now_ms = time.time_ns() // 1_000_000
+    encode = msgspec.msgpack.Encoder().encode
+    records = [unrun.lost(begun.invocation(), folder.name, now_ms, final=True) for begun in running]
+    data = b"".join(form.entry(form.ENDED, encode(record)) for record in records)
+    path = folder / form.segment_name(position)
+    with path.open("wb") as segment:
+        segment.write(data)
+    return position + len(data)

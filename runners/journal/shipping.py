@@ -1,0 +1,183 @@
+"""From the journal to Redis: what has ended goes there in batches, each of which counts once however often it is sent.
+
+A batch says between which positions of the journal it lies, and Redis keeps up to where it has each journal. So a batch
+whose answer was lost is sent again as it was. What has no room in memory while Redis is away is read from the files.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import collections
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from faas.core import errors
+from faas.queue import invocations
+from faas.queue import shipping as moves
+from runners.journal import reading, writer
+
+EVERY_S = 0.01
+AT_ONCE = 256
+_AT_MOST = 1024
+_BATCH_BYTES = 1024 * 1024
+_HELD_BYTES = 8 * 1024 * 1024
+_AGAIN_S = 0.2
+
+_log = logging.getLogger(__name__)
+
+
+class Shipper:
+    """Ships one journal. ``told`` hears, with each answer, how many bytes of records wait for the ledger."""
+
+    def __init__(self, queue: invocations.Queue, told: Callable[[int], None]) -> None:
+        self._queue = queue
+        self._told = told
+        self._loop = asyncio.get_running_loop()
+        self._journal: writer.Journal | None = None
+        self._held: collections.deque[reading.Ended] = collections.deque()
+        self._held_bytes = 0
+        self._reads_files = False
+        self._sent: moves.Shipment | None = None
+        self._is_under_way = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    def attach(self, journal: writer.Journal) -> None:
+        """Ship this journal."""
+        self._journal = journal
+
+    def add(self, ended: Sequence[reading.Ended]) -> None:
+        """These are in the journal now."""
+        self._idle.clear()
+        if not self._reads_files:
+            self._held.extend(ended)
+            self._held_bytes += sum(len(one.record) for one in ended)
+            if self._held_bytes > _HELD_BYTES:
+                self._held.clear()
+                self._held_bytes = 0
+                self._reads_files = True
+        if self._is_under_way:
+            return
+        if len(self._held) >= AT_ONCE:
+            self._ship()
+        elif self._timer is None:
+            self._timer = self._loop.call_later(EVERY_S, self._ship)
+
+    async def shipped(self) -> None:
+        """Wait until Redis has all that has ended."""
+        await self._idle.wait()
+
+    def close(self) -> None:
+        """Send nothing more."""
+        self._journal = None
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _ship(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._journal is None or self._is_under_way:
+            return
+        if self._sent is not None:
+            self._send(self._sent)
+        elif self._reads_files:
+            self._read(self._journal)
+        elif self._held:
+            self._send(shipment(self._journal.folder.name, self._journal.mark, self._taken()))
+        else:
+            self._idle.set()
+
+    def _send(self, batch: moves.Shipment) -> None:
+        self._sent = batch
+        self._is_under_way = True
+        moves.send(self._queue, batch).add_done_callback(self._answered)
+
+    def _read(self, journal: writer.Journal) -> None:
+        self._is_under_way = True
+        places = (journal.folder, journal.mark, journal.position, _BATCH_BYTES)
+        reads = self._loop.run_in_executor(None, reading.ended, *places)
+        reads.add_done_callback(partial(self._has_read, journal, journal.position))
+
+    def _has_read(self, journal: writer.Journal, up_to: int, reads: asyncio.Future[list[reading.Ended]]) -> None:
+        self._is_under_way = False
+        if self._journal is None or reads.cancelled():
+            return
+        if (error := reads.exception()) is not None:
+            _log.warning("journal_not_read", extra={"folder": str(journal.folder), "reason": str(error)})
+            self._timer = self._loop.call_later(_AGAIN_S, self._ship)
+        elif found := reads.result():
+            self._send(shipment(journal.folder.name, journal.mark, found))
+        else:
+            # All that is written was read: what is written from now on is held in memory again.
+            self._reads_files = journal.position > up_to
+            self._ship()
+
+    def _taken(self) -> list[reading.Ended]:
+        taken: list[reading.Ended] = []
+        size = 0
+        while self._held and len(taken) < _AT_MOST and size < _BATCH_BYTES:
+            one = self._held.popleft()
+            taken.append(one)
+            size += len(one.record)
+        self._held_bytes -= size
+        return taken
+
+    def _answered(self, answer: asyncio.Future[Any]) -> None:
+        self._is_under_way = False
+        journal = self._journal
+        if journal is None:
+            return
+        if answer.cancelled() or answer.exception() is not None:
+            self._timer = self._loop.call_later(_AGAIN_S, self._ship)
+            return
+        said = moves.shipped(answer.result())
+        self._told(said.unrecorded_bytes)
+        journal.shipped(said.mark)
+        if self._sent is not None and said.mark < self._sent.end:
+            # Redis has taken a part of it before, in another batch: what is behind that is read anew.
+            self._held.clear()
+            self._held_bytes = 0
+            self._reads_files = True
+        self._sent = None
+        if len(self._held) >= AT_ONCE or self._reads_files:
+            self._ship()
+        elif self._held:
+            self._timer = self._loop.call_later(EVERY_S, self._ship)
+        else:
+            self._idle.set()
+
+
+async def ship_rest(queue: invocations.Queue, folder: Path, mark: int, end: int) -> None:
+    """Ship a journal that nobody writes any more, up to its end. Raises `errors.Unavailable` and `OSError`."""
+    while found := reading.ended(folder, mark, end, _BATCH_BYTES):
+        said = moves.shipped(await moves.send(queue, shipment(folder.name, mark, found)))
+        if said.mark < found[-1].end:
+            raise errors.Unavailable(f"Redis did not take what {folder} holds")
+        mark = said.mark
+
+
+def shipment(journal: str, start: int, ended: Sequence[reading.Ended]) -> moves.Shipment:
+    """A batch of what has ended."""
+    return moves.Shipment(
+        journal=journal,
+        start=start,
+        end=ended[-1].end,
+        records=_array(len(ended)) + b"".join([one.record for one in ended]),
+        counts=_counted(one.ref for one in ended),
+    )
+
+
+def _counted(refs: Iterable[str]) -> dict[str, int]:
+    return dict(collections.Counter(refs))
+
+
+def _array(length: int) -> bytes:
+    """The head of a msgpack array (its specification, "array format family")."""
+    if length < 1 << 4:
+        return bytes([0x90 | length])
+    return b"\xdc" + length.to_bytes(2, "big") if length < 1 << 16 else b"\xdd" + length.to_bytes(4, "big")

@@ -1,0 +1,87 @@
+"""A node among the others: its lease, and what dead ones left.
+
+A lease is for what was claimed from the queue. What was handed off is in the journal, which has its own lock.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+
+from faas.core import living
+from faas.queue import catalog, invocations, leases, watch
+from runners.journal import leftovers
+
+_log = logging.getLogger(__name__)
+
+
+class Standing(msgspec.Struct, frozen=True, kw_only=True):
+    """What a node says of itself with each renewal of its lease."""
+
+    catalog: int
+    memory_mb: int
+    memory_used_mb: int
+    sandboxes: dict[str, int]
+    handed_off: dict[str, int]
+
+
+class Membership:
+    """One node's lease, and its eyes on those of others. ``standing`` tells what to say with a renewal."""
+
+    def __init__(
+        self,
+        queue: invocations.Queue,
+        versions: catalog.Catalog,
+        node: str,
+        lease_ms: int,
+        journals: Path,
+        standing: Callable[[], Standing],
+    ) -> None:
+        self._queue = queue
+        self._versions = versions
+        self._node = node
+        self._lease_ms = lease_ms
+        self._journals = journals
+        self._standing = standing
+        self._watch = watch.Watch(lease_ms)
+        self._beat_number = 0
+
+    async def renew(self) -> None:
+        """Renew the lease. Raises `errors.Unavailable`."""
+        self._beat_number += 1
+        standing = self._standing()
+        state = catalog.NodeState(
+            catalog=standing.catalog,
+            host=socket.gethostname(),
+            pid=os.getpid(),
+            memory_mb=standing.memory_mb,
+            memory_used_mb=standing.memory_used_mb,
+            sandboxes=standing.sandboxes,
+            handed_off=standing.handed_off,
+            beat=self._beat_number,
+            process=living.own(),
+        )
+        await self._versions.renew(self._node, state, self._lease_ms)
+
+    async def reap(self) -> None:
+        """Take over what dead nodes had claimed, and settle what ended processes of this machine had been handed.
+
+        Raises `errors.Unavailable`.
+        """
+        for dead, lease in (await self._watch.dead(self._queue)).items():
+            taken = await leases.take_over(self._queue, dead, lease)
+            _log.warning("node_taken_over", extra={"dead": dead, "invocations": taken})
+        await leftovers.settle(self._queue, self._journals)
+
+    async def leave(self) -> None:
+        """What this node still holds is another's now: the lease goes first, so that nobody believes in it.
+
+        Raises `errors.Unavailable`.
+        """
+        await self._queue.link.call("DEL", self._queue.keys.node(self._node))
+        await leases.take_over(self._queue, self._node)

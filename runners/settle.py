@@ -1,0 +1,210 @@
+"""What attempts from the queue leave behind: settled or tried again, in one step each, however often Redis goes away.
+
+One thing downward: a lane gives what has ended in one turn of the event loop, and is told what Redis answered. What
+could not be sent is kept (`runners.kept`) and settled as soon as Redis takes it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import hiredis
+import msgspec
+
+from faas.core import errors, model, retry
+from faas.queue import destined, invocations, leases, retrying
+from runners import kept
+from runners import slot as slots
+
+_BEGINS_UP_TO = 1.25
+"""Times the bytes of records past which nothing is accepted: Redis keeps an eighth of its memory free for such."""
+
+_AT_ONCE = 128
+"""Finishes in one call of Redis at most, since one call holds up all others."""
+
+Then = Callable[[invocations.Finished | None], None]
+Ends = Sequence[tuple[invocations.Claim, slots.Ended]]
+
+
+class Settler:
+    """Settles the attempts of one node that came from the queue.
+
+    Past ``most_unrecorded_bytes`` of records that wait for the ledger nothing is accepted, and a quarter later no
+    attempt begins: its record needs room. In between, callers whose calls were accepted last have their answers.
+    """
+
+    def __init__(self, queue: invocations.Queue, node: str, most_unrecorded_bytes: int) -> None:
+        self.unrecorded_bytes = 0
+        """Bytes of records that wait for the ledger, by the last answer."""
+        self._queue = queue
+        self._node = node
+        self._most_unrecorded_bytes = most_unrecorded_bytes
+        self._loop = asyncio.get_running_loop()
+        self._under_way: dict[str, kept.Kept] = {}
+        self._kept = kept.Keeper(lambda: queue.link.is_open, self._settle_kept)
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._encode = msgspec.msgpack.Encoder().encode
+
+    @property
+    def ledger_keeps_up(self) -> bool:
+        """Whether calls are accepted, as far as the records of those before them go."""
+        return self.unrecorded_bytes < self._most_unrecorded_bytes
+
+    @property
+    def may_begin(self) -> bool:
+        """Whether there is room for the records of attempts at what was accepted."""
+        return self.unrecorded_bytes < self._most_unrecorded_bytes * _BEGINS_UP_TO
+
+    @property
+    def left(self) -> int:
+        """Attempts that are over and not settled yet."""
+        return len(self._under_way) + len(self._kept)
+
+    @property
+    def entries(self) -> set[str]:
+        """The entries of what is over and not settled yet: on its way to Redis, or kept here."""
+        return self._under_way.keys() | self._kept.entries
+
+    def heard(self, unrecorded_bytes: int) -> None:
+        """So many bytes of records wait for the ledger."""
+        self.unrecorded_bytes = unrecorded_bytes
+
+    def settle(self, revision: model.Revision, ended: Ends, claim_next: int, then: Then) -> None:
+        """Send the ends of attempts of one revision, and claim so many along with them.
+
+        ``then`` gets what Redis answered, or None when nothing could be sent, and what has ended is kept. It is not
+        called when all of them are tried again and nothing was to be claimed.
+        """
+        self._settle(revision.ref, [kept.Kept(revision, claim, end) for claim, end in ended], claim_next, then)
+
+    def resend(self) -> None:
+        """Settle what is kept, now that Redis is back. What fails again stays."""
+        self._kept.release()
+
+    def _settle_kept(self, some: Sequence[kept.Kept]) -> None:
+        by_ref: dict[str, list[kept.Kept]] = {}
+        for one in some:
+            by_ref.setdefault(one.revision.ref, []).append(one)
+        for ref, ends in by_ref.items():
+            self._settle(ref, ends, 0, _nothing)
+
+    def _settle(self, ref: str, ends: Sequence[kept.Kept], claim_next: int, then: Then) -> None:
+        self._under_way.update((one.claim.entry, one) for one in ends)
+        finishes: list[tuple[kept.Kept, invocations.Finish]] = []
+        for one in ends:
+            invocation = one.claim.invocation
+            rules = retry.policy(one.revision.config, invocation.mode, invocation.trigger_place)
+            decision = None if rules is None else _decided(one.ended, rules)
+            if decision is not None and decision.next is retry.Next.RETRY:
+                self._try_again(one, decision.after_ms)
+            else:
+                finishes.append((one, self._finish(one, decision)))
+        while len(finishes) > _AT_ONCE:
+            self._send(ref, finishes[:_AT_ONCE], 0, _nothing)
+            del finishes[:_AT_ONCE]
+        if finishes or claim_next:
+            self._send(ref, finishes, claim_next, then)
+
+    def _finish(self, one: kept.Kept, decision: retry.Decision | None) -> invocations.Finish:
+        invocation, ended = one.claim.invocation, one.ended
+        settled = None if decision is None else _settled(one, decision.condition)
+        return invocations.Finish(
+            invocation, one.claim.entry, ended.record, self._reply(invocation, ended), settled, one.claim.size
+        )
+
+    def _reply(self, invocation: model.Invocation, ended: slots.Ended) -> bytes:
+        """What Redis gets of the outcome: all for a caller who waits, what is kept of an async one."""
+        if invocation.mode is model.Mode.ASYNC:
+            return self._encode(_kept(ended.outcome, self._queue.keeping.result_bytes))
+        return self._encode(ended.outcome) if invocation.reply_to is not None else b""
+
+    def _send(
+        self, ref: str, finishes: Sequence[tuple[kept.Kept, invocations.Finish]], claim_next: int, then: Then
+    ) -> None:
+        ends, batch = [one for one, _ in finishes], [finish for _, finish in finishes]
+        answer = self._queue.send_finishes(ref, self._node, batch, claim_next)
+        answer.add_done_callback(partial(self._sent, ends, batch, then))
+
+    def _sent(
+        self,
+        ends: Sequence[kept.Kept],
+        batch: Sequence[invocations.Finish],
+        then: Then,
+        answer: asyncio.Future[Any],
+    ) -> None:
+        error = answer.exception()
+        self._arrived(ends, error)
+        if error is not None:
+            then(None)
+            return
+        finished = invocations.finished(answer.result(), batch)
+        self.unrecorded_bytes = finished.unrecorded_bytes
+        then(finished)
+
+    def _arrived(self, ends: Sequence[kept.Kept], error: BaseException | None) -> None:
+        """Outcomes are not on their way any more. Between there and being kept their entries are never unknown."""
+        if error is None:
+            self._kept.taken(ends)
+        else:
+            self._kept.keep(ends, str(error))
+        for one in ends:
+            self._under_way.pop(one.claim.entry, None)
+
+    def _try_again(self, one: kept.Kept, after_ms: int) -> None:
+        if after_ms or one.ended.record.status is not model.Status.LOST:
+            record, again = _not_final(one.ended), leases.next_attempt(one.claim.invocation)
+            sent = retrying.send(self._queue, one.claim, record, again, after_ms)
+            sent.add_done_callback(lambda answer: self._arrived([one], answer.exception()))
+            return
+        task = self._loop.create_task(self._give_back(one), name="give back")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _give_back(self, one: kept.Kept) -> None:
+        again = leases.next_attempt(one.claim.invocation)
+        try:
+            await self._queue.release(one.claim, record=_not_final(one.ended), again=again)
+        except (errors.Unavailable, hiredis.HiredisError) as error:
+            self._arrived([one], error)
+        else:
+            self._arrived([one], None)
+
+
+def _kept(outcome: model.Outcome, most_bytes: int) -> model.Outcome:
+    """Without its log, which is in the ledger. No JSON is empty: an empty body says that the result was too large."""
+    record = msgspec.structs.replace(outcome.record, logs=()) if outcome.record.logs else outcome.record
+    if len(outcome.body) > most_bytes:
+        return model.Outcome(record=record, body=b"")
+    return msgspec.structs.replace(outcome, record=record)
+
+
+def _decided(ended: slots.Ended, rules: model.Retries) -> retry.Decision:
+    invocation, record = ended.invocation, ended.record
+    known = retry.Ended(
+        attempt=invocation.attempt,
+        mode=invocation.mode,
+        status=record.status,
+        age_ms=max(record.ended_at_ms - invocation.accepted_at_ms, 0),
+        wish=ended.wish,
+    )
+    return retry.decide(known, rules, random.random())  # noqa: S311 - spreads retries, hides nothing
+
+
+def _settled(one: kept.Kept, condition: model.Condition) -> destined.Settled | None:
+    """What goes to the destination of an async invocation; None when it has none."""
+    if one.revision.config.destination(condition) is None:
+        return None
+    ended = one.ended
+    return destined.settled(ended.record, condition, ended.outcome.body, is_bytes=ended.outcome.is_bytes)
+
+
+def _not_final(ended: slots.Ended) -> model.Record:
+    return msgspec.structs.replace(ended.record, final=False, dead=False)
+
+
+def _nothing(_finished: invocations.Finished | None) -> None:
+    pass
