@@ -39,7 +39,7 @@ class Torture:
         token = Path(told["token_file"]).read_text().strip()
         self._headers = {"Authorization": f"Bearer {token}"}
         self.clients = load.Clients(told["gateway"], told["api"], token, plan.work(seed))
-        self.faults = faults.Faults(on)
+        self.faults = faults.Faults(on, told["gateway"], self.clients.promises)
         self._probe = recovery.Probe(on, told["gateway"], self.clients.promises)
         self._recovered_s: dict[str, list[float]] = collections.defaultdict(list)
         self._deploys = 0
@@ -114,7 +114,7 @@ class Torture:
         assert done.returncode == 0, done.stderr
         queue = await self._connected(until)
         # What is awaited happens in other processes.
-        while await facts.unsettled(queue) and time.monotonic() < until:  # noqa: ASYNC110
+        while await facts.unsettled(self._stage, queue) and time.monotonic() < until:  # noqa: ASYNC110
             await asyncio.sleep(0.05)
         return queue
 
@@ -147,7 +147,9 @@ class Torture:
 @click.option("--gap", "gap_s", type=float, default=0.2, show_default=True, help="Mean seconds from one to the next.")
 @click.option("--clients", type=click.IntRange(1, 256), default=6, show_default=True)
 @click.option("--recovers-within", "within_s", type=float, default=table.RECOVERY_S, show_default=True, help="Seconds.")
-@click.option("--only", type=click.Choice(plan.FAULTS), multiple=True, help="Only faults of this kind, or these.")
+@click.option(
+    "--only", type=click.Choice((*plan.FAULTS, *plan.LONG)), multiple=True, help="Only faults of this kind, or these."
+)
 @click.option("--write", is_flag=True, help=f"Put the tables into {page.PATH.name}, beside those of other seeds.")
 @click.option("--keep", type=click.Path(path_type=Path), help="Keep the logs there.")
 def main(
@@ -164,7 +166,9 @@ def main(
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # what was started is ended then too
     with _disk() as home:
         with stage.open_stage(home) as on, _kept_logs(on, keep):
-            torture = Torture(on, seed, minutes * 60, plan.faults(seed, gap_s, only or plan.FAULTS), clients)
+            torture = Torture(
+                on, seed, minutes * 60, plan.faults(seed, gap_s, only or (*plan.FAULTS, *plan.LONG)), clients
+            )
             seen = asyncio.run(torture.run())
             on.end()
             seen = checker.with_leftovers(seen, facts.left_on_disk(on))

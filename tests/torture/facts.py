@@ -15,17 +15,19 @@ import docker
 import msgspec
 
 from faas.core import model
-from faas.queue import invocations, leases
+from faas.queue import invocations, leases, shipping
+from runners.journal import reading
 from tests.torture import checker, faults, load, stage
 
 _NEAR_FDS = 80
+_FAR = 1 << 62
 _NEAR_MB = 64
 _ASKED_AT_ONCE = 16
 _ASKED = 5_000
-_STRAYS = ("sandboxes", "builds", "uploads")
+_STRAYS = ("sandboxes", "builds", "uploads", "journals")
 _FOREVER = {
-    "refs", "counts", "held", "synced", "guard", "nodes", "slots", "demand", "records", "journals", "runtimes",
-    "format", "q",
+    "refs", "counts", "held", "synced", "guard", "nodes", "slots", "demand", "records", "runtimes", "format",
+    "q", "journals",
 }  # fmt: skip
 """Kinds of keys that stay: counts, guards, and empty streams. Any other must be one that expires."""
 
@@ -69,16 +71,29 @@ async def connect(of: stage.Stage) -> invocations.Queue:
     )
 
 
-async def unsettled(queue: invocations.Queue) -> int:
+async def unsettled(of: stage.Stage, queue: invocations.Queue) -> int:
     """How many invocations are on their way, and how many records."""
     counts = (await queue.counts()).values()
     on_their_way = sum(each.waiting + each.running + each.retrying for each in counts)
-    return on_their_way + int(await queue.link.call("XLEN", queue.keys.records))
+    unshipped = await _unshipped(of.platform.data / "journals", queue)
+    return on_their_way + unshipped + int(await queue.link.call("XLEN", queue.keys.records))
+
+
+async def _unshipped(journals: Path, queue: invocations.Queue) -> int:
+    """What is in journals and not in Redis: calls that run, or were lost, and ends that are to be shipped."""
+    count = 0
+    for folder in journals.iterdir() if journals.is_dir() else ():
+        mark = await shipping.mark(queue, folder.name)
+        with contextlib.suppress(FileNotFoundError):  # it was shipped to its end meanwhile
+            count += len(reading.left(folder, mark).running) + len(reading.ended(folder, mark, _FAR, _FAR))
+    return count
 
 
 async def expiring(queue: invocations.Queue) -> list[str]:
     """Keys of results, answers and replies that are still kept for a while."""
-    return [key for key in await _keys(queue) if key.split(":")[1] in ("call", "once", "reply", "load", "demanded")]
+    return [
+        key for key in await _keys(queue) if key.split(":")[1] in ("call", "once", "reply", "load", "demanded", "first")
+    ]
 
 
 async def redis_leftovers(queue: invocations.Queue) -> list[str]:
@@ -225,6 +240,6 @@ async def collect(of: stage.Stage, promises: load.Promises, queue: invocations.Q
         totals=found.totals,
         runs=await asyncio.to_thread(runs, of.evidence()),
         drifts=drifts,
-        unsettled=await unsettled(queue),
+        unsettled=await unsettled(of, queue),
         every_s=stage.EVERY_S,
     )

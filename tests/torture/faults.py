@@ -6,7 +6,9 @@ import asyncio
 import contextlib
 import os
 import signal
+import socket
 import time
+import urllib.parse
 from pathlib import Path
 
 import docker
@@ -14,9 +16,13 @@ import docker.errors
 import msgspec
 import requests
 
-from tests.torture import plan, stage
+from runners.journal import format as form
+from runners.journal import reading
+from tests.torture import load, plan, stage
 
 _FULL_FOR_S = 2.0
+_REST_S = 60.0
+_ANSWER_WITHIN_S = 10.0
 _ENGINE_AWAY_S = 5.0
 _HOUR_S = 3_600
 _UP_AGAIN_WITHIN_S = 60.0
@@ -37,10 +43,12 @@ class Loss(msgspec.Struct, frozen=True):
 class Faults:
     """Does one fault at a time, and knows how often each was done and which nodes were lost."""
 
-    def __init__(self, on: stage.Stage) -> None:
-        self.done: dict[str, int] = dict.fromkeys(plan.FAULTS, 0)
+    def __init__(self, on: stage.Stage, gateway: str, promises: load.Promises) -> None:
+        self.done: dict[str, int] = dict.fromkeys((*plan.FAULTS, *plan.LONG), 0)
         self.losses: list[Loss] = []
         self._stage = on
+        self._gateway = urllib.parse.urlsplit(gateway)
+        self._promises = promises
         self._clock_off_s = 0
         self._up_killed_at = 0.0
 
@@ -60,6 +68,10 @@ class Faults:
             happened = self._set_clock(fault.pick)
         elif fault.kind == "kill up":
             happened = await self._kill_up()
+        elif fault.kind == "kill answering":
+            happened = await asyncio.to_thread(self._kill_answering)
+        elif fault.kind == "tear journal":
+            happened = await asyncio.to_thread(self._tear_journal, fault.pick)
         else:
             happened = await self._signal(how, what, fault)
         self.done[fault.kind] += happened
@@ -80,12 +92,47 @@ class Faults:
                 return True
             os.kill(pid, signal.SIGSTOP)
             least, more = _PAUSES_S[what]
+            long_s = _REST_S if how == "rest" else least + more * fault.long**3  # mostly short
             try:
-                await asyncio.sleep(least + more * fault.long**3)  # mostly short
+                await asyncio.sleep(long_s)
             finally:
                 os.kill(pid, signal.SIGCONT)
         except ProcessLookupError:
             return False
+        return True
+
+    def _kill_answering(self) -> bool:
+        """Kill every node at the moment at which a caller has the answer of one."""
+        pids = list(self._stage.processes("node").values())
+        address = self._gateway.hostname, self._gateway.port
+        with contextlib.suppress(OSError), socket.create_connection(address, timeout=_ANSWER_WITHIN_S) as caller:
+            caller.sendall(b"POST /fn/probed HTTP/1.1\r\nHost: gateway\r\nContent-Length: 5\r\n\r\nprobe")
+            answer = caller.recv(65_536)
+            self._note_losses(pids)
+            for pid in pids:
+                with contextlib.suppress(ProcessLookupError):
+                    self._stage.kill(pid)
+            if answer.startswith(b"HTTP/1.1 200 "):
+                self._promises.answered[_invocation_id(answer)] = 200
+            return True
+        return False
+
+    def _tear_journal(self, pick: float) -> bool:
+        """Kill a node and leave half a write at the end of its journal, as a power cut does."""
+        pids = sorted(self._stage.processes("node").values())
+        if not pids:
+            return False
+        pid = pids[int(pick * len(pids))]
+        self._note_losses([pid])
+        with contextlib.suppress(ProcessLookupError):
+            self._stage.kill(pid)
+        for folder in (self._stage.platform.data / "journals").glob(f"*-{pid}-*"):
+            with contextlib.suppress(OSError, IndexError):  # somebody has shipped it to its end already
+                end = reading.left(folder, 0).end
+                start, path = form.segments(folder)[-1]
+                with path.open("r+b") as segment:
+                    segment.seek(end - start)
+                    segment.write(form.entry(form.ENDED, b"half of this is not there")[:-9])
         return True
 
     async def _kill_up(self) -> bool:
@@ -143,6 +190,11 @@ class Faults:
         finally:
             filler.unlink(missing_ok=True)
         return True
+
+
+def _invocation_id(answer: bytes) -> str:
+    lines = answer.partition(b"\r\n\r\n")[0].decode().lower().split("\r\n")
+    return next(line.partition(": ")[2] for line in lines if line.startswith("faas-invocation-id"))
 
 
 def containers(client: docker.DockerClient) -> list[docker.models.containers.Container]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections.abc import Iterator, Sequence
 
@@ -10,9 +11,18 @@ import msgspec
 FAULTS = (
     "kill node", "kill scheduler", "kill recorder", "kill api", "kill builder", "kill up", "kill redis",
     "pause node", "pause scheduler", "pause recorder", "pause redis", "kill container", "stop engine", "fill disk",
-    "set clock",
+    "set clock", "kill answering", "tear journal",
 )  # fmt: skip
-"""Every kind of fault. A deploy every so often, clients that hang up and handlers that misbehave are work."""
+"""Every kind of fault. A deploy every so often, clients that hang up and handlers that misbehave are work.
+
+``kill answering`` kills every node at the moment at which a caller has an answer, ``tear journal`` kills a node and
+leaves half a write at the end of its journal.
+"""
+
+LONG = ("rest node", "rest redis")
+"""Pauses of a minute, of which there is one in so many rounds of the others: `LONG_EVERY`."""
+
+LONG_EVERY = 4
 
 _WORK = {
     ("echo", "sync"): 300,
@@ -56,11 +66,16 @@ class Job(msgspec.Struct, frozen=True):
     seconds: float
 
 
-def faults(seed: int, gap_s: float, kinds: Sequence[str] = FAULTS) -> Iterator[Fault]:
-    """Faults without end; no kind comes again before every other has come."""
+def faults(seed: int, gap_s: float, kinds: Sequence[str] = (*FAULTS, *LONG)) -> Iterator[Fault]:
+    """Faults without end; no kind comes again before every other has come. The long ones come in turns, and rarely."""
     chance = random.Random(f"faults {seed}")
-    while True:
-        for kind in chance.sample(kinds, len(kinds)):
+    often = [kind for kind in kinds if kind not in LONG]
+    rarely = [kind for kind in kinds if kind in LONG]
+    for number in itertools.count(1):
+        now = list(often)
+        if rarely and (number % LONG_EVERY == 0 or not often):
+            now.append(rarely[number // LONG_EVERY % len(rarely)])
+        for kind in chance.sample(now, len(now)):
             yield Fault(gap_s * chance.uniform(0.0, 2.0), kind, chance.random(), chance.random())
 
 
