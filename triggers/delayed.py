@@ -22,12 +22,9 @@ _AWAY_S = 1.0
 
 async def run(config: settings.Settings, queue: invocations.Queue, stop: asyncio.Event) -> None:
     """Move what comes due until ``stop`` is set."""
-    door = inlet.Inlet(config, queue)
-    try:
-        while not stop.is_set():
-            await catalog.pause(stop, await _moved(door))
-    finally:
-        door.close()
+    door = inlet.Inlet(queue)
+    while not stop.is_set():
+        await catalog.pause(stop, await _moved(door))
 
 
 async def _moved(door: inlet.Inlet) -> float:

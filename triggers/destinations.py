@@ -52,7 +52,7 @@ async def run(
 
     A scheduler says what it has as often as a node renews its lease, and has it as long as a lease holds.
     """
-    door = inlet.Inlet(config, queue)
+    door = inlet.Inlet(queue)
     async with webhooks.session(config.destination_timeout_ms) as client:
         deliveries = Deliveries(config, door, courier.Courier(config, door, store, client), given_up)
         try:
@@ -60,7 +60,6 @@ async def run(
                 await catalog.pause(stop, await deliveries.look())
         finally:
             await deliveries.end()
-            door.close()
 
 
 class Deliveries:

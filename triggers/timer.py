@@ -67,16 +67,13 @@ async def run(
     clock: Clock = now_ms,
 ) -> None:
     """Fire timers until ``stop`` is set. ``warm`` (`faas.queue.demand.Demand.warm`) is told some 2 s ahead."""
-    door = inlet.Inlet(config, queue)
+    door = inlet.Inlet(queue)
     scheduler = Scheduler(config, door, warm, clock)
     known = catalog.Snapshot()
-    try:
-        while not stop.is_set():
-            known = await scheduler.follow(functions, known)
-            await scheduler.tick()
-            await catalog.pause(stop, scheduler.wait_s())
-    finally:
-        door.close()
+    while not stop.is_set():
+        known = await scheduler.follow(functions, known)
+        await scheduler.tick()
+        await catalog.pause(stop, scheduler.wait_s())
 
 
 class Scheduler:

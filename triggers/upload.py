@@ -32,7 +32,7 @@ async def run(
     config: settings.Settings, queue: invocations.Queue, functions: catalog.Functions, stop: asyncio.Event
 ) -> None:
     """Watch every bucket that a current upload trigger names, until ``stop`` is set."""
-    door = inlet.Inlet(config, queue)
+    door = inlet.Inlet(queue)
     known = catalog.Snapshot()
     running: dict[model.Bucket, tuple[uploads.BucketTrigger, asyncio.Task[None]]] = {}
     try:
@@ -45,7 +45,6 @@ async def run(
             await catalog.pause(stop, _LOOK_S)
     finally:
         await _end([task for _, task in running.values()])
-        door.close()
 
 
 async def _adapt(

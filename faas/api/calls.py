@@ -60,8 +60,7 @@ class Calls:
         async with _answered(), self._opening:
             if self._queue is None:
                 self._queue = await invocations.Queue.of(self._settings)
-            elif not self._queue.link.is_open:
-                await self._queue.reopen()  # what is not told yet (an answer that shall be kept) is told through it
+            await self._queue.reopen()
             if self._queue.link.silent_ms() > _SILENT_MS:
                 raise errors.Unavailable("Redis is connected and says nothing", hint="see `faas doctor`")
             return self._queue
@@ -141,11 +140,9 @@ class Calls:
 
     async def _answers(self) -> replies.Replies:
         async with _answered(), self._opening:
-            if self._replies is not None and not self._replies.is_open:
-                await self._replies.close()
-                self._replies = None
             if self._replies is None:
                 self._replies = await replies.Replies.open(self._settings.redis_url, self._settings.redis_prefix)
+            await self._replies.reopen()
             return self._replies
 
     async def close(self) -> None:

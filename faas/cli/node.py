@@ -26,7 +26,6 @@ from triggers.gateway import gateway, limits, port, routes, server
 
 Ready = Callable[[dict[str, Any]], None]
 
-_REOPEN_S = 0.2
 _BUCKETS_SWEPT_EVERY_S = 600.0
 
 _log = logging.getLogger(__name__)
@@ -57,8 +56,8 @@ async def run(settings: settings_module.Settings, stop: asyncio.Event, ready: Re
         hand_off = node if settings.hand_off else dispatch.NoHandOff()
         served = gateway.Gateway(queue, answers, hand_off, lambda: follower.table, _limits(settings))
         async with (
-            _beside(follower.follow(), _keep_open(answers), _keep_clean(known_buckets)),
-            _serving(settings, served) as url,
+            _beside(follower.follow(), _keep_clean(known_buckets)),
+            _serving(settings, gateway) as url,
         ):
             ready({"pid": os.getpid(), "gateway": url, "node": node.node, "engine": engine.name})
             await stop.wait()
@@ -150,15 +149,6 @@ async def _beside(*works: Any) -> AsyncIterator[None]:
         finally:
             for task in running:
                 task.cancel()
-
-
-async def _keep_open(answers: replies.Replies) -> None:
-    """Read the reply stream again whenever its connection was lost."""
-    while True:
-        await answers.lost()
-        with contextlib.suppress(errors.Unavailable):
-            await answers.reopen()
-        await asyncio.sleep(_REOPEN_S)  # a server that starts answers, and refuses the read
 
 
 async def _keep_clean(known_buckets: nodes.Buckets) -> None:

@@ -8,10 +8,10 @@ from typing import Any
 import msgspec
 
 from faas.core import model
+from faas.link import link as links
 from faas.queue import bounds as limits
 from faas.queue import destined, fsync, guards, together
 from faas.queue import keys as keyring
-from faas.queue import link as links
 from faas.queue import server as servers
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -29,14 +29,12 @@ class Entrance(servers.Server):
 
     def __init__(
         self,
-        redis_url: str,
         link: links.Link,
         keys: keyring.Keys,
-        digests: dict[str, str],
         bounds: limits.Bounds,
         synced: fsync.Fsync | None,
     ) -> None:
-        super().__init__(redis_url, link, keys, digests)
+        super().__init__(link, keys)
         self._bounds = bounds
         self._together = together.Together(self, bounds)
         self._fsync = synced

@@ -7,8 +7,6 @@ import time
 from collections.abc import Awaitable
 from typing import Any, TypeVar
 
-import hiredis
-
 from faas.core import errors, model, unrun
 from faas.queue import invocations, replies
 
@@ -91,7 +89,7 @@ async def _has_waited(given_up: asyncio.Future[Any] | None) -> bool:
         return False
     try:
         return bool(await heard(given_up))
-    except (errors.Unavailable, hiredis.HiredisError):
+    except errors.Unavailable:
         return False
 
 

@@ -10,7 +10,7 @@ import redis.asyncio
 import redis.exceptions
 
 from faas.core import errors
-from faas.queue import half_open
+from faas.link import half_open
 from faas.queue import server as servers
 
 _CONNECT_WITHIN_S = 5

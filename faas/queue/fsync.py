@@ -10,8 +10,8 @@ from __future__ import annotations
 import asyncio
 
 from faas.core import errors
+from faas.link import link as links
 from faas.queue import keys as keyring
-from faas.queue import link as links
 
 _WITHIN_MS = 5_000
 
@@ -39,8 +39,10 @@ class Fsync:
         if before is not None:
             await asyncio.wait({before})
         self._under_way, self._next = self._next, None
-        if self._link is None or not self._link.is_open:
+        if self._link is None:
             self._link = await links.Link.open(self._redis_url)
+        await self._link.reopen()
+        # Both in one turn, so that they go over one connection: it waits for what was written there.
         self._link.tell("SET", self._keys.synced, "1")
         try:
             synced = (await self._link.call("WAITAOF", 1, 0, _WITHIN_MS))[0]

@@ -26,10 +26,10 @@ import msgspec
 
 from faas.core import model
 from faas.core import settings as settings_module
+from faas.link import link as links
 from faas.queue import accepting, census, destined, fsync
 from faas.queue import bounds as limits
 from faas.queue import keys as keyring
-from faas.queue import link as links
 from faas.queue import server as servers
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -83,20 +83,18 @@ class Finished(msgspec.Struct, frozen=True):
 class Queue(accepting.Entrance):
     """The queues of one platform over one link. Every method raises `errors.Unavailable` when Redis is away.
 
-    After a loss `reopen` gives the same queue a new link, so whoever holds the queue goes on using it.
+    Its link opens itself again after a loss, so whoever holds the queue goes on using it.
     """
 
     def __init__(
         self,
-        redis_url: str,
         link: links.Link,
         keys: keyring.Keys,
-        digests: dict[str, str],
         bounds: limits.Bounds,
         keeping: limits.Keeping,
         synced: fsync.Fsync | None,
     ) -> None:
-        super().__init__(redis_url, link, keys, digests, bounds, synced)
+        super().__init__(link, keys, bounds, synced)
         self.keeping = keeping
 
     @classmethod
@@ -111,8 +109,8 @@ class Queue(accepting.Entrance):
     ) -> Queue:
         """Open a link, load the scripts, and check that what Redis holds is of a format this platform knows."""
         keys = keyring.Keys(prefix)
-        link, digests = await servers.opened(redis_url, keys)
-        return cls(redis_url, link, keys, digests, bounds, keeping, fsync.Fsync(redis_url, keys) if strict else None)
+        link = await servers.opened(redis_url, keys)
+        return cls(link, keys, bounds, keeping, fsync.Fsync(redis_url, keys) if strict else None)
 
     @classmethod
     async def of(cls, settings: settings_module.Settings) -> Queue:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from faas.core import model
+from faas.link import connection
 from faas.queue import invocations
 from faas.queue import keys as keyring
-from faas.queue import link as links
 
 _BLOCK_MS = 5_000
 
@@ -13,13 +13,13 @@ _BLOCK_MS = 5_000
 class ParkedRead:
     """One connection that claims what comes for a revision the moment it comes."""
 
-    def __init__(self, link: links.Link) -> None:
-        self._link = link
+    def __init__(self, opened: connection.Connection) -> None:
+        self._connection = opened
 
     @classmethod
     async def open(cls, redis_url: str) -> ParkedRead:
         """Connect. Raises `errors.Unavailable`."""
-        return cls(await links.Link.open(redis_url))
+        return cls(await connection.Connection.open(redis_url))
 
     async def claim(self, queue: invocations.Queue, node: str, ref: str, count: int) -> list[invocations.Claim]:
         """Up to ``count`` invocations of each mode, or none after a while or when `wake` ended the read.
@@ -27,7 +27,7 @@ class ParkedRead:
         Raises `errors.Unavailable`.
         """
         streams = [queue.keys.queue(ref, mode) for mode in model.Mode]
-        got = await self._link.call(
+        got = await self._connection.call(
             "XREADGROUP",
             "GROUP",
             keyring.GROUP,
@@ -45,16 +45,16 @@ class ParkedRead:
 
     def wake(self, queue: invocations.Queue) -> None:
         """End the read that is parked now. Sent in the same write as whatever made it pointless."""
-        queue.link.tell("CLIENT", "UNBLOCK", self._link.client_id)
+        queue.link.tell("CLIENT", "UNBLOCK", self._connection.client_id)
 
     @property
     def is_open(self) -> bool:
         """Whether it can be used again."""
-        return self._link.is_open
+        return self._connection.is_open
 
     def close(self) -> None:
         """Drop the connection; a read that is parked raises `errors.Unavailable`."""
-        self._link.close()
+        self._connection.close()
 
 
 class Parking:

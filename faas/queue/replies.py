@@ -3,44 +3,36 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 
 import msgspec
 
 from faas.core import errors, ids, model
+from faas.link import link as links
 from faas.queue import keys as keyring
-from faas.queue import link as links
+
+_AGAIN_S = 0.2
 
 
 class Replies:
     """One reply stream and the futures that wait on it. Futures of callers who have gone are simply cancelled."""
 
-    def __init__(self, redis_url: str, link: links.Link, keys: keyring.Keys) -> None:
+    def __init__(self, link: links.Link, keys: keyring.Keys) -> None:
         self.address = ids.new_id()
-        self._redis_url = redis_url
         self._link = link
         self._stream = keys.reply(self.address)
         self._waiting: dict[str, asyncio.Future[model.Outcome]] = {}
         self._decode = msgspec.msgpack.Decoder(model.Outcome).decode
-        self._reader = asyncio.create_task(self._read(), name="replies")
+        self._reader = asyncio.create_task(self._read_for_ever(), name="replies")
 
     @classmethod
     async def open(cls, redis_url: str, prefix: str) -> Replies:
-        """Connect and start reading. Raises `errors.Unavailable`."""
-        return cls(redis_url, await links.Link.open(redis_url), keyring.Keys(prefix))
+        """Connect and start reading, at the same address whatever becomes of Redis. Raises `errors.Unavailable`."""
+        return cls(await links.Link.open(redis_url), keyring.Keys(prefix))
 
     async def reopen(self) -> None:
-        """Read again, at the same address, after the connection was lost. Raises `errors.Unavailable`."""
-        self._link = await links.Link.open(self._redis_url)
-        self._reader = asyncio.create_task(self._read(), name="replies")
-
-    @property
-    def is_open(self) -> bool:
-        """Whether answers still arrive; when not, the owner opens another."""
-        return not self._reader.done()
-
-    async def lost(self) -> None:
-        """Wait until answers arrive no more."""
-        await asyncio.wait({self._reader})
+        """Connect now, if the connection was lost. Raises `errors.Unavailable` while Redis does not answer."""
+        await self._link.reopen()
 
     def expect(self, invocation_id: str) -> asyncio.Future[model.Outcome]:
         """The outcome of an invocation whose ``reply_to`` is this address; ask before enqueueing it.
@@ -66,21 +58,29 @@ class Replies:
         self._link.close()
         self._fail(errors.Unavailable("this process stops"))
 
+    async def _read_for_ever(self) -> None:
+        while True:
+            try:
+                await self._read()
+            except errors.Unavailable as error:
+                self._fail(error)
+                await asyncio.sleep(_AGAIN_S)  # a server that starts, or is full, answers and refuses the read
+                # Who asks while it is away is not failed at each attempt: his call may be in Redis before we are back.
+                while not self._link.is_open:
+                    with contextlib.suppress(errors.Unavailable):
+                        await self._link.reopen()
+                    await asyncio.sleep(_AGAIN_S)
+
     async def _read(self) -> None:
-        try:
-            while True:
-                # From the first entry on, and what was read goes before the next read: a stream that has lapsed
-                # starts anew, and when the clock was set back meanwhile, with ids below those of before.
-                got = await self._link.call("XREAD", "COUNT", 512, "BLOCK", 5000, "STREAMS", self._stream, "0-0")
-                entries = got[0][1] if got else ()
-                for _, fields in entries:
-                    for place in range(1, len(fields), 4):
-                        self._resolve(fields[place].decode(), fields[place + 2])
-                if entries:
-                    self._link.tell("XDEL", self._stream, *(entry for entry, _ in entries))
-        except errors.Unavailable as error:
-            self._link.close()  # also one that is open: a server that starts, or is full, refuses the read
-            self._fail(error)
+        # From the first entry on, and what was read goes before the next read: a stream that has lapsed starts anew,
+        # and when the clock was set back meanwhile, with ids below those of before.
+        got = await self._link.call("XREAD", "COUNT", 512, "BLOCK", 5000, "STREAMS", self._stream, "0-0")
+        entries = got[0][1] if got else ()
+        for _, fields in entries:
+            for place in range(1, len(fields), 4):
+                self._resolve(fields[place].decode(), fields[place + 2])
+        if entries:
+            self._link.tell("XDEL", self._stream, *(entry for entry, _ in entries))
 
     def _resolve(self, invocation_id: str, packed: bytes) -> None:
         if invocation_id in self._waiting:

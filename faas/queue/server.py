@@ -1,18 +1,20 @@
 """A Redis server that has this room's scripts, over one link.
 
-The scripts' headers in ``scripts/`` say what each does. Whatever holds a server goes on using it after a loss, once it
-was reopened.
+The scripts' headers in ``scripts/`` say what each does. Whatever holds a server goes on using it after a loss: its link
+opens itself again, with the scripts.
 """
 
 from __future__ import annotations
 
 import asyncio
 import functools
+import hashlib
 from importlib import resources
 from typing import Any
 
+from faas.link import connection
+from faas.link import link as links
 from faas.queue import keys as keyring
-from faas.queue import link as links
 from faas.queue import upgrade
 
 _SCRIPTS = (
@@ -27,15 +29,13 @@ _SCRIPTS = (
 class Server:
     """The link, the keys and the scripts. Everything raises `errors.Unavailable` when Redis is away."""
 
-    def __init__(self, redis_url: str, link: links.Link, keys: keyring.Keys, digests: dict[str, str]) -> None:
+    def __init__(self, link: links.Link, keys: keyring.Keys) -> None:
         self.keys = keys
         self.link = link
-        self._redis_url = redis_url
-        self._digests = digests
 
     async def reopen(self) -> None:
-        """Replace a link that was lost. Raises `errors.Unavailable` while Redis does not answer."""
-        self.link, self._digests = await opened(self._redis_url, self.keys)
+        """Connect now, if the link was lost. Raises `errors.Unavailable` while Redis does not answer."""
+        await self.link.reopen()
 
     def close(self) -> None:
         """Drop the link."""
@@ -43,28 +43,26 @@ class Server:
 
     def run(self, script: str, keys: tuple[str, ...], *args: str | bytes | int) -> asyncio.Future[Any]:
         """Run one of the scripts, sent before it returns. For the modules of this room."""
-        return self.link.call("EVALSHA", self._digests[script], len(keys), *keys, *args)
+        return self.link.call("EVALSHA", digest(script), len(keys), *keys, *args)
 
 
-async def opened(redis_url: str, keys: keyring.Keys) -> tuple[links.Link, dict[str, str]]:
-    """A link, and the digests of the scripts, which Redis now has. Raises `errors.Conflict` for a foreign format."""
-    link = await links.Link.open(redis_url)
-    try:
-        return link, await _prepared(link, keys)
-    except BaseException:
-        link.close()
-        raise
+async def opened(redis_url: str, keys: keyring.Keys) -> links.Link:
+    """A link to a Redis that has the scripts. Raises `errors.Unavailable`, `errors.Conflict` for a later format."""
 
+    async def prepare(fresh: connection.Connection) -> None:
+        await asyncio.gather(*(fresh.call("SCRIPT", "LOAD", source(name)) for name in _SCRIPTS))
+        await upgrade.bring_up(fresh, keys, digest)
 
-async def _prepared(link: links.Link, keys: keyring.Keys) -> dict[str, str]:
-    digests = {}
-    for name in _SCRIPTS:
-        digests[name] = (await link.call("SCRIPT", "LOAD", source(name))).decode()
-    await upgrade.bring_up(link, keys, digests)
-    return digests
+    return await links.Link.open(redis_url, prepare)
 
 
 @functools.cache
 def source(script: str) -> bytes:
     """The text of a script."""
     return resources.files("faas.queue").joinpath("scripts", f"{script}.lua").read_bytes()
+
+
+@functools.cache
+def digest(script: str) -> str:
+    """By which Redis knows a script that was loaded."""
+    return hashlib.sha1(source(script), usedforsecurity=False).hexdigest()

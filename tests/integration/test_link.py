@@ -6,6 +6,8 @@ import asyncio
 import contextlib
 import ctypes
 import functools
+import os
+import signal
 import socket
 import struct
 from collections.abc import AsyncIterator, Callable, Coroutine
@@ -16,7 +18,9 @@ import pytest
 import uvloop
 
 from faas.core import errors
-from faas.queue import client, embedded, invocations, link
+from faas.link import connection
+from faas.link import link as links
+from faas.queue import client, embedded, invocations
 from tests.eventually import eventually
 
 _LOOPS = pytest.mark.parametrize("run", [asyncio.run, uvloop.run])
@@ -33,7 +37,7 @@ class Wire:
     """A way over TCP to a Redis on a Unix socket, that can be cut such that nobody hears of it."""
 
     def __init__(self, redis_url: str) -> None:
-        self._path = link.parse_url(redis_url).path
+        self._path = connection.parse_url(redis_url).path
         self._ends: list[asyncio.StreamWriter] = []
         self._relays: list[asyncio.Task[None]] = []
         self._server: asyncio.Server | None = None
@@ -79,7 +83,7 @@ async def _relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
 @_LOOPS
 def test_the_link_speaks_on_either_event_loop(run: _Run, redis_url: str, prefix: str) -> None:
     async def talk() -> bytes:
-        opened = await link.Link.open(redis_url)
+        opened = await connection.Connection.open(redis_url)
         await opened.call("SET", f"{prefix}:k", "v")
         held: bytes = await opened.call("GET", f"{prefix}:k")
         opened.close()
@@ -89,7 +93,7 @@ def test_the_link_speaks_on_either_event_loop(run: _Run, redis_url: str, prefix:
 
 
 async def test_what_redis_refuses_is_an_error_of_the_tree_and_the_link_goes_on(redis_url: str, prefix: str) -> None:
-    opened = await link.Link.open(redis_url)
+    opened = await connection.Connection.open(redis_url)
     await opened.call("SET", f"{prefix}:k", "v")
     with pytest.raises(errors.Unavailable, match="Redis refuses: ERR value is not an integer"):
         await opened.call("INCR", f"{prefix}:k")
@@ -99,20 +103,106 @@ async def test_what_redis_refuses_is_an_error_of_the_tree_and_the_link_goes_on(r
 
 async def test_a_password_that_is_not_taken_leaves_no_link_open(redis_url: str) -> None:
     with pytest.raises(errors.Unavailable, match=r"Redis refuses: (WRONGPASS|ERR AUTH)"):
-        await link.Link.open(redis_url.replace("unix://", "unix://:wrong@"))
+        await connection.Connection.open(redis_url.replace("unix://", "unix://:wrong@"))
 
 
-async def test_a_server_that_has_lost_the_scripts_is_connected_to_anew(tmp_path: Path) -> None:
-    server = embedded.EmbeddedServer(tmp_path)
-    queue = await invocations.Queue.connect(await server.start(), "t")
+@pytest.fixture
+async def server(tmp_path: Path) -> AsyncIterator[embedded.EmbeddedServer]:
+    own = embedded.EmbeddedServer(tmp_path)
+    await own.start()
+    yield own
+    await own.stop()
+
+
+async def test_a_server_that_has_lost_the_scripts_is_connected_to_anew(server: embedded.EmbeddedServer) -> None:
+    queue = await invocations.Queue.connect(server.url, "t")
     await queue.link.call("SCRIPT", "FLUSH")
     with pytest.raises(errors.Unavailable, match="NOSCRIPT"):
         await queue.prepare("echo@1")
-    await queue.link.lost
-    await queue.reopen()
-    await queue.prepare("echo@1")
+    await eventually(lambda: _is_prepared(queue))
     queue.close()
-    await server.stop()
+
+
+async def _is_prepared(queue: invocations.Queue) -> bool:
+    try:
+        await queue.prepare("echo@1")
+    except errors.Unavailable:
+        return False
+    return True
+
+
+async def test_a_link_opens_itself_again_with_the_scripts_and_says_so(server: embedded.EmbeddedServer) -> None:
+    queue = await invocations.Queue.connect(server.url, "t")
+    back = []
+    queue.link.when_back(lambda: back.append(queue.link.is_open))
+    for times in (1, 2):
+        os.kill(server.pid or 0, signal.SIGKILL)
+        await server.exited()
+        await eventually(lambda: not queue.link.is_open)
+        with pytest.raises(errors.Unavailable):
+            await queue.prepare("echo@1")
+        with pytest.raises(errors.Unavailable):
+            await queue.reopen()
+        await server.start()
+        await eventually(lambda expected=times: back == [True] * expected)
+        await queue.prepare("echo@1")
+    queue.close()
+
+
+async def test_a_link_that_was_closed_stays_closed_until_it_is_asked_for_again(redis_url: str) -> None:
+    link = await links.Link.open(redis_url)
+    link.close()
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert not link.is_open
+    await link.reopen()
+    lost = link.lost
+    assert await link.call("PING") == b"PONG"
+    link.connection.close()
+    await asyncio.wait({lost})
+    await eventually(lambda: link.is_open)
+    link.close()
+
+
+async def test_many_who_want_the_link_open_open_one_connection(redis_url: str) -> None:
+    link = await links.Link.open(redis_url)
+    before = len((await link.call("CLIENT", "LIST")).splitlines())
+    back = []
+    link.when_back(lambda: back.append(1))
+    link.connection.close()
+    await asyncio.gather(*(link.reopen() for _ in range(10)))
+    assert back == [1]
+    await eventually(lambda: _has_connections(link, before))
+    link.close()
+
+
+async def _has_connections(link: links.Link, most: int) -> bool:
+    return len((await link.call("CLIENT", "LIST")).splitlines()) <= most
+
+
+async def test_what_no_redis_would_say_ends_the_connection_as_an_error_of_the_tree(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    ended = asyncio.Event()
+
+    async def babble(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1_000)
+        writer.write(b":1\r\n")  # the greeting is understood
+        await reader.read(1_000)
+        writer.write(b"HTTP/1.1 400 Bad Request\r\n")
+        await reader.read(1_000)
+        writer.close()
+        await writer.wait_closed()
+        ended.set()
+
+    place = tmp_path / "no-redis.sock"
+    async with await asyncio.start_unix_server(babble, str(place)):
+        opened = await connection.Connection.open(f"unix://{place}")
+        with pytest.raises(errors.Unavailable):
+            await opened.call("PING")
+        assert not opened.is_open
+        await ended.wait()
+    assert [line.message for line in caplog.records] == ["redis_not_understood"]
 
 
 @_LOOPS
@@ -122,7 +212,8 @@ def test_what_is_connected_to_a_host_that_has_lost_its_power_hears_of_it(
     async def lose_power() -> None:
         wire = Wire(redis_url)
         async with wire.laid() as url:
-            idle, busy, reading = await link.Link.open(url), await link.Link.open(url), client.connect(url)
+            idle, busy = [await connection.Connection.open(url) for _ in range(2)]
+            reading = client.connect(url)
             await reading.ping()
             read = asyncio.create_task(reading.xread({f"{prefix}:stream": "$"}, block=0))
             await eventually(functools.partial(_is_blocked, busy))
@@ -138,6 +229,6 @@ def test_what_is_connected_to_a_host_that_has_lost_its_power_hears_of_it(
     run(lose_power())
 
 
-async def _is_blocked(opened: link.Link) -> bool:
+async def _is_blocked(opened: connection.Connection) -> bool:
     """Whether somebody waits in a blocking read."""
     return b"flags=b" in await opened.call("CLIENT", "LIST")

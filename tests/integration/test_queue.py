@@ -283,20 +283,30 @@ async def test_a_reply_stream_that_redis_refuses_to_read_leaves_no_connection_op
 ) -> None:
     """As it does while it loads its file, on connections that it accepts."""
     answers = await replies.Replies.open(redis_url, queue.keys.prefix)
-    await queue.link.call("SET", queue.keys.reply(answers.address), "not a stream")
-    await asyncio.wait_for(answers.lost(), 30)
     before = await _connections(queue)
+    call = invocation(model.Mode.SYNC, reply_to=answers.address)
+    refused = answers.expect(call.id)
+    await queue.link.call("SET", queue.keys.reply(answers.address), "not a stream")
     for _ in range(5):
-        await answers.reopen()
-        await answers.lost()
-    await eventually(lambda: _has_connections(queue, before))
-    await answers.close()
+        with pytest.raises(errors.Unavailable):
+            await asyncio.wait_for(refused, 30)
+        refused = answers.expect(call.id)
+    assert await _connections(queue) <= before
     await queue.link.call("DEL", queue.keys.reply(answers.address))
+    outcome = model.Outcome(record=record(call))
+
+    async def is_heard() -> bool:
+        expected = answers.expect(call.id)
+        packed = msgspec.msgpack.encode(outcome)
+        await queue.link.call("XADD", queue.keys.reply(answers.address), "*", "i", call.id, "o", packed)
+        try:
+            return await asyncio.wait_for(expected, 5) == outcome
+        except errors.Unavailable:  # one more refusal was under way
+            return False
+
+    await eventually(is_heard)
+    await answers.close()
 
 
 async def _connections(queue: invocations.Queue) -> int:
     return len((await queue.link.call("CLIENT", "LIST")).splitlines())
-
-
-async def _has_connections(queue: invocations.Queue, most: int) -> bool:
-    return await _connections(queue) <= most

@@ -58,8 +58,8 @@ def ignore(_finished: invocations.Finished | None) -> None:
 async def test_the_caller_of_a_queued_call_has_its_outcome_also_when_the_answer_to_its_finish_was_lost(
     queue: invocations.Queue,
 ) -> None:
-    answers = await replies.Replies.open(queue._redis_url, queue.keys.prefix)
-    settler = settler_of(queue)
+    answers = await replies.Replies.open(queue.link.url, queue.keys.prefix)
+    settler = settler_of(queue, answers)
     sent = msgspec.structs.replace(call(model.Mode.SYNC), reply_to=answers.address)
     caller = answers.expect(sent.id)
     await queue.enqueue(sent)
@@ -78,8 +78,8 @@ async def test_the_caller_of_a_queued_call_has_its_outcome_also_when_the_answer_
 async def test_a_queued_call_that_another_node_took_over_is_answered_by_its_next_attempt_only(
     queue: invocations.Queue,
 ) -> None:
-    answers = await replies.Replies.open(queue._redis_url, queue.keys.prefix)
-    settler = settler_of(queue)
+    answers = await replies.Replies.open(queue.link.url, queue.keys.prefix)
+    settler = settler_of(queue, answers)
     sent = msgspec.structs.replace(call(model.Mode.SYNC), reply_to=answers.address)
     caller = answers.expect(sent.id)
     await queue.enqueue(sent)
@@ -139,10 +139,10 @@ async def test_what_redis_refused_is_settled_as_soon_as_it_takes_one(queue: invo
 
 
 async def test_a_caller_who_goes_while_the_call_is_being_accepted_is_dropped_too(queue: invocations.Queue) -> None:
-    answers = await replies.Replies.open(queue._redis_url, queue.keys.prefix)
+    answers = await replies.Replies.open(queue.link.url, queue.keys.prefix)
     sent = msgspec.structs.replace(call(model.Mode.SYNC), reply_to=answers.address)
     calling = asyncio.create_task(calls.outcome(queue, answers, sent, memory_limit_mb=64, within_ms=60_000))
-    while not queue.link._waiting:  # noqa: ASYNC110 - until the command has left; its answer has not come
+    while not queue.link.connection._waiting:  # noqa: ASYNC110 - until the command has left; its answer has not come
         await asyncio.sleep(0)
     calling.cancel()
     await asyncio.wait({calling})
@@ -154,13 +154,13 @@ async def test_a_caller_who_goes_while_the_call_is_being_accepted_is_dropped_too
 async def test_a_caller_who_goes_when_redis_has_gone_leaves_no_complaint_in_the_log(
     queue: invocations.Queue, caplog: pytest.LogCaptureFixture
 ) -> None:
-    answers = await replies.Replies.open(queue._redis_url, queue.keys.prefix)
+    answers = await replies.Replies.open(queue.link.url, queue.keys.prefix)
     sent = msgspec.structs.replace(call(model.Mode.SYNC), reply_to=answers.address)
     calling = asyncio.create_task(calls.outcome(queue, answers, sent, memory_limit_mb=64, within_ms=60_000))
     await eventually(lambda: _is_waiting(queue))
     queue.link.close()
     answers._link.close()  # what fails its callers runs before they do
-    await answers.lost()
+    await eventually(lambda: not answers._waiting)
     calling.cancel()
     await asyncio.wait({calling})
     del calling
@@ -214,7 +214,7 @@ async def test_a_claim_that_is_heard_of_after_it_was_given_back_is_not_run_too(
         await eventually(lambda: lane.is_parked)
         parked, task = lane.claims._parked, lane.claims._task
         assert parked is not None and task is not None
-        transport = parked._link._transport
+        transport = parked._connection._transport
         assert transport is not None
         transport.pause_reading()
         await _send_the_last_attempt(bench, revision, event)

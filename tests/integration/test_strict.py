@@ -54,7 +54,7 @@ def test_a_strict_platform_has_a_server_that_syncs_each_write_before_it_answers(
 async def test_many_that_are_accepted_at_once_share_a_wait(url: str) -> None:
     """Redis has all of them before it takes the first, and its answers are read when it has taken the last."""
     queue = await invocations.Queue.connect(url, "t", strict=True)
-    transport = queue.link._transport
+    transport = queue.link.connection._transport
     assert transport is not None
     with redis.Redis.from_url(url) as client:
         client.client_pause(60_000, all=False)

@@ -1,4 +1,4 @@
-"""One connection to Redis for the life of invocations: commands of one event-loop turn leave in one write.
+"""A connection to Redis, until it is lost: commands of one turn of the event loop leave in one write.
 
 hiredis packs and parses; this module only keeps order. It speaks RESP2 and knows nothing of keys or scripts. Everything
 that is not on the path of an invocation uses redis-py instead.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import collections
+import logging
 import urllib.parse
 from typing import Any, cast
 
@@ -15,9 +16,11 @@ import hiredis
 import msgspec
 
 from faas.core import errors
-from faas.queue import half_open
+from faas.link import half_open
 
 Reply = Any
+
+_log = logging.getLogger(__name__)
 
 
 class Address(msgspec.Struct, frozen=True):
@@ -45,10 +48,10 @@ def parse_url(url: str) -> Address:
     return Address(None, parts.hostname or "localhost", parts.port or 6379, user, password, db)
 
 
-class Link(asyncio.Protocol):
+class Connection(asyncio.Protocol):
     """A multiplexed connection. `call` returns a future at once; replies resolve the futures in order.
 
-    A lost connection fails every outstanding future with `errors.Unavailable`; the owner opens a new link.
+    A lost connection fails every outstanding future with `errors.Unavailable`, and is not opened again.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -62,25 +65,25 @@ class Link(asyncio.Protocol):
         self.client_id = 0
 
     @classmethod
-    async def open(cls, url: str) -> Link:
+    async def open(cls, url: str) -> Connection:
         """Connect, authenticate and select. Raises `errors.Unavailable` when Redis does not answer."""
         address = parse_url(url)
         loop = asyncio.get_running_loop()
-        link = cls(loop)
+        opened = cls(loop)
         try:
             async with asyncio.timeout(5):
                 if address.path is not None:
-                    await loop.create_unix_connection(lambda: link, address.path)
+                    await loop.create_unix_connection(lambda: opened, address.path)
                 else:
-                    await loop.create_connection(lambda: link, address.host, address.port)
-                await link._greet(address)
+                    await loop.create_connection(lambda: opened, address.host, address.port)
+                await opened._greet(address)
         except OSError as error:
-            link.close()
+            opened.close()
             raise errors.Unavailable(f"Redis at {_shown(address)} does not answer: {error}") from error
         except BaseException:  # also when whoever wants it has changed their mind: nobody else would close it
-            link.close()
+            opened.close()
             raise
-        return link
+        return opened
 
     async def _greet(self, address: Address) -> None:
         if address.password is not None:
@@ -142,18 +145,25 @@ class Link(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self._last_heard = self._loop.time()
-        self._reader.feed(data)
-        while (reply := self._reader.gets()) is not False:
-            future = self._waiting.popleft()
-            if isinstance(reply, hiredis.ReplyError) and str(reply).startswith("NOSCRIPT"):
-                # This is not the server any more that was given the scripts: who opens the link anew gives them again.
-                self._loop.call_soon(self.close)
-            if future is None or future.done():
-                continue
-            if isinstance(reply, hiredis.ReplyError):
-                future.set_exception(_refused(reply))
-            else:
-                future.set_result(reply)
+        try:
+            self._reader.feed(data)
+            while (reply := self._reader.gets()) is not False:
+                self._heard(reply)
+        except hiredis.HiredisError as error:  # what came is no reply: nothing after it can be made out
+            _log.error("redis_not_understood", extra={"reason": str(error)})
+            self.close()
+
+    def _heard(self, reply: Reply) -> None:
+        future = self._waiting.popleft()
+        if isinstance(reply, hiredis.ReplyError) and str(reply).startswith("NOSCRIPT"):
+            # This is not the server any more that was given the scripts: who connects anew gives them again.
+            self._loop.call_soon(self.close)
+        if future is None or future.done():
+            return
+        if isinstance(reply, hiredis.ReplyError):
+            future.set_exception(_refused(reply))
+        else:
+            future.set_result(reply)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._settle_loss()

@@ -1,0 +1,1 @@
+"""One connection to Redis that opens itself again and translates every error."""
