@@ -24,8 +24,6 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-import hiredis
-
 from faas.core import errors
 from faas.queue import invocations, parking
 
@@ -286,7 +284,7 @@ def say_why(task: asyncio.Task[None]) -> None:
     What was claimed and could not be given back is taken over when this node's lease lapses, or at its end.
     """
     error = None if task.cancelled() else task.exception()
-    if isinstance(error, errors.Unavailable | hiredis.HiredisError):
+    if isinstance(error, errors.Unavailable):
         _log.debug("claim_interrupted", extra={"reason": str(error)})
     elif error is not None:
         _log.error("claim_failed", exc_info=error)

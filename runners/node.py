@@ -17,7 +17,6 @@ import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from typing import Any
 
-import hiredis
 import msgspec
 
 from faas import artifacts, buckets
@@ -33,7 +32,6 @@ from runners.sandbox import base
 
 _JANITOR_S = 1.0
 _SWEEP_EVERY_S = 5.0
-_REOPEN_S = (0.05, 0.2, 0.5, 1.0)
 _DRAIN_LOOK_S = 0.02
 
 _log = logging.getLogger(__name__)
@@ -176,7 +174,7 @@ class Node:
             ("demand", node._tender.read()),
             ("stock", node._stock.keep()),
             ("keep alive", node._keep_alive()),
-            ("link", node._keep_link()),
+            ("link", node._keep_in_step()),
             ("sweep", node._keep_clean()),
         ):
             node._tasks.create_task(work, name=name)
@@ -266,7 +264,7 @@ class Node:
             try:
                 for step in steps:
                     await step()
-            except (errors.Unavailable, hiredis.HiredisError) as error:
+            except errors.Unavailable as error:
                 _log.debug("heartbeat_missed", extra={"reason": str(error)})
             await asyncio.sleep(self._settings.heartbeat_ms / 1000)
 
@@ -311,20 +309,17 @@ class Node:
         if swept:
             _log.info("sandboxes_swept", extra={"count": swept})
 
-    async def _keep_link(self) -> None:
-        """Open the link again whenever it is lost."""
+    async def _keep_in_step(self) -> None:
+        """Make sure, whenever the link is back, of what Redis knows of this node and this node of Redis."""
+        back = asyncio.Event()
+        self.queue.link.when_back(back.set)
         while True:
-            await asyncio.shield(self.queue.link.lost)
-            _log.warning("redis_away", extra={"hint": "calls are answered with 503 until it is back"})
-            tries = 0
-            while not self.queue.link.is_open:
-                try:
-                    await self.queue.reopen()
-                    await self._back()
-                except (errors.Unavailable, hiredis.HiredisError):
-                    await asyncio.sleep(_REOPEN_S[min(tries, len(_REOPEN_S) - 1)])
-                    tries += 1
-            _log.info("redis_back")
+            self.queue.link.lost.add_done_callback(_say_away)
+            await back.wait()
+            back.clear()
+            with contextlib.suppress(errors.Unavailable):  # lost again: it will be back again
+                await self._back()
+                _log.info("redis_back")
 
     async def _back(self) -> None:
         for seat in list(self._pool.seats.values()):
@@ -370,5 +365,9 @@ class Node:
         try:
             await self._membership.leave()
             await leftovers.settle(self.queue, self._journal.folder.parent)
-        except (errors.Unavailable, hiredis.HiredisError) as error:
+        except errors.Unavailable as error:
             _log.warning("left_without_goodbye", extra={"reason": str(error)})
+
+
+def _say_away(_lost: object) -> None:
+    _log.warning("redis_away", extra={"hint": "calls for which no slot is free here get 503 until it is back"})

@@ -12,7 +12,6 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-import hiredis
 import msgspec
 
 from faas.core import errors, model, retry
@@ -168,7 +167,7 @@ class Settler:
         again = leases.next_attempt(one.claim.invocation)
         try:
             await self._queue.release(one.claim, record=_not_final(one.ended), again=again)
-        except (errors.Unavailable, hiredis.HiredisError) as error:
+        except errors.Unavailable as error:
             self._arrived([one], error)
         else:
             self._arrived([one], None)

@@ -13,8 +13,6 @@ from collections.abc import Callable, Coroutine
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol
 
-import hiredis
-
 from faas.core import errors, model
 from faas.queue import capacity, demand, invocations
 from runners import attempt, concurrency, keepalive, pool, seats, settle, stock
@@ -110,7 +108,7 @@ class Tender:
                     await self._tend_seat(seat)
                 finally:
                     self._pool.has_enough(seat)
-        except (errors.Unavailable, hiredis.HiredisError) as error:
+        except errors.Unavailable as error:
             _log.debug("tending_interrupted", extra={"revision": ref, "reason": str(error)})
         finally:
             self._waits.pop(ref, None)

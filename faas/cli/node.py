@@ -57,7 +57,7 @@ async def run(settings: settings_module.Settings, stop: asyncio.Event, ready: Re
         served = gateway.Gateway(queue, answers, hand_off, lambda: follower.table, _limits(settings))
         async with (
             _beside(follower.follow(), _keep_clean(known_buckets)),
-            _serving(settings, gateway) as url,
+            _serving(settings, served) as url,
         ):
             ready({"pid": os.getpid(), "gateway": url, "node": node.node, "engine": engine.name})
             await stop.wait()

@@ -18,10 +18,9 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-import hiredis
 import msgspec
 
-from faas.core import errors, unrun
+from faas.core import unrun
 from faas.queue import invocations
 from faas.queue import shipping as moves
 from runners.journal import format as form
@@ -41,8 +40,6 @@ async def settle(queue: invocations.Queue, root: Path) -> int:
             lost += await _settle_one(queue, folder)
         except (OSError, msgspec.DecodeError) as error:
             _log.warning("journal_not_settled", extra={"folder": str(folder), "reason": str(error)})
-        except hiredis.HiredisError as error:
-            raise errors.Unavailable(f"Redis refuses: {error}") from error
     return lost
 
 

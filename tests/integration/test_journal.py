@@ -145,8 +145,8 @@ async def test_a_batch_whose_answer_was_lost_counts_once(
 ) -> None:
     journal, shipper = shipped(root, queue)
     await run(journal, 10)
-    await eventually(lambda: bool(queue.link._waiting))
-    queue.link.close()  # what was sent leaves, what comes back is not heard
+    await eventually(lambda: bool(queue.link.connection._waiting))
+    queue.link.connection.close()  # what was sent leaves, what comes back is not heard
     await run(journal, 5)
     assert journal.mark == 0
     await queue.reopen()
@@ -259,7 +259,7 @@ async def test_what_memory_has_no_room_for_is_read_from_the_files(
     monkeypatch.setattr(shipping, "_BATCH_BYTES", 5_000)
     monkeypatch.setattr(writer, "SEGMENT_BYTES", 20_000)
     journal, shipper = shipped(root, queue)
-    queue.link.close()
+    queue.link.connection.close()
     sent = [each for _ in range(20) for each in await run(journal, 20)]
     assert shipper._held_bytes < 10_000
     await queue.reopen()

@@ -268,7 +268,7 @@ async def test_outcomes_of_a_time_without_redis_are_kept_and_settled_when_it_is_
     node = await bench.node()
     await bench.send(slow, 0.3)
     await eventually(lambda: _busy(node, slow) == 1)
-    node.queue.link.close()
+    node.queue.link.connection.close()
     counts = await eventually(lambda: _settled(bench, slow, 1))
     assert counts.done == 1
     assert node_bench.result(await bench.call(slow, 0)) > 0

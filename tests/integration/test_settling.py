@@ -59,13 +59,13 @@ async def test_the_caller_of_a_queued_call_has_its_outcome_also_when_the_answer_
     queue: invocations.Queue,
 ) -> None:
     answers = await replies.Replies.open(queue.link.url, queue.keys.prefix)
-    settler = settler_of(queue, answers)
+    settler = settler_of(queue)
     sent = msgspec.structs.replace(call(model.Mode.SYNC), reply_to=answers.address)
     caller = answers.expect(sent.id)
     await queue.enqueue(sent)
     (claim,) = await queue.claim("n1", "echo@3", 1)
     settler.settle(revision(), [(claim, ended(claim.invocation))], 0, ignore)
-    queue.link.close()  # what was sent leaves, what comes back is not heard
+    queue.link.connection.close()  # what was sent leaves, what comes back is not heard
     await eventually(lambda: settler.left == 1)
     await queue.reopen()
     await eventually(lambda: _is_done(queue))
@@ -79,7 +79,7 @@ async def test_a_queued_call_that_another_node_took_over_is_answered_by_its_next
     queue: invocations.Queue,
 ) -> None:
     answers = await replies.Replies.open(queue.link.url, queue.keys.prefix)
-    settler = settler_of(queue, answers)
+    settler = settler_of(queue)
     sent = msgspec.structs.replace(call(model.Mode.SYNC), reply_to=answers.address)
     caller = answers.expect(sent.id)
     await queue.enqueue(sent)
@@ -158,7 +158,7 @@ async def test_a_caller_who_goes_when_redis_has_gone_leaves_no_complaint_in_the_
     sent = msgspec.structs.replace(call(model.Mode.SYNC), reply_to=answers.address)
     calling = asyncio.create_task(calls.outcome(queue, answers, sent, memory_limit_mb=64, within_ms=60_000))
     await eventually(lambda: _is_waiting(queue))
-    queue.link.close()
+    queue.link.connection.close()
     answers._link.close()  # what fails its callers runs before they do
     await eventually(lambda: not answers._waiting)
     calling.cancel()
