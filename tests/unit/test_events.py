@@ -5,9 +5,12 @@ import json
 import urllib.parse
 from typing import Any
 
+import hypothesis
 import pytest
+from hypothesis import strategies as st
 
 from faas.core import events
+from tests import plain_events
 
 
 def _http(**changes: Any) -> dict[str, Any]:
@@ -113,6 +116,34 @@ def test_headers_that_are_no_utf8_still_make_an_event_and_spare_those_that_are()
     event = _http(headers=[("X-Old", "caf\udce9"), ("X-New", "café"), ("Cookie", "a=\udce9")])
     assert event["headers"] == {"x-old": "café", "x-new": "café"}
     assert event["cookies"] == ["a=é"]
+
+
+TEXT = st.text(
+    st.characters(exclude_categories=["Cs"]) | st.sampled_from('\\"\n\0%&=;+') | st.just("\udce9"), max_size=12
+)
+NAMES = st.sampled_from(
+    ["Host", "User-Agent", "Content-Type", "content-type", "Content-Encoding", "Cookie", "cookie", "X-A", "x-a"]
+)
+VALUES = TEXT | st.sampled_from(["text/plain", "application/json", "image/png", "gzip", "a=1; b=2;;", " "])
+QUERIES = st.lists(st.sampled_from(["a", "b=1", "a=%20+x", "=", "%ff=%00", 'é="', ";"]), max_size=4).map("&".join)
+
+
+@hypothesis.given(
+    method=st.sampled_from(["GET", "POST"]),
+    raw_path=TEXT,
+    raw_query=QUERIES,
+    headers=st.lists(st.tuples(NAMES, VALUES), max_size=6),
+    body=st.binary(max_size=20) | TEXT.map(lambda text: text.encode("utf-8", "surrogateescape")),
+    source_ip=st.sampled_from(["", "::1", "192.0.2.1"]),
+    protocol=st.sampled_from(["HTTP/1.0", "HTTP/1.1"]),
+    route_key=TEXT,
+    path_parameters=st.dictionaries(TEXT, TEXT, max_size=2),
+    domain=TEXT,
+    time_ms=st.integers(0, 2**42),
+)
+def test_an_event_that_is_joined_is_the_one_that_is_made_at_once(**request: Any) -> None:
+    expected = plain_events.http(invocation_id="0190-1", **request)
+    assert _http(invocation_id="0190-1", **request) == json.loads(expected)
 
 
 def test_a_due_time_reads_as_a_scheduled_event() -> None:

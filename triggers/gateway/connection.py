@@ -19,6 +19,7 @@ import enum
 import logging
 import math
 import socket
+import struct
 from typing import Protocol, cast
 
 from faas.core import errors, http_replies
@@ -32,6 +33,8 @@ _SLOWEST_BYTES_S = 8_192
 _KNOWN_BYTES = 2_048
 """The longest head that a connection remembers."""
 _NEVER = math.inf
+_AT_ONCE = struct.pack("ii", 1, 0)
+"""Closing resets the connection."""
 
 _log = logging.getLogger("faas.gateway")
 
@@ -168,7 +171,7 @@ class Connection(asyncio.Protocol):
             within_ms = self._gateway.limits.receive_timeout_ms
             self._refuse(errors.TooSlow(f"the body has not come within {within_ms} ms"))
         else:
-            self._transport.abort()
+            self._cut()
 
     def end(self) -> None:
         """Close the connection, unless an answer is still to be sent: then it ends with that."""
@@ -315,6 +318,15 @@ class Connection(asyncio.Protocol):
         """For how long the client may take to read what it has not read yet."""
         return self._transport.get_write_buffer_size() / _SLOWEST_BYTES_S
 
+    def _cut(self) -> None:
+        if self._transport.get_write_buffer_size():
+            # Else the kernel would go on trying to send what it has, to who does not read.
+            self._socket().setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE)
+        self._transport.abort()
+
+    def _socket(self) -> socket.socket:
+        return cast(socket.socket, self._transport.get_extra_info("socket"))
+
     def _ip(self) -> str:
         if not self._client_ip:
             peer = self._transport.get_extra_info("peername")
@@ -324,6 +336,6 @@ class Connection(asyncio.Protocol):
     def _is_reset(self) -> bool:
         """Whether the client refused the word that was sent to it after it had sent its last."""
         try:
-            return bool(self._transport.get_extra_info("socket").getsockopt(socket.SOL_SOCKET, socket.SO_ERROR))
+            return bool(self._socket().getsockopt(socket.SOL_SOCKET, socket.SO_ERROR))
         except OSError:
             return True
