@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-LEAST_GAIN = 0.3
+LEAST_GAIN = 0.5
 """Of what a doubling of slots could have gained: less is noise, or not worth a sandbox."""
 
 FORGOTTEN_S = 60.0

@@ -28,6 +28,7 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     memory_used_mb: int
     sandboxes: dict[str, int]
     handed_off: dict[str, int]
+    journal_bytes: int
 
 
 class Membership:
@@ -63,6 +64,7 @@ class Membership:
             memory_used_mb=standing.memory_used_mb,
             sandboxes=standing.sandboxes,
             handed_off=standing.handed_off,
+            journal_bytes=standing.journal_bytes,
             beat=self._beat_number,
             process=living.own(),
         )

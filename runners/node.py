@@ -250,6 +250,7 @@ class Node:
             memory_mb=self.memory.total_mb,
             memory_used_mb=self.memory.used_mb,
             sandboxes=self.report(),
+            journal_bytes=self._journal.position - self._journal.mark,
             handed_off={ref: count for ref, lane in self._pool.lanes.items() if (count := lane.handed_off)},
         )
 

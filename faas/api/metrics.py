@@ -181,6 +181,10 @@ def _nodes(found: Mapping[str, catalog.NodeState]) -> Iterator[core.Metric]:
         family.add_metric([name], count)
     yield family
     yield core.GaugeMetricFamily("faas_nodes", "Nodes whose lease holds.", value=len(found))
+    journals = sum(node.journal_bytes for node in found.values())
+    yield core.GaugeMetricFamily(
+        "faas_journal_bytes", "Bytes of all journals that Redis has not got yet.", value=journals
+    )
 
 
 def _name(ref: str) -> str:

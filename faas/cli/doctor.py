@@ -219,6 +219,19 @@ def _nodes(settings: settings_module.Settings) -> Iterator[Fact]:
         yield Fact("memory", "ok", f"a node has {most_mb} MB, enough for each function")
 
 
+def _journals(settings: settings_module.Settings) -> Iterator[Fact]:
+    from runners.journal import leftovers
+
+    found = leftovers.census(settings.journals)
+    text = f"{found.held} of living nodes, {found.left} of nodes that have ended, with {found.left_bytes} bytes"
+    if found.left:
+        yield Fact(
+            "journals", "warning", text, "a node of this machine ships those within a heartbeat; is one running?"
+        )
+    else:
+        yield Fact("journals", "ok", text)
+
+
 def _ledger(settings: settings_module.Settings) -> Iterator[Fact]:
     import sqlalchemy
 
@@ -248,4 +261,4 @@ def _redis_url(settings: settings_module.Settings) -> str:
     return str((facts or {}).get("redis_url") or settings.redis_url)
 
 
-_CHECKS: tuple[Check, ...] = (_platform, _redis, _bounds, _docker, _disk, _conservation, _nodes, _ledger)
+_CHECKS: tuple[Check, ...] = (_platform, _redis, _bounds, _docker, _disk, _conservation, _nodes, _journals, _ledger)

@@ -26,6 +26,8 @@ class NodeState(msgspec.Struct, frozen=True, kw_only=True):
     sandboxes: dict[str, int] = {}
     handed_off: dict[str, int] = {}
     """How many calls each revision runs there that Redis hears of only when they have ended."""
+    journal_bytes: int = 0
+    """What its journal holds that Redis has not got yet."""
     beat: int = 0
     """How often it has renewed: no two renewals of a node say the same."""
     process: living.Identity | None = None

@@ -34,6 +34,9 @@ LOCK = "lock"
 GONE = ".gone"
 """Ends the name of a folder whose journal is shipped to its end."""
 
+MAKING = "."
+"""Begins the name of a folder that is about to become a journal."""
+
 _DIGITS = 20
 _BEGAN_KIND, _ENDED_KIND = BEGAN[0], ENDED[0]
 

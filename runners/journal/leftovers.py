@@ -26,7 +26,34 @@ from faas.queue import shipping as moves
 from runners.journal import format as form
 from runners.journal import reading, shipping, writer
 
+_MADE_WITHIN_S = 60.0
+
 _log = logging.getLogger(__name__)
+
+
+class Census(msgspec.Struct, frozen=True):
+    """Journals that somebody writes, those whose writer has ended, and how large these are."""
+
+    held: int
+    left: int
+    left_bytes: int
+
+
+def census(root: Path) -> Census:
+    """What journals there are in a folder."""
+    held = left = size = 0
+    for folder in root.iterdir() if root.is_dir() else ():
+        if folder.name.startswith(form.MAKING) or folder.name.endswith(form.GONE):
+            continue
+        with contextlib.suppress(OSError):  # it was shipped to its end meanwhile
+            lock = writer.locked(folder)
+            if lock is None:
+                held += 1
+                continue
+            os.close(lock)
+            left += 1
+            size += reading.left(folder, 0).end
+    return Census(held, left, size)
 
 
 async def settle(queue: invocations.Queue, root: Path) -> int:
@@ -37,6 +64,9 @@ async def settle(queue: invocations.Queue, root: Path) -> int:
     lost = 0
     for folder in sorted(path for path in root.iterdir() if path.is_dir()) if root.is_dir() else ():
         try:
+            if folder.name.startswith(form.MAKING):
+                _remove_stale(folder)
+                continue
             lost += await _settle_one(queue, folder)
         except (OSError, msgspec.DecodeError) as error:
             _log.warning("journal_not_settled", extra={"folder": str(folder), "reason": str(error)})
@@ -62,6 +92,12 @@ async def _settle_one(queue: invocations.Queue, folder: Path) -> int:
         return len(found.running)
     finally:
         os.close(lock)
+
+
+def _remove_stale(folder: Path) -> None:
+    """Remove what was to become a journal, when whoever made it must have ended meanwhile."""
+    if time.time() - folder.stat().st_mtime > _MADE_WITHIN_S:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 async def retire(queue: invocations.Queue, folder: Path) -> None:

@@ -69,12 +69,14 @@ class Journal:
     @classmethod
     def open(cls, root: Path, name: str, *, most_bytes: int, on_ended: Written) -> Journal:
         """A new journal in a folder of its own. Raises `errors.Unavailable` when the disk has no room for it."""
-        folder = root / name
+        folder, made = root / name, root / f"{form.MAKING}{name}"
         try:
-            folder.mkdir(parents=True)
-            lock = locked(folder)
+            made.mkdir(parents=True)
+            lock = locked(made)
             if lock is None:
-                raise errors.Unavailable(f"somebody else holds the journal {folder}")
+                raise errors.Unavailable(f"somebody else holds the journal {made}")
+            # It gets its name with the lock held: nobody takes it for one that was left.
+            made.rename(folder)
             return cls(folder, lock, most_bytes=most_bytes, on_ended=on_ended)
         except OSError as error:
             raise errors.Unavailable(f"no journal can be written in {folder}: {error}") from error

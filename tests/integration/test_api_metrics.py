@@ -156,12 +156,25 @@ async def test_what_waits_and_for_how_long_and_what_has_drifted(api: ControlApi)
 async def test_sandboxes_of_all_nodes_by_state(api: ControlApi) -> None:
     versions = await catalog.Catalog.open(api.settings.redis_url, api.settings.redis_prefix)
     for name, sandboxes in (("n1", {"idle": 2, "busy": 1}), ("n2", {"idle": 3})):
-        state = catalog.NodeState(catalog=1, host="h", pid=1, memory_mb=1, sandboxes=sandboxes)
+        state = catalog.NodeState(catalog=1, host="h", pid=1, memory_mb=1, sandboxes=sandboxes, journal_bytes=700)
         await versions.renew(name, state, 60_000)
     await versions.close()
     got = await scraped(api)
+    assert of(got, "faas_journal_bytes") == 1_400
     assert (of(got, "faas_sandboxes", state="idle"), of(got, "faas_sandboxes", state="busy")) == (5, 1)
     assert of(got, "faas_nodes") == 2
+
+
+async def test_what_nodes_were_handed_counts_as_accepted_and_running(api: ControlApi) -> None:
+    api.deploy()
+    versions = await catalog.Catalog.open(api.settings.redis_url, api.settings.redis_prefix)
+    for name in ("n1", "n2"):
+        state = catalog.NodeState(catalog=1, host="h", pid=1, memory_mb=1, handed_off={"hello@1": 2})
+        await versions.renew(name, state, 60_000)
+    await versions.close()
+    got = await scraped(api)
+    assert of(got, "faas_running", function="hello") == 4
+    assert of(got, "faas_conservation_drift", function="hello", revision="1") == 0
 
 
 async def test_a_name_with_quotes_and_line_ends_breaks_no_line(api: ControlApi) -> None:

@@ -213,6 +213,7 @@ async def test_doctor_establishes_a_line_for_each_fact(api: ControlApi) -> None:
         "conservation",
         "nodes",
         "memory",
+        "journals",
         "ledger",
     )
     assert set(wanted) <= set(found)

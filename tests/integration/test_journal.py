@@ -319,3 +319,27 @@ async def test_what_finds_no_room_at_all_is_answered_when_there_is_some(
         async with asyncio.timeout(10):
             await answered.wait()
         journal.close()
+
+
+async def test_what_was_to_become_a_journal_is_left_alone_and_removed_once_it_is_old(
+    root: Path, queue: invocations.Queue
+) -> None:
+    made = root / ".n2"
+    made.mkdir(parents=True)
+    await leftovers.settle(queue, root)
+    assert made.exists()
+    os.utime(made, (1, 1))
+    await leftovers.settle(queue, root)
+    assert not made.exists()
+
+
+async def test_who_looks_is_told_which_journals_are_left_and_how_much_they_hold(
+    root: Path, queue: invocations.Queue
+) -> None:
+    journal = opened(root)
+    await run(journal, 3)
+    assert leftovers.census(root) == leftovers.Census(held=1, left=0, left_bytes=0)
+    journal.close()
+    assert leftovers.census(root) == leftovers.Census(held=0, left=1, left_bytes=journal.position)
+    await leftovers.settle(queue, root)
+    assert leftovers.census(root) == leftovers.Census(0, 0, 0)
