@@ -92,7 +92,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         int, _Doc(description="Open connections of one gateway (never over half of its file descriptors).", ge=1)
     ] = 4_096
     receive_timeout_ms: Annotated[
-        int, _Doc(description="How long a client may take to send the head of a request, and its body.", ge=1)
+        int,
+        _Doc(
+            description="How long a client may take to send the head of a request, and its body, and to read an answer"
+            " (and a second more for each 8 KiB of it that are still to be read).",
+            ge=1,
+        ),
     ] = 30_000
     keep_alive_ms: Annotated[int, _Doc(description="How long a gateway keeps an idle connection open.", ge=1)] = 75_000
     max_queue_wait_ms: Annotated[int, _Doc(description="How long a sync call may wait for a slot.", ge=1)] = 60_000
