@@ -115,7 +115,7 @@ class Claiming:
         self.kept = 0
         """Slots that are kept for the claim that is under way."""
         self.asked_at = 0.0
-        """When the last claim left, in seconds of the monotonic clock."""
+        """When the last claim left or the last parked read ended, in seconds of the monotonic clock."""
         self._asked = 0
         self._queue = queue
         self._reads = reads
@@ -221,6 +221,7 @@ class Claiming:
                     claims = await read.claim(self._queue, self._node, self._ref, self._slots.free())
                 finally:
                     self._parked = None
+                    self.asked_at = time.monotonic()
                     self._move(Event.WOKEN)
                 if claims:
                     self._slots.run(claims)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Collection, Mapping
 
 from faas.queue import capacity, invocations, leases
@@ -24,9 +25,11 @@ async def tidy(
     """
     capacity.publish_all(queue, node, {ref: seat.total for ref, seat in held.items()}, lease_ms)
     for ref, seat in list(held.items()):
+        looked_at = time.monotonic()
         for claim in await leases.claims_since(queue, node, ref, lease_ms):
             # Looked at now, not before the answer: an attempt may have ended meanwhile and its end been refused.
             if claim.entry in unsettled() or not seat.lane.disown(claim.entry):
                 continue
             if await queue.release(claim):
                 _log.warning("unheard_claim_released", extra={"invocation_id": claim.invocation.id})
+        seat.tidied_at = looked_at

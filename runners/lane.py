@@ -117,6 +117,11 @@ class Lane:
         return sum(slot.is_busy for slot in self.slots)
 
     @property
+    def holds_nothing(self) -> bool:
+        """Whether nothing is claimed, to be settled, or in line."""
+        return not (self._running or self._finishes or self._ahead or self.line)
+
+    @property
     def handed_off(self) -> int:
         """Calls that run and did not come from the queue."""
         return max(self.busy - len(self._running), 0)

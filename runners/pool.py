@@ -274,7 +274,7 @@ class Pool:
                 if len(seat.slots) <= kept or now - slot.idle_since_ms < keep_ms:
                     break
                 self.discard(seat, slot)
-            if seat.is_retired and seat.total == 0 and seat.users == 0:
+            if seat.is_retired and seat.may_be_forgotten(self._limits.lease_ms / 1000):
                 del self.seats[ref]
 
     def _keep_ms(self, seat: seats.Seat) -> int:

@@ -23,6 +23,8 @@ class Seat:
         """Slots to close at the end of their attempts, for another revision that waits and has less."""
         self.was_current = False
         self.is_retired = False
+        self.tidied_at = 0.0
+        """When it was last found out, in seconds of the monotonic clock, that no claim is unheard of."""
         self.users = 0
         """Tasks that see to the lane; it stays on its node for as long as there are any."""
 
@@ -48,6 +50,15 @@ class Seat:
     def busy(self) -> int:
         """How many run an attempt."""
         return self.lane.busy
+
+    def may_be_forgotten(self, lease_s: float) -> bool:
+        """Whether the node holds nothing of the revision any more.
+
+        The answer to a claim may have been lost with its connection. What Redis claimed then is found once it has been
+        claimed for as long as a lease, so the lane stays until somebody has looked after that.
+        """
+        looked = self.tidied_at - self.lane.claims.asked_at > lease_s
+        return self.total == 0 and self.users == 0 and looked and self.lane.holds_nothing
 
     @contextlib.contextmanager
     def in_use(self) -> Iterator[None]:

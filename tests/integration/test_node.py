@@ -288,6 +288,25 @@ async def test_a_claim_whose_answer_was_lost_with_the_connection_waits_again_and
     assert (found[sent].status, found[sent].attempt) == (model.Status.OK, 1)
 
 
+async def test_a_claim_that_was_lost_is_found_also_when_its_revision_was_replaced_meanwhile(
+    bench: node_bench.Bench,
+) -> None:
+    old = bench.function(HERE / "functions" / "slow", "app.handler", max_concurrency=1)
+    node = await bench.node(lease_ms=4_000)
+    running = asyncio.create_task(bench.call(old, 0.3))
+    await eventually(lambda: _busy(node, old) == 1)
+    sent = await bench.send(old, 0)
+    assert len(await bench.queue.claim(node.node, old.ref, 1)) == 1, (
+        "in the name of the node, which does not hear of it"
+    )
+    bench.function(CODE, "app.count")
+    await node.adopt(bench.store.catalog_version(), bench.store.list_current())
+    await running
+    found = {record.invocation_id: record for record in await bench.records(2)}
+    assert (found[sent].status, found[sent].attempt) == (model.Status.OK, 1)
+    await eventually(lambda: old.ref not in node.lanes, within=15)
+
+
 async def test_slots_that_redis_believes_in_and_that_are_not_there_keep_nothing_waiting(
     bench: node_bench.Bench,
 ) -> None:
