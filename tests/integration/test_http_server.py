@@ -38,6 +38,7 @@ class Function:
     def __init__(self) -> None:
         self.says: Callable[[dict[str, Any]], object] | None = lambda event: event
         self.held: list[tuple[model.Invocation, dispatch.Caller]] = []
+        self.table = routes.Routes([HELLO])
         self.loop = asyncio.get_running_loop()
 
     def offer(self, invocation: model.Invocation, caller: dispatch.Caller) -> bool:
@@ -127,21 +128,23 @@ async def serving(run: Callable[..., None], redis_url: str, prefix: str, **bound
     """A gateway in a thread of its own, with bounds of the test's own."""
     given = limits.Limits(**{"max_event_bytes": 20_000_000, "max_queue_wait_ms": 60_000, **bounds})
     started: futures.Future[tuple[Served, asyncio.Event]] = futures.Future()
-    thread = threading.Thread(target=lambda: run(_serve(redis_url, prefix, given, started)))
+    thread = threading.Thread(target=lambda: run(_serve(redis_url, prefix, given, started)), daemon=True)
     thread.start()
     served, stop = await asyncio.wait_for(asyncio.wrap_future(started), WITHIN_S)
-    yield served
-    await served.close()
-    served.function.loop.call_soon_threadsafe(stop.set)
-    await asyncio.to_thread(thread.join, WITHIN_S)
-    assert not thread.is_alive()
+    try:
+        yield served
+    finally:
+        await served.close()
+        served.function.loop.call_soon_threadsafe(stop.set)
+        await asyncio.to_thread(thread.join, WITHIN_S)
+        assert not thread.is_alive()
 
 
 async def _serve(redis_url: str, prefix: str, given: limits.Limits, started: futures.Future[Any]) -> None:
     queue = await invocations.Queue.connect(redis_url, prefix)
     answers = await replies.Replies.open(redis_url, prefix)
-    table, function, stop = routes.Routes([HELLO]), Function(), asyncio.Event()
-    made = gateways.Gateway(queue, answers, function, lambda: table, given)
+    function, stop = Function(), asyncio.Event()
+    made = gateways.Gateway(queue, answers, function, lambda: function.table, given)
     async with ports.serving(server.Server(made), "127.0.0.1", 0, grace_s=5, farewell_s=0.0) as url:
         started.set_result((Served(url, function), stop))
         await stop.wait()
@@ -302,7 +305,9 @@ async def test_the_answer_to_head_has_no_body_and_its_length(served: Served) -> 
     head, _ = await client.answered(to_head=True)
     assert head.startswith(b"HTTP/1.1 200 ")
     assert b"Content-Length: 4\r\n" in head
-    assert (await client.answered())[1] == b"GET"
+    head, body = await client.answered()
+    assert head.startswith(b"HTTP/1.1 200 ")
+    assert body == b"GET"
 
 
 @pytest.mark.parametrize(
@@ -339,6 +344,16 @@ async def test_the_same_head_may_come_again_and_again_with_other_bodies(served: 
         assert event["requestContext"]["requestId"].encode() in head
         ids.add(event["requestContext"]["requestId"])
     assert len(ids) == 10
+
+
+async def test_a_head_that_differs_in_a_letter_is_another_and_so_is_one_after_a_deploy(served: Served) -> None:
+    client = await served.client()
+    for name in ("a", "b", "b", "a"):
+        client.send(request(name))
+        assert json.loads((await client.answered())[1])["pathParameters"] == {"name": name}
+    served.function.table = routes.Routes([])
+    client.send(request("a"))
+    assert (await client.answered())[0].startswith(b"HTTP/1.1 404 ")
 
 
 async def test_a_body_may_come_in_chunks_of_any_cut(served: Served) -> None:
