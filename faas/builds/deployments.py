@@ -22,7 +22,7 @@ from faas import artifacts
 from faas.builds import checks, deploy, folders, progress
 from faas.core import errors, ids, model
 from faas.core import settings as settings_module
-from faas.queue import client as redis_client
+from faas.link import client as redis_client
 
 KEPT_S = 24 * 3600
 _RUNS = 3

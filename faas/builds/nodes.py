@@ -8,8 +8,8 @@ import redis
 
 from faas.builds import runtimes
 from faas.core import settings as settings_module
+from faas.link import client as redis_client
 from faas.queue import catalog, demand
-from faas.queue import client as redis_client
 from faas.queue import keys as keyring
 
 _SEEN_WITHIN_MS = 5_000

@@ -31,7 +31,7 @@ from faas import artifacts
 from faas.builds import deploy, deployments, folders, nodes, progress
 from faas.core import errors
 from faas.core import settings as settings_module
-from faas.queue import client as redis_client
+from faas.link import client as redis_client
 from faas.store import database, functions
 
 _LOG = logging.getLogger(__name__)

@@ -1,1 +1,1 @@
-"""One connection to Redis that opens itself again and translates every error."""
+"""Connections to Redis: the link, which opens itself again, and redis-py's; both translate every error."""

@@ -8,9 +8,9 @@ import msgspec
 import redis.asyncio
 
 from faas.core import errors, living
-from faas.queue import client as redis_client
+from faas.link import client as redis_client
 from faas.queue import keys as keyring
-from faas.queue import streams
+from faas.queue import scripted, streams
 
 _POLL_S = 0.02
 
@@ -77,7 +77,7 @@ class Catalog:
     async def renew(self, node: str, state: NodeState, lease_ms: int) -> None:
         """Renew a node's lease and say how it is. Raises `errors.Unavailable`."""
         names = [self._keys.nodes, self._keys.node(node), self._keys.slots(node)]
-        await redis_client.run(self._client, "renew", names, node, msgspec.json.encode(state), lease_ms)
+        await scripted.run(self._client, "renew", names, node, msgspec.json.encode(state), lease_ms)
 
     async def close(self) -> None:
         """Drop the connection."""

@@ -8,9 +8,9 @@ import msgspec
 import redis.asyncio
 
 from faas.core import errors, ids, model
-from faas.queue import client as redis_client
+from faas.link import client as redis_client
 from faas.queue import keys as keyring
-from faas.queue import streams
+from faas.queue import scripted, streams
 
 _GROUP = "nodes"
 _ANSWER_KEPT_S = 60
@@ -46,7 +46,7 @@ class Demand:
     async def open(cls, redis_url: str, prefix: str) -> Demand:
         """Connect and make sure of the group. Raises `errors.Unavailable`."""
         demand = cls(redis_client.connect(redis_url), keyring.Keys(prefix))
-        await redis_client.ensure_group(demand._client, demand._keys.demand, _GROUP)
+        await scripted.ensure_group(demand._client, demand._keys.demand, _GROUP)
         return demand
 
     async def ask_load(self, ref: str, timeout_ms: int) -> LoadReport:

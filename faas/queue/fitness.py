@@ -17,7 +17,7 @@ import redis.exceptions
 
 from faas.core import errors
 from faas.core import settings as settings_module
-from faas.queue import client as redis_client
+from faas.link import client as redis_client
 
 _OLDEST = (6, 2)
 _SHARE_THAT_WAITS = 0.5

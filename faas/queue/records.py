@@ -19,8 +19,9 @@ import redis.asyncio
 import redis.exceptions
 
 from faas.core import errors, model
-from faas.queue import client as redis_client
+from faas.link import client as redis_client
 from faas.queue import keys as keyring
+from faas.queue import scripted
 
 _GROUP = "recorders"
 _ABANDONED_MS = 60_000
@@ -141,7 +142,7 @@ class RecordsReader:
         reader = cls(redis_client.connect(redis_url), keyring.Keys(prefix), consumer, abandoned_ms)
         try:
             async with _answered():
-                await redis_client.ensure_group(reader._client, reader._stream, _GROUP)
+                await scripted.ensure_group(reader._client, reader._stream, _GROUP)
         except errors.Unavailable:
             await reader.close()
             raise
@@ -209,7 +210,7 @@ class RecordsReader:
         """
         _log.error("unreadable record set aside", extra={"entry": entry.decode(), "reason": str(error)})
         names = [self._stream, self._held, self._unreadable]
-        await redis_client.run(self._client, "set_aside", names, entry, str(error), *error.halves)
+        await scripted.run(self._client, "set_aside", names, entry, str(error), *error.halves)
 
     async def done(self, batch: Batch) -> None:
         """The ledger has these: acknowledge and delete them in one step. Raises `errors.Unavailable`."""
@@ -217,7 +218,7 @@ class RecordsReader:
             return
         names = [self._stream, self._held]
         async with _answered():
-            await redis_client.run(self._client, "recorded", names, _encode(batch.entries), _encode(batch.sizes))
+            await scripted.run(self._client, "recorded", names, _encode(batch.entries), _encode(batch.sizes))
 
     async def close(self) -> None:
         """Drop the connection."""

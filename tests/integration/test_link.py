@@ -18,9 +18,9 @@ import pytest
 import uvloop
 
 from faas.core import errors
-from faas.link import connection
+from faas.link import client, connection
 from faas.link import link as links
-from faas.queue import client, embedded, invocations
+from faas.queue import embedded, invocations
 from tests.eventually import eventually
 
 _LOOPS = pytest.mark.parametrize("run", [asyncio.run, uvloop.run])

@@ -1,17 +1,15 @@
-"""redis-py, for all that is not on the path of an invocation: one way to connect, one translation of its errors."""
+"""redis-py clients, for all that is not on the path of an invocation: how they connect, and their errors translated."""
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from typing import Any
 
 import redis.asyncio
 import redis.exceptions
 
 from faas.core import errors
 from faas.link import half_open
-from faas.queue import server as servers
 
 _CONNECT_WITHIN_S = 5
 _MOST_CONNECTIONS = 8
@@ -52,17 +50,3 @@ def translated() -> Iterator[None]:
         if not is_refusal:
             raise
         raise errors.Unavailable(f"Redis takes no writes: {error}", hint="is its disk or its memory full?") from error
-
-
-async def ensure_group(client: redis.asyncio.Redis, stream: str, group: str) -> None:
-    """Make sure of a stream and its consumer group, at 0 so that no entry is before it. Raises `errors.Unavailable`."""
-    try:
-        await run(client, "group", [stream], group)
-    except redis.exceptions.ResponseError as error:
-        raise errors.Unavailable(f"Redis refuses the stream {stream}: {error}") from error
-
-
-async def run(client: redis.asyncio.Redis, script: str, keys: list[str], *args: str | bytes | int) -> Any:
-    """Run one of the scripts of this room. Raises `errors.Unavailable`."""
-    with translated():
-        return await client.register_script(servers.source(script))(keys=keys, args=args)
