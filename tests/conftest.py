@@ -12,7 +12,7 @@ import hypothesis
 import pytest
 
 from faas.core import settings as settings_module
-from faas.queue import embedded
+from faas.valkey import embedded
 from tests import postgresql
 
 

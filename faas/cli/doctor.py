@@ -105,7 +105,7 @@ def _redis(settings: settings_module.Settings) -> Iterator[Fact]:
 
 
 def _fitness(server: dict[str, Any], settings: settings_module.Settings) -> Iterator[Fact]:
-    from faas.queue import fitness
+    from faas.valkey import fitness
 
     found = list(fitness.findings(server, settings))
     for finding in found:

@@ -63,7 +63,7 @@ def api_command(ready_fd: int | None) -> None:
 def builder_command(ready_fd: int | None) -> None:
     """Run one builder: an RQ worker that turns source into artifacts."""
     from faas import builds
-    from faas.queue import fitness
+    from faas.valkey import fitness
 
     settings = connected(options.settings())
     log_format.start()
@@ -76,7 +76,7 @@ def serve(run: Run, ready_fd: int | None) -> None:
     """Run one process on uvloop until it is told to stop."""
     import uvloop
 
-    from faas.queue import fitness
+    from faas.valkey import fitness
 
     settings = connected(options.settings())
     log_format.start()

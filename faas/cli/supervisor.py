@@ -11,7 +11,7 @@ from typing import Any
 
 from faas.cli import child as child_module
 from faas.core import errors
-from faas.queue import embedded, rewriting
+from faas.valkey import embedded, rewriting
 
 _log = logging.getLogger(__name__)
 

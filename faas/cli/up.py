@@ -18,7 +18,7 @@ import msgspec
 from faas.cli import child, log_format, options, output, platform_dir, ports, supervisor
 from faas.core import errors
 from faas.core import settings as settings_module
-from faas.queue import embedded, fitness
+from faas.valkey import embedded, fitness
 
 _log = logging.getLogger(__name__)
 

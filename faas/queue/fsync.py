@@ -17,7 +17,7 @@ _WITHIN_MS = 5_000
 
 
 class Fsync:
-    """Shares waits among all who accept. The server syncs each write itself (`faas.queue.fitness`)."""
+    """Shares waits among all who accept. The server syncs each write itself (`faas.valkey.fitness`)."""
 
     def __init__(self, redis_url: str, keys: keyring.Keys) -> None:
         self._redis_url = redis_url

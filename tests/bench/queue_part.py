@@ -20,7 +20,8 @@ import click
 import redis
 
 from faas.core import ids, model, settings
-from faas.queue import embedded, invocations
+from faas.queue import invocations
+from faas.valkey import embedded
 from tests.bench import cpu_part, cpu_time, load, peers_home, platform, processes, report, rounds, wanted
 
 FAAS, BATCHED = "faas", "faas, by batches"

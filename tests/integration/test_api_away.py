@@ -14,8 +14,8 @@ import pytest
 import sqlalchemy as sa
 
 from faas.core import settings as settings_module
-from faas.queue import embedded
 from faas.store import database
+from faas.valkey import embedded
 from tests.eventually import eventually
 from tests.served_api import ControlApi, serving
 

@@ -17,8 +17,9 @@ import redis
 from faas.builds import deploy, deployments, progress
 from faas.core import errors, model
 from faas.core import settings as settings_module
-from faas.queue import demand, embedded, keys
+from faas.queue import demand, keys
 from faas.store import database, functions
+from faas.valkey import embedded
 from tests import builder as builder_process
 from tests.eventually import eventually_sync
 from tests.project_files import function, project, tar

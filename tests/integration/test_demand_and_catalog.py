@@ -10,7 +10,8 @@ import pytest
 import redis.asyncio
 
 from faas.core import errors
-from faas.queue import catalog, demand, embedded
+from faas.queue import catalog, demand
+from faas.valkey import embedded
 
 STATE = catalog.NodeState(catalog=1, host="h", pid=1, memory_mb=1024)
 

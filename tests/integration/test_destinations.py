@@ -18,8 +18,9 @@ from aiohttp import web
 
 from faas.core import errors, ids, model
 from faas.core import settings as settings_module
-from faas.queue import census, destined, embedded, invocations, outbox
+from faas.queue import census, destined, invocations, outbox
 from faas.store import database, functions, undelivered
+from faas.valkey import embedded
 from tests import receiver, samples
 from tests.eventually import eventually
 from triggers import courier, destinations, webhooks

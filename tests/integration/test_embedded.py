@@ -17,7 +17,7 @@ import pytest
 import redis.asyncio
 
 from faas.core import errors
-from faas.queue import append_only, embedded, rewriting
+from faas.valkey import append_only, embedded, rewriting
 from tests import preload, small_disk
 from tests.eventually import eventually, eventually_sync
 
@@ -317,7 +317,7 @@ async def test_a_full_disk_is_said_at_start(tmp_path: Path) -> None:
 _START_IN = """
 import asyncio, pathlib, sys
 from faas.core import errors
-from faas.queue import append_only, embedded, rewriting
+from faas.valkey import append_only, embedded, rewriting
 try:
     asyncio.run(embedded.EmbeddedServer(pathlib.Path(sys.argv[1])).start())
 except errors.Unavailable as error:
@@ -326,7 +326,7 @@ except errors.Unavailable as error:
 
 _PARENT = """
 import asyncio, pathlib, sys
-from faas.queue import append_only, embedded, rewriting
+from faas.valkey import append_only, embedded, rewriting
 server = embedded.EmbeddedServer(pathlib.Path(sys.argv[1]))
 asyncio.run(server.start())
 print(server.pid, flush=True)

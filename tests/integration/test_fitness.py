@@ -12,7 +12,7 @@ import redis
 
 from faas.core import errors
 from faas.core import settings as settings_module
-from faas.queue import embedded, fitness
+from faas.valkey import embedded, fitness
 from tests import platform
 
 

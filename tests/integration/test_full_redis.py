@@ -14,8 +14,9 @@ import sqlalchemy as sa
 from faas import recorder
 from faas.core import errors, ids, model
 from faas.core import settings as settings_module
-from faas.queue import bounds, census, embedded, guards, idempotency, invocations, leases, records, retrying, shipping
+from faas.queue import bounds, census, guards, idempotency, invocations, leases, records, retrying, shipping
 from faas.store import database, ledger
+from faas.valkey import embedded
 from tests import node_bench, samples
 from tests.eventually import eventually
 

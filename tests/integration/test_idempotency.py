@@ -16,7 +16,8 @@ import pytest
 from faas.api import calls as api_calls
 from faas.core import errors, ids, model
 from faas.core import settings as settings_module
-from faas.queue import accepting, bounds, calls, embedded, idempotency, invocations, replies
+from faas.queue import accepting, bounds, calls, idempotency, invocations, replies
+from faas.valkey import embedded
 from tests import samples, served_api
 from tests.eventually import eventually
 

@@ -20,7 +20,8 @@ import uvloop
 from faas.core import errors
 from faas.link import client, connection
 from faas.link import link as links
-from faas.queue import embedded, invocations
+from faas.queue import invocations
+from faas.valkey import embedded
 from tests.eventually import eventually
 
 _LOOPS = pytest.mark.parametrize("run", [asyncio.run, uvloop.run])

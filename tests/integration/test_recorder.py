@@ -21,8 +21,9 @@ import sqlalchemy as sa
 from faas import recorder
 from faas.core import errors, model
 from faas.core import settings as settings_module
-from faas.queue import census, embedded, invocations, keys, records
+from faas.queue import census, invocations, keys, records
 from faas.store import database, dead_letters, ledger
+from faas.valkey import embedded
 from tests import samples
 from tests.eventually import eventually
 

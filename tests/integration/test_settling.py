@@ -12,7 +12,8 @@ import pytest
 
 from faas.core import ids, model
 from faas.core import settings as settings_module
-from faas.queue import calls, embedded, invocations, leases, replies
+from faas.queue import calls, invocations, leases, replies
+from faas.valkey import embedded
 from runners import settle
 from runners import slot as slots
 from tests import node_bench, samples

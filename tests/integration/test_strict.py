@@ -11,7 +11,8 @@ import redis
 
 from faas.core import errors, ids, model
 from faas.core import settings as settings_module
-from faas.queue import embedded, fitness, invocations
+from faas.queue import invocations
+from faas.valkey import embedded, fitness
 from tests import platform as platforms
 from tests.eventually import eventually, eventually_sync
 

@@ -15,7 +15,7 @@ import redis.asyncio
 
 from faas.cli import child, platform_dir, ports, supervisor
 from faas.core import errors, living
-from faas.queue import embedded
+from faas.valkey import embedded
 from tests.eventually import eventually
 
 _SERVES = """

@@ -12,11 +12,12 @@ import pytest
 
 from faas.core import model
 from faas.core import settings as settings_module
-from faas.queue import embedded, guards
+from faas.queue import guards
 from faas.queue.bounds import Bounds
 from faas.queue.invocations import Queue
 from faas.store import database
 from faas.store.functions import Functions
+from faas.valkey import embedded
 from tests.eventually import eventually
 from triggers import catalog, timer
 

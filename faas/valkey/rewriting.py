@@ -1,7 +1,7 @@
-"""Having the embedded server begin another append-only file when its present one has zeros in it.
+"""Have the embedded server begin another append-only file when its present one has zeros in it.
 
-`faas.queue.append_only` says how they come in. The server knows all its data, so that a rewrite leaves a whole file,
-and it must come soon: the next short write would take back what was written, and acknowledged, before.
+`faas.valkey.append_only` says how zeros come in. The server holds all its data in memory, so a rewrite leaves a whole
+file. The rewrite must come soon: the next short write would take back what was written, and acknowledged, before.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 import redis.asyncio
 import redis.exceptions
 
-from faas.queue import append_only
+from faas.valkey import append_only
 
 _EVERY_S = 0.5
 

@@ -1,7 +1,7 @@
-"""The embedded server: one Valkey process on a Unix socket in a folder of its own, ended when we end.
+"""The embedded server: one Valkey process on a Unix socket in a folder of its own, which ends with its parent.
 
-The folder holds the socket, the append-only file, the log and a lock. The lock is held by us *and* by the server, so
-a folder is free only when both have gone, whichever died first.
+The folder holds the socket, the append-only file, the log and a lock. The parent *and* the server hold the lock, so a
+folder is free only when both have gone, whichever died first.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from pathlib import Path
 import msgspec
 
 from faas.core import errors, living, tether
-from faas.queue import append_only, syncing
+from faas.valkey import append_only, syncing
 
 _log = logging.getLogger(__name__)
 
@@ -189,7 +189,8 @@ class EmbeddedServer:
             self._syncing = None
         if self._process is not None:
             with contextlib.suppress(ProcessLookupError):
-                self._process.terminate()  # Valkey answers SIGTERM like SHUTDOWN: it syncs, then leaves
+                # Valkey answers SIGTERM like SHUTDOWN: it syncs, then leaves.
+                self._process.terminate()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self.exited(), within_s)
             await self._kill()

@@ -4,7 +4,7 @@ When a write is cut short, Valkey (9.1, and Redis from 7.0) takes back what of i
 again when there is room. But a file that a rewrite began is not open for appending (O_APPEND), so the next write goes
 where the short one had ended, and zeros lie between. The next start then refuses the file as damaged, though nothing
 is missing. A second short write is taken back at an offset that is too low by the length of the zeros, and that much is
-gone for good; `faas.queue.rewriting` has the server begin another file before that can happen::
+gone for good; `faas.valkey.rewriting` has the server begin another file before that can happen::
 
     commands │ zeros │ commands │ part of a command │ zeros │ commands
 
@@ -54,7 +54,8 @@ def sync(folder: Path) -> None:
     for file in files(folder):
         try:
             descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
-        except FileNotFoundError:  # a rewrite has taken its place, and synced what it wrote
+        except FileNotFoundError:
+            # A rewrite has taken the file's place, and synced what it wrote.
             continue
         try:
             os.fdatasync(descriptor)

@@ -1,8 +1,8 @@
-"""Whether a Redis is fit to hold invocations: looked at before a process starts, and by `faas doctor`.
+"""Whether a Redis server is fit to hold invocations: each process checks before it starts, and `faas doctor` on demand.
 
-A server that evicts keys would drop queued work, and one whose memory fills up would refuse the end of what runs: so
-what waits is kept to half of its memory, records that wait for the ledger to a quarter, and all that is bounded to
-seven eighths.
+A server that evicts keys would drop queued work, and one whose memory fills up would refuse the end of what runs. So
+what waits may take half of its memory, records that wait for the ledger a quarter, and all that is bounded seven
+eighths.
 """
 
 from __future__ import annotations

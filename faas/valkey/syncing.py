@@ -1,8 +1,9 @@
-"""Bringing the embedded server's append-only file to the disk once a second.
+"""Sync the embedded server's append-only file to the disk once a second.
 
 The server could do that itself (`appendfsync everysec`). But as long as a sync goes on, for up to two seconds, it then
-puts off its writes and answers its callers all the same: killed in that time, it has lost what it acknowledged. Told
-not to sync at all it writes before it answers, always, and what is written outlives it; so somebody else syncs.
+puts off its writes and answers its callers all the same: a server that is killed in that time has lost what it
+acknowledged. A server that does not sync at all always writes before it answers, and what is written outlives it; so
+this process syncs for it.
 See `flushAppendOnlyFile` in https://github.com/valkey-io/valkey/blob/unstable/src/aof.c.
 """
 
@@ -12,7 +13,7 @@ import asyncio
 import logging
 from pathlib import Path
 
-from faas.queue import append_only
+from faas.valkey import append_only
 
 _EVERY_S = 1.0
 
@@ -20,7 +21,7 @@ _log = logging.getLogger(__name__)
 
 
 async def keep_synced(folder: Path) -> None:
-    """Sync the files of a server in ``folder`` every second, until cancelled. What fails is said once."""
+    """Sync the files of a server in ``folder`` every second, until cancelled. A series of failures is logged once."""
     failed = False
     while True:
         await asyncio.sleep(_EVERY_S)
