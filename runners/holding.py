@@ -6,7 +6,8 @@ import logging
 import time
 from collections.abc import Callable, Collection, Mapping
 
-from faas.queue import capacity, invocations, leases
+from faas.cluster import capacity, leases
+from faas.queue import invocations
 from runners import seats
 
 _log = logging.getLogger(__name__)

@@ -13,8 +13,9 @@ from pathlib import Path
 
 import msgspec
 
+from faas.cluster import catalog, leases, watch
 from faas.core import living
-from faas.queue import catalog, invocations, leases, watch
+from faas.queue import invocations
 from runners.journal import leftovers
 
 _log = logging.getLogger(__name__)

@@ -20,9 +20,10 @@ from typing import Any
 import msgspec
 
 from faas import artifacts, buckets
+from faas.cluster import capacity, catalog, demand
 from faas.core import dispatch, errors, model
 from faas.core import settings as settings_module
-from faas.queue import capacity, catalog, census, demand, invocations, parking
+from faas.queue import census, invocations, parking
 from faas.store import functions
 from runners import attempt, holding, line, membership, pool, seats, settle, stock, tending
 from runners import lane as lanes_module

@@ -14,8 +14,9 @@ from typing import Any
 
 import msgspec
 
+from faas.cluster import leases
 from faas.core import errors, model, retry
-from faas.queue import destined, invocations, leases, retrying
+from faas.queue import destined, invocations, retrying
 from runners import kept
 from runners import slot as slots
 

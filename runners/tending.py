@@ -13,8 +13,9 @@ from collections.abc import Callable, Coroutine
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol
 
+from faas.cluster import capacity, demand
 from faas.core import errors, model
-from faas.queue import capacity, demand, invocations
+from faas.queue import invocations
 from runners import attempt, concurrency, keepalive, pool, seats, settle, stock
 from runners import slot as slots
 from runners.sandbox import base

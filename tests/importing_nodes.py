@@ -14,8 +14,8 @@ import msgspec
 
 from faas import artifacts
 from faas.builds import runtimes
+from faas.cluster import demand
 from faas.core import errors, model
-from faas.queue import demand
 from faas.store import functions
 
 _LOAD = """

@@ -66,7 +66,7 @@ async def run(
     warm: Warm | None = None,
     clock: Clock = now_ms,
 ) -> None:
-    """Fire timers until ``stop`` is set. ``warm`` (`faas.queue.demand.Demand.warm`) is told some 2 s ahead."""
+    """Fire timers until ``stop`` is set. ``warm`` (`faas.cluster.demand.Demand.warm`) is told some 2 s ahead."""
     door = inlet.Inlet(queue)
     scheduler = Scheduler(config, door, warm, clock)
     known = catalog.Snapshot()

@@ -13,10 +13,11 @@ from collections.abc import AsyncIterator
 
 import msgspec
 
+from faas.cluster import catalog
 from faas.core import errors, model
 from faas.core import settings as settings_module
 from faas.queue import calls as queue_calls
-from faas.queue import catalog, census, destined, guards, idempotency, invocations, outbox, replies, whereabouts
+from faas.queue import census, destined, guards, idempotency, invocations, outbox, replies, whereabouts
 
 _ANSWERS_WITHIN_S = 5
 _SILENT_MS = 3_000

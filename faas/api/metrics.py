@@ -13,8 +13,9 @@ import msgspec
 import prometheus_client
 from prometheus_client import core, registry
 
+from faas.cluster import catalog
 from faas.core import model
-from faas.queue import catalog, census, outbox
+from faas.queue import census, outbox
 from faas.store import histograms, ledger
 
 _US_PER_S = 1_000_000

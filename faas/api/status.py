@@ -9,7 +9,7 @@ from aiohttp import web
 from prometheus_client import exposition
 
 from faas.api import answers, metrics, schemas, state, views
-from faas.queue import catalog
+from faas.cluster import catalog
 
 
 async def health(request: web.Request) -> web.Response:

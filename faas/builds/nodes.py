@@ -7,9 +7,9 @@ import asyncio
 import redis
 
 from faas.builds import runtimes
+from faas.cluster import catalog, demand
 from faas.core import settings as settings_module
 from faas.link import client as redis_client
-from faas.queue import catalog, demand
 from faas.queue import keys as keyring
 
 _SEEN_WITHIN_MS = 5_000

@@ -15,9 +15,9 @@ import time
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
+from faas.cluster import catalog as versions
 from faas.core import dispatch, errors
 from faas.core import settings as settings_module
-from faas.queue import catalog as versions
 from faas.queue import invocations, replies
 from faas.store import database, functions
 from runners import node as nodes

@@ -116,7 +116,8 @@ async def _answer(settings: settings_module.Settings, stop: asyncio.Event, ready
 
 
 async def _schedule(settings: settings_module.Settings, stop: asyncio.Event, ready: Ready) -> None:
-    from faas.queue import demand, invocations
+    from faas.cluster import demand
+    from faas.queue import invocations
     from faas.store import database, functions, undelivered
     from triggers import delayed, destinations, timer, upload
 

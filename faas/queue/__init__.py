@@ -1,0 +1,1 @@
+"""The queue: where invocations and their records lie in Redis, and the scripts that move them."""

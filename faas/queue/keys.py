@@ -65,7 +65,7 @@ class Keys(msgspec.Struct, frozen=True):
     def node(self, node: str) -> str:
         """String: what a node says of itself (JSON `catalog.NodeState`), other with each renewal of its lease.
 
-        It lives as long as the lease, by Redis's clock. Whether a node is dead is for `faas.queue.watch` to say.
+        It lives as long as the lease, by Redis's clock. Whether a node is dead is for `faas.cluster.watch` to say.
         """
         return f"{self.prefix}:node:{node}"
 

@@ -1,4 +1,4 @@
-"""A Redis server that has this room's scripts, over one link.
+"""A Redis server that has the queue's scripts, over one link.
 
 The scripts' headers in ``scripts/`` say what each does. Whatever holds a server goes on using it after a loss: its link
 opens itself again, with the scripts.
@@ -42,7 +42,7 @@ class Server:
         self.link.close()
 
     def run(self, script: str, keys: tuple[str, ...], *args: str | bytes | int) -> asyncio.Future[Any]:
-        """Run one of the scripts, sent before it returns. For the modules of this room."""
+        """Run one of the scripts, sent before it returns. For the modules of `faas.queue` and `faas.cluster`."""
         return self.link.call("EVALSHA", digest(script), len(keys), *keys, *args)
 
 

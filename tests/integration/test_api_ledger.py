@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
+from faas.cluster import catalog
 from faas.core import model
 from faas.core import settings as settings_module
-from faas.queue import catalog
 from tests.served_api import ControlApi, serving
 
 DAY_MS = 86_400_000

@@ -14,9 +14,10 @@ import msgspec
 import pytest
 from prometheus_client import parser
 
+from faas.cluster import catalog
 from faas.core import model
 from faas.core import settings as settings_module
-from faas.queue import catalog, destined, outbox
+from faas.queue import destined, outbox
 from faas.store import database, ledger
 from tests import samples
 from tests.served_api import ControlApi, serving

@@ -15,9 +15,10 @@ import pytest
 import redis
 
 from faas.builds import deploy, deployments, progress
+from faas.cluster import demand
 from faas.core import errors, model
 from faas.core import settings as settings_module
-from faas.queue import demand, keys
+from faas.queue import keys
 from faas.store import database, functions
 from faas.valkey import embedded
 from tests import builder as builder_process

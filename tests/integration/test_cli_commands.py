@@ -14,9 +14,9 @@ from typing import Any
 import jsonschema
 import pytest
 
+from faas.cluster import catalog
 from faas.core import model
 from faas.core import settings as settings_module
-from faas.queue import catalog
 from tests.command import FAAS, Ran, environment, faas
 from tests.served_api import GATEWAY, ControlApi, serving
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import redis.asyncio
 
+from faas.cluster import catalog, demand
 from faas.core import errors
-from faas.queue import catalog, demand
 from faas.valkey import embedded
 
 STATE = catalog.NodeState(catalog=1, host="h", pid=1, memory_mb=1024)

@@ -13,9 +13,9 @@ import pytest
 
 from faas import artifacts
 from faas.builds import checks, deploy, progress
+from faas.cluster import demand
 from faas.core import errors, model
 from faas.core import settings as settings_module
-from faas.queue import demand
 from faas.store import database, functions
 from tests.importing_nodes import ImportingNodes
 from tests.project_files import function, project, tar

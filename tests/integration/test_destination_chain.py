@@ -14,9 +14,10 @@ import pytest
 import sqlalchemy as sa
 
 from faas import recorder
+from faas.cluster import leases
 from faas.core import model, unrun
 from faas.core import settings as settings_module
-from faas.queue import census, leases, outbox, whereabouts
+from faas.queue import census, outbox, whereabouts
 from faas.store import database, ledger, undelivered
 from tests import node_bench
 from tests.eventually import eventually

@@ -10,9 +10,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from faas.cluster import demand
 from faas.core import model
 from faas.core import settings as settings_module
-from faas.queue import demand
 from tests import node_bench
 from tests.eventually import eventually
 

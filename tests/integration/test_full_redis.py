@@ -12,9 +12,10 @@ import pytest
 import sqlalchemy as sa
 
 from faas import recorder
+from faas.cluster import leases
 from faas.core import errors, ids, model
 from faas.core import settings as settings_module
-from faas.queue import bounds, census, guards, idempotency, invocations, leases, records, retrying, shipping
+from faas.queue import bounds, census, guards, idempotency, invocations, records, retrying, shipping
 from faas.store import database, ledger
 from faas.valkey import embedded
 from tests import node_bench, samples

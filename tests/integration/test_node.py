@@ -9,9 +9,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from faas.cluster import capacity, catalog, leases
 from faas.core import model
 from faas.core import settings as settings_module
-from faas.queue import capacity, catalog, leases
 from runners import node as runner
 from tests import node_bench
 from tests.eventually import eventually

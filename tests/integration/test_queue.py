@@ -8,8 +8,9 @@ from collections.abc import AsyncIterator
 import msgspec
 import pytest
 
+from faas.cluster import capacity, leases
 from faas.core import errors, ids, model, retry
-from faas.queue import bounds, capacity, guards, invocations, leases, records, replies, whereabouts
+from faas.queue import bounds, guards, invocations, records, replies, whereabouts
 from tests.eventually import eventually
 from tests.samples import record
 

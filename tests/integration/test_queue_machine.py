@@ -14,19 +14,9 @@ import msgspec
 from hypothesis import stateful
 from hypothesis import strategies as st
 
+from faas.cluster import leases
 from faas.core import errors, ids, model
-from faas.queue import (
-    bounds,
-    census,
-    destined,
-    guards,
-    idempotency,
-    invocations,
-    leases,
-    retrying,
-    shipping,
-    whereabouts,
-)
+from faas.queue import bounds, census, destined, guards, idempotency, invocations, retrying, shipping, whereabouts
 from faas.queue import server as servers
 from tests.samples import record
 

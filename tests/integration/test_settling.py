@@ -10,9 +10,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from faas.cluster import leases
 from faas.core import ids, model
 from faas.core import settings as settings_module
-from faas.queue import calls, invocations, leases, replies
+from faas.queue import calls, invocations, replies
 from faas.valkey import embedded
 from runners import settle
 from runners import slot as slots

@@ -11,8 +11,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from faas.cluster import catalog, leases, watch
 from faas.core import living
-from faas.queue import catalog, invocations, leases, watch
+from faas.queue import invocations
 from tests.eventually import eventually
 
 LEASE_MS = 10_000

@@ -14,8 +14,9 @@ import aiohttp
 import docker
 import msgspec
 
+from faas.cluster import leases
 from faas.core import model
-from faas.queue import invocations, leases, shipping
+from faas.queue import invocations, shipping
 from runners.journal import reading
 from tests.torture import checker, faults, load, stage
 

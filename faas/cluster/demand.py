@@ -1,4 +1,4 @@
-"""Requests for sandboxes: that work waits, that a deploy wants its code loaded once, that a timer is due soon."""
+"""Requests for sandboxes: because work waits, a deploy wants its code loaded once, or a timer is due soon."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from typing import Any
 import msgspec
 import redis.asyncio
 
+from faas.cluster import streams
 from faas.core import errors, ids, model
 from faas.link import client as redis_client
 from faas.queue import keys as keyring
-from faas.queue import scripted, streams
+from faas.queue import scripted
 
 _GROUP = "nodes"
 _ANSWER_KEPT_S = 60

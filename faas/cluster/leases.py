@@ -1,9 +1,9 @@
-"""What a dead node leaves behind: the invocations that it had claimed wait again.
+"""Take over what a dead node had claimed, so that those invocations wait again.
 
-What was handed off to it is in its journal, and not here.
+Calls that were handed off to the node are in its journal, and not here.
 
-Every living node looks for dead ones (`faas.queue.watch`); the scripts make it harmless when two take over the same
-entry, or when the node was only paused.
+Every living node looks for dead ones (`faas.cluster.watch`). The scripts make it harmless when two nodes take over the
+same entry, or when the node was only paused.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _PAGE = 100
 async def dead_nodes(queue: invocations.Queue) -> list[str]:
     """Nodes that may hold claims and have no lease by Redis's clock. Raises `errors.Unavailable`.
 
-    For whoever looks once, and at a clock that did not jump; nodes go by `faas.queue.watch`.
+    For whoever looks once, and at a clock that did not jump; nodes go by `faas.cluster.watch`.
     """
     return [name for name in await holders(queue) if not await queue.link.call("EXISTS", queue.keys.node(name))]
 

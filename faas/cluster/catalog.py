@@ -1,4 +1,4 @@
-"""The version of the catalog of functions: announced by a deploy, seen by every living node."""
+"""What nodes say of themselves, and the version of the catalog of functions: deploys announce it, nodes load it."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ import asyncio
 import msgspec
 import redis.asyncio
 
+from faas.cluster import streams
 from faas.core import errors, living
 from faas.link import client as redis_client
 from faas.queue import keys as keyring
-from faas.queue import scripted, streams
+from faas.queue import scripted
 
 _POLL_S = 0.02
 
@@ -85,7 +86,7 @@ class Catalog:
 
 
 class Announcements:
-    """The other end of `Catalog.announce`. What is missed while Redis is away is missed: look at the catalog, too."""
+    """The other end of `Catalog.announce`. What Redis was away for is not said again: look at the catalog, too."""
 
     def __init__(self, client: redis.asyncio.Redis, keys: keyring.Keys) -> None:
         self._client = client
@@ -113,7 +114,8 @@ class Announcements:
                 while await self._heard.get_message(timeout=None) is None:
                     pass
         except errors.Unavailable:
-            await asyncio.get_running_loop().create_future()  # nothing will be heard in the time that is left
+            # Nothing will be heard in the time that is left.
+            await asyncio.get_running_loop().create_future()
 
     async def close(self) -> None:
         """Drop the connection."""

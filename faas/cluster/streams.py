@@ -1,4 +1,4 @@
-"""What redis-py gives, brought to one shape whichever protocol version was spoken."""
+"""Replies of redis-py in one shape, whichever version of the protocol was spoken."""
 
 from __future__ import annotations
 

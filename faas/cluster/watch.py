@@ -15,8 +15,9 @@ from collections.abc import Callable
 
 import msgspec
 
+from faas.cluster import catalog, leases
 from faas.core import living
-from faas.queue import catalog, invocations, leases
+from faas.queue import invocations
 
 _FEWEST_LOOKS = 4
 

@@ -1,4 +1,4 @@
-"""How many slots the nodes have for a revision, as they say themselves, against what waits for it."""
+"""How many slots each node says it has for a revision, and how much work waits for that revision."""
 
 from __future__ import annotations
 
