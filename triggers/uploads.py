@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Callable
 
 from faas import buckets
 from faas.core import errors, events, ids, model
-from faas.queue import guards, invocations
+from faas.queue import accepting, guards, invocations
 from triggers import backlog, chains, comparison, complete, inlet, matching, watch
 
 _log = logging.getLogger(__name__)
@@ -199,7 +199,9 @@ class BucketTrigger:
         }
         if invocation.depth > chains.MAX_DEPTH:
             refusal = chains.refusal(invocation, rule.revision.config)
-            if await self._door.call(lambda queue: queue.refuse(invocation, refusal.record, guard, refusal.settled)):
+            if await self._door.call(
+                lambda queue: accepting.refuse(queue, invocation, refusal.record, guard, refusal.settled)
+            ):
                 _log.error("chain_stopped", extra={**extra, "depth": invocation.depth})
         elif await self._door.call(lambda queue: queue.enqueue(invocation, guard)):
             _log.info("upload_fired", extra=extra)

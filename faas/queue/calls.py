@@ -8,7 +8,7 @@ from collections.abc import Awaitable
 from typing import Any, TypeVar
 
 from faas.core import errors, model, unrun
-from faas.queue import invocations, replies
+from faas.queue import accepting, invocations, replies
 
 T = TypeVar("T")
 
@@ -31,20 +31,20 @@ async def outcome(
     `errors.Throttled` or `errors.Unavailable`.
     """
     expected = answers.expect(invocation.id)
-    accepting = asyncio.ensure_future(queue.enqueue(invocation))
+    entering = asyncio.ensure_future(queue.enqueue(invocation))
     try:
         async with asyncio.timeout(within_ms / 1000):
-            await heard(asyncio.shield(accepting))
+            await heard(asyncio.shield(entering))
             return await expected
     except TimeoutError as gone:
         rejected = unrun.rejected(invocation, memory_limit_mb, _now_ms())
-        if await _has_waited(_settle_what_waits(queue, accepting, rejected, invocation)):
+        if await _has_waited(_settle_what_waits(queue, entering, rejected, invocation)):
             hint = "`faas doctor` tells what is amiss, `faas status` what else waits"
             raise errors.NeverRan(f"nothing ran {invocation.function} in time", hint=hint) from gone
         hint = f"it may run still: faas invocations show {invocation.id}"
         raise errors.TimedOut(f"{invocation.function} has not ended in time", hint=hint) from gone
     except (asyncio.CancelledError, errors.Unavailable):
-        _settle_what_waits(queue, accepting, unrun.rejected(invocation, memory_limit_mb, _now_ms()), invocation)
+        _settle_what_waits(queue, entering, unrun.rejected(invocation, memory_limit_mb, _now_ms()), invocation)
         raise
     finally:
         expected.cancel()
@@ -63,7 +63,7 @@ async def heard(answer: Awaitable[T]) -> T:
 
 def _settle_what_waits(
     queue: invocations.Queue,
-    accepting: asyncio.Future[str | None],
+    entering: asyncio.Future[str | None],
     record: model.Record,
     invocation: model.Invocation,
 ) -> asyncio.Future[Any] | None:
@@ -74,12 +74,12 @@ def _settle_what_waits(
 
     def settle(accepted: asyncio.Future[str | None]) -> asyncio.Future[Any] | None:
         if not accepted.cancelled() and accepted.exception() is None and (entry := accepted.result()) is not None:
-            return queue.abandon(entry, invocation, record)
+            return accepting.abandon(queue, entry, invocation, record)
         return None
 
-    if accepting.done():
-        return settle(accepting)
-    accepting.add_done_callback(settle)
+    if entering.done():
+        return settle(entering)
+    entering.add_done_callback(settle)
     return None
 
 

@@ -10,9 +10,9 @@
                 └───── retrying ◄─retry─┘
     refuse, ship ──► done | dead
 
-What comes in is in `faas.queue.accepting`, what waits until it is due in `faas.queue.retrying`, what nodes' journals
-bring in `faas.queue.shipping`; claims and their ends are here. The scripts' headers in ``scripts/`` say what each does;
-these modules only name their keys and pack their arguments.
+`faas.queue.together` and `faas.queue.accepting` send what comes in, `faas.queue.retrying` what waits until it is due,
+`faas.queue.shipping` what nodes' journals bring; claims and their ends are here. The scripts' headers in ``scripts/``
+say what each does; these modules only name their keys and pack their arguments.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ import msgspec
 from faas.core import model
 from faas.core import settings as settings_module
 from faas.link import link as links
-from faas.queue import accepting, census, destined, fsync
+from faas.queue import accepting, census, destined, fsync, guards, together
 from faas.queue import bounds as limits
 from faas.queue import keys as keyring
 from faas.queue import server as servers
@@ -80,7 +80,7 @@ class Finished(msgspec.Struct, frozen=True):
     claims: tuple[Claim, ...]
 
 
-class Queue(accepting.Entrance):
+class Queue(servers.Server):
     """The queues of one platform over one link. Every method raises `errors.Unavailable` when Redis is away.
 
     Its link opens itself again after a loss, so whoever holds the queue goes on using it.
@@ -94,8 +94,11 @@ class Queue(accepting.Entrance):
         keeping: limits.Keeping,
         synced: fsync.Fsync | None,
     ) -> None:
-        super().__init__(link, keys, bounds, synced)
+        super().__init__(link, keys)
         self.keeping = keeping
+        self._bounds = bounds
+        self._together = together.Together(self, bounds)
+        self._fsync = synced
 
     @classmethod
     async def connect(
@@ -122,6 +125,33 @@ class Queue(accepting.Entrance):
             keeping=limits.Keeping.of(settings),
             strict=settings.durability == "strict",
         )
+
+    def close(self) -> None:
+        """Drop the link."""
+        super().close()
+        if self._fsync is not None:
+            self._fsync.close()
+
+    async def enqueue(
+        self,
+        invocation: model.Invocation,
+        guard: guards.Guard = guards.NONE,
+        *,
+        delay_ms: int = 0,
+        once: accepting.Once | None = None,
+    ) -> str | None:
+        """Accept an invocation; its stream entry, or None when its guard says that this was done before.
+
+        An async one may be due only after ``delay_ms``, and has no entry ('') until then. Raises `errors.Throttled`
+        when as many wait as may.
+        """
+        if guard is guards.NONE and not delay_ms and once is None:
+            entry: str | None = await self._together.enqueue(invocation)
+        else:
+            entry = await accepting.enqueue(self, self._bounds, invocation, guard, delay_ms, once)
+        if self._fsync is not None and invocation.mode is model.Mode.ASYNC:
+            await self._fsync.wait()
+        return entry
 
     async def prepare(self, ref: str) -> None:
         """Make a revision's queues, so that they can be read before anything was enqueued."""

@@ -10,8 +10,8 @@ import msgspec
 import pytest
 
 from faas.core import errors, ids, model, unrun
+from faas.queue import accepting, census, invocations, retrying, shipping, whereabouts
 from faas.queue import bounds as limits
-from faas.queue import census, invocations, retrying, shipping, whereabouts
 from faas.queue import keys as keyring
 from tests.samples import record
 
@@ -155,7 +155,7 @@ async def test_the_counter_never_drifts_whatever_happens_in_whatever_order(queue
         elif do == "abandon" and waiting:
             entry, gone = chance.choice(waiting)
             if entry:
-                await queue.abandon(entry, gone, record(gone))
+                await accepting.abandon(queue, entry, gone, record(gone))
         elif do == "ship":
             left = msgspec.msgpack.encode([record(an_invocation(10, model.Mode.SYNC))])
             for _ in range(chance.choice((1, 2))):

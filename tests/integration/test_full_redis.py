@@ -15,7 +15,7 @@ from faas import recorder
 from faas.cluster import leases
 from faas.core import errors, ids, model
 from faas.core import settings as settings_module
-from faas.queue import bounds, census, guards, idempotency, invocations, records, retrying, shipping
+from faas.queue import accepting, bounds, census, guards, idempotency, invocations, records, retrying, shipping
 from faas.store import database, ledger
 from faas.valkey import embedded
 from tests import node_bench, samples
@@ -112,7 +112,7 @@ async def test_a_full_redis_refuses_new_work_and_lets_end_what_runs(queue: invoc
     async with full(queue):
         with pytest.raises(errors.Unavailable, match="OOM"):
             await queue.enqueue(invocation())
-        assert await queue.abandon(entry, call, samples.record(call)) == 1
+        assert await accepting.abandon(queue, entry, call, samples.record(call)) == 1
         finished = await queue.finish_claimed(one, samples.record(one.invocation), node="n1", claim_next=1)
         assert finished.settled == (True,)
         assert await queue.release(finished.claims[0])
@@ -185,7 +185,7 @@ async def test_what_is_recorded_makes_room_for_as_much(own: settings_module.Sett
 async def test_a_guarded_refusal_counts_its_record(queue: invocations.Queue) -> None:
     one = invocation()
     guard = guards.Guard(key="objects", field="a", value="1")
-    assert await queue.refuse(one, samples.record(one, dead=True), guard)
+    assert await accepting.refuse(queue, one, samples.record(one, dead=True), guard)
     held = await census.held(queue)
     assert held.is_right
     assert held.unrecorded_bytes > 0

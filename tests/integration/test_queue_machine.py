@@ -16,7 +16,18 @@ from hypothesis import strategies as st
 
 from faas.cluster import leases
 from faas.core import errors, ids, model
-from faas.queue import bounds, census, destined, guards, idempotency, invocations, retrying, shipping, whereabouts
+from faas.queue import (
+    accepting,
+    bounds,
+    census,
+    destined,
+    guards,
+    idempotency,
+    invocations,
+    retrying,
+    shipping,
+    whereabouts,
+)
 from faas.queue import server as servers
 from tests.samples import record
 
@@ -167,7 +178,7 @@ class QueueMachine(stateful.RuleBasedStateMachine):
         invocation = made(model.Mode.ASYNC)
         guard = guards.Guard(key="objects", field=field, value=str(value))
         expected = not self.refuses(guard)
-        assert self.wait(self.queue.refuse(invocation, record(invocation, dead=True), guard)) == expected
+        assert self.wait(accepting.refuse(self.queue, invocation, record(invocation, dead=True), guard)) == expected
         if expected:
             self.guards[guard.key, guard.field] = guard.value
             self.known[invocation.id] = Known(invocation, "dead", "never queued")
@@ -329,7 +340,7 @@ class QueueMachine(stateful.RuleBasedStateMachine):
         expected = known.place == "waiting" and known.entry == entry
 
         async def abandoned() -> int:
-            left: int = await self.queue.abandon(entry, invocation, record(invocation))
+            left: int = await accepting.abandon(self.queue, entry, invocation, record(invocation))
             return left
 
         assert self.wait(abandoned()) == expected
