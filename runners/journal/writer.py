@@ -163,10 +163,10 @@ class Journal:
         ends = [reading.Ended(start + end, ref, text) for end, ref, text in self._ends]
         self.position += self._size
         self._parts, self._ends, self._thens, self._size = [], [], [], 0
-        for then in thens:
-            then()
         if ends:
             self._on_ended(ends)
+        for then in thens:
+            _call(then)
 
     def _try_again(self) -> None:
         retry, self._retry = self._retry, None
@@ -206,6 +206,13 @@ class Journal:
             self._next = _make_segment(self.folder, None)
         except OSError as error:
             self._say_full(error)
+
+
+def _call(then: Then) -> None:
+    try:
+        then()
+    except Exception:  # noqa: BLE001 - whatever one answer comes to grief on, the others are to leave
+        _log.exception("answer_failed")
 
 
 def locked(folder: Path) -> int | None:

@@ -109,6 +109,24 @@ async def test_a_call_is_answered_once_its_end_is_written_and_not_before(root: P
     journal.close()
 
 
+async def test_an_answer_that_fails_costs_no_other(root: Path, caplog: pytest.LogCaptureFixture) -> None:
+    def fails() -> None:
+        raise ValueError("no such client")
+
+    shipped: list[reading.Ended] = []
+    journal = opened(root, on_ended=shipped.extend)
+    answered = asyncio.Event()
+    for then in (fails, answered.set):
+        one = call()
+        journal.began(one)
+        journal.ended(samples.record(one), then)
+    async with asyncio.timeout(5):
+        await answered.wait()
+    assert len(shipped) == 2
+    assert "answer_failed" in caplog.messages
+    journal.close()
+
+
 async def test_what_happens_in_one_turn_is_one_write(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     writes: list[int] = []
     real = os.pwrite
