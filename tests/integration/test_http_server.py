@@ -473,6 +473,16 @@ async def test_an_upgrade_is_not_taken_up(served: Served) -> None:
     assert (await client.answered())[0].startswith(b"HTTP/1.1 200 ")
 
 
+async def test_a_connection_too_many_is_refused_and_closed(
+    run: Callable[..., None], redis_url: str, prefix: str
+) -> None:
+    async with serving(run, redis_url, prefix, max_connections=1) as served:
+        first, second = await served.client(), await served.client()
+        assert (await second.rest()).startswith(b"HTTP/1.1 503 ")
+        first.send(request())
+        assert (await first.answered())[0].startswith(b"HTTP/1.1 200 ")
+
+
 LARGE = 8_000_000
 
 
