@@ -7,7 +7,6 @@ codings than ``chunked``, more or fewer than one Host.
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import re
 
@@ -49,9 +48,9 @@ def read_head(head: bytes) -> Head:
     seen = _Seen()
     parser = seen.parser = httptools.HttpRequestParser(seen)
     try:
-        # An upgrade is not taken up: the answer is that of a request without it.
-        with contextlib.suppress(httptools.HttpParserUpgrade):
-            parser.feed_data(head)
+        parser.feed_data(head)
+    except httptools.HttpParserUpgrade:
+        pass  # it is not taken up: the answer is that of a request without it
     except httptools.HttpParserError as error:
         raise _no_http(str(error)) from error
     if len(seen.fields) > limits.FIELDS:
@@ -148,7 +147,7 @@ def _parts(target: str, method: str) -> tuple[str, str, str]:
     """The authority, when the target names one, its path and its query, all as they were sent."""
     if method == "CONNECT":
         raise _no_http("CONNECT is for proxies, which this is none")
-    absolute = _ABSOLUTE(target)
+    absolute = None if target.startswith("/") else _ABSOLUTE(target)
     authority, rest = absolute.groups() if absolute else ("", target)
     path, _, query = rest.partition("?")
     return authority.rpartition("@")[2], path or "/", query

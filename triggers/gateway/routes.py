@@ -15,6 +15,7 @@ import msgspec
 from faas.core import errors, model
 
 _BY_NAME = "fn"
+_NAMED = f"/{_BY_NAME}/"
 
 
 class Route(msgspec.Struct, frozen=True):
@@ -65,21 +66,29 @@ class Routes:
     def __init__(self, revisions: Iterable[model.Revision]) -> None:
         self._root = _Branch()
         self._by_name: dict[str, Route] = {}
+        self._literal: dict[str, list[Match]] = {}
+        """The routes without a parameter by their paths, as most are: no other comes before them."""
         for revision in revisions:
             for place, trigger in enumerate(revision.config.triggers):
                 if isinstance(trigger, model.HttpTrigger):
                     self._add(Route(trigger.path, frozenset(trigger.methods), revision, place))
 
     def _add(self, route: Route) -> None:
-        branch = self._root
-        for segment in _segments(route.path):
+        branch, segments = self._root, _segments(route.path)
+        for segment in segments:
             branch = branch.after(segment)
         branch.routes.append(route)
+        if not any(_is_parameter(segment) for segment in segments):
+            self._literal.setdefault("/" + "/".join(segments), []).append(Match(route, {}))
         name = route.revision.function
         self._by_name[name] = Route(f"/{_BY_NAME}/{name}", frozenset(), route.revision)
 
     def find(self, method: str, raw_path: str) -> Match:
         """The route for a request. Raises `errors.NotFound`, or `errors.MethodNotAllowed` with ``allow``."""
+        if not raw_path.startswith(_NAMED):
+            for match in self._literal.get(raw_path, ()):
+                if not match.route.methods or method in match.route.methods:
+                    return match
         segments = _segments(raw_path)
         if len(segments) >= 2 and segments[0] == _BY_NAME and segments[1] in self._by_name:
             return Match(self._by_name[segments[1]], {})
