@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from faas.core import dispatch, model, unrun
 from faas.queue import invocations, parking
-from runners import ahead, claiming, concurrency, line, settle
+from runners import ahead, claiming, concurrency, finishing, line, settle
 from runners import slot as slots
 from runners.journal import writer
 
@@ -23,10 +23,6 @@ _GAPS_KEPT = 64
 _WEIGHT = 0.2
 _SHORTEST_MS = 0.2
 """What an attempt costs its slot at least, with all that is done around the handler."""
-
-_FINISHES_AT_ONCE = 32
-_FINISHED_WITHIN_S = 0.003
-"""What has ended and nobody waits for is settled together with what ends within so long, while there is more to do."""
 
 _REDIS_EVERY_S = 0.1
 """What waits in Redis has a turn that often at least, however long the line is."""
@@ -97,8 +93,7 @@ class Lane:
         self._around = around
         self._loop = asyncio.get_running_loop()
         self._takes_hand_offs = not revision.config.idempotent
-        self._finishes: list[tuple[invocations.Claim, slots.Ended]] = []
-        self._finishes_due: asyncio.TimerHandle | None = None
+        self._finishes = finishing.Finishes(self._send_finishes)
         self._ahead = ahead.Ahead(self.claims.give_back)
         self._running: dict[str, slots.Slot] = {}
         self._disowned: set[str] = set()
@@ -312,27 +307,19 @@ class Lane:
 
     def _claimed_ended(self, claim: invocations.Claim, slot: slots.Slot, ended: slots.Ended) -> None:
         self._running.pop(claim.entry, None)
-        self._finishes.append((claim, ended))
+        self._finishes.add(claim, ended)
         self._free(slot)
 
     def _finishes_may_wait(self) -> bool:
         """Whether what has ended waits some milliseconds for more: nobody waits for it, and no slot for what comes."""
-        if not self._finishes or len(self._ahead) <= ahead.most_ahead(len(self.slots), self._attempt_ms) // 2:
-            return False
-        if len(self._finishes) >= _FINISHES_AT_ONCE or self._last_claimed is model.Mode.SYNC:
-            return False
-        if self._finishes_due is None:
-            self._finishes_due = self._loop.call_later(_FINISHED_WITHIN_S, self._send_finishes)
-        return True
+        most = ahead.most_ahead(len(self.slots), self._attempt_ms)
+        return len(self._ahead) > most // 2 and self._finishes.may_wait()
 
     def _send_finishes(self) -> None:
         """Settle what has ended, and claim along with it for the slots that are free, if something waits."""
-        if not self._finishes:
+        ended = self._finishes.take()
+        if not ended:
             return
-        if self._finishes_due is not None:
-            self._finishes_due.cancel()
-            self._finishes_due = None
-        ended, self._finishes = self._finishes, []
         wanted = self.wanted() if self.claims.state is claiming.State.BEHIND else 0
         if wanted:
             self.claims.begin(wanted, max(self.free(), 0))
@@ -351,9 +338,7 @@ class Lane:
 
         Its claim may yet be heard of, late (the node was paused), and is not run then.
         """
-        if entry in self._running or self._ahead.holds(entry):
-            return False
-        if any(claim.entry == entry for claim, _ in self._finishes):
+        if entry in self._running or self._ahead.holds(entry) or self._finishes.holds(entry):
             return False
         self._disowned.add(entry)
         return True
