@@ -130,7 +130,7 @@ def test_what_was_answered_is_recorded_so_also_when_its_node_is_killed_at_that_m
     for invocation_id in answered:
         (record,) = eventually_sync(lambda id=invocation_id: _records(platform, id), within=60)
         assert record["status"] == "ok"
-        assert record["billed_ms"] == 1
+        assert record["billed_ms"] >= 1
     eventually_sync(platform.conserved, within=60)
 
 
