@@ -27,7 +27,9 @@ _MANY = 256
 _CROWD = 1_000
 _CROWD_TIMEOUT_S = 2
 _SECONDS, _CROWD_SECONDS = 2, 5
-_WARM_UP_S, _MANY_WARM_UP_S, _FIRST_SLEEPERS_S = 3, 1, 15
+_WARM_UP_S, _MANY_WARM_UP_S, _FIRST_SLEEPERS_S = 3, 1, 10
+_GROWN_WITHIN_S = 60
+"""Until what sleeps has as many sandboxes as it gets: a few a second are started on two processors."""
 _HEARTBEAT_S = 2.5
 _CPUS = os.cpu_count() or 1
 FIGURES = (
@@ -160,7 +162,19 @@ def _start_sleeping(home: Path, stack: contextlib.ExitStack, say: Callable[[str]
     say("http: starting a platform for what sleeps")
     where = stack.enter_context(platform.running(home / "sleeping", platform.SLEEPING))
     _warm_up("sleeper", where.url("sleeper"), clients=_SLEEPERS, seconds=_FIRST_SLEEPERS_S)
+    until = time.monotonic() + _GROWN_WITHIN_S
+    before: dict[str, int] = {}
+    while (now := _sandboxes_of(where)) != before and time.monotonic() < until:
+        say(f"http: what sleeps has {sum(now.values())} sandboxes")
+        before = now
+        load.post(where.url("sleeper"), clients=_SLEEPERS, seconds=_FIRST_SLEEPERS_S)
     return Started(where.url("sleeper"), where)
+
+
+def _sandboxes_of(where: platform.Platform) -> dict[str, int]:
+    """Those that hold a function. A node tells of them with its heartbeat."""
+    time.sleep(_HEARTBEAT_S)
+    return {state: count for state, count in where.sandboxes().items() if state != "prewarmed"}
 
 
 def _warm_up(name: str, url: str, *, clients: int, seconds: int) -> None:
