@@ -28,7 +28,7 @@ _MOST_LEVELS = 16
 
 
 class Level(msgspec.Struct, frozen=True):
-    """Attempts that ended while about so many slots were busy: how many, and how long they took on average."""
+    """Attempts that ended while about so many slots were all busy, and how long they took on average (ms)."""
 
     busy: float
     ms: float
@@ -41,7 +41,7 @@ class Level(msgspec.Struct, frozen=True):
 
 
 class Gains:
-    """What one revision's attempts took, by how many of its slots were busy when they ended."""
+    """What one revision's attempts took while something waited, by how many slots it had when they ended."""
 
     def __init__(self) -> None:
         self._counts = [0] * _MOST_LEVELS
@@ -50,7 +50,7 @@ class Gains:
         self._levels: dict[int, Level] = {}
 
     def add(self, busy: int, ms: float) -> None:
-        """An attempt has ended, itself one of so many busy slots."""
+        """An attempt has ended in one of so many busy slots."""
         level = min((busy - 1).bit_length(), _MOST_LEVELS - 1) if busy > 0 else 0
         self._counts[level] += 1
         self._busy[level] += max(busy, 1)

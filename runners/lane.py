@@ -194,7 +194,9 @@ class Lane:
         """An attempt is over; its slot serves whoever is next."""
         length_ms = max(slot.took_us / 1000, _SHORTEST_MS)
         self._attempt_ms += (length_ms - self._attempt_ms) * (_WEIGHT if self._attempt_ms else 1.0)
-        self.gains.add(len(self.slots) - len(self.idle), length_ms)
+        if self.line or self._ahead or self.claims.something_waits:
+            # Only while something waits are all slots busy, and what they take comparable with what fewer of them took.
+            self.gains.add(len(self.slots), length_ms)
         if not slot.is_reusable or self._around.gives_up(self.ref):
             self._around.end(self.ref, slot)
         else:
