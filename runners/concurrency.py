@@ -7,7 +7,9 @@ gained. So slots are doubled for as long as a doubling brought at least `LEAST_G
 adaptive limit like the gradient and AIMD limits of the literature, over levels of concurrency that are powers of
 two.
 
-What is known grows old: after `FORGOTTEN_S` a level may be tried again. The functions are pure; `Gains` only adds up.
+What a level took is kept, because a level below the present one cannot be measured again; that a level gained nothing
+is forgotten when it was not seen for `FORGOTTEN_S`, so that it may be tried again once its slots are gone. The
+functions are pure; `Gains` only adds up.
 """
 
 from __future__ import annotations
@@ -64,7 +66,6 @@ class Gains:
                 self._levels[level] = merged(self._levels.get(level), found)
                 self._counts[level] = self._busy[level] = 0
                 self._ms[level] = 0.0
-        self._levels = {key: level for key, level in self._levels.items() if now_s - level.seen_at_s <= FORGOTTEN_S}
         return self._levels
 
 
@@ -83,7 +84,9 @@ def merged(before: Level | None, found: Level) -> Level:
     )
 
 
-def most_slots(levels: Mapping[int, Level], *, processors: int, attempt_ms: float, start_ms: float, most: int) -> int:
+def most_slots(
+    levels: Mapping[int, Level], now_s: float, *, processors: int, attempt_ms: float, start_ms: float, most: int
+) -> int:
     """How many slots a revision may have, ``most`` at most.
 
     As many as there are processors always. Beyond that twice the highest level up to which each doubling gained enough.
@@ -92,7 +95,7 @@ def most_slots(levels: Mapping[int, Level], *, processors: int, attempt_ms: floa
     """
     if not levels:
         return most
-    useful, gained = _useful(sorted(levels.items()))
+    useful, gained = _useful(sorted(levels.items()), now_s)
     if not gained:
         return min(max(useful, processors), most)
     if attempt_ms >= start_ms:
@@ -100,12 +103,12 @@ def most_slots(levels: Mapping[int, Level], *, processors: int, attempt_ms: floa
     return min(max(2 * useful, processors), most)
 
 
-def _useful(levels: Sequence[tuple[int, Level]]) -> tuple[int, bool]:
+def _useful(levels: Sequence[tuple[int, Level]], now_s: float) -> tuple[int, bool]:
     """The top of the highest level that was worth its slots, and whether no higher one was found to gain nothing."""
     key, best = levels[0]
     for higher, level in levels[1:]:
         could = level.busy / best.busy - 1
         if could > 0 and level.per_ms / best.per_ms - 1 < LEAST_GAIN * could:
-            return 1 << key, False
+            return 1 << key, now_s - level.seen_at_s > FORGOTTEN_S
         key, best = higher, level
     return 1 << key, True

@@ -131,6 +131,11 @@ class Lane:
         now = slots.now_ms()
         return max(self._attempt_ms, *(float(slot.running_for_ms(now)) for slot in self.slots), 0.0)
 
+    def turn_ms(self) -> float:
+        """How long one has to wait for a slot: the mean attempt, or the age of the youngest if none has ended since."""
+        now = slots.now_ms()
+        return max(self._attempt_ms, float(min((slot.running_for_ms(now) for slot in self.slots), default=0)))
+
     # -- sync calls that reached this node
 
     def offer(self, invocation: model.Invocation, caller: dispatch.Caller) -> bool:

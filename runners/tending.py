@@ -172,10 +172,13 @@ class Tender:
     def _missing(self, seat: seats.Seat, load: capacity.Load, slots_known: int, making: int, lasted_ms: float) -> int:
         lane, start_ms = seat.lane, self._stock.start_ms
         attempt_ms, in_line = lane.attempt_ms(), len(lane.line)
+        now_s = time.monotonic()
         most = concurrency.most_slots(
-            lane.gains.levels(time.monotonic()),
+            lane.gains.levels(now_s),
+            now_s,
             processors=self._processors,
-            attempt_ms=attempt_ms,
+            # One attempt that takes long for once holds up nobody while the other slots go on.
+            attempt_ms=lane.turn_ms(),
             start_ms=start_ms,
             most=seat.revision.config.max_concurrency,
         )

@@ -22,7 +22,12 @@ def after(takes: Takes, *, processors: int = 2, most: int = 100, start_ms: float
         for _ in range(50):
             gains.add(slots, takes(slots))
         allowed = concurrency.most_slots(
-            gains.levels(float(number)), processors=processors, attempt_ms=takes(slots), start_ms=start_ms, most=most
+            gains.levels(float(number)),
+            float(number),
+            processors=processors,
+            attempt_ms=takes(slots),
+            start_ms=start_ms,
+            most=most,
         )
         slots = max(slots, min(allowed, 2 * slots))
     return slots
@@ -70,18 +75,23 @@ def test_a_machine_that_slows_down_for_ten_seconds_gets_no_more_slots_for_that()
         for _ in range(50):
             gains.add(2, 9.0)
         levels = gains.levels(float(second))
-        assert concurrency.most_slots(levels, processors=2, attempt_ms=9.0, start_ms=300.0, most=100) == 2
+        assert (
+            concurrency.most_slots(levels, float(second), processors=2, attempt_ms=9.0, start_ms=300.0, most=100) == 2
+        )
 
 
 def test_the_burst_of_first_calls_has_no_limit_but_its_own() -> None:
-    assert concurrency.most_slots({}, processors=2, attempt_ms=0.0, start_ms=300.0, most=100) == 100
+    assert concurrency.most_slots({}, 0.0, processors=2, attempt_ms=0.0, start_ms=300.0, most=100) == 100
 
 
 def test_one_call_behind_a_handler_of_a_minute_may_have_a_slot_at_once() -> None:
     gains = concurrency.Gains()
     for _ in range(2):
         gains.add(1, 60_000.0)
-    assert concurrency.most_slots(gains.levels(0.0), processors=1, attempt_ms=60_000.0, start_ms=300.0, most=100) == 100
+    assert (
+        concurrency.most_slots(gains.levels(0.0), 0.0, processors=1, attempt_ms=60_000.0, start_ms=300.0, most=100)
+        == 100
+    )
 
 
 def test_what_was_found_long_ago_is_tried_again() -> None:
@@ -89,11 +99,30 @@ def test_what_was_found_long_ago_is_tried_again() -> None:
     for busy in (1, 2, 4):
         for _ in range(50):
             gains.add(busy, 1.0 * busy)
-    assert concurrency.most_slots(gains.levels(0.0), processors=1, attempt_ms=1.0, start_ms=300.0, most=100) == 1
+    assert concurrency.most_slots(gains.levels(0.0), 0.0, processors=1, attempt_ms=1.0, start_ms=300.0, most=100) == 1
     for _ in range(50):
         gains.add(1, 1.0)
     later = gains.levels(concurrency.FORGOTTEN_S + 1)
-    assert concurrency.most_slots(later, processors=1, attempt_ms=1.0, start_ms=300.0, most=100) == 2
+    assert (
+        concurrency.most_slots(
+            later, concurrency.FORGOTTEN_S + 1, processors=1, attempt_ms=1.0, start_ms=300.0, most=100
+        )
+        == 2
+    )
+
+
+def test_a_crowd_that_comes_again_and_again_makes_no_more_slots_each_time() -> None:
+    gains = concurrency.Gains()
+    slots, takes = 1, computes(0.3, 2)
+    for time_s in range(0, 6_000, 100):  # each time all that is known is older than what is forgotten
+        for step in range(20):
+            for _ in range(50):
+                gains.add(slots, takes(slots))
+            now_s = float(time_s + step)
+            levels = gains.levels(now_s)
+            most = concurrency.most_slots(levels, now_s, processors=2, attempt_ms=1.0, start_ms=300.0, most=100)
+            slots = max(slots, min(most, 2 * slots))
+    assert slots <= 8
 
 
 def test_too_few_attempts_say_nothing() -> None:
@@ -115,6 +144,6 @@ def test_the_limit_is_between_its_bounds(
     for busy, ms in attempts:
         gains.add(busy, ms)
     found = concurrency.most_slots(
-        gains.levels(0.0), processors=processors, attempt_ms=attempt_ms, start_ms=300.0, most=most
+        gains.levels(0.0), 0.0, processors=processors, attempt_ms=attempt_ms, start_ms=300.0, most=most
     )
     assert min(processors, most) <= found <= most
