@@ -22,6 +22,7 @@ LEAST_GAIN = 0.5
 """Of what a doubling of slots could have gained: less is noise, or not worth a sandbox."""
 
 FORGOTTEN_S = 60.0
+_PER_PROCESSOR = 2
 _FEWEST = 8
 _FEWEST_LONG = 2
 _LONG_MS = 100.0
@@ -89,18 +90,20 @@ def most_slots(
 ) -> int:
     """How many slots a revision may have, ``most`` at most.
 
-    As many as there are processors always. Beyond that twice the highest level up to which each doubling gained enough.
-    Attempts longer than a start do not wait until each level was measured: what is not known to gain nothing is tried.
-    Without any measurement there is no limit: that is the burst of first calls.
+    Two for each processor always: between two attempts a slot waits for its node. Beyond that twice the highest level
+    up to which each doubling gained enough. Attempts longer than a start do not wait until each level was measured:
+    what is not known to gain nothing is tried. Without any measurement there is no limit: that is the burst of first
+    calls.
     """
     if not levels:
         return most
     useful, gained = _useful(sorted(levels.items()), now_s)
+    always = _PER_PROCESSOR * processors
     if not gained:
-        return min(max(useful, processors), most)
+        return min(max(useful, always), most)
     if attempt_ms >= start_ms:
         return most
-    return min(max(2 * useful, processors), most)
+    return min(max(2 * useful, always), most)
 
 
 def _useful(levels: Sequence[tuple[int, Level]], now_s: float) -> tuple[int, bool]:

@@ -76,7 +76,7 @@ def test_a_machine_that_slows_down_for_ten_seconds_gets_no_more_slots_for_that()
             gains.add(2, 9.0)
         levels = gains.levels(float(second))
         assert (
-            concurrency.most_slots(levels, float(second), processors=2, attempt_ms=9.0, start_ms=300.0, most=100) == 2
+            concurrency.most_slots(levels, float(second), processors=2, attempt_ms=9.0, start_ms=300.0, most=100) == 4
         )
 
 
@@ -95,20 +95,19 @@ def test_one_call_behind_a_handler_of_a_minute_may_have_a_slot_at_once() -> None
 
 
 def test_what_was_found_long_ago_is_tried_again() -> None:
-    gains = concurrency.Gains()
-    for busy in (1, 2, 4):
+    gains, takes = concurrency.Gains(), computes(1.0, 4)
+    for busy in (1, 2, 4, 8):
         for _ in range(50):
-            gains.add(busy, 1.0 * busy)
-    assert concurrency.most_slots(gains.levels(0.0), 0.0, processors=1, attempt_ms=1.0, start_ms=300.0, most=100) == 1
+            gains.add(busy, takes(busy))
+
+    def most(now_s: float) -> int:
+        levels = gains.levels(now_s)
+        return concurrency.most_slots(levels, now_s, processors=1, attempt_ms=1.0, start_ms=300.0, most=100)
+
+    assert most(0.0) == 4
     for _ in range(50):
-        gains.add(1, 1.0)
-    later = gains.levels(concurrency.FORGOTTEN_S + 1)
-    assert (
-        concurrency.most_slots(
-            later, concurrency.FORGOTTEN_S + 1, processors=1, attempt_ms=1.0, start_ms=300.0, most=100
-        )
-        == 2
-    )
+        gains.add(4, takes(4))
+    assert most(concurrency.FORGOTTEN_S + 1) == 8
 
 
 def test_a_crowd_that_comes_again_and_again_makes_no_more_slots_each_time() -> None:
