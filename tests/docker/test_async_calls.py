@@ -50,7 +50,10 @@ def test_a_failed_attempt_is_followed_by_another_and_its_result_is_there_for_who
     state = settled(platform, answer["invocation_id"])
     assert (state["status"], state["attempts"], state["result"]) == ("done", 2, {"body": "2"})
     eventually_sync(lambda: len(platform.api(answer["status_url"]).json()["records"]) == 2, within=60)
-    (line,) = platform.json("invocations", "ls", "--function", "second", "--limit", "1")
+    # The list is of what waits and of what is in the ledger, where the last attempt is a moment later.
+    (line,) = eventually_sync(
+        lambda: platform.json("invocations", "ls", "--function", "second", "--limit", "1"), within=60
+    )
     assert (line["invocation_id"], line["status"], line["attempts"]) == (answer["invocation_id"], "done", 2)
 
 

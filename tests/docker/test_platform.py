@@ -231,8 +231,9 @@ def test_concurrent_calls_are_all_answered_and_counted(platform: platforms.Platf
 
 
 def test_the_bill_is_the_sum_of_the_records(platform: platforms.Platform) -> None:
-    platform.call("/fn/count")
+    answer = platform.call("/fn/count")
     eventually_sync(platform.conserved, within=60)
+    platform.record(answer.headers["faas-invocation-id"])
     records = platform.json("records", "count", "--limit", "1000")
     (line,) = [line for line in platform.json("bill")["lines"] if line["name"] == "count"]
     assert line["count"] == len(records)
