@@ -24,6 +24,9 @@ _WEIGHT = 0.2
 _SHORTEST_MS = 0.2
 """What an attempt costs its slot at least, with all that is done around the handler."""
 
+_TOLD_AFTER_MS = 1_000
+"""What has ended before the next heartbeat would be counted twice until then: as running, and as done."""
+
 _REDIS_EVERY_S = 0.1
 """What waits in Redis has a turn that often at least, however long the line is."""
 
@@ -118,8 +121,10 @@ class Lane:
 
     @property
     def handed_off(self) -> int:
-        """Calls that run and did not come from the queue."""
-        return max(self.busy - len(self._running), 0)
+        """Calls that did not come from the queue and have run for so long that others are told of them."""
+        now = slots.now_ms()
+        long = [slot for slot in self.slots if slot.running_for_ms(now) >= _TOLD_AFTER_MS]
+        return len(long) - len(set(long) & set(self._running.values()))
 
     @property
     def is_parked(self) -> bool:
