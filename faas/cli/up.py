@@ -18,7 +18,7 @@ import msgspec
 from faas.cli import child, log_format, options, output, platform_dir, ports, supervisor
 from faas.core import errors
 from faas.core import settings as settings_module
-from faas.valkey import embedded, fitness
+from faas.valkey import embedded, fitness, syncing
 
 _log = logging.getLogger(__name__)
 
@@ -152,9 +152,9 @@ async def _publish_changes(changed: asyncio.Event, publish: Callable[[], None]) 
 
 
 async def _sync_journals(root: Path) -> None:
-    from runners.journal import syncing
+    from runners.journal import syncing as journals
 
-    await syncing.keep_synced(root)
+    await syncing.keep_synced(root, journals.sync)
 
 
 def _server(settings: settings_module.Settings) -> embedded.EmbeddedServer:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 from pathlib import Path
 
 from faas.valkey import append_only
@@ -20,16 +21,19 @@ _EVERY_S = 1.0
 _log = logging.getLogger(__name__)
 
 
-async def keep_synced(folder: Path) -> None:
-    """Sync the files of a server in ``folder`` every second, until cancelled. A series of failures is logged once."""
+async def keep_synced(folder: Path, sync: Callable[[Path], None] = append_only.sync) -> None:
+    """Sync what lies in ``folder`` every second, until cancelled. A series of failures is logged once.
+
+    ``sync`` blocks, and may raise `OSError`: it is for the files of a server unless another is given.
+    """
     failed = False
     while True:
         await asyncio.sleep(_EVERY_S)
         try:
-            await asyncio.to_thread(append_only.sync, folder)
+            await asyncio.to_thread(sync, folder)
         except OSError as error:
             if not failed:
-                _log.error("append_only_file_not_synced", extra={"folder": str(folder), "reason": str(error)})
+                _log.error("not_synced", extra={"folder": str(folder), "reason": str(error)})
             failed = True
         else:
             failed = False

@@ -1,38 +1,19 @@
-"""Bringing the journals of a machine to its disk once a second, so that a loss of power costs no more than that.
+"""Bring the journals of a machine to its disk.
 
-What a node writes outlives the node. Who syncs is another process, `faas up`, since a sync may take long.
+What a node writes outlives the node. `faas up` syncs once a second (`faas.valkey.syncing`), so that a loss of power
+costs no more than that; it is another process than the node, since a sync may take long.
 """
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
-import logging
 import os
 from pathlib import Path
 
 from runners.journal import format as form
 
-_EVERY_S = 1.0
 _LAST = 2
 """The segment that is written, and the one before it, which may have been written a moment ago."""
-
-_log = logging.getLogger(__name__)
-
-
-async def keep_synced(root: Path) -> None:
-    """Sync the journals in a folder every second, until cancelled. What fails is said once."""
-    failed = False
-    while True:
-        await asyncio.sleep(_EVERY_S)
-        try:
-            await asyncio.to_thread(sync, root)
-        except OSError as error:
-            if not failed:
-                _log.error("journals_not_synced", extra={"folder": str(root), "reason": str(error)})
-            failed = True
-        else:
-            failed = False
 
 
 def sync(root: Path) -> None:

@@ -86,16 +86,6 @@ class Journal:
         """Whether a hand-off would be written down now."""
         return self._retry is None and not self._is_closed and self.position + self._size - self.mark < self._most_bytes
 
-    @property
-    def is_settled(self) -> bool:
-        """Whether nothing waits to be written."""
-        return not self._parts
-
-    @property
-    def running(self) -> int:
-        """How many calls have begun and not ended."""
-        return len(self._running)
-
     def began(self, invocation: model.Invocation) -> None:
         """A call was given to a slot. It is written at the end of this turn of the event loop."""
         packed = self._running[invocation.id] = form.began(invocation)
