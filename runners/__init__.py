@@ -1,0 +1,1 @@
+"""What runs invocations: a node, its lanes and slots, the sandboxes, and the journal of what was handed to it."""

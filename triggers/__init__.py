@@ -1,0 +1,1 @@
+"""What turns the outside into invocations: HTTP requests, timers, uploads, and what is due or settled."""

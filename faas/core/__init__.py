@@ -1,0 +1,1 @@
+"""The words of the platform, its errors and its settings."""

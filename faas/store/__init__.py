@@ -1,0 +1,1 @@
+"""Everything that knows SQL: functions, the ledger, logs and dead letters."""

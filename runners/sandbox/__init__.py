@@ -1,0 +1,1 @@
+"""What contains user code: the port of sandboxes, and the containers and processes behind it."""
