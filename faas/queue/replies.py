@@ -44,12 +44,6 @@ class Replies:
         future.add_done_callback(lambda _: self._waiting.pop(invocation_id, None))
         return future
 
-    def deliver(self, invocation_id: str, outcome: model.Outcome) -> None:
-        """Give a caller of this process its outcome without the way through Redis."""
-        future = self._waiting.get(invocation_id)
-        if future is not None and not future.done():
-            future.set_result(outcome)
-
     async def close(self) -> None:
         """Stop reading, drop the connection, and fail whoever still waits."""
         self._reader.cancel()
@@ -83,8 +77,9 @@ class Replies:
             self._link.tell("XDEL", self._stream, *(entry for entry, _ in entries))
 
     def _resolve(self, invocation_id: str, packed: bytes) -> None:
-        if invocation_id in self._waiting:
-            self.deliver(invocation_id, self._decode(packed))
+        future = self._waiting.get(invocation_id)
+        if future is not None and not future.done():
+            future.set_result(self._decode(packed))
 
     def _fail(self, error: errors.Unavailable) -> None:
         for future in list(self._waiting.values()):
