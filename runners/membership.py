@@ -6,34 +6,20 @@ A lease is for what was claimed from the queue. What was handed off is in the jo
 from __future__ import annotations
 
 import logging
-import os
-import socket
 from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
 
 from faas.cluster import catalog, leases, watch
-from faas.core import living
 from faas.queue import invocations
 from runners.journal import leftovers
 
 _log = logging.getLogger(__name__)
 
 
-class Standing(msgspec.Struct, frozen=True, kw_only=True):
-    """What a node says of itself with each renewal of its lease."""
-
-    catalog: int
-    memory_mb: int
-    memory_used_mb: int
-    sandboxes: dict[str, int]
-    handed_off: dict[str, int]
-    journal_bytes: int
-
-
 class Membership:
-    """One node's lease, and its eyes on those of others. ``standing`` tells what to say with a renewal."""
+    """One node's lease, and its eyes on those of others. ``state`` is what it says of itself now."""
 
     def __init__(
         self,
@@ -42,33 +28,21 @@ class Membership:
         node: str,
         lease_ms: int,
         journals: Path,
-        standing: Callable[[], Standing],
+        state: Callable[[], catalog.NodeState],
     ) -> None:
         self._queue = queue
         self._versions = versions
         self._node = node
         self._lease_ms = lease_ms
         self._journals = journals
-        self._standing = standing
+        self._state = state
         self._watch = watch.Watch(lease_ms)
         self._beat_number = 0
 
     async def renew(self) -> None:
         """Renew the lease. Raises `errors.Unavailable`."""
         self._beat_number += 1
-        standing = self._standing()
-        state = catalog.NodeState(
-            catalog=standing.catalog,
-            host=socket.gethostname(),
-            pid=os.getpid(),
-            memory_mb=standing.memory_mb,
-            memory_used_mb=standing.memory_used_mb,
-            sandboxes=standing.sandboxes,
-            handed_off=standing.handed_off,
-            journal_bytes=standing.journal_bytes,
-            beat=self._beat_number,
-            process=living.own(),
-        )
+        state = msgspec.structs.replace(self._state(), beat=self._beat_number)
         await self._versions.renew(self._node, state, self._lease_ms)
 
     async def reap(self) -> None:

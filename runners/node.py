@@ -21,7 +21,7 @@ import msgspec
 
 from faas import artifacts, buckets
 from faas.cluster import capacity, catalog, demand
-from faas.core import dispatch, errors, model
+from faas.core import dispatch, errors, living, model
 from faas.core import settings as settings_module
 from faas.queue import census, invocations, parking
 from faas.store import functions
@@ -139,7 +139,7 @@ class Node:
             is_short=self._tender.tend,
         )
         self._membership = membership.Membership(
-            queue, versions, self.node, settings.lease_ms, settings.journals, self._standing
+            queue, versions, self.node, settings.lease_ms, settings.journals, self._state
         )
 
     def __repr__(self) -> str:
@@ -245,9 +245,12 @@ class Node:
         """Renew the lease. Raises `errors.Unavailable`."""
         await self._membership.renew()
 
-    def _standing(self) -> membership.Standing:
-        return membership.Standing(
+    def _state(self) -> catalog.NodeState:
+        return catalog.NodeState(
             catalog=self._version,
+            host=socket.gethostname(),
+            pid=os.getpid(),
+            process=living.own(),
             memory_mb=self.memory.total_mb,
             memory_used_mb=self.memory.used_mb,
             sandboxes=self.report(),
