@@ -23,9 +23,6 @@ from runners import slot as slots
 _BEGINS_UP_TO = 1.25
 """Times the bytes of records past which nothing is accepted: Redis keeps an eighth of its memory free for such."""
 
-_AT_ONCE = 128
-"""Finishes in one call of Redis at most, since one call holds up all others."""
-
 Then = Callable[[invocations.Finished | None], None]
 Ends = Sequence[tuple[invocations.Claim, slots.Ended]]
 
@@ -103,9 +100,6 @@ class Settler:
                 self._try_again(one, decision.after_ms)
             else:
                 finishes.append((one, self._finish(one, decision)))
-        while len(finishes) > _AT_ONCE:
-            self._send(ref, finishes[:_AT_ONCE], 0, _nothing)
-            del finishes[:_AT_ONCE]
         if finishes or claim_next:
             self._send(ref, finishes, claim_next, then)
 

@@ -9,10 +9,12 @@ from __future__ import annotations
 import asyncio
 import collections
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from faas.core import errors
 from faas.queue import invocations
@@ -28,6 +30,8 @@ _AGAIN_S = 0.2
 
 _log = logging.getLogger(__name__)
 
+_encode = msgspec.msgpack.Encoder().encode
+
 
 class Shipper:
     """Ships one journal. ``told`` hears, with each answer, how many bytes of records wait for the ledger."""
@@ -42,6 +46,7 @@ class Shipper:
         self._reads_files = False
         self._sent: moves.Shipment | None = None
         self._is_under_way = False
+        self._is_put_off = False
         self._timer: asyncio.TimerHandle | None = None
         self._idle = asyncio.Event()
         self._idle.set()
@@ -60,12 +65,7 @@ class Shipper:
                 self._held.clear()
                 self._held_bytes = 0
                 self._reads_files = True
-        if self._is_under_way:
-            return
-        if len(self._held) >= AT_ONCE:
-            self._ship()
-        elif self._timer is None:
-            self._timer = self._loop.call_later(EVERY_S, self._ship)
+        self._ship_soon()
 
     async def shipped(self) -> None:
         """Wait until Redis has all that has ended."""
@@ -77,11 +77,28 @@ class Shipper:
         if self._timer is not None:
             self._timer.cancel()
 
+    def _ship_soon(self) -> None:
+        """Ship what there is: at once when it is much, else together with what comes in the next milliseconds."""
+        if self._is_under_way or self._is_put_off:
+            return
+        if len(self._held) >= AT_ONCE or self._reads_files:
+            self._ship()
+        elif not self._held:
+            self._idle.set()
+        elif self._timer is None:
+            self._timer = self._loop.call_later(EVERY_S, self._ship)
+
+    def _try_later(self) -> None:
+        """Redis is away, or refuses: however much comes meanwhile, nothing is sent before the time."""
+        self._is_put_off = True
+        self._timer = self._loop.call_later(_AGAIN_S, self._ship)
+
     def _ship(self) -> None:
+        self._is_put_off = False
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if self._journal is None or self._is_under_way:
+        if self._journal is None:
             return
         if self._sent is not None:
             self._send(self._sent)
@@ -109,13 +126,13 @@ class Shipper:
             return
         if (error := reads.exception()) is not None:
             _log.warning("journal_not_read", extra={"folder": str(journal.folder), "reason": str(error)})
-            self._timer = self._loop.call_later(_AGAIN_S, self._ship)
+            self._try_later()
         elif found := reads.result():
             self._send(shipment(journal.folder.name, journal.mark, found))
         else:
             # All that is written was read: what is written from now on is held in memory again.
             self._reads_files = journal.position > up_to
-            self._ship()
+            self._ship_soon()
 
     def _taken(self) -> list[reading.Ended]:
         taken: list[reading.Ended] = []
@@ -133,7 +150,7 @@ class Shipper:
         if journal is None:
             return
         if answer.cancelled() or answer.exception() is not None:
-            self._timer = self._loop.call_later(_AGAIN_S, self._ship)
+            self._try_later()
             return
         said = moves.shipped(answer.result())
         self._told(said.unrecorded_bytes)
@@ -144,12 +161,7 @@ class Shipper:
             self._held_bytes = 0
             self._reads_files = True
         self._sent = None
-        if len(self._held) >= AT_ONCE or self._reads_files:
-            self._ship()
-        elif self._held:
-            self._timer = self._loop.call_later(EVERY_S, self._ship)
-        else:
-            self._idle.set()
+        self._ship_soon()
 
 
 async def ship_rest(queue: invocations.Queue, folder: Path, mark: int, end: int) -> None:
@@ -167,17 +179,6 @@ def shipment(journal: str, start: int, ended: Sequence[reading.Ended]) -> moves.
         journal=journal,
         start=start,
         end=ended[-1].end,
-        records=_array(len(ended)) + b"".join([one.record for one in ended]),
-        counts=_counted(one.ref for one in ended),
+        records=_encode([msgspec.Raw(one.record) for one in ended]),
+        counts=collections.Counter(one.ref for one in ended),
     )
-
-
-def _counted(refs: Iterable[str]) -> dict[str, int]:
-    return dict(collections.Counter(refs))
-
-
-def _array(length: int) -> bytes:
-    """The head of a msgpack array (its specification, "array format family")."""
-    if length < 1 << 4:
-        return bytes([0x90 | length])
-    return b"\xdc" + length.to_bytes(2, "big") if length < 1 << 16 else b"\xdd" + length.to_bytes(4, "big")
