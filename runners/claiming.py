@@ -11,8 +11,8 @@
      └─► parked ───┴─ heard ─► behind      rest, from anywhere ──► resting
 
 Nothing is known to wait when it is ``quiet``; something waits and no slot is free for it when it is ``behind``.
-``asking``, a claim is under way, alone or along with finishes, and so many slots are kept for its answer. ``parked``, a
-read waits in Redis for what comes. Decisions are in `NEXT`; the class performs them.
+``asking``, a claim is under way, alone or along with finishes, and so many slots are kept for its answer, for
+`KEPT_FOR_S`. ``parked``, a read waits in Redis for what comes. Decisions are in `NEXT`; the class performs them.
 """
 
 from __future__ import annotations
@@ -28,6 +28,9 @@ from faas.core import errors
 from faas.queue import invocations, parking
 
 PARK_AFTER_S = 0.002
+
+KEPT_FOR_S = 0.1
+"""A Redis that takes longer to answer a claim stands still, and may for a minute; sync calls need none of it."""
 
 _log = logging.getLogger(__name__)
 
@@ -112,11 +115,10 @@ class Claiming:
 
     def __init__(self, queue: invocations.Queue, reads: parking.Parking, node: str, ref: str, slots: Slots) -> None:
         self.state = State.QUIET
-        self.kept = 0
-        """Slots that are kept for the claim that is under way."""
         self.asked_at = 0.0
         """When the last claim left or the last parked read ended, in seconds of the monotonic clock."""
         self._asked = 0
+        self._kept = 0
         self._queue = queue
         self._reads = reads
         self._node = node
@@ -125,12 +127,22 @@ class Claiming:
         self._loop = asyncio.get_running_loop()
         self._parked: parking.ParkedRead | None = None
         self._timer: asyncio.TimerHandle | None = None
+        self._lapse: asyncio.TimerHandle | None = None
         self._task: asyncio.Task[None] | None = None
 
     @property
     def something_waits(self) -> bool:
-        """Whether something is known to wait, or most likely does."""
-        return self.state in (State.BEHIND, State.ASKING)
+        """Whether something is known to wait, or most likely does, and can be had."""
+        return self.state is State.BEHIND or self._is_soon_answered
+
+    @property
+    def kept(self) -> int:
+        """Slots that are kept for the claim that is under way."""
+        return self._kept if self._is_soon_answered else 0
+
+    @property
+    def _is_soon_answered(self) -> bool:
+        return self.state is State.ASKING and time.monotonic() - self.asked_at < KEPT_FOR_S
 
     def heard(self) -> None:
         """Something waits. A parked read would have brought it, unless its connection is stuck."""
@@ -155,16 +167,27 @@ class Claiming:
     def begin(self, wanted: int, free: int) -> None:
         """A claim leaves for so many, alone or along with finishes; `found` or `nothing` is called with its answer.
 
-        The slots that are ``free`` are kept for it.
+        The slots that are ``free`` are kept for it, for a while.
         """
         self._move(Event.ASK)
-        self.kept = free
+        self._kept = free
         self._asked = wanted
         self.asked_at = time.monotonic()
+        if self._lapse is None:
+            self._lapse = self._loop.call_later(KEPT_FOR_S, self._lapsed)
+
+    def _lapsed(self) -> None:
+        """Let others have the slots that were kept, if the claim under way is as old as that."""
+        self._lapse = None
+        if self._is_soon_answered:
+            left_s = self.asked_at + KEPT_FOR_S - time.monotonic()
+            self._lapse = self._loop.call_later(left_s, self._lapsed)
+        elif self.state is State.ASKING:
+            self._slots.settle_down()
 
     def found(self, claims: Sequence[invocations.Claim], *, more_wait: bool) -> None:
         """The answer to a claim."""
-        self.kept = 0
+        self._kept = 0
         self._move(Event.ALL if more_wait else Event.FEWER)
         if claims:
             self._slots.run(claims)
@@ -172,7 +195,7 @@ class Claiming:
 
     def nothing(self) -> None:
         """No answer came: whoever finds that something waits says so again."""
-        self.kept = 0
+        self._kept = 0
         self._move(Event.FEWER)
         self._slots.settle_down()
 
@@ -263,8 +286,9 @@ class Claiming:
     def rest(self) -> None:
         """Claim nothing more."""
         self._move(Event.REST)
-        if self._timer is not None:
-            self._timer.cancel()
+        for timer in (self._timer, self._lapse):
+            if timer is not None:
+                timer.cancel()
         self.unpark()
 
     async def rested(self) -> None:

@@ -28,6 +28,9 @@ _READ_AGAIN_S = 0.5
 _SHARED_AFTER_MS = 20.0
 """Who has stood in line for so long may run on another node that has slots for the revision."""
 
+_SEEN_WITHIN_S = 1.0
+"""A Redis that does not say within so long what waits stands still, which is as good as away."""
+
 _ROOM_WITHIN_S = 30.0
 """How long a deploy that tries its code waits on a busy node; less than the deploy waits for it."""
 
@@ -109,7 +112,7 @@ class Tender:
                     await self._tend_seat(seat)
                 finally:
                     self._pool.has_enough(seat)
-        except errors.Unavailable as error:
+        except (errors.Unavailable, TimeoutError) as error:
             _log.debug("tending_interrupted", extra={"revision": ref, "reason": str(error)})
         finally:
             self._waits.pop(ref, None)
@@ -138,8 +141,9 @@ class Tender:
         try:
             # The mark goes first: whatever is enqueued after the look below is signalled anew.
             self._queue.link.tell("DEL", self._queue.keys.demanded(seat.ref))
-            return await capacity.look(self._queue, self._place.node, seat.ref)
-        except errors.Unavailable:
+            async with asyncio.timeout(_SEEN_WITHIN_S):
+                return await capacity.look(self._queue, self._place.node, seat.ref)
+        except (errors.Unavailable, TimeoutError):
             if not seat.lane.line:
                 raise
             return capacity.Load(0, 0, seat.total)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+import redis
 
 from faas.cluster import capacity, catalog, leases
 from faas.core import model
@@ -84,6 +85,30 @@ async def test_those_in_line_go_to_the_queue_when_no_slot_is_left(bench: node_be
     assert first is not None and second is not None
     assert (await first).record.status is model.Status.ERROR
     assert node_bench.result(await second) == "stay"
+
+
+async def test_a_claim_that_redis_does_not_answer_keeps_no_slot_from_sync_calls(bench: node_bench.Bench) -> None:
+    slow = bench.function(HERE / "functions" / "slow", "app.handler")
+    node = await bench.node()
+    await bench.call(slow, 0)
+    await eventually(lambda: _idle(node, slow) == 1)
+    with redis.Redis.from_url(bench.settings.redis_url) as client:
+        client.client_pause(60_000, all=False)
+        try:
+            node.lanes[slow.ref].claims.heard()
+            async with asyncio.timeout(50):
+                for _ in range(3):
+                    offered = bench.offer(node, bench.invocation(slow, 0))
+                    assert offered is not None
+                    await offered
+                assert len(node.lanes[slow.ref].slots) == 1
+                some = [bench.offer(node, bench.invocation(slow, 3)) for _ in range(3)]
+                await eventually(lambda: _busy(node, slow) == 3)
+                for offered in some:
+                    assert offered is not None
+                    await offered
+        finally:
+            client.client_unpause()
 
 
 async def test_who_waits_in_redis_and_who_stands_in_line_take_turns(bench: node_bench.Bench) -> None:
