@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +19,8 @@ from tests import postgresql
 
 def pytest_configure() -> None:
     """No setting of the person who runs the tests may reach them, and none may depend on how fast the machine is."""
+    # A shell without job control starts what goes to the background with SIGINT ignored, which processes inherit.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     for name in [name for name in os.environ if name.startswith("FAAS_")]:
         del os.environ[name]
     hypothesis.settings.register_profile(
