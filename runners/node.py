@@ -252,6 +252,7 @@ class Node:
             pid=os.getpid(),
             process=living.own(),
             memory_mb=self.memory.total_mb,
+            engine=self._engine.name,
             memory_used_mb=self.memory.used_mb,
             sandboxes=self.report(),
             journal_bytes=self._journal.position - self._journal.mark,

@@ -302,7 +302,7 @@ class Removed(msgspec.Struct, frozen=True):
 
 
 class Node(msgspec.Struct, frozen=True, kw_only=True):
-    """A node whose lease holds."""
+    """A node whose lease holds. ``engine`` is what contains functions there: docker, or process (nothing)."""
 
     name: str
     host: str
@@ -310,6 +310,7 @@ class Node(msgspec.Struct, frozen=True, kw_only=True):
     catalog: int
     memory_mb: int
     memory_used_mb: int
+    engine: str
     sandboxes: dict[str, int]
 
 

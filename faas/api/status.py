@@ -42,6 +42,7 @@ def _node(name: str, said: catalog.NodeState) -> schemas.Node:
         catalog=said.catalog,
         memory_mb=said.memory_mb,
         memory_used_mb=said.memory_used_mb,
+        engine=said.engine,
         sandboxes=said.sandboxes,
     )
 

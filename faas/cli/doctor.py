@@ -156,10 +156,16 @@ def _docker(settings: settings_module.Settings) -> Iterator[Fact]:
     import docker
     import requests
 
-    bad = "warning" if settings.engine != "docker" else "failed"
-    if settings.engine == "process":
-        yield Fact("docker", "warning", "not used: engine is process, which isolates nothing")
+    from runners.sandbox import choose
+
+    chosen = settings.engine if settings.engine != "auto" else choose.written_down(settings.root)
+    if chosen == choose.PROCESS:
+        hint = "`faas up --engine docker` changes that for good" if settings.engine == "auto" else ""
+        yield Fact("docker", "warning", "not used: functions run as plain processes, which isolates nothing", hint)
         return
+    bad, hint = "warning", "without it functions run as plain processes, which isolates nothing, and not at all as root"
+    if chosen == choose.DOCKER:
+        bad, hint = "failed", "functions run in containers here, or not at all: start the Docker daemon"
     try:
         with contextlib.closing(docker.from_env(timeout=5)) as client:
             about = client.version()
@@ -167,7 +173,7 @@ def _docker(settings: settings_module.Settings) -> Iterator[Fact]:
             yield Fact("docker", "ok", f"engine {about.get('Version')} answers, cgroup v{cgroups}")
             yield _base_image(client, settings)
     except (docker.errors.DockerException, requests.RequestException) as error:
-        yield Fact("docker", bad, f"no engine answers: {error}".splitlines()[0], "process sandboxes isolate nothing")
+        yield Fact("docker", bad, f"no engine answers: {error}".splitlines()[0], hint)
 
 
 def _base_image(client: Any, settings: settings_module.Settings) -> Fact:

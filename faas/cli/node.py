@@ -15,13 +15,14 @@ import time
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
+from faas.cli import platform_dir
 from faas.cluster import catalog as versions
 from faas.core import dispatch, errors
 from faas.core import settings as settings_module
 from faas.queue import invocations, replies
 from faas.store import database, functions
 from runners import node as nodes
-from runners.sandbox import choose
+from runners.sandbox import base, choose
 from triggers import catalog
 from triggers.gateway import gateway, limits, port, routes, server
 
@@ -29,6 +30,7 @@ Ready = Callable[[dict[str, Any]], None]
 
 _BUCKETS_SWEPT_EVERY_S = 600.0
 _GARBAGE_LOOKED_FOR_EVERY = 10_000
+_ENGINE_ASKED_EVERY_S = 1.0
 
 _log = logging.getLogger(__name__)
 
@@ -47,7 +49,10 @@ async def run(settings: settings_module.Settings, stop: asyncio.Event, ready: Re
         stack.callback(database_engine.dispose)
         store = functions.Functions(database_engine)
         known_buckets = nodes.Buckets(settings)
-        engine = await choose.choose(settings, known_buckets.find, _say_progress)
+        closed = _Closed(settings, queue, answers, store, ready)
+        engine = await _engine(settings, known_buckets, closed, stop)
+        if engine is None:
+            return
         stack.push_async_callback(engine.close)
         _refuse_to_expose(settings, isolates=engine.isolates)
         node = await nodes.Node.start(settings, engine, queue, store)
@@ -66,6 +71,71 @@ async def run(settings: settings_module.Settings, stop: asyncio.Event, ready: Re
             await stop.wait()
             ending.begin()
             _log.info("node_drains", extra={"node": node.node})
+
+
+async def _engine(
+    settings: settings_module.Settings, known_buckets: nodes.Buckets, closed: _Closed, stop: asyncio.Event
+) -> base.Engine | None:
+    """The engine; None when ``stop`` is set before it answers.
+
+    A platform that runs already is not brought down by an engine that is away for a while: the node awaits it, and
+    tells callers so. Raises `base.EngineUnavailable` where none runs yet.
+    """
+    try:
+        return await choose.choose(settings, known_buckets.find, _say_progress)
+    except base.EngineUnavailable as error:
+        if platform_dir.running(settings.root) is None or platform_dir.published(settings.root) is None:
+            raise
+        why = error
+    _log.warning("engine_away", extra={"reason": why.message, "hint": why.hint})
+    async with closed.serving(why):
+        while not stop.is_set():
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_ENGINE_ASKED_EVERY_S):
+                    await stop.wait()
+                    break
+            await closed.catch_up()
+            with contextlib.suppress(base.EngineUnavailable):
+                engine = await choose.choose(settings, known_buckets.find, _say_progress)
+                _log.info("engine_back", extra={"engine": engine.name})
+                return engine
+    return None
+
+
+class _Closed:
+    """The gateway of a node whose engine is away: sync calls get 503, async ones wait in the queue until it is back."""
+
+    def __init__(
+        self,
+        settings: settings_module.Settings,
+        queue: invocations.Queue,
+        answers: replies.Replies,
+        store: functions.Functions,
+        ready: Ready,
+    ) -> None:
+        self._settings = settings
+        self._queue = queue
+        self._answers = answers
+        self._store = store
+        self._ready = ready
+        self._known = catalog.Snapshot()
+        self._table = routes.Routes(())
+
+    @contextlib.asynccontextmanager
+    async def serving(self, why: base.EngineUnavailable) -> AsyncIterator[None]:
+        """Answer requests during the block."""
+        await self.catch_up()
+        refuses = dispatch.Refuses(f"no function runs now: {why.message}", "see `faas doctor`")
+        served = gateway.Gateway(self._queue, self._answers, refuses, lambda: self._table, _limits(self._settings))
+        async with _serving(self._settings, served) as url:
+            self._ready({"pid": os.getpid(), "gateway": url})
+            yield
+
+    async def catch_up(self) -> None:
+        """Take in the routes as they are now."""
+        found = await catalog.newer(self._store, self._known)
+        if found is not self._known:
+            self._known, self._table = found, routes.Routes(found.revisions)
 
 
 def _keep_what_is_there() -> None:

@@ -33,9 +33,14 @@ def status_command(*, as_json: bool) -> None:
     )
     click.echo()
     output.table(
-        ("NODE", "HOST", "PID", "MEMORY", "SANDBOXES"),
-        [(node["name"], node["host"], str(node["pid"]), _memory(node), _sandboxes(node)) for node in found["nodes"]],
+        ("NODE", "HOST", "PID", "ENGINE", "MEMORY", "SANDBOXES"),
+        [
+            (node["name"], node["host"], str(node["pid"]), node["engine"], _memory(node), _sandboxes(node))
+            for node in found["nodes"]
+        ],
     )
+    if any(node["engine"] == "process" for node in found["nodes"]):
+        output.say("WARNING: functions run as plain processes, which isolates nothing")
 
 
 def _memory(node: dict[str, Any]) -> str:

@@ -23,6 +23,8 @@ class NodeState(msgspec.Struct, frozen=True, kw_only=True):
     host: str
     pid: int
     memory_mb: int
+    engine: str = ""
+    """What contains the functions that run there."""
     memory_used_mb: int = 0
     sandboxes: dict[str, int] = {}
     handed_off: dict[str, int] = {}

@@ -42,3 +42,15 @@ class NoHandOff:
     def offer(self, invocation: model.Invocation, caller: Caller) -> bool:
         """Never takes anything."""
         return False
+
+
+class Refuses:
+    """The dispatch of a gateway whose functions cannot run: every sync call is refused, and told why."""
+
+    def __init__(self, why: str, hint: str) -> None:
+        self._why = why
+        self._hint = hint
+
+    def offer(self, invocation: model.Invocation, caller: Caller) -> bool:
+        """Never takes anything. Raises `errors.Unavailable`."""
+        raise errors.Unavailable(self._why, hint=self._hint)

@@ -37,7 +37,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         ),
     ] = "standard"
     database_url: Annotated[str, _Doc(description="SQLAlchemy URL; empty is SQLite in the data directory.")] = ""
-    engine: Annotated[str, _Doc(description="auto, docker or process.", pattern="^(auto|docker|process)$")] = "auto"
+    engine: Annotated[
+        str,
+        _Doc(
+            description="docker, process, or auto: what was chosen at the first start of the data directory.",
+            pattern="^(auto|docker|process)$",
+        ),
+    ] = "auto"
     base_image: Annotated[str, _Doc(description="Image of the sandboxes; empty finds, pulls or builds one.")] = ""
     nodes: Annotated[
         int,

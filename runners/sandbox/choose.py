@@ -1,12 +1,32 @@
-"""Which engine a node uses."""
+"""Which engine a node uses: chosen once for a data directory, written down there, and never a weaker one unasked.
+
+::
+
+    engine setting   written down   Docker answers         chosen
+    docker           whatever       whatever               docker
+    process          whatever       whatever               process
+    auto             docker         whatever               docker
+    auto             process        whatever               process
+    auto             nothing        yes                    docker
+    auto             nothing        no, not root           process
+    auto             nothing        no, root               none: refused
+
+What is written down is the first choice; after it only a change to Docker is.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
+import os
+from pathlib import Path
 
 from faas.core import settings
 from runners.sandbox import base, docker, docker_calls, folder, image, objects, process
+
+DOCKER, PROCESS = docker.DockerEngine.name, process.ProcessEngine.name
+_ENGINES = (DOCKER, PROCESS)
 
 _log = logging.getLogger(__name__)
 
@@ -14,18 +34,78 @@ _log = logging.getLogger(__name__)
 async def choose(
     limits: settings.Settings, buckets: objects.Find, progress: image.Progress = image.quiet
 ) -> base.Engine:
-    """The engine that the setting names; ``auto`` is Docker when its daemon answers, else processes with a warning.
+    """The engine of a data directory, open.
 
-    Raises `base.EngineUnavailable` when Docker is asked for and does not answer, or when it has no base image and none
-    can be had: a machine with Docker never falls back to no isolation in silence.
+    Raises `base.EngineUnavailable` when it is Docker, which does not answer or has no base image and none can be had,
+    and when it could only be processes of root, which nobody has asked for by name.
     """
-    if limits.engine == "process" or (limits.engine == "auto" and not await _docker_answers()):
-        _log.warning(
-            "sandboxes_do_not_isolate",
-            extra={"engine": "process", "hint": "functions run as plain processes of this machine; install Docker"},
+    name = await _chosen(limits)
+    await asyncio.to_thread(_write_down, limits.root, name)
+    if name == DOCKER:
+        return await docker.DockerEngine.open(limits, buckets, progress)
+    _log.warning(
+        "sandboxes_do_not_isolate",
+        extra={"engine": PROCESS, "hint": "functions run as plain processes of this machine; install Docker"},
+    )
+    return process.ProcessEngine(limits, buckets)
+
+
+async def _chosen(limits: settings.Settings) -> str:
+    known = written_down(limits.root)
+    if limits.engine != "auto" or known is not None:
+        return decide(limits.engine, known, docker_answers=False, is_root=False)
+    return decide(limits.engine, None, docker_answers=await _docker_answers(), is_root=os.geteuid() == 0)
+
+
+def decide(asked: str, known: str | None, *, docker_answers: bool, is_root: bool) -> str:
+    """The engine by the table above: ``asked`` is the setting, ``known`` what is written down.
+
+    Raises `base.EngineUnavailable` for root without Docker.
+    """
+    if asked != "auto":
+        return asked
+    if known is not None:
+        return known
+    if docker_answers:
+        return DOCKER
+    if is_root:
+        raise base.EngineUnavailable(
+            "Docker does not answer, and functions as processes of root could do anything to this machine",
+            hint="start the Docker daemon; or take processes all the same with FAAS_ENGINE=process",
         )
-        return process.ProcessEngine(limits, buckets)
-    return await docker.DockerEngine.open(limits, buckets, progress)
+    return PROCESS
+
+
+def written_down(root: Path) -> str | None:
+    """The engine that was chosen for a data directory; None when none was. Raises `base.EngineUnavailable`."""
+    path = root / "engine"
+    try:
+        found = path.read_text(errors="replace").strip()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise base.EngineUnavailable(f"{path} cannot be read: {error.strerror}") from error
+    if found not in _ENGINES:
+        raise base.EngineUnavailable(
+            f"{path} names no engine: {found[:40]!r}", hint=f"it holds one word, {' or '.join(_ENGINES)}"
+        )
+    return found
+
+
+def _write_down(root: Path, name: str) -> None:
+    """Keep the choice. Processes never take the place of Docker here: they were asked for this once."""
+    known = written_down(root)
+    if known in (name, DOCKER):
+        return
+    root.mkdir(parents=True, exist_ok=True)
+    fresh = root / f".engine.{os.getpid()}"
+    try:
+        fresh.write_text(f"{name}\n")
+        fresh.replace(root / "engine")
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            fresh.unlink()
+        raise base.EngineUnavailable(f"{root / 'engine'} cannot be written: {error.strerror}") from error
 
 
 async def sweep_for_the_dead(limits: settings.Settings) -> None:

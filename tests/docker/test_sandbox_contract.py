@@ -15,7 +15,7 @@ import pytest
 
 from faas import buckets
 from faas.core import ids, model, settings
-from runners.sandbox import base, choose, docker, docker_calls, process
+from runners.sandbox import base, choose, docker, docker_calls
 from tests import attempts
 from tests.eventually import eventually, eventually_sync
 
@@ -502,16 +502,6 @@ async def test_a_base_image_that_cannot_be_had_is_said(limits: settings.Settings
     missing = msgspec.structs.replace(limits, base_image="no-such-image.invalid/nothing:1")
     with pytest.raises(base.EngineUnavailable, match="cannot be pulled"):
         await choose.choose(missing, lambda _name: None)
-
-
-async def test_without_a_docker_daemon_auto_takes_processes_and_warns(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/nobody")
-    engine = await choose.choose(settings.Settings(data_dir=str(tmp_path / "data")), lambda _name: None)
-    assert isinstance(engine, process.ProcessEngine) and not engine.isolates
-    assert [record.message for record in caplog.records] == ["sandboxes_do_not_isolate"]
-    await engine.close()
 
 
 async def test_without_a_docker_daemon_the_docker_engine_says_so(
