@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
 import logging
 import os
 import signal
@@ -236,7 +235,7 @@ class DockerEngine:
 
     async def sweep(self) -> int:
         """See `base.Engine.sweep`."""
-        return await self._calls.slow(_sweep, self._client, self._folders, data_dir_label(self._limits.root))
+        return await self._calls.slow(_sweep, self._client, self._folders, data_dir_label(self._limits))
 
     async def close(self) -> None:
         """See `base.Engine.close`."""
@@ -254,16 +253,19 @@ class DockerEngine:
             agent=agent,
             limits=self._limits,
             labels={
-                LABEL_DATA_DIR: data_dir_label(self._limits.root),
+                LABEL_DATA_DIR: data_dir_label(self._limits),
                 LABEL_RUNNER: self._folders.runner,
                 LABEL_NODE: socket.gethostname(),
             },
         )
 
 
-def data_dir_label(root: Path) -> str:
-    """What tells the containers of one platform from those of others."""
-    return hashlib.sha256(os.fsencode(root.resolve())).hexdigest()[:16]
+def data_dir_label(limits: settings.Settings) -> str:
+    """What tells the containers of one platform from those of others. Raises `base.EngineUnavailable`."""
+    try:
+        return folder.identity(folder.place(limits))
+    except OSError as error:
+        raise base.EngineUnavailable(f"the id of the sandboxes cannot be read or made: {error.strerror}") from error
 
 
 def _options(container: Container, spec: base.Spec, own: folder.Folder, sandbox: str) -> dict[str, Any]:
@@ -372,10 +374,21 @@ def _ping() -> None:
     client.close()
 
 
+def _sandbox_of(container: dict[str, Any]) -> str | None:
+    """The sandbox that a container is; None for one that only has our labels.
+
+    Anybody may set labels, and an image passes on those that it was made with. Names are given by who makes it, and
+    are unique.
+    """
+    sandbox = str((container.get("Labels") or {}).get(LABEL_SANDBOX, ""))
+    is_ours = folder.is_id(sandbox) and f"/{_NAME_PREFIX}{sandbox}" in (container.get("Names") or ())
+    return sandbox if is_ours else None
+
+
 def _sweep(client: docker.APIClient, folders: folder.Folders, data_dir: str) -> int:
     def found() -> list[str]:
         labels = {"label": f"{LABEL_DATA_DIR}={data_dir}"}
-        return [each["Labels"][LABEL_SANDBOX] for each in client.containers(all=True, filters=labels)]
+        return [name for each in client.containers(all=True, filters=labels) if (name := _sandbox_of(each))]
 
     def remove(sandbox: str) -> bool:
         try:

@@ -8,6 +8,7 @@
     R/sandboxes/<runner>-<n>/task/  the code (containers only)
     R/sandboxes/<runner>-<n>/tmp/   /tmp (process sandboxes only)
     R/sandboxes/agent-<digest>/     the agent, with its bytecode
+    R/sandboxes/id                  a random word: what tells the containers of this data directory from others
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from runners.sandbox import base
 
 _SANDBOX = re.compile(r"^([0-9a-f]{12})-\d+$")
 _LOCK = re.compile(r"^([0-9a-f]{12})\.lock$")
+_ID = re.compile(r"^[0-9a-f]{32}$")
 
 
 class Folder(msgspec.Struct, frozen=True):
@@ -134,7 +136,9 @@ class Folders:
         self._held.clear()
 
     def folder(self, sandbox: str) -> Folder:
-        """The folder of a sandbox."""
+        """The folder of a sandbox. Raises `ValueError` for what is no id of one: it could name any folder."""
+        if not is_id(sandbox):
+            raise ValueError(f"{sandbox[:80]!r} is no id of a sandbox")
         return Folder(self.root / sandbox)
 
     def is_left_behind(self, sandbox: str) -> bool:
@@ -173,6 +177,29 @@ def dead_runners(root: Path) -> set[str]:
     """The runners of whom something is left in a folder of sandboxes, and who are dead."""
     matches = [_LOCK.match(name) or _SANDBOX.match(name) for name in _names(root)]
     return {runner for runner in {match[1] for match in matches if match} if not _is_live(root, runner)}
+
+
+def is_id(text: str) -> bool:
+    """Whether a word, which may come from anybody, has the form of a sandbox's id."""
+    return _SANDBOX.fullmatch(text) is not None
+
+
+def identity(root: Path) -> str:
+    """The random word of a folder of sandboxes, made when there is none. Raises `OSError`."""
+    root.mkdir(parents=True, exist_ok=True)
+    path = root / "id"
+    folder = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)  # runners that start at once have to agree on one
+        found = path.read_text(errors="replace").strip() if path.exists() else ""
+        if not _ID.fullmatch(found):
+            found = secrets.token_hex(16)
+            fresh = path.with_name(".id")
+            fresh.write_text(f"{found}\n")
+            fresh.replace(path)
+        return found
+    finally:
+        os.close(folder)
 
 
 def runner_of(sandbox: str) -> str:

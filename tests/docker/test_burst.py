@@ -11,6 +11,7 @@ import docker
 import pytest
 
 from runners.sandbox import docker as engine_module
+from runners.sandbox import folder
 from tests import callers as callers_module
 from tests import platform as platforms
 from tests.eventually import eventually_sync
@@ -79,7 +80,8 @@ async def test_a_thousand_first_calls_at_once_make_no_more_containers_than_may_b
 
 def _containers(platform: platforms.Platform) -> int:
     with closing(docker.from_env()) as client:
-        label = f"{engine_module.LABEL_DATA_DIR}={engine_module.data_dir_label(platform.data)}"
+        identity = folder.identity(platform.data / "sandboxes")
+        label = f"{engine_module.LABEL_DATA_DIR}={identity}"
         return len(client.containers.list(sparse=True, filters={"label": label}))
 
 

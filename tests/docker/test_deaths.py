@@ -18,6 +18,7 @@ import pytest
 from faas.cli import platform_dir
 from faas.core import living
 from runners.sandbox import docker as engine_module
+from runners.sandbox import folder
 from tests import platform as platforms
 from tests.eventually import eventually_sync
 
@@ -118,7 +119,8 @@ def _load(platform: platforms.Platform, accepted: list[str]) -> Iterator[None]:
 
 def _containers(platform: platforms.Platform) -> set[str]:
     with closing(docker.from_env()) as client:
-        label = f"{engine_module.LABEL_DATA_DIR}={engine_module.data_dir_label(platform.data)}"
+        identity = folder.identity(platform.data / "sandboxes")
+        label = f"{engine_module.LABEL_DATA_DIR}={identity}"
         return {one.id for one in client.containers.list(all=True, sparse=True, filters={"label": label})}
 
 

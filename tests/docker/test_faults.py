@@ -16,6 +16,7 @@ import docker
 import pytest
 
 from runners.sandbox import docker as engine_module
+from runners.sandbox import folder
 from tests import engine as engines
 from tests import platform as platforms
 from tests import small_disk
@@ -239,7 +240,8 @@ def _containers(platform: platforms.Platform, host: str | None = None) -> int:
     """How many containers of this platform there are, in any state; ``host`` is another engine than this machine's."""
     client = docker.DockerClient(host) if host else docker.from_env()
     try:
-        label = f"{engine_module.LABEL_DATA_DIR}={engine_module.data_dir_label(platform.data)}"
+        identity = folder.identity(platform.data / "sandboxes")
+        label = f"{engine_module.LABEL_DATA_DIR}={identity}"
         return len(client.containers.list(all=True, sparse=True, filters={"label": label}))
     finally:
         client.close()

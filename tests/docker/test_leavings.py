@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import contextlib
 import os
 import random
@@ -48,7 +49,8 @@ def _names(root: Path) -> set[str]:
     """The sandboxes of which there is a container, in any state, or a folder."""
     client = docker.APIClient()
     try:
-        label = f"{engine_module.LABEL_DATA_DIR}={engine_module.data_dir_label(root)}"
+        identity = folder.identity(root / "sandboxes")
+        label = f"{engine_module.LABEL_DATA_DIR}={identity}"
         found = client.containers(all=True, filters={"label": label})
     finally:
         client.close()
@@ -127,6 +129,49 @@ async def test_what_a_live_runner_could_not_remove_is_swept_by_itself(engine: ba
         client.inspect_container(late["Id"])
     client.close()
     assert _names(tmp_path) == set()
+
+
+@pytest.mark.parametrize(
+    "sandbox", ["../../victim", "/victim", "", "..", "000000000000-1/../../../victim", "000000000000-1", None]
+)
+async def test_a_container_that_only_has_our_labels_is_left_alone_and_names_no_folder(
+    engine: base.Engine, tmp_path: Path, sandbox: str | None
+) -> None:
+    """Labels are anybody's words: an image passes its own on to every container that is made of it."""
+    victim = tmp_path / "victim"
+    victim.mkdir()
+    mine = await engine.start(base.Spec())
+    client = docker.APIClient()
+    details = client.inspect_container(f"faas-{mine.id}")
+    await mine.close()
+    labels = dict(details["Config"]["Labels"])
+    del labels[engine_module.LABEL_SANDBOX]
+    if sandbox is not None:
+        labels[engine_module.LABEL_SANDBOX] = sandbox
+    stranger = client.create_container(details["Image"], command=["sleep", "60"], labels=labels)
+    try:
+        assert await engine.sweep() == 0
+        assert client.inspect_container(stranger["Id"])
+        assert victim.is_dir()
+    finally:
+        client.remove_container(stranger["Id"], force=True)
+        client.close()
+
+
+@pytest.mark.parametrize("sandbox", ["../victim", "/", "", ".", "000000000000-1\n", "000000000000-1/..", "x" * 5_000])
+def test_what_is_no_id_of_a_sandbox_has_no_folder(tmp_path: Path, sandbox: str) -> None:
+    folders = folder.Folders(tmp_path / "sandboxes")
+    with pytest.raises(ValueError, match="no id of a sandbox"):
+        folders.folder(sandbox)
+    folders.close()
+
+
+def test_those_who_ask_at_once_for_the_id_of_a_data_directory_get_one(tmp_path: Path) -> None:
+    (tmp_path / "id").write_text("../../etc")
+    with concurrent.futures.ThreadPoolExecutor(16) as threads:
+        found = set(threads.map(lambda _: folder.identity(tmp_path), range(64)))
+    assert len(found) == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["id"]
 
 
 async def test_sweeps_that_meet_do_not_hinder_one_another(engine: base.Engine, tmp_path: Path) -> None:
