@@ -20,6 +20,10 @@ ID = "Faas-Invocation-Id"
 TYPE = "Faas-Invocation-Type"
 CLIENT_CONTEXT = "Faas-Client-Context"
 MOST_EVENTS = 1_000
+
+_CALLER = b"control API"
+"""Whoever has the token is one caller here; keys of the gateway's are others'."""
+
 """Events of one batch."""
 
 
@@ -102,7 +106,7 @@ def _asked(request: web.Request, invocation: model.Invocation) -> idempotency.As
     if key is None:
         return None
     what = (str(invocation.mode).encode(), invocation.event, (invocation.client_context or "").encode())
-    return idempotency.asked(key, invocation.function, what, request.app[state.SETTINGS].keep_answers_ms)
+    return idempotency.asked(key, invocation.function, _CALLER, what, request.app[state.SETTINGS].keep_answers_ms)
 
 
 def status_url(invocation_id: str) -> str:

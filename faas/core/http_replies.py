@@ -101,6 +101,24 @@ def http_reply(body: bytes, is_bytes: bool) -> Reply:
         raise _malformed(str(error), "result is not JSON") from error
 
 
+def without_cookies(body: bytes) -> bytes:
+    """A handler's result whose response sets no cookie. One that is no response, or sets none, is as it was."""
+    if b"ookie" not in body.lower() or not body.lstrip().startswith(b"{"):
+        return body
+    try:
+        answer: dict[str, Any] = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
+        if "statusCode" not in answer:
+            return body
+        answer.pop("cookies", None)
+        headers = bytes(answer.get("headers", b""))
+        if headers.startswith(b"{"):
+            given: dict[str, msgspec.Raw] = msgspec.json.decode(headers, type=dict[str, msgspec.Raw])
+            answer["headers"] = {name: value for name, value in given.items() if name.lower() != "set-cookie"}
+        return msgspec.json.encode(answer)
+    except msgspec.DecodeError:
+        return body
+
+
 def _plain(body: bytes) -> Reply:
     return Reply(200, [JSON], msgspec.json.format(body, indent=-1))
 

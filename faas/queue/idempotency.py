@@ -55,14 +55,23 @@ class _Known(msgspec.Struct, frozen=True):
     answer: bytes
 
 
-def asked(key: str, function: str, request: tuple[bytes, ...], keep_ms: int) -> Asked:
-    """What a request with this key asks. Raises `errors.BadRequest` for a key that is empty or too long."""
+def _as_it_is(outcome: model.Outcome) -> model.Outcome:
+    return outcome
+
+
+def asked(key: str, function: str, caller: bytes, request: tuple[bytes, ...], keep_ms: int) -> Asked:
+    """What a request with this key asks. Raises `errors.BadRequest` for a key that is empty or too long.
+
+    A key is its caller's own: what another asks under the same key is another thing. ``caller`` says all that tells
+    one from another, and the way that they came.
+    """
     if not 0 < len(key) <= MOST_CHARACTERS:
         raise errors.BadRequest(f"{HEADER}: expected 1 to {MOST_CHARACTERS} characters, found {len(key)}")
     digest = hashlib.sha256()
     for part in request:
         digest.update(len(part).to_bytes(8, "big") + part)
-    name = hashlib.sha256(f"{function}\0{key}".encode(errors="surrogateescape")).hexdigest()[:32]
+    whose = hashlib.sha256(caller).hexdigest()
+    name = hashlib.sha256(f"{function}\0{whose}\0{key}".encode(errors="surrogateescape")).hexdigest()[:32]
     return Asked(name, digest.hexdigest(), keep_ms)
 
 
@@ -90,8 +99,11 @@ async def answer(
     run: Callable[[], Awaitable[model.Outcome]],
     *,
     within_ms: int,
+    to_keep: Callable[[model.Outcome], model.Outcome] = _as_it_is,
 ) -> model.Outcome:
     """The outcome of ``run``, or of the call that had the key first, waiting for it when it still runs.
+
+    ``to_keep`` says what of an outcome is kept for those who come later.
 
     A call that has begun goes on when its caller goes: the answer is there for the next try then. Raises
     `errors.KeyReused`, `errors.TimedOut`, and what ``run`` raises.
@@ -99,7 +111,7 @@ async def answer(
     known = await _claimed(queue, asked, invocation_id, 2 * within_ms, within_ms)
     if known is not None:
         return _decode(known.answer)
-    kept = _kept(queue, asked, invocation_id, run, 2 * within_ms)
+    kept = _kept(queue, asked, invocation_id, run, to_keep, 2 * within_ms)
     # What the task waits for (a reply, a slot) holds on to it, also when nobody awaits it any more.
     return await asyncio.shield(asyncio.create_task(kept, name="idempotent call"))
 
@@ -109,6 +121,7 @@ async def _kept(
     asked: Asked,
     invocation_id: str,
     run: Callable[[], Awaitable[model.Outcome]],
+    to_keep: Callable[[model.Outcome], model.Outcome],
     claim_ms: int,
 ) -> model.Outcome:
     try:
@@ -116,7 +129,7 @@ async def _kept(
     except (errors.Throttled, errors.NeverRan):  # after any other error a node may run it still
         await _settle(queue, asked, invocation_id, b"", claim_ms)
         raise
-    kept = b"" if outcome.record.status in _NOT_KEPT else _encode(outcome)
+    kept = b"" if outcome.record.status in _NOT_KEPT else _encode(to_keep(outcome))
     await _settle(queue, asked, invocation_id, kept, claim_ms)
     return outcome
 

@@ -157,7 +157,7 @@ async def test_while_redis_is_full_every_process_can_start_and_records_leave(
 
 
 async def test_an_answer_is_kept_for_its_idempotency_key_while_redis_is_full(queue: invocations.Queue) -> None:
-    asked = idempotency.asked("k", "echo", (b"1",), 60_000)
+    asked = idempotency.asked("k", "echo", b"", (b"1",), 60_000)
     call = invocation(model.Mode.SYNC)
 
     async def run() -> model.Outcome:

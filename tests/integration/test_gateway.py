@@ -89,6 +89,47 @@ async def test_an_async_call_is_in_the_queue_when_its_202_arrives(
     assert (claim.invocation.id, claim.invocation.mode) == (accepted, model.Mode.ASYNC)
 
 
+COOKIES = {"statusCode": 200, "headers": {"Set-Cookie": "a=1", "x-made": "1"}, "cookies": ["b=2"], "body": "yours"}
+
+
+async def _keyed(client: aiohttp.ClientSession, queue: invocations.Queue, runs: bool, **fields: str) -> tuple[str, str]:
+    """The id and the cookies that a call with the key ``k`` is answered with; it runs anew, or must not."""
+    headers = {"Idempotency-Key": "k", **{name.replace("_", "-"): value for name, value in fields.items()}}
+    ran = asyncio.create_task(answer(queue, COOKIES)) if runs else None
+    async with client.post("/hello/Ada", data=b"1", headers=headers) as got:
+        assert (got.status, await got.text(), got.headers["x-made"]) == (200, "yours", "1")
+        told = got.headers["Faas-Invocation-Id"], ";".join(got.headers.getall("Set-Cookie", []))
+    if ran is not None:
+        assert (await ran).id == told[0]
+    return told
+
+
+async def test_the_answer_of_a_key_is_given_to_nobody_but_the_caller_who_had_it(
+    client: aiohttp.ClientSession, queue: invocations.Queue
+) -> None:
+    callers = (
+        {},
+        {"Authorization": "Bearer a"},
+        {"Authorization": "Bearer b"},
+        {"Cookie": "session=1"},
+        {"X_Api_Key": "1"},
+        {"X_Api_Key": "2"},
+        {"X_User_Id": "7"},
+    )
+    first = [await _keyed(client, queue, True, **fields) for fields in callers]
+    again = [await _keyed(client, queue, False, **fields) for fields in callers]
+    assert [call_id for call_id, _ in first] == [call_id for call_id, _ in again]
+    assert len({call_id for call_id, _ in first}) == len(callers)
+
+
+async def test_who_asks_again_with_a_key_gets_no_cookie_of_the_first_answer(
+    client: aiohttp.ClientSession, queue: invocations.Queue
+) -> None:
+    first, cookies = await _keyed(client, queue, True)
+    assert cookies == "a=1;b=2"
+    assert await _keyed(client, queue, False, User_Agent="another", Traceparent="00-1") == (first, "")
+
+
 @pytest.mark.parametrize(
     ("status", "http_status", "fault"),
     [

@@ -92,6 +92,12 @@ async def test_the_same_key_with_another_event_is_refused(api: served_api.Contro
     assert (await call(api, "1", "async", key=""))[0] == 400
 
 
+def test_a_key_of_the_gateways_is_none_of_the_control_apis() -> None:
+    request = (b"sync", b"1", b"")
+    names = {idempotency.asked("k", "hello", way, request, 1).name for way in (b"gateway\0", b"control API", b"")}
+    assert len(names) == 3
+
+
 async def test_async_calls_with_one_key_get_one_id(api: served_api.ControlApi) -> None:
     answers = await asyncio.gather(*(call(api, "1", "async") for _ in range(10)))
     assert len({value["invocation_id"] for _, value in answers}) == 1
@@ -119,7 +125,7 @@ async def answer(queue: invocations.Queue, asked: idempotency.Asked, one: model.
 
 
 async def test_a_key_is_free_again_when_its_call_was_refused(queue: invocations.Queue) -> None:
-    asked = idempotency.asked("k", "f", (b"1",), 60_000)
+    asked = idempotency.asked("k", "f", b"", (b"1",), 60_000)
     await queue.enqueue(sent())
     with pytest.raises(errors.Throttled):
         await idempotency.accept(queue, asked, sent())
@@ -129,7 +135,7 @@ async def test_a_key_is_free_again_when_its_call_was_refused(queue: invocations.
 
 
 async def test_what_the_platform_lost_may_be_tried_again_with_its_key(queue: invocations.Queue) -> None:
-    asked = idempotency.asked("k", "f", (b"1",), 60_000)
+    asked = idempotency.asked("k", "f", b"", (b"1",), 60_000)
 
     async def status_after(status: model.Status) -> model.Status:
         one = sent(model.Mode.SYNC)
@@ -145,7 +151,7 @@ async def test_what_the_platform_lost_may_be_tried_again_with_its_key(queue: inv
 
 
 async def test_an_answer_is_kept_for_a_caller_who_went_before_it_came(queue: invocations.Queue) -> None:
-    asked, one, go = idempotency.asked("k", "f", (b"1",), 60_000), sent(model.Mode.SYNC), asyncio.Event()
+    asked, one, go = idempotency.asked("k", "f", b"", (b"1",), 60_000), sent(model.Mode.SYNC), asyncio.Event()
 
     async def run() -> model.Outcome:
         await go.wait()
@@ -169,7 +175,7 @@ async def test_a_claim_that_lapsed_accepts_nothing(queue: invocations.Queue) -> 
 async def test_while_redis_stands_still_callers_are_told_so_and_one_whose_call_has_run_has_its_answer(
     server: embedded.EmbeddedServer, own: invocations.Queue
 ) -> None:
-    asked = [idempotency.asked(key, "f", (b"1",), 60_000) for key in "abc"]
+    asked = [idempotency.asked(key, "f", b"", (b"1",), 60_000) for key in "abc"]
     one, again = sent(model.Mode.SYNC), sent(model.Mode.SYNC)
     with contextlib.ExitStack() as stopped:
 
@@ -191,7 +197,7 @@ async def test_while_redis_stands_still_callers_are_told_so_and_one_whose_call_h
 async def test_a_caller_who_goes_before_its_key_is_claimed_lets_go_of_it(
     server: embedded.EmbeddedServer, own: invocations.Queue
 ) -> None:
-    asked, again = idempotency.asked("k", "f", (b"1",), 60_000), sent(model.Mode.SYNC)
+    asked, again = idempotency.asked("k", "f", b"", (b"1",), 60_000), sent(model.Mode.SYNC)
     with standing_still(server):
         gone = asyncio.create_task(answer(own, asked, sent(model.Mode.SYNC)))
         await eventually(lambda: own.link.silent_ms())
@@ -203,7 +209,7 @@ async def test_a_caller_who_goes_before_its_key_is_claimed_lets_go_of_it(
 async def test_an_answer_is_kept_once_a_killed_redis_is_back(
     server: embedded.EmbeddedServer, own: invocations.Queue
 ) -> None:
-    asked, one = idempotency.asked("k", "f", (b"1",), 60_000), sent(model.Mode.SYNC)
+    asked, one = idempotency.asked("k", "f", b"", (b"1",), 60_000), sent(model.Mode.SYNC)
 
     async def run() -> model.Outcome:
         os.kill(server.pid or 0, signal.SIGKILL)
@@ -220,7 +226,7 @@ async def test_an_answer_is_kept_once_a_killed_redis_is_back(
 
 
 async def test_an_answer_is_kept_once_redis_writes_again(own: invocations.Queue) -> None:
-    asked, one = idempotency.asked("k", "f", (b"1",), 60_000), sent(model.Mode.SYNC)
+    asked, one = idempotency.asked("k", "f", b"", (b"1",), 60_000), sent(model.Mode.SYNC)
 
     async def run() -> model.Outcome:
         await own.link.call("CONFIG", "SET", "min-replicas-to-write", "1")  # it refuses as with a full disk
@@ -236,7 +242,7 @@ async def test_an_answer_is_kept_once_redis_writes_again(own: invocations.Queue)
 
 async def test_the_control_api_keeps_an_answer_when_its_link_was_lost(settings: settings_module.Settings) -> None:
     links = await api_calls.Calls.open(settings)
-    asked, one = idempotency.asked("k", "f", (b"1",), 60_000), sent(model.Mode.SYNC)
+    asked, one = idempotency.asked("k", "f", b"", (b"1",), 60_000), sent(model.Mode.SYNC)
     queue = await links.queue()
 
     async def run() -> model.Outcome:
@@ -250,7 +256,7 @@ async def test_the_control_api_keeps_an_answer_when_its_link_was_lost(settings: 
 
 
 async def test_an_answer_that_is_told_twice_is_kept_once(queue: invocations.Queue) -> None:
-    asked, one = idempotency.asked("k", "f", (b"1",), 60_000), sent(model.Mode.SYNC)
+    asked, one = idempotency.asked("k", "f", b"", (b"1",), 60_000), sent(model.Mode.SYNC)
     first = await answer(queue, asked, one)
     bytes_of_one = await queue.link.call("GET", f"{queue.keys.answers}:bytes")
     for told in (b"another", b""):
@@ -265,7 +271,7 @@ async def test_an_answer_that_is_told_twice_is_kept_once(queue: invocations.Queu
 async def test_a_key_is_not_free_while_a_node_runs_its_call(
     redis_url: str, queue: invocations.Queue, is_in_time: bool
 ) -> None:
-    asked = idempotency.asked("k", "f", (b"1",), 60_000)
+    asked = idempotency.asked("k", "f", b"", (b"1",), 60_000)
     answers = await replies.Replies.open(redis_url, queue.keys.prefix)
     one = msgspec.structs.replace(sent(model.Mode.SYNC), reply_to=answers.address)
 
@@ -289,7 +295,7 @@ async def test_a_key_is_not_free_while_a_node_runs_its_call(
 
 
 async def test_a_key_is_free_again_when_nothing_ran_its_call_in_time(redis_url: str, queue: invocations.Queue) -> None:
-    asked = idempotency.asked("k", "f", (b"1",), 60_000)
+    asked = idempotency.asked("k", "f", b"", (b"1",), 60_000)
     answers = await replies.Replies.open(redis_url, queue.keys.prefix)
     one = msgspec.structs.replace(sent(model.Mode.SYNC), reply_to=answers.address)
     with pytest.raises(errors.NeverRan, match="nothing ran"):
@@ -313,7 +319,7 @@ async def test_a_call_that_began_late_is_not_said_to_have_never_run(redis_url: s
 
 
 async def test_the_bytes_of_a_key_that_is_used_again_after_its_time_are_counted_once(queue: invocations.Queue) -> None:
-    asks = [idempotency.asked(key, "f", (b"1",), 60_000) for key in "abc"]
+    asks = [idempotency.asked(key, "f", b"", (b"1",), 60_000) for key in "abc"]
 
     async def accept(asked: idempotency.Asked) -> None:
         await idempotency.accept(queue, asked, sent())
@@ -334,7 +340,7 @@ async def test_no_more_answers_are_kept_than_may_be_and_none_goes_before_its_tim
     redis_url: str, prefix: str, mode: model.Mode
 ) -> None:
     queue = await invocations.Queue.connect(redis_url, prefix, keeping=bounds.Keeping(answers_bytes=400))
-    asks = [idempotency.asked(key, "f", (b"1",), 60_000) for key in "abc"]
+    asks = [idempotency.asked(key, "f", b"", (b"1",), 60_000) for key in "abc"]
 
     async def call(asked: idempotency.Asked) -> str:
         one = sent(mode)
@@ -345,7 +351,7 @@ async def test_no_more_answers_are_kept_than_may_be_and_none_goes_before_its_tim
     first = await call(asks[0])
     while int(await queue.link.call("GET", f"{queue.keys.answers}:bytes")) < 400:
         await call(asks[1])
-        asks[1] = idempotency.asked(ids.new_id(), "f", (b"1",), 60_000)
+        asks[1] = idempotency.asked(ids.new_id(), "f", b"", (b"1",), 60_000)
     with pytest.raises(errors.Throttled, match="idempotency keys and their answers have") as refused:
         await call(asks[2])
     assert "FAAS_KEEP_ANSWERS_MS" in refused.value.hint

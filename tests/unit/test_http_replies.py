@@ -5,8 +5,10 @@ import json
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from faas.core import errors, events
+from faas.core import errors, events, http_replies
 
 
 def _reply(result: Any) -> events.Reply:
@@ -123,3 +125,26 @@ def test_a_result_that_is_not_json_is_the_functions_fault(body: bytes) -> None:
 def test_headers_that_frame_the_message_are_left_to_the_server() -> None:
     framing = {"Content-Length": 9999, "Transfer-Encoding": "chunked", "Connection": "close", "Upgrade": "h2c"}
     assert _reply({"statusCode": 200, "headers": {**framing, "X-Kept": "1"}}).headers == [("X-Kept", "1")]
+
+
+@pytest.mark.parametrize(
+    ("body", "kept"),
+    [
+        (b'{"statusCode": 200, "cookies": ["a=1"], "body": "x"}', b'{"statusCode":200,"body":"x"}'),
+        (b'{"statusCode":200,"headers":{"SET-COOKIE":"a","b":1}}', b'{"statusCode":200,"headers":{"b":1}}'),
+        (b' {"headers": null, "cookies": [], "statusCode": 9}', b'{"headers":null,"statusCode":9}'),
+        (b'{"cookies": ["mine"]}', b'{"cookies": ["mine"]}'),
+        (b'{"statusCode": 200, "body": "no c00kie"}', b'{"statusCode": 200, "body": "no c00kie"}'),
+        (b'{"statusCode": 200, "headers": "cookie"}', b'{"statusCode":200,"headers":"cookie"}'),
+        (b'{"statusCode": 200, "cookies"', b'{"statusCode": 200, "cookies"'),
+        (b'"cookie"', b'"cookie"'),
+        (b"cookie \xff", b"cookie \xff"),
+    ],
+)
+def test_cookies_and_nothing_else_can_be_taken_from_a_result(body: bytes, kept: bytes) -> None:
+    assert http_replies.without_cookies(body) == kept
+
+
+@given(st.binary(max_size=64).map(lambda data: b'{"statusCode":200,"cookies":' + data + b"}"))
+def test_a_result_from_which_cookies_are_taken_may_be_anything(body: bytes) -> None:
+    http_replies.without_cookies(body)

@@ -16,7 +16,7 @@ import msgspec
 
 from faas.core import dispatch, durations, errors, events, http_replies, ids, model
 from faas.queue import calls, idempotency, invocations, replies
-from triggers.gateway import answering, limits, request, routes, running
+from triggers.gateway import answering, identity, limits, request, routes, running
 
 _TYPE = "faas-invocation-type"
 _KEY = idempotency.HEADER.lower()
@@ -191,17 +191,21 @@ class Gateway:
     ) -> http_replies.Reply:
         """The answer to a call with an idempotency key, which another invocation may have given.
 
-        The request that the key stands for is its method, its target and its body.
+        The key is the caller's own, as far as the head tells who it is. The request that it stands for is its method,
+        its target and its body.
         """
         self._refuse_without_redis()
         what = (str(asked.mode).encode(), asked.head.method.encode(), asked.head.target.encode(), body)
-        once = idempotency.asked(key, invocation.function, what, self.limits.keep_answers_ms)
+        caller = b"gateway\0" + identity.of_fields(asked.head.fields)
+        once = idempotency.asked(key, invocation.function, caller, what, self.limits.keep_answers_ms)
         if asked.mode is model.Mode.ASYNC:
             one.invocation_id = await idempotency.accept(self._queue, once, invocation, delay_ms=asked.delay_ms)
             return answering.accepted(one.invocation_id)
         run = functools.partial(self._outcome, invocation, config)
         within_ms = self.limits.max_queue_wait_ms + config.timeout_ms
-        outcome = await idempotency.answer(self._queue, once, invocation.id, run, within_ms=within_ms)
+        outcome = await idempotency.answer(
+            self._queue, once, invocation.id, run, within_ms=within_ms, to_keep=_without_cookies
+        )
         one.invocation_id = outcome.record.invocation_id
         return answering.of_outcome(outcome)
 
@@ -244,3 +248,10 @@ def _mode(head: request.Head) -> model.Mode:
         return model.Mode(asked.lower())
     except ValueError as error:
         raise errors.BadRequest(f"Faas-Invocation-Type: found {asked!r}, expected sync or async") from error
+
+
+def _without_cookies(outcome: model.Outcome) -> model.Outcome:
+    """A cookie is for who called; the one who asks again with the key may be another whom nothing tells apart."""
+    if outcome.is_bytes or outcome.record.status is not model.Status.OK:
+        return outcome
+    return msgspec.structs.replace(outcome, body=http_replies.without_cookies(outcome.body))
