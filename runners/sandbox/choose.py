@@ -100,6 +100,7 @@ def _write_down(root: Path, name: str) -> None:
     root.mkdir(parents=True, exist_ok=True)
     fresh = root / f".engine.{os.getpid()}"
     try:
+        fresh.touch(0o600)
         fresh.write_text(f"{name}\n")
         fresh.replace(root / "engine")
     except OSError as error:

@@ -222,7 +222,9 @@ def left_on_disk(of: stage.Stage) -> list[str]:
 
 
 def _is_kept(path: Path) -> bool:
-    """The agent with its bytecode lies there for the next sandbox, once for all."""
+    """The id of the data directory stays; the agent with its bytecode lies there for the next sandbox, once for all."""
+    if (path.parent.name, path.name) == ("sandboxes", "id"):
+        return True
     return path.name.startswith("agent-") and not path.name.endswith(".making")
 
 
