@@ -54,7 +54,7 @@ def doctor_command(*, as_json: bool) -> int:
     else:
         width = max(len(fact.name) for fact in facts)
         for fact in facts:
-            click.echo(f"{fact.state:<8} {fact.name:<{width}} {fact.text}" + (f"  ({fact.hint})" if fact.hint else ""))
+            output.line(f"{fact.state:<8} {fact.name:<{width}} {fact.text}" + (f"  ({fact.hint})" if fact.hint else ""))
     return errors.Unavailable.exit_code if failed else 0
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import click
 
-from faas.cli import exits
+from faas.cli import exits, terminal
 from faas.core import errors
 from faas.core import settings as settings_module
 
@@ -100,8 +100,8 @@ def _logs_folder(data_dir: str | None) -> Path | None:
 
 
 def _say(code: int, body: dict[str, Any], as_json: bool) -> int:
-    lines = [json.dumps({"error": body}, default=str)] if as_json else _lines(body)
-    print("\n".join(lines), file=sys.stderr)
+    text = json.dumps({"error": body}, default=str) if as_json else terminal.shown("\n".join(_lines(body)), sys.stderr)
+    print(text, file=sys.stderr)
     return code
 
 

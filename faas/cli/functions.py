@@ -71,8 +71,8 @@ def describe_command(*, name: str, as_json: bool) -> None:
         output.emit(found)
         return
     for label, value in _facts(found):
-        click.echo(f"{label:<12}{value}")
-    click.echo()
+        output.line(f"{label:<12}{value}")
+    output.line()
     output.table(
         ("REVISION", "ARTIFACT", "DEPLOYED", "CURRENT"),
         [

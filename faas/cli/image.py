@@ -28,4 +28,4 @@ def image_command(*, as_json: bool) -> None:
     if as_json:
         output.emit(msgspec.to_builtins(ready))
     else:
-        click.echo(f"{ready.source} (Python {ready.python})")
+        output.line(f"{ready.source} (Python {ready.python})")

@@ -71,9 +71,9 @@ def show_command(*, invocation_id: str, as_json: bool) -> None:
         output.emit(found)
         return
     for label, value in _facts(found):
-        click.echo(f"{label:<12}{value}")
+        output.line(f"{label:<12}{value}")
     if found["records"]:
-        click.echo()
+        output.line()
         output.table(
             ("ATTEMPT", "ENDED", "STATUS", "DURATION MS", "ERROR"),
             [

@@ -26,6 +26,7 @@ _KEYS = (
 @click.option("--async", "is_async", is_flag=True, help="Return when the call is accepted, and print its id.")
 @click.option("--delay", metavar="TIME", help="Run it so much later (90s, 10m); implies --async.")
 @click.option("--client-context", metavar="JSON", help="What the handler sees as context.client_context.")
+@options.raw_option
 @options.json_option
 def invoke_command(
     *,
@@ -35,13 +36,15 @@ def invoke_command(
     is_async: bool,
     delay: str | None,
     client_context: str | None,
+    raw: bool,
     as_json: bool,
 ) -> None:
     """Call the function NAME and print its result.
 
     The event is {} when none is given. What the function printed and the report line go to stderr. The exit code is 8
     when the function failed and 10 when it ran into its timeout. With --json one object is printed: cost is in
-    millionths of the currency, memory_mb is the peak, and a result of bytes is text in base64.
+    millionths of the currency, memory_mb is the peak, and a result of bytes is text in base64. On a terminal,
+    characters that it would obey (escapes, carriage returns, marks of direction) are written out.
 
     \b
     faas invoke hello --data '{"name": "Ada"}'
@@ -62,7 +65,7 @@ def invoke_command(
     if is_async or delay is not None:
         _accepted(answer, as_json)
     else:
-        _ended(answer, as_json)
+        _ended(answer, as_json, raw)
 
 
 def _event(given: str | None) -> bytes:
@@ -93,31 +96,38 @@ def _accepted(answer: dict[str, Any], as_json: bool) -> None:
     if as_json:
         output.emit(answer)
     else:
-        click.echo(answer["invocation_id"])
+        output.line(answer["invocation_id"])
 
 
-def _ended(answer: dict[str, Any], as_json: bool) -> None:
+def _ended(answer: dict[str, Any], as_json: bool, raw: bool) -> None:
     if as_json:
         output.emit({key: answer[key] for key in _KEYS})
     else:
-        _print(answer)
+        _print(answer, raw)
     if answer["status"] != "ok":
         raise _failure(answer)
 
 
-def _print(answer: dict[str, Any]) -> None:
+def _print(answer: dict[str, Any], raw: bool) -> None:
     for line in answer["logs"]:
-        output.say(line["text"])
+        output.say(line["text"], raw=raw)
     if answer["error"] and not _is_logged(answer):
         frames = [frame.rstrip("\n") for frame in answer["error"]["stack"]]
-        output.say("\n".join([*frames, _said(answer["error"])]))
+        output.say("\n".join([*frames, _said(answer["error"])]), raw=raw)
     output.say(answer["report"])
     if answer["status"] != "ok":
         return
     if answer["result_is_base64"]:
-        sys.stdout.buffer.write(base64.b64decode(answer["result"]))
+        _print_bytes(base64.b64decode(answer["result"]), raw)
     else:
         output.emit(answer["result"])
+
+
+def _print_bytes(result: bytes, raw: bool) -> None:
+    if raw or not sys.stdout.isatty():
+        sys.stdout.buffer.write(result)
+    else:
+        output.line(result.decode(errors="surrogateescape"))
 
 
 def _is_logged(answer: dict[str, Any]) -> bool:

@@ -23,9 +23,12 @@ _TRY_AGAIN_S = 1.0
 @options.since_option
 @click.option("--invocation", "invocation_id", metavar="ID", help="Only lines of this invocation.")
 @click.option("--search", metavar="TEXT", help="Only lines that contain this text.")
+@options.raw_option
 @options.json_option
-def logs_command(*, name: str | None, follow: bool, as_json: bool, **query: Any) -> None:
+def logs_command(*, name: str | None, follow: bool, raw: bool, as_json: bool, **query: Any) -> None:
     """Print what the function NAME (or all) printed, oldest first.
+
+    On a terminal, characters that it would obey (escapes, carriage returns, marks of direction) are written out.
 
     With --json the lines are one array; with --json and -f each line is one object on a line of its own.
 
@@ -42,7 +45,10 @@ def logs_command(*, name: str | None, follow: bool, as_json: bool, **query: Any)
         output.emit(list(lines))
         return
     for line in lines:
-        click.echo(msgspec.json.encode(line).decode() if as_json else _text(line, named=name is None))
+        if as_json:
+            output.line_of_json(msgspec.json.encode(line).decode())
+        else:
+            output.line(_text(line, named=name is None), raw=raw)
 
 
 def _known(api: client.Client, name: str) -> None:

@@ -39,6 +39,12 @@ def json_option(command: Command) -> Command:
     return click.option("--json", "as_json", is_flag=True, help="Print JSON.")(command)
 
 
+def raw_option(command: Command) -> Command:
+    """The option ``--raw``: a terminal gets what functions say as it is, with all that it would obey."""
+    help = "Print what functions say as it is, also on a terminal."
+    return click.option("--raw", is_flag=True, help=help)(command)
+
+
 def since_option(command: Command) -> Command:
     """The option ``--since``: an age or a moment, as Unix milliseconds (None when not given)."""
     return click.option(

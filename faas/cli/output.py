@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from faas.cli import terminal
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -19,12 +21,27 @@ _UNBOUNDED = 100_000
 def emit(value: Any) -> None:
     """Print ``value`` as one JSON document on stdout: indented on a terminal, one line otherwise."""
     indent = 2 if sys.stdout.isatty() else None
-    click.echo(json.dumps(value, indent=indent, ensure_ascii=False))
+    line_of_json(json.dumps(value, indent=indent, ensure_ascii=False))
 
 
-def say(text: str) -> None:
-    """One line of talk, on stderr."""
-    click.echo(text, err=True)
+def line_of_json(document: str) -> None:
+    """Print a JSON document as it is written, on stdout."""
+    _write(terminal.shown_json(document, sys.stdout))
+
+
+def line(text: str = "", *, raw: bool = False) -> None:
+    """One line of data, on stdout. With ``raw`` a terminal gets it as it is, too."""
+    _write(text if raw else terminal.shown(text, sys.stdout))
+
+
+def say(text: str, *, raw: bool = False) -> None:
+    """One line of talk, on stderr. With ``raw`` a terminal gets it as it is, too."""
+    _write(text if raw else terminal.shown(text, sys.stderr), err=True)
+
+
+def _write(text: str, *, err: bool = False) -> None:
+    # Without a colour's word click takes escapes out of what goes to a pipe: that is somebody's data.
+    click.echo(text, err=err, color=True)
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, total: Sequence[Any] | None = None) -> None:
@@ -32,7 +49,7 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, total: Seque
     from rich import box
     from rich.table import Table
 
-    cells = [tuple(_cell(value) for value in row) for row in rows]
+    cells = [tuple(terminal.shown(_cell(value), sys.stdout) for value in row) for row in rows]
     drawn = Table(box=box.SIMPLE_HEAD if sys.stdout.isatty() else None, show_footer=total is not None, pad_edge=False)
     footer = [_cell(value) for value in total] if total is not None else [""] * len(columns)
     for at, (column, foot) in enumerate(zip(columns, footer, strict=True)):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import click
 
+from faas.cli import output
+
 
 @click.command()
 def schema_command() -> None:
@@ -18,4 +20,4 @@ def schema_command() -> None:
 
     from faas.core import manifest
 
-    click.echo(json.dumps(manifest.json_schema(), indent=2))
+    output.line_of_json(json.dumps(manifest.json_schema(), indent=2))

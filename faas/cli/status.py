@@ -26,12 +26,12 @@ def status_command(*, as_json: bool) -> None:
     if as_json:
         output.emit(found)
         return
-    click.echo(f"gateway  {found['gateway']}\napi      {found['api']}\n")
+    output.line(f"gateway  {found['gateway']}\napi      {found['api']}\n")
     output.table(
         ("FUNCTION", *(place.upper() for place in _PLACES)),
         [(name, *(places[place] for place in _PLACES)) for name, places in found["functions"].items()],
     )
-    click.echo()
+    output.line()
     output.table(
         ("NODE", "HOST", "PID", "ENGINE", "MEMORY", "SANDBOXES"),
         [

@@ -229,7 +229,7 @@ def _print(facts: dict[str, Any], as_json: bool) -> None:
     if as_json:
         output.emit(facts)
     else:
-        click.echo(f"gateway  {facts['gateway']}\napi      {facts['api']}\ntoken    {facts['token_file']}")
+        output.line(f"gateway  {facts['gateway']}\napi      {facts['api']}\ntoken    {facts['token_file']}")
     sys.stdout.flush()
 
 

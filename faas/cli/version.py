@@ -18,4 +18,4 @@ def version_command(*, as_json: bool) -> None:
     if as_json:
         output.emit(facts)
     else:
-        click.echo(f"faas {facts['faas']} (Python {facts['python']})")
+        output.line(f"faas {facts['faas']} (Python {facts['python']})")

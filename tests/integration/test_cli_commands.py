@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
+import os
+import pty
 import signal
 import subprocess
 import time
@@ -169,6 +172,40 @@ async def test_more_lines_than_a_page_are_all_printed(api: ControlApi) -> None:
     api.record(logs=tuple(model.LogLine(1, str(n)) for n in range(2_500)))
     texts = [each["text"] for each in (await ok(api, "logs", "hello", "--json")).json]
     assert texts == [str(n) for n in range(2_500)]
+
+
+@pytest.mark.parametrize(
+    ("flags", "found"),
+    [
+        ([], b"\\x1b[31mred\\x0dover\\u202e"),
+        (["--json"], b"\\u001b[31mred\\rover\\u202e"),
+        (["--raw"], b"\x1b[31mred\rover"),
+    ],
+)
+async def test_what_a_function_prints_gives_a_terminal_no_orders(
+    api: ControlApi, flags: list[str], found: bytes
+) -> None:
+    api.record(logs=line(1_000, "\x1b[31mred\rover\u202e"))
+    command = [*FAAS, "logs", "hello", *flags]
+    main_end, other_end = pty.openpty()
+    process = await asyncio.create_subprocess_exec(*command, env=environment(api.settings.root), stdout=other_end)
+    os.close(other_end)
+    shown = await asyncio.to_thread(_all_of, main_end)
+    assert await process.wait() == 0
+    assert found in shown
+    assert (b"\x1b" in shown) is ("--raw" in flags)
+    piped = (await faas(api.settings.root, "logs", "hello")).out
+    assert "\x1b[31mred\rover\u202e" in piped
+
+
+def _all_of(terminal: int) -> bytes:
+    """What is written to a terminal until its other end is closed, which is an error to who reads."""
+    told = b""
+    with contextlib.suppress(OSError):
+        while chunk := os.read(terminal, 65_536):
+            told += chunk
+    os.close(terminal)
+    return told
 
 
 async def test_logs_can_be_followed_until_an_interrupt(api: ControlApi) -> None:
