@@ -13,9 +13,9 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TextIO
 
 import msgspec
 
@@ -47,16 +47,17 @@ def _stop() -> None:
 
 def _kill_at(step: str, root: Path) -> None:
     """Kill the builder from the deployment's process when ``step`` runs, once; and wait to go with it."""
-    change = progress.Progress._change
+    tell = progress.Progress._tell
 
-    def changed(steps: progress.Progress, function: str | None, name: str, **changes: Any) -> None:
-        change(steps, function, name, **changes)
-        if name == step and changes["state"] == progress.StepState.RUNNING and not (root / "killed").exists():
+    def told(of: progress.Progress, steps: Sequence[progress.Step]) -> None:
+        tell(of, steps)
+        running = [each.name for each in steps if each.state == progress.StepState.RUNNING]
+        if step in running and not (root / "killed").exists():
             (root / "killed").touch()
             os.kill(os.getppid(), signal.SIGKILL)
             signal.pause()
 
-    progress.Progress._change = changed  # type: ignore[method-assign]
+    progress.Progress._tell = told  # type: ignore[method-assign]
 
 
 def main() -> None:

@@ -8,12 +8,13 @@ from __future__ import annotations
 import platform
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
 
 from faas import artifacts
-from faas.builds import runtimes
+from faas.builds import ports, runtimes
 from faas.cluster import demand
 from faas.core import errors, model
 from faas.store import functions
@@ -57,7 +58,12 @@ class ImportingNodes:
         python = f"{sys.version_info.major}.{sys.version_info.minor}"
         return [runtimes.RuntimeInfo(python=python, machine=platform.machine())]
 
-    def load(self, ref: str, timeout_ms: int) -> demand.LoadReport:
+    def load(self, refs: Sequence[str], timeout_ms: int, watch: ports.Watch) -> None:
+        for ref in refs:
+            with watch(ref) as take:
+                take(self._load(ref, timeout_ms))
+
+    def _load(self, ref: str, timeout_ms: int) -> demand.LoadReport:
         if self._away:
             raise errors.Unavailable(f"no node loaded {ref} within {timeout_ms} ms")
         if self._answer is not None:

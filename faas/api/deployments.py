@@ -1,7 +1,10 @@
 """Deployments: a project and the sources of its functions come in as one multipart body, progress is read by polling.
 
-The first part is ``project`` (JSON of `model.Project`), then one ``source`` per function, whose file name is the
-function's name and whose content is a tar of the source folder. Sources go to disk as they arrive, within a bound.
+The first part is ``project`` (JSON of `model.Project`), then come parts called ``source``, each a tar of a source
+folder. The file name of one is the name of a function, or what functions have as their ``source``: so it is sent once,
+however many share it. A tar that the platform has built before need not be sent by whom its SHA-256 is named.
+
+Sources go to disk as they arrive, within a bound.
 """
 
 from __future__ import annotations
@@ -9,18 +12,19 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import shutil
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Collection, Iterator
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
 from aiohttp import BodyPartReader, MultipartReader, http_exceptions, web
 
 from faas import artifacts
 from faas.api import answers, schemas, state
-from faas.builds import folders
+from faas.builds import checks, folders
 from faas.core import errors, ids, model
 
-_MAX_PROJECT_BYTES = 1 << 20
+_MAX_PROJECT_BYTES = 1 << 24
 _CHUNK_BYTES = 1 << 20
 _LOCK = "lock"
 """In an upload's folder, held while it is received: what no process holds was left by one that was killed."""
@@ -55,14 +59,26 @@ def _uploads(app: web.Application) -> Path:
     return app[state.SETTINGS].root / "uploads"
 
 
+class ProgressQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The query of the progress of a deployment."""
+
+    since: Annotated[
+        int,
+        msgspec.Meta(ge=0, description="Only the steps that changed after so many `changes`; all, after a new run."),
+    ] = 0
+
+
 async def deployment(request: web.Request) -> web.Response:
     """How far a deployment is. Raises `errors.NotFound`."""
-    return answers.json(await asyncio.to_thread(request.app[state.BUILDS].progress, request.match_info["id"]))
+    asked = answers.query(request, ProgressQuery)
+    builder = request.app[state.BUILDS]
+    return answers.json(await asyncio.to_thread(builder.progress, request.match_info["id"], asked.since))
 
 
 async def _receive(request: web.Request, folder: Path) -> tuple[model.Project, dict[str, Path]]:
     parts = await _parts(request)
     project: model.Project | None = None
+    wanted: set[str] = set()
     sources: dict[str, Path] = {}
     left = request.app[state.SETTINGS].max_source_bytes
     while (part := await _next(parts)) is not None:
@@ -70,10 +86,11 @@ async def _receive(request: web.Request, folder: Path) -> tuple[model.Project, d
             if project is not None:
                 raise errors.BadRequest("the body: two parts called `project`")
             project = await _project(part)
+            wanted = {name for function in project.functions for name in (function.name, function.source)}
         elif project is None:
             raise errors.BadRequest("the body: the first part must be `project`")
         else:
-            name = _wanted(part, project, sources)
+            name = _wanted(part, wanted, sources)
             sources[name] = folder / f"{len(sources)}.tar"
             left -= await _save(part, sources[name], left)
     return _complete(project, sources)
@@ -122,9 +139,9 @@ async def _project(part: BodyPartReader) -> model.Project:
         raise errors.BadRequest(f"project: {error}") from error
 
 
-def _wanted(part: BodyPartReader, project: model.Project, sources: dict[str, Path]) -> str:
+def _wanted(part: BodyPartReader, wanted: Collection[str], sources: Collection[str]) -> str:
     name = part.filename or ""
-    if part.name != "source" or name not in {function.name for function in project.functions}:
+    if part.name != "source" or name not in wanted:
         raise errors.BadRequest(f"the body: part {part.name!r} of {name!r} belongs to no function of the project")
     if name in sources:
         raise errors.BadRequest(f"the body: two sources of {name!r}")
@@ -146,7 +163,10 @@ async def _save(part: BodyPartReader, path: Path, max_bytes: int) -> int:
 def _complete(project: model.Project | None, sources: dict[str, Path]) -> tuple[model.Project, dict[str, Path]]:
     if project is None:
         raise errors.BadRequest("the body: no part is called `project`")
-    missing = sorted({function.name for function in project.functions} - set(sources))
-    if missing:
+    of_functions = {
+        function.name: sources.get(function.name) or sources.get(function.source) for function in project.functions
+    }
+    found = {name: path for name, path in of_functions.items() if path is not None}
+    if missing := checks.without_source(project, found):
         raise errors.BadRequest(f"the body: no source of {', '.join(missing)}")
-    return project, sources
+    return project, found

@@ -104,16 +104,19 @@ DEPLOYMENTS = (
         summary="Deploy a project.",
         body=routes.Body(
             media="multipart/form-data",
-            description="Part `project` (JSON), then a part `source` per function: a tar, named like the function.",
+            description="Part `project` (JSON), then a part `source` for each source: a tar, whose file name is a"
+            " function, or the `source` that functions have. One may be left out that has been built before and is"
+            " called by the SHA-256 of its tar.",
         ),
         responses=(_gives(schemas.DeploymentId, "Queued; read its progress.", status=202),),
-        errors=(413, 422),
+        errors=(409, 413, 422),
     ),
     routes.Route(
         method="GET",
         path=f"{_V1}/deployments/{{id}}",
         handler=deployments.deployment,
         summary="Read the progress of a deployment.",
+        query=deployments.ProgressQuery,
         responses=(_gives(builds.Deployment, "How far it is."),),
         errors=(404,),
     ),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import os
 import re
@@ -15,20 +14,34 @@ from pathlib import Path
 import msgspec
 
 from faas import artifacts
-from faas.builds import bytecode, children, folders, layers, progress, requirements, runtimes, sources
+from faas.builds import bytecode, children, folders, layers, notes, progress, requirements, runtimes, sources
 from faas.core import errors, model
 
 _FORMAT = 1
 
 
 class Bundler:
-    """Makes artifacts. What the same source, requirements and runtime gave before is found again."""
+    """Makes artifacts. What the same source, requirements and runtime gave before is found again.
+
+    It is found by the SHA-256 of the tar before anything is unpacked; and by the files, when only their tar differs.
+    """
 
     def __init__(self, places: folders.Folders, store: artifacts.Artifacts, max_bytes: int) -> None:
         self._places = places
         self._store = store
         self._layers = layers.Layers(places)
+        self._of_files = notes.Notes(places.bundles, store)
+        self._of_tars = notes.Notes(places.sources, store)
         self._max_bytes = max_bytes
+
+    def known(self, function: model.FunctionSpec, sha256: str, runtime: runtimes.RuntimeInfo) -> str | None:
+        """The digest of the artifact that a tar of this SHA-256 gave before."""
+        note = self._of_tars.find(_tar_key(function, sha256, runtime))
+        if note is None:
+            return None
+        if note.layer is not None:
+            self._layers.keep(note.layer)
+        return note.artifact
 
     def bundle(
         self,
@@ -38,19 +51,28 @@ class Bundler:
         work: Path,
         steps: progress.Progress,
         deadline: children.Deadline,
-    ) -> str:
-        """The artifact's digest. Raises `errors.BuildFailed` in the user's words, `errors.Unavailable`."""
+    ) -> notes.Note:
+        """The artifact, and its layer. Raises `errors.BuildFailed` in the user's words, `errors.Unavailable`."""
         layer = self._resolve(function, source, runtime, work, steps, deadline)
         key = _key(source, layer, runtime)
         with folders.held(self._places.lock("bundle", key)):
-            known = self._known(key)
+            known = self._of_files.find(key)
             if known is not None:
-                for step in ("compile", "pack"):
-                    steps.skip(function.name, step, "unchanged")
+                steps.skip({(function.name, step): "unchanged" for step in ("compile", "pack")})
                 return known
             folder = self._compile(function, source, runtime, work, steps, deadline)
             with steps.step(function.name, "pack") as note:
-                return self._pack(key, [layer.folder, folder] if layer else [folder], note)
+                made = notes.Note(
+                    self._pack([layer.folder, folder] if layer else [folder], note), layer.key if layer else None
+                )
+                self._of_files.write(key, made)
+                return made
+
+    def remember(
+        self, function: model.FunctionSpec, sha256: str, runtime: runtimes.RuntimeInfo, made: notes.Note
+    ) -> None:
+        """Let `known` find what a tar gave. Raises `errors.Unavailable` when the disk is full."""
+        self._of_tars.write(_tar_key(function, sha256, runtime), made)
 
     def _resolve(
         self,
@@ -62,7 +84,7 @@ class Bundler:
         deadline: children.Deadline,
     ) -> layers.Layer | None:
         if function.requirements is None:
-            steps.skip(function.name, "resolve", "no requirements")
+            steps.skip({(function.name, "resolve"): "no requirements"})
             return None
         with steps.step(function.name, "resolve") as note:
             asked = requirements.read(source.folder, function.requirements)
@@ -91,22 +113,10 @@ class Bundler:
                 note(f"{trouble.file or 'bytecode'}: {trouble.text.strip().splitlines()[-1]}")
             return folder
 
-    def _known(self, key: str) -> str | None:
-        with contextlib.suppress(FileNotFoundError):
-            digest = (self._places.bundles / key).read_text()
-            if self._store.has(digest):
-                return digest
-        return None
-
-    def _pack(self, key: str, parts: list[Path], note: Callable[[str], None]) -> str:
+    def _pack(self, parts: list[Path], note: Callable[[str], None]) -> str:
         _check_size(parts, self._max_bytes)
         digest, path = self._store.pack(*parts)
         note(f"{_mb(path.stat().st_size)}, sha256 {digest[:12]}")
-        with artifacts.out_of_space():
-            self._places.bundles.mkdir(parents=True, exist_ok=True)
-            with tempfile.NamedTemporaryFile("w", dir=self._places.bundles, prefix=".", delete=False) as file:
-                file.write(digest)
-            Path(file.name).rename(self._places.bundles / key)
         return digest
 
     def sweep(self) -> None:
@@ -116,14 +126,19 @@ class Bundler:
 
     def forget_removed(self) -> None:
         """Remove the notes of artifacts that have gone."""
-        for path in self._places.bundles.glob("*") if self._places.bundles.is_dir() else ():
-            if self._known(path.name) is None:
-                path.unlink(missing_ok=True)
+        for found in (self._of_files, self._of_tars):
+            found.forget_removed()
 
 
 def _key(source: sources.Source, layer: layers.Layer | None, runtime: runtimes.RuntimeInfo) -> str:
     compiled = bytecode.compiler(runtime.python) is not None
     made_from = [_FORMAT, source.digest, layer.key if layer else None, runtime.python, compiled]
+    return hashlib.sha256(msgspec.json.encode(made_from)).hexdigest()
+
+
+def _tar_key(function: model.FunctionSpec, sha256: str, runtime: runtimes.RuntimeInfo) -> str:
+    compiled = bytecode.compiler(runtime.python) is not None
+    made_from = [_FORMAT, sha256, function.requirements, runtime, compiled]
     return hashlib.sha256(msgspec.json.encode(made_from)).hexdigest()
 
 

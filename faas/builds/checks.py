@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 from faas.core import errors, model
 
-_MAX_FUNCTIONS = 200
+MAX_FUNCTIONS = 1000
+"""As many as a manifest may have."""
+
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 
 
@@ -16,16 +21,16 @@ def check(project: model.Project, sources: Collection[str]) -> None:
     names = [function.name for function in project.functions]
     if not names:
         raise errors.BadRequest("the project has no functions", hint="declare one under `functions` in faas.yaml")
-    if len(names) > _MAX_FUNCTIONS:
+    if len(names) > MAX_FUNCTIONS:
         raise errors.BadRequest(
-            f"the project has {len(names)} functions, and a project may have at most {_MAX_FUNCTIONS}"
+            f"the project has {len(names)} functions, and a project may have at most {MAX_FUNCTIONS}"
         )
     for name in (*names, *(bucket.name for bucket in project.buckets)):
         if _NAME.fullmatch(name) is None:
             raise errors.BadRequest(f"{name!r} is no name", hint="lower-case letters, digits and dashes, at most 63")
-    if twice := sorted({name for name in names if names.count(name) > 1}):
+    if twice := sorted(name for name, count in Counter(names).items() if count > 1):
         raise errors.BadRequest(f"the project has {twice[0]} twice", function=twice[0])
-    if missing := sorted(set(names) - set(sources)):
+    if missing := without_source(project, sources):
         raise errors.BadRequest(f"there is no source for {', '.join(missing)}", function=missing[0])
     known = {bucket.name for bucket in project.buckets}
     for function in project.functions:
@@ -34,19 +39,40 @@ def check(project: model.Project, sources: Collection[str]) -> None:
                 raise errors.BadRequest(f"{function.name}: the project has no bucket {bucket}", function=function.name)
 
 
-def check_routes(function: model.FunctionSpec, deployed: Sequence[model.Revision], replaced: Collection[str]) -> None:
-    """Raise `errors.Conflict` when a route belongs to a deployed function that the project does not replace."""
+def without_source(project: model.Project, sources: Collection[str]) -> list[str]:
+    """The functions for which nothing was sent and that name no tar by its SHA-256, by name."""
+    unsent = (function for function in project.functions if function.name not in sources)
+    return sorted(function.name for function in unsent if _SHA256.fullmatch(function.source) is None)
+
+
+class Owner(NamedTuple):
+    """A function that has a route, and the route's methods."""
+
+    function: str
+    methods: tuple[str, ...]
+
+
+def owners(deployed: Sequence[model.Revision], replaced: Collection[str]) -> Mapping[str, Sequence[Owner]]:
+    """Who has the routes of one shape, of the deployed functions that the project does not replace."""
+    found: dict[str, list[Owner]] = defaultdict(list)
+    replaced = set(replaced)
+    for revision in deployed:
+        if revision.function not in replaced:
+            for path, methods in _routes(revision.config):
+                found[_shape(path)].append(Owner(revision.function, methods))
+    return found
+
+
+def check_routes(function: model.FunctionSpec, owned: Mapping[str, Sequence[Owner]]) -> None:
+    """Raise `errors.Conflict` when a route belongs to another function."""
     for path, methods in _routes(function.config):
-        for revision in deployed:
-            if revision.function in replaced or revision.function == function.name:
-                continue
-            for other_path, other_methods in _routes(revision.config):
-                if _shape(path) == _shape(other_path) and _overlap(methods, other_methods):
-                    raise errors.Conflict(
-                        f"{function.name}: the route {path} belongs to the function {revision.function}",
-                        hint=f"choose another path, or `faas rm {revision.function}`",
-                        function=function.name,
-                    )
+        for other in owned.get(_shape(path), ()):
+            if other.function != function.name and _overlap(methods, other.methods):
+                raise errors.Conflict(
+                    f"{function.name}: the route {path} belongs to the function {other.function}",
+                    hint=f"choose another path, or `faas rm {other.function}`",
+                    function=function.name,
+                )
 
 
 def check_destinations(function: model.FunctionSpec, functions: Collection[str], secret: str) -> None:

@@ -9,8 +9,9 @@ What survives a crash at each step::
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -21,12 +22,16 @@ from faas.core import errors, model
 from faas.core import settings as settings_module
 
 _PLATFORMS_OWN = "Platform."
+_NAMED = 5
 JOURNAL = "pending.json"
 """In a deployment's folder while revisions of it may have to be discarded."""
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
-    """What was uploaded: the project, and by function the tar in the deployment's folder."""
+    """What was uploaded: the project, and by function the tar in the deployment's folder.
+
+    A function without a tar has the SHA-256 of one that was built before as its ``source``.
+    """
 
     project: model.Project
     tars: dict[str, str]
@@ -63,11 +68,14 @@ class Journal:
         self._file = folder / JOURNAL
         self._catalog = catalog
 
-    def add_revision(self, function: str, artifact: str, config: model.FunctionConfig) -> model.Revision:
-        """Add a revision to the catalog; it is written down first, so no crash leaves one that nobody knows of."""
-        pending = Pending(f"{function}@{self._catalog.last_number(function) + 1}", artifact, config)
-        self._file.write_bytes(msgspec.json.encode([*self.pending(), pending]))
-        return self._catalog.add_revision(function, artifact, config)
+    def add_revisions(self, built: Sequence[Built]) -> list[model.Revision]:
+        """Add revisions to the catalog; they are written down first, so no crash leaves one that nobody knows of."""
+        self._file.write_bytes(msgspec.json.encode([self._next(entry) for entry in built]))
+        return [self._catalog.add_revision(entry.spec.name, entry.artifact, entry.config) for entry in built]
+
+    def _next(self, entry: Built) -> Pending:
+        number = self._catalog.last_number(entry.spec.name) + 1
+        return Pending(f"{entry.spec.name}@{number}", entry.artifact, entry.config)
 
     def discard(self) -> None:
         """Discard all that are not current."""
@@ -115,9 +123,10 @@ class Deployer:
         with self._functions_held(names) as stack:
             journal.discard()
             made = _Made(self._places, self._store, self._catalog, names, stack)
+            served = {revision.function: revision for revision in self._catalog.list_current()}
             try:
-                built = self._build_all(request, folder, steps, made)
-                changed = self._load_all(built, journal, steps)
+                built = self._build_all(request, folder, steps, made, list(served.values()))
+                changed = self._load_all(built, served, journal, steps)
                 self._activate(changed, project.buckets, steps)
             except BaseException:
                 journal.discard()
@@ -125,7 +134,8 @@ class Deployer:
                 self._bundler.forget_removed()
                 raise
             journal.close()
-        return [self._deployed(entry, changed) for entry in built]
+        new = {revision.function: revision for revision in changed}
+        return [_deployed(entry, new, served) for entry in built]
 
     @contextlib.contextmanager
     def _functions_held(self, names: Sequence[str]) -> Iterator[contextlib.ExitStack]:
@@ -135,58 +145,54 @@ class Deployer:
                 stack.enter_context(folders.held(lock))
             yield stack
 
-    def _build_all(self, request: Request, folder: Path, steps: progress.Progress, made: _Made) -> list[Built]:
+    def _build_all(
+        self,
+        request: Request,
+        folder: Path,
+        steps: progress.Progress,
+        made: _Made,
+        deployed: Sequence[model.Revision],
+    ) -> list[Built]:
         work = folder / "work"
-        unpacked = sources.Sources(work, self._settings)
+        uploads = sources.Sources(work, self._settings)
         available = self._nodes.runtimes()
-        deployed = self._catalog.list_current()
-        names = [function.name for function in request.project.functions]
-        used = checks.buckets_of(deployed, names)
-        known = {*names, *(revision.function for revision in deployed)}
-        checks.check_buckets(request.project.buckets, self._catalog.buckets(), used)
+        names = {function.name for function in request.project.functions}
+        known = names.union(revision.function for revision in deployed)
+        owned = checks.owners(deployed, names)
+        checks.check_buckets(request.project.buckets, self._catalog.buckets(), checks.buckets_of(deployed, but=names))
         built = []
         for function in request.project.functions:
-            deadline = children.Deadline(function.name, self._settings.build_timeout_s)
             with _named(function.name):
                 with steps.step(function.name, "validate") as note:
-                    checks.check_routes(function, deployed, names)
+                    checks.check_routes(function, owned)
                     checks.check_destinations(function, known, self._settings.destination_secret)
                     runtime = runtimes.choose(function.config.runtime, available)
-                    source = unpacked.unpack(folder / request.tars[function.name])
+                    upload = uploads.of(function, folder, request.tars)
+                    if self._bundler.known(function, upload.sha256, runtime) is None:
+                        uploads.unpack(upload)
                     note(str(runtime))
-                digest = made.keep(lambda: self._bundler.bundle(function, source, runtime, work, steps, deadline))  # noqa: B023
+                build = _Build(self._settings, self._bundler, function, runtime, uploads, work)
+                digest = made.keep(lambda: build.artifact(upload, steps))  # noqa: B023
             config = msgspec.structs.replace(function.config, runtime=runtime.name)
             built.append(Built(spec=function, artifact=digest, config=config))
         return built
 
-    def _load_all(self, built: Sequence[Built], journal: Journal, steps: progress.Progress) -> list[model.Revision]:
-        changed = []
-        for entry in built:
-            name = entry.spec.name
-            current = self._catalog.current(name)
-            if current is not None and (current.artifact, current.config) == (entry.artifact, entry.config):
-                steps.skip(name, "load", f"unchanged: {current.ref} serves on")
-                continue
-            with _named(name), steps.step(name, "load") as note:
-                revision = journal.add_revision(name, entry.artifact, entry.config)
-                self._load(revision, note)
-                changed.append(revision)
-        return changed
-
-    def _load(self, revision: model.Revision, note: Callable[[str], None]) -> None:
-        report = self._nodes.load(revision.ref, self._settings.load_timeout_ms)
-        if not report.ok:
-            failure = report.error or model.Failure("Runtime.ExitError", f"the sandbox ended ({report.status})")
-            if failure.type.startswith(_PLATFORMS_OWN):
-                raise errors.Unavailable(f"no node could load {revision.ref}: {failure.message}")
-            raise errors.BuildFailed(
-                f"{revision.function}: the handler {revision.config.handler} does not load:"
-                f" {failure.type}: {failure.message}",
-                error_type=failure.type,
-                stack=list(failure.stack),
-                logs=[line.text for line in report.logs],
-            )
-        note(f"{revision.ref} in {report.init_us / 1000:.1f} ms")
+    def _load_all(
+        self,
+        built: Sequence[Built],
+        served: Mapping[str, model.Revision],
+        journal: Journal,
+        steps: progress.Progress,
+    ) -> list[model.Revision]:
+        same = {entry.spec.name: served[entry.spec.name] for entry in built if _is_served(entry, served)}
+        steps.skip({(name, "load"): f"unchanged: {revision.ref} serves on" for name, revision in same.items()})
+        changed = [entry for entry in built if entry.spec.name not in same]
+        if not changed:
+            return []
+        revisions = journal.add_revisions(changed)
+        by_ref = {revision.ref: revision for revision in revisions}
+        self._nodes.load(list(by_ref), self._settings.load_timeout_ms, lambda ref: _loading(by_ref[ref], steps))
+        return revisions
 
     def _activate(
         self, changed: Sequence[model.Revision], buckets: Sequence[model.Bucket], steps: progress.Progress
@@ -196,7 +202,7 @@ class Deployer:
         with steps.step(None, "activate") as note:
             if changed or new_buckets:
                 version = self._catalog.activate(changed, new_buckets)
-                note(", ".join(revision.ref for revision in changed) or "buckets only")
+                note(_named_refs(changed) or "buckets only")
             else:
                 version = self._catalog.catalog_version()
                 note("nothing changed")
@@ -206,13 +212,6 @@ class Deployer:
                 seen = False
             if not seen:
                 note("not every node has said yet that it knows")
-
-    def _deployed(self, entry: Built, changed: Sequence[model.Revision]) -> progress.Deployed:
-        name = entry.spec.name
-        revision = next((one for one in changed if one.function == name), None) or self._catalog.current(name)
-        number = revision.number if revision else 0
-        is_new = any(one.function == name for one in changed)
-        return progress.Deployed(function=name, revision=number, artifact=entry.artifact, changed=is_new)
 
     def forget(self, folder: Path) -> None:
         """Discard the revisions of a deployment that will not run again."""
@@ -224,6 +223,81 @@ class Deployer:
         """Remove what killed processes left half-written, and caches that nothing uses any more."""
         self._store.sweep()
         self._bundler.sweep()
+
+
+@contextlib.contextmanager
+def _loading(revision: model.Revision, steps: progress.Progress) -> Iterator[Callable[[ports.LoadReport], None]]:
+    """One load, as a step; what is yielded takes the report of it, and raises when the handler does not load."""
+    with _named(revision.function), steps.step(revision.function, "load") as note:
+        try:
+            yield lambda report: note(_loaded(revision, report))
+        except asyncio.CancelledError:
+            note("given up, as the deployment has failed")
+            raise
+
+
+def _loaded(revision: model.Revision, report: ports.LoadReport) -> str:
+    if report.ok:
+        return f"{revision.ref} in {report.init_us / 1000:.1f} ms"
+    failure = report.error or model.Failure("Runtime.ExitError", f"the sandbox ended ({report.status})")
+    if failure.type.startswith(_PLATFORMS_OWN):
+        raise errors.Unavailable(f"no node could load {revision.ref}: {failure.message}")
+    raise errors.BuildFailed(
+        f"{revision.function}: the handler {revision.config.handler} does not load: {failure.type}: {failure.message}",
+        error_type=failure.type,
+        stack=list(failure.stack),
+        logs=[line.text for line in report.logs],
+    )
+
+
+def _is_served(entry: Built, served: Mapping[str, model.Revision]) -> bool:
+    current = served.get(entry.spec.name)
+    return current is not None and (current.artifact, current.config) == (entry.artifact, entry.config)
+
+
+def _deployed(
+    entry: Built, new: Mapping[str, model.Revision], served: Mapping[str, model.Revision]
+) -> progress.Deployed:
+    name = entry.spec.name
+    number = (new.get(name) or served[name]).number
+    return progress.Deployed(function=name, revision=number, artifact=entry.artifact, changed=name in new)
+
+
+def _named_refs(revisions: Sequence[model.Revision]) -> str:
+    more = len(revisions) - _NAMED
+    return ", ".join(revision.ref for revision in revisions[:_NAMED]) + (f" and {more} more" if more > 0 else "")
+
+
+class _Build:
+    """From one function to its artifact, by the shortest way that there is."""
+
+    def __init__(
+        self,
+        settings: settings_module.Settings,
+        bundler: bundle.Bundler,
+        function: model.FunctionSpec,
+        runtime: runtimes.RuntimeInfo,
+        uploads: sources.Sources,
+        work: Path,
+    ) -> None:
+        self._bundler = bundler
+        self._function = function
+        self._runtime = runtime
+        self._uploads = uploads
+        self._work = work
+        self._deadline = children.Deadline(function.name, settings.build_timeout_s)
+
+    def artifact(self, upload: sources.Upload, steps: progress.Progress) -> str:
+        """The artifact's digest. Raises what building it raises, and `errors.SourceMissing`."""
+        function, runtime = self._function, self._runtime
+        known = self._bundler.known(function, upload.sha256, runtime)
+        if known is not None:
+            steps.skip({(function.name, step): "unchanged" for step in ("resolve", "compile", "pack")})
+            return known
+        source = self._uploads.unpack(upload)
+        made = self._bundler.bundle(function, source, runtime, self._work, steps, self._deadline)
+        self._bundler.remember(function, upload.sha256, runtime, made)
+        return made.artifact
 
 
 class _Made:

@@ -1,4 +1,4 @@
-"""Deployments as RQ jobs: taken in by `Builds`, their progress kept with the job.
+"""Deployments as RQ jobs: taken in by `Builds`, their progress kept beside the job (`faas.builds.history`).
 
 A deployment's id is its job's id. Its sources and its project (which may hold secrets in `env`) wait in the data
 directory and not in Redis; they are gone when it has ended. How it went is kept for a day.
@@ -7,7 +7,7 @@ directory and not in Redis; they are gone when it has ended. How it went is kept
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,8 @@ import rq.job
 from rq.serializers import JSONSerializer
 
 from faas import artifacts
-from faas.builds import checks, deploy, folders, progress
+from faas.builds import bundle, checks, deploy, folders, history, nodes, progress, runtimes
+from faas.builds import sources as sources_module
 from faas.core import errors, ids, model
 from faas.core import settings as settings_module
 from faas.link import client as redis_client
@@ -27,6 +28,8 @@ from faas.link import client as redis_client
 KEPT_S = 24 * 3600
 _RUNS = 3
 _GRACE_S = 120
+_NAMED = 5
+_PLANNED = "functions"
 _JOB = "faas.builds.worker.run_deployment"
 _STATES = {
     rq.job.JobStatus.QUEUED: progress.State.QUEUED,
@@ -48,9 +51,12 @@ class Builds:
     def submit(self, project: model.Project, sources: Mapping[str, Path]) -> str:
         """Queue the deployment of a project; its id. The tars (one per function, perhaps shared) are taken away.
 
-        Raises `errors.BadRequest` for what can never be built, `errors.Unavailable` for a full disk and lost Redis.
+        A function whose ``source`` is the SHA-256 of a tar that was built before needs none. Raises
+        `errors.BadRequest` for what can never be built, `errors.SourceMissing` for tars that have to be sent,
+        `errors.Unavailable` for a full disk and lost Redis.
         """
         checks.check(project, sources)
+        self._check_known(project, sources)
         id = ids.new_id()
         folder = self._places.deployments / id
         try:
@@ -64,33 +70,53 @@ class Builds:
             raise
         return id
 
-    def progress(self, deployment_id: str) -> progress.Deployment:
-        """How far a deployment is, or how it ended. Raises `errors.NotFound` when it is unknown or a day old."""
-        try:
-            with redis_client.translated():
-                job = rq.job.Job.fetch(deployment_id, connection=self._redis, serializer=JSONSerializer)
-            return state_of(job)
-        except (rq.exceptions.NoSuchJobError, LookupError, ValueError) as error:
-            raise errors.NotFound(f"no deployment {deployment_id}", deployment=deployment_id) from error
+    def _check_known(self, project: model.Project, sources: Mapping[str, Path]) -> None:
+        """Raise `errors.SourceMissing` when a function without a source could not be built without it."""
+        unsent = [function for function in project.functions if function.name not in sources]
+        available = nodes.RedisNodes(self._settings).runtimes() if unsent else []
+        store = artifacts.Artifacts(self._settings.root)
+        bundler = bundle.Bundler(self._places, store, self._settings.max_artifact_bytes)
+        missing = {each.source for each in unsent if not _is_known(each, bundler, available)}
+        if missing:
+            raise sources_module.missing(sorted(missing))
+
+    def progress(self, deployment_id: str, since: int = 0) -> progress.Deployment:
+        """How far a deployment is, or how it ended; with ``since`` the steps that changed after so many changes.
+
+        All steps are told when a new run has begun since then. Raises `errors.NotFound` when it is unknown or a day
+        old.
+        """
+        # The job first: what it says of the end must not be newer than what the history says.
+        status = self._status(deployment_id)
+        told = history.History(self._redis, self._settings.redis_prefix, deployment_id)
+        found = progress.later(deployment_id, since, told.read(since - 1)) if since else None
+        return ended_as(found or progress.changed(_planned(deployment_id, self._redis), told.read()), status)
+
+    def _status(self, id: str) -> rq.job.JobStatus:
+        with redis_client.translated():
+            found: Any = self._redis.hget(rq.job.Job.key_for(id), "status")
+        if found is None:
+            raise _unknown(id)
+        return rq.job.JobStatus(found.decode())
 
     def close(self) -> None:
         """Drop the connections."""
         self._redis.close()
 
     def _enqueue(self, id: str, project: model.Project) -> None:
-        planned = progress.planned(id, [function.name for function in project.functions])
+        names = [function.name for function in project.functions]
         loads_s = self._settings.load_timeout_ms / 1000 + self._settings.build_timeout_s
         with redis_client.translated():
             queue(self._settings, self._redis).enqueue_call(
                 _JOB,
                 args=(id,),
                 job_id=id,
-                description=f"deploy {', '.join(function.name for function in project.functions)}",
+                description=f"deploy {_some(names)}",
                 timeout=int(loads_s * len(project.functions)) + _GRACE_S,
                 result_ttl=KEPT_S,
                 failure_ttl=KEPT_S,
                 retry=rq.Retry(max=_RUNS - 1),
-                meta=meta_of(planned),
+                meta={_PLANNED: names},
             )
 
 
@@ -99,15 +125,8 @@ def queue(settings: settings_module.Settings, connection: redis.Redis) -> rq.Que
     return rq.Queue(f"{settings.redis_prefix}:builds", connection=connection, serializer=JSONSerializer)
 
 
-def meta_of(deployment: progress.Deployment) -> dict[str, Any]:
-    """A deployment as the ``meta`` of its job."""
-    return {"deployment": msgspec.to_builtins(deployment)}
-
-
-def state_of(job: rq.job.Job) -> progress.Deployment:
-    """What a job's ``meta`` says, corrected by how RQ saw the job end. Raises `LookupError` for a job not of ours."""
-    deployment = msgspec.convert(job.meta["deployment"], progress.Deployment)
-    status = job.get_status(refresh=False)
+def ended_as(deployment: progress.Deployment, status: rq.job.JobStatus) -> progress.Deployment:
+    """What its history says of a deployment, corrected by how RQ saw its job end."""
     if status in _STATES:
         return msgspec.structs.replace(deployment, state=_STATES[status])
     if deployment.state in (progress.State.DONE, progress.State.FAILED):
@@ -115,14 +134,38 @@ def state_of(job: rq.job.Job) -> progress.Deployment:
     return progress.interrupted(deployment)
 
 
+def _is_known(function: model.FunctionSpec, bundler: bundle.Bundler, available: Sequence[runtimes.RuntimeInfo]) -> bool:
+    """Whether an artifact is there. What has no runtime is not: the build says so better once it has the source."""
+    try:
+        runtime = runtimes.choose(function.config.runtime, available)
+    except (errors.BuildFailed, errors.Unavailable):
+        return False
+    return bundler.known(function, function.source, runtime) is not None
+
+
+def _planned(id: str, connection: redis.Redis) -> progress.Deployment:
+    try:
+        with redis_client.translated():
+            job = rq.job.Job.fetch(id, connection=connection, serializer=JSONSerializer)
+        return progress.planned(id, job.meta[_PLANNED])
+    except (rq.exceptions.NoSuchJobError, LookupError, ValueError) as error:
+        raise _unknown(id) from error
+
+
+def _unknown(id: str) -> errors.NotFound:
+    return errors.NotFound(f"no deployment {id}", deployment=id)
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names) if len(names) <= _NAMED else f"{len(names)} functions"
+
+
 def _take_in(project: model.Project, sources: Mapping[str, Path], folder: Path) -> None:
     tars: dict[Path, str] = {}
     for function in project.functions:
-        path = sources[function.name]
-        if path not in tars:
+        path = sources.get(function.name)
+        if path is not None and path not in tars:
             tars[path] = f"{len(tars)}.tar"
             shutil.move(path, folder / tars[path])
-    request = deploy.Request(
-        project=project, tars={function.name: tars[sources[function.name]] for function in project.functions}
-    )
+    request = deploy.Request(project=project, tars={name: tars[path] for name, path in sources.items()})
     (folder / "request.json").write_bytes(msgspec.json.encode(request))

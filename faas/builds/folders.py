@@ -4,7 +4,8 @@
 
     builds/<deployment>/     request.json, <n>.tar, lock, pending.json, work/: gone when the deployment has ended
     cache/layers/<key>/      installed requirements, compiled
-    cache/bundles/<key>      the digest of the artifact that these sources and this layer gave
+    cache/bundles/<key>      which artifact these files and this layer gave
+    cache/sources/<key>      which artifact the tar of this SHA-256 gave
     cache/locks/             files that are only ever locked
 
 Locks are the kernel's (flock), so a killed process holds none.
@@ -39,12 +40,21 @@ class Folders(msgspec.Struct, frozen=True):
 
     @property
     def bundles(self) -> Path:
-        """Digests of artifacts by key."""
+        """Notes of artifacts by what files they hold."""
         return self.root / "cache" / "bundles"
 
+    @property
+    def sources(self) -> Path:
+        """Notes of artifacts by what was uploaded."""
+        return self.root / "cache" / "sources"
+
     def lock(self, kind: str, name: str) -> Path:
-        """The file to lock for a thing. Few files serve all names, so two things may share one."""
-        return self.root / "cache" / "locks" / f"{kind}-{hashlib.sha256(name.encode()).hexdigest()[:3]}"
+        """The file to lock for a thing. Few files serve all names, so two things may share one.
+
+        A deployment holds those of all its functions and artifacts at once, so they have to be fewer than the files
+        that a process may have open.
+        """
+        return self.root / "cache" / "locks" / f"{kind}-{hashlib.sha256(name.encode()).hexdigest()[:2]}"
 
 
 @contextlib.contextmanager

@@ -7,6 +7,7 @@ versions of the first deploy until the layer has not been used for a month, or t
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import hashlib
 import io
@@ -64,6 +65,11 @@ class Layers:
             os.utime(place)
         packages = tuple((place / _PACKAGES).read_text().split())
         return Layer(key=key, folder=place / _FILES, packages=packages, cached=cached)
+
+    def keep(self, key: str) -> None:
+        """A layer is in use, if it is there."""
+        with contextlib.suppress(FileNotFoundError):
+            os.utime(self._places.layers / key)
 
     def sweep(self) -> int:
         """Remove layers that nothing has used for a month; how many."""

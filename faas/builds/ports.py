@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from typing import Protocol
 
 from faas.builds import runtimes
@@ -24,14 +25,22 @@ class LoadReport(Protocol):
     def logs(self) -> tuple[model.LogLine, ...]: ...
 
 
+Watch = Callable[[str], AbstractContextManager[Callable[[LoadReport], None]]]
+"""What surrounds the load of one revision."""
+
+
 class Nodes(Protocol):
     """The nodes, as builds see them. Every method raises `errors.Unavailable` when none can be reached."""
 
     def runtimes(self) -> list[runtimes.RuntimeInfo]:
         """Which Pythons their sandboxes have."""
 
-    def load(self, ref: str, timeout_ms: int) -> LoadReport:
-        """Import a revision's handler once, in a sandbox of any node."""
+    def load(self, refs: Sequence[str], timeout_ms: int, watch: Watch) -> None:
+        """Import the handlers of revisions once, each in a sandbox of any node, as many at once as these can start.
+
+        Each load takes place inside ``watch(ref)`` and hands its report to what that yields. The first error of any
+        ends the others: inside their ``watch`` they get an `asyncio.CancelledError`.
+        """
 
     def announce(self, version: int) -> bool:
         """Tell all of a new catalog, and wait a little; whether all have loaded it."""

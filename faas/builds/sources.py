@@ -1,13 +1,15 @@
-"""Uploaded sources on disk: unpacked once, however many functions share them."""
+"""Uploaded sources on disk: read and unpacked once, however many functions share them."""
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import msgspec
 
 from faas import artifacts
+from faas.core import errors, model
 from faas.core import settings as settings_module
 
 
@@ -19,16 +21,38 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
     bytes: int
 
 
+class Upload(msgspec.Struct, frozen=True, kw_only=True):
+    """A source as it came: the tar, which is None when it was not sent, and the SHA-256 of its bytes."""
+
+    tar: Path | None
+    sha256: str
+
+
 class Sources:
     """Unpacks the tars of one deployment into its work folder."""
 
     def __init__(self, work: Path, settings: settings_module.Settings) -> None:
         self._work = work
         self._limits = artifacts.Limits(max_bytes=settings.max_artifact_bytes, max_entries=settings.max_source_files)
+        self._uploads: dict[Path, Upload] = {}
         self._unpacked: dict[Path, Source] = {}
 
-    def unpack(self, tar: Path) -> Source:
-        """Raises `errors.BadRequest`, `errors.TooLarge` and `errors.Unavailable` (a full disk)."""
+    def of(self, function: model.FunctionSpec, folder: Path, tars: Mapping[str, str]) -> Upload:
+        """A function's source: of the ``tars`` in a folder, or one that was not sent and that the function names."""
+        name = tars.get(function.name)
+        if name is None:
+            return Upload(tar=None, sha256=function.source)
+        tar = folder / name
+        if tar not in self._uploads:
+            with tar.open("rb") as file:
+                self._uploads[tar] = Upload(tar=tar, sha256=hashlib.file_digest(file, "sha256").hexdigest())
+        return self._uploads[tar]
+
+    def unpack(self, upload: Upload) -> Source:
+        """Raises `errors.BadRequest`, `errors.TooLarge`, `errors.Unavailable` (a full disk), `errors.SourceMissing`."""
+        tar = upload.tar
+        if tar is None:
+            raise missing([upload.sha256])
         if tar not in self._unpacked:
             folder = self._work / f"source-{len(self._unpacked)}"
             folder.mkdir(parents=True)
@@ -36,6 +60,12 @@ class Sources:
                 size = artifacts.extract(file, folder, self._limits)
             self._unpacked[tar] = Source(folder=folder, digest=_digest(folder), bytes=size)
         return self._unpacked[tar]
+
+
+def missing(sha256: Sequence[str]) -> errors.SourceMissing:
+    """The error that asks for the tars that were not sent."""
+    hint = "send them as parts of the deployment; `faas deploy` does so when it is run again"
+    return errors.SourceMissing(f"there is no source {', '.join(sha256)}", hint=hint, missing=list(sha256))
 
 
 def _digest(folder: Path) -> str:

@@ -14,7 +14,7 @@ import os
 import shutil
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -28,7 +28,7 @@ import rq.timeouts
 from rq.serializers import JSONSerializer
 
 from faas import artifacts
-from faas.builds import deploy, deployments, folders, nodes, progress
+from faas.builds import deploy, deployments, folders, history, nodes, progress
 from faas.core import errors
 from faas.core import settings as settings_module
 from faas.link import client as redis_client
@@ -227,7 +227,8 @@ def run_deployment(id: str) -> rq.Retry | None:
 
 
 def _run(runner: _Runner, job: Job, folder: Path) -> None:
-    steps = progress.Progress(deployments.state_of(job), lambda deployment: _save(job, deployment))
+    told = history.History(job.connection, runner.settings.redis_prefix, job.id)
+    steps = progress.Progress(lambda changes: told.add(changes, _keep_s(job, changes)))
     shutil.rmtree(folder / "work", ignore_errors=True)
     try:
         steps.begin()
@@ -246,10 +247,12 @@ def _run(runner: _Runner, job: Job, folder: Path) -> None:
         steps.fail(artifacts.full() if artifacts.is_full(runner.settings.root) else unknown)
 
 
-def _save(job: Job, deployment: progress.Deployment) -> None:
-    job.meta = deployments.meta_of(deployment)
-    with redis_client.translated():
-        job.save_meta()  # type: ignore[no-untyped-call]
+def _keep_s(job: Job, changes: Sequence[progress.Change]) -> int | None:
+    """How long to keep what is told, said when a run begins, for its longest life, and again when it has ended."""
+    states = {change.state for change in changes}
+    if progress.State.RUNNING in states:
+        return int(job.timeout or 0) + deployments.KEPT_S
+    return deployments.KEPT_S if states != {None} else None
 
 
 def recover(settings: settings_module.Settings, queue: rq.Queue, deployer: deploy.Deployer) -> None:

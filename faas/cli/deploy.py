@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import tempfile
 import time
-import urllib.parse
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
 import click
 import msgspec
@@ -20,6 +20,14 @@ from faas.core import errors, manifest, model
 _POLL_S = 0.1
 _PATIENCE_S = 30
 _CHUNK_BYTES = 1 << 20
+
+
+class Tar(NamedTuple):
+    """A packed source: where it is in the spool, and the SHA-256 of its bytes."""
+
+    start: int
+    end: int
+    sha256: str
 
 
 @click.command()
@@ -53,38 +61,59 @@ def deploy_command(*, path: Path, as_json: bool) -> None:
 
 
 def _upload(api: client.Client, project: model.Project, declared_in: Path, spool: IO[bytes]) -> str:
+    """Queue the deployment, and send those sources alone that the platform has not built before; its id."""
     settings = options.settings()
-    spans = _pack(project, [settings.root, declared_in], spool, settings.max_source_bytes)
+    tars = _pack(project, [settings.root, declared_in], spool, settings.max_source_bytes)
+    portable = _portable(project, tars)
+    try:
+        return _send(api, portable, spool, [])
+    except errors.FaasError as error:
+        if error.code != errors.SourceMissing.code:
+            raise
+        return _send_missing(api, portable, spool, tars, error.data.get("missing", ()))
+
+
+def _send_missing(
+    api: client.Client, portable: model.Project, spool: IO[bytes], tars: dict[str, Tar], missing: Sequence[str]
+) -> str:
+    distinct = {tar.sha256: tar for tar in tars.values()}
+    return _send(api, portable, spool, [distinct[sha256] for sha256 in missing if sha256 in distinct])
+
+
+def _send(api: client.Client, portable: model.Project, spool: IO[bytes], tars: Sequence[Tar]) -> str:
     boundary = uuid.uuid4().hex
-    body = _multipart(project, spool, spans, boundary)
+    body = _multipart(portable, spool, tars, boundary)
     headers = {"Content-Type": f"multipart/form-data; boundary={boundary}"}
-    reply = api.send("POST", "/api/v1/deployments", body=body, headers=headers)
-    return str(reply.value["id"])
+    return str(api.send("POST", "/api/v1/deployments", body=body, headers=headers).value["id"])
 
 
-def _pack(
-    project: model.Project, no_code: Sequence[Path], spool: IO[bytes], max_bytes: int
-) -> dict[str, tuple[int, int]]:
-    """Pack each distinct source folder once, one after the other; the start and end of each in the spool."""
+def _pack(project: model.Project, no_code: Sequence[Path], spool: IO[bytes], max_bytes: int) -> dict[str, Tar]:
+    """Pack each distinct source folder once, one after the other in the spool; each folder's tar."""
     leave_out = [*no_code, *(Path(bucket.path) for bucket in project.buckets if bucket.path)]
-    spans: dict[str, tuple[int, int]] = {}
+    tars: dict[str, Tar] = {}
     for function in project.functions:
-        if function.source not in spans:
+        if function.source not in tars:
             start = spool.tell()
             pack.pack(Path(function.source), spool, leave_out=leave_out, max_bytes=max_bytes)
-            spans[function.source] = (start, spool.tell())
-    return spans
+            tars[function.source] = Tar(start, spool.tell(), _sha256(spool, start))
+    return tars
 
 
-def _multipart(
-    project: model.Project, spool: IO[bytes], spans: dict[str, tuple[int, int]], boundary: str
-) -> Iterator[bytes]:
+def _sha256(spool: IO[bytes], start: int) -> str:
+    """Of what the spool holds from there on."""
+    spool.seek(start)
+    digest = hashlib.sha256()
+    while chunk := spool.read(_CHUNK_BYTES):
+        digest.update(chunk)
+    return digest.hexdigest()
+
+
+def _multipart(portable: model.Project, spool: IO[bytes], tars: Sequence[Tar], boundary: str) -> Iterator[bytes]:
     yield _part(boundary, 'name="project"', "application/json")
-    yield msgspec.json.encode(_portable(project))
-    for function in project.functions:
-        name = urllib.parse.quote(function.name)
-        yield b"\r\n" + _part(boundary, f'name="source"; filename="{name}"', "application/x-tar")
-        yield from _read(spool, *spans[function.source])
+    yield msgspec.json.encode(portable)
+    for tar in tars:
+        yield b"\r\n" + _part(boundary, f'name="source"; filename="{tar.sha256}"', "application/x-tar")
+        yield from _read(spool, tar.start, tar.end)
     yield f"\r\n--{boundary}--\r\n".encode()
 
 
@@ -101,29 +130,37 @@ def _read(spool: IO[bytes], start: int, end: int) -> Iterator[bytes]:
         yield chunk
 
 
-def _portable(project: model.Project) -> model.Project:
-    """The project without the folders of this machine: a source is what its tar holds."""
-    functions = tuple(msgspec.structs.replace(function, source=".") for function in project.functions)
+def _portable(project: model.Project, tars: dict[str, Tar]) -> model.Project:
+    """The project without the folders of this machine: a source is called by the SHA-256 of its tar."""
+    functions = tuple(
+        msgspec.structs.replace(function, source=tars[function.source].sha256) for function in project.functions
+    )
     return msgspec.structs.replace(project, functions=functions)
 
 
 def _wait(api: client.Client, deployment: str, as_json: bool) -> dict[str, Any]:
     """Show the steps as they pass, until the deployment is done or has failed."""
     with progress.show(quiet=as_json) as shown:
+        steps: dict[tuple[str | None, str], dict[str, Any]] = {}
+        found: dict[str, Any] = {"changes": 0}
         while True:
-            found = _ask(api, deployment)
-            shown.update(found)
+            found = _ask(api, deployment, found["changes"])
+            steps |= {(step["function"], step["name"]): step for step in found["steps"]}
+            shown.update(list(steps.values()), found["steps"])
             if found["state"] in ("done", "failed"):
-                return found
+                return {**found, "steps": list(steps.values())}
             time.sleep(_POLL_S)
 
 
-def _ask(api: client.Client, deployment: str) -> dict[str, Any]:
-    """How far it is. The deployment goes on while the control API or Redis is started again, so that is waited for."""
+def _ask(api: client.Client, deployment: str, since: int) -> dict[str, Any]:
+    """How far it is, with the steps that changed after so many changes.
+
+    The deployment goes on while the control API or Redis is started again, so that is waited for.
+    """
     until = time.monotonic() + _PATIENCE_S
     while True:
         try:
-            found: dict[str, Any] = api.get(f"/api/v1/deployments/{client.quote(deployment)}")
+            found: dict[str, Any] = api.get(f"/api/v1/deployments/{client.quote(deployment)}", since=since)
         except errors.Unavailable:
             if time.monotonic() > until:
                 raise

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import sys
 import time
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from faas.cli import output
@@ -18,12 +20,18 @@ _MARKS = {"waiting": "·", "running": "…", "done": "✓", "skipped": "-", "fai
 _STYLES = {"waiting": "dim", "running": "cyan", "done": "green", "skipped": "dim", "failed": "bold red"}
 _ENDED = ("done", "skipped", "failed")
 
+MOST_ROWS = 20
+"""Functions that a terminal shows at a time."""
+
+Steps = Sequence[dict[str, Any]]
+Rows = dict[str | None, list[dict[str, Any]]]
+
 
 class Shown(Protocol):
-    """Takes a deployment each time that it is read."""
+    """Takes a deployment's steps each time that it is read."""
 
-    def update(self, deployment: dict[str, Any]) -> None:
-        """Show what is new."""
+    def update(self, steps: Steps, new: Steps) -> None:
+        """Show what is ``new`` of all the ``steps``."""
 
 
 @contextlib.contextmanager
@@ -43,7 +51,7 @@ def show(*, quiet: bool) -> Iterator[Shown]:
 class Nothing:
     """For ``--json``."""
 
-    def update(self, deployment: dict[str, Any]) -> None:
+    def update(self, steps: Steps, new: Steps) -> None:
         """Say nothing."""
 
 
@@ -53,9 +61,9 @@ class Lines:
     def __init__(self) -> None:
         self._told: set[tuple[str | None, str]] = set()
 
-    def update(self, deployment: dict[str, Any]) -> None:
+    def update(self, steps: Steps, new: Steps) -> None:
         """Print the steps that have ended since the last time."""
-        for step in deployment["steps"]:
+        for step in new:
             key = (step["function"], step["name"])
             if step["state"] in _ENDED and key not in self._told:
                 self._told.add(key)
@@ -63,14 +71,14 @@ class Lines:
 
 
 class LiveList:
-    """One row per function with its steps, drawn again in place."""
+    """One row per function with its steps, drawn again in place; of many, those that something happens to."""
 
     def __init__(self, live: Live) -> None:
         self._live = live
 
-    def update(self, deployment: dict[str, Any]) -> None:
+    def update(self, steps: Steps, new: Steps) -> None:
         """Draw the list as it is now."""
-        self._live.update(_drawn(deployment["steps"]))
+        self._live.update(_drawn(steps))
 
 
 def line(step: dict[str, Any]) -> str:
@@ -86,17 +94,42 @@ def _took(step: dict[str, Any]) -> str:
     return output.duration(step["ended_at_ms"] - step["started_at_ms"])
 
 
-def _drawn(steps: list[dict[str, Any]]) -> Table:
+def _drawn(steps: Steps) -> Table:
     from rich.table import Table
     from rich.text import Text
 
     grid = Table.grid(padding=(0, 2))
-    owners = dict.fromkeys(step["function"] for step in steps)
-    for owner in owners:
-        own = [step for step in steps if step["function"] == owner]
+    rows = _rows(steps)
+    for owner, own in under_way(rows).items():
         cells = [Text(f"{_MARKS[step['state']]} {step['name']}{_long(step)}", _STYLES[step["state"]]) for step in own]
         grid.add_row(Text(owner or "project", "bold"), *cells)
+    if len(rows) > MOST_ROWS:
+        ended = sum(_has_ended(own) for own in rows.values())
+        grid.add_row(Text(f"{ended} of {len(rows)} ready", "dim"))
     return grid
+
+
+def _rows(steps: Steps) -> Rows:
+    rows: Rows = defaultdict(list)
+    for step in steps:
+        rows[step["function"]].append(step)
+    return rows
+
+
+def under_way(rows: Rows) -> Rows:
+    """The rows to draw: all, or of more than `MOST_ROWS` the first that have begun and not ended, or failed."""
+    if len(rows) <= MOST_ROWS:
+        return rows
+    found = {owner: own for owner, own in rows.items() if _has_begun(own) and not _has_ended(own)}
+    return dict(itertools.islice(found.items(), MOST_ROWS))
+
+
+def _has_begun(own: Steps) -> bool:
+    return any(step["state"] != "waiting" for step in own)
+
+
+def _has_ended(own: Steps) -> bool:
+    return all(step["state"] in ("done", "skipped") for step in own)
 
 
 def _long(step: dict[str, Any]) -> str:

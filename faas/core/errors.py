@@ -10,6 +10,7 @@
     ├── MethodNotAllowed            405  method_not_allowed
     ├── TooSlow                     408  too_slow
     ├── Conflict                    409  conflict
+    │   └── SourceMissing           409  source_missing
     ├── TooLarge                    413  too_large
     │   ├── TargetTooLong           414  target_too_long
     │   └── HeadTooLarge            431  head_too_large
@@ -116,6 +117,12 @@ class Conflict(FaasError):
     http_status = 409
     code = "conflict"
     exit_code = 5
+
+
+class SourceMissing(Conflict):
+    """Sources that a deploy did not send, as the platform might have them, have to be sent; ``missing`` names them."""
+
+    code = "source_missing"
 
 
 class TooLarge(FaasError):

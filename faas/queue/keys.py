@@ -195,6 +195,13 @@ class Keys(msgspec.Struct, frozen=True):
         """String, lives an hour: a record that was given up then is in its outbox again. By then its row is gone."""
         return f"{self.prefix}:put-back:{invocation_id}:{given_up_at_ms}"
 
+    def deployment(self, id: str) -> str:
+        """List of what has changed of a deployment since it began: JSON of `builds.progress.Change`, oldest first.
+
+        It lives at least as long as the deployment's job.
+        """
+        return f"{self.prefix}:deployment:{id}"
+
     @property
     def catalog(self) -> str:
         """Pub/sub channel: a new version number of the catalog of functions."""

@@ -97,7 +97,7 @@ NESTED = f"--{BOUNDARY}\r\nContent-Type: multipart/mixed; boundary=i\r\n\r\n--i\
         (part('name="project"', b"{") + source() + END, MULTIPART, 400, "project: "),
         (part('name="project"', b'{"functions": 1}') + source() + END, MULTIPART, 400, "project: "),
         (part('name="project"', b"\xff" * 10) + source() + END, MULTIPART, 400, "project: "),
-        (part('name="project"', b" " * (1 << 20) + b"{}") + END, MULTIPART, 413, "project: over"),
+        (part('name="project"', b" " * (1 << 24) + b"{}") + END, MULTIPART, 413, "project: over"),
         (PROJECT + source(content=bytes(300_001)) + END, MULTIPART, 413, "the sources are too large"),
         (PROJECT + source()[:-500], MULTIPART, 400, "the body: "),
         (PROJECT + source(), MULTIPART, 400, "the body: "),
@@ -143,6 +143,23 @@ async def test_a_client_that_hangs_up_half_way_leaves_nothing(sent: bytes, api: 
     await eventually(lambda: bool(api.left()))
     writer.transport.abort()
     await eventually(lambda: api.left() == [])
+
+
+async def test_a_source_that_functions_share_is_sent_and_counted_once(api: Api) -> None:
+    content = tar(api.settings.root / "made.tar", {"data.bin": bytes(250_000)}).read_bytes()
+    shared = [msgspec.structs.replace(function(f"f{number}"), source="shared") for number in range(3)]
+    body = part('name="project"', msgspec.json.encode(project(*shared))) + source("shared", content) + END
+    status, answer = await api.post(body)
+    assert status == 202, answer
+    left = sorted(path.name for path in (api.settings.root / "builds" / answer["id"]).iterdir())
+    assert left == ["0.tar", "lock", "request.json"]
+
+
+async def test_a_source_that_is_only_named_is_asked_for_when_it_was_not_built_before(api: Api) -> None:
+    unsent = msgspec.structs.replace(function(), source="f" * 64)
+    status, answer = await api.post(part('name="project"', msgspec.json.encode(project(unsent))) + END)
+    assert (status, answer["error"]["code"], answer["error"]["missing"]) == (409, "source_missing", ["f" * 64])
+    assert api.left() == []
 
 
 async def test_what_is_taken_in_leaves_no_upload(api: Api) -> None:

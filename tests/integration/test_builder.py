@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import hashlib
 import json
+import platform
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import msgspec
 import pytest
 import redis
 
-from faas.builds import deploy, deployments, progress
+from faas.builds import deploy, deployments, nodes, ports, progress
 from faas.cluster import demand
 from faas.core import errors, model
 from faas.core import settings as settings_module
@@ -97,6 +101,70 @@ def test_a_submitted_project_is_queued_then_deployed_and_leaves_no_upload(
     assert [(one.function, one.revision, one.changed) for one in told.functions] == [("hello", 1, True)]
     assert catalog.current("hello") is not None
     eventually_sync(lambda: list((settings.root / "builds").iterdir()) == [])
+
+
+def test_who_follows_a_deployment_reads_each_change_once_and_ends_where_the_whole_does(
+    builds: deployments.Builds, start: Start, settings: settings_module.Settings
+) -> None:
+    (settings.root / "hold").touch()
+    start()
+    id = submit(builds, settings.root)
+    steps: dict[str, progress.Step] = {}
+    seen = told = 0
+
+    def follow() -> progress.Deployment | None:
+        nonlocal seen, told
+        found = builds.progress(id, seen)
+        told += len(found.steps) if seen else 0
+        steps.update({step.name: step for step in found.steps})
+        seen = found.changes
+        if found.state == progress.State.RUNNING and steps["load"].state == progress.StepState.RUNNING:
+            (settings.root / "go").touch()
+        return found if found.state in (progress.State.DONE, progress.State.FAILED) else None
+
+    last = eventually_sync(follow, within=20)
+    assert last is not None
+    whole = builds.progress(id)
+    assert tuple(steps.values()) == whole.steps
+    assert (last.functions, last.changes, last.created_at_ms) == (whole.functions, whole.changes, whole.created_at_ms)
+    assert told <= whole.changes
+    assert builds.progress(id, whole.changes) == msgspec.structs.replace(whole, steps=())
+    assert builds.progress(id, whole.changes + 100) == whole
+
+
+def test_what_is_kept_of_a_deployment_has_the_lifetime_of_its_job_and_the_size_of_what_changed(
+    builds: deployments.Builds, start: Start, settings: settings_module.Settings
+) -> None:
+    start()
+    made = project(*(function(f"f{number}") for number in range(20)))
+    source = tar(settings.root / "uploads/all.tar", dict(APP))
+    id = builds.submit(made, {f"f{number}": source for number in range(20)})
+    assert ended(builds, id, within=60).error is None
+    with redis.Redis.from_url(settings.redis_url) as client:
+        kept = keys.Keys(settings.redis_prefix).deployment(id)
+        assert deployments.KEPT_S - 60 < client.ttl(kept) <= deployments.KEPT_S
+        assert max(len(change) for change in client.lrange(kept, 0, -2)) < 400
+
+
+def test_a_tar_that_was_built_before_need_not_be_sent_and_another_is_asked_for(
+    builds: deployments.Builds, start: Start, settings: settings_module.Settings, catalog: functions.Functions
+) -> None:
+    with redis.Redis.from_url(settings.redis_url) as client:
+        python = f"{sys.version_info.major}.{sys.version_info.minor}"
+        client.hset(keys.Keys(settings.redis_prefix).runtimes, python, json.dumps({"machine": platform.machine()}))
+    source = tar(settings.root / "hello.tar", dict(APP))
+    sha256 = hashlib.sha256(source.read_bytes()).hexdigest()
+    unsent = project(msgspec.structs.replace(function("other"), source=sha256))
+    with pytest.raises(errors.SourceMissing) as caught:
+        builds.submit(unsent, {})
+    assert caught.value.data["missing"] == [sha256]
+    start()
+    assert ended(builds, submit(builds, settings.root)).error is None
+    assert ended(builds, builds.submit(unsent, {})).error is None
+    one, two = catalog.current("hello"), catalog.current("other")
+    assert one is not None
+    assert two is not None
+    assert one.artifact == two.artifact
 
 
 def test_a_build_that_fails_tells_why_and_leaves_nothing(
@@ -261,7 +329,8 @@ def test_a_started_builder_sweeps_what_ended_deployments_left(
 ) -> None:
     folder = settings.root / "builds/0190-gone"
     folder.mkdir(parents=True)
-    deploy.Journal(folder, catalog).add_revision("hello", "0" * 64, function().config)
+    made = deploy.Built(spec=function(), artifact="0" * 64, config=function().config)
+    deploy.Journal(folder, catalog).add_revisions([made])
     (folder / "work").mkdir()
     start()
     eventually_sync(lambda: not folder.exists(), within=15)
@@ -269,8 +338,6 @@ def test_a_started_builder_sweeps_what_ended_deployments_left(
 
 
 def test_the_builder_asks_redis_which_pythons_there_are(settings: settings_module.Settings) -> None:
-    from faas.builds import nodes
-
     asked = nodes.RedisNodes(settings)
     assert asked.runtimes() == []
     with redis.Redis.from_url(settings.redis_url) as client:
@@ -279,7 +346,84 @@ def test_the_builder_asks_redis_which_pythons_there_are(settings: settings_modul
     assert (info.name, info.platform) == ("python3.11", "aarch64-unknown-linux-gnu")
     assert asked.announce(1) is True
     with pytest.raises(errors.Unavailable, match="no node loaded hello@1"):
-        asked.load("hello@1", 50)
+        asked.load(["hello@1"], 50, lambda ref: contextlib.nullcontext(lambda report: None))
+
+
+class _Watched:
+    """What a deployment sees of its loads: how many go on at once, what was loaded, and what was given up."""
+
+    def __init__(self) -> None:
+        self.running = 0
+        self.most = 0
+        self.loaded: list[str] = []
+        self.given_up: list[str] = []
+
+    @contextlib.contextmanager
+    def __call__(self, ref: str) -> Iterator[Callable[[ports.LoadReport], None]]:
+        self.running += 1
+        self.most = max(self.most, self.running)
+        try:
+            yield lambda report: self._take(ref, report)
+        except asyncio.CancelledError:
+            self.given_up.append(ref)
+            raise
+        finally:
+            self.running -= 1
+
+    def _take(self, ref: str, report: ports.LoadReport) -> None:
+        if not report.ok:
+            raise errors.BuildFailed(f"{ref} does not load")
+        self.loaded.append(ref)
+
+
+def _load_with_a_node(
+    settings: settings_module.Settings, refs: Sequence[str], watched: _Watched, bad: str = ""
+) -> None:
+    """Have revisions loaded by a node that answers only once as many are asked as may be at once, or are left."""
+    asked = nodes.RedisNodes(settings)
+    stop = threading.Event()
+
+    async def serve() -> None:
+        node = await demand.Demand.open(settings.redis_url, settings.redis_prefix)
+        answered = 0
+        held: list[demand.Request] = []
+        while not stop.is_set():
+            held += await node.read("test-node", 16, 50)
+            if len(held) == min(4, len(refs) - answered):
+                for request in held:
+                    report = demand.LoadReport(ok=request.ref != bad, init_us=5)
+                    if not bad or request.ref == bad:
+                        await node.answer(request, report)
+                answered += len(held)
+                held = []
+        await node.close()
+
+    serving = threading.Thread(target=asyncio.run, args=(serve(),))
+    serving.start()
+    try:
+        asked.load(refs, 15_000, watched)
+    finally:
+        stop.set()
+        serving.join()
+
+
+def test_handlers_are_loaded_several_at_once_and_no_more_than_a_node_starts(
+    settings: settings_module.Settings,
+) -> None:
+    refs = [f"f{number}@1" for number in range(10)]
+    watched = _Watched()
+    _load_with_a_node(settings, refs, watched)
+    assert (watched.most, sorted(watched.loaded), watched.running) == (4, refs, 0)
+
+
+def test_a_handler_that_does_not_load_ends_the_waiting_of_the_others_and_is_the_error(
+    settings: settings_module.Settings,
+) -> None:
+    watched = _Watched()
+    with pytest.raises(errors.BuildFailed, match=r"^f2@1 does not load$"):
+        _load_with_a_node(settings, [f"f{number}@1" for number in range(10)], watched, bad="f2@1")
+    assert sorted(watched.given_up) == ["f0@1", "f1@1", "f3@1"]
+    assert (watched.loaded, watched.running) == ([], 0)
 
 
 def _node_answers(settings: settings_module.Settings, report: demand.LoadReport | None) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import subprocess
 import sys
 import threading
@@ -14,7 +15,7 @@ import pytest
 from faas import artifacts
 from faas.builds import checks, deploy, progress
 from faas.cluster import demand
-from faas.core import errors, model
+from faas.core import errors, ids, model
 from faas.core import settings as settings_module
 from faas.store import database, functions
 from tests.importing_nodes import ImportingNodes
@@ -32,6 +33,7 @@ class Platform:
         self.catalog = catalog
         self.nodes = ImportingNodes(settings.root, catalog)
         self.told: list[progress.Deployment] = []
+        self.changes: list[progress.Change] = []
         self._count = 0
 
     def deploy(
@@ -47,9 +49,14 @@ class Platform:
             tar(folder / "0.tar", files)
         names = [one.name for one in made.functions]
         checks.check(made, names)
-        steps = progress.Progress(progress.planned("1", names), self.told.append)
+        changes: list[progress.Change] = []
         request = deploy.Request(project=made, tars=dict.fromkeys(names, "0.tar"))
-        return deploy.Deployer(self.settings, self.catalog, nodes or self.nodes).deploy(request, folder, steps)
+        deployer = deploy.Deployer(self.settings, self.catalog, nodes or self.nodes)
+        try:
+            return deployer.deploy(request, folder, progress.Progress(changes.extend))
+        finally:
+            self.changes += changes
+            self.told.append(progress.changed(progress.planned(ids.new_id(), names), changes))
 
     def states(self) -> dict[str, str]:
         """How the steps of the last deployment ended."""
@@ -108,6 +115,46 @@ def test_functions_that_share_a_source_share_its_artifact(faas: Platform) -> Non
     one, two = faas.deploy(project(function("one"), function("two")), APP)
     assert one.artifact == two.artifact
     assert len(faas.left()) == 1
+
+
+def test_a_source_that_was_built_before_is_not_unpacked_again_and_need_not_be_there(faas: Platform) -> None:
+    faas.deploy(project(function()), APP)
+    faas.deploy(project(function(memory_mb=512), function("other")), APP)
+    assert list(faas.settings.root.glob("builds/2-*/work")) == []
+    assert {step.note for step in faas.told[-1].steps if step.name in ("resolve", "compile", "pack")} == {"unchanged"}
+    folder = faas.settings.root / "builds/unsent"
+    folder.mkdir()
+    sha256 = hashlib.sha256(next(faas.settings.root.glob("builds/1-*/0.tar")).read_bytes()).hexdigest()
+    third = msgspec.structs.replace(function("third"), source=sha256)
+    deployer = deploy.Deployer(faas.settings, faas.catalog, faas.nodes)
+    steps = progress.Progress(lambda told: None)
+    deployer.deploy(deploy.Request(project=project(third), tars={}), folder, steps)
+    assert current(faas, "third").artifact == current(faas).artifact
+
+
+def test_a_source_whose_artifact_has_gone_is_asked_for(faas: Platform) -> None:
+    faas.deploy(project(function()), APP)
+    artifacts.Artifacts(faas.settings.root).remove(current(faas).artifact)
+    unsent = msgspec.structs.replace(function(memory_mb=512), source="0" * 64)
+    deployer = deploy.Deployer(faas.settings, faas.catalog, faas.nodes)
+    folder = faas.settings.root / "builds/unsent"
+    folder.mkdir()
+    with pytest.raises(errors.SourceMissing) as caught:
+        deployer.deploy(deploy.Request(project=project(unsent), tars={}), folder, progress.Progress(lambda told: None))
+    assert caught.value.data == {"missing": ["0" * 64], "function": "hello"}
+    faas.deploy(project(function(memory_mb=512)), APP)
+    assert len(faas.left()) == 1
+
+
+def test_other_requirements_of_the_same_tar_are_another_artifact(faas: Platform) -> None:
+    files = {**APP, "six.txt": "six==1.17.0\n", "idna.txt": "idna==3.10\n"}
+    plain, six, idna = faas.deploy(
+        project(function("plain"), function("six", requirements="six.txt"), function("idna", requirements="idna.txt")),
+        files,
+    )
+    assert len({plain.artifact, six.artifact, idna.artifact}) == 3
+    again = faas.deploy(project(function("new", requirements="idna.txt")), files)
+    assert again[0].artifact == idna.artifact
 
 
 def test_code_that_changed_alone_installs_no_requirements_again(faas: Platform) -> None:
@@ -255,7 +302,9 @@ def test_deploys_of_the_same_input_at_once_do_the_work_once(faas: Platform) -> N
         thread.join()
     assert len({current(faas, f"f{number}").artifact for number in range(4)}) == 1
     packed = [
-        step.state for told in faas.told for step in told.steps if step.name == "pack" and step.state.value == "running"
+        change
+        for change in faas.changes
+        if change.step is not None and (change.step.name, change.step.state.value) == ("pack", "running")
     ]
     assert len(packed) == 1
 
@@ -266,7 +315,7 @@ def test_a_revision_left_pending_by_a_killed_run_is_discarded_and_nothing_else(f
     folder = faas.settings.root / "builds/killed"
     folder.mkdir(parents=True)
     journal = deploy.Journal(folder, faas.catalog)
-    journal.add_revision("hello", "0" * 64, served.config)
+    journal.add_revisions([deploy.Built(spec=function(), artifact="0" * 64, config=served.config)])
     deployer = deploy.Deployer(faas.settings, faas.catalog, faas.nodes)
     deployer.forget(folder)
     assert [one.number for one in faas.catalog.revisions("hello")] == [1]
@@ -303,7 +352,7 @@ catalog = functions.Functions(database.open_database(settings))
 request = msgspec.json.decode(sys.argv[2], type=deploy.Request)
 resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, 300_000))
 try:
-    steps = progress.Progress(progress.planned("1", ["hello"]), lambda told: None)
+    steps = progress.Progress(lambda told: None)
     nodes = ImportingNodes(settings.root, catalog)
     deploy.Deployer(settings, catalog, nodes).deploy(request, Path(sys.argv[3]), steps)
 except errors.Unavailable as error:

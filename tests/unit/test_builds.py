@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from faas.builds import checks, progress, runtimes
-from faas.core import errors, model
+from faas.core import errors, ids, model
 
 AVAILABLE = [runtimes.RuntimeInfo(python="3.9"), runtimes.RuntimeInfo(python="3.11", machine="aarch64")]
 
@@ -53,9 +53,9 @@ def test_a_machine_without_wheels_is_told() -> None:
     [
         (model.Project(functions=()), [], "no functions"),
         (
-            model.Project(functions=tuple(function(f"f{n}") for n in range(201))),
+            model.Project(functions=tuple(function(f"f{n}") for n in range(1001))),
             [],
-            "201 functions, and .* at most 200",
+            "1001 functions, and .* at most 1000",
         ),
         (model.Project(functions=(function("../x"),)), ["../x"], "is no name"),
         (model.Project(functions=(function("a"), function("a"))), ["a"], "twice"),
@@ -79,9 +79,10 @@ def test_a_route_of_another_function_is_a_conflict_unless_that_one_is_replaced()
     old = deployed("old", triggers=(model.HttpTrigger(path="/t/{name}"),))
     other = deployed("other", triggers=(model.HttpTrigger(path="/t/{name}", methods=("PUT",)),))
     with pytest.raises(errors.Conflict, match="belongs to the function old"):
-        checks.check_routes(new, [other, old], ["new"])
-    checks.check_routes(new, [other, old], ["new", "old"])
-    checks.check_routes(new, [other, deployed("new", triggers=new.config.triggers)], ["new"])
+        checks.check_routes(new, checks.owners([other, old], ["new"]))
+    checks.check_routes(new, checks.owners([other, old], ["new", "old"]))
+    checks.check_routes(new, checks.owners([other, deployed("new", triggers=new.config.triggers)], ["new"]))
+    checks.check_routes(new, checks.owners([other, deployed("new", triggers=new.config.triggers)], []))
 
 
 def test_a_bucket_that_others_use_does_not_move() -> None:
@@ -96,20 +97,64 @@ def test_a_bucket_that_others_use_does_not_move() -> None:
 
 
 def test_steps_are_told_as_they_happen_and_a_second_run_begins_anew() -> None:
-    told: list[progress.Deployment] = []
-    steps = progress.Progress(progress.planned("1", ["f"]), told.append)
+    told: list[progress.Change] = []
+    steps = progress.Progress(told.extend)
+    planned = progress.planned(ids.new_id(), ["f"])
     steps.begin()
     with steps.step("f", "validate") as note:
         note("fine")
-    steps.skip("f", "resolve", "none")
+    steps.skip({("f", "resolve"): "none"})
     with pytest.raises(ZeroDivisionError), steps.step("f", "compile"):
         _ = 1 // 0
     steps.fail(errors.BuildFailed("no", hint="h", function="f"))
-    last = told[-1]
+    last = progress.changed(planned, told)
     assert [step.state.value for step in last.steps] == ["done", "skipped", "failed", "waiting", "waiting", "waiting"]
     assert last.error == {"code": "build_failed", "message": "no", "hint": "h", "function": "f"}
-    assert last.steps[0].note == "fine"
+    assert (last.steps[0].note, last.changes) == ("fine", len(told))
     assert msgspec.convert(msgspec.to_builtins(last), progress.Deployment) == last
-    again = progress.Progress(last, told.append).deployment
-    assert again.error is None
+    steps.begin()
+    again = progress.changed(planned, told)
+    assert (again.state, again.error) == (progress.State.RUNNING, None)
     assert {step.state for step in again.steps} == {progress.StepState.WAITING}
+
+
+def test_what_was_told_after_some_changes_is_the_steps_of_the_later_ones() -> None:
+    told: list[progress.Change] = []
+    steps = progress.Progress(told.extend)
+    id = ids.new_id()
+    planned = progress.planned(id, ["f", "g"])
+    steps.begin()
+    with steps.step("f", "validate"):
+        pass
+    steps.skip({("g", "resolve"): "none"})
+    steps.end([])
+    whole = progress.changed(planned, told)
+    for since in range(1, len(told) + 1):
+        later = progress.later(id, since, told[since - 1 :])
+        assert later is not None
+        seen = progress.changed(planned, told[:since])
+        merged = {(step.function, step.name): step for step in (*seen.steps, *later.steps)}
+        assert tuple(merged.values()) == whole.steps
+        assert msgspec.structs.replace(later, steps=whole.steps) == whole
+    assert len(progress.later(id, len(told), told[-1:]).steps) == 0  # type: ignore[union-attr]
+    assert progress.later(id, len(told) + 1, []) is None
+    steps.begin()
+    assert progress.later(id, 2, told[1:]) is None
+
+
+def test_a_change_costs_the_bytes_of_one_step_however_many_functions_there_are() -> None:
+    def told_bytes(functions: int) -> float:
+        told: list[progress.Change] = []
+        steps = progress.Progress(told.extend)
+        for number in range(functions):
+            with steps.step(f"f{number}", "validate"):
+                pass
+        return sum(len(msgspec.json.encode(change)) for change in told) / functions
+
+    assert told_bytes(1000) < 1.1 * told_bytes(10)
+
+
+def test_a_function_without_a_source_has_to_name_a_tar_by_its_sha256() -> None:
+    named = msgspec.structs.replace(function("named"), source="0" * 64)
+    made = model.Project(functions=(function("unsent"), named, function("sent")))
+    assert checks.without_source(made, ["sent"]) == ["unsent"]
