@@ -40,6 +40,8 @@ def deploy_command(*, path: Path, as_json: bool) -> None:
     the function's own error is printed, and the exit code is 7. What did not change makes no new revision; the
     manifest is no part of the code, so a change to it concerns those functions alone whose part changed.
 
+    A source is sent once, however many functions share it, and not at all when the platform has built it before.
+
     \b
     faas deploy
     faas deploy examples/hello --json
