@@ -19,7 +19,7 @@ from typing import Any
 
 import msgspec
 
-from faas import artifacts, buckets
+from faas import artifacts
 from faas.cluster import capacity, catalog, demand
 from faas.core import dispatch, errors, living, model
 from faas.core import settings as settings_module
@@ -36,28 +36,6 @@ _SWEEP_EVERY_S = 5.0
 _DRAIN_LOOK_S = 0.02
 
 _log = logging.getLogger(__name__)
-
-
-class Buckets:
-    """The buckets that sandboxes may be shown, as the catalog has them now."""
-
-    def __init__(self, root: settings_module.Settings) -> None:
-        self._root = root.root
-        self._folders: dict[str, buckets.BucketFolder] = {}
-
-    def adopt(self, known: Sequence[model.Bucket]) -> None:
-        """These are the buckets from now on."""
-        self._folders = {
-            bucket.name: buckets.BucketFolder(bucket.name, buckets.bucket_root(self._root, bucket)) for bucket in known
-        }
-
-    def sweep(self) -> int:
-        """Remove what killed processes left in them; how many files. Blocks. Raises `errors.FaasError`."""
-        return sum(folder.sweep() for folder in list(self._folders.values()) if folder.root.is_dir())
-
-    def find(self, name: str) -> buckets.BucketFolder | None:
-        """A bucket by its name."""
-        return self._folders.get(name)
 
 
 class Tasks:

@@ -2,28 +2,18 @@
 
 from __future__ import annotations
 
-import enum
 import heapq
 
 import msgspec
 
-
-class Sign(enum.IntEnum):
-    """What was seen of an object, from the least to the most that it says about being complete."""
-
-    FOUND = 0
-    """It is there: listed, created, or moved in with its folder. Perhaps somebody is writing it."""
-    CLOSED = 1
-    """Somebody closed it after writing, or moved it into place."""
-    PUBLISHED = 2
-    """The platform itself moved it into place, whole."""
+from faas import buckets
 
 
 class Look(msgspec.Struct, frozen=True):
     """One key to look at. ``tries`` counts the looks that led to nothing since it was last heard of."""
 
     key: str
-    sign: Sign
+    sign: buckets.Sign
     tries: int = 0
 
 

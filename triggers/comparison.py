@@ -11,8 +11,8 @@ from faas import buckets
 from faas.core import errors
 from triggers import matching
 
-PAGE = 50_000
-"""Objects of one page. Large, because each page reads the names of its folders again."""
+PAGE = 10_000
+"""Objects of one page. Large, because a page may have to read the names of its folders again."""
 
 
 class Page(msgspec.Struct, frozen=True):
@@ -24,10 +24,10 @@ class Page(msgspec.Struct, frozen=True):
 
 
 def compare(
-    folder: buckets.BucketFolder, rules: Iterable[matching.Rule], held: Mapping[str, str], prefix: str, after: str
+    bucket: buckets.Bucket, rules: Iterable[matching.Rule], held: Mapping[str, str], prefix: str, after: str
 ) -> Page:
     """Which objects of a page concern a rule in a version that its guard does not hold."""
-    listed = folder.list(prefix, after, PAGE)
+    listed = bucket.list(prefix, after, PAGE)
     page = Page([], set(), listed[-1].key if len(listed) == PAGE else None)
     for item in listed:
         fields = {rule.guard_field(item.key) for rule in matching.matching(rules, item.key)}
@@ -37,14 +37,14 @@ def compare(
     return page
 
 
-def gone(folder: buckets.BucketFolder, fields: Iterable[str]) -> list[str]:
+def gone(bucket: buckets.Bucket, fields: Iterable[str]) -> list[str]:
     """Those guard fields whose object is not there any more."""
-    return [field for field in fields if not _is_there(folder, field)]
+    return [field for field in fields if not _is_there(bucket, field)]
 
 
-def _is_there(folder: buckets.BucketFolder, field: str) -> bool:
+def _is_there(bucket: buckets.Bucket, field: str) -> bool:
     try:
-        folder.stat(urllib.parse.unquote_plus(matching.key_of(field)))
+        bucket.stat(urllib.parse.unquote_plus(matching.key_of(field)))
     except (errors.NotFound, errors.BadRequest):
         return False
     return True

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import os
 import time
 
 import aiohttp
@@ -44,6 +43,7 @@ class Courier:
         self._door = door
         self._store = store
         self._client = client
+        self._open_bucket = buckets.opener(config.root)
         self._revisions: dict[str, model.Revision] = {}
 
     async def destination(self, entry: outbox.Entry) -> model.Destination | None:
@@ -98,11 +98,11 @@ class Courier:
         found = {bucket.name: bucket for bucket in await asyncio.to_thread(self._store.buckets)}
         if to.bucket not in found:
             raise errors.NotFound(f"there is no bucket {to.bucket}", bucket=to.bucket)
-        folder = buckets.BucketFolder(to.bucket, buckets.bucket_root(self._config.root, found[to.bucket]))
+        bucket = self._open_bucket(found[to.bucket])
         of = entry.invocation
         writer = buckets.Writer(of.depth, of.id, of.chain_id)
         key = f"{to.prefix}{of.function}/{of.id}.json"
-        await asyncio.to_thread(_publish, folder, key, self._record(entry), writer)
+        await asyncio.to_thread(buckets.put, bucket, key, self._record(entry), writer)
 
     async def _post(self, entry: outbox.Entry, to: model.ToUrl) -> webhooks.Tried:
         env = (await self._revision(entry.invocation.ref)).config.env
@@ -154,15 +154,6 @@ def invocation_of(entry: outbox.Entry, target: model.Revision, event: bytes, now
         parent_id=source.id,
         root_id=source.chain_id,
     )
-
-
-def _publish(folder: buckets.BucketFolder, key: str, data: bytes, writer: buckets.Writer) -> None:
-    descriptor = folder.begin_write(key)
-    try:
-        folder.write(descriptor, data)
-        folder.commit(descriptor, key, writer=writer)
-    finally:
-        os.close(descriptor)
 
 
 def in_words(to: model.Destination) -> str:

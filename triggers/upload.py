@@ -2,8 +2,8 @@
 
 ::
 
-    watchdog ──► sign ──┐
-    folder appears ─────┼──► backlog ──► look ──► growing: look again
+    bucket's feed: sign ┐
+    prefix appears ─────┼──► backlog ──► look ──► growing: look again
     start, overflow,    │                  ├────► gone: its guard is dropped
     new rules: compare ─┘                  └────► complete: enqueue, with the guard of its version
 
@@ -18,6 +18,8 @@ from __future__ import annotations
 import asyncio
 import logging
 
+import msgspec
+
 from faas import buckets
 from faas.core import model, settings
 from faas.queue import invocations
@@ -28,11 +30,26 @@ _log = logging.getLogger(__name__)
 _LOOK_S = 1.0
 
 
+class _Around(msgspec.Struct, frozen=True):
+    """What every bucket's trigger needs."""
+
+    door: inlet.Inlet
+    region: str
+    open_bucket: buckets.Open
+
+
 async def run(
-    config: settings.Settings, queue: invocations.Queue, functions: catalog.Functions, stop: asyncio.Event
+    config: settings.Settings,
+    queue: invocations.Queue,
+    functions: catalog.Functions,
+    stop: asyncio.Event,
+    open_bucket: buckets.Open | None = None,
 ) -> None:
-    """Watch every bucket that a current upload trigger names, until ``stop`` is set."""
-    door = inlet.Inlet(queue)
+    """Watch every bucket that a current upload trigger names, until ``stop`` is set.
+
+    ``open_bucket`` makes their adapters; those of the data directory's platform are the default.
+    """
+    around = _Around(inlet.Inlet(queue), config.region, open_bucket or buckets.opener(config.root))
     known = catalog.Snapshot()
     running: dict[model.Bucket, tuple[uploads.BucketTrigger, asyncio.Task[None]]] = {}
     try:
@@ -40,8 +57,8 @@ async def run(
             latest = await catalog.newer(functions, known)
             if latest is not known:
                 known = latest
-                await _adapt(running, latest, config, door)
-            await _revive(running, config, door)
+                await _adapt(running, latest, around)
+            await _revive(running, around)
             await catalog.pause(stop, _LOOK_S)
     finally:
         await _end([task for _, task in running.values()])
@@ -50,8 +67,7 @@ async def run(
 async def _adapt(
     running: dict[model.Bucket, tuple[uploads.BucketTrigger, asyncio.Task[None]]],
     latest: catalog.Snapshot,
-    config: settings.Settings,
-    door: inlet.Inlet,
+    around: _Around,
 ) -> None:
     """Watch the buckets that the catalog's rules name, and no others."""
     rules = matching.rules_by_bucket(latest)
@@ -61,26 +77,24 @@ async def _adapt(
         if bucket in running:
             running[bucket][0].adopt(of_bucket)
         else:
-            running[bucket] = _started(bucket, of_bucket, config, door)
+            running[bucket] = _started(bucket, of_bucket, around)
 
 
 async def _revive(
     running: dict[model.Bucket, tuple[uploads.BucketTrigger, asyncio.Task[None]]],
-    config: settings.Settings,
-    door: inlet.Inlet,
+    around: _Around,
 ) -> None:
     """Start again what ended by an error: one bucket's trouble is not the others'."""
     for bucket, (trigger, task) in list(running.items()):
         if task.done():
             _log.error("bucket_trigger_failed", extra={"bucket": bucket.name}, exc_info=task.exception())
-            running[bucket] = _started(bucket, trigger.rules, config, door)
+            running[bucket] = _started(bucket, trigger.rules, around)
 
 
 def _started(
-    bucket: model.Bucket, rules: tuple[matching.Rule, ...], config: settings.Settings, door: inlet.Inlet
+    bucket: model.Bucket, rules: tuple[matching.Rule, ...], around: _Around
 ) -> tuple[uploads.BucketTrigger, asyncio.Task[None]]:
-    folder = buckets.BucketFolder(bucket.name, buckets.bucket_root(config.root, bucket))
-    trigger = uploads.BucketTrigger(folder, rules, door, config.region)
+    trigger = uploads.BucketTrigger(around.open_bucket(bucket), rules, around.door, around.region)
     return trigger, asyncio.create_task(trigger.run(), name=f"uploads of {bucket.name}")
 
 

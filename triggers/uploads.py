@@ -7,12 +7,12 @@ import contextlib
 import functools
 import logging
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 
 from faas import buckets
 from faas.core import errors, events, ids, model
 from faas.queue import accepting, guards, invocations
-from triggers import backlog, chains, comparison, complete, inlet, matching, watch
+from triggers import backlog, chains, comparison, complete, inlet, matching
 
 _log = logging.getLogger(__name__)
 
@@ -21,7 +21,6 @@ _MOST_COMPARED = 1_000
 """First looks that may wait while a comparison adds more: an upload of this moment waits behind no more than these."""
 
 _MOST_WAITING = 100_000
-_EVERYTHING = ""
 _SETTLE_S = 1.0
 _CHECK_S = 1.0
 _SOON_S = 0.05
@@ -33,24 +32,25 @@ class BucketTrigger:
     """Watches one bucket until it is cancelled. ``rules`` are the triggers in force."""
 
     def __init__(
-        self, folder: buckets.BucketFolder, rules: tuple[matching.Rule, ...], door: inlet.Inlet, region: str
+        self, bucket: buckets.Bucket, rules: tuple[matching.Rule, ...], door: inlet.Inlet, region: str
     ) -> None:
         self.rules = rules
-        self._folder = folder
+        self._bucket = bucket
         self._door = door
         self._region = region
         self._backlog = backlog.Backlog()
+        self._changed = asyncio.Event()
         self._wake = asyncio.Event()
         self._room = asyncio.Event()
         self._listing = asyncio.Event()
         self._to_list: set[str] = set()
-        self._guard_key = matching.guard_key(folder.name)
+        self._guard_key = matching.guard_key(bucket.name)
 
     def adopt(self, rules: tuple[matching.Rule, ...]) -> None:
         """Take over changed rules; what is already in the bucket is compared with them."""
         if rules != self.rules:
             self.rules = rules
-            self._list(_EVERYTHING)
+            self._list(buckets.EVERYTHING)
 
     async def run(self) -> None:
         """Watch first and compare then, so that nothing falls between."""
@@ -60,53 +60,58 @@ class BucketTrigger:
             tasks.create_task(self._looking())
 
     async def _watching(self) -> None:
-        polling_only = False
-        while True:
-            try:
-                async with self._watched(polling_only=polling_only) as watching:
-                    self._list(_EVERYTHING)
-                    await _until_useless(watching)
-                    polling_only = watching.limited
-            except OSError as error:
-                _log.warning("bucket_not_watched", extra={"bucket": self._folder.name, "reason": str(error)})
-                await asyncio.sleep(_CHECK_S)
-
-    @contextlib.asynccontextmanager
-    async def _watched(self, *, polling_only: bool) -> AsyncIterator[watch.Watch]:
+        """Hear of what changes. The bucket tells of `EVERYTHING` first, once it listens: nothing falls between."""
         loop = asyncio.get_running_loop()
-        self._folder.root.mkdir(parents=True, exist_ok=True)
-        watching = watch.Watch(
-            self._folder.root,
-            lambda key, sign: _tell(loop, self._object_seen, key, sign),
-            lambda prefix: _tell(loop, self._folder_seen, prefix),
-            lambda: _tell(loop, self._list, _EVERYTHING),
-        )
-        starting = asyncio.ensure_future(asyncio.to_thread(watching.start, polling_only=polling_only))
+        feed = self._bucket.watch(lambda: _tell(loop, self._changed.set))
+        cursor = ""
         try:
-            await asyncio.shield(starting)
-            yield watching
+            while True:
+                self._changed.clear()
+                changes = await self._changes_since(feed, cursor)
+                if changes.cursor == cursor:
+                    await self._until_changed()
+                cursor = changes.cursor
+                self._take(changes)
         finally:
-            # A thread cannot be cancelled: what it has started must have started before it can be ended.
-            await asyncio.wait([starting])
-            await asyncio.to_thread(watching.stop)
+            await asyncio.shield(asyncio.to_thread(feed.close))
 
-    def _object_seen(self, key: str, sign: backlog.Sign) -> None:
+    async def _changes_since(self, feed: buckets.Feed, cursor: str) -> buckets.Changes:
+        try:
+            return await asyncio.to_thread(feed.since, cursor)
+        except errors.FaasError as error:
+            _log.warning("bucket_not_watched", extra={"bucket": self._bucket.name, "reason": error.message})
+            return buckets.Changes(cursor)
+
+    async def _until_changed(self) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_CHECK_S):
+                await self._changed.wait()
+
+    def _take(self, changes: buckets.Changes) -> None:
+        for key, sign in changes.signs.items():
+            self._object_seen(key, sign)
+        for prefix in changes.prefixes:
+            self._prefix_seen(prefix)
+
+    def _object_seen(self, key: str, sign: buckets.Sign) -> None:
         if not matching.matching(self.rules, key):
             return
         if len(self._backlog) >= _MOST_WAITING:
-            self._list(_EVERYTHING)
+            self._list(buckets.EVERYTHING)
             return
-        self._want(backlog.Look(key, sign), _SETTLE_S if sign is backlog.Sign.FOUND else 0.0)
+        self._want(backlog.Look(key, sign), _SETTLE_S if sign is buckets.Sign.FOUND else 0.0)
 
-    def _folder_seen(self, prefix: str) -> None:
+    def _prefix_seen(self, prefix: str) -> None:
         """List a new folder a little later: files may have been made in it before it was watched."""
-        if not matching.is_ignored(prefix + "any"):
+        if prefix == buckets.EVERYTHING:
+            self._list(prefix)
+        elif not matching.is_ignored(prefix + "any"):
             asyncio.get_running_loop().call_later(_SETTLE_S, self._list, prefix)
 
     def _list(self, prefix: str) -> None:
         self._to_list.add(prefix)
         if len(self._to_list) > _MOST_FOLDERS:
-            self._to_list = {_EVERYTHING}
+            self._to_list = {buckets.EVERYTHING}
         self._listing.set()
 
     def _want(self, look: backlog.Look, delay_s: float) -> None:
@@ -119,9 +124,9 @@ class BucketTrigger:
             self._listing.clear()
             prefixes, self._to_list = self._to_list, set()
             try:
-                await self._compare(_EVERYTHING if _EVERYTHING in prefixes else prefixes)
+                await self._compare(buckets.EVERYTHING if buckets.EVERYTHING in prefixes else prefixes)
             except errors.FaasError as error:
-                _log.warning("bucket_not_compared", extra={"bucket": self._folder.name, "reason": error.message})
+                _log.warning("bucket_not_compared", extra={"bucket": self._bucket.name, "reason": error.message})
                 await asyncio.sleep(_CHECK_S)
                 for prefix in prefixes:
                     self._list(prefix)
@@ -133,14 +138,14 @@ class BucketTrigger:
         for prefix in [prefixes] if isinstance(prefixes, str) else sorted(prefixes):
             after: str | None = ""
             while after is not None:
-                page = await asyncio.to_thread(comparison.compare, self._folder, self.rules, held, prefix, after)
+                page = await asyncio.to_thread(comparison.compare, self._bucket, self.rules, held, prefix, after)
                 for key in page.changed:
                     await self._until_room()
-                    self._want(backlog.Look(key, backlog.Sign.FOUND), 0)
+                    self._want(backlog.Look(key, buckets.Sign.FOUND), 0)
                 unseen -= page.known
                 after = page.last
-        if prefixes == _EVERYTHING:
-            for field in await asyncio.to_thread(comparison.gone, self._folder, unseen):
+        if prefixes == buckets.EVERYTHING:
+            for field in await asyncio.to_thread(comparison.gone, self._bucket, unseen):
                 await self._door.call(functools.partial(_drop, key=self._guard_key, field=field))
 
     async def _until_room(self) -> None:
@@ -155,7 +160,7 @@ class BucketTrigger:
                 await self._until_next()
                 continue
             self._room.set()
-            found = await asyncio.to_thread(complete.see_all, self._folder, looks)
+            found = await asyncio.to_thread(complete.see_all, self._bucket, looks)
             await asyncio.gather(*(self._handle(seen) for seen in found))
 
     async def _until_next(self) -> None:
@@ -179,7 +184,7 @@ class BucketTrigger:
                 self._again(look, _SETTLE_S if seen.state is complete.State.GROWING else _LONGEST_S)
         except (errors.Throttled, errors.Unavailable) as error:
             if look.tries == 0:
-                extra = {"bucket": self._folder.name, "key": look.key, "reason": error.message}
+                extra = {"bucket": self._bucket.name, "key": look.key, "reason": error.message}
                 _log.warning("upload_waits", extra=extra)
             self._again(look, _LONGEST_S)
 
@@ -189,10 +194,10 @@ class BucketTrigger:
 
     async def _deliver(self, rule: matching.Rule, seen: complete.Seen) -> None:
         assert seen.object is not None  # noqa: S101 - a complete object is there
-        invocation = invocation_of(rule, self._folder.name, seen, self._region)
+        invocation = invocation_of(rule, self._bucket.name, seen, self._region)
         guard = guards.Guard(key=self._guard_key, field=rule.guard_field(seen.look.key), value=seen.object.version)
         extra = {
-            "bucket": self._folder.name,
+            "bucket": self._bucket.name,
             "key": seen.look.key,
             "function": invocation.function,
             "invocation_id": invocation.id,
@@ -205,14 +210,6 @@ class BucketTrigger:
                 _log.error("chain_stopped", extra={**extra, "depth": invocation.depth})
         elif await self._door.call(lambda queue: queue.enqueue(invocation, guard)):
             _log.info("upload_fired", extra=extra)
-
-
-async def _until_useless(watching: watch.Watch) -> None:
-    """Until the folder is another one, or too large for the kernel's watches."""
-    while True:
-        await asyncio.sleep(_CHECK_S)
-        if not watching.is_current() or (watching.limited and not watching.is_polling):
-            return
 
 
 def invocation_of(rule: matching.Rule, bucket: str, seen: complete.Seen, region: str) -> model.Invocation:
@@ -232,7 +229,7 @@ def invocation_of(rule: matching.Rule, bucket: str, seen: complete.Seen, region:
             size=seen.object.size,
             etag=seen.object.etag,
             version=seen.object.version,
-            modified_ns=seen.modified_ns,
+            modified_ns=seen.object.modified_ns,
             region=region,
             configuration=f"{revision.function}-{rule.place}",
         ),
@@ -249,6 +246,6 @@ async def _drop(queue: invocations.Queue, key: str, field: str) -> None:
 
 
 def _tell(loop: asyncio.AbstractEventLoop, callback: Callable[..., None], *args: object) -> None:
-    """Call from a thread of watchdog's into the loop; at the very end there may be none any more."""
+    """Call from a thread into the loop; at the very end there may be none any more."""
     with contextlib.suppress(RuntimeError):
         loop.call_soon_threadsafe(callback, *args)

@@ -8,7 +8,7 @@ from importlib import metadata
 
 from aiohttp import web
 
-from faas import builds
+from faas import buckets, builds
 from faas.api import answers, calls, deployments, middleware, openapi, routes, state, table
 from faas.core import settings as settings_module
 from faas.store import database, dead_letters, functions, ledger, logs, undelivered
@@ -19,6 +19,7 @@ def create_app(settings: settings_module.Settings, token: str, builder: builds.B
     app = web.Application(middlewares=[middleware.errors_as_json, middleware.token_required, middleware.nul_refused])
     app[state.SETTINGS] = settings
     app[state.BUILDS] = builder
+    app[state.BUCKETS] = buckets.Known(buckets.opener(settings.root))
     app[middleware.TOKEN] = token
     app.cleanup_ctx.append(_stores)
     app.cleanup_ctx.append(_links)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import mimetypes
-import os
+import operator
 import urllib.parse
 from collections.abc import AsyncIterator
 from typing import Annotated
@@ -15,7 +15,7 @@ import msgspec
 from aiohttp import web
 
 from faas import buckets
-from faas.api import answers, descriptors, schemas, state
+from faas.api import answers, holding, schemas, state
 from faas.core import errors
 
 _CHUNK_BYTES = 1 << 20
@@ -27,7 +27,7 @@ class ObjectsQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     prefix: str = ""
     after: str = ""
-    limit: Annotated[int, msgspec.Meta(ge=1, le=buckets.PAGE)] = buckets.PAGE
+    limit: Annotated[int, msgspec.Meta(ge=1, le=buckets.LARGEST_PAGE)] = buckets.PAGE
 
 
 class _Part(msgspec.Struct, frozen=True):
@@ -39,25 +39,30 @@ class _Part(msgspec.Struct, frozen=True):
 async def list_objects(request: web.Request) -> web.Response:
     """The first ``limit`` objects that fit, in the order of keys."""
     asked = answers.query(request, ObjectsQuery)
-    folder = await _folder(request)
-    found = await asyncio.to_thread(folder.list, asked.prefix, asked.after, asked.limit)
+    bucket = await _bucket(request)
+    return await asyncio.to_thread(_listed, bucket, asked)
+
+
+def _listed(bucket: buckets.Bucket, asked: ObjectsQuery) -> web.Response:
+    """Also the encoding is for a thread: ten thousand objects would hold up everybody else for tens of milliseconds."""
+    found = bucket.list(asked.prefix, asked.after, asked.limit)
     after = found[-1].key if len(found) == asked.limit else None
     return answers.json(schemas.ObjectList(objects=tuple(_shown(each) for each in found), next=after))
 
 
 async def put_object(request: web.Request) -> web.Response:
     """Take an object in; it replaces any other of its key once all of it has come. A broken upload leaves nothing."""
-    key, folder = _key(request), await _folder(request)
+    key, bucket = _key(request), await _bucket(request)
     if request.headers.get("Content-Encoding", "identity").lower() != "identity":
         raise errors.BadRequest("Content-Encoding is not taken", hint="send the object's own bytes")
-    async with descriptors.held(functools.partial(folder.begin_write, key)) as unnamed:
+    async with holding.held(functools.partial(bucket.begin, key)) as writing:
         size = 0
         async for piece in _pieces(request.content):
-            await unnamed.use(functools.partial(folder.write, data=piece))
+            await writing.use(operator.methodcaller("write", piece))
             size += len(piece)
         if request.content_length not in (None, size):
             raise errors.BadRequest(f"found {size} bytes, expected {request.content_length}")
-        written = await unnamed.use(functools.partial(folder.commit, key=key))
+        written = await writing.use(lambda each: each.commit())
     return answers.json(_shown(written), headers={"ETag": _etag(written)})
 
 
@@ -76,9 +81,9 @@ async def _pieces(content: aiohttp.StreamReader) -> AsyncIterator[bytes]:
 
 async def get_object(request: web.Request) -> web.StreamResponse:
     """Give an object, or one range of it."""
-    key, folder = _key(request), await _folder(request)
-    async with descriptors.held(functools.partial(folder.open_read, key)) as reading:
-        found = buckets.object_of(key, await reading.use(os.fstat))
+    key, bucket = _key(request), await _bucket(request)
+    async with holding.held(functools.partial(bucket.open, key)) as reading:
+        found = await reading.use(lambda each: each.object())
         if _is_known(request, found):
             return web.Response(status=304, headers=_headers(found))
         response, part = _response(request, found)
@@ -94,8 +99,8 @@ async def get_object(request: web.Request) -> web.StreamResponse:
 
 async def head_object(request: web.Request) -> web.StreamResponse:
     """What `get_object` would say of an object, without its content."""
-    key, folder = _key(request), await _folder(request)
-    found = await asyncio.to_thread(folder.stat, key)
+    key, bucket = _key(request), await _bucket(request)
+    found = await asyncio.to_thread(bucket.stat, key)
     if _is_known(request, found):
         return web.Response(status=304, headers=_headers(found))
     return _response(request, found)[0]
@@ -103,17 +108,19 @@ async def head_object(request: web.Request) -> web.StreamResponse:
 
 async def delete_object(request: web.Request) -> web.Response:
     """Remove an object."""
-    key, folder = _key(request), await _folder(request)
-    await asyncio.to_thread(folder.delete, key)
+    key, bucket = _key(request), await _bucket(request)
+    await asyncio.to_thread(bucket.delete, key)
     return web.Response(status=204)
 
 
-async def _folder(request: web.Request) -> buckets.BucketFolder:
+async def _bucket(request: web.Request) -> buckets.Bucket:
     name = request.match_info["bucket"]
-    for bucket in await asyncio.to_thread(request.app[state.FUNCTIONS].buckets):
-        if bucket.name == name:
-            return buckets.BucketFolder(name, buckets.bucket_root(request.app[state.SETTINGS].root, bucket))
-    raise errors.NotFound(f"no bucket {name!r}", hint=_HINT, bucket=name)
+    known = request.app[state.BUCKETS]
+    known.adopt(await asyncio.to_thread(request.app[state.FUNCTIONS].buckets))
+    bucket = known.find(name)
+    if bucket is None:
+        raise errors.NotFound(f"no bucket {name!r}", hint=_HINT, bucket=name)
+    return bucket
 
 
 def _key(request: web.Request) -> str:
@@ -174,11 +181,11 @@ def _media_type(key: str) -> str:
     return "application/octet-stream" if kind is None or packed is not None else kind
 
 
-def _read(fd: int, offset: int, size: int) -> bytes:
+def _read(reading: buckets.Reading, offset: int, size: int) -> bytes:
     """Raises `ConnectionResetError` when there is less than was promised: all that can be done is to hang up."""
     try:
-        chunk = os.pread(fd, size, offset)
-    except OSError as error:
+        chunk = reading.read(offset, size)
+    except errors.FaasError as error:
         raise ConnectionResetError(f"the object cannot be read: {error}") from error
     if not chunk:
         raise ConnectionResetError("somebody cut the object short while it was read")

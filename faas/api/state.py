@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from faas import builds
+from faas import buckets, builds
 from faas.api import calls
 from faas.core import settings
 from faas.store import dead_letters, functions, ledger, logs, undelivered
@@ -16,4 +16,5 @@ DEAD_LETTERS = web.AppKey("dead_letters", dead_letters.DeadLetters)
 UNDELIVERED = web.AppKey("undelivered", undelivered.UndeliveredRecords)
 LOGS = web.AppKey("logs", logs.Logs)
 CALLS = web.AppKey("calls", calls.Calls)
+BUCKETS = web.AppKey("buckets", buckets.Known)
 BUILDS = web.AppKey("builds", builds.Builds)

@@ -1,22 +1,41 @@
-"""Buckets: folders whose keys cannot lead out of them, and whose objects are seen whole or not at all."""
+"""Buckets: a port for whatever holds objects, and its adapters; keys cannot lead out, objects are seen whole or not."""
 
-from faas.buckets.folder import PAGE, BucketFolder, bucket_root
 from faas.buckets.keys import MAX_KEY_BYTES, MAX_NAME_BYTES, split_key
-from faas.buckets.objects import Object, object_of, version_of
-from faas.buckets.publishing import DEPTH_ATTRIBUTE, LINEAGE_ATTRIBUTE, PUBLISHED_ATTRIBUTE, Writer
+from faas.buckets.objects import Object
+from faas.buckets.opening import Known, Open, opener
+from faas.buckets.port import (
+    EVERYTHING,
+    LARGEST_PAGE,
+    PAGE,
+    Bucket,
+    Changes,
+    Feed,
+    Found,
+    Reading,
+    Sign,
+    Writer,
+    Writing,
+    put,
+)
 
 __all__ = [
-    "DEPTH_ATTRIBUTE",
-    "LINEAGE_ATTRIBUTE",
+    "EVERYTHING",
+    "LARGEST_PAGE",
     "MAX_KEY_BYTES",
     "MAX_NAME_BYTES",
     "PAGE",
-    "PUBLISHED_ATTRIBUTE",
-    "BucketFolder",
+    "Bucket",
+    "Changes",
+    "Feed",
+    "Found",
+    "Known",
     "Object",
+    "Open",
+    "Reading",
+    "Sign",
     "Writer",
-    "bucket_root",
-    "object_of",
+    "Writing",
+    "opener",
+    "put",
     "split_key",
-    "version_of",
 ]

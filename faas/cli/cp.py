@@ -19,7 +19,7 @@ from faas.cli import client, options, output, transfer
 from faas.core import errors
 
 _CHUNK_BYTES = 1 << 20
-_PAGE = 1_000
+_PAGE = 10_000
 
 
 class Remote(msgspec.Struct, frozen=True):
@@ -166,14 +166,12 @@ def _below(key: str, prefix: str) -> str:
 
 
 def _keys(api: client.Client, here: Remote) -> Iterator[str]:
-    after = None
-    while True:
-        path = f"/buckets/{client.quote(here.bucket)}"
-        page: list[dict[str, Any]] = api.get(path, prefix=here.key or None, after=after, limit=_PAGE)["objects"]
-        yield from (each["key"] for each in page)
-        if len(page) < _PAGE:
-            return
-        after = page[-1]["key"]
+    path = f"/buckets/{client.quote(here.bucket)}"
+    after: str | None = ""
+    while after is not None:
+        page: dict[str, Any] = api.get(path, prefix=here.key or None, after=after or None, limit=_PAGE)
+        yield from (each["key"] for each in page["objects"])
+        after = page["next"]
 
 
 def _get(api: client.Client, here: Remote, path: Path) -> Copied:

@@ -15,6 +15,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
+from faas import buckets
 from faas.cli import platform_dir
 from faas.cluster import catalog as versions
 from faas.core import dispatch, errors
@@ -48,7 +49,7 @@ async def run(settings: settings_module.Settings, stop: asyncio.Event, ready: Re
         database_engine = await asyncio.to_thread(database.open_database, settings)
         stack.callback(database_engine.dispose)
         store = functions.Functions(database_engine)
-        known_buckets = nodes.Buckets(settings)
+        known_buckets = buckets.Known(buckets.opener(settings.root))
         closed = _Closed(settings, queue, answers, store, ready)
         engine = await _engine(settings, known_buckets, closed, stop)
         if engine is None:
@@ -74,7 +75,7 @@ async def run(settings: settings_module.Settings, stop: asyncio.Event, ready: Re
 
 
 async def _engine(
-    settings: settings_module.Settings, known_buckets: nodes.Buckets, closed: _Closed, stop: asyncio.Event
+    settings: settings_module.Settings, known_buckets: buckets.Known, closed: _Closed, stop: asyncio.Event
 ) -> base.Engine | None:
     """The engine; None when ``stop`` is set before it answers.
 
@@ -172,7 +173,7 @@ class Follower:
         settings: settings_module.Settings,
         store: functions.Functions,
         node: nodes.Node,
-        known_buckets: nodes.Buckets,
+        known_buckets: buckets.Known,
     ) -> None:
         self.table = routes.Routes(())
         self._settings = settings
@@ -234,7 +235,7 @@ async def _beside(*works: Any) -> AsyncIterator[None]:
                 task.cancel()
 
 
-async def _keep_clean(known_buckets: nodes.Buckets) -> None:
+async def _keep_clean(known_buckets: buckets.Known) -> None:
     """Remove what processes that were killed as they published an object left in the buckets; now, and now and then."""
     while True:
         try:

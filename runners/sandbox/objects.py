@@ -1,7 +1,7 @@
 """What a running attempt asks of the buckets that its revision declares: descriptors, commits, lists, deletions.
 
-One request is served at a time. Descriptors of objects being written stay with the runner until they are committed,
-discarded, or the attempt is over; descriptors for reading only pass through.
+One request is served at a time. Objects being written stay with the runner until they are committed, discarded, or
+the attempt is over; descriptors for reading only pass through.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ import msgspec
 
 from faas import buckets as buckets_module
 from faas.core import errors, model
-from runners.sandbox import frames
+from runners.sandbox import frames, spool
 
-Find = Callable[[str], buckets_module.BucketFolder | None]
+Find = Callable[[str], buckets_module.Bucket | None]
 
 MAX_BEING_WRITTEN = 64
 _encode = msgspec.json.Encoder().encode
@@ -51,7 +51,7 @@ class Objects:
     def __init__(self, find: Find) -> None:
         self._find = find
         self._declared: Mapping[str, model.Access] = {}
-        self._writing: dict[int, tuple[int, buckets_module.BucketFolder, str]] = {}
+        self._writing: dict[int, spool.Spool] = {}
         self._attempt = 0
         self._invocation: model.Invocation | None = None
 
@@ -67,8 +67,8 @@ class Objects:
         """Close what the attempt left open; a request that is still being served closes its own when it is done."""
         self._attempt += 1
         if self._writing:
-            for descriptor, _, _ in self._writing.values():
-                os.close(descriptor)
+            for writing in self._writing.values():
+                writing.close()
             self._writing.clear()
 
     async def serve(self, request: frames.Request) -> Answer | None:
@@ -89,17 +89,17 @@ class Objects:
         writes = _is_write(request.mode)
         bucket = self._bucket(request.bucket, write=writes)
         if not writes:
-            descriptor = await asyncio.to_thread(bucket.open_read, request.key)
+            descriptor = await asyncio.to_thread(spool.open_object, bucket, request.key)
             return Answer(frames.Opened(request.n), descriptor=descriptor, passing=True)
         if request.n in self._writing or len(self._writing) >= MAX_BEING_WRITTEN:
             raise Refused("Failed", f"more than {MAX_BEING_WRITTEN} objects are being written at once")
         attempt = self._attempt
-        descriptor = await asyncio.to_thread(bucket.begin_write, request.key)
+        writing = await asyncio.to_thread(spool.Spool.begin, bucket, request.key)
         if attempt != self._attempt:
-            os.close(descriptor)
+            writing.close()
             raise Refused("Failed", "the invocation is over")
-        self._writing[request.n] = descriptor, bucket, request.key
-        return Answer(frames.Opened(request.n), descriptor=descriptor)
+        self._writing[request.n] = writing
+        return Answer(frames.Opened(request.n), descriptor=writing.descriptor)
 
     async def _done(self, request: frames.Commit | frames.List | frames.Delete) -> Answer:
         if isinstance(request, frames.List):
@@ -114,7 +114,8 @@ class Objects:
         held = self._writing.pop(request.n, None)
         if held is None:
             raise Refused("Failed", "this object is not being written")
-        await asyncio.to_thread(_commit_and_close, *held, self._writer())
+        # In one thread call: nobody else may close the descriptor, and so let its number stand for another file.
+        await asyncio.to_thread(held.commit, self._writer())
 
     def _writer(self) -> buckets_module.Writer:
         run = self._invocation
@@ -123,7 +124,7 @@ class Objects:
     def _discard(self, request: frames.Discard) -> None:
         held = self._writing.pop(request.n, None)
         if held is not None:
-            os.close(held[0])
+            held.close()
 
     async def _list(self, request: frames.List) -> bytes:
         bucket = self._bucket(request.bucket, write=False)
@@ -131,7 +132,7 @@ class Objects:
         found = await asyncio.to_thread(bucket.list, request.prefix, request.after, limit)
         return _encode([{"key": item.key, "size": item.size, "modified_ms": item.modified_ms} for item in found])
 
-    def _bucket(self, name: str, *, write: bool) -> buckets_module.BucketFolder:
+    def _bucket(self, name: str, *, write: bool) -> buckets_module.Bucket:
         access = self._declared.get(name)
         if access is None:
             raise Refused("Denied", f"the function does not declare bucket {name[:80]!r}")
@@ -141,17 +142,6 @@ class Objects:
         if bucket is None:
             raise Refused("NotFound", f"there is no bucket {name!r}")
         return bucket
-
-
-def _commit_and_close(
-    descriptor: int, bucket: buckets_module.BucketFolder, key: str, writer: buckets_module.Writer
-) -> None:
-    # In one thread call: nobody else may close the descriptor, and so let its number stand for another file, meanwhile.
-    sealed = bucket.seal(descriptor)
-    try:
-        bucket.commit(sealed, key, writer=writer)
-    finally:
-        os.close(sealed)
 
 
 def _is_write(mode: str) -> bool:

@@ -14,6 +14,8 @@ import msgspec
 import pytest
 
 from faas import buckets
+from faas.buckets.folder import bucket as folders
+from faas.buckets.folder import stamps
 from faas.core import ids, model, settings
 from runners.sandbox import base, choose, docker, docker_calls
 from tests import attempts
@@ -70,8 +72,8 @@ def invocation(event: object = None) -> model.Invocation:
     )
 
 
-def bucket_finder(root: Path) -> Callable[[str], buckets.BucketFolder | None]:
-    found = {name: buckets.BucketFolder(name, root / name) for name in ("photos", "thumbs", "private")}
+def bucket_finder(root: Path) -> Callable[[str], buckets.Bucket | None]:
+    found = {name: folders.BucketFolder(name, root / name) for name in ("photos", "thumbs", "private")}
     return found.get
 
 
@@ -293,7 +295,7 @@ async def test_what_a_sandbox_writes_carries_the_depth_of_the_invocation_that_wr
         (tmp_path / "thumbs" / "old").write_bytes(b"x")
         outcome = await attempts.begun(sandbox, msgspec.structs.replace(invocation(key), depth=depth))
         assert outcome.status is model.Status.OK
-        assert os.getxattr(tmp_path / "thumbs" / key, buckets.DEPTH_ATTRIBUTE) == str(depth).encode()
+        assert os.getxattr(tmp_path / "thumbs" / key, stamps.DEPTH_ATTRIBUTE) == str(depth).encode()
 
 
 async def test_buckets_refuse_what_was_not_declared(bench: Bench, tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ import pytest
 from hypothesis import strategies as st
 
 from faas import buckets
+from faas.buckets.folder import bucket as folders
 from faas.core import ids, model
 from faas.core import settings as settings_module
 from runners.sandbox import base, channel, output, verdicts
@@ -32,7 +33,7 @@ PATIENT_MS = 60_000
 class Peer:
     """A host whose sandbox is the test: it has the far end of the socket, and is told when it is doomed."""
 
-    def __init__(self, find: Callable[[str], buckets.BucketFolder | None]) -> None:
+    def __init__(self, find: Callable[[str], buckets.Bucket | None]) -> None:
         near, self.far = socket.socketpair()
         reading, self.printing = os.pipe()
         self.is_doomed = False
@@ -152,8 +153,8 @@ SAID = st.lists(
 
 
 @pytest.fixture
-async def find(tmp_path: Path) -> AsyncIterator[Callable[[str], buckets.BucketFolder | None]]:
-    made = {name: buckets.BucketFolder(name, tmp_path / name) for name in ("own", "seen", "other")}
+async def find(tmp_path: Path) -> AsyncIterator[Callable[[str], buckets.Bucket | None]]:
+    made = {name: folders.BucketFolder(name, tmp_path / name) for name in ("own", "seen", "other")}
     for bucket in made.values():
         bucket.root.mkdir()
         (bucket.root / "secret").write_text("x")
@@ -163,7 +164,7 @@ async def find(tmp_path: Path) -> AsyncIterator[Callable[[str], buckets.BucketFo
 @effort.bounded(150)
 @hypothesis.given(said=SAID, hangs_up=st.booleans(), cut=st.integers(0, 200))
 async def test_whatever_is_said_the_attempt_ends_and_nothing_is_left_open(
-    find: Callable[[str], buckets.BucketFolder | None], said: list[tuple[bytes, int]], hangs_up: bool, cut: int
+    find: Callable[[str], buckets.Bucket | None], said: list[tuple[bytes, int]], hangs_up: bool, cut: int
 ) -> None:
     before = await eventually(_open_files)
     peer = Peer(find)
@@ -182,7 +183,7 @@ async def test_whatever_is_said_the_attempt_ends_and_nothing_is_left_open(
 
 
 async def test_requests_without_end_are_served_one_by_one_and_held_nowhere(
-    find: Callable[[str], buckets.BucketFolder | None],
+    find: Callable[[str], buckets.Bucket | None],
 ) -> None:
     before = _open_files()
     peer = Peer(find)
@@ -201,7 +202,7 @@ async def test_requests_without_end_are_served_one_by_one_and_held_nowhere(
 
 
 async def test_an_answer_to_another_invocation_is_taken_by_nobody(
-    find: Callable[[str], buckets.BucketFolder | None],
+    find: Callable[[str], buckets.Bucket | None],
 ) -> None:
     one, other = Peer(find), Peer(find)
     await one.load()
@@ -229,7 +230,7 @@ async def test_an_answer_to_another_invocation_is_taken_by_nobody(
 )
 @pytest.mark.parametrize("at_once", [True, False])
 async def test_whatever_comes_after_a_result_retires_the_sandbox(
-    find: Callable[[str], buckets.BucketFolder | None], more: dict[str, object] | str | None, at_once: bool
+    find: Callable[[str], buckets.Bucket | None], more: dict[str, object] | str | None, at_once: bool
 ) -> None:
     peer = Peer(find)
     await peer.load(PATIENT_MS)
@@ -249,7 +250,7 @@ async def test_whatever_comes_after_a_result_retires_the_sandbox(
 
 
 async def test_what_follows_a_result_is_no_part_of_the_attempt_that_its_end_starts(
-    find: Callable[[str], buckets.BucketFolder | None],
+    find: Callable[[str], buckets.Bucket | None],
 ) -> None:
     peer = Peer(find)
     await peer.load(PATIENT_MS)
@@ -272,7 +273,7 @@ async def test_what_follows_a_result_is_no_part_of_the_attempt_that_its_end_star
 
 
 async def test_a_function_cannot_bill_more_time_than_has_passed(
-    find: Callable[[str], buckets.BucketFolder | None],
+    find: Callable[[str], buckets.Bucket | None],
 ) -> None:
     peer = Peer(find)
     await peer.load(PATIENT_MS)

@@ -8,38 +8,40 @@ from pathlib import Path
 import pytest
 
 from faas import buckets
+from faas.buckets.folder import bucket as folders
 from triggers import backlog, complete
 
-FOUND = backlog.Look("k", backlog.Sign.FOUND)
+FOUND = backlog.Look("k", buckets.Sign.FOUND)
 
 
 @pytest.fixture
-def bucket(tmp_path: Path) -> buckets.BucketFolder:
-    return buckets.BucketFolder("b", tmp_path)
+def bucket(tmp_path: Path) -> folders.BucketFolder:
+    return folders.BucketFolder("b", tmp_path)
 
 
-def test_a_file_that_somebody_has_open_for_writing_grows(bucket: buckets.BucketFolder) -> None:
+def test_a_file_that_somebody_has_open_for_writing_grows(bucket: folders.BucketFolder) -> None:
     with (bucket.root / "k").open("wb"):
         assert complete.see(bucket, FOUND).state is complete.State.GROWING
     assert complete.see(bucket, FOUND).state is complete.State.COMPLETE
 
 
 def test_what_the_platform_published_is_complete_although_it_is_only_found_and_open(
-    bucket: buckets.BucketFolder,
+    bucket: folders.BucketFolder,
 ) -> None:
-    fd = bucket.begin_write("k")
-    os.write(fd, b"whole")
-    written = bucket.commit(fd, "k", writer=buckets.Writer(4))
+    writing = bucket.begin("k")
+    writing.write(b"whole")
+    written = writing.commit(buckets.Writer(4))
+    fd = writing.descriptor()
     seen = complete.see(bucket, FOUND)
     assert (seen.state, seen.object, seen.depth) == (complete.State.COMPLETE, written, 5)
     os.write(fd, b" and more")
     assert complete.see(bucket, FOUND).state is complete.State.GROWING
-    os.close(fd)
+    writing.close()
     seen = complete.see(bucket, FOUND)
     assert (seen.state, seen.depth) == (complete.State.COMPLETE, 0)
 
 
-def test_what_is_not_there_is_gone(bucket: buckets.BucketFolder) -> None:
+def test_what_is_not_there_is_gone(bucket: folders.BucketFolder) -> None:
     (bucket.root / "folder").mkdir()
     for key in ("k", "folder", ".hidden", "folder/k"):
-        assert complete.see(bucket, backlog.Look(key, backlog.Sign.FOUND)).state is complete.State.GONE
+        assert complete.see(bucket, backlog.Look(key, buckets.Sign.FOUND)).state is complete.State.GONE

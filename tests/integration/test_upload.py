@@ -19,6 +19,8 @@ import pytest
 from watchdog.observers import inotify
 
 from faas import buckets
+from faas.buckets.folder import bucket as folders
+from faas.buckets.folder import stamps, watch
 from faas.core import model
 from faas.core import settings as settings_module
 from faas.queue import census, guards, outbox, records
@@ -27,7 +29,7 @@ from faas.queue.invocations import Queue
 from faas.store import database
 from faas.store.functions import Functions
 from tests.eventually import eventually, eventually_sync
-from triggers import backlog, matching, upload, watch
+from triggers import matching, upload
 
 
 @pytest.fixture
@@ -161,13 +163,13 @@ async def test_an_object_that_the_platform_publishes_arrives_although_a_descript
     settings: settings_module.Settings, queue: Queue, functions: Functions, folder: Path, arrivals: Arrivals
 ) -> None:
     _deploy(functions)
-    bucket = buckets.BucketFolder("b", folder)
+    bucket = folders.BucketFolder("b", folder)
     async with _watching(settings, queue, functions, folder, arrivals):
-        fd = bucket.begin_write("out/published")
-        os.write(fd, b"whole")
-        published = bucket.commit(fd, "out/published")
+        writing = bucket.begin("out/published")
+        writing.write(b"whole")
+        published = writing.commit()
         await eventually(arrivals.are("ready", "out/published"))
-        os.close(fd)
+        writing.close()
     assert _record(arrivals.invocations[-1])["versionId"] == published.version
     assert _record(arrivals.invocations[-1])["eTag"] == published.etag
 
@@ -339,7 +341,7 @@ async def test_the_depth_of_a_chain_travels_with_the_object(
     async with _watching(settings, queue, functions, folder, arrivals):
         (folder / "k.tmp").write_text("x")
         if written_at is not None:
-            os.setxattr(folder / "k.tmp", buckets.DEPTH_ATTRIBUTE, written_at.encode())
+            os.setxattr(folder / "k.tmp", stamps.DEPTH_ATTRIBUTE, written_at.encode())
         (folder / "k.tmp").rename(folder / "k")
         await eventually(arrivals.are("ready", "k"))
     assert arrivals.invocations[-1].depth == expected
@@ -357,7 +359,7 @@ async def test_a_chain_stops_past_sixteen_links_with_a_record_and_an_alert(
     reader = await records.RecordsReader.open(settings.redis_url, settings.redis_prefix, "r")
     async with _watching(settings, queue, functions, folder, arrivals):
         (folder / "k.tmp").write_text("x")
-        os.setxattr(folder / "k.tmp", buckets.DEPTH_ATTRIBUTE, b"16")
+        os.setxattr(folder / "k.tmp", stamps.DEPTH_ATTRIBUTE, b"16")
         (folder / "k.tmp").rename(folder / "k")
         await eventually(lambda: "chain_stopped" in caplog.messages)
     async with _watching(settings, queue, functions, folder, arrivals):
@@ -384,12 +386,10 @@ async def test_a_chain_that_stops_tells_the_destination_of_its_last_link(
         on_failure=model.ToFunction(function="f"),
     )
     functions.activate([functions.add_revision("f", "0" * 64, config)], [model.Bucket(name="b")])
-    bucket = buckets.BucketFolder("b", folder)
+    bucket = folders.BucketFolder("b", folder)
     async with _watching(settings, queue, functions, folder, arrivals):
         for key, depth in (("stops", 16), ("tells-nobody", 17)):
-            fd = bucket.begin_write(key)
-            bucket.commit(fd, key, writer=buckets.Writer(depth))
-            os.close(fd)
+            buckets.put(bucket, key, b"", buckets.Writer(depth))
         await eventually(lambda: _dead(queue, 2))
     (box,) = await outbox.lengths(queue)
     (entry,) = await outbox.take(queue, box, "s", 9, 0)
@@ -405,11 +405,9 @@ async def test_what_somebody_writes_into_an_object_of_a_chain_begins_a_new_one(
     settings: settings_module.Settings, queue: Queue, functions: Functions, folder: Path, arrivals: Arrivals
 ) -> None:
     _deploy(functions)
-    bucket = buckets.BucketFolder("b", folder)
+    bucket = folders.BucketFolder("b", folder)
     async with _watching(settings, queue, functions, folder, arrivals):
-        fd = bucket.begin_write("k")
-        bucket.commit(fd, "k", writer=buckets.Writer(15))
-        os.close(fd)
+        buckets.put(bucket, "k", b"", buckets.Writer(15))
         await eventually(arrivals.are("ready", "k"))
         (folder / "k").write_text("by a person")
         await eventually(arrivals.are("ready", "k", "k"))
@@ -449,7 +447,7 @@ async def test_a_bucket_that_a_deploy_adds_is_watched_from_then_on(
 
 @pytest.mark.parametrize("polling_only", [False, True])
 def test_inotify_and_polling_tell_of_the_same_objects(tmp_path: Path, polling_only: bool) -> None:
-    seen: dict[str, backlog.Sign] = {}
+    seen: dict[str, buckets.Sign] = {}
     watching = watch.Watch(tmp_path, lambda key, sign: seen.update({key: sign}), lambda _: None, lambda: None)
     watching.start(polling_only=polling_only)
     try:
@@ -519,7 +517,7 @@ def test_an_overflow_of_the_kernels_queue_is_told_and_the_watch_goes_on(tmp_path
 
 _FEW_WATCHES = """
 import sys, pathlib
-from triggers import watch
+from faas.buckets.folder import watch
 root = pathlib.Path(sys.argv[1])
 watching = watch.Watch(root, lambda key, sign: print(key, flush=True), lambda _: None, lambda: None)
 watching.start()

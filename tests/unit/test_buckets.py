@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import mmap
 import os
 import shlex
 import string
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,6 +17,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from faas import buckets
+from faas.buckets.folder import bucket as folders
+from faas.buckets.folder import files, stamps, tree
 from faas.core import errors, model
 
 NAMES = st.text(alphabet=string.ascii_letters + string.digits + " -_%.ä雪+", min_size=1, max_size=6).filter(
@@ -24,30 +28,24 @@ KEYS = st.lists(NAMES, min_size=1, max_size=3).map("/".join)
 
 
 @pytest.fixture
-def bucket(tmp_path: Path) -> buckets.BucketFolder:
-    return buckets.BucketFolder("photos", tmp_path / "photos")
+def bucket(tmp_path: Path) -> folders.BucketFolder:
+    return folders.BucketFolder("photos", tmp_path / "photos")
 
 
-def put(bucket: buckets.BucketFolder, key: str, data: bytes = b"x") -> buckets.Object:
-    fd = bucket.begin_write(key)
-    try:
-        os.write(fd, data)
-        return bucket.commit(fd, key)
-    finally:
-        os.close(fd)
+def put(bucket: folders.BucketFolder, key: str, data: bytes = b"x") -> buckets.Object:
+    return buckets.put(bucket, key, data)
 
 
-def get(bucket: buckets.BucketFolder, key: str) -> bytes:
-    fd = bucket.open_read(key)
-    with os.fdopen(fd, "rb") as file:
-        return file.read()
+def get(bucket: folders.BucketFolder, key: str) -> bytes:
+    with contextlib.closing(bucket.open(key)) as reading:
+        return reading.read(0, 1 << 20)
 
 
-def keys(bucket: buckets.BucketFolder, **which: object) -> list[str]:
+def keys(bucket: folders.BucketFolder, **which: object) -> list[str]:
     return [found.key for found in bucket.list(**which)]  # type: ignore[arg-type]
 
 
-def test_what_was_committed_is_read_back(bucket: buckets.BucketFolder) -> None:
+def test_what_was_committed_is_read_back(bucket: folders.BucketFolder) -> None:
     written = put(bucket, "in/a b/ä %.jpg", b"bytes")
     assert get(bucket, "in/a b/ä %.jpg") == b"bytes"
     assert bucket.stat("in/a b/ä %.jpg") == written
@@ -55,35 +53,33 @@ def test_what_was_committed_is_read_back(bucket: buckets.BucketFolder) -> None:
 
 
 def test_an_object_is_not_there_before_its_commit_and_leaves_nothing_without_one(
-    bucket: buckets.BucketFolder,
+    bucket: folders.BucketFolder,
 ) -> None:
-    fd = bucket.begin_write("a")
-    os.write(fd, b"half")
+    writing = bucket.begin("a")
+    writing.write(b"half")
     assert keys(bucket) == []
-    os.close(fd)
+    writing.close()
     assert list(bucket.root.iterdir()) == []
 
 
 def test_an_object_carries_the_depth_of_its_writer_and_the_version_that_was_published(
-    bucket: buckets.BucketFolder,
+    bucket: folders.BucketFolder,
 ) -> None:
-    fd = bucket.begin_write("a")
-    written = bucket.commit(fd, "a", writer=buckets.Writer(3))
-    os.close(fd)
-    assert os.getxattr(bucket.root / "a", buckets.DEPTH_ATTRIBUTE) == b"3"
-    assert os.getxattr(bucket.root / "a", buckets.PUBLISHED_ATTRIBUTE) == written.version.encode()
+    written = buckets.put(bucket, "a", b"x", buckets.Writer(3))
+    assert os.getxattr(bucket.root / "a", stamps.DEPTH_ATTRIBUTE) == b"3"
+    assert os.getxattr(bucket.root / "a", stamps.PUBLISHED_ATTRIBUTE) == written.version.encode()
     put(bucket, "a", b"from outside")
     with pytest.raises(OSError, match="No data available"):
-        os.getxattr(bucket.root / "a", buckets.DEPTH_ATTRIBUTE)
+        os.getxattr(bucket.root / "a", stamps.DEPTH_ATTRIBUTE)
 
 
 _COMMIT = """
 import os, pathlib, sys
-from faas import buckets
+from faas.buckets import port
+from faas.buckets.folder import bucket as folders
 root = pathlib.Path(sys.argv[1])
-bucket = buckets.BucketFolder("b", root)
-fd = bucket.begin_write("a")
-print(bucket.commit(fd, "a", writer=buckets.Writer(3)).key, os.listxattr(root / "a"))
+bucket = folders.BucketFolder("b", root)
+print(port.put(bucket, "a", b"", port.Writer(3)).key, os.listxattr(root / "a"))
 """
 
 
@@ -93,12 +89,12 @@ def test_a_file_system_without_extended_attributes_keeps_objects_all_the_same(tm
     assert subprocess.check_output(command, text=True) == "a []\n"
 
 
-def test_a_commit_replaces_and_readers_of_the_old_object_keep_it(bucket: buckets.BucketFolder) -> None:
+def test_a_commit_replaces_and_readers_of_the_old_object_keep_it(bucket: folders.BucketFolder) -> None:
     old = put(bucket, "a", b"old")
-    reading = bucket.open_read("a")
+    reading = bucket.open("a")
     new = put(bucket, "a", b"newer")
-    assert os.read(reading, 10) == b"old"
-    os.close(reading)
+    assert reading.read(0, 10) == b"old"
+    reading.close()
     assert get(bucket, "a") == b"newer"
     assert old.version != new.version and old.etag != new.etag
     assert [path.name for path in bucket.root.iterdir()] == ["a"]
@@ -106,7 +102,7 @@ def test_a_commit_replaces_and_readers_of_the_old_object_keep_it(bucket: buckets
 
 PUBLISHES = """
 import os, pathlib, sys
-from faas import buckets
+from faas.buckets.folder import bucket as folders
 
 def stop(*args, **kwargs):
     print("passing", flush=True)
@@ -119,14 +115,14 @@ def refuse(*args, **kwargs):
 rename, os.rename = os.rename, stop
 if sys.argv[2] == "copy":
     os.link = refuse
-bucket = buckets.BucketFolder("photos", pathlib.Path(sys.argv[1]))
-fd = bucket.begin_write("in/a")
-os.write(fd, b"bytes")
-bucket.commit(fd, "in/a")
+bucket = folders.BucketFolder("photos", pathlib.Path(sys.argv[1]))
+writing = bucket.begin("in/a")
+writing.write(b"bytes")
+writing.commit()
 """
 
 
-def publishing(bucket: buckets.BucketFolder, how: str) -> subprocess.Popen[str]:
+def publishing(bucket: folders.BucketFolder, how: str) -> subprocess.Popen[str]:
     """A process that has given a file its passing name, and waits for a line before it makes it an object."""
     command = [sys.executable, "-c", PUBLISHES, str(bucket.root), how]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
@@ -136,7 +132,7 @@ def publishing(bucket: buckets.BucketFolder, how: str) -> subprocess.Popen[str]:
 
 
 @pytest.mark.parametrize("how", ["link", "copy"])
-def test_what_a_process_that_was_killed_as_it_published_left_is_swept(bucket: buckets.BucketFolder, how: str) -> None:
+def test_what_a_process_that_was_killed_as_it_published_left_is_swept(bucket: folders.BucketFolder, how: str) -> None:
     with publishing(bucket, how) as process:
         assert bucket.sweep() == 0, "it is being published"
         process.kill()
@@ -146,7 +142,7 @@ def test_what_a_process_that_was_killed_as_it_published_left_is_swept(bucket: bu
 
 
 @pytest.mark.parametrize("how", ["link", "copy"])
-def test_what_is_being_published_during_a_sweep_becomes_an_object(bucket: buckets.BucketFolder, how: str) -> None:
+def test_what_is_being_published_during_a_sweep_becomes_an_object(bucket: folders.BucketFolder, how: str) -> None:
     with publishing(bucket, how) as process:
         assert bucket.sweep() == 0
         process.communicate("go on\n", timeout=20)
@@ -155,7 +151,7 @@ def test_what_is_being_published_during_a_sweep_becomes_an_object(bucket: bucket
 
 
 def test_a_sweep_leaves_all_that_is_not_of_such_a_name_and_does_not_leave_the_bucket(
-    bucket: buckets.BucketFolder, tmp_path: Path
+    bucket: folders.BucketFolder, tmp_path: Path
 ) -> None:
     passing = f".faas-{0:016x}"
     (tmp_path / passing).touch()
@@ -174,15 +170,17 @@ def test_a_sweep_leaves_all_that_is_not_of_such_a_name_and_does_not_leave_the_bu
     assert {path.name for path in bucket.root.iterdir()} == left
 
 
-def test_a_file_system_without_unnamed_files_gets_a_copy(bucket: buckets.BucketFolder, tmp_path: Path) -> None:
+def test_a_file_system_without_unnamed_files_gets_a_copy(bucket: folders.BucketFolder, tmp_path: Path) -> None:
     bucket.root.mkdir()
     with open(tmp_path / "named", "wb+") as file:
         file.write(b"content" * 1000)
         file.flush()
         os.unlink(file.name)
-        written = bucket.commit(file.fileno(), "copied", writer=buckets.Writer(2))
-    assert os.getxattr(bucket.root / "copied", buckets.DEPTH_ATTRIBUTE) == b"2"
-    assert os.getxattr(bucket.root / "copied", buckets.PUBLISHED_ATTRIBUTE) == written.version.encode()
+        writing = files.FileWriting(tree.Tree("photos", bucket.root), os.dup(file.fileno()), "copied")
+        written = writing.commit(buckets.Writer(2))
+        writing.close()
+    assert os.getxattr(bucket.root / "copied", stamps.DEPTH_ATTRIBUTE) == b"2"
+    assert os.getxattr(bucket.root / "copied", stamps.PUBLISHED_ATTRIBUTE) == written.version.encode()
     assert get(bucket, "copied") == b"content" * 1000
 
 
@@ -191,22 +189,15 @@ def test_a_file_system_without_unnamed_files_gets_a_copy(bucket: buckets.BucketF
     ["", "/a", "a/", "a//b", ".", "..", "../a", "a/../b", "a/./b", ".hidden", "a/.b", "nul\0", "x" * 256,
      "/".join(["y" * 200] * 6), "\udc80"],
 )  # fmt: skip
-def test_what_is_not_a_key_is_refused_by_every_operation(bucket: buckets.BucketFolder, key: str) -> None:
+def test_what_is_not_a_key_is_refused_by_every_operation(bucket: folders.BucketFolder, key: str) -> None:
     put(bucket, "a")
-    fd = bucket.begin_write("b")
-    for operation in (
-        lambda: bucket.open_read(key),
-        lambda: bucket.begin_write(key),
-        lambda: bucket.commit(fd, key),
-        lambda: bucket.delete(key),
-        lambda: bucket.stat(key),
-    ):
+    operations: list[Callable[[str], object]] = [bucket.open, bucket.begin, bucket.delete, bucket.stat]
+    for operation in (*operations, lambda key: bucket.look(key, buckets.Sign.FOUND)):
         with pytest.raises(errors.BadRequest, match="bad object key"):
-            operation()
-    os.close(fd)
+            operation(key)
 
 
-def test_links_are_neither_followed_nor_listed(bucket: buckets.BucketFolder, tmp_path: Path) -> None:
+def test_links_are_neither_followed_nor_listed(bucket: folders.BucketFolder, tmp_path: Path) -> None:
     put(bucket, "own")
     (tmp_path / "outside").mkdir()
     (tmp_path / "outside" / "secret").write_text("secret")
@@ -214,7 +205,7 @@ def test_links_are_neither_followed_nor_listed(bucket: buckets.BucketFolder, tmp
     (bucket.root / "folder").symlink_to(tmp_path / "outside")
     for key in ("file", "folder/secret"):
         with pytest.raises(errors.NotFound):
-            bucket.open_read(key)
+            bucket.open(key)
         with pytest.raises(errors.NotFound):
             bucket.delete(key)
     with pytest.raises(errors.Conflict):
@@ -224,7 +215,7 @@ def test_links_are_neither_followed_nor_listed(bucket: buckets.BucketFolder, tmp
 
 
 def test_a_link_in_the_place_of_an_object_is_replaced_and_not_written_through(
-    bucket: buckets.BucketFolder, tmp_path: Path
+    bucket: folders.BucketFolder, tmp_path: Path
 ) -> None:
     (tmp_path / "secret").write_text("secret")
     bucket.root.mkdir()
@@ -234,18 +225,18 @@ def test_a_link_in_the_place_of_an_object_is_replaced_and_not_written_through(
     assert get(bucket, "a") == b"mine"
 
 
-def test_a_pipe_and_a_folder_are_no_objects(bucket: buckets.BucketFolder) -> None:
+def test_a_pipe_and_a_folder_are_no_objects(bucket: folders.BucketFolder) -> None:
     put(bucket, "folder/a")
     os.mkfifo(bucket.root / "pipe")
     for key in ("folder", "pipe", "missing", "folder/missing", "folder/a/b"):
         with pytest.raises(errors.NotFound):
-            bucket.open_read(key)
+            bucket.open(key)
         with pytest.raises(errors.NotFound):
             bucket.delete(key)
     assert keys(bucket) == ["folder/a"]
 
 
-def test_a_key_cannot_be_object_and_folder(bucket: buckets.BucketFolder) -> None:
+def test_a_key_cannot_be_object_and_folder(bucket: folders.BucketFolder) -> None:
     put(bucket, "a")
     put(bucket, "b/c")
     for key in ("a/b", "b"):
@@ -255,14 +246,14 @@ def test_a_key_cannot_be_object_and_folder(bucket: buckets.BucketFolder) -> None
     assert not [path for path in bucket.root.iterdir() if path.name.startswith(".")]
 
 
-def test_a_folder_that_has_become_empty_gives_way_to_an_object(bucket: buckets.BucketFolder) -> None:
+def test_a_folder_that_has_become_empty_gives_way_to_an_object(bucket: folders.BucketFolder) -> None:
     put(bucket, "a/b")
     bucket.delete("a/b")
     put(bucket, "a")
     assert keys(bucket) == ["a"]
 
 
-def test_a_deleted_object_is_not_there(bucket: buckets.BucketFolder) -> None:
+def test_a_deleted_object_is_not_there(bucket: folders.BucketFolder) -> None:
     put(bucket, "a/b")
     bucket.delete("a/b")
     with pytest.raises(errors.NotFound):
@@ -270,7 +261,7 @@ def test_a_deleted_object_is_not_there(bucket: buckets.BucketFolder) -> None:
     assert keys(bucket) == []
 
 
-def test_names_with_a_dot_in_front_and_names_that_are_not_text_are_not_listed(bucket: buckets.BucketFolder) -> None:
+def test_names_with_a_dot_in_front_and_names_that_are_not_text_are_not_listed(bucket: folders.BucketFolder) -> None:
     put(bucket, "a/b")
     (bucket.root / ".hidden").write_text("")
     (bucket.root / ".folder").mkdir()
@@ -279,7 +270,7 @@ def test_names_with_a_dot_in_front_and_names_that_are_not_text_are_not_listed(bu
     assert keys(bucket) == ["a/b"]
 
 
-def test_the_deepest_key_is_listed_and_what_is_deeper_is_none(bucket: buckets.BucketFolder) -> None:
+def test_the_deepest_key_is_listed_and_what_is_deeper_is_none(bucket: folders.BucketFolder) -> None:
     deepest = "a/" * 511 + "kk"
     put(bucket, deepest)
     folder = os.open(bucket.root, os.O_RDONLY)
@@ -293,7 +284,7 @@ def test_the_deepest_key_is_listed_and_what_is_deeper_is_none(bucket: buckets.Bu
     assert keys(bucket) == [deepest]
 
 
-def test_a_bucket_whose_folder_is_missing_is_empty(bucket: buckets.BucketFolder) -> None:
+def test_a_bucket_whose_folder_is_missing_is_empty(bucket: folders.BucketFolder) -> None:
     assert keys(bucket) == []
     with pytest.raises(errors.NotFound):
         bucket.stat("a")
@@ -303,7 +294,7 @@ def test_a_bucket_whose_folder_is_missing_is_empty(bucket: buckets.BucketFolder)
 def test_lists_hold_just_the_keys_asked_for_in_order(
     tmp_path_factory: pytest.TempPathFactory, made: set[str], prefix: str, data: st.DataObject
 ) -> None:
-    bucket = buckets.BucketFolder("b", tmp_path_factory.mktemp("bucket"))
+    bucket = folders.BucketFolder("b", tmp_path_factory.mktemp("bucket"))
     there = []
     for key in sorted(made):
         try:
@@ -320,48 +311,49 @@ def test_lists_hold_just_the_keys_asked_for_in_order(
 
 
 def test_a_bucket_lives_in_its_own_folder_or_in_the_data_directory(tmp_path: Path) -> None:
-    assert buckets.bucket_root(tmp_path, model.Bucket(name="a")) == tmp_path / "buckets" / "a"
-    assert buckets.bucket_root(tmp_path, model.Bucket(name="a", path="/srv/in")) == Path("/srv/in")
+    open_bucket = buckets.opener(tmp_path)
+    put_anywhere(open_bucket(model.Bucket(name="a")))
+    put_anywhere(open_bucket(model.Bucket(name="a", path=str(tmp_path / "srv"))))
+    assert (tmp_path / "buckets" / "a" / "k").exists()
+    assert (tmp_path / "srv" / "k").exists()
 
 
-def _written(bucket: buckets.BucketFolder, data: bytes) -> int:
-    fd = bucket.begin_write("a")
-    bucket.write(fd, data)
-    return fd
+def put_anywhere(bucket: buckets.Bucket) -> None:
+    buckets.put(bucket, "k", b"x")
 
 
-def _commit_sealed(bucket: buckets.BucketFolder, fd: int) -> int:
-    """Publish as the runner does for a function; the inode of what was written to."""
-    inode = os.fstat(fd).st_ino
-    sealed = bucket.seal(fd)
-    try:
-        bucket.commit(sealed, "a", writer=buckets.Writer(3))
-    finally:
-        os.close(sealed)
-    return inode
+def _written(bucket: folders.BucketFolder, data: bytes) -> tuple[files.FileWriting, int]:
+    """What a function is given to write to, with something written; and its inode."""
+    writing = bucket.begin("a")
+    os.write(writing.descriptor(), data)
+    return writing, os.fstat(writing.descriptor()).st_ino
 
 
-def test_what_nobody_can_write_any_more_is_published_without_a_copy(bucket: buckets.BucketFolder) -> None:
-    inode = _commit_sealed(bucket, _written(bucket, b"once"))
+def test_what_nobody_can_write_any_more_is_published_without_a_copy(bucket: folders.BucketFolder) -> None:
+    writing, inode = _written(bucket, b"once")
+    writing.commit(buckets.Writer(3))
+    writing.close()
     assert (bucket.root / "a").stat().st_ino == inode
     assert get(bucket, "a") == b"once"
-    assert os.getxattr(bucket.root / "a", buckets.DEPTH_ATTRIBUTE) == b"3"
+    assert os.getxattr(bucket.root / "a", stamps.DEPTH_ATTRIBUTE) == b"3"
     assert [path.name for path in bucket.root.iterdir()] == ["a"]
 
 
-def test_a_descriptor_that_somebody_keeps_writes_to_no_object(bucket: buckets.BucketFolder) -> None:
-    fd = _written(bucket, b"published" * 100_000)
-    kept = os.dup(fd)
-    inode = _commit_sealed(bucket, fd)
+def test_a_descriptor_that_somebody_keeps_writes_to_no_object(bucket: folders.BucketFolder) -> None:
+    writing, inode = _written(bucket, b"published" * 100_000)
+    kept = os.dup(writing.descriptor())
+    writing.commit()
+    writing.close()
     os.pwrite(kept, b"changed", 0)
     os.close(kept)
     assert (bucket.root / "a").stat().st_ino != inode
     assert get(bucket, "a") == b"published" * 100_000
 
 
-def test_a_mapping_that_somebody_keeps_writes_to_no_object(bucket: buckets.BucketFolder) -> None:
-    fd = _written(bucket, b"published")
-    with mmap.mmap(fd, 9) as kept:
-        _commit_sealed(bucket, fd)
+def test_a_mapping_that_somebody_keeps_writes_to_no_object(bucket: folders.BucketFolder) -> None:
+    writing, _ = _written(bucket, b"published")
+    with mmap.mmap(writing.descriptor(), 9) as kept:
+        writing.commit()
         kept[:7] = b"changed"
+    writing.close()
     assert get(bucket, "a") == b"published"

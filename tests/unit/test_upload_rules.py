@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from faas import buckets
 from faas.core import model
 from triggers import backlog, catalog, matching
 
@@ -64,11 +65,11 @@ def test_a_guards_field_gives_its_key_back(key: str) -> None:
 
 def test_of_two_wishes_for_one_key_the_earlier_moment_and_the_stronger_sign_hold() -> None:
     waiting = backlog.Backlog()
-    waiting.add(backlog.Look("k", backlog.Sign.FOUND), 5.0)
-    waiting.add(backlog.Look("k", backlog.Sign.CLOSED), 1.0)
-    waiting.add(backlog.Look("k", backlog.Sign.FOUND), 9.0)
+    waiting.add(backlog.Look("k", buckets.Sign.FOUND), 5.0)
+    waiting.add(backlog.Look("k", buckets.Sign.CLOSED), 1.0)
+    waiting.add(backlog.Look("k", buckets.Sign.FOUND), 9.0)
     assert waiting.next_at() == 1.0
-    assert waiting.take(1.0, 10) == [backlog.Look("k", backlog.Sign.CLOSED)]
+    assert waiting.take(1.0, 10) == [backlog.Look("k", buckets.Sign.CLOSED)]
     assert waiting.take(10.0, 10) == []
     assert len(waiting) == 0
 
@@ -76,7 +77,7 @@ def test_of_two_wishes_for_one_key_the_earlier_moment_and_the_stronger_sign_hold
 def test_looks_are_taken_in_the_order_of_their_moments_and_no_more_than_asked_for() -> None:
     waiting = backlog.Backlog()
     for moment, key in [(3.0, "c"), (1.0, "a"), (2.0, "b"), (9.0, "z")]:
-        waiting.add(backlog.Look(key, backlog.Sign.FOUND), moment)
+        waiting.add(backlog.Look(key, buckets.Sign.FOUND), moment)
     assert [look.key for look in waiting.take(5.0, 2)] == ["a", "b"]
     assert [look.key for look in waiting.take(5.0, 2)] == ["c"]
     assert len(waiting) == 1
@@ -84,12 +85,12 @@ def test_looks_are_taken_in_the_order_of_their_moments_and_no_more_than_asked_fo
 
 def test_only_first_looks_are_fresh() -> None:
     waiting = backlog.Backlog()
-    waiting.add(backlog.Look("a", backlog.Sign.FOUND), 1.0)
-    waiting.add(backlog.Look("a", backlog.Sign.FOUND, tries=3), 1.0)
-    waiting.add(backlog.Look("b", backlog.Sign.FOUND), 2.0)
+    waiting.add(backlog.Look("a", buckets.Sign.FOUND), 1.0)
+    waiting.add(backlog.Look("a", buckets.Sign.FOUND, tries=3), 1.0)
+    waiting.add(backlog.Look("b", buckets.Sign.FOUND), 2.0)
     assert waiting.fresh == 1
     waiting.take(1.0, 10)
-    waiting.add(backlog.Look("b", backlog.Sign.CLOSED), 1.0)
+    waiting.add(backlog.Look("b", buckets.Sign.CLOSED), 1.0)
     assert waiting.fresh == 1
     waiting.take(1.0, 10)
     assert waiting.fresh == 0

@@ -12,7 +12,7 @@ import os
 import re
 import secrets
 
-from faas.buckets import listing
+from faas.buckets.folder import tree
 
 _NAME = re.compile(r"\.faas-[0-9a-f]{16}")
 
@@ -34,7 +34,7 @@ def sweep(root: int) -> int:
     The way down is a list and no recursion: a key may lead through five hundred folders.
     """
     swept = 0
-    levels = [_Level(os.open(".", listing.FOLDER, dir_fd=root))]
+    levels = [_Level(os.open(".", tree.FOLDER, dir_fd=root))]
     try:
         while levels:
             level = levels[-1]
@@ -42,7 +42,7 @@ def sweep(root: int) -> int:
                 swept += level.look()
             elif level.below:
                 with contextlib.suppress(FileNotFoundError, NotADirectoryError, PermissionError):
-                    levels.append(_Level(os.open(level.below.pop(), listing.FOLDER, dir_fd=level.fd)))
+                    levels.append(_Level(os.open(level.below.pop(), tree.FOLDER, dir_fd=level.fd)))
             else:
                 os.close(levels.pop().fd)
     finally:

@@ -8,31 +8,12 @@ import fcntl
 import os
 import signal
 
-import msgspec
-
-from faas.buckets import objects, passing
-
-DEPTH_ATTRIBUTE = "user.faas.depth"
-"""Extended attribute of an object: the depth of the invocation that wrote it, in decimal."""
-
-LINEAGE_ATTRIBUTE = "user.faas.lineage"
-"""Extended attribute of an object: the ids of the invocation that wrote it and of the first of its chain."""
-
-PUBLISHED_ATTRIBUTE = "user.faas.published"
-"""Extended attribute of an object: the version in which the platform published it, whole. A later writer changes the
-version and leaves this, so the two are equal only while nobody has written since."""
+from faas.buckets import port
+from faas.buckets.folder import passing, stamps
 
 _POUR_BYTES = 1 << 24
 _NO_UNNAMED_FILES = frozenset({errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL, errno.ENOENT})
 _NO_ATTRIBUTES = frozenset({errno.EOPNOTSUPP, errno.ENOSYS, errno.EPERM, errno.EACCES})
-
-
-class Writer(msgspec.Struct, frozen=True):
-    """The invocation that writes an object: how deep in a chain it is, its id, and the first one's of the chain."""
-
-    depth: int
-    invocation_id: str = ""
-    root_id: str = ""
 
 
 def unnamed_file(folder: int) -> int:
@@ -101,19 +82,16 @@ def _pour(source: int, target: int) -> None:
         offset += sent
 
 
-def mark(fd: int, writer: Writer | None) -> None:
+def mark(fd: int, writer: port.Writer | None) -> None:
     """Say on the file itself that the platform publishes it as it is now, and which invocation wrote it."""
     try:
-        os.setxattr(fd, PUBLISHED_ATTRIBUTE, objects.version_of(os.fstat(fd)).encode())
-        if writer is not None:
-            os.setxattr(fd, DEPTH_ATTRIBUTE, str(writer.depth).encode())
-            os.setxattr(fd, LINEAGE_ATTRIBUTE, f"{writer.invocation_id} {writer.root_id}".encode())
+        stamps.put_marks(fd, writer)
     except OSError as error:
         if error.errno not in _NO_ATTRIBUTES:
             raise
 
 
-def publish(fd: int, folder: int, name: str, writer: Writer | None) -> os.stat_result:
+def publish(fd: int, folder: int, name: str, writer: port.Writer | None) -> os.stat_result:
     """Give the file a name in an open folder, in place of whatever had it; what was published.
 
     Another may replace it the moment after, so it is looked at before it has its name. What is copied is marked anew.
@@ -149,7 +127,7 @@ def _remove(folder: int, source: str) -> None:
         os.unlink(source, dir_fd=folder)
 
 
-def _copy(fd: int, folder: int, name: str, writer: Writer | None) -> int:
+def _copy(fd: int, folder: int, name: str, writer: port.Writer | None) -> int:
     """A descriptor for reading the copy, which holds its lock until it is closed."""
     target = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644, dir_fd=folder)
     try:

@@ -1,4 +1,4 @@
-"""One bucket's folder under watchdog: what happens there becomes signs for the upload trigger.
+"""One bucket's folder under watchdog: what happens there becomes signs.
 
 Where the kernel has no watches left, or the folder cannot be watched, the folder is compared with itself every few
 seconds instead. When the kernel's queue of events overflows, ``lost`` is called: then the bucket has to be compared.
@@ -15,7 +15,7 @@ from pathlib import Path
 from watchdog import events
 from watchdog.observers import api, inotify, inotify_c, polling
 
-from triggers import backlog
+from faas.buckets import port
 
 _log = logging.getLogger(__name__)
 
@@ -32,7 +32,7 @@ _EVENTS: list[type[events.FileSystemEvent]] = [
     events.DirDeletedEvent,
 ]
 
-OnObject = Callable[[str, backlog.Sign], None]
+OnObject = Callable[[str, port.Sign], None]
 OnFolder = Callable[[str], None]
 
 
@@ -93,6 +93,10 @@ class Watch(events.FileSystemEventHandler):
         """Whether the folder is compared with itself for want of kernel watches."""
         return isinstance(self._observer, polling.PollingObserver)
 
+    def is_useful(self) -> bool:
+        """Whether all that happens in the bucket is still heard of; another watch is needed if not."""
+        return self.is_current() and (not self.limited or self.is_polling)
+
     def is_current(self) -> bool:
         """Whether the folder is still the one that is watched, and the watch still runs.
 
@@ -126,14 +130,14 @@ class Watch(events.FileSystemEventHandler):
             self._moved(source, target)
         elif source:
             closed = isinstance(event, events.FileClosedEvent)
-            self._on_object(source, backlog.Sign.CLOSED if closed else backlog.Sign.FOUND)
+            self._on_object(source, port.Sign.CLOSED if closed else port.Sign.FOUND)
 
     def _moved(self, source: str, target: str) -> None:
         if source:
-            self._on_object(source, backlog.Sign.FOUND)
+            self._on_object(source, port.Sign.FOUND)
         if target:
             by_platform = source.rpartition("/")[2].startswith(_PASSING)
-            self._on_object(target, backlog.Sign.PUBLISHED if by_platform else backlog.Sign.CLOSED)
+            self._on_object(target, port.Sign.PUBLISHED if by_platform else port.Sign.CLOSED)
 
     def _key(self, path: str | bytes) -> str:
         text = os.fsdecode(path)
