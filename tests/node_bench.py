@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
-from faas import artifacts
+from faas import artifacts, buckets
 from faas.core import errors, ids, model
 from faas.core import settings as settings_module
 from faas.queue import calls, invocations, records, replies
@@ -48,9 +48,9 @@ class Bench:
     async def node(self, **changes: Any) -> runner.Node:
         """Start one more node; ``changes`` are settings of its own."""
         settings = msgspec.structs.replace(self.settings, **changes)
-        buckets = runner.Buckets(settings)
-        buckets.adopt(self.store.buckets())
-        engine = await choose.choose(settings, buckets.find)
+        known = buckets.Known(buckets.opener(settings.root))
+        known.adopt(self.store.buckets())
+        engine = await choose.choose(settings, known.find)
         queue = await invocations.Queue.connect(settings.redis_url, settings.redis_prefix)
         node = await runner.Node.start(settings, engine, queue, self.store)
         await node.adopt(self.store.catalog_version(), self.store.list_current())

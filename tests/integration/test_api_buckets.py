@@ -180,6 +180,20 @@ async def test_objects_are_listed_by_prefix_from_a_key_on_and_by_the_page(api: a
         assert (await answer.json())["next"] is None
 
 
+async def test_a_page_holds_as_many_objects_as_are_asked_for_and_ten_thousand_at_most(
+    api: aiohttp.ClientSession, folder: Path
+) -> None:
+    folder.mkdir(parents=True)
+    for number in range(10_002):
+        (folder / f"{number:05}").touch()
+    assert len(await _keys(api)) == 1_000
+    found = await _keys(api, limit=10_000)
+    assert found == [f"{number:05}" for number in range(10_000)]
+    assert await _keys(api, limit=10_000, after=found[-1]) == ["10000", "10001"]
+    async with api.get("/buckets/photos", params={"limit": 10_001}) as answer:
+        assert answer.status == 400
+
+
 @pytest.mark.parametrize(
     ("asked", "status", "content", "told"),
     [

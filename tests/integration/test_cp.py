@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import pytest
 
-from faas.cli import platform_dir
+from faas.cli import client, cp, endpoint, platform_dir
 from faas.core import settings as settings_module
 from tests import control_api
 from tests.eventually import eventually
@@ -32,7 +32,8 @@ class Ran(NamedTuple):
 class Platform:
     """A running control API, and the command line that talks to it."""
 
-    def __init__(self, settings: settings_module.Settings, folder: Path, here: Path) -> None:
+    def __init__(self, settings: settings_module.Settings, folder: Path, here: Path, url: str) -> None:
+        self.url = url
         self.root = settings.root
         self.folder = folder
         self.here = here
@@ -71,7 +72,7 @@ async def platform(settings: settings_module.Settings, tmp_path: Path) -> AsyncI
         (settings.root / platform_dir.PLATFORM_FILE).write_text(json.dumps(said))
         here = tmp_path / "here"
         here.mkdir()
-        yield Platform(settings, folder, here)
+        yield Platform(settings, folder, here, url)
 
 
 def _files(folder: Path) -> dict[str, bytes]:
@@ -122,6 +123,18 @@ async def test_more_objects_than_a_page_holds_all_come(platform: Platform) -> No
         platform.put(f"many/{number:04}", b"x")
     assert (await platform.cp("-r", "photos:many/", "many")).code == 0
     assert len(_files(platform.here / "many")) == 1_001
+
+
+async def test_keys_are_asked_for_by_the_page_until_there_are_no_more(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cp, "_PAGE", 5)
+    names = [f"many/{number:02}" for number in range(15)]
+    for name in [*names, "more"]:
+        platform.put(name, b"x")
+    api = client.Client(endpoint.Endpoint(api=platform.url, gateway=platform.url, token=control_api.TOKEN))
+    assert await asyncio.to_thread(lambda: list(cp._keys(api, cp.Remote("photos", "many/")))) == names
+    assert await asyncio.to_thread(lambda: list(cp._keys(api, cp.Remote("photos", "")))) == [*names, "more"]
 
 
 @pytest.mark.parametrize(

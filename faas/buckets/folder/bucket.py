@@ -105,9 +105,10 @@ def _page(kept: walks.Walks, place: walks.Place, root: int, limit: int) -> list[
     walk = kept.take(place, root) or listing.Walk(root, place.prefix, place.after)
     try:
         found = walk.page(limit)
-        # Who asks for one object looks it up, and asks for no next page.
-        if 1 < limit == len(found) and walk.rest():
-            kept.keep(place._replace(after=found[-1].key), walk)
-        return found
     finally:
         walk.close()
+    # Who asks for one object looks it up, and asks for no next page.
+    if 1 < limit == len(found) and walk.may_rest:
+        # The last line that touches the walk: from here on another thread may have it.
+        kept.keep(place._replace(after=found[-1].key), walk)
+    return found

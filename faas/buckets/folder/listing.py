@@ -57,9 +57,9 @@ class Walk:
         """The next objects, at most ``limit``."""
         return list(itertools.islice(self._objects(), limit))
 
-    def rest(self) -> bool:
-        """Let all descriptors go; whether it may go on later with `resume`. Another walk is made if not."""
-        self.close()
+    @property
+    def may_rest(self) -> bool:
+        """Whether it may go on with `resume` when it was closed; another walk is made if not."""
         return all(level.stamp is not None for level in self._levels)
 
     def resume(self, root: int) -> bool:
@@ -71,7 +71,7 @@ class Walk:
             return False
 
     def close(self) -> None:
-        """Let all descriptors go."""
+        """Let all descriptors go; the walk rests."""
         for level in self._levels:
             if level.fd >= 0:
                 os.close(level.fd)
