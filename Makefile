@@ -29,7 +29,8 @@ test: setup ## all tests (WORKERS=2)
 
 test-postgresql: setup ## store, recorder and control API on a PostgreSQL of their own (needs its binaries)
 	@$(PY) -m pytest --database postgresql tests/integration/test_store.py tests/integration/test_recorder.py \
-		tests/integration/test_api_functions.py tests/integration/test_api_ledger.py tests/integration/test_api_metrics.py
+		tests/integration/test_api_functions.py tests/integration/test_api_ledger.py tests/integration/test_api_metrics.py \
+		tests/integration/test_retention.py tests/integration/test_upgrade.py
 
 bench: setup ## time against other platforms, as ratios (ONLY='cpu http cold queue' ROUNDS=5 NODES=1,2,4 WRITE=1; needs wrk)
 	@$(PY) -m tests.bench --rounds $(ROUNDS) $(addprefix --only ,$(ONLY)) $(addprefix --nodes ,$(NODES)) \

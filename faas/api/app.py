@@ -48,6 +48,7 @@ async def _stores(app: web.Application) -> AsyncIterator[None]:
     app[state.DEAD_LETTERS] = dead_letters.DeadLetters(engine)
     app[state.UNDELIVERED] = undelivered.UndeliveredRecords(engine)
     app[state.LOGS] = logs.Logs(engine)
+    app[state.ENGINE] = engine
     yield
     await asyncio.to_thread(engine.dispose)
 

@@ -14,7 +14,7 @@ from faas.core import errors, ids, model
 from faas.queue import guards
 from faas.store import dead_letters
 
-_GUARD = "dead-letters"
+_GUARD = guards.DEAD_LETTERS
 
 
 class LettersQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

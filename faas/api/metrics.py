@@ -16,7 +16,7 @@ from prometheus_client import core, registry
 from faas.cluster import catalog
 from faas.core import model
 from faas.queue import census, outbox
-from faas.store import histograms, ledger
+from faas.store import histograms, kept, ledger
 
 _US_PER_S = 1_000_000
 _PICO = 10**12
@@ -41,6 +41,7 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
     nodes: Mapping[str, catalog.NodeState] = {}
     outboxes: Mapping[outbox.Outbox, int] = {}
     undelivered: Mapping[str, int] = {}
+    kept: Mapping[str, kept.Kept] = {}
 
 
 def render(seen: Seen) -> bytes:
@@ -62,6 +63,7 @@ class _Collector(registry.Collector):
         yield from _queues(self._seen.places)
         yield from _destinations(self._seen.outboxes, self._seen.undelivered)
         yield from _nodes(self._seen.nodes)
+        yield from _kept(self._seen.kept)
 
 
 def _counters(totals: Sequence[ledger.Total]) -> Iterator[core.Metric]:
@@ -186,6 +188,19 @@ def _nodes(found: Mapping[str, catalog.NodeState]) -> Iterator[core.Metric]:
     yield core.GaugeMetricFamily(
         "faas_journal_bytes", "Bytes of all journals that Redis has not got yet.", value=journals
     )
+
+
+def _kept(found: Mapping[str, kept.Kept]) -> Iterator[core.Metric]:
+    count = core.GaugeMetricFamily("faas_kept", "How many there are, by kind.", labels=["kind"])
+    size = core.GaugeMetricFamily("faas_kept_bytes", "Bytes of these, without indexes.", labels=["kind"])
+    freed = core.CounterMetricFamily("faas_freed", "How many were removed, as their time had come.", labels=["kind"])
+    freed_size = core.CounterMetricFamily("faas_freed_bytes", "Bytes of these, without indexes.", labels=["kind"])
+    for kind, each in sorted(found.items()):
+        count.add_metric([kind], each.count)
+        size.add_metric([kind], each.bytes)
+        freed.add_metric([kind], each.freed)
+        freed_size.add_metric([kind], each.freed_bytes)
+    yield from (count, size, freed, freed_size)
 
 
 def _name(ref: str) -> str:

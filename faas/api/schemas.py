@@ -314,6 +314,31 @@ class Node(msgspec.Struct, frozen=True, kw_only=True):
     sandboxes: dict[str, int]
 
 
+class Kept(msgspec.Struct, frozen=True, kw_only=True):
+    """How much there is of one kind, and how much was removed because its time had come.
+
+    ``bytes`` are those of bodies, texts and files, and 0 where only the number is known.
+    """
+
+    count: int
+    bytes: int
+    freed: int
+    freed_bytes: int
+
+
+class Keeping(msgspec.Struct, frozen=True, kw_only=True):
+    """What is kept, by kind, and the database as it lies on the disk.
+
+    ``database_free_bytes`` are part of ``database_bytes``: room that what was removed left, for what comes (SQLite).
+    ``looked_at_ms`` is when all was last looked through for what is past its time, null before the first time.
+    """
+
+    kinds: dict[str, Kept]
+    database_bytes: int
+    database_free_bytes: int
+    looked_at_ms: int | None
+
+
 class PlatformStatus(msgspec.Struct, frozen=True, kw_only=True):
     """Where everything is, at one instant."""
 
@@ -322,6 +347,7 @@ class PlatformStatus(msgspec.Struct, frozen=True, kw_only=True):
     drift: int
     functions: dict[str, Places]
     nodes: tuple[Node, ...]
+    kept: Keeping
 
 
 class Health(msgspec.Struct, frozen=True):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlalchemy as sa
 from aiohttp import web
 
 from faas import buckets, builds
@@ -15,6 +16,7 @@ LEDGER = web.AppKey("ledger", ledger.Ledger)
 DEAD_LETTERS = web.AppKey("dead_letters", dead_letters.DeadLetters)
 UNDELIVERED = web.AppKey("undelivered", undelivered.UndeliveredRecords)
 LOGS = web.AppKey("logs", logs.Logs)
+ENGINE = web.AppKey("engine", sa.Engine)
 CALLS = web.AppKey("calls", calls.Calls)
 BUCKETS = web.AppKey("buckets", buckets.Known)
 BUILDS = web.AppKey("builds", builds.Builds)

@@ -10,6 +10,7 @@ from prometheus_client import exposition
 
 from faas.api import answers, metrics, schemas, state, views
 from faas.cluster import catalog
+from faas.store import kept
 
 
 async def health(request: web.Request) -> web.Response:
@@ -18,7 +19,7 @@ async def health(request: web.Request) -> web.Response:
 
 
 async def platform_status(request: web.Request) -> web.Response:
-    """Counts per function at one instant, and the nodes whose lease holds."""
+    """Counts per function at one instant, the nodes whose lease holds, and what is kept."""
     functions = request.app[state.FUNCTIONS]
     revisions = await asyncio.to_thread(functions.list_current)
     places = await request.app[state.CALLS].places()
@@ -30,6 +31,7 @@ async def platform_status(request: web.Request) -> web.Response:
             drift=sum(abs(place.counts.drift) for place in places.values()),
             functions=views.places(places, [revision.function for revision in revisions]),
             nodes=tuple(_node(name, said) for name, said in sorted(nodes.items())),
+            kept=views.keeping(await asyncio.to_thread(kept.read, request.app[state.ENGINE])),
         )
     )
 
@@ -57,5 +59,6 @@ async def prometheus(request: web.Request) -> web.Response:
         nodes=await calls.nodes(),
         outboxes=await calls.outboxes(),
         undelivered=await asyncio.to_thread(request.app[state.UNDELIVERED].counts),
+        kept=(await asyncio.to_thread(kept.read, request.app[state.ENGINE])).kinds,
     )
     return web.Response(body=metrics.render(seen), headers={"Content-Type": exposition.CONTENT_TYPE_LATEST})

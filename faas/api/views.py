@@ -11,7 +11,7 @@ import msgspec
 from faas.api import schemas
 from faas.core import billing, model
 from faas.queue import census
-from faas.store import ledger
+from faas.store import kept, ledger
 
 
 def attempt(record: model.Record) -> schemas.Attempt:
@@ -76,6 +76,16 @@ def bill(lines: Sequence[ledger.BillLine], by: str, since_ms: int | None, curren
         currency=currency,
         lines=tuple(schemas.BillItem(name=line.name, **_amount([line])) for line in lines),
         total=schemas.Amount(**_amount(lines)),
+    )
+
+
+def keeping(found: kept.Keeping) -> schemas.Keeping:
+    """What is kept, and what was removed."""
+    return schemas.Keeping(
+        kinds={kind: schemas.Kept(**msgspec.structs.asdict(each)) for kind, each in found.kinds.items()},
+        database_bytes=found.database_bytes,
+        database_free_bytes=found.database_free_bytes,
+        looked_at_ms=found.looked_at_ms or None,
     )
 
 

@@ -85,6 +85,17 @@ class Artifacts:
                     self._unpack(bundle, digest, code)
         return code
 
+    def sizes(self) -> dict[str, int]:
+        """Every bundle that is here, packed or unpacked, with the bytes that both take (of files, not of blocks)."""
+        found = dict.fromkeys((name for name in _names(self._code) if _DIGEST.fullmatch(name)), 0)
+        for name in _names(self._tars):
+            digest = name.removesuffix(".tar")
+            if name != digest and _DIGEST.fullmatch(digest):
+                with contextlib.suppress(FileNotFoundError):
+                    # Tars are not compressed, so an unpacked one takes as much again.
+                    found[digest] = self._tar(digest).stat().st_size * (2 if digest in found else 1)
+        return found
+
     def remove(self, digest: str) -> None:
         """Forget a bundle and its unpacked files. It is no error when there is none."""
         self._tar(_checked(digest)).unlink(missing_ok=True)
@@ -198,6 +209,10 @@ def _read_tar(bundle: BinaryIO, folder: Path) -> None:
             with content, path.open("xb") as file:
                 shutil.copyfileobj(content, file, _CHUNK_BYTES)
             path.chmod(0o555 if entry.mode & 0o100 else 0o444)
+
+
+def _names(folder: Path) -> list[str]:
+    return [path.name for path in folder.iterdir()] if folder.is_dir() else []
 
 
 def _sync(folder: Path) -> None:

@@ -47,7 +47,10 @@ def scheduler_command(ready_fd: int | None) -> None:
 @click.command()
 @_ready_option
 def recorder_command(ready_fd: int | None) -> None:
-    """Run one recorder: records move from Redis to the ledger."""
+    """Run one recorder: records move from Redis to the ledger, and what is past its time is removed.
+
+    Several may run at once; one of them removes.
+    """
     serve(_record, ready_fd)
 
 
@@ -139,9 +142,12 @@ async def _schedule(settings: settings_module.Settings, stop: asyncio.Event, rea
 
 async def _record(settings: settings_module.Settings, stop: asyncio.Event, ready: Ready) -> None:
     from faas import recorder
+    from faas.retention import job
 
     ready({"pid": os.getpid()})
-    await recorder.run(settings, stop)
+    async with asyncio.TaskGroup() as running:
+        running.create_task(recorder.run(settings, stop), name="recorder")
+        running.create_task(job.run(settings, stop), name="retention")
 
 
 def _teller(descriptor: int | None) -> Ready:

@@ -1,4 +1,4 @@
-"""`faas status`: where every invocation is, and the nodes."""
+"""`faas status`: where every invocation is, the nodes, and what is kept."""
 
 from __future__ import annotations
 
@@ -14,11 +14,14 @@ _PLACES = ("accepted", "waiting", "running", "retrying", "done", "dead", "drift"
 @click.command()
 @options.json_option
 def status_command(*, as_json: bool) -> None:
-    """Show where the invocations of each function are, and the nodes. Drift is always 0.
+    """Show where the invocations of each function are, the nodes, and what is kept. Drift is always 0.
+
+    FREED is what was removed because its time had come; bills and totals outlive their records.
 
     \b
     faas status
     faas status --json | jq .functions.hello.waiting
+    faas status --json | jq .kept.kinds.records
     """
     api = client.connect()
     found: dict[str, Any] = api.get("/api/v1/status")
@@ -39,8 +42,29 @@ def status_command(*, as_json: bool) -> None:
             for node in found["nodes"]
         ],
     )
+    output.line()
+    _show_kept(found["kept"])
     if any(node["engine"] == "process" for node in found["nodes"]):
         output.say("WARNING: functions run as plain processes, which isolates nothing")
+
+
+def _show_kept(kept: dict[str, Any]) -> None:
+    output.table(
+        ("KIND", "KEPT", "KEPT MB", "FREED", "FREED MB"),
+        [_kept(kind, each) for kind, each in kept["kinds"].items()],
+    )
+    looked = output.moment(kept["looked_at_ms"]) if kept["looked_at_ms"] else "not yet"
+    size, free = _mb(kept["database_bytes"]), _mb(kept["database_free_bytes"])
+    output.line()
+    output.line(f"database {size} MB, of which {free} are free; last looked for what is past its time: {looked}")
+
+
+def _kept(kind: str, kept: dict[str, int]) -> tuple[Any, ...]:
+    return kind.replace("_", " "), kept["count"], _mb(kept["bytes"]), kept["freed"], _mb(kept["freed_bytes"])
+
+
+def _mb(size: int) -> str:
+    return f"{size / 1024 / 1024:.1f}"
 
 
 def _memory(node: dict[str, Any]) -> str:

@@ -146,6 +146,28 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     max_file_mb: Annotated[int, _Doc(description="Largest file that a sandbox may write.", ge=1)] = 2_048
     build_timeout_s: Annotated[int, _Doc(description="Longest build of one function.", ge=1)] = 600
     load_timeout_ms: Annotated[int, _Doc(description="How long a deploy waits for a function to load.", ge=1)] = 60_000
+    keep_records_days: Annotated[
+        int, _Doc(description="Days that records are kept; 0 is for ever. Bills and totals outlive them.", ge=0)
+    ] = 30
+    keep_logs_days: Annotated[int, _Doc(description="Days that log lines are kept; 0 is for ever.", ge=0)] = 14
+    keep_logs_mb: Annotated[
+        int, _Doc(description="MiB of log lines that are kept, the newest; 0 is without a bound.", ge=0)
+    ] = 1_024
+    keep_dead_letters_days: Annotated[
+        int, _Doc(description="Days that dead letters and undelivered records are kept; 0 is for ever.", ge=0)
+    ] = 90
+    keep_revisions: Annotated[
+        int, _Doc(description="Revisions of a function that are kept whatever their age; 0 is all of them.", ge=0)
+    ] = 10
+    keep_revisions_days: Annotated[
+        int, _Doc(description="Days that a revision is kept from when it was replaced; 0 is for ever.", ge=0)
+    ] = 30
+    keep_platform_log_mb: Annotated[
+        int, _Doc(description="MiB of a process's log before it is set aside as `.1`; 0 is without a bound.", ge=0)
+    ] = 10
+    retention_interval_s: Annotated[
+        int, _Doc(description="How often what is past its time is looked for and removed.", ge=1)
+    ] = 600
     price_gb_s_micro: Annotated[int, _Doc(description="Price of a GB-second, in millionths of a micro-unit.", ge=0)] = (
         16_666_700
     )

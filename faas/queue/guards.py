@@ -20,6 +20,9 @@ class Guard(msgspec.Struct, frozen=True, kw_only=True):
     monotonic: bool = False
 
 
+DEAD_LETTERS = "dead-letters"
+"""The hash of what dead letters were sent again as: invocation to invocation, as long as the letter is there."""
+
 NONE = Guard(key="none", field="", value="")
 """Refuses nothing."""
 

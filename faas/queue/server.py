@@ -23,6 +23,7 @@ _SCRIPTS = (
     "find", "cancel", "unsettled", "once", "answered",
     "holders", "bury",
     "outboxes", "take_out", "take_again", "keep_out", "put_away", "put_back", "pass_on",
+    "retire",
 )  # fmt: skip
 
 

@@ -88,6 +88,7 @@ logs = sa.Table(
     sa.Column("text", sa.Text, nullable=False),
     sa.Index("logs_by_function", "function", "id"),
     sa.Index("logs_by_invocation", "invocation_id"),
+    sa.Index("logs_by_time", "at_ms"),
 )
 dead_letters = sa.Table(
     "dead_letters",
@@ -98,7 +99,10 @@ dead_letters = sa.Table(
     sa.Column("invocation", sa.LargeBinary, nullable=False),
     sa.Column("record", sa.LargeBinary, nullable=False),
     sa.Column("retried_as", sa.Text),
+    sa.Column("revision", sa.Integer),
     sa.Index("dead_letters_by_function", "function", "died_at_ms"),
+    sa.Index("dead_letters_by_revision", "function", "revision"),
+    sa.Index("dead_letters_by_time", "died_at_ms"),
 )
 undelivered = sa.Table(
     "undelivered",
@@ -111,5 +115,18 @@ undelivered = sa.Table(
     sa.Column("reason", sa.Text, nullable=False),
     sa.Column("settled", sa.LargeBinary, nullable=False),
     sa.Column("invocation", sa.LargeBinary, nullable=False),
+    sa.Column("revision", sa.Integer),
     sa.Index("undelivered_by_function", "function", "given_up_at_ms"),
+    sa.Index("undelivered_by_revision", "function", "revision"),
+    sa.Index("undelivered_by_time", "given_up_at_ms"),
+)
+kept = sa.Table(
+    "kept",
+    metadata,
+    sa.Column("kind", sa.Text, primary_key=True),
+    sa.Column("count", sa.BigInteger, nullable=False),
+    sa.Column("bytes", sa.BigInteger, nullable=False),
+    sa.Column("freed", sa.BigInteger, nullable=False),
+    sa.Column("freed_bytes", sa.BigInteger, nullable=False),
+    sa.Column("looked_at_ms", sa.BigInteger, nullable=False),
 )

@@ -46,6 +46,7 @@ class UndeliveredRecords:
             "reason": given_up.reason,
             "settled": given_up.settled,
             "invocation": _encode(given_up.invocation),
+            "revision": given_up.invocation.revision,
         }
         with self._engine.begin() as connection:
             connection.execute(_U.delete().where(_U.c.invocation_id == given_up.invocation.id))

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import cast
 
 import msgspec
 import sqlalchemy as sa
 
 from faas.core import model
-from faas.store import bulk, histograms, schema
+from faas.store import bulk, histograms, kept, schema
 
 Key = tuple[str, int]
 Packed = tuple[model.Record, bytes]
@@ -26,6 +27,7 @@ _DAY_MS = 86_400_000
 _EPOCH = datetime.date(1970, 1, 1)
 _SUMMED = ("billed_ms", "cost_pico", "duration_us", "queue_ms", "init_ms")
 _CHUNK = 500
+_BODY = _R.c.keys().index("body")
 _encode = msgspec.msgpack.Encoder().encode
 
 
@@ -40,6 +42,7 @@ class Writer:
         self._histograms = bulk.added(dialect, schema.histograms)
         self._logs = bulk.inserted(dialect, schema.logs)
         self._letters = bulk.inserted(dialect, schema.dead_letters)
+        self._kept = bulk.added(dialect, schema.kept)
 
     def write(self, batch: Sequence[Packed], letters: Mapping[Key, bytes]) -> None:
         """Write the batch whole or not at all; records that are there already change nothing."""
@@ -54,12 +57,15 @@ class Writer:
 
     def _insert(self, connection: sa.Connection, batch: Sequence[Packed], letters: Mapping[Key, bytes]) -> None:
         groups = _groups(batch)
-        self._records.put(connection, [row for group in groups for row in group.rows])
+        rows = [row for group in groups for row in group.rows]
+        self._records.put(connection, rows)
         self._totals.put(connection, [_total(group) for group in groups])
         self._histograms.put(connection, [row for group in groups for row in histograms.rows(group.records)])
-        self._logs.put(connection, list(_logs(record for record, _ in batch if record.logs)))
+        lines = list(_logs(record for record, _ in batch if record.logs))
+        self._logs.put(connection, lines)
         if letters:
             self._letters.put(connection, list(_dead(batch, letters)))
+        self._kept.put(connection, list(_kept(rows, lines)))
 
 
 class _Group:
@@ -128,8 +134,21 @@ def _logs(records: Iterable[model.Record]) -> Iterator[bulk.Row]:
             yield line.at_ms, record.function, record.revision, record.invocation_id, record.attempt, text
 
 
+def _kept(rows: Sequence[bulk.Row], lines: Sequence[bulk.Row]) -> Iterator[bulk.Row]:
+    """What a batch adds to what is kept: counting it when somebody asks would take as long as there is much."""
+    if rows:
+        yield kept.RECORDS, len(rows), sum([len(cast(bytes, row[_BODY])) for row in rows]), 0, 0, 0
+    if lines:
+        yield kept.LOGS, len(lines), sum([_octets(cast(str, line[-1])) for line in lines]), 0, 0, 0
+
+
+def _octets(text: str) -> int:
+    return len(text) if text.isascii() else len(text.encode())
+
+
 def _dead(batch: Iterable[Packed], letters: Mapping[Key, bytes]) -> Iterator[bulk.Row]:
     for record, packed in batch:
         letter = letters.get((record.invocation_id, record.attempt))
         if letter is not None:
-            yield record.invocation_id, record.function, record.ended_at_ms, letter, _body(record, packed), None
+            body = _body(record, packed)
+            yield record.invocation_id, record.function, record.ended_at_ms, letter, body, None, record.revision

@@ -13,7 +13,7 @@ from faas.core import errors, ids, model, unrun
 from faas.core import settings as settings_module
 from faas.queue import census, invocations, whereabouts
 from faas.queue import keys as keyring
-from faas.store import database, functions, ledger
+from faas.store import database, functions, kept, ledger, schema
 from tests import platform, samples
 
 LINEAGE = ("parent_id", "root_id")
@@ -147,3 +147,50 @@ async def test_a_process_refuses_a_redis_of_a_later_format_in_one_line(
     assert done.returncode == errors.Conflict.exit_code, done.stderr
     assert "Redis holds format 99" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_what_was_stored_before_retention_is_counted_and_its_letters_know_their_revisions(
+    settings: settings_module.Settings,
+) -> None:
+    url = settings.database_url or f"sqlite:///{settings.root / 'ledger.db'}"
+    before = sa.create_engine(url)
+    database._migrate(before, "0003")
+    record = samples.ended(revision=7, logs=())
+    given_up = samples.undelivered()
+    with before.begin() as connection:
+        for number in range(250):  # more than are read at once
+            row = {"id": f"{number:03}", "record": msgspec.msgpack.encode(record), "body": b"12345"}
+            connection.execute(_LETTER, row)
+            connection.execute(_RECORD, row)
+            connection.execute(_LINE, {**row, "text": "für"})
+        packed = msgspec.msgpack.encode(given_up.invocation)
+        connection.execute(_UNDELIVERED, {"id": given_up.invocation.id, "invocation": packed})
+    before.dispose()
+    opened = database.open_database(settings)
+    found = kept.read(opened).kinds
+    assert (found[kept.RECORDS].count, found[kept.RECORDS].bytes) == (250, 1_250)
+    assert (found[kept.LOGS].count, found[kept.LOGS].bytes) == (250, 1_000)
+    assert (found[kept.DEAD_LETTERS].count, found[kept.UNDELIVERED].count) == (250, 1)
+    with opened.connect() as connection:
+        assert set(connection.scalars(sa.select(schema.dead_letters.c.revision))) == {7}
+        assert set(connection.scalars(sa.select(schema.undelivered.c.revision))) == {1}
+    ledger.Ledger(opened).commit([samples.ended()])
+    assert kept.read(opened).kinds[kept.RECORDS].count == 251
+    opened.dispose()
+
+
+_LETTER = sa.text(
+    "INSERT INTO dead_letters (invocation_id, function, died_at_ms, invocation, record)"
+    " VALUES (:id, 'hello', 1, :body, :record)"
+)
+_RECORD = sa.text(
+    "INSERT INTO records (invocation_id, attempt, function, status, ended_at_ms, duration_us, queue_ms, init_ms,"
+    " cold_start, body) VALUES (:id, 1, 'hello', 'ok', 1, 1, 1, 1, 'none', :body)"
+)
+_LINE = sa.text(
+    "INSERT INTO logs (at_ms, function, revision, invocation_id, attempt, text) VALUES (1, 'hello', 1, :id, 1, :text)"
+)
+_UNDELIVERED = sa.text(
+    "INSERT INTO undelivered (invocation_id, function, given_up_at_ms, destination, attempts, reason, settled,"
+    " invocation) VALUES (:id, 'hello', 1, 'd', 1, 'r', :invocation, :invocation)"
+)

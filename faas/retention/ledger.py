@@ -1,0 +1,102 @@
+"""Records, log lines, dead letters and undelivered records that are past their time.
+
+A record is removed only when the entry that brought it has left Redis, and some seconds later. A recorder that found
+the entry again would write the record anew, and bill it twice: that is when another died before it acknowledged, or the
+machine lost its power and Redis its last second.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+
+from faas.core import settings as settings_module
+from faas.queue import guards, retiring
+from faas.queue import server as servers
+from faas.retention import policy, steps
+from faas.store import removal
+
+_AT_ONCE = 20_000
+_LEFT_WITHIN_S = 30.0
+_LOOK_S = 0.2
+_MARKS_AT_ONCE = 500
+
+SYNCED_S = 3.0
+"""Within so long what Redis was told is on its disk, and on that of its journals."""
+
+
+class Ledger:
+    """Removes what SQL holds of past invocations."""
+
+    def __init__(
+        self,
+        settings: settings_module.Settings,
+        server: servers.Server,
+        removing: removal.Removal,
+        taking: steps.Steps,
+        synced_s: float = SYNCED_S,
+    ) -> None:
+        self._settings = settings
+        self._server = server
+        self._removing = removing
+        self._steps = taking
+        self._synced_s = synced_s
+
+    async def logs(self, now_ms: int) -> None:
+        """Remove lines by age, then by size."""
+        before_ms = policy.cut_ms(now_ms, self._settings.keep_logs_days)
+        if before_ms is not None:
+            await self._steps.until_none(lambda rows: self._removing.drop_logs_before(before_ms, rows))
+        if self._settings.keep_logs_mb:
+            size = self._settings.keep_logs_mb * 1024 * 1024
+            await self._steps.until_none(lambda rows: self._removing.drop_logs_over(size, rows))
+
+    async def letters(self, now_ms: int) -> None:
+        """Remove dead letters, with the marks that keep them from being sent again twice, and undelivered records."""
+        before_ms = policy.cut_ms(now_ms, self._settings.keep_dead_letters_days)
+        if before_ms is None:
+            return
+        gone: list[str] = []
+
+        def drop(rows: int) -> removal.Went:
+            went = self._removing.drop_letters(before_ms, rows)
+            gone.extend(went.ids)
+            return went
+
+        await self._steps.until_none(drop, policy.FEWEST_ROWS)
+        for start in range(0, len(gone), _MARKS_AT_ONCE):
+            await retiring.drop_marks(self._server, guards.DEAD_LETTERS, gone[start : start + _MARKS_AT_ONCE])
+        await self._steps.until_none(lambda rows: self._removing.drop_undelivered(before_ms, rows), policy.FEWEST_ROWS)
+
+    async def records(self, now_ms: int) -> None:
+        """Remove records. Raises `errors.Unavailable` when Redis does not say what is on its way to the ledger."""
+        before_ms = policy.cut_ms(now_ms, self._settings.keep_records_days)
+        if before_ms is None:
+            return
+        while not self._steps.stop.is_set():
+            keys = await asyncio.to_thread(self._removing.old_records, before_ms, _AT_ONCE)
+            if not keys or not await self._can_come_no_more():
+                return
+            await self._drop(keys)
+            if len(keys) < _AT_ONCE:
+                return
+
+    async def _can_come_no_more(self) -> bool:
+        """Wait until nothing can bring what is in the ledger now once more; False when no recorder gets on."""
+        last = await retiring.last_record(self._server)
+        until = time.monotonic() + _LEFT_WITHIN_S
+        while not await retiring.have_left(self._server, last):
+            if time.monotonic() > until or self._steps.stop.is_set():
+                return False
+            await self._steps.pause(_LOOK_S)
+        await self._steps.pause(self._synced_s)
+        return not self._steps.stop.is_set()
+
+    async def _drop(self, keys: Sequence[removal.Key]) -> None:
+        left = list(reversed(keys))
+
+        def drop(rows: int) -> removal.Went:
+            return self._removing.drop_records([left.pop() for _ in range(min(rows, len(left)))])
+
+        await self._steps.until_none(drop)

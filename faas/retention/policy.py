@@ -1,0 +1,62 @@
+"""What is past its time, and how much of it goes at once. Pure functions."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Sequence
+
+from faas.store import past
+
+DAY_MS = 86_400_000
+FIRST_ROWS = 200
+_MOST_ROWS = 2_000
+FEWEST_ROWS = 5
+"""What a first step has where a row may be megabytes."""
+
+_STEP_S = 0.02
+_SHARE = 4
+"""A step is followed by a pause of so many times its length, in which recorders have the database to themselves."""
+
+
+def cut_ms(now_ms: int, days: int) -> int | None:
+    """The moment before which things are past their time; None when they are kept for ever."""
+    return now_ms - days * DAY_MS if days else None
+
+
+def next_rows(rows: int, took_s: float) -> int:
+    """How many rows the next step has, after one of ``rows`` took so long: what fits into a fiftieth of a second.
+
+    It grows to the double at most, so that one quick step does not make the next one long.
+    """
+    fitting = int(rows * _STEP_S / max(took_s, 1e-6))
+    return max(FEWEST_ROWS, min(_MOST_ROWS, 2 * rows, fitting))
+
+
+def pause_s(took_s: float) -> float:
+    """How long to leave the database to others after a step."""
+    return min(1.0, _SHARE * took_s)
+
+
+def superfluous(rows: Iterable[past.Row], keep: int, days: int, now_ms: int) -> list[past.Row]:
+    """The revisions that may go if nothing needs them: neither among a function's last ``keep`` nor young.
+
+    The age of a revision counts from the one that replaced it, that of a function's last one from its own making. One
+    that is current, or newer than the current one (a deploy is trying it), is not among them. ``rows`` are by function
+    and number.
+    """
+    if not keep or not days:
+        return []
+    found: list[past.Row] = []
+    for _, group in itertools.groupby(rows, key=lambda row: row.function):
+        found += _of_function(list(group), keep, now_ms - days * DAY_MS)
+    return found
+
+
+def _of_function(rows: Sequence[past.Row], keep: int, before_ms: int) -> list[past.Row]:
+    later = [*rows[1:], rows[-1]]
+    old = [row for row, by in zip(rows, later, strict=True) if by.created_at_ms < before_ms]
+    current = rows[0].current
+    if current is None:  # the function was removed; a number of last ones would stay for ever
+        return old
+    last = set(rows[-keep:])
+    return [row for row in old if row.number < current and row not in last]

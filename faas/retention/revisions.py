@@ -1,0 +1,113 @@
+"""Old revisions, and the artifacts that no revision refers to.
+
+A revision goes in three steps, each of which may be the last before a crash::
+
+    forgotten in Redis     in one script, while nothing of it is there; the next look does it again, to no effect
+    removed from SQL       one revision less refers to the artifact
+    artifact removed       when none does; whoever builds the same again finds that it is gone, and makes it
+
+It is safe because the revision was superfluous a while ago too, so nobody is about to send to it; because every node
+knows the catalog as it is; and because no deploy holds the lock of its function, or of its artifact.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+from faas import artifacts
+from faas.builds import bundle, folders
+from faas.core import settings as settings_module
+from faas.queue import retiring
+from faas.queue import server as servers
+from faas.retention import policy
+from faas.store import kept, past
+
+GRACE_S = 600.0
+"""For how long a revision has been superfluous when it goes: whoever resolved it before has sent to it long since."""
+
+
+class Revisions:
+    """Removes what no function needs, of one data directory's platform."""
+
+    def __init__(
+        self,
+        settings: settings_module.Settings,
+        server: servers.Server,
+        revisions: past.Past,
+        notes: kept.Notes,
+        grace_s: float = GRACE_S,
+    ) -> None:
+        self._settings = settings
+        self._server = server
+        self._past = revisions
+        self._notes = notes
+        self._grace_s = grace_s
+        self._places = folders.Folders(settings.root)
+        self._since: dict[str, float] = {}
+
+    async def look(self, now_ms: int) -> None:
+        """Remove old revisions, and what Redis still has of those that are gone. Raises `errors.Unavailable`."""
+        rows = await asyncio.to_thread(self._past.all)
+        found = policy.superfluous(rows, self._settings.keep_revisions, self._settings.keep_revisions_days, now_ms)
+        for row in self._for_a_while(found):
+            await self._remove(row)
+        await self._forget_the_gone(rows)
+
+    def _for_a_while(self, found: Iterable[past.Row]) -> list[past.Row]:
+        """Those that were superfluous a while ago, too."""
+        now = time.monotonic()
+        self._since = {row.ref: self._since.get(row.ref, now) for row in found}
+        return [row for row in found if now - self._since[row.ref] >= self._grace_s]
+
+    async def _remove(self, row: past.Row) -> None:
+        lock = self._places.lock("function", row.function)
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        with folders.held_if_free(lock) as no_deploy:
+            if not no_deploy or await asyncio.to_thread(self._past.is_needed, row):
+                return
+            if await retiring.retire(self._server, row.ref, counted_on=row.current is not None):
+                await asyncio.to_thread(self._past.drop, row)
+
+    async def _forget_the_gone(self, rows: Iterable[past.Row]) -> None:
+        """What a late node wrote of a revision after it was removed, and the sums of functions that have ended."""
+        known = {row.ref for row in rows}
+        going_on = {row.function for row in rows if row.current is not None}
+        for ref in await retiring.refs(self._server):
+            name, _, number = ref.rpartition("@")
+            is_sum = int(number) == retiring.FORGOTTEN and name in going_on
+            if ref not in known and not is_sum:
+                await retiring.retire(self._server, ref, counted_on=name in going_on)
+
+
+class Bundles:
+    """Removes artifacts, packed and unpacked."""
+
+    def __init__(self, root: Path, revisions: past.Past, notes: kept.Notes, max_artifact_bytes: int) -> None:
+        self._store = artifacts.Artifacts(root)
+        self._places = folders.Folders(root)
+        self._bundler = bundle.Bundler(self._places, self._store, max_artifact_bytes)
+        self._past = revisions
+        self._notes = notes
+
+    def look(self) -> None:
+        """Remove what no revision refers to and no deployment holds, and what killed processes left half-written."""
+        self._store.sweep()
+        sizes = self._store.sizes()
+        for digest in sorted(sizes.keys() - self._past.artifacts()):
+            if self._remove(digest):
+                self._notes.freed(kept.ARTIFACTS, 1, sizes.pop(digest))
+        self._bundler.forget_removed()
+        self._notes.found(kept.ARTIFACTS, len(sizes), sum(sizes.values()))
+
+    def _remove(self, digest: str) -> bool:
+        lock = self._places.lock("artifact", digest)
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        with folders.held_if_free(lock) as not_held:
+            # Looked up again under the lock: a deploy that held it a moment ago may have made a revision of it.
+            if not not_held or digest in self._past.artifacts():
+                return False
+            self._store.remove(digest)
+        return True
