@@ -24,7 +24,6 @@ from faas.core import errors, tether
 
 _log = logging.getLogger(__name__)
 
-LOG_KEPT_BYTES = 10 * 1024 * 1024
 _FIRST_DELAY_S = 0.1
 _LONGEST_DELAY_S = 5.0
 _STEADY_AFTER_S = 10.0
@@ -142,7 +141,6 @@ class Child:
         return await read_ready(reading)
 
     def _spawn(self, ready: int) -> None:
-        rotate(self.log_path)
         with self.log_path.open("ab") as log:
             self._process = subprocess.Popen(
                 tether.tethered([*self.spec.command, "--ready-fd", str(ready)]),
@@ -197,10 +195,3 @@ def describe(code: int) -> str:
         return signal.Signals(-code).name
     except ValueError:
         return f"signal {-code}"
-
-
-def rotate(log: Path) -> None:
-    """Set a log aside as ``.1`` when it has grown past its size; only ever done before a process opens it."""
-    with contextlib.suppress(FileNotFoundError):
-        if log.stat().st_size > LOG_KEPT_BYTES:
-            log.replace(log.with_name(f"{log.name}.1"))

@@ -15,7 +15,7 @@ from typing import Any
 import click
 import msgspec
 
-from faas.cli import child, log_format, options, output, platform_dir, ports, supervisor
+from faas.cli import child, log_format, options, output, platform_dir, platform_logs, ports, supervisor
 from faas.core import errors
 from faas.core import settings as settings_module
 from faas.valkey import embedded, fitness, syncing
@@ -125,6 +125,7 @@ async def _up(settings: settings_module.Settings, announce: Any) -> None:
                 publish()
                 beside.append(asyncio.create_task(_publish_changes(changed, publish), name="publish changes"))
                 beside.append(asyncio.create_task(_sync_journals(settings.journals), name="sync journals"))
+                beside.append(asyncio.create_task(_keep_logs_small(settings), name="keep logs small"))
                 announce({**facts, **_warning(tree)})
                 await stop.wait()
         finally:
@@ -155,6 +156,10 @@ async def _sync_journals(root: Path) -> None:
     from runners.journal import syncing as journals
 
     await syncing.keep_synced(root, journals.sync)
+
+
+async def _keep_logs_small(settings: settings_module.Settings) -> None:
+    await platform_logs.keep_small((settings.root / "logs", settings.root / "redis"), settings.keep_platform_log_mb)
 
 
 def _server(settings: settings_module.Settings) -> embedded.EmbeddedServer:
@@ -258,7 +263,6 @@ async def _detached(settings: settings_module.Settings, as_json: bool) -> None:
 
 
 def _spawn_detached(settings: settings_module.Settings, log_path: Path, ready: int) -> subprocess.Popen[bytes]:
-    child.rotate(log_path)
     with log_path.open("ab") as log:
         return subprocess.Popen(
             [sys.executable, "-m", "faas.cli.main", "up", "--ready-fd", str(ready)],

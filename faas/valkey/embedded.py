@@ -29,7 +29,6 @@ _log = logging.getLogger(__name__)
 
 _SOCKET = "redis.sock"
 _LOG = "redis.log"
-_LOG_KEPT_BYTES = 10 * 1024 * 1024
 _LONGEST_SOCKET_PATH = 107
 _PLAIN_PATH = re.compile(r"[A-Za-z0-9/._~-]+")
 _MIN_FREE_BYTES = 16 * 1024 * 1024
@@ -200,9 +199,6 @@ class EmbeddedServer:
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if shutil.disk_usage(self.folder).free < _MIN_FREE_BYTES:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        log = self.folder / _LOG
-        if log.exists() and log.stat().st_size > _LOG_KEPT_BYTES:
-            log.replace(log.with_suffix(".log.1"))
 
     def _sweep(self) -> None:
         """Remove what rewrites that a killed server had begun have left: it may be as large as all its data."""

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import redis.asyncio
 
-from faas.cli import child, platform_dir, ports, supervisor
+from faas.cli import child, platform_dir, platform_logs, ports, supervisor
 from faas.core import errors, living
 from faas.valkey import embedded
 from tests.eventually import eventually
@@ -134,12 +134,24 @@ def test_what_served_for_a_while_is_not_counted_among_those_that_die_at_once() -
     assert child.deaths_in_a_row(7, lived_s=11.0) == 1
 
 
-def test_a_log_that_grew_large_is_set_aside(tmp_path: Path) -> None:
-    log = tmp_path / "node.log"
-    log.write_bytes(b"x" * (child.LOG_KEPT_BYTES + 1))
-    child.rotate(log)
-    assert not log.exists()
-    assert (tmp_path / "node.log.1").exists()
+def test_a_log_that_grows_large_is_set_aside_while_its_process_writes(tmp_path: Path) -> None:
+    log, small = tmp_path / "node.log", tmp_path / "api.log"
+    small.write_bytes(b"x" * 1_000)
+    with log.open("ab", buffering=0) as writer:
+        for number in range(3):
+            writer.write(b"%d" % number * 1_001)
+            platform_logs.look([tmp_path, tmp_path / "none"], 1_000)
+            assert (log.stat().st_size, (tmp_path / "node.log.1").read_bytes()) == (0, b"%d" % number * 1_001)
+        writer.write(b"goes on")
+    assert log.read_bytes() == b"goes on"
+    assert small.stat().st_size == 1_000
+
+
+def test_a_log_that_cannot_be_set_aside_is_emptied_all_the_same(tmp_path: Path) -> None:
+    (tmp_path / "node.log").write_bytes(b"x" * 1_001)
+    (tmp_path / "node.log.1").mkdir()  # nobody can write there, as on a full disk
+    platform_logs.look([tmp_path], 1_000)
+    assert (tmp_path / "node.log").stat().st_size == 0
 
 
 def test_a_port_in_use_is_named_with_the_flag() -> None:
