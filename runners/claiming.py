@@ -20,11 +20,10 @@ from __future__ import annotations
 import asyncio
 import enum
 import logging
-import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from faas.core import errors
+from faas.core import clock, errors
 from faas.queue import invocations, parking
 
 PARK_AFTER_S = 0.002
@@ -142,7 +141,7 @@ class Claiming:
 
     @property
     def _is_soon_answered(self) -> bool:
-        return self.state is State.ASKING and time.monotonic() - self.asked_at < KEPT_FOR_S
+        return self.state is State.ASKING and clock.steady_s() - self.asked_at < KEPT_FOR_S
 
     def heard(self) -> None:
         """Something waits. A parked read would have brought it, unless its connection is stuck."""
@@ -172,7 +171,7 @@ class Claiming:
         self._move(Event.ASK)
         self._kept = free
         self._asked = wanted
-        self.asked_at = time.monotonic()
+        self.asked_at = clock.steady_s()
         if self._lapse is None:
             self._lapse = self._loop.call_later(KEPT_FOR_S, self._lapsed)
 
@@ -180,7 +179,7 @@ class Claiming:
         """Let others have the slots that were kept, if the claim under way is as old as that."""
         self._lapse = None
         if self._is_soon_answered:
-            left_s = self.asked_at + KEPT_FOR_S - time.monotonic()
+            left_s = self.asked_at + KEPT_FOR_S - clock.steady_s()
             self._lapse = self._loop.call_later(left_s, self._lapsed)
         elif self.state is State.ASKING:
             self._slots.settle_down()
@@ -244,7 +243,7 @@ class Claiming:
                     claims = await read.claim(self._queue, self._node, self._ref, self._slots.free())
                 finally:
                     self._parked = None
-                    self.asked_at = time.monotonic()
+                    self.asked_at = clock.steady_s()
                     self._move(Event.WOKEN)
                 if claims:
                     self._slots.run(claims)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable, Collection, Mapping
 
 from faas.cluster import capacity, leases
+from faas.core import clock
 from faas.queue import invocations
 from runners import seats
 
@@ -26,7 +26,7 @@ async def tidy(
     """
     capacity.publish_all(queue, node, {ref: seat.total for ref, seat in held.items()}, lease_ms)
     for ref, seat in list(held.items()):
-        looked_at = time.monotonic()
+        looked_at = clock.steady_s()
         for claim in await leases.claims_since(queue, node, ref, lease_ms):
             # Looked at now, not before the answer: an attempt may have ended meanwhile and its end been refused.
             if claim.entry in unsettled() or not seat.lane.disown(claim.entry):

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import collections
-import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import NamedTuple
 
-from faas.core import dispatch, model, unrun
+from faas.core import clock, dispatch, model, unrun
 from faas.queue import invocations, parking
 from runners import ahead, claiming, concurrency, finishing, line, settle
 from runners import slot as slots
@@ -122,7 +121,7 @@ class Lane:
     @property
     def handed_off(self) -> int:
         """Calls that did not come from the queue and have run for so long that others are told of them."""
-        now = slots.now_ms()
+        now = clock.now_ms()
         long = [slot for slot in self.slots if slot.running_for_ms(now) >= _TOLD_AFTER_MS]
         return len(long) - len(set(long) & set(self._running.values()))
 
@@ -133,12 +132,12 @@ class Lane:
 
     def attempt_ms(self) -> float:
         """The mean length of recent attempts, or the age of the oldest running one if longer; 0.0 when unknown."""
-        now = slots.now_ms()
+        now = clock.now_ms()
         return max(self._attempt_ms, *(float(slot.running_for_ms(now)) for slot in self.slots), 0.0)
 
     def turn_ms(self) -> float:
         """How long one has to wait for a slot: the mean attempt, or the age of the youngest if none has ended since."""
-        now = slots.now_ms()
+        now = clock.now_ms()
         return max(self._attempt_ms, float(min((slot.running_for_ms(now) for slot in self.slots), default=0)))
 
     # -- sync calls that reached this node
@@ -174,7 +173,7 @@ class Lane:
     def _left(self, invocation: model.Invocation) -> None:
         """The client of a call in line has hung up."""
         memory_mb = self.revision.config.memory_mb
-        self._around.journal.ended(unrun.rejected(invocation, memory_mb, slots.now_ms()), _nothing)
+        self._around.journal.ended(unrun.rejected(invocation, memory_mb, clock.now_ms()), _nothing)
 
     # -- slots come and go
 
@@ -195,7 +194,7 @@ class Lane:
                 self.claims.unpark()
 
     def _begun(self) -> None:
-        now = slots.now_ms()
+        now = clock.now_ms()
         if self._last_begun_ms:
             self.gaps_ms.append(max(now - self._last_begun_ms, 0))
         self._last_begun_ms = now
@@ -264,7 +263,7 @@ class Lane:
             redis_waits=self.claims.something_waits or len(self._ahead) > 0,
             last_was_line=self._last_was_line,
             last_claimed=self._last_claimed,
-            since_s=time.monotonic() - self.claims.asked_at,
+            since_s=clock.steady_s() - self.claims.asked_at,
         )
 
     # -- what was claimed
@@ -282,7 +281,7 @@ class Lane:
 
     def idle_for_s(self) -> float:
         """See `claiming.Slots.idle_for_s`."""
-        return max(slots.now_ms() - max((slot.idle_since_ms for slot in self.idle), default=0), 0) / 1000
+        return max(clock.now_ms() - max((slot.idle_since_ms for slot in self.idle), default=0), 0) / 1000
 
     def may_claim(self) -> bool:
         """See `claiming.Slots.may_claim`. The node wakes its lanes when the ledger keeps up again."""

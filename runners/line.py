@@ -9,12 +9,11 @@ from __future__ import annotations
 import asyncio
 import collections
 import math
-import time
 from collections.abc import Callable
 
 import msgspec
 
-from faas.core import dispatch, errors, model
+from faas.core import clock, dispatch, errors, model
 
 _LOOK_S = 0.05
 
@@ -62,7 +61,7 @@ class Line:
         Raises `errors.Throttled` when the line is full, or the turn of this call would come too late.
         """
         self._check(invocation, turn_ms)
-        self._push(Waiting(invocation, caller, time.monotonic()))
+        self._push(Waiting(invocation, caller, clock.steady_s()))
         if self._timer is None:
             self._timer = self._loop.call_later(_LOOK_S, self._look)
 
@@ -101,7 +100,7 @@ class Line:
 
     def longest_ms(self) -> float:
         """For how long the first has been waiting."""
-        return (time.monotonic() - self._waiting[0].since) * 1000 if self._waiting else 0.0
+        return (clock.steady_s() - self._waiting[0].since) * 1000 if self._waiting else 0.0
 
     def _push(self, one: Waiting) -> None:
         self._waiting.append(one)
@@ -115,7 +114,7 @@ class Line:
     def _look(self) -> None:
         """Let those go whose clients have hung up, and tell who has waited for too long."""
         self._timer = None
-        before = time.monotonic() - self._limits.wait_ms / 1000
+        before = clock.steady_s() - self._limits.wait_ms / 1000
         while self._waiting and self._waiting[0].since <= before:
             one = self._pop()
             if one.caller.is_gone:

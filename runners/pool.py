@@ -17,7 +17,7 @@ from typing import Protocol
 
 import msgspec
 
-from faas.core import model, settings
+from faas.core import clock, model, settings
 from runners import attempt, keepalive, seats, shares
 from runners import lane as lanes
 from runners import memory as memories
@@ -114,7 +114,7 @@ class Pool:
         sandbox, kind = room.prewarmed, model.ColdStart.PREWARMED
         held = False
         try:
-            begun = slots.now_ms()
+            begun = clock.now_ms()
             code = await asyncio.to_thread(self._code.unpack, seat.revision.artifact)
             if sandbox is None:
                 kind = model.ColdStart.FULL
@@ -125,7 +125,7 @@ class Pool:
             loaded = await sandbox.load(seat.revision, code)
             if loaded.error is None:
                 held = True
-                self._add(seat, sandbox, attempt.Birth(kind, begun, slots.now_ms()))
+                self._add(seat, sandbox, attempt.Birth(kind, begun, clock.now_ms()))
             return loaded
         finally:
             self._rooms.discard(room)
@@ -194,7 +194,7 @@ class Pool:
         sandboxes are about to be started that memory would be held long before it is used.
         """
         held = shares.Shares(self.seats.values())
-        idle = held.idle_for(seat, slots.now_ms())
+        idle = held.idle_for(seat, clock.now_ms())
         idle_mb = [other.revision.config.memory_mb for other, _ in idle]
         room_mb = self._memory.free_mb + sum(self._stock.held_mb()) + sum(idle_mb)
         network, wanted_mb = seat.revision.config.network, seat.revision.config.memory_mb
@@ -228,7 +228,7 @@ class Pool:
         self._say_what_is_awaited()
         if self._memory.free_mb >= seat.revision.config.memory_mb:
             return  # another comes first, and this one when that has what it needs
-        giver = shares.Shares(self.seats.values()).giver(seat, slots.now_ms())
+        giver = shares.Shares(self.seats.values()).giver(seat, clock.now_ms())
         if giver is not None:
             giver.gives_up = 1
             _log.info("gives_up_a_slot", extra={"revision": giver.ref, "for": seat.ref})
@@ -266,7 +266,7 @@ class Pool:
 
     def keep_alive(self) -> None:
         """Close slots that have been idle for longer than their revision's calls come apart."""
-        now = slots.now_ms()
+        now = clock.now_ms()
         for ref, seat in list(self.seats.items()):
             keep_ms = self._keep_ms(seat)
             kept = 0 if seat.is_retired else seat.revision.config.prewarm

@@ -10,12 +10,11 @@ A slot knows no lane, no queue and no caller: it gives the attempt that is over 
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 
 import msgspec
 
-from faas.core import model, retry, unrun
+from faas.core import clock, model, retry, unrun
 from runners import attempt
 from runners.sandbox import base
 
@@ -69,7 +68,7 @@ class Slot:
     def run(self, invocation: model.Invocation, then: Then) -> None:
         """Run an attempt, which is sent before this returns. ``then`` is called with its end, once, later."""
         birth, self._birth = self._birth, None
-        self._started_ns = time.time_ns()
+        self._started_ns = clock.now_ns()
         self._waited = attempt.waited(invocation.accepted_at_ms, birth, self._started_ns // 1_000_000)
         self._invocation = invocation
         self._then = then
@@ -79,7 +78,7 @@ class Slot:
         invocation, then = self._invocation, self._then
         if invocation is None or then is None:
             raise RuntimeError("a sandbox ended an attempt that nobody asked for")
-        now_ns = time.time_ns()
+        now_ns = clock.now_ns()
         self.took_us = max(now_ns - self._started_ns, 0) // 1_000
         self.idle_since_ms = now_ns // 1_000_000
         self._invocation = self._then = None
@@ -108,8 +107,3 @@ class Slot:
             error=model.Failure("Platform.Lost", "the sandbox went away while this attempt ran"),
         )
         return Ended(invocation, record, model.Outcome(record=record))
-
-
-def now_ms() -> int:
-    """Unix milliseconds, as records have them."""
-    return time.time_ns() // 1_000_000

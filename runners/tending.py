@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections.abc import Callable, Coroutine
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol
 
 from faas.cluster import capacity, demand
-from faas.core import errors, model
+from faas.core import clock, errors, model
 from faas.queue import invocations
 from runners import attempt, concurrency, keepalive, pool, seats, settle, stock
 from runners import slot as slots
@@ -118,7 +117,7 @@ class Tender:
             self._waits.pop(ref, None)
 
     async def _tend_seat(self, seat: seats.Seat) -> None:
-        settled = time.monotonic()
+        settled = clock.steady_s()
         looks = 0
         lane = seat.lane
         while not lane.is_draining and self._settler.may_begin:
@@ -129,8 +128,8 @@ class Tender:
             if load.waiting_sync + load.waiting_async:
                 lane.claims.heard()
             if seat.making:
-                settled = time.monotonic()  # how those on their way will do is not known yet
-            if self._make_some(seat, load, (time.monotonic() - settled) * 1000):
+                settled = clock.steady_s()  # how those on their way will do is not known yet
+            if self._make_some(seat, load, (clock.steady_s() - settled) * 1000):
                 looks = 0
             self._share_line(seat, load)
             await asyncio.sleep(_LOOK_AGAIN_S[min(looks, len(_LOOK_AGAIN_S) - 1)])
@@ -176,7 +175,7 @@ class Tender:
     def _missing(self, seat: seats.Seat, load: capacity.Load, slots_known: int, making: int, lasted_ms: float) -> int:
         lane, start_ms = seat.lane, self._stock.start_ms
         attempt_ms, in_line = lane.attempt_ms(), len(lane.line)
-        now_s = time.monotonic()
+        now_s = clock.steady_s()
         most = concurrency.most_slots(
             lane.gains.levels(now_s),
             now_s,
@@ -209,10 +208,10 @@ class Tender:
     def _put_off(self, ref: str, reason: str) -> None:
         if not self._is_put_off(ref):  # those begun at the same time fail for the same reason
             _log.warning("slot_not_made", extra={"revision": ref, "reason": reason})
-        self._not_before[ref] = time.monotonic() + _BACKOFF_S
+        self._not_before[ref] = clock.steady_s() + _BACKOFF_S
 
     def _is_put_off(self, ref: str) -> bool:
-        if self._not_before.get(ref, 0.0) > time.monotonic():
+        if self._not_before.get(ref, 0.0) > clock.steady_s():
             return True
         self._not_before.pop(ref, None)
         return False
@@ -231,7 +230,7 @@ class Tender:
         if not self._settler.may_begin:
             return
         for claim in await self._queue.claim(self._place.node, seat.ref, 1):
-            now = slots.now_ms()
+            now = clock.now_ms()
             ran = attempt.not_loaded(loaded)
             waited = attempt.Waited(now, max(now - claim.invocation.accepted_at_ms, 0))
             record = attempt.record(
@@ -270,9 +269,9 @@ class Tender:
 
     async def _made_in_turn(self, seat: seats.Seat) -> base.Loaded | None:
         """A slot as soon as there is room, for which others give up one of theirs, as they do for work that waits."""
-        until = time.monotonic() + _ROOM_WITHIN_S
+        until = clock.steady_s() + _ROOM_WITHIN_S
         try:
-            while self._pool.may_ever_fit(seat) and time.monotonic() < until:
+            while self._pool.may_ever_fit(seat) and clock.steady_s() < until:
                 room = self._pool.take_room(seat)
                 if room is None:
                     self._pool.ask_for_room(seat)

@@ -20,11 +20,10 @@ import os
 import random
 import secrets
 import socket
-import time
 
 import msgspec
 
-from faas.core import errors, model, retry, settings
+from faas.core import clock, errors, model, retry, settings
 from faas.queue import invocations, outbox
 from faas.store import functions, undelivered
 from triggers import catalog, courier, inlet, webhooks
@@ -100,11 +99,11 @@ class Deliveries:
         self._lanes = {box: lane for box, lane in self._lanes.items() if lane.held or box in filled}
 
     async def _keep(self) -> None:
-        if time.monotonic() < self._keep_at:
+        if clock.steady_s() < self._keep_at:
             return
         for lane in self._lanes.values():
             await lane.keep()
-        self._keep_at = time.monotonic() + self._config.heartbeat_ms / 1000
+        self._keep_at = clock.steady_s() + self._config.heartbeat_ms / 1000
 
     async def end(self) -> None:
         """Stop what is under way, and let others have it at once."""
@@ -148,7 +147,7 @@ class Deliveries:
             return to, webhooks.Tried(webhooks.Verdict.LATER, "the platform failed to send it; see its log")
 
     def _is_enough(self, entry: outbox.Entry) -> bool:
-        age_ms = time.time_ns() // 1_000_000 - entry.since_ms
+        age_ms = clock.now_ms() - entry.since_ms
         return entry.attempt >= self._config.destination_max_attempts or age_ms >= self._config.destination_max_age_ms
 
     def _backoff_ms(self, entry: outbox.Entry) -> int:
@@ -164,7 +163,7 @@ class Deliveries:
             destination=courier.in_words(to) if to else "unknown",
             attempts=entry.attempt,
             reason=why,
-            given_up_at_ms=time.time_ns() // 1_000_000,
+            given_up_at_ms=clock.now_ms(),
         )
         try:
             await asyncio.to_thread(self._given_up.keep, given_up)

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import time
 from typing import Annotated, Any
 
 import msgspec
 from aiohttp import web
 
 from faas.api import answers, schemas, state, views
-from faas.core import errors, model, unrun
+from faas.core import clock, errors, model, unrun
 from faas.queue import whereabouts
 
 _TRIES = 3
@@ -49,7 +48,7 @@ def _state(invocation_id: str, found: whereabouts.Found | None, records: list[mo
     place = _place(found, records)
     waits = found.invocation if found is not None else None
     begun = 0 if waits is None else waits.attempt - (place is not whereabouts.Place.RUNNING)
-    since_ms = None if found is None or found.running_ms is None else int(time.time() * 1000) - found.running_ms
+    since_ms = None if found is None or found.running_ms is None else clock.now_ms() - found.running_ms
     return schemas.InvocationState(
         invocation_id=invocation_id,
         status=place,
@@ -113,7 +112,7 @@ async def cancel_invocation(request: web.Request) -> web.Response:
         found = await _unsettled(request, invocation_id)
         if found.place is whereabouts.Place.RUNNING or found.invocation is None:
             raise errors.Conflict(f"invocation {invocation_id} is running", hint="it ends by itself", id=invocation_id)
-        record = unrun.cancelled(found.invocation, time.time_ns() // 1_000_000)
+        record = unrun.cancelled(found.invocation, clock.now_ms())
         if await request.app[state.CALLS].cancel(found.invocation, found.packed, record):
             return answers.json(schemas.Moved(invocation_id, "cancelled"))
     raise errors.Conflict(f"invocation {invocation_id} is moving on", hint="ask again", id=invocation_id)

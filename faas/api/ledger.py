@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from typing import Annotated
 
 import msgspec
 from aiohttp import web
 
 from faas.api import answers, schemas, state, views
-from faas.core import errors, model
+from faas.core import clock, errors, model
 from faas.store import ledger
 
 _DAY_MS = 86_400_000
@@ -84,7 +83,7 @@ def _place(cursor: str) -> ledger.Place:
 async def stats(request: web.Request) -> web.Response:
     """Counts and percentiles per function."""
     asked = answers.query(request, StatsQuery)
-    since_ms = int(time.time() * 1000) - _DAY_MS if asked.since_ms is None else asked.since_ms
+    since_ms = clock.now_ms() - _DAY_MS if asked.since_ms is None else asked.since_ms
     found = await asyncio.to_thread(request.app[state.LEDGER].stats, since_ms)
     chosen = tuple(views.stats(each) for each in found if asked.function in (None, each.function))
     return answers.json(schemas.StatsAnswer(since_ms=since_ms, functions=chosen))

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from typing import Annotated
 
 import msgspec
 from aiohttp import web
 
 from faas.api import answers, schemas, state
+from faas.core import clock
 from faas.store import logs
 
 _LOOK_AGAIN_S = 0.2
@@ -31,10 +31,10 @@ class LogsQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 async def log_lines(request: web.Request) -> web.Response:
     """The first ``limit`` lines that fit, in order."""
     asked = answers.query(request, LogsQuery)
-    until = time.monotonic() + asked.wait_ms / 1000
+    until = clock.steady_s() + asked.wait_ms / 1000
     found = await _lines(request.app, asked)
-    while not found and time.monotonic() < until:
-        await asyncio.sleep(min(_LOOK_AGAIN_S, max(until - time.monotonic(), 0)))
+    while not found and clock.steady_s() < until:
+        await asyncio.sleep(min(_LOOK_AGAIN_S, max(until - clock.steady_s(), 0)))
         found = await _lines(request.app, asked)
     next_id = found[-1].id if found else asked.after_id or 0
     return answers.json(schemas.LogLines(lines=tuple(found), next_id=next_id))

@@ -13,7 +13,7 @@ import click
 import msgspec
 
 from faas.cli import endpoint, options, output, platform_dir
-from faas.core import errors, living
+from faas.core import clock, errors, living
 from faas.core import settings as settings_module
 
 if TYPE_CHECKING:
@@ -142,10 +142,10 @@ async def _held(settings: settings_module.Settings) -> census.Held:
 
 
 def _clock(redis_ms: int) -> Fact:
-    skew_ms = time.time_ns() // 1_000_000 - redis_ms
-    wall, steady = time.time(), time.monotonic()
+    skew_ms = clock.now_ms() - redis_ms
+    wall_ns, steady_s = clock.now_ns(), clock.steady_s()
     time.sleep(0.05)
-    drift_ms = abs((time.time() - wall) - (time.monotonic() - steady)) * 1000
+    drift_ms = abs((clock.now_ns() - wall_ns) / 1e6 - (clock.steady_s() - steady_s) * 1000)
     if abs(skew_ms) > _SKEW_MS or drift_ms > 10:
         text = f"wall clock {skew_ms:+d} ms from Redis, {drift_ms:.1f} ms from the monotonic clock in 50 ms"
         return Fact("clock", "warning", text, "timers and ages will be off; is the time synchronised?")

@@ -11,14 +11,13 @@ import gc
 import ipaddress
 import logging
 import os
-import time
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 from faas import buckets
 from faas.cli import platform_dir
 from faas.cluster import catalog as versions
-from faas.core import dispatch, errors
+from faas.core import clock, dispatch, errors
 from faas.core import settings as settings_module
 from faas.queue import invocations, replies
 from faas.store import database, functions
@@ -158,11 +157,11 @@ class _Ending:
 
     def begin(self) -> None:
         """It runs from now on."""
-        self._until = time.monotonic() + self._grace_s
+        self._until = clock.steady_s() + self._grace_s
 
     def left_s(self) -> float:
         """What is left of it."""
-        return max(self._until - time.monotonic(), 0.0)
+        return max(self._until - clock.steady_s(), 0.0)
 
 
 class Follower:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Callable
 from typing import Any, TypeVar
 
 import click
 
+from faas.core import clock
 from faas.core import settings as settings_module
 
 _DATA_DIR = "data_dir"
@@ -67,7 +67,7 @@ class Moment(click.ParamType[int]):
             return value
         age = _AGE.match(value)
         if age:
-            return int(time.time() * 1000 - float(age[1]) * _UNIT_MS[age[2]])
+            return int(clock.now_ms() - float(age[1]) * _UNIT_MS[age[2]])
         return self._moment(value, param, ctx)
 
     def _moment(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> int:

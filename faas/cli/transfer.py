@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import sys
-import time
 from types import TracebackType
 from typing import TYPE_CHECKING
 
 from faas.cli import output
+from faas.core import clock
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -22,7 +22,7 @@ class Transfer:
         self.size = 0
         self._name = name
         self._total = total
-        self._began_s = time.monotonic()
+        self._began_s = clock.steady_s()
         self._bar: tuple[Progress, TaskID] | None = None
 
     def __enter__(self) -> Transfer:
@@ -37,7 +37,7 @@ class Transfer:
     def add(self, size: int) -> None:
         """So many bytes more have passed."""
         self.size += size
-        if self._bar is None and sys.stderr.isatty() and time.monotonic() - self._began_s > _QUIET_S:
+        if self._bar is None and sys.stderr.isatty() and clock.steady_s() - self._began_s > _QUIET_S:
             self._bar = _bar(self._name, self._total)
         if self._bar is not None:
             progress, task = self._bar

@@ -8,12 +8,11 @@ same entry, or when the node was only paused.
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import msgspec
 
-from faas.core import model, retry, unrun
+from faas.core import clock, model, retry, unrun
 from faas.queue import destined, invocations
 from faas.queue import keys as keyring
 
@@ -115,4 +114,4 @@ def _is_awaited(invocation: model.Invocation) -> bool:
 
 
 def _lost(invocation: model.Invocation, node: str, *, final: bool) -> model.Record:
-    return unrun.lost(invocation, node, time.time_ns() // 1_000_000, final=final)
+    return unrun.lost(invocation, node, clock.now_ms(), final=final)

@@ -10,13 +10,12 @@ only a watcher on the same machine can see.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 
 import msgspec
 
 from faas.cluster import catalog, leases
-from faas.core import living
+from faas.core import clock, living
 from faas.queue import invocations
 
 _FEWEST_LOOKS = 4
@@ -32,7 +31,7 @@ class Seen(msgspec.Struct, frozen=True):
 class Watch:
     """One node's eyes on all the others. `dead` is to be called with each heartbeat."""
 
-    def __init__(self, lease_ms: int, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, lease_ms: int, clock: Callable[[], float] = clock.steady_s) -> None:
         self._lease_s = lease_ms / 1000
         self._clock = clock
         self._looked_at = clock()

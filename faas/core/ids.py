@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-import time
 import uuid
+
+from faas.core import clock
 
 _DRAWN_BYTES = 8_192
 _DIGITS = 19
@@ -13,7 +14,7 @@ _VARIANT = dict(zip("0123456789abcdef", "89ab" * 4, strict=True))
 
 def new_id() -> str:
     """A fresh UUIDv7 as text: 48 bits of Unix milliseconds, then 74 random bits."""
-    return Ids(_DIGITS // 2 + 1).at(time.time_ns() // 1_000_000)
+    return Ids(_DIGITS // 2 + 1).at(clock.now_ms())
 
 
 def derived_id(at_ms: int, *parts: str) -> str:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Awaitable
 from typing import Any, TypeVar
 
-from faas.core import errors, model, unrun
+from faas.core import clock, errors, model, unrun
 from faas.queue import accepting, invocations, replies
 
 T = TypeVar("T")
@@ -37,14 +36,14 @@ async def outcome(
             await heard(asyncio.shield(entering))
             return await expected
     except TimeoutError as gone:
-        rejected = unrun.rejected(invocation, memory_limit_mb, _now_ms())
+        rejected = unrun.rejected(invocation, memory_limit_mb, clock.now_ms())
         if await _has_waited(_settle_what_waits(queue, entering, rejected, invocation)):
             hint = "`faas doctor` tells what is amiss, `faas status` what else waits"
             raise errors.NeverRan(f"nothing ran {invocation.function} in time", hint=hint) from gone
         hint = f"it may run still: faas invocations show {invocation.id}"
         raise errors.TimedOut(f"{invocation.function} has not ended in time", hint=hint) from gone
     except (asyncio.CancelledError, errors.Unavailable):
-        _settle_what_waits(queue, entering, unrun.rejected(invocation, memory_limit_mb, _now_ms()), invocation)
+        _settle_what_waits(queue, entering, unrun.rejected(invocation, memory_limit_mb, clock.now_ms()), invocation)
         raise
     finally:
         expected.cancel()
@@ -91,7 +90,3 @@ async def _has_waited(given_up: asyncio.Future[Any] | None) -> bool:
         return bool(await heard(given_up))
     except errors.Unavailable:
         return False
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import time
 from collections import deque
 from collections.abc import AsyncIterator, Iterable, Sequence
 from typing import Any
@@ -18,7 +17,7 @@ import msgspec
 import redis.asyncio
 import redis.exceptions
 
-from faas.core import errors, model
+from faas.core import clock, errors, model
 from faas.link import client as redis_client
 from faas.queue import keys as keyring
 from faas.queue import scripted
@@ -194,13 +193,13 @@ class RecordsReader:
 
     async def _abandoned(self, count: int) -> Sequence[Entry]:
         """What a recorder that stays away had read; looked for now and then."""
-        if time.monotonic() < self._look_again_at:
+        if clock.steady_s() < self._look_again_at:
             return ()
         got: Any = await self._client.xautoclaim(
             self._stream, _GROUP, self._consumer, min_idle_time=self._abandoned_ms, count=count
         )
         if not got[1]:
-            self._look_again_at = time.monotonic() + self._abandoned_ms / 1000
+            self._look_again_at = clock.steady_s() + self._abandoned_ms / 1000
         return list(got[1])
 
     async def _set_aside(self, entry: bytes, error: Unreadable) -> None:

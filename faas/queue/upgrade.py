@@ -6,12 +6,11 @@ says that all are done.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 
 import msgspec
 
-from faas.core import errors, model, unrun
+from faas.core import clock, errors, model, unrun
 from faas.link import connection
 from faas.queue import keys as keyring
 
@@ -46,7 +45,7 @@ async def _settle_hand_offs(
         flat = await fresh.call("HGETALL", running)
         for field, packed in zip(flat[::2], flat[1::2], strict=True):
             invocation = msgspec.msgpack.decode(packed, type=model.Invocation)
-            lost = unrun.lost(invocation, node.decode(), time.time_ns() // 1_000_000, final=True)
+            lost = unrun.lost(invocation, node.decode(), clock.now_ms(), final=True)
             names = (running, keys.counts(invocation.ref), keys.records, keys.held)
             record, accepted = msgspec.msgpack.encode(lost), int(counted_at_their_end)
             await fresh.call("EVALSHA", digest, len(names), *names, field, record, accepted)

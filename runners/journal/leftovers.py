@@ -14,13 +14,12 @@ import contextlib
 import logging
 import os
 import shutil
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
 
-from faas.core import unrun
+from faas.core import clock, unrun
 from faas.queue import invocations
 from faas.queue import shipping as moves
 from runners.journal import format as form
@@ -96,7 +95,7 @@ async def _settle_one(queue: invocations.Queue, folder: Path) -> int:
 
 def _remove_stale(folder: Path) -> None:
     """Remove what was to become a journal, when whoever made it must have ended meanwhile."""
-    if time.time() - folder.stat().st_mtime > _MADE_WITHIN_S:
+    if clock.now_ms() / 1000 - folder.stat().st_mtime > _MADE_WITHIN_S:
         shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -114,7 +113,7 @@ async def remove(queue: invocations.Queue, gone: Path) -> None:
 
 def _write_lost(folder: Path, position: int, running: Sequence[form.Began]) -> int:
     """Add the ends of calls that were lost with their node; the position behind them. Blocks."""
-    now_ms = time.time_ns() // 1_000_000
+    now_ms = clock.now_ms()
     encode = msgspec.msgpack.Encoder().encode
     records = [unrun.lost(begun.invocation(), folder.name, now_ms, final=True) for begun in running]
     data = b"".join(form.entry(form.ENDED, encode(record)) for record in records)

@@ -17,14 +17,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
-import time
 from collections.abc import Callable, Coroutine
 from typing import Any, Protocol
 
-from faas.core import model, retry, settings
+from faas.core import clock, events, model, retry, settings
 from runners.sandbox import base, frames, objects, output, verdicts, wire
-
-ACCOUNT = "000000000000"
 
 _log = logging.getLogger(__name__)
 
@@ -51,11 +48,11 @@ class _Awaited:
         self.then = then
         self.invocation_id = invocation_id
         self.timeout_ms = timeout_ms
-        self.started_ns = time.monotonic_ns()
+        self.started_ns = clock.steady_ns()
         self.deadline_ns = self.started_ns + timeout_ms * 1_000_000
 
     def elapsed_us(self) -> int:
-        return (time.monotonic_ns() - self.started_ns) // 1000
+        return (clock.steady_ns() - self.started_ns) // 1000
 
     @property
     def who(self) -> str:
@@ -148,7 +145,7 @@ class Channel:
             memory_mb=config.memory_mb,
             timeout_ms=config.timeout_ms,
             region=self._limits.region,
-            account=ACCOUNT,
+            account=events.ACCOUNT_ID,
             max_result_bytes=self._limits.max_result_bytes,
             buckets={name: access.value for name, access in config.buckets.items()},
             network=config.network.value,
@@ -325,14 +322,14 @@ class Channel:
         if self._timer is not None:
             self._timer.cancel()
         self._timer_ns = at_ns
-        self._timer = self._loop.call_later(max(0, at_ns - time.monotonic_ns()) / 1e9, self._on_timer)
+        self._timer = self._loop.call_later(max(0, at_ns - clock.steady_ns()) / 1e9, self._on_timer)
 
     def _on_timer(self) -> None:
         self._timer = None
         awaited = self._awaited
         if awaited is None or self.is_over:
             return
-        if awaited.deadline_ns > time.monotonic_ns():
+        if awaited.deadline_ns > clock.steady_ns():
             self._set_timer(awaited.deadline_ns)
             return
         self._wire.read()  # an answer that is there already came in time, if the loop was late

@@ -21,13 +21,12 @@ import re
 import secrets
 import shutil
 import socket
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import msgspec
 
-from faas.core import settings
+from faas.core import clock, settings
 from runners.sandbox import base
 
 _SANDBOX = re.compile(r"^([0-9a-f]{12})-\d+$")
@@ -152,7 +151,7 @@ class Folders:
 
     def dead(self) -> dict[str, float]:
         """The dead runners that are not forgotten yet, and since when (monotonic seconds) this one knows."""
-        now = time.monotonic()
+        now = clock.steady_s()
         self._dead_since = {runner: self._dead_since.get(runner, now) for runner in dead_runners(self.root)}
         return dict(self._dead_since)
 

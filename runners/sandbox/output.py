@@ -11,11 +11,10 @@ import asyncio
 import fcntl
 import os
 import select
-import time
 from bisect import bisect_right
 from collections.abc import Callable
 
-from faas.core import model
+from faas.core import clock, model
 
 READ_BYTES = 64 * 1024
 BETWEEN_BYTES = 16 * 1024
@@ -64,7 +63,7 @@ class Log:
         if cut:
             kept = len(self._data) - left_out
             text = f"[log cut: {kept} bytes kept, {self.dropped_bytes + left_out} bytes dropped]"
-            lines.append(model.LogLine(self._times[-1] if self._times else _now_ms(), text))
+            lines.append(model.LogLine(self._times[-1] if self._times else clock.now_ms(), text))
         self._data.clear()
         self._offsets.clear()
         self._times.clear()
@@ -171,7 +170,7 @@ class Output:
         if not data:
             self._stop()
             return 0
-        self._log.add(data, _now_ms())
+        self._log.add(data, clock.now_ms())
         return len(data)
 
     def _discard(self) -> int:
@@ -194,7 +193,3 @@ class Output:
             self._discarding = None
         else:
             self._loop.remove_reader(self._pipe)
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000

@@ -14,10 +14,9 @@ import resource
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
-from faas.core import model, settings, tether
+from faas.core import clock, model, settings, tether
 from runners.sandbox import agent_files, base, folder, greeting, hosted, objects, sweeping, verdicts
 
 LOOK_EVERY_S = 0.05
@@ -134,7 +133,7 @@ class ProcessEngine:
 
     async def start(self, spec: base.Spec) -> base.Sandbox:
         """See `base.Engine.start`. Memory, CPU and network of ``spec`` bind nobody here."""
-        begun = time.monotonic()
+        begun = clock.steady_s()
         sandbox = self._folders.next_id()
         own = self._folders.folder(sandbox)
         with own.prepared(lambda: self._folders.let_go(sandbox)) as listener:
@@ -147,7 +146,7 @@ class ProcessEngine:
                 self._owner.spawn(host.remove(), f"remove {sandbox}")
                 raise
         own.hang_up()
-        started_ms = round((time.monotonic() - begun) * 1000)
+        started_ms = round((clock.steady_s() - begun) * 1000)
         return hosted.HostedSandbox(
             sandbox, spec, host, greeted, started_ms, self._owner, self._find_bucket, self._limits
         )

@@ -9,9 +9,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import time
 from collections.abc import Awaitable, Callable, Iterable
 
+from faas.core import clock
 from runners.sandbox import base, folder
 
 SETTLE_S = 5.0
@@ -30,7 +30,7 @@ def sweep(
 
     ``remove`` says whether the sandbox has gone: if not, a later sweep tries again. Blocks.
     """
-    settled = time.monotonic() - settle_s
+    settled = clock.steady_s() - settle_s
     dead = folders.dead()
     left = {sandbox for sandbox in found() if folders.is_left_behind(sandbox)}
     left.update(folders.left_behind())
