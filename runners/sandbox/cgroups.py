@@ -6,11 +6,21 @@ is None or False, and the caller turns to the engine.
 
 from __future__ import annotations
 
+import enum
+import errno
 from pathlib import Path
 
 import msgspec
 
 ROOT = Path("/sys/fs/cgroup")
+
+
+class Limited(enum.Enum):
+    """What became of new limits. ``IN_USE``: the kernel cannot take back as much memory as is over them."""
+
+    YES = enum.auto()
+    IN_USE = enum.auto()
+    UNKNOWN = enum.auto()
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,16 +44,27 @@ def group(pid: int, controller: str, proc: Path = Path("/proc"), root: Path = RO
     return None
 
 
-def limit(memory: Path | None, cpu: Path | None, wanted: Limits) -> bool:
-    """Set new limits on the groups of a process. False: nothing is certain, the engine has to do it."""
+def limit(memory: Path | None, cpu: Path | None, wanted: Limits) -> Limited:
+    """Set new limits on the groups of a process. ``UNKNOWN``: nothing is certain, the engine has to do it.
+
+    Version 1 refuses a limit below what is in use (EBUSY); version 2 takes it and kills, which `oom_kills` counts.
+    """
     if memory is None or cpu is None:
-        return False
+        return Limited.UNKNOWN
     try:
-        for file, value in (*_memory_files(memory, wanted), *_cpu_files(cpu, wanted)):
-            file.write_text(value)
+        _write(_memory_files(memory, wanted))
+    except OSError as error:
+        return Limited.IN_USE if error.errno == errno.EBUSY else Limited.UNKNOWN
+    try:
+        _write(_cpu_files(cpu, wanted))
     except OSError:
-        return False
-    return True
+        return Limited.UNKNOWN
+    return Limited.YES
+
+
+def _write(values: list[tuple[Path, str]]) -> None:
+    for file, value in values:
+        file.write_text(value)
 
 
 def _memory_files(folder: Path, wanted: Limits) -> list[tuple[Path, str]]:

@@ -12,7 +12,6 @@ import logging
 import os
 import signal
 import socket
-import time
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,7 @@ import docker.types
 import msgspec
 import requests
 
-from faas.core import model, settings
+from faas.core import clock, model, settings
 from runners.sandbox import (
     agent_files,
     base,
@@ -122,18 +121,18 @@ class DockerHost:
         """
         if (config.memory_mb, config.cpu_milli) == (self._spec.memory_mb, self._spec.cpu_milli):
             return None
-        if cgroups.limit(self._memory, self._cpu, _limits(config)):
+        limited = cgroups.limit(self._memory, self._cpu, _limits(config))
+        if limited is cgroups.Limited.IN_USE:
+            return verdicts.OutOfMemory()
+        if limited is cgroups.Limited.YES:
             self._calls.slow(_update, self._client, self.name, config).add_done_callback(_ignore)
             return None
         try:
-            await self._calls.quick(_update, self._client, self.name, config)
+            return await self._calls.quick(_limited, self._client, self.name, config)
         except docker.errors.NotFound as error:
             raise base.SandboxLost("the container has gone") from error
         except base.EngineUnavailable as error:
-            if _is_in_use(error) and config.memory_mb < self._spec.memory_mb:
-                return verdicts.OutOfMemory()
             raise base.SandboxLost(f"its limits could not be set: {error.message}") from error
-        return None
 
     async def why_gone(self) -> verdicts.Death:
         """The container's exit, and whether its memory ran out: by its cgroup while it is there, and by the daemon."""
@@ -215,7 +214,7 @@ class DockerEngine:
         """See `base.Engine.start`."""
         if self._container is None:
             raise base.EngineUnavailable("the engine is not open")
-        begun = time.monotonic()
+        begun = clock.steady_s()
         sandbox = self._folders.next_id()
         own = self._folders.folder(sandbox)
         host = DockerHost(self._client, self._calls, sandbox, self._folders)
@@ -228,7 +227,7 @@ class DockerEngine:
                 raise
         own.hang_up()
         host.watch(greeted.pid)
-        started_ms = round((time.monotonic() - begun) * 1000)
+        started_ms = round((clock.steady_s() - begun) * 1000)
         return hosted.HostedSandbox(
             sandbox, spec, host, greeted, started_ms, self._owner, self._find_bucket, self._limits
         )
@@ -352,9 +351,24 @@ def _update(client: docker.APIClient, name: str, config: model.FunctionConfig) -
     )
 
 
-def _is_in_use(error: base.EngineUnavailable) -> bool:
-    text = error.message.lower()
-    return "memory" in text and ("busy" in text or "current usage" in text or "in use" in text)
+def _limited(client: docker.APIClient, name: str, config: model.FunctionConfig) -> verdicts.OutOfMemory | None:
+    """Set the limits; OutOfMemory when the engine refuses because more memory is in use, by what it counts itself."""
+    try:
+        _update(client, name, config)
+    except docker.errors.NotFound:
+        raise
+    except docker.errors.APIError:
+        if _used_bytes(client, name) > config.memory_mb << 20:
+            return verdicts.OutOfMemory()
+        raise
+    return None
+
+
+def _used_bytes(client: docker.APIClient, name: str) -> int:
+    """The memory that a container holds. The kernel has dropped what it could before it refused a lower limit."""
+    untyped: Any = client
+    found: dict[str, Any] = untyped.stats(name, stream=False, one_shot=True)
+    return int(found.get("memory_stats", {}).get("usage", 0))
 
 
 def _death(client: docker.APIClient, name: str, killed: bool) -> verdicts.Death:

@@ -141,7 +141,7 @@ def test_limits_of_version_1_are_set_in_the_order_that_the_kernel_takes(
     for name in ("memory.limit_in_bytes", "memory.memsw.limit_in_bytes"):
         (tmp_path / name).write_text(f"{before}\n")
     names = {"alone": "memory.limit_in_bytes", "memsw": "memory.memsw.limit_in_bytes"}
-    assert cgroups.limit(tmp_path, tmp_path, LIMITS)
+    assert cgroups.limit(tmp_path, tmp_path, LIMITS) is cgroups.Limited.YES
     held = {path.name: path.read_text() for path in tmp_path.iterdir()}
     assert held == {
         "memory.limit_in_bytes": str(256 << 20),
@@ -157,7 +157,7 @@ def test_limits_of_version_1_are_set_in_the_order_that_the_kernel_takes(
 def test_limits_of_version_2(tmp_path: Path) -> None:
     for name in ("memory.max", "cpu.max"):
         (tmp_path / name).write_text("max\n")
-    assert cgroups.limit(tmp_path, tmp_path, LIMITS)
+    assert cgroups.limit(tmp_path, tmp_path, LIMITS) is cgroups.Limited.YES
     assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {
         "memory.max": str(256 << 20),
         "memory.swap.max": "0",
@@ -167,5 +167,5 @@ def test_limits_of_version_2(tmp_path: Path) -> None:
 
 
 def test_limits_that_cannot_be_written_are_left_to_the_engine(tmp_path: Path) -> None:
-    assert not cgroups.limit(None, tmp_path, LIMITS)
-    assert not cgroups.limit(tmp_path / "none", tmp_path, LIMITS)
+    assert cgroups.limit(None, tmp_path, LIMITS) is cgroups.Limited.UNKNOWN
+    assert cgroups.limit(tmp_path / "none", tmp_path, LIMITS) is cgroups.Limited.UNKNOWN

@@ -1,0 +1,80 @@
+"""More memory is in use than a revision may have: that is established by what is counted, never by what is said."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import docker
+import docker.errors
+import pytest
+
+from faas.core import model
+from faas.core import settings as settings_module
+from runners.sandbox import cgroups, docker_calls, image, verdicts
+from runners.sandbox import docker as engine_module
+from tests.eventually import eventually_sync
+
+pytestmark = pytest.mark.docker
+
+MADE_MB, HELD_MB = 256, 120
+HOLDS = f"import time; held = b'x' * ({HELD_MB} << 20); time.sleep(600)"
+
+
+@pytest.fixture
+def client() -> Iterator[docker.APIClient]:
+    made = docker_calls.connect()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def container(client: docker.APIClient) -> Iterator[str]:
+    """A container of this test's own that holds `HELD_MB`, which nobody can take back."""
+    untyped: Any = client
+    limits = {"Memory": MADE_MB << 20, "MemorySwap": MADE_MB << 20, "NetworkMode": "none"}
+    found = image.ensure(client, settings_module.Settings(), image.quiet)
+    options = {"Image": found.id, "Entrypoint": ["python3", "-c", HOLDS], "Cmd": [], "HostConfig": limits}
+    name: str = untyped.create_container_from_config(options)["Id"]
+    try:
+        client.start(name)
+        eventually_sync(lambda: engine_module._used_bytes(client, name) > HELD_MB << 20, within=30)
+        yield name
+    finally:
+        client.remove_container(name, force=True, v=True)
+
+
+def config(memory_mb: int) -> model.FunctionConfig:
+    return model.FunctionConfig(runtime="python3", handler="app.f", memory_mb=memory_mb)
+
+
+def memory_of(client: docker.APIClient, container: str) -> Path:
+    found = cgroups.group(client.inspect_container(container)["State"]["Pid"], "memory")
+    if found is None or not (found / "memory.limit_in_bytes").exists():
+        pytest.skip("this host has no memory cgroup of version 1 that can be seen: version 2 kills, and counts it")
+    return found
+
+
+def test_the_engine_that_refuses_a_lower_limit_has_its_figures_read(client: docker.APIClient, container: str) -> None:
+    memory_of(client, container)
+    assert isinstance(engine_module._limited(client, container, config(HELD_MB // 2)), verdicts.OutOfMemory)
+    assert engine_module._limited(client, container, config(HELD_MB + 40)) is None
+
+
+def test_an_engine_that_refuses_for_another_reason_has_not_run_out_of_memory(
+    client: docker.APIClient, container: str
+) -> None:
+    with pytest.raises(docker.errors.APIError):
+        engine_module._limited(client, container, config(2**44))
+    with pytest.raises(docker.errors.NotFound):
+        engine_module._limited(client, "no-such-container", config(HELD_MB))
+
+
+def test_a_kernel_that_refuses_a_lower_limit_says_so_by_its_error(client: docker.APIClient, container: str) -> None:
+    group = memory_of(client, container)
+    cpu = cgroups.group(client.inspect_container(container)["State"]["Pid"], "cpu")
+    below = engine_module._limits(config(HELD_MB // 2))
+    assert cgroups.limit(group, cpu, below) is cgroups.Limited.IN_USE
+    above = engine_module._limits(config(HELD_MB + 40))
+    assert cgroups.limit(group, cpu, above) is cgroups.Limited.YES
