@@ -8,6 +8,7 @@ import msgspec
 from aiohttp import web
 
 from faas.core import errors
+from faas.core import headers as names
 
 T = TypeVar("T")
 
@@ -44,12 +45,12 @@ def query(request: web.Request, kind: type[T]) -> T:
 
 def failure(error: errors.FaasError, headers: dict[str, str] | None = None) -> web.Response:
     """The one shape of every error answer."""
-    headers = {"Faas-Error": error.fault, **(headers or {})}
+    headers = {names.ERROR: error.fault.in_header, **(headers or {})}
     retry_after_s = getattr(error, "retry_after_s", None)
     if retry_after_s is not None:
         headers["Retry-After"] = str(retry_after_s)
     if isinstance(error, errors.Unauthorized):
         headers["WWW-Authenticate"] = "Bearer"
     if "invocation_id" in error.data:
-        headers["Faas-Invocation-Id"] = str(error.data["invocation_id"])
+        headers[names.INVOCATION_ID] = str(error.data["invocation_id"])
     return json(error.body(), status=error.http_status, headers=headers)

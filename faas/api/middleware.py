@@ -70,9 +70,7 @@ def _translated(request: web.Request, error: web.HTTPException) -> errors.FaasEr
         return errors.MethodNotAllowed(f"{request.path} does not take {request.method}", hint=f"it takes {allowed}")
     if isinstance(error, web.HTTPRequestEntityTooLarge):
         return errors.TooLarge("the body of the request is too large", hint="see max_event_bytes in the settings")
-    other = errors.BadRequest(error.reason) if error.status < 500 else errors.FaasError(error.reason)
-    other.http_status = error.status
-    return other
+    return errors.of_status(error.status)(error.reason)
 
 
 def _kept(error: web.HTTPException) -> dict[str, str]:

@@ -118,30 +118,10 @@ def quote(name: str) -> str:
 def error_of(status: int, content: bytes) -> errors.FaasError:
     """The error of the tree that an error body stands for."""
     try:
-        detail = dict(msgspec.json.decode(content, type=dict[str, dict[str, Any]])["error"])
+        detail = msgspec.json.decode(content, type=dict[str, dict[str, Any]])["error"]
     except (msgspec.DecodeError, KeyError):
         detail = {"message": f"the platform answered {status}: {content[:200].decode(errors='replace')}"}
-    code, message, hint = detail.pop("code", ""), str(detail.pop("message", status)), str(detail.pop("hint", ""))
-    kind = _kind(code, status)
-    error = kind(message, hint=hint)
-    error.data.update(detail)
-    if code:
-        error.code = code
-    return error
-
-
-def _kind(code: str, status: int) -> type[errors.FaasError]:
-    kinds: list[type[errors.FaasError]] = [errors.FaasError, *_below(errors.FaasError)]
-    plain = [kind for kind in kinds if kind is not errors.ManifestErrors]
-    for kind in plain:
-        if kind.code == code:
-            return kind
-    return next((kind for kind in plain if kind.http_status == status), errors.FaasError)
-
-
-def _below(kind: type[errors.FaasError]) -> list[type[errors.FaasError]]:
-    found = list(kind.__subclasses__())
-    return found + [deeper for each in found for deeper in _below(each)]
+    return errors.told(detail, status)
 
 
 def _target(path: str, query: Mapping[str, Any] | None) -> str:

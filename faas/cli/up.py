@@ -68,7 +68,8 @@ def up_command(*, detach: bool, as_json: bool, ready_fd: int | None, **flags: An
         uvloop.run(_up(settings, announce))
     except errors.FaasError as error:
         if ready_fd is not None:
-            os.write(ready_fd, msgspec.json.encode({"failed": error.body()["error"], "exit": error.exit_code}) + b"\n")
+            told = {"failed": error.body()["error"], "status": error.http_status}
+            os.write(ready_fd, msgspec.json.encode(told) + b"\n")
         raise
 
 
@@ -258,7 +259,7 @@ async def _detached(settings: settings_module.Settings, as_json: bool) -> None:
         raise errors.Unavailable("the platform ended before it was ready", hint=f"see {log_path}")
     if "failed" in told:
         started.wait()
-        raise _failure(told)
+        raise errors.told(told["failed"], told["status"])
     _print(told, as_json)
 
 
@@ -274,14 +275,6 @@ def _spawn_detached(settings: settings_module.Settings, log_path: Path, ready: i
             pass_fds=(ready,),
             start_new_session=True,
         )
-
-
-def _failure(told: dict[str, Any]) -> errors.FaasError:
-    """The error of the detached process, as if it had been ours."""
-    error = errors.FaasError(told["failed"]["message"], hint=told["failed"].get("hint", ""))
-    error.code = told["failed"]["code"]
-    error.exit_code = told["exit"]
-    return error
 
 
 async def _end(owner: platform_dir.Owner, root: Path, within_s: float) -> None:

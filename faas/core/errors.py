@@ -1,42 +1,64 @@
-"""What can go wrong, as one tree; each error knows its HTTP status, its code and what to do about it.
+"""What can go wrong, as one tree; each error knows whose fault it is, its HTTP status, its code and what to do.
 
 ::
 
-    FaasError                       500  internal
-    ├── BadRequest                  400  bad_request
-    │   └── ManifestError           400  bad_manifest (one per fault; ManifestErrors holds all of a file's)
-    ├── Unauthorized                401  unauthorized
-    ├── NotFound                    404  not_found
-    ├── MethodNotAllowed            405  method_not_allowed
-    ├── TooSlow                     408  too_slow
-    ├── Conflict                    409  conflict
-    │   └── SourceMissing           409  source_missing
-    ├── TooLarge                    413  too_large
-    │   ├── TargetTooLong           414  target_too_long
-    │   └── HeadTooLarge            431  head_too_large
-    ├── Throttled                   429  throttled
-    ├── FunctionFailed              502  the function's own error type
-    ├── KeyReused                   422  idempotency_key_reused
-    ├── BuildFailed                 422  build_failed
-    ├── Unavailable                 503  unavailable
-    └── TimedOut                    504  timed_out
-        └── NeverRan                504  timed_out
+    FaasError                           500  internal
+    ├── CallerFault                     the caller's: what was asked cannot be done as it was asked
+    │   ├── BadRequest                  400  bad_request
+    │   │   └── ManifestError           400  bad_manifest (one per fault; ManifestErrors holds all of a file's)
+    │   ├── Unauthorized                401  unauthorized
+    │   ├── NotFound                    404  not_found
+    │   ├── MethodNotAllowed            405  method_not_allowed
+    │   ├── TooSlow                     408  too_slow
+    │   ├── Conflict                    409  conflict
+    │   │   └── SourceMissing           409  source_missing
+    │   ├── TooLarge                    413  too_large
+    │   │   ├── TargetTooLong           414  target_too_long
+    │   │   └── HeadTooLarge            431  head_too_large
+    │   ├── RangeNotSatisfiable         416  range_not_satisfiable
+    │   ├── ExpectationFailed           417  expectation_failed
+    │   └── KeyReused                   422  idempotency_key_reused
+    ├── FunctionFault                   the function's, or that of its source
+    │   ├── BuildFailed                 422  build_failed
+    │   ├── FunctionFailed              502  function_failed
+    │   └── FunctionTimedOut            504  timed_out (a TimedOut too)
+    ├── Throttled                       429  throttled
+    ├── Unavailable                     503  unavailable
+    └── TimedOut                        504  timed_out
+        └── NeverRan                    504  timed_out
+
+What stands below neither of the two is the platform's. Fault, status, code and exit code belong to the class: who knows
+better raises another class, nobody sets them on an error that is made.
 """
 
 from __future__ import annotations
 
+import enum
 import errno
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, ClassVar
+
+
+class Fault(enum.StrEnum):
+    """Whose fault an error is."""
+
+    CALLER = "caller"
+    FUNCTION = "function"
+    PLATFORM = "platform"
+
+    @property
+    def in_header(self) -> str:
+        """The value of ``Faas-Error``: who said no. What the caller got wrong is the platform's to refuse."""
+        return Fault.FUNCTION if self is Fault.FUNCTION else Fault.PLATFORM
 
 
 class FaasError(Exception):
     """The root of the tree. ``hint`` says what to do; ``data`` names the thing (function, limit, value)."""
 
-    http_status = 500
-    code = "internal"
-    exit_code = 1
-    fault = "platform"
+    http_status: ClassVar[int] = 500
+    code: ClassVar[str] = "internal"
+    exit_code: ClassVar[int] = 1
+    fault: ClassVar[Fault] = Fault.PLATFORM
 
     def __init__(self, message: str, *, hint: str = "", **data: Any) -> None:
         super().__init__(message)
@@ -55,7 +77,19 @@ class FaasError(Exception):
         return {"error": error}
 
 
-class BadRequest(FaasError):
+class CallerFault(FaasError):
+    """What was asked cannot be done as it was asked, however often it is tried."""
+
+    fault = Fault.CALLER
+
+
+class FunctionFault(FaasError):
+    """The function failed, or its source does: the platform did as it was asked."""
+
+    fault = Fault.FUNCTION
+
+
+class BadRequest(CallerFault):
     """The caller sent something that cannot be understood."""
 
     http_status = 400
@@ -79,7 +113,7 @@ class ManifestErrors(BadRequest):
         self.errors = tuple(faults)
 
 
-class Unauthorized(FaasError):
+class Unauthorized(CallerFault):
     """The token is missing or wrong."""
 
     http_status = 401
@@ -87,7 +121,7 @@ class Unauthorized(FaasError):
     exit_code = 3
 
 
-class NotFound(FaasError):
+class NotFound(CallerFault):
     """No such function, route, bucket, object or invocation."""
 
     http_status = 404
@@ -95,7 +129,7 @@ class NotFound(FaasError):
     exit_code = 4
 
 
-class MethodNotAllowed(FaasError):
+class MethodNotAllowed(CallerFault):
     """The route exists, but not for this method."""
 
     http_status = 405
@@ -103,7 +137,7 @@ class MethodNotAllowed(FaasError):
     exit_code = 2
 
 
-class TooSlow(FaasError):
+class TooSlow(CallerFault):
     """The client did not send its request in time; its connection is closed."""
 
     http_status = 408
@@ -111,7 +145,7 @@ class TooSlow(FaasError):
     exit_code = 10
 
 
-class Conflict(FaasError):
+class Conflict(CallerFault):
     """The thing is in a state that forbids this (two platforms on one data directory, two functions on one route)."""
 
     http_status = 409
@@ -125,7 +159,7 @@ class SourceMissing(Conflict):
     code = "source_missing"
 
 
-class TooLarge(FaasError):
+class TooLarge(CallerFault):
     """A body, an object or a result is over its limit."""
 
     http_status = 413
@@ -147,6 +181,22 @@ class HeadTooLarge(TooLarge):
     code = "head_too_large"
 
 
+class RangeNotSatisfiable(CallerFault):
+    """The bytes that were asked for are not in the object."""
+
+    http_status = 416
+    code = "range_not_satisfiable"
+    exit_code = 2
+
+
+class ExpectationFailed(CallerFault):
+    """The request expects something else than ``100-continue``."""
+
+    http_status = 417
+    code = "expectation_failed"
+    exit_code = 2
+
+
 class Throttled(FaasError):
     """A bound is reached; the caller may try again after ``retry_after_s`` seconds."""
 
@@ -159,7 +209,7 @@ class Throttled(FaasError):
         self.retry_after_s = retry_after_s
 
 
-class KeyReused(FaasError):
+class KeyReused(CallerFault):
     """An idempotency key came again with another request."""
 
     http_status = 422
@@ -167,22 +217,20 @@ class KeyReused(FaasError):
     exit_code = 2
 
 
-class BuildFailed(FaasError):
+class BuildFailed(FunctionFault):
     """A deploy could not turn its source into a revision that loads; the message is the user's own trouble."""
 
     http_status = 422
     code = "build_failed"
     exit_code = 7
-    fault = "function"
 
 
-class FunctionFailed(FaasError):
+class FunctionFailed(FunctionFault):
     """The function raised, exited, ran out of memory or answered with what cannot be sent."""
 
     http_status = 502
     code = "function_failed"
     exit_code = 8
-    fault = "function"
 
 
 class Unavailable(FaasError):
@@ -198,7 +246,7 @@ class Unavailable(FaasError):
 
 
 class TimedOut(FaasError):
-    """The function's own timeout passed (its fault), or nothing came to run it in time (the platform's)."""
+    """It has not ended in time: the function's own timeout passed, or nothing came to run it."""
 
     http_status = 504
     code = "timed_out"
@@ -207,6 +255,47 @@ class TimedOut(FaasError):
 
 class NeverRan(TimedOut):
     """Nothing came to run it in time, and nothing will: it does not wait any more."""
+
+
+class FunctionTimedOut(FunctionFault, TimedOut):
+    """The function's own timeout passed."""
+
+
+def kinds(of: type[FaasError] = FaasError) -> Iterator[type[FaasError]]:
+    """The tree, or the part below an error, each before what is below it and the upper levels first."""
+    level = [of]
+    seen: set[type[FaasError]] = set()
+    while level:
+        fresh = [kind for kind in dict.fromkeys(level) if kind not in seen]
+        seen.update(fresh)
+        yield from fresh
+        level = [below for kind in fresh for below in kind.__subclasses__()]
+
+
+def told(detail: Mapping[str, Any], http_status: int) -> FaasError:
+    """The error that another process made, from what is in its `FaasError.body` under ``error``.
+
+    Its class is the one of its code, or where this process knows no such code, the uppermost of its status.
+    """
+    left = dict(detail)
+    message, hint = str(left.pop("message", http_status)), str(left.pop("hint", ""))
+    kind = _kind(str(left.get("code", "")), http_status)
+    if left.get("code") in ("", kind.code):
+        del left["code"]  # else it is kept as data, so that it is told on as it was told
+    error = kind(message, hint=hint)
+    error.data.update(left)
+    return error
+
+
+def of_status(http_status: int) -> type[FaasError]:
+    """The uppermost error of a status; of one that none has, the first of its hundred."""
+    at_all = BadRequest if 400 <= http_status < 500 else FaasError
+    return next((kind for kind in kinds() if kind.http_status == http_status), at_all)
+
+
+def _kind(code: str, http_status: int) -> type[FaasError]:
+    plain = (kind for kind in kinds() if kind is not ManifestErrors)
+    return next((kind for kind in plain if kind.code == code), of_status(http_status))
 
 
 def cannot_listen(error: OSError, host: str, port: int, hint: str) -> FaasError:

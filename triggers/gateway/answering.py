@@ -5,15 +5,13 @@ from __future__ import annotations
 import email.utils
 import functools
 import http
-import time
 
 import msgspec
 
-from faas.core import errors, http_replies, model
+from faas.core import calling, clock, errors, faults, headers, http_replies, model
 
-ID = "Faas-Invocation-Id"
-_FAULT = "Faas-Error"
-_ID_KEY = ID.lower()
+_ID = headers.INVOCATION_ID
+_ID_KEY = _ID.lower()
 _DATE = "date"
 _ENDS, _KEEPS = "Connection: close\r\n", "Connection: keep-alive\r\n"
 _LINES = {field: f"{field[0]}: {field[1]}\r\n" for field in (http_replies.JSON, http_replies.TEXT, http_replies.BYTES)}
@@ -36,17 +34,17 @@ def of_outcome(outcome: model.Outcome) -> http_replies.Reply:
 
 def of_error(error: errors.FaasError, invocation_id: str) -> http_replies.Reply:
     """The answer that an error is, in the one shape that all have."""
-    headers = [http_replies.JSON, (_FAULT, error.fault)]
+    fields = [http_replies.JSON, (headers.ERROR, error.fault.in_header)]
     if isinstance(error, errors.Throttled | errors.Unavailable):
-        headers.append(("Retry-After", str(error.retry_after_s)))
+        fields.append(("Retry-After", str(error.retry_after_s)))
     if isinstance(error, errors.MethodNotAllowed):
-        headers.append(("Allow", error.data["allow"]))
-    return http_replies.Reply(error.http_status, headers, msgspec.json.encode(error.body(invocation_id)))
+        fields.append(("Allow", error.data["allow"]))
+    return http_replies.Reply(error.http_status, fields, msgspec.json.encode(error.body(invocation_id)))
 
 
 def accepted(invocation_id: str) -> http_replies.Reply:
     """The answer to an async call that will run."""
-    told = {"invocation_id": invocation_id, "status_url": f"/api/v1/invocations/{invocation_id}"}
+    told = {"invocation_id": invocation_id, "status_url": calling.status_url(invocation_id)}
     return http_replies.Reply(202, [http_replies.JSON], msgspec.json.encode(told))
 
 
@@ -71,10 +69,10 @@ def encoded(
     if reply.status not in _WITHOUT_LENGTH:
         fields += f"Content-Length: {len(body)}\r\n"
     if invocation_id:
-        fields += f"{ID}: {invocation_id}\r\n"
+        fields += f"{_ID}: {invocation_id}\r\n"
     if ends or keeps:
         fields += _ENDS if ends else _KEEPS
-    begin = _begin(reply.status, 0 if has_date else int(time.time()))
+    begin = _begin(reply.status, 0 if has_date else clock.now_ms() // 1_000)
     head = f"{begin}{fields}\r\n".encode()
     return head if to_head else head + body
 
@@ -92,10 +90,6 @@ def _begin(status: int, at_s: int) -> str:
 
 def _failure(record: model.Record) -> errors.FaasError:
     kind = record.error.type if record.error else str(record.status)
-    if record.status is model.Status.TIMEOUT:
-        timed_out = errors.TimedOut(f"{record.function} ran into its timeout", type=kind)
-        timed_out.fault = "function"
-        return timed_out
-    if record.status in (model.Status.LOST, model.Status.REJECTED):
-        return errors.Unavailable(f"the platform lost this attempt of {record.function}", type=kind)
-    return errors.FunctionFailed(f"{record.function} failed", hint=f"faas logs {record.function}", type=kind)
+    is_its_own = faults.of(record.status) is errors.Fault.FUNCTION
+    hint = f"faas logs {record.function}" if is_its_own else ""
+    return faults.error(record.status, record.function, hint=hint, type=kind)

@@ -14,8 +14,9 @@ _INTRO = (
     '```json\n{"error": {"code": "not_found", "message": "no function answers /hallo", "hint": "`faas ls` shows the '
     'routes", "invocation_id": "019a3f1c-7d2e-7c40-8a5b-3f0e9d1c2b4a"}}\n```',
     "`code` is for programs, `message` and `hint` for people; further keys name the thing (function, limit, value). "
-    "The header `Faas-Error` says whose fault it was: `function` or `platform`. With `--json` the command line prints "
-    "the same object on stderr, and every error has an [exit code](cli.md#exit-codes).",
+    "The header `Faas-Error` says who said no: `function` when the function failed, else `platform`, which also "
+    "refuses what its caller got wrong. With `--json` the command line prints the same object on stderr, and every "
+    "error has an [exit code](cli.md#exit-codes).",
 )
 
 
@@ -25,24 +26,34 @@ _ELSEWHERE: tuple[type[errors.FaasError], ...] = (tarball.BadTar, base.EngineUna
 def page() -> str:
     """The whole page."""
     rows = [
-        (f"`{kind.code}`", str(kind.http_status), str(kind.exit_code), markdown.words(kind.__doc__))
-        for kind in _by_code().values()
+        (f"`{kind.code}`", str(kind.http_status), str(kind.exit_code), _faults(kind.code), _meaning(kind))
+        for kind in sorted(_by_code().values(), key=lambda kind: kind.http_status)
     ]
-    rows[0] = (*rows[0][:3], "What nobody foresaw: the platform's own fault, whose stack is in its log.")
-    return markdown.page("Errors", [*_INTRO, markdown.table(("code", "HTTP status", "exit code", "meaning"), rows)])
+    heads = ("code", "HTTP status", "exit code", "whose fault", "meaning")
+    return markdown.page("Errors", [*_INTRO, markdown.table(heads, rows)])
 
 
 def _by_code() -> dict[str, type[errors.FaasError]]:
-    """The kinds that have a code of their own; `_ELSEWHERE` are in their rooms."""
+    """The uppermost kind of each code."""
     found: dict[str, type[errors.FaasError]] = {}
-    for kind in [*_kinds(errors.FaasError), *_ELSEWHERE]:
-        if kind.__module__ == errors.__name__ or kind in _ELSEWHERE:
-            found.setdefault(kind.code, kind)
+    for kind in _kinds():
+        found.setdefault(kind.code, kind)
     return found
 
 
-def _kinds(kind: type[errors.FaasError]) -> Iterator[type[errors.FaasError]]:
-    """The error and all that are below it in the tree."""
-    yield kind
-    for below in kind.__subclasses__():
-        yield from _kinds(below)
+def _meaning(kind: type[errors.FaasError]) -> str:
+    if kind is errors.FaasError:
+        return "What nobody foresaw: the platform's own fault, whose stack is in its log."
+    return markdown.words(kind.__doc__)
+
+
+def _faults(code: str) -> str:
+    """Whose fault errors of a code are; `errors.CallerFault` and its sister have no code of their own."""
+    own = {kind.fault for kind in _kinds() if kind.code == code}
+    return errors.Fault.PLATFORM.value if code == errors.FaasError.code else ", ".join(sorted(own))
+
+
+def _kinds() -> Iterator[type[errors.FaasError]]:
+    """The errors of the tree and those of `_ELSEWHERE`, but no other that a room keeps to itself."""
+    yield from (kind for kind in errors.kinds() if kind.__module__ == errors.__name__)
+    yield from _ELSEWHERE
