@@ -13,13 +13,12 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import time
 
 import aiohttp
 import msgspec
 
 from faas import buckets
-from faas.core import errors, events, ids, model, settings
+from faas.core import calling, clock, errors, events, headers, ids, model, settings
 from faas.queue import outbox
 from faas.store import functions
 from triggers import chains, inlet, webhooks
@@ -85,7 +84,7 @@ class Courier:
         event = self._record(entry)
         if len(event) > self._config.max_event_bytes:
             raise errors.TooLarge(f"the record has {len(event)} bytes, over {self._config.max_event_bytes}")
-        invocation = invocation_of(entry, target, event, time.time_ns() // 1_000_000)
+        invocation = invocation_of(entry, target, event, clock.now_ms())
         too_deep = invocation.depth > chains.MAX_DEPTH
         refusal = chains.refusal(invocation, target.config) if too_deep else None
         await self._door.call(
@@ -109,13 +108,13 @@ class Courier:
         secret = env.get(to.secret, "") if to.secret else self._config.destination_secret
         if not secret:
             return webhooks.Tried(_NEVER, "there is nothing to sign it with: destination_secret is not set")
-        headers = {
+        fields = {
             "User-Agent": "faas",
-            "Faas-Invocation-Id": entry.invocation.id,
-            "Faas-Delivery-Id": delivery_id(entry),
-            "Faas-Delivery-Attempt": str(entry.attempt),
+            headers.INVOCATION_ID: entry.invocation.id,
+            headers.DELIVERY_ID: delivery_id(entry),
+            headers.DELIVERY_ATTEMPT: str(entry.attempt),
         }
-        return await webhooks.post(self._client, to.url, self._record(entry), secret=secret, headers=headers)
+        return await webhooks.post(self._client, to.url, self._record(entry), secret=secret, headers=fields)
 
     def _record(self, entry: outbox.Entry) -> bytes:
         settled, of = entry.settled, entry.invocation
@@ -141,18 +140,14 @@ def delivery_id(entry: outbox.Entry) -> str:
 
 def invocation_of(entry: outbox.Entry, target: model.Revision, event: bytes, now_ms: int) -> model.Invocation:
     """The invocation of a destination that is a function."""
-    source = entry.invocation
-    return model.Invocation(
+    return calling.invocation(
+        target,
         id=delivery_id(entry),
-        function=target.function,
-        revision=target.number,
-        trigger="destination",
+        way="destination",
         mode=model.Mode.ASYNC,
         event=event,
-        accepted_at_ms=now_ms,
-        depth=source.depth + 1,
-        parent_id=source.id,
-        root_id=source.chain_id,
+        at_ms=now_ms,
+        chain=calling.after(entry.invocation),
     )
 
 

@@ -19,12 +19,11 @@ import hashlib
 import heapq
 import itertools
 import logging
-import time
 from collections.abc import Awaitable, Callable, Mapping
 
 import msgspec
 
-from faas.core import errors, events, ids, model, settings
+from faas.core import calling, clock, errors, events, ids, model, settings
 from faas.queue import guards, invocations
 from triggers import catalog, inlet, schedule
 
@@ -52,11 +51,6 @@ class Timer(msgspec.Struct):
     due_ms: int | None = None
 
 
-def now_ms() -> int:
-    """The wall clock."""
-    return time.time_ns() // 1_000_000
-
-
 async def run(
     config: settings.Settings,
     queue: invocations.Queue,
@@ -64,7 +58,7 @@ async def run(
     stop: asyncio.Event,
     *,
     warm: Warm | None = None,
-    clock: Clock = now_ms,
+    clock: Clock = clock.now_ms,
 ) -> None:
     """Fire timers until ``stop`` is set. ``warm`` (`faas.cluster.demand.Demand.warm`) is told some 2 s ahead."""
     door = inlet.Inlet(queue)
@@ -205,11 +199,10 @@ def invocation_of(timer: Timer, due_ms: int, at_ms: int, region: str) -> model.I
     """The invocation of one due time; its id is the same whichever scheduler makes it."""
     revision = timer.revision
     invocation_id = ids.derived_id(due_ms, revision.function, timer.field)
-    return model.Invocation(
+    return calling.invocation(
+        revision,
         id=invocation_id,
-        function=revision.function,
-        revision=revision.number,
-        trigger="timer",
+        way="timer",
         mode=model.Mode.ASYNC,
         event=events.timer_event(
             invocation_id=invocation_id,
@@ -219,6 +212,6 @@ def invocation_of(timer: Timer, due_ms: int, at_ms: int, region: str) -> model.I
             region=region,
             given=None if timer.trigger.input is None else msgspec.json.encode(timer.trigger.input),
         ),
-        accepted_at_ms=at_ms,
-        trigger_place=timer.place,
+        at_ms=at_ms,
+        place=timer.place,
     )

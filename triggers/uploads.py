@@ -6,11 +6,10 @@ import asyncio
 import contextlib
 import functools
 import logging
-import time
 from collections.abc import Callable
 
 from faas import buckets
-from faas.core import errors, events, ids, model
+from faas.core import calling, clock, errors, events, ids, model
 from faas.queue import accepting, guards, invocations
 from triggers import backlog, chains, comparison, complete, inlet, matching
 
@@ -216,11 +215,10 @@ def invocation_of(rule: matching.Rule, bucket: str, seen: complete.Seen, region:
     """The invocation for one complete object."""
     assert seen.object is not None  # noqa: S101 - a complete object is there
     revision, invocation_id = rule.revision, ids.new_id()
-    return model.Invocation(
+    return calling.invocation(
+        revision,
         id=invocation_id,
-        function=revision.function,
-        revision=revision.number,
-        trigger="upload",
+        way="upload",
         mode=model.Mode.ASYNC,
         event=events.upload_event(
             invocation_id=invocation_id,
@@ -233,11 +231,9 @@ def invocation_of(rule: matching.Rule, bucket: str, seen: complete.Seen, region:
             region=region,
             configuration=f"{revision.function}-{rule.place}",
         ),
-        accepted_at_ms=time.time_ns() // 1_000_000,
-        depth=seen.depth,
-        parent_id=seen.parent_id,
-        root_id=seen.root_id,
-        trigger_place=rule.place,
+        at_ms=clock.now_ms(),
+        place=rule.place,
+        chain=calling.Chain(seen.depth, seen.parent_id, seen.root_id),
     )
 
 

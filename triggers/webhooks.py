@@ -10,13 +10,14 @@ import email.utils
 import enum
 import hashlib
 import hmac
-import time
 from collections.abc import Mapping
 
 import aiohttp
 import msgspec
 
-SIGNATURE = "Faas-Signature"
+from faas.core import clock
+from faas.core import headers as names
+
 LONGEST_WAIT_MS = 3_600_000
 """The most that a receiver's Retry-After can ask for."""
 
@@ -43,7 +44,7 @@ DELIVERED = Tried(Verdict.DELIVERED)
 
 
 def signature(secret: str, at_s: int, body: bytes) -> str:
-    """The value of `SIGNATURE` for what is sent at this moment."""
+    """The value of ``Faas-Signature`` for what is sent at this moment."""
     mac = hmac.new(secret.encode(), f"{at_s}.".encode() + body, hashlib.sha256)
     return f"t={at_s},v1={mac.hexdigest()}"
 
@@ -63,8 +64,8 @@ async def post(
     client: aiohttp.ClientSession, url: str, body: bytes, *, secret: str, headers: Mapping[str, str]
 ) -> Tried:
     """Send ``body``, JSON, to ``url``. Never raises for what the receiver or the network does."""
-    now_s = int(time.time())
-    sent = {**headers, "Content-Type": "application/json", SIGNATURE: signature(secret, now_s, body)}
+    now_s = clock.now_ms() // 1_000
+    sent = {**headers, "Content-Type": "application/json", names.SIGNATURE: signature(secret, now_s, body)}
     try:
         async with client.post(url, data=body, headers=sent, allow_redirects=False) as response:
             return judged(response.status, response.headers.get("Retry-After"), now_s)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from typing import Annotated
 
 import msgspec
 from aiohttp import web
 
 from faas.api import answers, schemas, state, views
-from faas.core import errors, ids, model
+from faas.core import calling, clock, errors, ids, model
 from faas.queue import guards
 from faas.store import dead_letters
 
@@ -76,14 +75,8 @@ async def _found(request: web.Request) -> dead_letters.DeadLetter:
 
 def _again(dead: model.Invocation, revision: model.Revision) -> model.Invocation:
     """The invocation anew; its id follows from the dead one's, so that it is the same however often it is made."""
-    return msgspec.structs.replace(
-        dead,
-        id=ids.derived_id(dead.accepted_at_ms, _GUARD, dead.id),
-        revision=revision.number,
-        attempt=1,
-        trigger_place=None,
-        accepted_at_ms=time.time_ns() // 1_000_000,
-    )
+    again_id = ids.derived_id(dead.accepted_at_ms, _GUARD, dead.id)
+    return calling.again(dead, revision, id=again_id, at_ms=clock.now_ms())
 
 
 def _line(letter: dead_letters.DeadLetter) -> schemas.DeadLetterLine:

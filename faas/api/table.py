@@ -17,15 +17,14 @@ from faas.api import (
     status,
     undelivered,
 )
-from faas.core import durations
-from faas.queue import idempotency
+from faas.core import headers
 
 _V1 = "/api/v1"
 _INVOKE_HEADERS = {
-    invocations.TYPE: "`sync` (the default) answers when the attempt has ended, `async` at once with 202.",
-    idempotency.HEADER: "The same key and event give the same invocation and answer, for 24 h by default.",
-    durations.DELAY_HEADER: "How long an async call waits before it runs: `90s`, `10m`, `31d` at most. Implies async.",
-    invocations.CLIENT_CONTEXT: "JSON in base64: what the handler sees as `context.client_context`.",
+    headers.INVOCATION_TYPE: "`sync` (the default) answers when the attempt has ended, `async` at once with 202.",
+    headers.IDEMPOTENCY_KEY: "The same key and event give the same invocation and answer, for 24 h by default.",
+    headers.DELAY: "How long an async call waits before it runs: `90s`, `10m`, `31d` at most. Implies async.",
+    headers.CLIENT_CONTEXT: "JSON in base64: what the handler sees as `context.client_context`.",
 }
 
 
@@ -89,7 +88,7 @@ FUNCTIONS = (
         path=f"{_V1}/functions/{{name}}/invocations:batch",
         handler=invocations.invoke_batch,
         summary="Send many events at once, async.",
-        headers={durations.DELAY_HEADER: _INVOKE_HEADERS[durations.DELAY_HEADER]},
+        headers={headers.DELAY: _INVOKE_HEADERS[headers.DELAY]},
         body=routes.Body(description="A JSON array of at most 1,000 events."),
         responses=(_gives(schemas.Batch, "One outcome for each event, in order.", status=202),),
         errors=(404, 413),

@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import click
-import msgspec
 
 from faas.cli import client, names, options, output
-from faas.core import errors
+from faas.core import calling, errors, faults, headers, model
 
 _KEYS = (
     "invocation_id", "status", "result", "error", "cold_start", "queue_ms", "init_ms", "duration_ms", "billed_ms",
@@ -55,14 +54,15 @@ def invoke_command(
     if payload is not None and data is not None:
         raise errors.BadRequest("the event is given twice: as an argument and as --data")
     event = _checked(_event(data if payload is None else payload))
-    headers = {"Content-Type": "application/json", "Faas-Invocation-Type": "async" if is_async else "sync"}
+    mode = model.Mode.SYNC if not is_async and delay is None else model.Mode.ASYNC
+    fields = {"Content-Type": "application/json", headers.INVOCATION_TYPE: mode.value}
     if delay is not None:
-        headers |= {"Faas-Delay": delay, "Faas-Invocation-Type": "async"}
+        fields[headers.DELAY] = delay
     if client_context is not None:
-        headers["Faas-Client-Context"] = base64.b64encode(_checked(client_context.encode())).decode()
+        fields[headers.CLIENT_CONTEXT] = base64.b64encode(_checked(client_context.encode())).decode()
     path = f"/api/v1/functions/{client.quote(name)}/invocations"
-    answer = client.connect().send("POST", path, body=event, headers=headers).value
-    if is_async or delay is not None:
+    answer = client.connect().send("POST", path, body=event, headers=fields).value
+    if mode is model.Mode.ASYNC:
         _accepted(answer, as_json)
     else:
         _ended(answer, as_json, raw)
@@ -82,14 +82,7 @@ def _event(given: str | None) -> bytes:
 
 
 def _checked(event: bytes) -> bytes:
-    try:
-        event.decode()
-        msgspec.json.decode(event, type=msgspec.Raw)
-    except (UnicodeDecodeError, msgspec.DecodeError) as error:
-        raise errors.BadRequest(
-            f"the payload is not JSON: {error}", hint="text needs quotes: --data '\"hello\"'"
-        ) from error
-    return event
+    return calling.json_event(event, "text needs quotes: --data '\"hello\"'")
 
 
 def _accepted(answer: dict[str, Any], as_json: bool) -> None:
@@ -140,10 +133,7 @@ def _said(error: dict[str, Any]) -> str:
 
 
 def _failure(answer: dict[str, Any]) -> errors.FaasError:
-    why = _said(answer["error"]) if answer["error"] else answer["status"]
+    status = model.Status(answer["status"])
+    why = _said(answer["error"]) if answer["error"] and status is not model.Status.TIMEOUT else ""
     about = {"invocation_id": answer["invocation_id"], "status": answer["status"]}
-    if answer["status"] == "timeout":
-        return errors.TimedOut(f"{answer['function']} ran into its timeout", **about)
-    if answer["status"] in ("lost", "rejected"):
-        return errors.Unavailable(f"the platform lost this attempt of {answer['function']}: {why}", **about)
-    return errors.FunctionFailed(f"{answer['function']} failed: {why}", **about)
+    return faults.error(status, answer["function"], why, **about)

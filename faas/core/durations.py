@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import re
 
-from faas.core import errors
+from faas.core import errors, headers
 
-DELAY_HEADER = "Faas-Delay"
 LONGEST_DELAY_MS = 31 * 86_400_000
 
 _PATTERN = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,3})?) ?(ms|s|m|min|h|d)")
@@ -18,5 +17,5 @@ def delay_ms(text: str) -> int:
     match = _PATTERN.fullmatch(text.strip())
     found = round(float(match[1]) * _UNIT_MS[match[2]]) if match else -1
     if not 0 <= found <= LONGEST_DELAY_MS:
-        raise errors.BadRequest(f"{DELAY_HEADER}: found {text!r}, expected a duration such as 90s or 10m, 31d at most")
+        raise errors.BadRequest(f"{headers.DELAY}: found {text!r}, expected a duration such as 90s or 10m, 31d at most")
     return found

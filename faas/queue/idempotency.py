@@ -23,12 +23,11 @@ from typing import Any
 
 import msgspec
 
-from faas.core import errors, model
+from faas.core import errors, headers, model
 from faas.queue import accepting, calls, invocations
 
 _log = logging.getLogger(__name__)
 
-HEADER = "Idempotency-Key"
 MOST_CHARACTERS = 255
 
 _CLAIM_MS = 30_000
@@ -66,7 +65,9 @@ def asked(key: str, function: str, caller: bytes, request: tuple[bytes, ...], ke
     one from another, and the way that they came.
     """
     if not 0 < len(key) <= MOST_CHARACTERS:
-        raise errors.BadRequest(f"{HEADER}: expected 1 to {MOST_CHARACTERS} characters, found {len(key)}")
+        raise errors.BadRequest(
+            f"{headers.IDEMPOTENCY_KEY}: expected 1 to {MOST_CHARACTERS} characters, found {len(key)}"
+        )
     digest = hashlib.sha256()
     for part in request:
         digest.update(len(part).to_bytes(8, "big") + part)

@@ -9,18 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import time
 from collections.abc import Callable, Coroutine
 
 import msgspec
 
-from faas.core import dispatch, durations, errors, events, http_replies, ids, model
+from faas.core import calling, clock, dispatch, errors, events, http_replies, ids, model
 from faas.queue import calls, idempotency, invocations, replies
 from triggers.gateway import answering, identity, limits, request, routes, running
 
-_TYPE = "faas-invocation-type"
-_KEY = idempotency.HEADER.lower()
-_DELAY = durations.DELAY_HEADER.lower()
 _HEALTH = ("/healthz", "/readyz")
 _SILENT_MS = 2_000
 _NOT_READY_MS = 1_000
@@ -36,9 +32,8 @@ class Asked(msgspec.Struct, frozen=True):
     table: routes.Routes
     route: routes.Route | None = None
     event: events.HttpHead | None = None
-    mode: model.Mode = model.Mode.SYNC
-    key: str | None = None
-    delay_ms: int = 0
+    call: calling.Asked = calling.Asked()
+    reply_to: str | None = None
     is_plain: bool = False
 
 
@@ -69,7 +64,7 @@ class Gateway:
         match = table.find(head.method, head.path)
         if head.length > self.limits.max_event_bytes:
             raise self.too_large()
-        mode, key, delay = _mode(head), head.first.get(_KEY), head.first.get(_DELAY)
+        call = calling.asked(head.first)
         event = events.http_head(
             method=head.method,
             raw_path=head.path,
@@ -86,54 +81,53 @@ class Gateway:
             table=table,
             route=match.route,
             event=event,
-            mode=mode,
-            key=key,
-            delay_ms=0 if delay is None else durations.delay_ms(delay),
-            is_plain=mode is model.Mode.SYNC and key is None,
+            call=call,
+            reply_to=self._answers.address if call.mode is model.Mode.SYNC else None,
+            is_plain=call.mode is model.Mode.SYNC and call.key is None,
         )
 
     def fresh(self, answered: running.Answered) -> running.Running:
         """A request that is about to be started."""
-        now_ms = time.time_ns() // 1_000_000
+        now_ms = clock.now_ms()
         return running.Running(self._ids.at(now_ms), now_ms, answered, self._enqueue)
 
     def start(self, one: running.Running, asked: Asked, body: bytes) -> None:
         """Work on a request. It may be answered before this returns."""
         try:
-            if asked.route is None or asked.event is None:
+            route, given = asked.route, asked.event
+            if route is None or given is None:
                 one.invocation_id = ""  # none is made
                 one.say(self._health(asked.head.path))
                 return
-            event = events.http_event(asked.event, body, invocation_id=one.invocation_id, time_ms=one.begun_ms)
+            event = events.http_event(given, body, invocation_id=one.invocation_id, time_ms=one.begun_ms)
             if len(event) > self.limits.max_event_bytes:
                 raise self.too_large()
-            self._invoke(one, asked, asked.route, event, body)
+            self._invoke(one, asked, route, event, body)
         except errors.FaasError as error:
             one.fail(error)
         except Exception:  # noqa: BLE001 - whatever is not foreseen costs its own request only
             one.break_down()
 
     def _invoke(self, one: running.Running, asked: Asked, route: routes.Route, event: bytes, body: bytes) -> None:
-        revision = route.revision
-        invocation = model.Invocation(
+        revision, call = route.revision, asked.call
+        invocation = calling.invocation(
+            revision,
             id=one.invocation_id,
-            function=revision.function,
-            revision=revision.number,
-            trigger="http",
-            mode=asked.mode,
+            way="http",
+            mode=call.mode,
             event=event,
-            accepted_at_ms=one.begun_ms,
-            reply_to=self._answers.address if asked.mode is model.Mode.SYNC else None,
-            trigger_place=route.place,
+            at_ms=one.begun_ms,
+            place=route.place,
+            reply_to=asked.reply_to,
         )
         if asked.is_plain:
             one.waiting = (invocation, revision.config)
             if not self._hand_off.offer(invocation, one):
                 self._enqueue(one)
-        elif asked.key is None:
-            self._begin(one, self._accept(invocation, asked.delay_ms))
+        elif call.key is None:
+            self._begin(one, self._accept(invocation, call.delay_ms))
         else:
-            self._begin(one, self._once(one, asked, asked.key, invocation, revision.config, body))
+            self._begin(one, self._once(one, asked, call.key, invocation, revision.config, body))
 
     async def close(self) -> None:
         """Wait for what is still said to Redis of requests whose clients have gone."""
@@ -195,11 +189,11 @@ class Gateway:
         its target and its body.
         """
         self._refuse_without_redis()
-        what = (str(asked.mode).encode(), asked.head.method.encode(), asked.head.target.encode(), body)
+        what = (str(asked.call.mode).encode(), asked.head.method.encode(), asked.head.target.encode(), body)
         caller = b"gateway\0" + identity.of_fields(asked.head.fields)
         once = idempotency.asked(key, invocation.function, caller, what, self.limits.keep_answers_ms)
-        if asked.mode is model.Mode.ASYNC:
-            one.invocation_id = await idempotency.accept(self._queue, once, invocation, delay_ms=asked.delay_ms)
+        if asked.call.mode is model.Mode.ASYNC:
+            one.invocation_id = await idempotency.accept(self._queue, once, invocation, delay_ms=asked.call.delay_ms)
             return answering.accepted(one.invocation_id)
         run = functools.partial(self._outcome, invocation, config)
         within_ms = self.limits.max_queue_wait_ms + config.timeout_ms
@@ -230,24 +224,7 @@ class Gateway:
 
     def too_large(self) -> errors.TooLarge:
         """The refusal of an event, or a body, that is larger than events may be."""
-        return errors.TooLarge(
-            f"the event is over {self.limits.max_event_bytes} bytes",
-            hint="put large things into a bucket and send their key",
-            limit=self.limits.max_event_bytes,
-        )
-
-
-def _mode(head: request.Head) -> model.Mode:
-    delay = head.first.get(_DELAY)
-    asked = head.first.get(_TYPE)
-    if asked is None:
-        return model.Mode.SYNC if delay is None else model.Mode.ASYNC
-    if asked.lower() == model.Mode.SYNC and delay is not None:
-        raise errors.BadRequest(f"{durations.DELAY_HEADER}: only an async call can be delayed")
-    try:
-        return model.Mode(asked.lower())
-    except ValueError as error:
-        raise errors.BadRequest(f"Faas-Invocation-Type: found {asked!r}, expected sync or async") from error
+        return calling.too_large(self.limits.max_event_bytes)
 
 
 def _without_cookies(outcome: model.Outcome) -> model.Outcome:
