@@ -8,13 +8,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import time
 from collections.abc import Awaitable, Callable
 
 import sqlalchemy as sa
 
 from faas.cluster import catalog
-from faas.core import errors
+from faas.core import clock, errors
 from faas.core import settings as settings_module
 from faas.queue import keys as keyring
 from faas.queue import server as servers
@@ -91,7 +90,7 @@ class Job:
         with turns.retention(self._engine, self._settings.root) as is_ours:
             if not is_ours:
                 return
-            now_ms = time.time_ns() // 1_000_000
+            now_ms = clock.now_ms()
             with contextlib.suppress(errors.Unavailable):  # each part says so itself, and some need no Redis
                 await self._server.reopen()
             await self._each(

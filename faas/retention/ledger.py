@@ -8,9 +8,9 @@ machine lost its power and Redis its last second.
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Sequence
 
+from faas.core import clock
 from faas.core import settings as settings_module
 from faas.queue import guards, retiring
 from faas.queue import server as servers
@@ -85,9 +85,9 @@ class Ledger:
     async def _can_come_no_more(self) -> bool:
         """Wait until nothing can bring what is in the ledger now once more; False when no recorder gets on."""
         last = await retiring.last_record(self._server)
-        until = time.monotonic() + _LEFT_WITHIN_S
+        until = clock.steady_s() + _LEFT_WITHIN_S
         while not await retiring.have_left(self._server, last):
-            if time.monotonic() > until or self._steps.stop.is_set():
+            if clock.steady_s() > until or self._steps.stop.is_set():
                 return False
             await self._steps.pause(_LOOK_S)
         await self._steps.pause(self._synced_s)

@@ -13,12 +13,12 @@ knows the catalog as it is; and because no deploy holds the lock of its function
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Iterable
 from pathlib import Path
 
 from faas import artifacts
 from faas.builds import bundle, folders
+from faas.core import clock
 from faas.core import settings as settings_module
 from faas.queue import retiring
 from faas.queue import server as servers
@@ -58,7 +58,7 @@ class Revisions:
 
     def _for_a_while(self, found: Iterable[past.Row]) -> list[past.Row]:
         """Those that were superfluous a while ago, too."""
-        now = time.monotonic()
+        now = clock.steady_s()
         self._since = {row.ref: self._since.get(row.ref, now) for row in found}
         return [row for row in found if now - self._since[row.ref] >= self._grace_s]
 
