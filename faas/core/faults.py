@@ -22,7 +22,7 @@ def of(status: model.Status) -> errors.Fault | None:
     return None if status is model.Status.OK else _KINDS[status][0].fault
 
 
-def error(status: model.Status, function: str, why: str = "", *, hint: str = "", **data: Any) -> errors.FaasError:
+def error(status: model.Status, function: str, why: str = "", /, *, hint: str = "", **data: Any) -> errors.FaasError:
     """The error of an attempt of a function that did not go well, for people with the reason where there is one."""
     kind, text = _KINDS[status]
     message = text.format(function)

@@ -16,10 +16,13 @@ from pathlib import Path
 import pytest
 import redis.asyncio
 
+from faas.cli import platform_logs
 from faas.core import errors
 from faas.valkey import append_only, embedded, rewriting
 from tests import preload, small_disk
 from tests.eventually import eventually, eventually_sync
+
+_LOG_BYTES = 10 * 1024 * 1024
 
 
 @pytest.fixture
@@ -296,12 +299,19 @@ async def test_a_rewrite_that_a_killed_server_had_begun_holds_up_nobody_and_leav
     await server.stop()
 
 
-async def test_a_log_that_grew_large_is_set_aside_at_start(server: embedded.EmbeddedServer) -> None:
-    server.folder.mkdir()
-    (server.folder / "redis.log").write_bytes(b"x" * (10 * 1024 * 1024 + 1))
-    await server.start()
-    assert (server.folder / "redis.log").stat().st_size < 1024 * 1024
-    assert (server.folder / "redis.log.1").stat().st_size > 10 * 1024 * 1024
+async def test_a_log_that_grew_large_is_set_aside_while_the_server_goes_on_writing_to_it(
+    server: embedded.EmbeddedServer,
+) -> None:
+    url, log = await server.start(), server.folder / "redis.log"
+    with log.open("ab") as grown:
+        grown.write(b"x" * _LOG_BYTES)
+    platform_logs.look([server.folder], _LOG_BYTES)
+    assert log.stat().st_size < 1024 * 1024
+    assert (server.folder / "redis.log.1").stat().st_size > _LOG_BYTES
+    async with redis.asyncio.from_url(url) as client:
+        await client.bgrewriteaof()
+    await eventually(lambda: b"append only file" in log.read_bytes())
+    assert b"\0" not in log.read_bytes()
 
 
 async def test_a_full_disk_is_said_at_start(tmp_path: Path) -> None:
