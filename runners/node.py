@@ -11,19 +11,17 @@ import asyncio
 import contextlib
 import logging
 import os
-import platform
 import secrets
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from typing import Any
-
-import msgspec
 
 from faas import artifacts
 from faas.cluster import capacity, catalog, demand
 from faas.core import dispatch, errors, living, model
 from faas.core import settings as settings_module
 from faas.queue import census, invocations, parking
+from faas.runtimes import installed
 from faas.store import functions
 from runners import attempt, holding, line, membership, pool, seats, settle, stock, tending
 from runners import lane as lanes_module
@@ -145,7 +143,7 @@ class Node:
         versions = await catalog.Catalog.open(settings.redis_url, settings.redis_prefix)
         node = cls(settings, engine, queue, store, signals, versions)
         await node._sweep()
-        await node._publish_runtime()
+        await node._publish_runtimes()
         await node.renew()
         for name, work in (
             ("heartbeat", node._each_heartbeat(node.renew)),
@@ -205,6 +203,7 @@ class Node:
         """The catalog has changed: slots of replaced revisions go as they fall idle. Says that it is known."""
         self._version = version
         self._pool.retire(revisions)
+        self._stock.use(revisions)
         self._hold_ready(revisions)
         self._current = tuple(revisions)
         await self.renew()
@@ -237,11 +236,11 @@ class Node:
             handed_off={ref: count for ref, lane in self._pool.lanes.items() if (count := lane.handed_off)},
         )
 
-    async def _publish_runtime(self) -> None:
-        told = msgspec.json.encode({"machine": platform.machine()})
+    async def _publish_runtimes(self) -> None:
         link, runtimes = self.queue.link, self.queue.keys.runtimes
-        if await link.call("HGET", runtimes, self._engine.python) != told:  # a full Redis must not keep a node away
-            await link.call("HSET", runtimes, self._engine.python, told)
+        for name, told in map(installed.encode, self._engine.installed):
+            if await link.call("HGET", runtimes, name) != told:  # a full Redis must not keep a node away
+                await link.call("HSET", runtimes, name, told)
 
     async def _each_heartbeat(self, *steps: Callable[[], Awaitable[None]]) -> None:
         while True:

@@ -101,8 +101,9 @@ class Pool:
         return {state: count for state, count in found.items() if count}
 
     def may_ever_fit(self, seat: seats.Seat) -> bool:
-        """Whether the node's memory is enough for one slot of the revision, were there nothing else."""
-        return seat.revision.config.memory_mb <= self._memory.total_mb
+        """Whether the node has the revision's language, and memory for one slot of it, were there nothing else."""
+        config = seat.revision.config
+        return config.memory_mb <= self._memory.total_mb and self._stock.has(self._stock.kind(config))
 
     async def make(
         self, seat: seats.Seat, room: Room, is_wanted: Callable[[], bool] = lambda: True
@@ -139,7 +140,7 @@ class Pool:
     async def _started(self, seat: seats.Seat, is_wanted: Callable[[], bool]) -> base.Sandbox | None:
         function = seat.revision.function
         started = await self._stock.start(
-            seat.revision.config.network,
+            self._stock.kind(seat.revision.config),
             lambda: is_wanted() and not self._owes_room(seat),
             (function, seat.ref),
             lambda: (self._slots_of[function], len(seat.slots)),
@@ -193,15 +194,17 @@ class Pool:
         It is to be passed to `make`. None when there is none, when another revision comes first, or when so many
         sandboxes are about to be started that memory would be held long before it is used.
         """
+        kind, wanted_mb = self._stock.kind(seat.revision.config), seat.revision.config.memory_mb
+        if not self._stock.has(kind):  # nobody is to give up room for what cannot be started
+            return None
         held = shares.Shares(self.seats.values())
         idle = held.idle_for(seat, clock.now_ms())
         idle_mb = [other.revision.config.memory_mb for other, _ in idle]
         room_mb = self._memory.free_mb + sum(self._stock.held_mb()) + sum(idle_mb)
-        network, wanted_mb = seat.revision.config.network, seat.revision.config.memory_mb
-        if not held.is_next(seat, self._hungry.values(), room_mb, self._places(network)):
+        if not held.is_next(seat, self._hungry.values(), room_mb, self._places(kind)):
             return None
         # Its memory is free from now on, so where there is little it is part of what the revision gets.
-        room = Room(self._stock.claim(network))
+        room = Room(self._stock.claim(kind))
         self._rooms.add(room)
         found = memories.evictions(wanted_mb, self._memory.free_mb, self._stock.held_mb(), idle_mb)
         for _ in range(found.stock):
@@ -216,9 +219,9 @@ class Pool:
             self._hungry[seat.ref] = seat  # if it waits for more, then behind those that have waited meanwhile
         return room
 
-    def _places(self, network: model.Network) -> int:
+    def _places(self, kind: stocks.Kind) -> int:
         to_start = sum(room.prewarmed is None for room in self._rooms)
-        return self._stock.ready_for(network) + _STARTS_AHEAD * self._stock.at_once - to_start
+        return self._stock.ready_for(kind) + _STARTS_AHEAD * self._stock.at_once - to_start
 
     # -- fair share
 

@@ -1,4 +1,7 @@
-"""The prewarmed sandboxes of one node: started ahead of need, per network class, and claimed by any revision."""
+"""The prewarmed sandboxes of one node: started ahead of need, per runtime and network class, for any such revision.
+
+The engine's first runtime is always kept in stock, any other while a current revision is written in it.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,9 @@ import asyncio
 import contextlib
 import logging
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+
+import msgspec
 
 from faas.core import model, settings
 from runners import memory as memories
@@ -23,6 +28,13 @@ _AFTER_WORK = 1 << 30
 _log = logging.getLogger(__name__)
 
 
+class Kind(msgspec.Struct, frozen=True):
+    """What sandboxes must have in common for one to stand in for another; ``runtime`` is as in `base.Spec`."""
+
+    runtime: str
+    network: model.Network
+
+
 class Stock:
     """Starts sandboxes, a few at a time, and keeps some ready. Those in stock are counted in ``memory``."""
 
@@ -33,28 +45,52 @@ class Stock:
         self._memory = memory
         self._memory_mb = limits.stock_memory_mb
         self._wanted = {model.Network.NONE: limits.stock_none, model.Network.OUTBOUND: limits.stock_outbound}
-        self._ready: dict[model.Network, list[base.Sandbox]] = {network: [] for network in model.Network}
+        self._names = [runtime.name for runtime in engine.runtimes]
+        self._used = set(self._names[:1])
+        self._ready: dict[Kind, list[base.Sandbox]] = {
+            Kind(name, network): [] for name in self._names for network in model.Network
+        }
         self.at_once = max((os.cpu_count() or 1) // limits.node_count, _STARTS_AT_ONCE)
         """Starts that go on at a time."""
         self._turns = turns.Turns(self.at_once)
-        self._changed = asyncio.Event()
+        self._changed = {name: asyncio.Event() for name in self._names}
 
     @property
     def ready(self) -> int:
         """How many wait to be claimed."""
         return sum(map(len, self._ready.values()))
 
-    def ready_for(self, network: model.Network) -> int:
-        """How many wait to be claimed by a revision of that network class."""
-        return len(self._ready[network])
+    def kind(self, config: model.FunctionConfig) -> Kind:
+        """What a revision needs: any version of its runtime that the engine has."""
+        return Kind(self._engine.runtimes.name_of(config.runtime), config.network)
 
-    def claim(self, network: model.Network) -> base.Sandbox | None:
+    def has(self, kind: Kind) -> bool:
+        """Whether this node can have sandboxes of this kind at all."""
+        return kind in self._ready
+
+    def ready_for(self, kind: Kind) -> int:
+        """How many wait to be claimed by a revision that needs this kind."""
+        return len(self._ready.get(kind, ()))
+
+    def claim(self, kind: Kind) -> base.Sandbox | None:
         """A prewarmed sandbox, which the caller owns from now on; None when there is none."""
-        if not self._ready[network]:
+        held = self._ready.get(kind)
+        if not held:
             return None
-        self._changed.set()
+        self._changed[kind.runtime].set()
         self._memory.take_back(self._memory_mb)
-        return self._ready[network].pop(0)
+        return held.pop(0)
+
+    def use(self, current: Iterable[model.Revision]) -> None:
+        """These revisions are current: keep their runtimes in stock. What is there of others waits to be claimed."""
+        asked = {revision.config.runtime for revision in current}
+        used = {*self._names[:1], *map(self._engine.runtimes.name_of, asked)}
+        for name in sorted(used - self._used - self._changed.keys()):
+            hint = "its functions run on other nodes, or wait"
+            _log.warning("runtime_not_here", extra={"runtime": name, "hint": hint})
+        self._used = used
+        for changed in self._changed.values():
+            changed.set()
 
     def held_mb(self) -> list[int]:
         """The memory of each one that waits to be claimed."""
@@ -62,13 +98,13 @@ class Stock:
 
     def give_up(self) -> base.Sandbox:
         """One whose memory somebody needs more; the caller closes it."""
-        fullest = max(self._ready, key=lambda network: len(self._ready[network]))
+        fullest = max(self._ready, key=lambda kind: len(self._ready[kind]))
         self._memory.take_back(self._memory_mb)
         return self._ready[fullest].pop()
 
     async def start(
         self,
-        network: model.Network,
+        kind: Kind,
         is_wanted: Callable[[], bool],
         who: Sequence[str],
         has: Callable[[], Sequence[int]],
@@ -84,16 +120,20 @@ class Stock:
                 return None
             self.starting += 1
             try:
-                sandbox = await self._engine.start(base.Spec(network=network, memory_mb=self._memory_mb))
+                sandbox = await self._engine.start(self._spec(kind))
             finally:
                 self.starting -= 1
         self.start_ms += (sandbox.started_ms - self.start_ms) / 4
         return sandbox
 
+    def _spec(self, kind: Kind) -> base.Spec:
+        return base.Spec(runtime=kind.runtime, network=kind.network, memory_mb=self._memory_mb)
+
     async def add(self, sandbox: base.Sandbox) -> None:
         """Keep a sandbox that holds no revision, if there is room for it in stock; else it is closed."""
-        held = self._ready[sandbox.spec.network]
-        has_room = len(held) < self._wanted[sandbox.spec.network] and self._memory.spare_mb >= self._memory_mb
+        kind = Kind(sandbox.spec.runtime, sandbox.spec.network)
+        held = self._ready[kind]
+        has_room = len(held) < self._wanted_of(kind) and self._memory.spare_mb >= self._memory_mb
         if not has_room or not self._memory.promise(self._memory_mb):
             await sandbox.close()
             return
@@ -101,36 +141,49 @@ class Stock:
         sandbox.on_closed(self._gone)
 
     def _gone(self, sandbox: base.Sandbox) -> None:
-        held = self._ready[sandbox.spec.network]
+        held = self._ready[Kind(sandbox.spec.runtime, sandbox.spec.network)]
         if sandbox in held:
             held.remove(sandbox)
             self._memory.take_back(self._memory_mb)
-            self._changed.set()
+            self._changed[sandbox.spec.runtime].set()
+
+    def _wanted_of(self, kind: Kind) -> int:
+        return self._wanted[kind.network] if kind.runtime in self._used else 0
 
     async def keep(self) -> None:
-        """Keep the stock full until cancelled. An engine that does not answer is asked again, ever more rarely."""
+        """Keep the stock full until cancelled. A runtime that does not start is no hindrance to the others."""
+        async with asyncio.TaskGroup() as tasks:
+            for name in self._names:
+                tasks.create_task(self._keep(name), name=f"stock {name}")
+
+    async def _keep(self, name: str) -> None:
+        """The same for one runtime. An engine that does not answer is asked again, ever more rarely."""
         failures = 0
+        changed = self._changed[name]
         while True:
-            self._changed.clear()
+            changed.clear()
             try:
-                await self._fill()
+                await self._fill(name)
             except (base.EngineUnavailable, base.SandboxLost) as error:
                 if failures == 0:
-                    _log.warning("no_sandbox_starts", extra={"reason": error.message, "hint": "see `faas doctor`"})
+                    _log.warning(
+                        "no_sandbox_starts",
+                        extra={"runtime": name, "reason": error.message, "hint": "see `faas doctor`"},
+                    )
                 await asyncio.sleep(_BACKOFF_S[min(failures, len(_BACKOFF_S) - 1)])
                 failures += 1
                 continue
             if failures:
-                _log.info("sandboxes_start_again")
+                _log.info("sandboxes_start_again", extra={"runtime": name})
             failures = 0
             with contextlib.suppress(TimeoutError):  # memory that comes free is not told of
                 async with asyncio.timeout(_LOOK_AGAIN_S):
-                    await self._changed.wait()
+                    await changed.wait()
 
-    async def _fill(self) -> None:
-        for network, wanted in self._wanted.items():
-            while len(self._ready[network]) < wanted and self._memory.spare_mb >= self._memory_mb:
-                sandbox = await self.start(network, lambda: True, (_FOR_STOCK,), lambda: (_AFTER_WORK,))
+    async def _fill(self, name: str) -> None:
+        for kind in (Kind(name, network) for network in self._wanted):
+            while len(self._ready[kind]) < self._wanted_of(kind) and self._memory.spare_mb >= self._memory_mb:
+                sandbox = await self.start(kind, lambda: True, (_FOR_STOCK,), lambda: (_AFTER_WORK,))
                 if sandbox is not None:
                     await self.add(sandbox)
 

@@ -257,6 +257,8 @@ class Tender:
                 loaded = await self._made_in_turn(seat)
             except errors.FaasError as error:
                 return _refused("Platform.Unavailable", error.message)
+            if loaded is None and not self._stock.has(kind := self._stock.kind(seat.revision.config)):
+                return _refused("Platform.NoRuntime", f"this node has no sandboxes of {kind.runtime}")
             if loaded is None:
                 return _refused("Platform.NoRoom", f"no memory is left for {seat.revision.config.memory_mb} MB")
         return demand.LoadReport(

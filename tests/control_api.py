@@ -9,6 +9,7 @@ from pathlib import Path
 
 from faas import builds
 from faas.api import server
+from faas.cli import languages
 from faas.core import model
 from faas.core import settings as settings_module
 from faas.store import database, functions
@@ -29,7 +30,9 @@ async def serving(settings: settings_module.Settings) -> AsyncIterator[str]:
     """The URL of a control API that takes `TOKEN`."""
     (settings.root / "token").write_text(TOKEN)
     stop, ready = asyncio.Event(), asyncio.get_running_loop().create_future()
-    task = asyncio.create_task(server.run(settings, stop, ready.set_result, builds.Builds(settings)))
+    task = asyncio.create_task(
+        server.run(settings, stop, ready.set_result, builds.Builds(settings, languages.known(settings)))
+    )
     try:
         await asyncio.wait([task, ready], return_when=asyncio.FIRST_COMPLETED)
         yield ready.result()["url"]

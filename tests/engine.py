@@ -14,7 +14,7 @@ import docker
 
 from faas.core import settings as settings_module
 from faas.core import tether
-from runners.sandbox import image
+from tests import base_image
 from tests.eventually import eventually_sync
 
 _TAG = ("faas-test-base", "1")
@@ -72,8 +72,8 @@ class Engine:
     def take_image(self) -> None:
         """Give it the base image that this machine's engine has."""
         with contextlib.closing(docker.from_env()) as here, contextlib.closing(docker.DockerClient(self.host)) as own:
-            chosen = image.ensure(here.api, settings_module.Settings())
-            (loaded,) = own.images.load(b"".join(here.images.get(chosen.id).save()))
+            chosen = base_image.of(here.api, settings_module.Settings())
+            (loaded,) = own.images.load(b"".join(here.images.get(chosen).save()))
             loaded.tag(*_TAG)
 
     def _answers(self) -> bool:

@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 
 from faas.builds import deployments, progress
+from faas.cli import languages
 from faas.core import settings as settings_module
 from faas.store import database, functions
 from tests import builder
@@ -28,7 +29,7 @@ def _fill(root: Path, free: int) -> None:
 
 def _deploy(settings: settings_module.Settings, free: int) -> progress.Deployment:
     """Deploy with so much room."""
-    builds = deployments.Builds(settings)
+    builds = deployments.Builds(settings, languages.known(settings))
     files = {"app.py": f"def handler(event, context):\n    return {free}\n", "data.bin": bytes(200_000)}
     id = builds.submit(project(function()), {"hello": tar(settings.root / "uploads/hello.tar", files)})
     _fill(settings.root, free)

@@ -15,8 +15,11 @@ import msgspec
 
 from faas import artifacts
 from faas.builds import ports, runtimes
+from faas.cli import languages
 from faas.cluster import demand
 from faas.core import errors, model
+from faas.core import settings as settings_module
+from faas.runtimes import installed
 from faas.store import functions
 
 _LOAD = """
@@ -54,9 +57,11 @@ class ImportingNodes:
         self.loaded: list[str] = []
         self.announced: list[int] = []
 
-    def runtimes(self) -> list[runtimes.RuntimeInfo]:
-        python = f"{sys.version_info.major}.{sys.version_info.minor}"
-        return [runtimes.RuntimeInfo(python=python, machine=platform.machine())]
+    def runtimes(self) -> list[runtimes.Available]:
+        known = languages.known(settings_module.Settings())
+        names = [name for runtime in known if (name := runtime.here()) is not None]
+        has = [installed.Installed(name=name, machine=platform.machine()) for name in names]
+        return runtimes.known(has, known)
 
     def load(self, refs: Sequence[str], timeout_ms: int, watch: ports.Watch) -> None:
         for ref in refs:

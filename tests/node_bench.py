@@ -13,9 +13,11 @@ import msgspec
 import sqlalchemy as sa
 
 from faas import artifacts, buckets
+from faas.cli import languages
 from faas.core import errors, ids, model
 from faas.core import settings as settings_module
 from faas.queue import calls, invocations, records, replies
+from faas.runtimes import table
 from faas.store import database, functions
 from runners import node as runner
 from runners.sandbox import choose
@@ -45,12 +47,12 @@ class Bench:
         answers = await replies.Replies.open(settings.redis_url, settings.redis_prefix)
         return cls(settings, queue, answers, await asyncio.to_thread(database.open_database, settings))
 
-    async def node(self, **changes: Any) -> runner.Node:
-        """Start one more node; ``changes`` are settings of its own."""
+    async def node(self, runtimes: table.Runtimes | None = None, **changes: Any) -> runner.Node:
+        """Start one more node; ``changes`` are settings of its own, ``runtimes`` are the platform's unless given."""
         settings = msgspec.structs.replace(self.settings, **changes)
         known = buckets.Known(buckets.opener(settings.root))
         known.adopt(self.store.buckets())
-        engine = await choose.choose(settings, known.find)
+        engine = await choose.choose(settings, known.find, runtimes or languages.known(settings))
         queue = await invocations.Queue.connect(settings.redis_url, settings.redis_prefix)
         node = await runner.Node.start(settings, engine, queue, self.store)
         await node.adopt(self.store.catalog_version(), self.store.list_current())

@@ -13,7 +13,7 @@ import msgspec
 
 from faas import builds
 from faas.api import server
-from faas.cli import platform_dir
+from faas.cli import languages, platform_dir
 from faas.core import model
 from faas.core import settings as settings_module
 from faas.queue import invocations
@@ -99,7 +99,7 @@ async def serving(settings: settings_module.Settings) -> AsyncIterator[ControlAp
     token = platform_dir.token(settings.root)
     engine = await asyncio.to_thread(database.open_database, settings)
     stop, urls = asyncio.Event(), asyncio.Queue[str]()
-    builder = builds.Builds(settings)
+    builder = builds.Builds(settings, languages.known(settings))
     run = server.run(settings, stop, lambda facts: urls.put_nowait(facts["url"]), builder)
     task = asyncio.create_task(run, name="control-api")
     asked = asyncio.create_task(urls.get())

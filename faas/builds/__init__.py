@@ -2,7 +2,6 @@
 
 from faas.builds.deployments import Builds
 from faas.builds.progress import Deployed, Deployment, State, Step, StepState
-from faas.builds.runtimes import RuntimeInfo
 from faas.builds.worker import worker_main
 
-__all__ = ["Builds", "Deployed", "Deployment", "RuntimeInfo", "State", "Step", "StepState", "worker_main"]
+__all__ = ["Builds", "Deployed", "Deployment", "State", "Step", "StepState", "worker_main"]

@@ -1,10 +1,9 @@
-"""From a function's source to its artifact: requirements, bytecode, one reproducible bundle."""
+"""From a function's source to its artifact: packages, compilation, one reproducible bundle."""
 
 from __future__ import annotations
 
 import hashlib
 import os
-import re
 import shutil
 import tempfile
 from collections import Counter
@@ -14,8 +13,9 @@ from pathlib import Path
 import msgspec
 
 from faas import artifacts
-from faas.builds import bytecode, children, folders, layers, notes, progress, requirements, runtimes, sources
+from faas.builds import folders, layers, notes, progress, runtimes, sources
 from faas.core import errors, model
+from faas.runtimes import children
 
 _FORMAT = 1
 
@@ -34,7 +34,7 @@ class Bundler:
         self._of_tars = notes.Notes(places.sources, store)
         self._max_bytes = max_bytes
 
-    def known(self, function: model.FunctionSpec, sha256: str, runtime: runtimes.RuntimeInfo) -> str | None:
+    def known(self, function: model.FunctionSpec, sha256: str, runtime: runtimes.Available) -> str | None:
         """The digest of the artifact that a tar of this SHA-256 gave before."""
         note = self._of_tars.find(_tar_key(function, sha256, runtime))
         if note is None:
@@ -47,7 +47,7 @@ class Bundler:
         self,
         function: model.FunctionSpec,
         source: sources.Source,
-        runtime: runtimes.RuntimeInfo,
+        runtime: runtimes.Available,
         work: Path,
         steps: progress.Progress,
         deadline: children.Deadline,
@@ -69,7 +69,7 @@ class Bundler:
                 return made
 
     def remember(
-        self, function: model.FunctionSpec, sha256: str, runtime: runtimes.RuntimeInfo, made: notes.Note
+        self, function: model.FunctionSpec, sha256: str, runtime: runtimes.Available, made: notes.Note
     ) -> None:
         """Let `known` find what a tar gave. Raises `errors.Unavailable` when the disk is full."""
         self._of_tars.write(_tar_key(function, sha256, runtime), made)
@@ -78,7 +78,7 @@ class Bundler:
         self,
         function: model.FunctionSpec,
         source: sources.Source,
-        runtime: runtimes.RuntimeInfo,
+        runtime: runtimes.Available,
         work: Path,
         steps: progress.Progress,
         deadline: children.Deadline,
@@ -87,8 +87,8 @@ class Bundler:
             steps.skip({(function.name, "resolve"): "no requirements"})
             return None
         with steps.step(function.name, "resolve") as note:
-            asked = requirements.read(source.folder, function.requirements)
-            layer = self._layers.layer(asked, source.folder, runtime, work, deadline)
+            asked = runtime.runtime.build.packages(source.folder, function.requirements, runtime.has)
+            layer = self._layers.layer(asked, work, deadline)
             note(f"{len(layer.packages)} packages{', cached' if layer.cached else ''}")
             return layer
 
@@ -96,21 +96,21 @@ class Bundler:
         self,
         function: model.FunctionSpec,
         source: sources.Source,
-        runtime: runtimes.RuntimeInfo,
+        runtime: runtimes.Available,
         work: Path,
         steps: progress.Progress,
         deadline: children.Deadline,
     ) -> Path:
-        """A copy of the source with its bytecode: functions that share a source may have different runtimes."""
+        """A copy of the source, compiled: functions that share a source may have different runtimes."""
         with steps.step(function.name, "compile") as note, artifacts.out_of_space():
             folder = Path(tempfile.mkdtemp(prefix="compiled-", dir=work))
             shutil.copytree(source.folder, folder, dirs_exist_ok=True, copy_function=os.link)
-            compiled = bytecode.compile_tree(folder, runtime.python, deadline)
+            compiled = runtime.runtime.build.compile(function, folder, runtime.has, deadline)
             note(compiled.note)
-            for trouble in compiled.troubles:
-                if trouble.file in _handler_files(function.config.handler):
-                    raise _syntax_error(function, trouble)
-                note(f"{trouble.file or 'bytecode'}: {trouble.text.strip().splitlines()[-1]}")
+            if compiled.fault is not None:
+                raise compiled.fault
+            for remark in compiled.remarks:
+                note(remark)
             return folder
 
     def _pack(self, parts: list[Path], note: Callable[[str], None]) -> str:
@@ -130,36 +130,16 @@ class Bundler:
             found.forget_removed()
 
 
-def _key(source: sources.Source, layer: layers.Layer | None, runtime: runtimes.RuntimeInfo) -> str:
-    compiled = bytecode.compiler(runtime.python) is not None
-    made_from = [_FORMAT, source.digest, layer.key if layer else None, runtime.python, compiled]
+def _key(source: sources.Source, layer: layers.Layer | None, runtime: runtimes.Available) -> str:
+    compiled = runtime.runtime.build.key(runtime.has)
+    made_from = [_FORMAT, source.digest, layer.key if layer else None, runtime.name, compiled]
     return hashlib.sha256(msgspec.json.encode(made_from)).hexdigest()
 
 
-def _tar_key(function: model.FunctionSpec, sha256: str, runtime: runtimes.RuntimeInfo) -> str:
-    compiled = bytecode.compiler(runtime.python) is not None
-    made_from = [_FORMAT, sha256, function.requirements, runtime, compiled]
+def _tar_key(function: model.FunctionSpec, sha256: str, runtime: runtimes.Available) -> str:
+    compiled = runtime.runtime.build.key(runtime.has)
+    made_from = [_FORMAT, sha256, function.requirements, runtime.has, compiled]
     return hashlib.sha256(msgspec.json.encode(made_from)).hexdigest()
-
-
-def _handler_files(handler: str) -> tuple[str, str]:
-    module = handler.rpartition(".")[0].replace(".", "/")
-    return f"{module}.py", f"{module}/__init__.py"
-
-
-def _syntax_error(function: model.FunctionSpec, trouble: bytecode.Trouble) -> errors.BuildFailed:
-    lines = trouble.text.replace(bytecode.MOUNTED_AT, "").rstrip().splitlines()
-    return errors.BuildFailed(
-        f"{function.name}: {trouble.file}{_line(lines)} does not compile: {lines[-1]}",
-        function=function.name,
-        file=trouble.file,
-        stack=lines,
-    )
-
-
-def _line(trouble: list[str]) -> str:
-    found = re.search(r'", line (\d+)$', trouble[0])
-    return f":{found[1]}" if found else ""
 
 
 def _check_size(parts: list[Path], max_bytes: int) -> None:

@@ -17,9 +17,10 @@ from pathlib import Path
 import msgspec
 
 from faas import artifacts
-from faas.builds import bundle, checks, children, folders, ports, progress, runtimes, sources
+from faas.builds import bundle, checks, folders, ports, progress, runtimes, sources
 from faas.core import errors, model
 from faas.core import settings as settings_module
+from faas.runtimes import children
 
 _PLATFORMS_OWN = "Platform."
 _NAMED = 5
@@ -276,7 +277,7 @@ class _Build:
         settings: settings_module.Settings,
         bundler: bundle.Bundler,
         function: model.FunctionSpec,
-        runtime: runtimes.RuntimeInfo,
+        runtime: runtimes.Available,
         uploads: sources.Sources,
         work: Path,
     ) -> None:

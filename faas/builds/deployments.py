@@ -24,6 +24,7 @@ from faas.builds import sources as sources_module
 from faas.core import errors, ids, model
 from faas.core import settings as settings_module
 from faas.link import client as redis_client
+from faas.runtimes import table
 
 KEPT_S = 24 * 3600
 _RUNS = 3
@@ -43,8 +44,9 @@ _STATES = {
 class Builds:
     """Takes deployments in and tells how far they are. Safe to use from several threads."""
 
-    def __init__(self, settings: settings_module.Settings) -> None:
+    def __init__(self, settings: settings_module.Settings, languages: table.Runtimes) -> None:
         self._settings = settings
+        self._languages = languages
         self._places = folders.Folders(settings.root)
         self._redis = redis.Redis.from_url(settings.redis_url)
 
@@ -73,7 +75,7 @@ class Builds:
     def _check_known(self, project: model.Project, sources: Mapping[str, Path]) -> None:
         """Raise `errors.SourceMissing` when a function without a source could not be built without it."""
         unsent = [function for function in project.functions if function.name not in sources]
-        available = nodes.RedisNodes(self._settings).runtimes() if unsent else []
+        available = nodes.RedisNodes(self._settings, self._languages).runtimes() if unsent else []
         store = artifacts.Artifacts(self._settings.root)
         bundler = bundle.Bundler(self._places, store, self._settings.max_artifact_bytes)
         missing = {each.source for each in unsent if not _is_known(each, bundler, available)}
@@ -134,7 +136,7 @@ def ended_as(deployment: progress.Deployment, status: rq.job.JobStatus) -> progr
     return progress.interrupted(deployment)
 
 
-def _is_known(function: model.FunctionSpec, bundler: bundle.Bundler, available: Sequence[runtimes.RuntimeInfo]) -> bool:
+def _is_known(function: model.FunctionSpec, bundler: bundle.Bundler, available: Sequence[runtimes.Available]) -> bool:
     """Whether an artifact is there. What has no runtime is not: the build says so better once it has the source."""
     try:
         runtime = runtimes.choose(function.config.runtime, available)

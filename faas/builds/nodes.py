@@ -12,6 +12,7 @@ from faas.cluster import catalog, demand
 from faas.core import settings as settings_module
 from faas.link import client as redis_client
 from faas.queue import keys as keyring
+from faas.runtimes import installed, table
 
 _SEEN_WITHIN_MS = 5_000
 _LOADS_A_NODE = 4
@@ -25,15 +26,16 @@ _MOST_LOADS = 32
 class RedisNodes:
     """The adapter of `ports.Nodes` for nodes that share our Redis."""
 
-    def __init__(self, settings: settings_module.Settings) -> None:
+    def __init__(self, settings: settings_module.Settings, runtimes: table.Runtimes) -> None:
+        self._runtimes = runtimes
         self._url = settings.redis_url
         self._prefix = settings.redis_prefix
 
-    def runtimes(self) -> list[runtimes.RuntimeInfo]:
-        """Which Pythons the sandboxes have."""
+    def runtimes(self) -> list[runtimes.Available]:
+        """See `ports.Nodes.runtimes`."""
         with redis_client.translated(), redis.Redis.from_url(self._url) as client:
             published = client.hgetall(keyring.Keys(self._prefix).runtimes)
-        return runtimes.decode(published)
+        return runtimes.known(installed.decode(published), self._runtimes)
 
     def load(self, refs: Sequence[str], timeout_ms: int, watch: ports.Watch) -> None:
         """See `ports.Nodes.load`."""

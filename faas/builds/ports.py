@@ -32,8 +32,8 @@ Watch = Callable[[str], AbstractContextManager[Callable[[LoadReport], None]]]
 class Nodes(Protocol):
     """The nodes, as builds see them. Every method raises `errors.Unavailable` when none can be reached."""
 
-    def runtimes(self) -> list[runtimes.RuntimeInfo]:
-        """Which Pythons their sandboxes have."""
+    def runtimes(self) -> list[runtimes.Available]:
+        """Which runtimes their sandboxes have, of those that can be built for."""
 
     def load(self, refs: Sequence[str], timeout_ms: int, watch: Watch) -> None:
         """Import the handlers of revisions once, each in a sandbox of any node, as many at once as these can start.

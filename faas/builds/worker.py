@@ -32,6 +32,7 @@ from faas.builds import deploy, deployments, folders, history, nodes, progress
 from faas.core import errors
 from faas.core import settings as settings_module
 from faas.link import client as redis_client
+from faas.runtimes import table
 from faas.store import database, functions
 
 _LOG = logging.getLogger(__name__)
@@ -58,12 +59,12 @@ class _Runner(msgspec.Struct, frozen=True):
 _RUNNER: contextvars.ContextVar[_Runner] = contextvars.ContextVar("runner")
 
 
-def worker_main(settings: settings_module.Settings) -> None:
-    """Run deployments until SIGTERM or SIGINT. Call it from the main thread.
+def worker_main(settings: settings_module.Settings, runtimes: table.Runtimes) -> None:
+    """Run deployments of these languages until SIGTERM or SIGINT. Call it from the main thread.
 
     While Redis is away it waits. Raises `errors.Unavailable` when Redis does not answer at the start.
     """
-    work(settings, _connected)
+    work(settings, lambda used: _connected(used, runtimes))
 
 
 def work(settings: settings_module.Settings, make: MakeDeployer) -> None:
@@ -111,10 +112,10 @@ def _await_redis(connection: redis.Redis) -> None:
 
 
 @contextlib.contextmanager
-def _connected(settings: settings_module.Settings) -> Iterator[deploy.Deployer]:
+def _connected(settings: settings_module.Settings, runtimes: table.Runtimes) -> Iterator[deploy.Deployer]:
     engine = database.open_database(settings)
     try:
-        yield deploy.Deployer(settings, functions.Functions(engine), nodes.RedisNodes(settings))
+        yield deploy.Deployer(settings, functions.Functions(engine), nodes.RedisNodes(settings, runtimes))
     finally:
         engine.dispose()
 

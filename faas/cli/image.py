@@ -1,4 +1,4 @@
-"""`faas image`: the base image of the sandboxes, found, pulled or built before anybody waits for it."""
+"""`faas image`: the images of the sandboxes, found, pulled or built before anybody waits for them."""
 
 from __future__ import annotations
 
@@ -13,19 +13,24 @@ from faas.cli import options, output, platform_dir
 @click.command()
 @options.json_option
 def image_command(*, as_json: bool) -> None:
-    """Find, pull or build the base image of the sandboxes, and make it ready. Quick when it is ready already.
+    """Find, pull or build the base image of each runtime, and make it ready. Quick when all are ready already.
 
     \b
     faas image
     FAAS_BASE_IMAGE=python:3.12-slim faas image
     """
+    from faas.cli import languages
     from runners.sandbox import docker_calls, image
 
     settings = options.settings()
     platform_dir.prepare(settings.root)
     with contextlib.closing(docker_calls.connect()) as client:
-        ready = image.ensure(client, settings, lambda line: output.say(f"base image: {line}"))
+        ready = [
+            image.ensure(client, settings, runtime.image, lambda line: output.say(f"base image: {line}"))
+            for runtime in languages.known(settings)
+        ]
     if as_json:
-        output.emit(msgspec.to_builtins(ready))
-    else:
-        output.line(f"{ready.source} (Python {ready.python})")
+        output.emit({"images": msgspec.to_builtins(ready)})
+        return
+    for one in ready:
+        output.line(f"{one.source} ({one.runtime})")

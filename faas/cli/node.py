@@ -15,7 +15,7 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 from faas import buckets
-from faas.cli import platform_dir
+from faas.cli import languages, platform_dir
 from faas.cluster import catalog as versions
 from faas.core import clock, dispatch, errors
 from faas.core import settings as settings_module
@@ -82,7 +82,7 @@ async def _engine(
     tells callers so. Raises `base.EngineUnavailable` where none runs yet.
     """
     try:
-        return await choose.choose(settings, known_buckets.find, _say_progress)
+        return await choose.choose(settings, known_buckets.find, languages.known(settings), _say_progress)
     except base.EngineUnavailable as error:
         if platform_dir.running(settings.root) is None or platform_dir.published(settings.root) is None:
             raise
@@ -96,7 +96,7 @@ async def _engine(
                     break
             await closed.catch_up()
             with contextlib.suppress(base.EngineUnavailable):
-                engine = await choose.choose(settings, known_buckets.find, _say_progress)
+                engine = await choose.choose(settings, known_buckets.find, languages.known(settings), _say_progress)
                 _log.info("engine_back", extra={"engine": engine.name})
                 return engine
     return None

@@ -66,13 +66,14 @@ def api_command(ready_fd: int | None) -> None:
 def builder_command(ready_fd: int | None) -> None:
     """Run one builder: an RQ worker that turns source into artifacts."""
     from faas import builds
+    from faas.cli import languages
     from faas.valkey import fitness
 
     settings = connected(options.settings())
     log_format.start()
     fitness.require(settings)
     _teller(ready_fd)({"pid": os.getpid()})
-    builds.worker_main(settings)
+    builds.worker_main(settings, languages.known(settings))
 
 
 def serve(run: Run, ready_fd: int | None) -> None:
@@ -114,8 +115,9 @@ async def _until_stopped(run: Run, settings: settings_module.Settings, ready: Re
 async def _answer(settings: settings_module.Settings, stop: asyncio.Event, ready: Ready) -> None:
     from faas import builds
     from faas.api import server
+    from faas.cli import languages
 
-    await server.run(settings, stop, ready, builds.Builds(settings))
+    await server.run(settings, stop, ready, builds.Builds(settings, languages.known(settings)))
 
 
 async def _schedule(settings: settings_module.Settings, stop: asyncio.Event, ready: Ready) -> None:

@@ -112,8 +112,12 @@ def _function() -> shapes.Fields:
         max_length=512,
         examples=("app.handler",),
     )
+    # Which ones there are is known where it is deployed, not where the manifest is read.
     runtime = shapes.Text(
-        "python3, or a version like python3.11", pattern=r"python3(?:\.[0-9]{1,2})?", examples=("python3",)
+        "a language like python3, or a version of it like python3.11",
+        pattern=r"[a-z][a-z0-9]*(?:[.\-][a-z0-9]+)*",
+        max_length=63,
+        examples=("python3",),
     )
     memory = shapes.Amount(
         {
@@ -126,7 +130,11 @@ def _function() -> shapes.Fields:
     cpu = shapes.Amount({"m": Decimal(1)}, 50, 64_000, "cores from 0.05 to 64, or 50m to 64000m", bare=Decimal(1000))
     return shapes.Fields(
         {
-            "runtime": field(runtime, "The language; python3 takes any version that the base image has.", True),
+            "runtime": field(
+                runtime,
+                "The language; python3 takes any version that nodes have. A deploy refuses what none has.",
+                True,
+            ),
             "handler": field(handler, "What to call: module.function.", True),
             "source": field(
                 shapes.Text("a folder", max_length=1024),

@@ -53,8 +53,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     memory_mb: Annotated[
         int, _Doc(description="Memory that a node shares out; 0 is its part of 80% of the machine's.", ge=0)
     ] = 0
-    stock_none: Annotated[int, _Doc(description="Prewarmed sandboxes held ready with no network.", ge=0)] = 1
-    stock_outbound: Annotated[int, _Doc(description="Prewarmed sandboxes held ready with network.", ge=0)] = 0
+    stock_none: Annotated[
+        int, _Doc(description="Prewarmed sandboxes of each language in use held ready with no network.", ge=0)
+    ] = 1
+    stock_outbound: Annotated[
+        int, _Doc(description="Prewarmed sandboxes of each language in use held ready with network.", ge=0)
+    ] = 0
     stock_memory_mb: Annotated[int, _Doc(description="Memory limit of a prewarmed sandbox.", ge=32)] = 128
     keep_min_ms: Annotated[int, _Doc(description="Shortest time that an idle sandbox is kept.", ge=0)] = 60_000
     keep_max_ms: Annotated[int, _Doc(description="Longest time that an idle sandbox is kept.", ge=0)] = 900_000

@@ -209,7 +209,7 @@ class Keys(msgspec.Struct, frozen=True):
 
     @property
     def runtimes(self) -> str:
-        """Hash of the runtimes that nodes can run: ``3.11`` to JSON (``machine``). Written at a node's start."""
+        """Hash: runtimes that nodes have, ``python3.11`` to JSON (``machine``, ``libc``). Written at a node's start."""
         return f"{self.prefix}:runtimes"
 
     @property

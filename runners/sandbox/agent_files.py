@@ -1,36 +1,34 @@
-"""The agent as sandboxes see it: a copy that their user can read, with the bytecode of their Python.
+"""The agent as sandboxes see it: a copy that their user can read, made ready for the version that they have.
 
-An installation's files may be unreadable for others, and sandboxes cannot write bytecode: without the copy each start
-of a sandbox would compile the agent.
+An installation's files may be unreadable for others, and sandboxes cannot write: what a language keeps of its compiling
+is made in the copy.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
-import py_compile
 import secrets
 import shutil
 import sys
 from pathlib import Path
 
-SOURCE = Path(__file__).parent.parent / "agent" / "python"
-HOST_PYTHON = f"{sys.version_info[0]}.{sys.version_info[1]}"
+from faas.runtimes import port
 
 
-def prepare(folders_root: Path, python: str, source: Path = SOURCE) -> Path:
-    """The folder of the copy for sandboxes whose Python is ``python`` ("3.11"), made when it is not there.
+def prepare(folders_root: Path, runtime: port.Runtime, has: str) -> Path:
+    """The folder of the copy for sandboxes that have the version ``has`` ("python3.11"), made when it is not there.
 
-    Bytecode is compiled when that is this process's Python too; another one compiles at each start. Blocks.
+    Blocks.
     """
-    files = sorted(path for path in source.rglob("*.py") if path.is_file())
-    target = folders_root / f"agent-{_digest(files, source, python)}"
+    source = runtime.agent.folder
+    files = sorted(path for path in source.rglob(runtime.agent.files) if path.is_file())
+    target = folders_root / f"agent-{_digest(files, source, has)}"
     if target.is_dir():
         return target
     making = folders_root / f"agent-{secrets.token_hex(8)}.making"
     _copy(files, source, making)
-    if python == HOST_PYTHON:
-        _compile(making)
+    runtime.make_ready(making, has)
     try:
         making.rename(target)
     except OSError:  # another runner was quicker
@@ -38,8 +36,9 @@ def prepare(folders_root: Path, python: str, source: Path = SOURCE) -> Path:
     return target
 
 
-def _digest(files: list[Path], source: Path, python: str) -> str:
-    digest = hashlib.sha256(f"{python} {sys.implementation.cache_tag}".encode())
+def _digest(files: list[Path], source: Path, has: str) -> str:
+    # What is made ready may depend on the platform's own interpreter.
+    digest = hashlib.sha256(f"{has} {sys.implementation.cache_tag}".encode())
     for path in files:
         digest.update(f"\0{path.relative_to(source)}\0".encode())
         digest.update(path.read_bytes())
@@ -55,16 +54,3 @@ def _copy(files: list[Path], source: Path, target: Path) -> None:
         Path(folder).chmod(0o755)
         for name in names:
             (Path(folder) / name).chmod(0o644)
-
-
-def _compile(target: Path) -> None:
-    for path in target.rglob("*.py"):
-        made = py_compile.compile(
-            str(path),
-            dfile=path.name,
-            doraise=True,
-            invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH,
-        )
-        if made is not None:
-            Path(made).chmod(0o644)
-            Path(made).parent.chmod(0o755)

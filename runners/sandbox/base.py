@@ -12,13 +12,14 @@ If user code fails, the outcome says so; if the sandbox itself fails, `load` rai
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
 import msgspec
 
 from faas.core import errors, model, retry
+from faas.runtimes import installed, table
 
 
 class EngineUnavailable(errors.Unavailable):
@@ -34,8 +35,12 @@ class SandboxLost(errors.Unavailable):
 
 
 class Spec(msgspec.Struct, frozen=True, kw_only=True):
-    """What is fixed when a sandbox starts: its network class and the limits of the stock it is made for."""
+    """What is fixed when a sandbox starts: its language, its network class and the limits of the stock it is made for.
 
+    ``runtime`` is the name of a `faas.runtimes.port.Runtime`: python3, of which an engine has one version.
+    """
+
+    runtime: str
     network: model.Network = model.Network.NONE
     memory_mb: int = 128
     cpu_milli: int = 1000
@@ -110,14 +115,21 @@ class Engine(Protocol):
     isolates: bool
 
     @property
-    def python(self) -> str:
-        """The Python of its sandboxes: "3.11"."""
+    def runtimes(self) -> table.Runtimes:
+        """The languages that its sandboxes may have; the first is the one that is always kept in stock."""
+
+    @property
+    def installed(self) -> Sequence[installed.Installed]:
+        """The version that they have of each."""
 
     async def check(self) -> None:
         """Raise `EngineUnavailable` when no sandbox could be started now."""
 
     async def start(self, spec: Spec) -> Sandbox:
-        """A prewarmed sandbox: it runs the agent and no user code. Raises `EngineUnavailable` or `SandboxLost`."""
+        """A prewarmed sandbox: it runs the agent and no user code.
+
+        Raises `EngineUnavailable`, also for a runtime that it does not have, or `SandboxLost`.
+        """
 
     async def sweep(self) -> int:
         """Remove what dead runners of this data directory left behind, and what of this one's could not be removed.

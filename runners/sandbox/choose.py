@@ -23,6 +23,7 @@ import os
 from pathlib import Path
 
 from faas.core import settings
+from faas.runtimes import table
 from runners.sandbox import base, docker, docker_calls, folder, image, objects, process
 
 DOCKER, PROCESS = docker.DockerEngine.name, process.ProcessEngine.name
@@ -32,9 +33,12 @@ _log = logging.getLogger(__name__)
 
 
 async def choose(
-    limits: settings.Settings, buckets: objects.Find, progress: image.Progress = image.quiet
+    limits: settings.Settings,
+    buckets: objects.Find,
+    runtimes: table.Runtimes,
+    progress: image.Progress = image.quiet,
 ) -> base.Engine:
-    """The engine of a data directory, open.
+    """The engine of a data directory, open, with those of the runtimes that it can have.
 
     Raises `base.EngineUnavailable` when it is Docker, which does not answer or has no base image and none can be had,
     and when it could only be processes of root, which nobody has asked for by name.
@@ -42,12 +46,12 @@ async def choose(
     name = await _chosen(limits)
     await asyncio.to_thread(_write_down, limits.root, name)
     if name == DOCKER:
-        return await docker.DockerEngine.open(limits, buckets, progress)
+        return await docker.DockerEngine.open(limits, buckets, runtimes, progress)
     _log.warning(
         "sandboxes_do_not_isolate",
         extra={"engine": PROCESS, "hint": "functions run as plain processes of this machine; install Docker"},
     )
-    return process.ProcessEngine(limits, buckets)
+    return process.ProcessEngine(limits, buckets, runtimes)
 
 
 async def _chosen(limits: settings.Settings) -> str:
@@ -115,7 +119,8 @@ async def sweep_for_the_dead(limits: settings.Settings) -> None:
     Raises `base.EngineUnavailable`; the next runner sweeps when it starts.
     """
     if folder.dead_runners(folder.place(limits)):
-        engine = await choose(limits, lambda _name: None)
+        # To sweep takes no image, which may have gone or take long to be had.
+        engine = await choose(limits, lambda _name: None, table.Runtimes(()))
         await engine.close()
 
 

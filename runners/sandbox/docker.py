@@ -12,6 +12,7 @@ import logging
 import os
 import signal
 import socket
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +23,8 @@ import msgspec
 import requests
 
 from faas.core import clock, model, settings
+from faas.runtimes import installed, port, table
 from runners.sandbox import (
-    agent_files,
     base,
     cgroups,
     docker_calls,
@@ -31,6 +32,7 @@ from runners.sandbox import (
     greeting,
     hosted,
     image,
+    languages,
     objects,
     sweeping,
     verdicts,
@@ -55,10 +57,8 @@ _log = logging.getLogger(__name__)
 
 
 class Container(msgspec.Struct, frozen=True, kw_only=True):
-    """All that is fixed about the containers of one engine."""
+    """All that is the same in the containers of one engine."""
 
-    image: str
-    agent: Path
     labels: dict[str, str]
     limits: settings.Settings
 
@@ -67,7 +67,12 @@ class DockerHost:
     """One container, known to the daemon by its name."""
 
     def __init__(
-        self, client: docker.APIClient, calls: docker_calls.Calls, sandbox: str, folders: folder.Folders
+        self,
+        client: docker.APIClient,
+        calls: docker_calls.Calls,
+        sandbox: str,
+        folders: folder.Folders,
+        spec: base.Spec,
     ) -> None:
         self.name = _NAME_PREFIX + sandbox
         self._client = client
@@ -75,16 +80,15 @@ class DockerHost:
         self._sandbox = sandbox
         self._folders = folders
         self._folder = folders.folder(sandbox)
-        self._spec = base.Spec()
+        self._spec = spec
         self._launched: asyncio.Future[None] | None = None
         self._process = -1
         self._memory: Path | None = None
         self._cpu: Path | None = None
 
-    def launch(self, container: Container, spec: base.Spec) -> asyncio.Future[None]:
+    def launch(self, container: Container, language: languages.Language) -> asyncio.Future[None]:
         """Create and start it."""
-        self._spec = spec
-        options = _options(container, spec, self._folder, self._sandbox)
+        options = _options(container, language, self._spec, self._folder, self._sandbox)
         self._launched = self._calls.slow(_create_and_start, self._client, self.name, options)
         return self._launched
 
@@ -182,29 +186,39 @@ class DockerEngine:
         self._find_bucket = find
         self._owner = hosted.Owner()
         self._folders = folder.Folders(folder.place(limits))
-        self._container: Container | None = None
+        self._languages = languages.Languages([])
+        self._container = Container(limits=limits, labels={})
 
     @classmethod
     async def open(
-        cls, limits: settings.Settings, find_bucket: objects.Find, progress: image.Progress = image.quiet
+        cls,
+        limits: settings.Settings,
+        find_bucket: objects.Find,
+        runtimes: table.Runtimes,
+        progress: image.Progress = image.quiet,
     ) -> DockerEngine:
-        """Connect, and find, pull or build the base image. Raises `base.EngineUnavailable`."""
+        """Connect, and find, pull or build the image of each runtime. Raises `base.EngineUnavailable`."""
         calls = docker_calls.Calls()
         with contextlib.ExitStack() as undo:
             undo.callback(calls.close)
             client = await calls.quick(docker_calls.connect)
             undo.callback(client.close)
-            chosen = await calls.slow(image.ensure, client, limits, progress)
             engine = cls(client, calls, limits, find_bucket)
             undo.callback(engine._folders.close)
-            await engine._use(chosen)
+            engine._container = await asyncio.to_thread(engine._own)
+            engine._languages = await calls.slow(engine._found, runtimes, progress)
             undo.pop_all()
         return engine
 
     @property
-    def python(self) -> str:
-        """The Python of the base image: "3.11"."""
-        return self._image.python
+    def runtimes(self) -> table.Runtimes:
+        """See `base.Engine.runtimes`."""
+        return self._languages.runtimes
+
+    @property
+    def installed(self) -> Sequence[installed.Installed]:
+        """See `base.Engine.installed`: what is in the images."""
+        return self._languages.installed
 
     async def check(self) -> None:
         """See `base.Engine.check`: one ping."""
@@ -212,14 +226,13 @@ class DockerEngine:
 
     async def start(self, spec: base.Spec) -> base.Sandbox:
         """See `base.Engine.start`."""
-        if self._container is None:
-            raise base.EngineUnavailable("the engine is not open")
+        language = self._languages.of(spec)
         begun = clock.steady_s()
         sandbox = self._folders.next_id()
         own = self._folders.folder(sandbox)
-        host = DockerHost(self._client, self._calls, sandbox, self._folders)
+        host = DockerHost(self._client, self._calls, sandbox, self._folders, spec)
         with own.prepared(lambda: self._folders.let_go(sandbox)) as listener:
-            launched = host.launch(self._container, spec)
+            launched = host.launch(self._container, language)
             try:
                 greeted = await greeting.greet(listener, launched, host.is_running)
             except BaseException:
@@ -244,19 +257,20 @@ class DockerEngine:
         self._calls.close()
         self._client.close()
 
-    async def _use(self, chosen: image.Image) -> None:
-        self._image = chosen
-        agent = await asyncio.to_thread(agent_files.prepare, self._folders.root, chosen.python)
-        self._container = Container(
-            image=chosen.id,
-            agent=agent,
-            limits=self._limits,
-            labels={
-                LABEL_DATA_DIR: data_dir_label(self._limits),
-                LABEL_RUNNER: self._folders.runner,
-                LABEL_NODE: socket.gethostname(),
-            },
-        )
+    def _own(self) -> Container:
+        labels = {
+            LABEL_DATA_DIR: data_dir_label(self._limits),
+            LABEL_RUNNER: self._folders.runner,
+            LABEL_NODE: socket.gethostname(),
+        }
+        return Container(limits=self._limits, labels=labels)
+
+    def _found(self, runtimes: table.Runtimes, progress: image.Progress) -> languages.Languages:
+        def version(runtime: port.Runtime) -> tuple[str, str]:
+            ready = image.ensure(self._client, self._limits, runtime.image, progress)
+            return ready.runtime, ready.id
+
+        return languages.found(self._folders.root, runtimes, version)
 
 
 def data_dir_label(limits: settings.Settings) -> str:
@@ -267,13 +281,15 @@ def data_dir_label(limits: settings.Settings) -> str:
         raise base.EngineUnavailable(f"the id of the sandboxes cannot be read or made: {error.strerror}") from error
 
 
-def _options(container: Container, spec: base.Spec, own: folder.Folder, sandbox: str) -> dict[str, Any]:
+def _options(
+    container: Container, language: languages.Language, spec: base.Spec, own: folder.Folder, sandbox: str
+) -> dict[str, Any]:
     """The body of the call that creates a container."""
     limits = container.limits
     file_bytes = limits.max_file_mb << 20
     return {
-        "Image": container.image,
-        "Entrypoint": ["python3", "-u", "-B", AGENT, LINK],
+        "Image": language.image,
+        "Entrypoint": language.runtime.command(AGENT, LINK),
         "Cmd": [],
         "User": USER,
         "WorkingDir": "/",
@@ -299,7 +315,7 @@ def _options(container: Container, spec: base.Spec, own: folder.Folder, sandbox:
             "Tmpfs": {"/tmp": f"rw,nosuid,nodev,exec,size={limits.tmp_mb}m,mode=1777"},  # noqa: S108 - the sandbox's
             "LogConfig": {"Type": "none"},
             "Mounts": [
-                _mount(container.agent, AGENT),
+                _mount(language.agent, AGENT),
                 _mount(own.link, LINK),
                 _mount(own.task, TASK),
             ],

@@ -43,7 +43,6 @@ class Ready(msgspec.Struct, frozen=True, tag_field="t", tag="ready"):
     """The agent runs; the descriptor of its output comes along."""
 
     pid: int
-    python: str
 
 
 class LoadDone(msgspec.Struct, frozen=True, tag_field="t", tag="loaded"):

@@ -25,7 +25,6 @@ class Greeted(msgspec.Struct, frozen=True):
     sock: socket.socket
     pipe: int
     pid: int
-    python: str
 
 
 async def greet(
@@ -75,17 +74,17 @@ async def _hello(listener: socket.socket) -> Greeted:
     sock, _ = await asyncio.get_running_loop().sock_accept(listener)
     pipes: list[int] = []
     try:
-        ready = await _ready(sock, pipes)
+        await _ready(sock, pipes)
     except BaseException:
         sock.close()
         for pipe in pipes:
             os.close(pipe)
         raise
     credentials = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
-    return Greeted(sock, pipes[0], _CREDENTIALS.unpack(credentials)[0], ready.python)
+    return Greeted(sock, pipes[0], _CREDENTIALS.unpack(credentials)[0])
 
 
-async def _ready(sock: socket.socket, pipes: list[int]) -> frames.Ready:
+async def _ready(sock: socket.socket, pipes: list[int]) -> None:
     sock.setblocking(False)
     reader = frames.Reader(0)
     while True:
@@ -102,7 +101,8 @@ async def _ready(sock: socket.socket, pipes: list[int]) -> frames.Ready:
         reader.feed(data)
         found = _next(reader)
         if found is not None:
-            return _checked(found, pipes)
+            _check(found, pipes)
+            return
 
 
 def _next(reader: frames.Reader) -> frames.Received | None:
@@ -113,10 +113,9 @@ def _next(reader: frames.Reader) -> frames.Received | None:
     return None if frame is None else frame[0]
 
 
-def _checked(found: frames.Received, pipes: list[int]) -> frames.Ready:
+def _check(found: frames.Received, pipes: list[int]) -> None:
     if not isinstance(found, frames.Ready) or len(pipes) != 1 or not stat.S_ISFIFO(os.fstat(pipes[0]).st_mode):
         raise base.SandboxLost("the agent broke the protocol: its first frame is not `ready` with one pipe")
-    return found
 
 
 async def _readable(sock: socket.socket) -> None:

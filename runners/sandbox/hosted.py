@@ -69,7 +69,6 @@ class HostedSandbox:
         self.id = id
         self.spec = spec
         self.started_ms = started_ms
-        self.python = greeted.python
         self._host = host
         self._owner = owner
         self._limited = False

@@ -1,14 +1,14 @@
-"""The base image of the sandboxes: found, pulled or built once, then made ready to start fast.
+"""The base image of a runtime's sandboxes: found, pulled or built once, then made ready to start fast.
 
 ::
 
-    base_image setting ──► that one, pulled if it is missing
-    else one that is there: python:3-slim, python:3.x-slim, or one that was built here before
-    else python:3-slim, if a registry answers within seconds
-    else the running Debian or Ubuntu release with Python, by mmdebstrap
+    one that a setting names ──► that one, pulled if it is missing
+    else one that is there: the tag that would be pulled, one like it, or one that was built here before
+    else the tag to pull (python:3-slim), if a registry answers within seconds
+    else the running Debian or Ubuntu release with the runtime's packages, by mmdebstrap
 
-Making ready happens once per image: its Python compiles its standard library (official images come without bytecode,
-and sandboxes cannot write any) and says its version, which becomes a label of the committed result.
+Making ready happens once per image: it runs the runtime's own command, which says the version, and that becomes a label
+of the committed result.
 """
 
 from __future__ import annotations
@@ -16,13 +16,14 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import hashlib
+import json
 import os
 import platform
 import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,51 +34,47 @@ import msgspec
 import requests
 
 from faas.core import settings
+from faas.runtimes import port
 from runners.sandbox import apt_sources, base, docker_calls
 
 Progress = Callable[[str], None]
 
-PULLED = "python:3-slim"
 BUILT = "faas-base"
 READY = "faas-ready"
-LABEL_PYTHON = "faas.python"
+LABEL_RUNTIME = "faas.runtime"
 PULL_SILENCE_S = 8
 PREPARE_WITHIN_S = 300
-_SLIM = re.compile(r"^python:3(\.\d+)?-slim$")
-_PACKAGES = ("python3", "ca-certificates", "tzdata")
 _LEFT_OUT = ("doc", "man", "info", "locale", "lintian", "bug")
 _HOOKS = (
     'rm -rf "$1"/var/cache/* "$1"/var/log/*',
     'mkdir -p "$1"/var/task "$1"/var/runtime "$1"/var/faas "$1"/tmp',
     'ln -sfn C.utf8 "$1"/usr/lib/locale/en_US.utf8',
 )
-_PREPARE = (
-    "import compileall, os, sys; assert sys.version_info >= (3, 9), sys.version; "
-    "compileall.compile_dir(os.path.dirname(os.__file__), quiet=2, rx=__import__('re').compile('-packages|/test')); "
-    "print('python=%d.%d' % sys.version_info[:2])"
-)
+_ANSWER = re.compile(r"runtime=([a-z][a-z0-9]*(?:[.-][a-z0-9]+)*)")
+"""What becomes a label is matched whole: an image must not add labels of its own to it."""
 _FORMAT = "1"
 
 
 class Image(msgspec.Struct, frozen=True):
-    """An image that sandboxes start from: its id, the name it was made from, and its Python ("3.11")."""
+    """An image that sandboxes start from: its id, the name it was made from, and what it has ("python3.11")."""
 
     id: str
     source: str
-    python: str
+    runtime: str
 
 
 def quiet(_line: str) -> None:
     """Progress that nobody wants to see."""
 
 
-def ensure(client: docker.APIClient, limits: settings.Settings, progress: Progress = quiet) -> Image:
-    """The base image, ready to use; blocks for as long as that takes. Raises `base.EngineUnavailable`."""
+def ensure(
+    client: docker.APIClient, limits: settings.Settings, wanted: port.Image, progress: Progress = quiet
+) -> Image:
+    """A runtime's image, ready to use; blocks for as long as that takes. Raises `base.EngineUnavailable`."""
     try:
         with _locked(limits.root / "image.lock"):
-            named = limits.base_image
-            source = _named(client, named, progress) if named else _any(client, limits, progress)
-            return _ready(client, source, progress)
+            source = _named(client, wanted, progress) if wanted.named else _any(client, limits, wanted, progress)
+            return _ready(client, source, wanted, progress)
     except (docker.errors.DockerException, requests.RequestException) as error:
         raise docker_calls.away(error) from error
 
@@ -91,36 +88,37 @@ def _locked(path: Path) -> Iterator[None]:
         yield
 
 
-def _named(client: docker.APIClient, name: str, progress: Progress) -> str:
+def _named(client: docker.APIClient, wanted: port.Image, progress: Progress) -> str:
+    name = wanted.named
     if _inspect(client, name) is not None:
         return name
     if not _pull(client, name, progress):
         raise base.EngineUnavailable(
             f"the base image {name} is not there and cannot be pulled",
-            hint="check the setting base_image, or leave it empty",
+            hint=f"check the setting {wanted.setting}, or leave it empty",
         )
     return name
 
 
-def _any(client: docker.APIClient, limits: settings.Settings, progress: Progress) -> str:
+def _any(client: docker.APIClient, limits: settings.Settings, wanted: port.Image, progress: Progress) -> str:
     release = _release()
-    tag = f"{BUILT}:{_build_digest(release)}"
-    found = _there(client, tag)
+    tag = f"{BUILT}:{_build_digest(release, wanted)}"
+    found = _there(client, wanted, tag)
     if found is not None:
         return found
-    if _pull(client, PULLED, progress):
-        return PULLED
-    _build(client, limits, release, tag, progress)
+    if _pull(client, wanted.pulled, progress):
+        return wanted.pulled
+    _build(client, limits, wanted, release, tag, progress)
     return tag
 
 
-def _there(client: docker.APIClient, built: str) -> str | None:
+def _there(client: docker.APIClient, wanted: port.Image, built: str) -> str | None:
     tags: list[str] = [tag for found in client.images() for tag in found.get("RepoTags") or ()]
-    slim = [tag for tag in tags if _SLIM.match(tag)]
-    if PULLED in slim:
-        return PULLED
-    if slim:
-        return max(slim, key=lambda tag: int(tag[len("python:3.") : -len("-slim")]))
+    if wanted.pulled in tags:
+        return wanted.pulled
+    like = {tag: int(fits[1]) for tag in tags if (fits := re.fullmatch(wanted.like, tag))} if wanted.like else {}
+    if like:
+        return max(like, key=like.__getitem__)
     return built if built in tags else None
 
 
@@ -148,21 +146,32 @@ def _why(error: Exception) -> str:
     return str(said or f"no registry answered within {PULL_SILENCE_S} s").splitlines()[0]
 
 
-def _build(client: docker.APIClient, limits: settings.Settings, release: str, tag: str, progress: Progress) -> None:
-    _check_can_build(release)
+def _build(
+    client: docker.APIClient,
+    limits: settings.Settings,
+    wanted: port.Image,
+    release: str,
+    tag: str,
+    progress: Progress,
+) -> None:
+    _check_can_build(release, wanted)
     progress(f"building {tag} from {release}; this happens once")
     with tempfile.TemporaryDirectory(dir=limits.root) as folder:
         tree = Path(folder) / "image.tar"
-        _bootstrap(release, tree)
+        _bootstrap(release, tree, wanted.packages)
         progress(f"importing {tag}")
         repository, _, version = tag.partition(":")
-        client.import_image_from_file(str(tree), repository, version, changes=["ENV LANG=C.UTF-8", 'CMD ["python3"]'])
+        command = json.dumps(wanted.prepare[:1])
+        changes = ["ENV LANG=C.UTF-8", f"CMD {command}"]
+        client.import_image_from_file(str(tree), repository, version, changes=changes)
     if _inspect(client, tag) is None:
         raise base.EngineUnavailable(f"Docker did not import {tag}", hint="see Docker's log")
 
 
-def _check_can_build(release: str) -> None:
-    hint = f"pull {PULLED} where there is a network, or name an image in the setting base_image"
+def _check_can_build(release: str, wanted: port.Image) -> None:
+    hint = f"pull {wanted.pulled} where there is a network"
+    if wanted.setting:
+        hint += f", or name an image in the setting {wanted.setting}"
     if not release:
         raise base.EngineUnavailable(
             "there is no base image, and this is no Debian or Ubuntu to build one of", hint=hint
@@ -175,8 +184,8 @@ def _check_can_build(release: str) -> None:
         raise base.EngineUnavailable("there is no base image, and only root can build one", hint=hint)
 
 
-def _bootstrap(release: str, tree: Path) -> None:
-    command = ["mmdebstrap", "--quiet", "--variant=essential", "--format=tar", f"--include={','.join(_PACKAGES)}"]
+def _bootstrap(release: str, tree: Path, packages: Sequence[str]) -> None:
+    command = ["mmdebstrap", "--quiet", "--variant=essential", "--format=tar", f"--include={','.join(packages)}"]
     command += [f"--dpkgopt=path-exclude=/usr/share/{name}/*" for name in _LEFT_OUT]
     command += [f"--customize-hook={hook}" for hook in _HOOKS]
     made = subprocess.run(
@@ -200,31 +209,39 @@ def _release() -> str:
         return ""
 
 
-def _build_digest(release: str) -> str:
-    parts = (_FORMAT, release, platform.machine(), *_PACKAGES, *_LEFT_OUT, *_HOOKS)
+def _build_digest(release: str, wanted: port.Image) -> str:
+    parts = (_FORMAT, release, platform.machine(), *wanted.packages, *_LEFT_OUT, *_HOOKS)
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:12]
 
 
-def _ready(client: docker.APIClient, source: str, progress: Progress) -> Image:
+def _ready(client: docker.APIClient, source: str, wanted: port.Image, progress: Progress) -> Image:
     found = _inspect(client, source)
     if found is None:
         raise base.EngineUnavailable(f"the base image {source} has gone", hint="start again")
-    tag = hashlib.sha256(f"{found['Id']}\0{_PREPARE}".encode()).hexdigest()[:12]
-    ready = _inspect(client, f"{READY}:{tag}")
+    made_by = "\0".join((found["Id"], *wanted.prepare))
+    tag = hashlib.sha256(made_by.encode()).hexdigest()[:12]
+    ready = _made(client, source, f"{READY}:{tag}")
     if ready is None:
         progress(f"preparing {source}")
-        _prepare(client, source, found["Id"], tag)
-        ready = _inspect(client, f"{READY}:{tag}")
+        _prepare(client, source, found["Id"], tag, wanted)
+        ready = _made(client, source, f"{READY}:{tag}")
     if ready is None:
         raise base.EngineUnavailable(f"the base image {source} could not be prepared", hint="see Docker's log")
-    return Image(ready["Id"], source, ready["Config"]["Labels"][LABEL_PYTHON])
+    return ready
 
 
-def _prepare(client: docker.APIClient, source: str, id: str, tag: str) -> None:
+def _made(client: docker.APIClient, source: str, name: str) -> Image | None:
+    """The image of this name; None when there is none, or one that was not made ready here."""
+    found = _inspect(client, name)
+    runtime = ((found or {}).get("Config", {}).get("Labels") or {}).get(LABEL_RUNTIME)
+    return None if found is None or runtime is None else Image(found["Id"], source, runtime)
+
+
+def _prepare(client: docker.APIClient, source: str, id: str, tag: str, wanted: port.Image) -> None:
     made = client.create_container(
         id,
-        ["-c", _PREPARE],
-        entrypoint=["python3"],
+        list(wanted.prepare[1:]),
+        entrypoint=list(wanted.prepare[:1]),
         user="0",
         network_disabled=True,
         host_config=client.create_host_config(network_mode="none", log_config=docker.types.LogConfig(type="json-file")),
@@ -232,14 +249,20 @@ def _prepare(client: docker.APIClient, source: str, id: str, tag: str) -> None:
     try:
         client.start(made)
         status = client.wait(made, timeout=PREPARE_WITHIN_S)["StatusCode"]
-        said = client.logs(made).decode(errors="replace").strip().splitlines() or [""]
-        if status != 0 or not said[-1].startswith("python="):
-            hint = "it must have python3, 3.9 or newer"
-            raise base.EngineUnavailable(f"the base image {source} cannot run sandboxes: {said[-1]}", hint=hint)
-        changes = [f"LABEL {LABEL_PYTHON}={said[-1].removeprefix('python=')}"]
-        client.commit(made, READY, tag, changes=changes)
+        # The engine keeps no order between the two streams, so the answer is looked for in the one alone.
+        answer = _ANSWER.fullmatch(_last_line(client.logs(made, stdout=True, stderr=False)))
+        if status != 0 or answer is None:
+            said = _last_line(client.logs(made)) or "it says nothing"
+            raise base.EngineUnavailable(
+                f"the base image {source} cannot run sandboxes (status {status}): {said}", hint=wanted.needs
+            )
+        client.commit(made, READY, tag, changes=[f"LABEL {LABEL_RUNTIME}={answer[1]}"])
     finally:
         client.remove_container(made, force=True, v=True)
+
+
+def _last_line(text: bytes) -> str:
+    return (text.decode(errors="replace").strip().splitlines() or [""])[-1]
 
 
 def _inspect(client: docker.APIClient, name: str) -> dict[str, Any] | None:

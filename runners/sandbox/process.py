@@ -13,11 +13,12 @@ import os
 import resource
 import signal
 import subprocess
-import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from faas.core import clock, model, settings, tether
-from runners.sandbox import agent_files, base, folder, greeting, hosted, objects, sweeping, verdicts
+from faas.runtimes import installed, port, table
+from runners.sandbox import base, folder, greeting, hosted, languages, objects, sweeping, verdicts
 
 LOOK_EVERY_S = 0.05
 EXIT_WITHIN_S = 1.0
@@ -29,7 +30,9 @@ _PATH = "/usr/local/bin:/usr/local/sbin:/usr/bin:/usr/sbin:/bin:/sbin"
 class ProcessHost:
     """One process with the agent in it, and whatever it starts."""
 
-    def __init__(self, sandbox: str, folders: folder.Folders, agent: Path, limits: settings.Settings) -> None:
+    def __init__(
+        self, sandbox: str, folders: folder.Folders, language: languages.Language, limits: settings.Settings
+    ) -> None:
         self._sandbox = sandbox
         self._folders = folders
         self._folder = own = folders.folder(sandbox)
@@ -37,7 +40,7 @@ class ProcessHost:
         self._memory_bytes = 0
         self._looking: asyncio.TimerHandle | None = None
         tmp = str(own.tmp)
-        command = [sys.executable, "-u", "-B", str(agent), str(own.link)]
+        command = language.runtime.command_here(str(language.agent), str(own.link))
         self._process = subprocess.Popen(
             tether.tethered(command),
             stdin=subprocess.DEVNULL,
@@ -116,28 +119,34 @@ class ProcessEngine:
     name = "process"
     isolates = False
 
-    def __init__(self, limits: settings.Settings, find_bucket: objects.Find) -> None:
+    def __init__(self, limits: settings.Settings, find_bucket: objects.Find, runtimes: table.Runtimes) -> None:
         self._limits = limits
         self._find_bucket = find_bucket
         self._folders = folder.Folders(folder.place(limits))
-        self._agent = agent_files.prepare(self._folders.root, agent_files.HOST_PYTHON)
+        self._languages = languages.found(self._folders.root, runtimes, _version)
         self._owner = hosted.Owner()
 
     @property
-    def python(self) -> str:
-        """The Python that runs the platform."""
-        return agent_files.HOST_PYTHON
+    def runtimes(self) -> table.Runtimes:
+        """See `base.Engine.runtimes`."""
+        return self._languages.runtimes
+
+    @property
+    def installed(self) -> Sequence[installed.Installed]:
+        """See `base.Engine.installed`: what this host has."""
+        return self._languages.installed
 
     async def check(self) -> None:
         """Processes can always be started."""
 
     async def start(self, spec: base.Spec) -> base.Sandbox:
         """See `base.Engine.start`. Memory, CPU and network of ``spec`` bind nobody here."""
+        language = self._languages.of(spec)
         begun = clock.steady_s()
         sandbox = self._folders.next_id()
         own = self._folders.folder(sandbox)
         with own.prepared(lambda: self._folders.let_go(sandbox)) as listener:
-            host = self._launch(sandbox)
+            host = self._launch(sandbox, language)
             launched = asyncio.get_running_loop().create_future()
             launched.set_result(None)
             try:
@@ -161,9 +170,9 @@ class ProcessEngine:
         await sweeping.sweep_at_the_end(self._folders, self.sweep)
         self._folders.close()
 
-    def _launch(self, sandbox: str) -> ProcessHost:
+    def _launch(self, sandbox: str, language: languages.Language) -> ProcessHost:
         try:
-            return ProcessHost(sandbox, self._folders, self._agent, self._limits)
+            return ProcessHost(sandbox, self._folders, language, self._limits)
         except OSError as error:
             self._folders.let_go(sandbox)
             raise base.EngineUnavailable(f"no process could be started: {error.strerror}") from error
@@ -174,6 +183,11 @@ class ProcessEngine:
     def _remove_left(self, sandbox: str) -> bool:
         _remove(self._folders.folder(sandbox))
         return True
+
+
+def _version(runtime: port.Runtime) -> tuple[str, str] | None:
+    has = runtime.here()
+    return None if has is None else (has, "")
 
 
 def _remove(own: folder.Folder) -> None:

@@ -15,7 +15,8 @@ import click
 import msgspec
 
 from faas.core import settings
-from runners.sandbox import docker_calls, image
+from runners.sandbox import docker_calls
+from tests import base_image
 from tests.bench import load, platform, processes, report, rounds, servers, wanted
 
 PREWARMED, FULL, DOCKER = "prewarmed", "full", "docker run --rm"
@@ -67,7 +68,7 @@ def _image(root: Path) -> str:
     """The image that the platform on ``root`` starts its sandboxes from."""
     client = docker_calls.connect()
     try:
-        return image.ensure(client, settings.Settings(data_dir=str(root))).id
+        return base_image.of(client, settings.Settings(data_dir=str(root)))
     finally:
         client.close()
 

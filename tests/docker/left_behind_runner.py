@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import sys
 
+from faas.cli import languages
 from faas.core import settings
 from runners.sandbox import base, choose
 
 
 async def main(engine: str, data_dir: str) -> None:
-    made = await choose.choose(settings.Settings(data_dir=data_dir, engine=engine), lambda _name: None)
-    sandbox = await made.start(base.Spec())
+    limits = settings.Settings(data_dir=data_dir, engine=engine)
+    made = await choose.choose(limits, lambda _name: None, languages.known(limits))
+    sandbox = await made.start(base.Spec(runtime="python3"))
     print(sandbox.id, flush=True)
     await asyncio.Event().wait()
 

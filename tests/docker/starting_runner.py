@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 
+from faas.cli import languages
 from faas.core import settings
 from runners.sandbox import base, choose
 
@@ -13,12 +14,13 @@ AT_ONCE = 3
 
 async def _start_on(engine: base.Engine) -> None:
     while True:
-        await engine.start(base.Spec(memory_mb=32))
+        await engine.start(base.Spec(runtime="python3", memory_mb=32))
         print("started", flush=True)
 
 
 async def main(engine: str, data_dir: str) -> None:
-    made = await choose.choose(settings.Settings(data_dir=data_dir, engine=engine), lambda _name: None)
+    limits = settings.Settings(data_dir=data_dir, engine=engine)
+    made = await choose.choose(limits, lambda _name: None, languages.known(limits))
     print("begins", flush=True)
     await asyncio.gather(*(_start_on(made) for _ in range(AT_ONCE)))
 

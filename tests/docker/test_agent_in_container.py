@@ -10,7 +10,7 @@ import pytest
 from docker.models.containers import Container
 
 from faas.core import settings
-from runners.sandbox import image
+from tests import base_image
 from tests.agent_harness import AGENT, FUNCTIONS, Agent, accepted, listening
 from tests.eventually import eventually_sync
 
@@ -31,7 +31,7 @@ def engine() -> Iterator[docker.DockerClient]:
 def container(engine: docker.DockerClient, tmp_path: Path) -> Iterator[tuple[Container, Agent]]:
     with listening() as (folder, listener):
         container = engine.containers.run(
-            image.ensure(engine.api, settings.Settings(data_dir=str(tmp_path))).id,
+            base_image.of(engine.api, settings.Settings(data_dir=str(tmp_path))),
             ["-u", "-B", "/agent", "/socket"],
             entrypoint=["python3"],
             detach=True,

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from faas.cli import languages
 from faas.core import settings as settings_module
 from runners.sandbox import base, choose, process
 from tests import engine as engines
@@ -56,7 +57,8 @@ def test_processes_of_root_are_nobodys_default() -> None:
 
 
 async def _chosen(data: Path, engine: str = "auto") -> str:
-    made = await choose.choose(settings_module.Settings(data_dir=str(data), engine=engine), lambda _name: None)
+    limits = settings_module.Settings(data_dir=str(data), engine=engine)
+    made = await choose.choose(limits, lambda _name: None, languages.known(limits))
     await made.close()
     return made.name
 

@@ -23,7 +23,8 @@ def test_an_image_that_is_there_is_made_ready_and_found_again_in_silence(tmp_pat
     first, second = image(tmp_path), image(tmp_path)
     assert (first.returncode, second.returncode) == (0, 0), first.stderr
     assert json.loads(first.stdout) == json.loads(second.stdout)
-    assert json.loads(second.stdout)["python"].startswith("3.")
+    (python,) = json.loads(second.stdout)["images"]
+    assert python["runtime"].startswith("python3.")
     assert second.stderr == ""
 
 

@@ -19,6 +19,7 @@ import docker
 import docker.errors
 import pytest
 
+from faas.cli import languages
 from faas.core import settings as settings_module
 from runners.sandbox import base, choose, folder
 from runners.sandbox import docker as engine_module
@@ -35,7 +36,8 @@ STAYS_AWAY_S = 8
 
 
 async def _open(data_dir: Path) -> base.Engine:
-    return await choose.choose(settings_module.Settings(data_dir=str(data_dir), engine="docker"), lambda _name: None)
+    limits = settings_module.Settings(data_dir=str(data_dir), engine="docker")
+    return await choose.choose(limits, lambda _name: None, languages.known(limits))
 
 
 @pytest.fixture
@@ -92,7 +94,7 @@ async def test_of_runners_that_were_killed_while_they_started_sandboxes_only_the
 ) -> None:
     rolls = random.Random(1)
     engine = await _open(tmp_path)
-    mine = await engine.start(base.Spec())
+    mine = await engine.start(base.Spec(runtime="python3"))
     for _ in range(RUNNERS // 4):
         kills = [_killed_while_it_starts(tmp_path, rolls.randrange(3), rolls.random() / 4) for _ in range(4)]
         await asyncio.gather(*kills)
@@ -113,7 +115,7 @@ async def _swept(engine: base.Engine, root: Path, left: set[str]) -> bool:
 
 
 async def test_what_a_live_runner_could_not_remove_is_swept_by_itself(engine: base.Engine, tmp_path: Path) -> None:
-    sandbox = await engine.start(base.Spec())
+    sandbox = await engine.start(base.Spec(runtime="python3"))
     assert await engine.sweep() == 0
     client = docker.APIClient()
     name = f"faas-{sandbox.id}"
@@ -140,7 +142,7 @@ async def test_a_container_that_only_has_our_labels_is_left_alone_and_names_no_f
     """Labels are anybody's words: an image passes its own on to every container that is made of it."""
     victim = tmp_path / "victim"
     victim.mkdir()
-    mine = await engine.start(base.Spec())
+    mine = await engine.start(base.Spec(runtime="python3"))
     client = docker.APIClient()
     details = client.inspect_container(f"faas-{mine.id}")
     await mine.close()

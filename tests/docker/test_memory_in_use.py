@@ -12,8 +12,9 @@ import pytest
 
 from faas.core import model
 from faas.core import settings as settings_module
-from runners.sandbox import cgroups, docker_calls, image, verdicts
+from runners.sandbox import cgroups, docker_calls, verdicts
 from runners.sandbox import docker as engine_module
+from tests import base_image
 from tests.eventually import eventually_sync
 
 pytestmark = pytest.mark.docker
@@ -34,8 +35,12 @@ def container(client: docker.APIClient) -> Iterator[str]:
     """A container of this test's own that holds `HELD_MB`, which nobody can take back."""
     untyped: Any = client
     limits = {"Memory": MADE_MB << 20, "MemorySwap": MADE_MB << 20, "NetworkMode": "none"}
-    found = image.ensure(client, settings_module.Settings(), image.quiet)
-    options = {"Image": found.id, "Entrypoint": ["python3", "-c", HOLDS], "Cmd": [], "HostConfig": limits}
+    options = {
+        "Image": base_image.of(client, settings_module.Settings()),
+        "Entrypoint": ["python3", "-c", HOLDS],
+        "Cmd": [],
+        "HostConfig": limits,
+    }
     name: str = untyped.create_container_from_config(options)["Id"]
     try:
         client.start(name)

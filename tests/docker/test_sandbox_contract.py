@@ -16,6 +16,7 @@ import pytest
 from faas import buckets
 from faas.buckets.folder import bucket as folders
 from faas.buckets.folder import stamps
+from faas.cli import languages
 from faas.core import ids, model, settings
 from runners.sandbox import base, choose, docker, docker_calls
 from tests import attempts
@@ -38,7 +39,7 @@ class Bench:
         self.started: list[base.Sandbox] = []
 
     async def start(self, spec: base.Spec | None = None) -> base.Sandbox:
-        sandbox = await self.engine.start(spec or base.Spec())
+        sandbox = await self.engine.start(spec or base.Spec(runtime="python3"))
         self.started.append(sandbox)
         return sandbox
 
@@ -92,7 +93,7 @@ def limits(kind: str, tmp_path: Path) -> settings.Settings:
 
 @pytest.fixture
 async def bench(limits: settings.Settings, tmp_path: Path) -> AsyncIterator[Bench]:
-    made = Bench(await choose.choose(limits, bucket_finder(tmp_path)), limits)
+    made = Bench(await choose.choose(limits, bucket_finder(tmp_path), languages.known(limits)), limits)
     yield made
     for sandbox in made.started:
         await sandbox.close()
@@ -382,8 +383,8 @@ def _own_descriptors(bench: Bench) -> int:
 
 async def test_a_data_directory_may_have_a_long_path(kind: str, tmp_path: Path) -> None:
     limits = settings.Settings(data_dir=str(tmp_path / ("long" * 40)), engine=kind)
-    engine = await choose.choose(limits, lambda _name: None)
-    sandbox = await engine.start(base.Spec())
+    engine = await choose.choose(limits, lambda _name: None, languages.known(limits))
+    sandbox = await engine.start(base.Spec(runtime="python3"))
     await sandbox.close()
     await engine.close()
 
@@ -451,7 +452,7 @@ async def test_a_container_is_locked_down_as_seen_from_inside(bench: Bench) -> N
 
 @only_docker
 async def test_outbound_network_is_there_when_asked_for(bench: Bench) -> None:
-    sandbox = await bench.start(base.Spec(network=model.Network.OUTBOUND))
+    sandbox = await bench.start(base.Spec(runtime="python3", network=model.Network.OUTBOUND))
     await sandbox.load(revision("app.looks_around", network=model.Network.OUTBOUND), CODE)
     seen = json.loads((await attempts.begun(sandbox, invocation())).body)
     assert seen["networks"] == ["eth0", "lo"]
@@ -462,7 +463,7 @@ async def test_files_and_tmp_are_limited(kind: str, tmp_path: Path) -> None:
     sizes = {}
     for tmp_mb, max_file_mb in ((8, 64), (64, 8)):
         limits = settings.Settings(data_dir=str(tmp_path / "data"), engine=kind, tmp_mb=tmp_mb, max_file_mb=max_file_mb)
-        bench = Bench(await choose.choose(limits, lambda _name: None), limits)
+        bench = Bench(await choose.choose(limits, lambda _name: None, languages.known(limits)), limits)
         sizes[tmp_mb] = json.loads((await bench.run("app.writes_much")).body)
         await bench.started[0].close()
         await bench.engine.close()
@@ -503,7 +504,7 @@ async def test_a_container_that_was_removed_is_the_platforms_fault(bench: Bench)
 async def test_a_base_image_that_cannot_be_had_is_said(limits: settings.Settings) -> None:
     missing = msgspec.structs.replace(limits, base_image="no-such-image.invalid/nothing:1")
     with pytest.raises(base.EngineUnavailable, match="cannot be pulled"):
-        await choose.choose(missing, lambda _name: None)
+        await choose.choose(missing, lambda _name: None, languages.known(missing))
 
 
 async def test_without_a_docker_daemon_the_docker_engine_says_so(
@@ -512,7 +513,7 @@ async def test_without_a_docker_daemon_the_docker_engine_says_so(
     monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/nobody")
     limits = settings.Settings(data_dir=str(tmp_path / "data"), engine="docker")
     with pytest.raises(base.EngineUnavailable, match="Docker does not answer"):
-        await docker.DockerEngine.open(limits, lambda _name: None)
+        await docker.DockerEngine.open(limits, lambda _name: None, languages.known(limits))
 
 
 @only_docker

@@ -14,6 +14,7 @@ import pytest_asyncio
 
 from faas import builds
 from faas.api import server
+from faas.cli import languages
 from faas.core import settings as settings_module
 from tests.eventually import eventually
 from tests.project_files import function, project, tar
@@ -50,7 +51,7 @@ async def api(settings: settings_module.Settings) -> AsyncIterator[Api]:
     (settings.root / "uploads/0190-killed/0.tar").touch()
     settings = msgspec.structs.replace(settings, max_source_bytes=300_000)
     (settings.root / "token").write_text("t0ken\n")
-    builder = builds.Builds(settings)
+    builder = builds.Builds(settings, languages.known(settings))
     stop, ready = asyncio.Event(), asyncio.get_running_loop().create_future()
     serving = asyncio.create_task(server.run(settings, stop, ready.set_result, builder))
     await asyncio.wait([serving, ready], return_when=asyncio.FIRST_COMPLETED)

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from faas import buckets
+from faas.cli import languages
 from faas.core import errors, events, ids, model
 from faas.core import settings as settings_module
 from faas.queue import invocations
@@ -42,8 +43,8 @@ async def sandbox(
 ) -> AsyncIterator[base.Sandbox]:
     """A process sandbox that may use both buckets."""
     settings = settings_module.Settings(data_dir=settings.data_dir, engine="process")
-    engine = await choose.choose(settings, made.get)
-    started = await engine.start(base.Spec())
+    engine = await choose.choose(settings, made.get, languages.known(settings))
+    started = await engine.start(base.Spec(runtime="python3"))
     loaded = await started.load(
         model.Revision(function="copies", number=1, artifact="0" * 64, config=CONFIG, created_at_ms=0), CODE
     )

@@ -19,6 +19,7 @@ import pytest
 import redis
 
 from faas.builds import deploy, deployments, nodes, ports, progress
+from faas.cli import languages
 from faas.cluster import demand
 from faas.core import errors, model
 from faas.core import settings as settings_module
@@ -51,7 +52,7 @@ def start(settings: settings_module.Settings) -> Iterator[Start]:
 
 @pytest.fixture
 def builds(settings: settings_module.Settings) -> Iterator[deployments.Builds]:
-    made = deployments.Builds(settings)
+    made = deployments.Builds(settings, languages.known(settings))
     yield made
     made.close()
 
@@ -150,7 +151,7 @@ def test_a_tar_that_was_built_before_need_not_be_sent_and_another_is_asked_for(
     builds: deployments.Builds, start: Start, settings: settings_module.Settings, catalog: functions.Functions
 ) -> None:
     with redis.Redis.from_url(settings.redis_url) as client:
-        python = f"{sys.version_info.major}.{sys.version_info.minor}"
+        python = f"python{sys.version_info.major}.{sys.version_info.minor}"
         client.hset(keys.Keys(settings.redis_prefix).runtimes, python, json.dumps({"machine": platform.machine()}))
     source = tar(settings.root / "hello.tar", dict(APP))
     sha256 = hashlib.sha256(source.read_bytes()).hexdigest()
@@ -205,7 +206,9 @@ def test_an_unknown_deployment_is_not_found(builds: deployments.Builds) -> None:
 
 
 def test_without_redis_nothing_is_accepted(settings: settings_module.Settings, tmp_path: Path) -> None:
-    lost = deployments.Builds(msgspec.structs.replace(settings, redis_url=f"unix://{tmp_path}/none.sock"))
+    lost = deployments.Builds(
+        msgspec.structs.replace(settings, redis_url=f"unix://{tmp_path}/none.sock"), languages.known(settings)
+    )
     with pytest.raises(errors.Unavailable):
         submit(lost, settings.root)
     with pytest.raises(errors.Unavailable):
@@ -337,13 +340,13 @@ def test_a_started_builder_sweeps_what_ended_deployments_left(
     assert catalog.revisions("hello") == []
 
 
-def test_the_builder_asks_redis_which_pythons_there_are(settings: settings_module.Settings) -> None:
-    asked = nodes.RedisNodes(settings)
+def test_the_builder_asks_redis_which_runtimes_there_are(settings: settings_module.Settings) -> None:
+    asked = nodes.RedisNodes(settings, languages.known(settings))
     assert asked.runtimes() == []
     with redis.Redis.from_url(settings.redis_url) as client:
-        client.hset(keys.Keys(settings.redis_prefix).runtimes, "3.11", '{"machine": "aarch64"}')
+        client.hset(keys.Keys(settings.redis_prefix).runtimes, "python3.11", '{"machine": "aarch64"}')
     (info,) = asked.runtimes()
-    assert (info.name, info.platform) == ("python3.11", "aarch64-unknown-linux-gnu")
+    assert str(info) == "python3.11 on Linux aarch64 (glibc)"
     assert asked.announce(1) is True
     with pytest.raises(errors.Unavailable, match="no node loaded hello@1"):
         asked.load(["hello@1"], 50, lambda ref: contextlib.nullcontext(lambda report: None))
@@ -380,7 +383,7 @@ def _load_with_a_node(
     settings: settings_module.Settings, refs: Sequence[str], watched: _Watched, bad: str = ""
 ) -> None:
     """Have revisions loaded by a node that answers only once as many are asked as may be at once, or are left."""
-    asked = nodes.RedisNodes(settings)
+    asked = nodes.RedisNodes(settings, languages.known(settings))
     stop = threading.Event()
 
     async def serve() -> None:
@@ -448,12 +451,13 @@ def test_the_builder_that_faas_up_starts_asks_nodes_through_redis_and_stops_whil
     builds: deployments.Builds, settings: settings_module.Settings, catalog: functions.Functions
 ) -> None:
     program = (
-        "import sys, msgspec; from faas import builds; from faas.core import settings\n"
-        "builds.worker_main(msgspec.json.decode(sys.argv[1], type=settings.Settings))"
+        "import sys, msgspec; from faas import builds; from faas.cli import languages; from faas.core import settings\n"
+        "given = msgspec.json.decode(sys.argv[1], type=settings.Settings)\n"
+        "builds.worker_main(given, languages.known(given))"
     )
     command = [sys.executable, "-c", program, msgspec.json.encode(settings).decode()]
     with redis.Redis.from_url(settings.redis_url) as client:
-        python = f"{sys.version_info.major}.{sys.version_info.minor}"
+        python = f"python{sys.version_info.major}.{sys.version_info.minor}"
         client.hset(keys.Keys(settings.redis_prefix).runtimes, python, '{"machine": "x86_64"}')
     first = subprocess.Popen(command)
     try:
@@ -482,7 +486,7 @@ def test_a_builder_whose_redis_stops_waits_for_it_and_goes_on(
 ) -> None:
     server = embedded.EmbeddedServer(tmp_path / "redis")
     settings = msgspec.structs.replace(settings, redis_url=asyncio.run(server.start()))
-    made = deployments.Builds(settings)
+    made = deployments.Builds(settings, languages.known(settings))
     builder = builder_process.start(settings)
     try:
         assert ended(made, submit(made, settings.root)).state == progress.State.DONE
@@ -505,7 +509,7 @@ def test_a_deployment_during_which_redis_stops_goes_on_when_it_is_back(
 ) -> None:
     server = embedded.EmbeddedServer(tmp_path / "redis")
     settings = msgspec.structs.replace(settings, redis_url=asyncio.run(server.start()))
-    made = deployments.Builds(settings)
+    made = deployments.Builds(settings, languages.known(settings))
     (settings.root / "hold").touch()
     with (settings.root / "builder-0.log").open("w") as file:
         builder = builder_process.start(settings, log=file)

@@ -11,24 +11,23 @@ from pathlib import Path
 import pytest
 
 from faas import artifacts
-from faas.builds import bytecode, children, folders, layers, requirements, runtimes
+from faas.builds import folders, layers
 from faas.core import errors
+from faas.runtimes import children
+from faas.runtimes.python import bytecode, installing, requirements, target
 
 PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
-RUNTIME = runtimes.RuntimeInfo(python=PYTHON, machine=platform.machine())
+HERE = target.Target(python=PYTHON, machine=platform.machine())
 
 
-def install(
-    root: Path, text: str, runtime: runtimes.RuntimeInfo = RUNTIME, work: str = "work", **files: bytes
-) -> layers.Layer:
+def install(root: Path, text: str, runtime: target.Target = HERE, work: str = "work", **files: bytes) -> layers.Layer:
     source = root / "source"
     source.mkdir(exist_ok=True)
     (source / "requirements.txt").write_text(text)
     for name, content in files.items():
         (source / name).write_bytes(content)
-    return layers.Layers(folders.Folders(root)).layer(
-        requirements.read(source, "requirements.txt"), source, runtime, root / work, children.Deadline("f", 60)
-    )
+    asked = installing.Packages(requirements.read(source, "requirements.txt"), source, runtime)
+    return layers.Layers(folders.Folders(root)).layer(asked, root / work, children.Deadline("f", 60))
 
 
 def test_requirements_are_installed_compiled_and_found_again(tmp_path: Path) -> None:
@@ -53,7 +52,7 @@ def test_a_layer_is_the_same_wherever_and_whenever_it_is_made(tmp_path: Path) ->
 
 
 def test_wheels_are_those_of_the_runtime_and_not_of_this_machine(tmp_path: Path) -> None:
-    other = runtimes.RuntimeInfo(python="3.12", machine="aarch64", libc="musl")
+    other = target.Target(python="3.12", machine="aarch64", libc="musl")
     layer = install(tmp_path, "markupsafe==3.0.2\n", other)
     assert [path.name for path in layer.folder.rglob("*.so")] == ["_speedups.cpython-312-aarch64-linux-musl.so"]
 

@@ -6,9 +6,15 @@ import msgspec
 import pytest
 
 from faas.builds import checks, progress, runtimes
-from faas.core import errors, ids, model
+from faas.cli import languages
+from faas.core import errors, ids, model, settings
+from faas.runtimes import installed
+from faas.runtimes.python import target
 
-AVAILABLE = [runtimes.RuntimeInfo(python="3.9"), runtimes.RuntimeInfo(python="3.11", machine="aarch64")]
+KNOWN = languages.known(settings.Settings())
+AVAILABLE = runtimes.known(
+    [installed.Installed(name="python3.9"), installed.Installed(name="python3.11", machine="aarch64")], KNOWN
+)
 
 
 def function(name: str, **config: Any) -> model.FunctionSpec:
@@ -22,8 +28,8 @@ def deployed(name: str, **config: Any) -> model.Revision:
 
 
 def test_python3_takes_the_newest_python_and_a_version_takes_that_one() -> None:
-    assert runtimes.choose("python3", AVAILABLE).python == "3.11"
-    assert runtimes.choose("python3.9", AVAILABLE).python == "3.9"
+    assert runtimes.choose("python3", AVAILABLE).name == "python3.11"
+    assert runtimes.choose("python3.9", AVAILABLE).name == "python3.9"
 
 
 @pytest.mark.parametrize("runtime", ["python3.12", "python3.1", "nodejs20", "python", "python2.7", ""])
@@ -38,14 +44,19 @@ def test_a_platform_without_nodes_says_so() -> None:
 
 
 def test_what_nodes_publish_is_understood_whatever_else_they_add() -> None:
-    published = {b"3.11": b'{"machine": "x86_64"}', b"3.12": b'{"machine": "arm64", "libc": "musl", "image": "x"}'}
-    one, other = runtimes.decode(published)
-    assert (one.platform, other.platform) == ("x86_64-unknown-linux-gnu", "aarch64-unknown-linux-musl")
+    published = {
+        b"python3.11": b'{"machine": "x86_64"}',
+        b"python3.12": b'{"machine": "arm64", "libc": "musl", "image": "x"}',
+        b"cobol85": b"{}",
+    }
+    one, other = runtimes.known(installed.decode(published), KNOWN)
+    platforms = [target.of(each.has).platform for each in (one, other)]
+    assert platforms == ["x86_64-unknown-linux-gnu", "aarch64-unknown-linux-musl"]
 
 
 def test_a_machine_without_wheels_is_told() -> None:
     with pytest.raises(errors.BuildFailed, match="s390x"):
-        _ = runtimes.RuntimeInfo(python="3.11", machine="s390x").platform
+        _ = target.Target(python="3.11", machine="s390x").platform
 
 
 @pytest.mark.parametrize(

@@ -188,7 +188,7 @@ def test_a_fault_says_where_it_is_what_was_found_and_what_is_expected(folder: Pa
         ("a: " + "x" * 1_100_000, "expected a file of at most 1048576 bytes"),
         ("a: &a [*a]", "levels"),
         ("functions:\n  Bad_Name:\n    runtime: python3\n    handler: a.b", "2:3: functions.Bad_Name"),
-        (_function("").replace("python3", "node20"), 'functions.one.runtime: found "node20", expected python3'),
+        (_function("").replace("python3", "Node 20"), 'functions.one.runtime: found "Node 20", expected a language'),
         (_function("").replace("app.handler", "handler"), 'functions.one.handler: found "handler", expected module'),
         (f"buckets: {{photos: {{}}}}\n{_function('buckets: {photo: read}')}", "did you mean photos?"),
     ],

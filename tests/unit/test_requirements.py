@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from faas.builds import complaints, requirements, runtimes
 from faas.core import errors
+from faas.runtimes.python import complaints, requirements, target
 
-RUNTIME = runtimes.RuntimeInfo(python="3.11")
+PYTHON = target.Target(python="3.11")
 
 
 def read(folder: Path, text: str) -> requirements.Requirements:
@@ -142,7 +142,7 @@ def test_the_resolvers_reason_becomes_one_line_with_the_place_it_stands_at(
 ) -> None:
     asked = read(tmp_path, "# mine\nZZZ_none==1\nsix\ndocopt\n")
     said = f"Using CPython 3.11\nerror: No solution found when resolving dependencies\n  cause: {cause}\n"
-    assert complaints.explain(said, asked, RUNTIME).message == told
+    assert complaints.explain(said, asked, PYTHON).message == told
 
 
 def test_wheels_for_other_pythons_are_named(tmp_path: Path) -> None:
@@ -153,14 +153,14 @@ def test_wheels_for_other_pythons_are_named(tmp_path: Path) -> None:
         "hint: You require CPython 3.11 (`cp311`), but we only found wheels for `tensorflow` (v2.3.0) with the"
         " following Python ABI tags: `cp37m`, `cp38`\n"
     )
-    error = complaints.explain(said, read(tmp_path, "tensorflow==2.3\n"), RUNTIME)
+    error = complaints.explain(said, read(tmp_path, "tensorflow==2.3\n"), PYTHON)
     assert "requirements.txt:1: tensorflow==2.3.0 has no wheel for Python 3.11" in error.message
     assert "`cp37m`, `cp38`" in error.message
 
 
 def test_an_index_that_cannot_be_reached_is_not_the_users_fault(tmp_path: Path) -> None:
     said = "error: Failed to fetch: https://x.test/\n  cause: dns error\n  cause: failed to lookup address\n"
-    error = complaints.explain(said, read(tmp_path, "six\n"), RUNTIME)
+    error = complaints.explain(said, read(tmp_path, "six\n"), PYTHON)
     assert isinstance(error, errors.Unavailable)
     assert error.message == "the package index cannot be reached: failed to lookup address"
 
@@ -168,10 +168,10 @@ def test_an_index_that_cannot_be_reached_is_not_the_users_fault(tmp_path: Path) 
 def test_a_full_disk_is_told_as_such_and_no_path_of_the_builder_is_told(tmp_path: Path) -> None:
     asked = read(tmp_path, "six\n")
     full = "error: Failed to install\n  cause: failed to write: No space left on device (os error 28)\n"
-    assert isinstance(complaints.explain(full, asked, RUNTIME), errors.Unavailable)
-    odd = complaints.explain("error: odd thing in /data/builds/1/x\n", asked, RUNTIME, ("/data/builds/1",))
+    assert isinstance(complaints.explain(full, asked, PYTHON), errors.Unavailable)
+    odd = complaints.explain("error: odd thing in /data/builds/1/x\n", asked, PYTHON, ("/data/builds/1",))
     assert odd.message == "requirements.txt: odd thing in x"
 
 
 def test_silence_of_the_installer_is_told_too(tmp_path: Path) -> None:
-    assert "said nothing" in complaints.explain("", read(tmp_path, "six\n"), RUNTIME).message
+    assert "said nothing" in complaints.explain("", read(tmp_path, "six\n"), PYTHON).message

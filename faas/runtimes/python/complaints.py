@@ -7,8 +7,8 @@ import re
 import msgspec
 
 from faas import artifacts
-from faas.builds import requirements, runtimes
 from faas.core import errors
+from faas.runtimes.python import requirements, target
 
 _UNSATISFIABLE = ", we can conclude that your requirements are unsatisfiable."
 _POSITION = re.compile(r"Couldn't parse requirement in `[^`]*` at position (\d+)")
@@ -40,7 +40,7 @@ class _Said(msgspec.Struct, frozen=True):
 
 
 def explain(
-    stderr: str, asked: requirements.Requirements, runtime: runtimes.RuntimeInfo, secret_paths: tuple[str, ...] = ()
+    stderr: str, asked: requirements.Requirements, runtime: target.Target, secret_paths: tuple[str, ...] = ()
 ) -> errors.FaasError:
     """The error to raise for what uv wrote to stderr. ``secret_paths`` are the builder's own and left out of it."""
     for path in secret_paths:
@@ -72,7 +72,7 @@ def _parse(stderr: str) -> _Said:
     return _Said(lines[start].removeprefix("error:").strip(), tuple(causes), tuple(hints))
 
 
-def _syntax(said: _Said, asked: requirements.Requirements, _runtime: runtimes.RuntimeInfo) -> errors.BuildFailed | None:
+def _syntax(said: _Said, asked: requirements.Requirements, _runtime: target.Target) -> errors.BuildFailed | None:
     found = _POSITION.search(said.headline)
     if found is None:
         return None
@@ -80,9 +80,7 @@ def _syntax(said: _Said, asked: requirements.Requirements, _runtime: runtimes.Ru
     return _failed(asked, line, said.causes[0] if said.causes else "cannot be understood", "see PEP 508 for the form")
 
 
-def _missing(
-    said: _Said, asked: requirements.Requirements, _runtime: runtimes.RuntimeInfo
-) -> errors.BuildFailed | None:
+def _missing(said: _Said, asked: requirements.Requirements, _runtime: target.Target) -> errors.BuildFailed | None:
     found = _MISSING.search(_flat(said))
     if found is None:
         return None
@@ -90,9 +88,7 @@ def _missing(
     return _failed(asked, asked.of(name), f"the package index has no package {name}", "check how its name is written")
 
 
-def _no_version(
-    said: _Said, asked: requirements.Requirements, _runtime: runtimes.RuntimeInfo
-) -> errors.BuildFailed | None:
+def _no_version(said: _Said, asked: requirements.Requirements, _runtime: target.Target) -> errors.BuildFailed | None:
     flat = _flat(said)
     if found := _ONLY_VERSIONS.search(flat):
         return _failed(asked, asked.of(found[3]), f"there is no version {found[2]}; there is {found[1]}")
@@ -101,9 +97,7 @@ def _no_version(
     return None
 
 
-def _no_wheel(
-    said: _Said, asked: requirements.Requirements, runtime: runtimes.RuntimeInfo
-) -> errors.BuildFailed | None:
+def _no_wheel(said: _Said, asked: requirements.Requirements, runtime: target.Target) -> errors.BuildFailed | None:
     found = _NO_WHEEL.search(_flat(said))
     if found is None:
         return None
@@ -118,7 +112,7 @@ def _no_wheel(
     )
 
 
-def _hash(said: _Said, asked: requirements.Requirements, _runtime: runtimes.RuntimeInfo) -> errors.BuildFailed | None:
+def _hash(said: _Said, asked: requirements.Requirements, _runtime: target.Target) -> errors.BuildFailed | None:
     found = _HASH.search(_flat(said))
     if found is None:
         return None
@@ -126,7 +120,7 @@ def _hash(said: _Said, asked: requirements.Requirements, _runtime: runtimes.Runt
     return _failed(asked, asked.of(found[2]), why, "if you trust the index, write that hash")
 
 
-def _network(said: _Said, asked: requirements.Requirements, _runtime: runtimes.RuntimeInfo) -> errors.FaasError | None:
+def _network(said: _Said, asked: requirements.Requirements, _runtime: target.Target) -> errors.FaasError | None:
     if found := _HTTP.search(said.text):
         line = next((line for line in asked.lines if found[2] in line.text), None)
         return _failed(asked, line, f"{found[2]} answered {found[1]}")

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import msgspec
 
-from faas.builds import children
+from faas.runtimes import children
 
 MOUNTED_AT = "/var/task/"
 _SCRIPT = Path(__file__).with_name("compile_files.py")

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import subprocess
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import msgspec
 
-from faas.core import errors, tether
+from faas.core import clock, errors, tether
 
 
 class Ended(msgspec.Struct, frozen=True):
@@ -26,11 +25,11 @@ class Deadline:
     def __init__(self, function: str, seconds: float) -> None:
         self._function = function
         self._seconds = seconds
-        self._at = time.monotonic() + seconds
+        self._at = clock.steady_s() + seconds
 
     def left_s(self) -> float:
         """Seconds left. Raises `errors.BuildFailed` when there are none."""
-        left = self._at - time.monotonic()
+        left = self._at - clock.steady_s()
         if left <= 0:
             raise self.passed()
         return left
