@@ -89,7 +89,7 @@ class Started(msgspec.Struct, frozen=True):
 
 
 def measure(home: Path, asked: wanted.Wanted, say: Callable[[str], None]) -> list[rounds.Sample]:
-    """All samples; about a minute and a half a round."""
+    """All samples; about two minutes a round."""
     load.demand()
     samples = []
     with contextlib.ExitStack() as stack:
@@ -101,6 +101,8 @@ def measure(home: Path, asked: wanted.Wanted, say: Callable[[str], None]) -> lis
             if contender not in case.contenders:
                 continue
             say(f"http: round {number + 1} of {asked.rounds}, {name}, {contender}")
+            if name == ASLEEP:
+                _grow(sleeping)
             figures = _measure(sleeping if name == ASLEEP else started[contender], case)
             samples.append(rounds.Sample(case=name, contender=contender, round=number, figures=figures))
     return samples
@@ -162,19 +164,26 @@ def _start_sleeping(home: Path, stack: contextlib.ExitStack, say: Callable[[str]
     say("http: starting a platform for what sleeps")
     where = stack.enter_context(platform.running(home / "sleeping", platform.SLEEPING))
     _warm_up("sleeper", where.url("sleeper"), clients=_SLEEPERS, seconds=_FIRST_SLEEPERS_S)
-    until = time.monotonic() + _GROWN_WITHIN_S
-    before: dict[str, int] = {}
-    while (now := _sandboxes_of(where)) != before and time.monotonic() < until:
-        say(f"http: what sleeps has {sum(now.values())} sandboxes")
-        before = now
-        load.post(where.url("sleeper"), clients=_SLEEPERS, seconds=_FIRST_SLEEPERS_S)
     return Started(where.url("sleeper"), where)
 
 
-def _sandboxes_of(where: platform.Platform) -> dict[str, int]:
+def _grow(one: Started) -> None:
+    """Give a function its load until it has as many sandboxes as it gets.
+
+    In each round: while the others had their turns it was idle for longer than sandboxes are kept.
+    """
+    until = time.monotonic() + _GROWN_WITHIN_S
+    before: dict[str, int] = {}
+    while (now := _sandboxes_of(one)) != before and time.monotonic() < until:
+        before = now
+        load.post(one.url, clients=_SLEEPERS, seconds=_FIRST_SLEEPERS_S)
+
+
+def _sandboxes_of(one: Started) -> dict[str, int]:
     """Those that hold a function. A node tells of them with its heartbeat."""
     time.sleep(_HEARTBEAT_S)
-    return {state: count for state, count in where.sandboxes().items() if state != "prewarmed"}
+    found = one.where.sandboxes() if one.where else {}
+    return {state: count for state, count in found.items() if state != "prewarmed"}
 
 
 def _warm_up(name: str, url: str, *, clients: int, seconds: int) -> None:
