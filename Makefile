@@ -11,7 +11,7 @@ SECONDS ?=
 WRITE ?=
 MINUTES ?= 20
 SEED ?= 1
-SOURCES := faas triggers runners tests examples
+SOURCES := faas triggers runners tests examples tools
 
 .PHONY: help setup demo test test-postgresql check format bench docker-stop clean
 
@@ -40,11 +40,12 @@ bench: setup ## time against other platforms, as ratios (ONLY='cpu http cold que
 torture: setup ## real platform, seeded work and seeded faults, checked from outside (MINUTES=20 SEED=1 WRITE=1)
 	@$(PY) -m tests.torture --minutes $(MINUTES) --seed $(SEED) $(if $(WRITE),--write)
 
-check: setup ## format, lint, types and layers
+check: setup ## format, lint, types, layers, and the shape of the code
 	@$(PY) -m ruff format --check $(SOURCES)
 	@$(PY) -m ruff check $(SOURCES)
 	@$(PY) -m mypy --strict
 	@.venv/bin/lint-imports
+	@$(PY) tools/shape.py faas triggers runners
 
 format: setup ## put the code into its form
 	@$(PY) -m ruff format $(SOURCES)
