@@ -104,12 +104,17 @@ class Keys(msgspec.Struct, frozen=True):
 
     @property
     def records(self) -> str:
-        """Stream of finished attempts on their way to the ledger.
+        """Stream of finished attempts on their way to the ledger and other sinks. Each has a consumer group.
 
         Field ``r`` is the msgpack of one `model.Record`, ``b`` instead of it that of an array of several. The record of
         one that is dead brings ``i`` along, the msgpack of its `model.Invocation`: its dead letter.
         """
         return f"{self.prefix}:records"
+
+    @property
+    def sinks(self) -> str:
+        """Hash of the sinks beside the ledger: group to ``must``, or ``may`` when it may miss entries. Forever."""
+        return f"{self.prefix}:sinks"
 
     @property
     def unreadable(self) -> str:

@@ -25,6 +25,8 @@ _SCRIPTS = (
     "outboxes", "take_out", "take_again", "keep_out", "put_away", "put_back", "pass_on",
     "retire",
 )  # fmt: skip
+_BEGIN = {"recorded": ("yet_to_commit",), "let_go": ("yet_to_commit",)}
+"""What scripts begin with that share a part."""
 
 
 class Server:
@@ -59,8 +61,11 @@ async def opened(redis_url: str, keys: keyring.Keys) -> links.Link:
 
 @functools.cache
 def source(script: str) -> bytes:
-    """The text of a script."""
-    return resources.files("faas.queue").joinpath("scripts", f"{script}.lua").read_bytes()
+    """The text of a script, with what it shares with others before it."""
+    texts = (
+        resources.files("faas.queue").joinpath("scripts", f"{name}.lua") for name in (*_BEGIN.get(script, ()), script)
+    )
+    return b"".join(text.read_bytes() for text in texts)
 
 
 @functools.cache

@@ -389,7 +389,8 @@ class QueueMachine(stateful.RuleBasedStateMachine):
         sizes = msgspec.msgpack.encode([sum(map(len, fields[1::2])) for _, fields in page])
         for _ in range(2 if page else 0):
             keys = self.queue.keys
-            self.command("EVAL", servers.source("recorded"), 2, keys.records, keys.held, entries, sizes)
+            names = (keys.records, keys.held, keys.sinks)
+            self.command("EVAL", servers.source("recorded"), 3, *names, 1 << 62, entries, sizes, "recorders")
 
     # -- what always holds
 

@@ -1,0 +1,97 @@
+"""What a sink of records is given at once: records that were read together, and the entries that brought them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import msgspec
+
+from faas.core import model
+
+_encode = msgspec.msgpack.Encoder().encode
+_record = msgspec.msgpack.Decoder(model.Record).decode
+_parts = msgspec.msgpack.Decoder(list[msgspec.Raw]).decode
+
+Entry = tuple[bytes, Sequence[bytes] | None]
+"""An entry's id, and its fields and values in turn; None when it has left the stream meanwhile."""
+
+
+class Batch(msgspec.Struct):
+    """Records that were read together, and the entries that brought them."""
+
+    records: list[model.Record] = msgspec.field(default_factory=list)
+    packed: list[bytes] = msgspec.field(default_factory=list)
+    """The msgpack of each record, as it came."""
+    letters: dict[tuple[str, int], bytes] = msgspec.field(default_factory=dict)
+    """The invocations (msgpack) of the dead ones among them, by id and attempt."""
+    entries: list[str] = msgspec.field(default_factory=list)
+    sizes: list[int] = msgspec.field(default_factory=list)
+    missed: int = 0
+    """Entries among them that had left the stream before this sink came to them."""
+    more: bool = False
+    """Whether others wait already."""
+
+    def add(self, entry: bytes, fields: Sequence[bytes] | None) -> None:
+        """Take what an entry holds. Raises `Unreadable`, and takes nothing then."""
+        values = _values(fields or ())
+        if fields is None:
+            self.missed += 1
+        elif b"b" in values:
+            found, packed = _unpacked(values[b"b"])
+            self.records += found
+            self.packed += packed
+        else:
+            self._add_one(values)
+        self.entries.append(entry.decode())
+        self.sizes.append(sum(map(len, values.values())))
+
+    def _add_one(self, values: dict[bytes, bytes]) -> None:
+        try:
+            record = _record(values[b"r"])
+        except (msgspec.DecodeError, KeyError) as error:
+            raise Unreadable(str(error)) from error
+        self.records.append(record)
+        self.packed.append(values[b"r"])
+        if record.dead and b"i" in values:
+            self.letters[record.invocation_id, record.attempt] = values[b"i"]
+
+
+def _values(fields: Sequence[bytes]) -> dict[bytes, bytes]:
+    if len(fields) == 2:  # as nearly all; what serves for any number takes longer than decoding the record
+        return {fields[0]: fields[1]}
+    return dict(zip(fields[::2], fields[1::2], strict=True))
+
+
+class Unreadable(Exception):
+    """An entry holds what is no record. ``halves`` are what of it can be read and what cannot, as msgpack arrays."""
+
+    def __init__(self, reason: str, halves: tuple[bytes, ...] = ()) -> None:
+        super().__init__(reason)
+        self.halves = halves
+
+
+def _unpacked(array: bytes) -> tuple[list[model.Record], list[bytes]]:
+    try:
+        parts = _parts(array)
+    except msgspec.DecodeError as error:
+        raise Unreadable(str(error)) from error
+    try:
+        return [_record(part) for part in parts], [bytes(part) for part in parts]
+    except msgspec.DecodeError as error:
+        raise _halved(parts, error) from error
+
+
+def _halved(parts: Iterable[msgspec.Raw], error: Exception) -> Unreadable:
+    good: list[msgspec.Raw] = []
+    bad: list[msgspec.Raw] = []
+    for part in parts:
+        (good if _is_record(part) else bad).append(part)
+    return Unreadable(str(error), (_encode(good), _encode(bad)) if good else ())
+
+
+def _is_record(part: msgspec.Raw) -> bool:
+    try:
+        _record(part)
+    except msgspec.DecodeError:
+        return False
+    return True

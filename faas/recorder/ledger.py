@@ -1,0 +1,44 @@
+"""The ledger as a sink: what bills, statistics and `faas invocations` read. No record leaves Redis without it."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+from faas.core import errors
+from faas.core import settings as settings_module
+from faas.queue import batches
+from faas.store import database
+from faas.store import ledger as ledgers
+
+
+class LedgerSink:
+    """Writes each batch to SQL in one transaction. The primary key (invocation, attempt) makes replays harmless."""
+
+    name = "ledger"
+    may_miss = False
+
+    def __init__(self, settings: settings_module.Settings) -> None:
+        self._settings = settings
+        self._engine: sa.Engine | None = None
+        self._book: ledgers.Ledger | None = None
+
+    def open(self) -> None:
+        """See `port.Sink.open`."""
+        self.close()
+        self._engine = database.open_database(self._settings)
+        self._book = ledgers.Ledger(self._engine)
+
+    def commit(self, batch: batches.Batch) -> None:
+        """See `port.Sink.commit`."""
+        if self._book is None:
+            raise errors.Unavailable("the ledger is not open")
+        try:
+            self._book.commit(batch.records, batch.packed, batch.letters)
+        except sa.exc.DBAPIError as error:
+            raise errors.Unavailable(f"the ledger takes no records: {error}") from error
+
+    def close(self) -> None:
+        """See `port.Sink.close`."""
+        if self._engine is not None:
+            self._engine.dispose()
+        self._engine = self._book = None

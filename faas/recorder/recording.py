@@ -1,0 +1,73 @@
+"""All sinks of one recorder, each following the stream of records at a pace of its own.
+
+::
+
+    records (Redis) ──group "recorders"──► ledger ──┐
+                    ├─group "sink:…"─────► …       ─┴─► every sink has committed ──► the entry leaves Redis
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+
+import redis.asyncio
+
+from faas.core import errors
+from faas.core import settings as settings_module
+from faas.link import client as redis_client
+from faas.queue import cursors
+from faas.queue import keys as keyring
+from faas.recorder import following, ledger, port
+
+_SWEEP_EVERY_S = 2.0
+_log = logging.getLogger("faas.recorder")
+
+
+async def run(settings: settings_module.Settings, stop: asyncio.Event, beside: Sequence[port.Sink] = ()) -> None:
+    """Record until ``stop`` is set: to the ledger, and to the sinks ``beside`` it, of which each has another name.
+
+    Every recorder of a platform has the same sinks: which one starts last says for whom records are kept.
+    """
+    # Past half of what may wait for the ledger there is no room for what others may miss.
+    source = following.Source(settings.redis_url, settings.redis_prefix, settings.max_unrecorded_bytes // 2)
+    places = {cursors.of(sink.name, may_miss=sink.may_miss): sink for sink in beside}
+    async with asyncio.TaskGroup() as running:
+        for cursor, sink in (cursors.LEDGER, ledger.LedgerSink(settings)), *places.items():
+            running.create_task(following.follow(source, sink, cursor, stop), name=f"sink {sink.name}")
+        running.create_task(_keep_room(source, list(places), stop), name="room for records")
+
+
+async def _keep_room(source: following.Source, wanted: list[cursors.Cursor], stop: asyncio.Event) -> None:
+    """Remove what is kept for a sink that is no more; and, for ever, what there is no room to keep for some."""
+    keys, client = keyring.Keys(source.prefix), redis_client.connect(source.redis_url)
+    is_told = False
+    try:
+        while not stop.is_set():
+            try:
+                if not is_told:
+                    await _tell(client, keys, wanted)
+                    await cursors.let_go(client, keys, source.room_bytes)
+                    is_told = True
+                elif any(cursor.may_miss for cursor in wanted):
+                    await _make_room(client, keys, source.room_bytes)
+                else:
+                    return
+            except errors.Unavailable as error:
+                _log.debug("room_not_kept", extra={"reason": error.message})
+            await following.pause(stop, _SWEEP_EVERY_S)
+    finally:
+        await client.aclose()
+
+
+async def _tell(client: redis.asyncio.Redis, keys: keyring.Keys, wanted: list[cursors.Cursor]) -> None:
+    for gone in await cursors.keep_only(client, keys, wanted):
+        _log.warning("sink_is_no_more", extra={"sink": gone})
+
+
+async def _make_room(client: redis.asyncio.Redis, keys: keyring.Keys, room_bytes: int) -> None:
+    if not await cursors.is_full(client, keys, room_bytes):
+        return
+    if removed := await cursors.let_go(client, keys, room_bytes):
+        _log.warning("records_not_kept_for_all_sinks", extra={"entries": removed})
