@@ -33,7 +33,7 @@ class Receiver:
         self.received: list[Received] = []
         self.unsigned = 0
         self.hold: asyncio.Event | None = None
-        self._answer = answer
+        self.answer = answer
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Note what came, and answer; never before ``hold`` is set."""
@@ -45,7 +45,7 @@ class Receiver:
         number = len(self.received)
         if self.hold is not None:
             await self.hold.wait()
-        answer = self._answer(number)
+        answer = self.answer(number)
         return web.Response(status=answer) if isinstance(answer, int) else answer
 
 

@@ -10,8 +10,8 @@ import asyncio
 import logging
 
 from faas.core import errors, settings
-from faas.queue import invocations, retrying
-from triggers import catalog, inlet
+from faas.queue import inlet, invocations, retrying
+from triggers import catalog
 
 _log = logging.getLogger(__name__)
 

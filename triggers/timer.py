@@ -24,8 +24,8 @@ from collections.abc import Awaitable, Callable, Mapping
 import msgspec
 
 from faas.core import calling, clock, errors, events, ids, model, settings
-from faas.queue import guards, invocations
-from triggers import catalog, inlet, schedule
+from faas.queue import guards, inlet, invocations
+from triggers import catalog, schedule
 
 _log = logging.getLogger(__name__)
 

@@ -22,8 +22,8 @@ import msgspec
 
 from faas import buckets
 from faas.core import model, settings
-from faas.queue import invocations
-from triggers import catalog, inlet, matching, uploads
+from faas.queue import inlet, invocations
+from triggers import catalog, matching, uploads
 
 _log = logging.getLogger(__name__)
 

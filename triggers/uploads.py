@@ -10,8 +10,8 @@ from collections.abc import Callable
 
 from faas import buckets
 from faas.core import calling, clock, errors, events, ids, model
-from faas.queue import accepting, guards, invocations
-from triggers import backlog, chains, comparison, complete, inlet, matching
+from faas.queue import accepting, chains, guards, inlet, invocations
+from triggers import backlog, comparison, complete, matching
 
 _log = logging.getLogger(__name__)
 

@@ -162,7 +162,7 @@ def _destinations(outboxes: Mapping[outbox.Outbox, int], undelivered: Mapping[st
     )
     sums: Counter[tuple[str, str]] = Counter()
     for box, count in outboxes.items():
-        sums[_name(box.ref), box.way] += count
+        sums["" if box.is_of_messages else _name(box.ref), box.way] += count
     for labels, count in sorted(sums.items()):
         waiting.add_metric(labels, count)
     yield waiting

@@ -121,10 +121,11 @@ async def _answer(settings: settings_module.Settings, stop: asyncio.Event, ready
 
 
 async def _schedule(settings: settings_module.Settings, stop: asyncio.Event, ready: Ready) -> None:
+    from faas import delivery
     from faas.cluster import demand
     from faas.queue import invocations
     from faas.store import database, functions, undelivered
-    from triggers import delayed, destinations, timer, upload
+    from triggers import delayed, timer, upload
 
     queue = await invocations.Queue.of(settings)
     asks = await demand.Demand.open(settings.redis_url, settings.redis_prefix)
@@ -136,7 +137,7 @@ async def _schedule(settings: settings_module.Settings, stop: asyncio.Event, rea
             running.create_task(timer.run(settings, queue, store, stop, warm=asks.warm), name="timers")
             running.create_task(delayed.run(settings, queue, stop), name="delayed")
             running.create_task(upload.run(settings, queue, store, stop), name="uploads")
-            running.create_task(destinations.run(settings, queue, store, given_up, stop), name="destinations")
+            running.create_task(delivery.run(settings, queue, store, given_up, stop), name="destinations")
     finally:
         queue.close()
         await asks.close()

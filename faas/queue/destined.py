@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
+
 import msgspec
 
 from faas.core import model
 
 SUCCESS = "success"
 FAILURE = "failure"
+MESSAGE = "message"
 
 
 class Settled(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
@@ -32,6 +35,22 @@ class Settled(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     def outbox(self) -> str:
         """The member of `keys.Keys.outboxes` that it goes to."""
         return f"{self.record_ref} {self.way}"
+
+
+class Message(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+    """Something for a destination that no invocation is behind. ``body`` is JSON; ``of`` names who sends it.
+
+    The ``id`` is its own and no other message's: whoever gets it twice knows it by that.
+    """
+
+    id: str
+    of: str
+    body: bytes
+
+
+def place_of(destination: bytes) -> str:
+    """What stands for a destination (msgpack) where an outbox of records has its revision."""
+    return f"to-{hashlib.sha256(destination).hexdigest()[:24]}"
 
 
 def way_of(condition: model.Condition) -> str:

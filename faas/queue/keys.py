@@ -186,7 +186,8 @@ class Keys(msgspec.Struct, frozen=True):
     def outbox(self, ref: str, way: str) -> str:
         """Stream of records for one revision's destination of ``success`` or ``failure``. Gone when it is empty.
 
-        Fields ``s`` (msgpack of `outbox.Settled`) and ``i`` (msgpack of the `model.Invocation`). Its group is
+        Fields ``s`` (msgpack of `destined.Settled`) and ``i`` (msgpack of the `model.Invocation`); or, of the way
+        ``message``, ``m`` (msgpack of `destined.Message`) and ``to`` (that of its `model.Destination`). Its group is
         ``destinations``, its consumers are schedulers. An entry leaves when it is delivered, or given up and in SQL.
         """
         return f"{self.prefix}:outbox:{ref}:{way}"
@@ -195,6 +196,10 @@ class Keys(msgspec.Struct, frozen=True):
     def outboxes(self) -> str:
         """Set of the outboxes that may hold something: ``<ref> <way>``."""
         return f"{self.prefix}:outboxes"
+
+    def posted(self, message_id: str) -> str:
+        """String, lives a day: a message of this id was put into an outbox."""
+        return f"{self.prefix}:posted:{message_id}"
 
     def put_back(self, invocation_id: str, given_up_at_ms: int) -> str:
         """String, lives an hour: a record that was given up then is in its outbox again. By then its row is gone."""

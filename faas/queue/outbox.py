@@ -1,4 +1,4 @@
-"""The outboxes: records of settled invocations on their way to destinations, one stream for each destination.
+"""The outboxes: records of settled invocations, and messages, on their way to destinations; a stream for each.
 
 ::
 
@@ -6,8 +6,9 @@
                             ▲                    │    │    └─────pass_on──► the queue of the function it is for
                             └──scheduler's end───┘    └──again──► being delivered
 
-An entry is put there in the script that settles its invocation. Schedulers take entries in a consumer group made at 0,
-say every few seconds that they have them still, and take over what one that has gone had taken.
+A record is put there in the script that settles its invocation, a message by `post`. Schedulers take entries in a
+consumer group made at 0, say every few seconds that they have them still, and take over what one that has gone had
+taken.
 """
 
 from __future__ import annotations
@@ -22,18 +23,28 @@ from faas.queue import destined, invocations
 
 _log = logging.getLogger(__name__)
 
+MOST_MESSAGES = 10_000
+"""Messages that wait for one destination."""
+
 _settled = msgspec.msgpack.Decoder(destined.Settled).decode
 _invocation = msgspec.msgpack.Decoder(model.Invocation).decode
+_message = msgspec.msgpack.Decoder(destined.Message).decode
+_destination = msgspec.msgpack.Decoder(model.Destination).decode
 _encode = msgspec.msgpack.Encoder().encode
 _AT_ONCE = 3_600_000
 """An entry that seems untouched for so long is taken by the next scheduler that looks."""
 
 
 class Outbox(msgspec.Struct, frozen=True):
-    """The outbox of one destination: a revision, and ``success`` or ``failure``."""
+    """The outbox of one destination: a revision, and ``success`` or ``failure``; or that of messages to one place."""
 
     ref: str
     way: str
+
+    @property
+    def is_of_messages(self) -> bool:
+        """Whether messages are in it, and not records."""
+        return self.way == destined.MESSAGE
 
 
 class Entry(msgspec.Struct, frozen=True):
@@ -51,6 +62,25 @@ class Entry(msgspec.Struct, frozen=True):
         return int(self.id.partition("-")[0])
 
 
+class Posted(msgspec.Struct, frozen=True):
+    """One message to deliver, and where to. ``attempt`` counts how often it was taken."""
+
+    outbox: Outbox
+    id: str
+    message: destined.Message
+    to: model.Destination
+    attempt: int
+
+    @property
+    def since_ms(self) -> int:
+        """When it was put there, by Redis's clock."""
+        return int(self.id.partition("-")[0])
+
+
+Taken = Entry | Posted
+"""What was taken out of an outbox to be delivered."""
+
+
 class Refusal(msgspec.Struct, frozen=True):
     """What becomes of a record that would be one link too many: a record, and what goes to its own destination."""
 
@@ -64,7 +94,7 @@ async def lengths(queue: invocations.Queue) -> dict[Outbox, int]:
     return {_outbox(flat[at].decode()): flat[at + 1] for at in range(0, len(flat), 2)}
 
 
-async def take(queue: invocations.Queue, outbox: Outbox, scheduler: str, most: int, stale_ms: int) -> list[Entry]:
+async def take(queue: invocations.Queue, outbox: Outbox, scheduler: str, most: int, stale_ms: int) -> list[Taken]:
     """Take up to ``most``: what was not touched for ``stale_ms`` first. Raises `errors.Unavailable`."""
     flat = await queue.run("take_out", (_stream(queue, outbox),), scheduler, most, stale_ms)
     taken = []
@@ -84,7 +114,7 @@ async def _set_aside(queue: invocations.Queue, outbox: Outbox, found: list[bytes
     await queue.run("put_away", (_stream(queue, outbox), queue.keys.held), name)
 
 
-async def again(queue: invocations.Queue, outbox: Outbox, scheduler: str, entry_id: str) -> Entry | None:
+async def again(queue: invocations.Queue, outbox: Outbox, scheduler: str, entry_id: str) -> Taken | None:
     """Take one more time what was taken before; None when it is this scheduler's no more."""
     found = await queue.run("take_again", (_stream(queue, outbox),), scheduler, entry_id)
     return _entry(outbox, found) if found else None
@@ -100,10 +130,24 @@ async def let_go(queue: invocations.Queue, outbox: Outbox, scheduler: str, entry
     await queue.run("keep_out", (_stream(queue, outbox),), scheduler, _AT_ONCE, *entry_ids)
 
 
-async def put_away(queue: invocations.Queue, entry: Entry) -> bool:
+async def put_away(queue: invocations.Queue, entry: Taken) -> bool:
     """Remove what is delivered, or given up and written down; False when it was removed before."""
     names = (_stream(queue, entry.outbox), queue.keys.held)
     return bool(await queue.run("put_away", names, entry.id) == 1)
+
+
+async def post(queue: invocations.Queue, message: destined.Message, to: model.Destination) -> bool:
+    """Put a message into the outbox of its destination; False when one of this id was put there within a day.
+
+    Raises `errors.Throttled` when `MOST_MESSAGES` wait for that destination.
+    """
+    keys, packed = queue.keys, _encode(to)
+    box = Outbox(destined.place_of(packed), destined.MESSAGE)
+    names = (_stream(queue, box), keys.outboxes, keys.held, keys.posted(message.id))
+    answer = await queue.run("post", names, _encode(message), packed, f"{box.ref} {box.way}", MOST_MESSAGES)
+    if answer == b"full":
+        raise errors.Throttled(f"{MOST_MESSAGES} messages wait for one destination", limit=MOST_MESSAGES)
+    return bool(answer == b"ok")
 
 
 async def put_back(
@@ -123,7 +167,7 @@ async def put_back(
 
 async def pass_on(
     queue: invocations.Queue,
-    entry: Entry,
+    entry: Taken,
     to: model.Invocation,
     *,
     most_waiting: int,
@@ -173,6 +217,8 @@ def _outbox(member: str) -> Outbox:
     return Outbox(ref, way)
 
 
-def _entry(outbox: Outbox, found: list[bytes]) -> Entry:
-    name, settled, invocation, attempt = found
-    return Entry(outbox, name.decode(), _settled(settled), _invocation(invocation), int(attempt))
+def _entry(outbox: Outbox, found: list[bytes]) -> Taken:
+    name, first, second, attempt = found
+    if outbox.is_of_messages:
+        return Posted(outbox, name.decode(), _message(first), _destination(second), int(attempt))
+    return Entry(outbox, name.decode(), _settled(first), _invocation(second), int(attempt))

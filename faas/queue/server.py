@@ -22,7 +22,7 @@ _SCRIPTS = (
     "settle_lost", "forget", "retry", "due", "held",
     "find", "cancel", "unsettled", "once", "answered",
     "holders", "bury",
-    "outboxes", "take_out", "take_again", "keep_out", "put_away", "put_back", "pass_on",
+    "outboxes", "take_out", "take_again", "keep_out", "put_away", "put_back", "pass_on", "post",
     "retire",
 )  # fmt: skip
 _BEGIN = {"recorded": ("yet_to_commit",), "let_go": ("yet_to_commit",)}

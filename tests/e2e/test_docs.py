@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
+from faas.delivery import webhooks
 from tests import platform as platforms
 from tests.eventually import eventually_sync
-from triggers import webhooks
 
 ROOT = Path(__file__).parents[2]
 _FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)

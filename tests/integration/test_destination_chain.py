@@ -13,7 +13,7 @@ import msgspec
 import pytest
 import sqlalchemy as sa
 
-from faas import recorder
+from faas import delivery, recorder
 from faas.cluster import leases
 from faas.core import model, unrun
 from faas.core import settings as settings_module
@@ -21,7 +21,7 @@ from faas.queue import census, outbox, whereabouts
 from faas.store import database, ledger, undelivered
 from tests import node_bench
 from tests.eventually import eventually
-from triggers import delayed, destinations, timer, upload
+from triggers import delayed, timer, upload
 
 FUNCTION = Path(__file__).parents[1] / "functions" / "destinations"
 NEVER = model.Retries(maximum_retry_attempts=0)
@@ -67,7 +67,7 @@ async def platform(settings: settings_module.Settings) -> AsyncIterator[Platform
         recorder.run(bench.settings, stop),
         delayed.run(bench.settings, bench.queue, stop),
         upload.run(bench.settings, bench.queue, bench.store, stop),
-        *(destinations.run(bench.settings, bench.queue, bench.store, opened.given_up, stop) for _ in range(2)),
+        *(delivery.run(bench.settings, bench.queue, bench.store, opened.given_up, stop) for _ in range(2)),
     ]
     running = [asyncio.create_task(part) for part in parts]
     yield opened

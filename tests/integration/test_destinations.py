@@ -16,14 +16,15 @@ import msgspec
 import pytest
 from aiohttp import web
 
+from faas import delivery
 from faas.core import errors, ids, model
 from faas.core import settings as settings_module
+from faas.delivery import carriers, parcels, sending, webhooks
 from faas.queue import census, destined, invocations, outbox
 from faas.store import database, functions, undelivered
 from faas.valkey import embedded
 from tests import receiver, samples
 from tests.eventually import eventually
-from triggers import courier, destinations, webhooks
 
 LEASE_MS = 600
 
@@ -72,7 +73,7 @@ class Stage:
         stop = asyncio.Event()
         config = self._quick(**changes)
         running = asyncio.create_task(
-            destinations.run(config, self.queue, self.store, self.given_up, stop), name="destinations"
+            delivery.run(config, self.queue, self.store, self.given_up, stop), name="destinations"
         )
         yield
         stop.set()
@@ -169,7 +170,7 @@ async def test_a_record_that_many_schedulers_deliver_at_once_runs_once(stage: St
     (box,) = await outbox.lengths(stage.queue)
     taken = [*await outbox.take(stage.queue, box, "one", 9, 0), *await outbox.take(stage.queue, box, "two", 9, 0)]
     assert len(taken) == 2
-    made = [courier.invocation_of(entry, after, b"{}", 1) for entry in taken]
+    made = [carriers.invocation_of(parcels.of_record(entry, {}, "local"), after, 1) for entry in taken]
     assert made[0].id == made[1].id
     moved = [
         await outbox.pass_on(stage.queue, entry, to, most_waiting=10) for entry, to in zip(taken, made, strict=True)
@@ -199,7 +200,7 @@ async def test_what_a_scheduler_took_that_has_gone_is_not_hidden_behind_what_oth
     left = [entry.id for entry in await outbox.take(stage.queue, box, "gone", 3, 60_000)]
     await outbox.let_go(stage.queue, box, "gone", left)
     assert await outbox.keep(stage.queue, box, "lives", held) == 120
-    taken = await outbox.take(stage.queue, box, "other", destinations.AT_ONCE, 60_000)
+    taken = await outbox.take(stage.queue, box, "other", sending.AT_ONCE, 60_000)
     assert [(entry.id, entry.attempt) for entry in taken[:3]] == [(name, 2) for name in left]
     assert [entry.attempt for entry in taken[3:]] == [1, 1]
     assert await outbox.keep(stage.queue, box, "lives", held) == 120
@@ -209,17 +210,17 @@ async def test_what_a_scheduler_still_has_is_nobody_elses_however_long_it_takes(
     async with receiver.receiving() as slow:
         slow.hold = asyncio.Event()
         source = stage.deploy(on_success=model.ToUrl(url=slow.url, secret="KEY"))
-        for _ in range(destinations.AT_ONCE):
+        for _ in range(sending.AT_ONCE):
             await stage.settle(source)
         async with stage.scheduler(destination_timeout_ms=60_000):
-            await eventually(lambda: len(slow.received) == destinations.AT_ONCE)
+            await eventually(lambda: len(slow.received) == sending.AT_ONCE)
             (box,) = await outbox.lengths(stage.queue)
             until = time.monotonic() + 3 * LEASE_MS / 1000
             while time.monotonic() < until:
                 assert await outbox.take(stage.queue, box, "other", 9, LEASE_MS) == []
             slow.hold.set()
             await eventually(stage.is_empty)
-        assert len(slow.received) == destinations.AT_ONCE
+        assert len(slow.received) == sending.AT_ONCE
 
 
 async def test_a_bucket_gets_an_object_that_knows_its_chain(stage: Stage) -> None:
@@ -401,13 +402,13 @@ async def test_a_receiver_that_never_answers_holds_up_no_other_destination(stage
         slow.hold = asyncio.Event()
         stuck = stage.deploy("stuck", on_success=model.ToUrl(url=slow.url, secret="KEY"))
         quick = stage.deploy("quick", on_success=model.ToUrl(url=hook.url, secret="KEY"))
-        for _ in range(3 * destinations.AT_ONCE):
+        for _ in range(3 * sending.AT_ONCE):
             await stage.settle(stuck)
         async with stage.scheduler(destination_timeout_ms=60_000):
-            await eventually(lambda: len(slow.received) == destinations.AT_ONCE)
-            names = {await stage.settle(quick) for _ in range(3 * destinations.AT_ONCE)}
+            await eventually(lambda: len(slow.received) == sending.AT_ONCE)
+            names = {await stage.settle(quick) for _ in range(3 * sending.AT_ONCE)}
             await eventually(lambda: {one.headers["Faas-Invocation-Id"] for one in hook.received} == names)
-            assert len(slow.received) == destinations.AT_ONCE
+            assert len(slow.received) == sending.AT_ONCE
             slow.hold.set()
             await eventually(stage.is_empty)
 

@@ -1,4 +1,4 @@
-"""Records of settled invocations go from their outboxes to their destinations.
+"""Records of settled invocations, and messages, go from their outboxes to their destinations.
 
 ::
 
@@ -6,7 +6,7 @@
                                ▲       │ ├─for good, or too often, or too old──► written to SQL, put away
                                └─backoff─┘
 
-Each outbox has one destination and a lane of its own, with room for `AT_ONCE` tries at once: one that is slow or away
+Each outbox has one destination and a sender of its own, with room for `AT_ONCE` tries at once: one that is slow or away
 holds up no other. What waits for its backoff stays in the outbox; the scheduler that took it says every few seconds
 that it has it still. When it says so no longer, another scheduler takes it over.
 """
@@ -14,19 +14,22 @@ that it has it still. When it says so no longer, another scheduler takes it over
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import logging
 import os
 import random
 import secrets
 import socket
+from collections.abc import Awaitable, Callable
+from typing import Any, NamedTuple
 
 import msgspec
 
 from faas.core import clock, errors, model, retry, settings
-from faas.queue import invocations, outbox
+from faas.delivery import courier, webhooks
+from faas.queue import inlet, invocations, outbox
 from faas.store import functions, undelivered
-from triggers import catalog, courier, inlet, webhooks
 
 _log = logging.getLogger(__name__)
 
@@ -56,13 +59,13 @@ async def run(
         deliveries = Deliveries(config, door, courier.Courier(config, door, store, client), given_up)
         try:
             while not stop.is_set():
-                await catalog.pause(stop, await deliveries.look())
+                await _pause(stop, await deliveries.look())
         finally:
             await deliveries.end()
 
 
 class Deliveries:
-    """The lanes of one scheduler, which has a name of its own among all that ever ran."""
+    """The senders of one scheduler, which has a name of its own among all that ever ran."""
 
     def __init__(
         self,
@@ -77,7 +80,7 @@ class Deliveries:
         self._config = config
         self._courier = by
         self._given_up = given_up
-        self._lanes: dict[outbox.Outbox, Lane] = {}
+        self._senders: dict[outbox.Outbox, Sender] = {}
         self._keep_at = 0.0
 
     async def look(self) -> float:
@@ -93,29 +96,31 @@ class Deliveries:
     async def _fill(self) -> None:
         filled = await self.door.call(outbox.lengths)
         for box in filled:
-            if box not in self._lanes:
-                self._lanes[box] = Lane(box, self)
-            await self._lanes[box].fill()
-        self._lanes = {box: lane for box, lane in self._lanes.items() if lane.held or box in filled}
+            if box not in self._senders:
+                self._senders[box] = Sender(box, self._around())
+            await self._senders[box].fill()
+        self._senders = {box: sender for box, sender in self._senders.items() if sender.held or box in filled}
 
     async def _keep(self) -> None:
         if clock.steady_s() < self._keep_at:
             return
-        for lane in self._lanes.values():
-            await lane.keep()
+        for sender in self._senders.values():
+            await sender.keep()
         self._keep_at = clock.steady_s() + self._config.heartbeat_ms / 1000
 
     async def end(self) -> None:
         """Stop what is under way, and let others have it at once."""
-        for lane in self._lanes.values():
-            await lane.end()
+        for sender in self._senders.values():
+            await sender.end()
 
-    async def handle(self, entry: outbox.Entry) -> int | None:
+    def _around(self) -> Around:
+        return Around(self.door, self.name, self.stale_ms, self.handle)
+
+    async def handle(self, entry: outbox.Taken) -> int | None:
         """Try once: in how many ms to try again, None when it has left the outbox."""
         to, tried = await self._tried(entry)
         extra = {
-            "function": entry.invocation.function,
-            "invocation_id": entry.invocation.id,
+            **_about(entry),
             "destination": courier.in_words(to) if to else None,
             "attempt": entry.attempt,
             "reason": tried.why,
@@ -127,12 +132,14 @@ class Deliveries:
             return max(self._backoff_ms(entry), tried.after_ms)
         elif not await self._give_up(entry, to, tried.why):
             return self._backoff_ms(entry)
+        elif isinstance(entry, outbox.Posted):
+            _log.error("message_undelivered", extra={**extra, "body": entry.message.body.decode(errors="replace")})
         else:
             _log.error("record_undelivered", extra=extra)
         await self._put_away(entry)
         return None
 
-    async def _tried(self, entry: outbox.Entry) -> tuple[model.Destination | None, webhooks.Tried]:
+    async def _tried(self, entry: outbox.Taken) -> tuple[model.Destination | None, webhooks.Tried]:
         to: model.Destination | None = None
         try:
             to = await self._courier.destination(entry)
@@ -143,20 +150,25 @@ class Deliveries:
         except errors.FaasError as error:
             return to, webhooks.Tried(webhooks.Verdict.NEVER, error.message)
         except Exception:  # noqa: BLE001 - one record that makes us fail must not stop the others; it is given up in time
-            _log.exception("delivery_failed", extra={"invocation_id": entry.invocation.id})
+            _log.exception("delivery_failed", extra=_about(entry))
             return to, webhooks.Tried(webhooks.Verdict.LATER, "the platform failed to send it; see its log")
 
-    def _is_enough(self, entry: outbox.Entry) -> bool:
+    def _is_enough(self, entry: outbox.Taken) -> bool:
         age_ms = clock.now_ms() - entry.since_ms
         return entry.attempt >= self._config.destination_max_attempts or age_ms >= self._config.destination_max_age_ms
 
-    def _backoff_ms(self, entry: outbox.Entry) -> int:
+    def _backoff_ms(self, entry: outbox.Taken) -> int:
         """Half of it at least: who is in trouble is left alone for a while."""
         draw = 0.5 + random.random() / 2  # noqa: S311 - spreads retries, hides nothing
         return retry.backoff_ms(entry.attempt, self._config.destination_backoff_ms, draw)
 
-    async def _give_up(self, entry: outbox.Entry, to: model.Destination | None, why: str) -> bool:
-        """Write it down where people find it; False while the database does not answer."""
+    async def _give_up(self, entry: outbox.Taken, to: model.Destination | None, why: str) -> bool:
+        """Write it down where people find it; False while the database does not answer.
+
+        A message is no record of an invocation, so it is found in the log only, whole.
+        """
+        if isinstance(entry, outbox.Posted):
+            return True
         given_up = undelivered.Undelivered(
             invocation=entry.invocation,
             settled=msgspec.msgpack.encode(entry.settled),
@@ -172,7 +184,7 @@ class Deliveries:
             return False
         return True
 
-    async def _put_away(self, entry: outbox.Entry) -> None:
+    async def _put_away(self, entry: outbox.Taken) -> None:
         """Not before Redis is back: a record that is delivered must not be sent again."""
         is_away = False
         while not is_away:
@@ -183,10 +195,19 @@ class Deliveries:
                 await asyncio.sleep(_AWAY_S)
 
 
-class Lane:
+class Around(NamedTuple):
+    """What a sender works with: the queue, its scheduler's name, since when others are gone, and how to try once."""
+
+    door: inlet.Inlet
+    name: str
+    stale_ms: int
+    handle: Callable[[outbox.Taken], Awaitable[int | None]]
+
+
+class Sender:
     """What one scheduler delivers of one outbox."""
 
-    def __init__(self, box: outbox.Outbox, of: Deliveries) -> None:
+    def __init__(self, box: outbox.Outbox, of: Around) -> None:
         self._box = box
         self._of = of
         self._room = asyncio.Semaphore(AT_ONCE)
@@ -228,7 +249,7 @@ class Lane:
             # Then the next scheduler waits until they are stale.
             _log.warning("records_not_given_back", extra={"count": len(held), "reason": error.message})
 
-    async def _work(self, entry: outbox.Entry | None, entry_id: str) -> None:
+    async def _work(self, entry: outbox.Taken | None, entry_id: str) -> None:
         """Try until it has left the outbox. While it waits, its content is in Redis only."""
         while True:
             async with self._room:
@@ -245,10 +266,22 @@ class Lane:
             finally:
                 self._asleep -= 1
 
-    async def _again(self, entry_id: str) -> outbox.Entry | None:
+    async def _again(self, entry_id: str) -> outbox.Taken | None:
         """Take it once more; None when another scheduler has it."""
         while True:
             try:
                 return await self._of.door.call(lambda queue: outbox.again(queue, self._box, self._of.name, entry_id))
             except errors.Unavailable:
                 await asyncio.sleep(_AWAY_S)
+
+
+def _about(entry: outbox.Taken) -> dict[str, Any]:
+    """What a line of the log says it is about."""
+    if isinstance(entry, outbox.Posted):
+        return {"message_id": entry.message.id, "of": entry.message.of}
+    return {"function": entry.invocation.function, "invocation_id": entry.invocation.id}
+
+
+async def _pause(stop: asyncio.Event, seconds: float) -> None:
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(stop.wait(), seconds)

@@ -1,4 +1,4 @@
-"""The queue as a trigger uses it: connected now, whatever became of Redis before."""
+"""The queue as a trigger or a delivery uses it: connected now, whatever became of Redis before."""
 
 from __future__ import annotations
 
