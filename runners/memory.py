@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 
 import msgspec
 
-_SHARE_OF_MACHINE = 0.8
+from faas.cluster import machine
 
 
 class Memory:
-    """Counts promises in MB. ``total_mb`` 0 is a node's part of the machine's memory, which so many ``nodes`` share."""
+    """Counts a node's promises in MB. ``total_mb`` 0 is its part of the machine's share, which so many ``nodes`` have.
 
-    def __init__(self, total_mb: int, nodes: int = 1) -> None:
-        self.total_mb = total_mb or int(machine_mb() * _SHARE_OF_MACHINE / nodes)
+    What all parties of the machine promise together is for its broker to bound: this is one's ``part`` of that.
+    """
+
+    def __init__(self, total_mb: int, nodes: int = 1, part: machine.Part | None = None) -> None:
+        share_mb = machine.share_mb(total_mb)
+        self.total_mb = min(total_mb or share_mb // nodes, share_mb)
+        self._part = part
         self.used_mb = 0
         self.awaited_mb = 0
         """What revisions wait for that there was no room for: it is not for the stock."""
@@ -22,7 +26,8 @@ class Memory:
     @property
     def free_mb(self) -> int:
         """What may still be promised."""
-        return self.total_mb - self.used_mb
+        own_mb = self.total_mb - self.used_mb
+        return own_mb if self._part is None else min(own_mb, self._part.free_mb)
 
     @property
     def spare_mb(self) -> int:
@@ -31,7 +36,7 @@ class Memory:
 
     def promise(self, mb: int) -> bool:
         """Promise so much, or nothing when there is no room."""
-        if mb > self.free_mb:
+        if self.used_mb + mb > self.total_mb or not (self._part is None or self._part.promise(mb)):
             return False
         self.used_mb += mb
         return True
@@ -39,6 +44,8 @@ class Memory:
     def take_back(self, mb: int) -> None:
         """A sandbox that it was promised to is gone."""
         self.used_mb -= mb
+        if self._part is not None:
+            self._part.take_back(mb)
 
 
 class Evictions(msgspec.Struct, frozen=True):
@@ -62,8 +69,3 @@ def evictions(wanted_mb: int, free_mb: int, stock_mb: Sequence[int], idle_mb: Se
             count += 1
         counts.append(count)
     return Evictions(*counts)
-
-
-def machine_mb() -> int:
-    """All memory of this machine."""
-    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") >> 20

@@ -17,7 +17,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mappi
 from typing import Any
 
 from faas import artifacts
-from faas.cluster import capacity, catalog, demand
+from faas.cluster import capacity, catalog, demand, machine
 from faas.core import dispatch, errors, living, model
 from faas.core import settings as settings_module
 from faas.queue import census, invocations, parking
@@ -76,7 +76,9 @@ class Node:
     ) -> None:
         self.node = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
         self.queue = queue
-        self.memory = memories.Memory(settings.memory_mb, settings.node_count)
+        self._broker = machine.Broker(settings.root / "memory", machine.share_mb(settings.memory_mb))
+        self._part = self._broker.join(self.node)
+        self.memory = memories.Memory(settings.memory_mb, settings.node_count, self._part)
         self.settler = settle.Settler(queue, self.node, settings.max_unrecorded_bytes)
         self._settings = settings
         self._engine = engine
@@ -284,11 +286,13 @@ class Node:
             await self._sweep()
 
     async def _sweep(self) -> None:
+        dead = self._broker.dead()
         try:
             swept = await self._engine.sweep()
         except base.EngineUnavailable as error:
             _log.debug("not_swept", extra={"reason": error.message})
             return
+        self._broker.bury(dead)
         if swept:
             _log.info("sandboxes_swept", extra={"count": swept})
 
@@ -323,6 +327,7 @@ class Node:
         await self._leave()
         await self._pool.close()
         await self._stock.close()
+        self._part.leave()
         self._parking.close()
         await self._signals.close()
         await self._versions.close()

@@ -205,14 +205,17 @@ class Pool:
             return None
         # Its memory is free from now on, so where there is little it is part of what the revision gets.
         room = Room(self._stock.claim(kind))
-        self._rooms.add(room)
         found = memories.evictions(wanted_mb, self._memory.free_mb, self._stock.held_mb(), idle_mb)
         for _ in range(found.stock):
             self._close(self._stock.give_up())
         for other, slot in idle[: found.idle]:
             _log.info("evicted", extra={"revision": other.ref, "for": seat.ref, "sandbox": slot.sandbox.id})
             self.discard(other, slot)
-        self._memory.promise(wanted_mb)
+        if not self._memory.promise(wanted_mb):  # another party of this machine was quicker
+            if room.prewarmed is not None:
+                self._close(room.prewarmed)
+            return None
+        self._rooms.add(room)
         seat.making += 1
         self._publish(seat)
         if self._hungry.pop(seat.ref, None) is not None:

@@ -1,1 +1,1 @@
-"""What nodes tell one another: leases and who is dead, demand for sandboxes, how many slots there are, the catalog."""
+"""What nodes tell one another: leases, who is dead, demand, slots, the catalog, and who has how much memory."""

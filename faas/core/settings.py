@@ -51,7 +51,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     ] = 0
     hand_off: Annotated[bool, _Doc(description="Give sync calls at once to a free slot of the same node.")] = True
     memory_mb: Annotated[
-        int, _Doc(description="Memory that a node shares out; 0 is its part of 80% of the machine's.", ge=0)
+        int,
+        _Doc(
+            description="Memory that a node shares out; 0 is its part of 80% of the machine's. All nodes of a machine"
+            " together never promise more than it has.",
+            ge=0,
+        ),
     ] = 0
     stock_none: Annotated[
         int, _Doc(description="Prewarmed sandboxes of each language in use held ready with no network.", ge=0)
