@@ -19,6 +19,8 @@ from faas.core import errors
 from faas.link import half_open
 
 Reply = Any
+_REFUSES = "Redis refuses: "
+_NO_SCRIPT = f"{_REFUSES}NOSCRIPT"
 
 _log = logging.getLogger(__name__)
 
@@ -56,7 +58,8 @@ class Connection(asyncio.Protocol):
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
-        self._reader = hiredis.Reader()
+        # Errors are made ours where they are parsed: some stand inside an array (of EXEC), where nobody looks.
+        self._reader = hiredis.Reader(replyError=_refused)
         self._waiting: collections.deque[asyncio.Future[Reply] | None] = collections.deque()
         self._outgoing: list[bytes] = []
         self._transport: asyncio.Transport | None = None
@@ -154,14 +157,17 @@ class Connection(asyncio.Protocol):
             self.close()
 
     def _heard(self, reply: Reply) -> None:
+        if not self._waiting:
+            raise hiredis.ProtocolError("a reply that nobody awaits")
         future = self._waiting.popleft()
-        if isinstance(reply, hiredis.ReplyError) and str(reply).startswith("NOSCRIPT"):
+        is_refusal = isinstance(reply, errors.Unavailable)
+        if is_refusal and reply.message.startswith(_NO_SCRIPT):
             # This is not the server any more that was given the scripts: who connects anew gives them again.
             self._loop.call_soon(self.close)
         if future is None or future.done():
             return
-        if isinstance(reply, hiredis.ReplyError):
-            future.set_exception(_refused(reply))
+        if is_refusal:
+            future.set_exception(reply)
         else:
             future.set_result(reply)
 
@@ -193,8 +199,8 @@ def _gone() -> errors.Unavailable:
     return errors.Unavailable("the connection to Redis is gone", hint="it is retried; see `faas doctor`")
 
 
-def _refused(reply: hiredis.ReplyError) -> errors.Unavailable:
-    return errors.Unavailable(f"Redis refuses: {reply}", hint="is its disk or its memory full? see `faas doctor`")
+def _refused(said: str) -> errors.Unavailable:
+    return errors.Unavailable(f"{_REFUSES}{said}", hint="is its disk or its memory full? see `faas doctor`")
 
 
 def _shown(address: Address) -> str:

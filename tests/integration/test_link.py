@@ -181,8 +181,33 @@ async def _has_connections(link: links.Link, most: int) -> bool:
     return len((await link.call("CLIENT", "LIST")).splitlines()) <= most
 
 
+async def test_an_error_inside_an_array_is_one_of_the_tree_too(redis_url: str, prefix: str) -> None:
+    opened = await connection.Connection.open(redis_url)
+    opened.tell("SET", f"{prefix}:text", "no list")
+    opened.tell("MULTI")
+    opened.tell("LPUSH", f"{prefix}:text", "x")
+    opened.tell("GET", f"{prefix}:text")
+    refused, text = await opened.call("EXEC")
+    assert isinstance(refused, errors.Unavailable)
+    assert refused.message.startswith("Redis refuses: WRONGTYPE")
+    assert text == b"no list"
+    opened.close()
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        b"HTTP/1.1 400 Bad Request\r\n",
+        b":1\r\n:2\r\n",
+        b"*1\r\n" * 12 + b":1\r\n",
+        b"$-7\r\n",
+        b":not a number\r\n",
+        b"*-2\r\n",
+    ],
+    ids=["http", "nobody awaits it", "too deep", "length", "number", "count"],
+)
 async def test_what_no_redis_would_say_ends_the_connection_as_an_error_of_the_tree(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, said: bytes
 ) -> None:
     ended = asyncio.Event()
 
@@ -190,7 +215,7 @@ async def test_what_no_redis_would_say_ends_the_connection_as_an_error_of_the_tr
         await reader.read(1_000)
         writer.write(b":1\r\n")  # the greeting is understood
         await reader.read(1_000)
-        writer.write(b"HTTP/1.1 400 Bad Request\r\n")
+        writer.write(said)
         await reader.read(1_000)
         writer.close()
         await writer.wait_closed()
@@ -199,9 +224,11 @@ async def test_what_no_redis_would_say_ends_the_connection_as_an_error_of_the_tr
     place = tmp_path / "no-redis.sock"
     async with await asyncio.start_unix_server(babble, str(place)):
         opened = await connection.Connection.open(f"unix://{place}")
+        (heard,) = await asyncio.gather(opened.call("PING"), return_exceptions=True)
+        assert isinstance(heard, errors.Unavailable) or (said, heard) == (b":1\r\n:2\r\n", 1)
+        await eventually(lambda: not opened.is_open)
         with pytest.raises(errors.Unavailable):
             await opened.call("PING")
-        assert not opened.is_open
         await ended.wait()
     assert [line.message for line in caplog.records] == ["redis_not_understood"]
 
