@@ -39,7 +39,7 @@ class Around(NamedTuple):
     journal: writer.Journal
     settler: settle.Settler
     budget: line.Budget
-    limits: line.Limits
+    limits: line.LineLimits
     can_hand_off: Callable[[], bool]
     """Whether a hand-off would be written down."""
     end: Callable[[str, slots.Slot], None]

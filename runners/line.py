@@ -18,7 +18,7 @@ from faas.core import clock, dispatch, errors, model
 _LOOK_S = 0.05
 
 
-class Limits(msgspec.Struct, frozen=True, kw_only=True):
+class LineLimits(msgspec.Struct, frozen=True, kw_only=True):
     """How many calls may wait for one revision, and for how long."""
 
     calls: int
@@ -44,7 +44,7 @@ class Waiting(msgspec.Struct, frozen=True, eq=False):
 class Line:
     """The line of one revision. ``left`` is given each call whose client hung up."""
 
-    def __init__(self, limits: Limits, budget: Budget, left: Callable[[model.Invocation], None]) -> None:
+    def __init__(self, limits: LineLimits, budget: Budget, left: Callable[[model.Invocation], None]) -> None:
         self._limits = limits
         self._budget = budget
         self._left = left

@@ -110,7 +110,7 @@ class Node:
             journal=self._journal,
             settler=self.settler,
             budget=line.Budget(settings.max_line_bytes),
-            limits=line.Limits(calls=settings.max_waiting, wait_ms=settings.max_queue_wait_ms),
+            limits=line.LineLimits(calls=settings.max_waiting, wait_ms=settings.max_queue_wait_ms),
             can_hand_off=self.can_hand_off,
             end=self._pool.end,
             gives_up=self._pool.gives_up,

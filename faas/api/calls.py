@@ -108,7 +108,7 @@ class Calls:
         async with _answered():
             return await whereabouts.find(await self.queue(), invocation_id)
 
-    async def unsettled(self, function: str, most: int) -> list[whereabouts.Seen]:
+    async def unsettled(self, function: str, most: int) -> list[whereabouts.Unsettled]:
         """Some of a function's invocations that are not settled. Raises `errors.Unavailable`."""
         async with _answered():
             return await whereabouts.unsettled(await self.queue(), function, most)

@@ -32,7 +32,7 @@ _PLACES = {
 }
 
 
-class Seen(msgspec.Struct, frozen=True, kw_only=True):
+class Scrape(msgspec.Struct, frozen=True, kw_only=True):
     """What one scrape saw."""
 
     totals: Sequence[ledger.Total] = ()
@@ -44,7 +44,7 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
     kept: Mapping[str, kept.Kept] = {}
 
 
-def render(seen: Seen) -> bytes:
+def render(seen: Scrape) -> bytes:
     """The body of /metrics."""
     collecting = prometheus_client.CollectorRegistry(auto_describe=False)
     collecting.register(_Collector(seen))
@@ -54,7 +54,7 @@ def render(seen: Seen) -> bytes:
 class _Collector(registry.Collector):
     """Hands the families of one scrape to prometheus-client."""
 
-    def __init__(self, seen: Seen) -> None:
+    def __init__(self, seen: Scrape) -> None:
         self._seen = seen
 
     def collect(self) -> Iterable[core.Metric]:

@@ -52,7 +52,7 @@ def _node(name: str, said: catalog.NodeState) -> schemas.Node:
 async def prometheus(request: web.Request) -> web.Response:
     """Everything that was recorded and everything that waits, for Prometheus."""
     ledger, calls = request.app[state.LEDGER], request.app[state.CALLS]
-    seen = metrics.Seen(
+    seen = metrics.Scrape(
         totals=await asyncio.to_thread(ledger.totals),
         histograms=await asyncio.to_thread(ledger.histograms),
         places=await calls.places(),

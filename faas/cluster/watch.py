@@ -21,7 +21,7 @@ from faas.queue import invocations
 _FEWEST_LOOKS = 4
 
 
-class Seen(msgspec.Struct, frozen=True):
+class Watched(msgspec.Struct, frozen=True):
     """A lease (b"" when its key was never seen), and for how long we have watched it not change."""
 
     lease: bytes
@@ -35,7 +35,7 @@ class Watch:
         self._lease_s = lease_ms / 1000
         self._clock = clock
         self._looked_at = clock()
-        self._seen: dict[str, Seen] = {}
+        self._seen: dict[str, Watched] = {}
 
     async def dead(self, queue: invocations.Queue) -> dict[str, bytes]:
         """The nodes that may hold work and are dead, with the leases last seen. Raises `errors.Unavailable`."""
@@ -59,8 +59,8 @@ def _has_ended(lease: bytes) -> bool:
     return process is not None and living.is_dead(process)
 
 
-def _look(before: Seen | None, lease: bytes | None, watched_s: float) -> Seen:
+def _look(before: Watched | None, lease: bytes | None, watched_s: float) -> Watched:
     """A lease whose key has lapsed is no news: it changes when it is renewed, only."""
     if before is None or (lease is not None and lease != before.lease):
-        return Seen(lease or b"")
-    return Seen(before.lease, before.still_s + watched_s)
+        return Watched(lease or b"")
+    return Watched(before.lease, before.still_s + watched_s)

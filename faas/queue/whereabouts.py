@@ -41,7 +41,7 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
     outcome: model.Outcome | None = None
 
 
-class Seen(msgspec.Struct, frozen=True):
+class Unsettled(msgspec.Struct, frozen=True):
     """One line of a list: how many attempts have begun, and when it was accepted."""
 
     place: Place
@@ -104,13 +104,13 @@ async def make_due(queue: invocations.Queue, invocation: model.Invocation) -> bo
     return bool(await queue.link.call("ZADD", queue.keys.retrying, "XX", "CH", 0, retrying.member(invocation)))
 
 
-async def unsettled(queue: invocations.Queue, function: str, most: int) -> list[Seen]:
+async def unsettled(queue: invocations.Queue, function: str, most: int) -> list[Unsettled]:
     """Up to ``most`` of each place of one function's revisions, newest first."""
     flat = await queue.run("unsettled", (queue.keys.refs,), queue.keys.prefix, function, most)
     seen = [_seen(Place(flat[at].decode()), _invocation(flat[at + 1])) for at in range(0, len(flat), 2)]
     return sorted(seen, key=lambda each: each.id, reverse=True)
 
 
-def _seen(place: Place, found: model.Invocation) -> Seen:
+def _seen(place: Place, found: model.Invocation) -> Unsettled:
     attempts = found.attempt if place is Place.RUNNING else found.attempt - 1
-    return Seen(place, found.id, attempts, found.accepted_at_ms)
+    return Unsettled(place, found.id, attempts, found.accepted_at_ms)

@@ -45,7 +45,7 @@ class Lines:
     def __init__(self, *, calls: int = 10, wait_ms: int = 60_000, most_bytes: int = 1_000) -> None:
         self.left: list[model.Invocation] = []
         self.budget = line.Budget(most_bytes)
-        self._limits = line.Limits(calls=calls, wait_ms=wait_ms)
+        self._limits = line.LineLimits(calls=calls, wait_ms=wait_ms)
 
     def line(self) -> line.Line:
         return line.Line(self._limits, self.budget, self.left.append)
