@@ -197,9 +197,9 @@ class Keys(msgspec.Struct, frozen=True):
         """Set of the outboxes that may hold something: ``<ref> <way>``."""
         return f"{self.prefix}:outboxes"
 
-    def posted(self, message_id: str) -> str:
-        """String, lives a day: a message of this id was put into an outbox."""
-        return f"{self.prefix}:posted:{message_id}"
+    def posted(self, message_id: str, ref: str) -> str:
+        """String, lives a day: a message of this id was put into the outbox that has this place for a revision."""
+        return f"{self.prefix}:posted:{message_id}:{ref}"
 
     def put_back(self, invocation_id: str, given_up_at_ms: int) -> str:
         """String, lives an hour: a record that was given up then is in its outbox again. By then its row is gone."""

@@ -137,13 +137,13 @@ async def put_away(queue: invocations.Queue, entry: Taken) -> bool:
 
 
 async def post(queue: invocations.Queue, message: destined.Message, to: model.Destination) -> bool:
-    """Put a message into the outbox of its destination; False when one of this id was put there within a day.
+    """Put a message into the outbox of its destination; False when one of this id was put there, within a day.
 
     Raises `errors.Throttled` when `MOST_MESSAGES` wait for that destination.
     """
     keys, packed = queue.keys, _encode(to)
     box = Outbox(destined.place_of(packed), destined.MESSAGE)
-    names = (_stream(queue, box), keys.outboxes, keys.held, keys.posted(message.id))
+    names = (_stream(queue, box), keys.outboxes, keys.held, keys.posted(message.id, box.ref))
     answer = await queue.run("post", names, _encode(message), packed, f"{box.ref} {box.way}", MOST_MESSAGES)
     if answer == b"full":
         raise errors.Throttled(f"{MOST_MESSAGES} messages wait for one destination", limit=MOST_MESSAGES)

@@ -52,7 +52,14 @@ async def follow(source: Source, sink: port.Sink, cursor: cursors.Cursor, stop: 
                 await outage.wait(f"{type(error).__name__}: {error}")
     finally:
         if is_open:
-            await asyncio.to_thread(sink.close)
+            await asyncio.to_thread(_close, sink)
+
+
+def _close(sink: port.Sink) -> None:
+    try:
+        sink.close()
+    except Exception:  # noqa: BLE001 - what is committed is; the others have not ended yet
+        _log.exception("sink_not_closed", extra={"sink": sink.name})
 
 
 async def _commit_all(source: Source, sink: port.Sink, cursor: cursors.Cursor, outage: _Outage) -> None:

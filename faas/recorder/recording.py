@@ -26,13 +26,16 @@ _log = logging.getLogger("faas.recorder")
 
 
 async def run(settings: settings_module.Settings, stop: asyncio.Event, beside: Sequence[port.Sink] = ()) -> None:
-    """Record until ``stop`` is set: to the ledger, and to the sinks ``beside`` it, of which each has another name.
+    """Record until ``stop`` is set: to the ledger, and to the sinks ``beside`` it.
 
-    Every recorder of a platform has the same sinks: which one starts last says for whom records are kept.
+    Every recorder of a platform has the same sinks: which one starts last says for whom records are kept. Raises
+    ValueError when two have one name: they would share a cursor, and each would get a part.
     """
     # Past half of what may wait for the ledger there is no room for what others may miss.
     source = following.Source(settings.redis_url, settings.redis_prefix, settings.max_unrecorded_bytes // 2)
     places = {cursors.of(sink.name, may_miss=sink.may_miss): sink for sink in beside}
+    if len(places) < len(beside):
+        raise ValueError(f"two sinks have one name: {sorted(sink.name for sink in beside)}")
     async with asyncio.TaskGroup() as running:
         for cursor, sink in (cursors.LEDGER, ledger.LedgerSink(settings)), *places.items():
             running.create_task(following.follow(source, sink, cursor, stop), name=f"sink {sink.name}")

@@ -252,6 +252,17 @@ async def test_a_message_is_sent_once_however_often_it_is_posted(post: Post, kin
     assert await kind.arrived() == ["once"]
 
 
+async def test_one_message_may_go_to_several_places(post: Post) -> None:
+    async with receiver.receiving() as one, receiver.receiving() as other:
+        message = delivery.Message(id=ids.new_id(), of="alarm", body=b"1")
+        for _ in range(2):
+            for hook in (one, other):
+                await delivery.post(post.queue, message, model.ToUrl(url=hook.url))
+        async with post.scheduler():
+            await eventually(post.is_empty)
+        assert (len(one.received), len(other.received)) == (1, 1)
+
+
 async def test_messages_to_one_place_hold_up_none_to_another(post: Post) -> None:
     async with receiver.receiving() as slow, receiver.receiving() as quick:
         slow.hold = asyncio.Event()

@@ -216,6 +216,28 @@ async def test_a_sink_that_is_no_more_keeps_nothing_in_redis(bench: Bench) -> No
     assert (await bench.waiting(), bench.in_ledger(), bench.in_lines()) == (0, 60, before)
 
 
+class Unclosable(lines_sink.LinesSink):
+    """A sink that ends badly."""
+
+    def close(self) -> None:
+        raise OSError("no")
+
+
+async def test_a_sink_that_cannot_be_closed_keeps_no_other_from_ending_well(bench: Bench) -> None:
+    bad = Unclosable(bench.path)
+    async with running(bench, bad):
+        await bench.send(3)
+        await bench.all_is_everywhere_once()
+
+
+async def test_two_sinks_of_one_name_are_refused_before_anything_is_read(bench: Bench) -> None:
+    await bench.send(3)
+    two = [lines_sink.LinesSink(bench.path), lines_sink.LinesSink(bench.path.with_suffix(".2"))]
+    with pytest.raises(ValueError, match="two sinks have one name"):
+        await recorder.run(bench.settings, asyncio.Event(), two)
+    assert await bench.waiting() == 1
+
+
 async def test_several_recorders_give_each_sink_each_record_once(bench: Bench) -> None:
     other = lines_sink.LinesSink(bench.path.with_suffix(".other"))
     async with running(bench, bench.lines()), running(bench, other):
