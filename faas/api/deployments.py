@@ -135,7 +135,7 @@ async def _project(part: BodyPartReader) -> model.Project:
             raise errors.TooLarge(f"project: over {_MAX_PROJECT_BYTES} bytes", limit=_MAX_PROJECT_BYTES)
     try:
         return msgspec.json.decode(bytes(content), type=model.Project)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, RecursionError) as error:
         raise errors.BadRequest(f"project: {error}") from error
 
 

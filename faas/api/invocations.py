@@ -48,7 +48,7 @@ async def invoke_batch(request: web.Request) -> web.Response:
         events = msgspec.json.decode(
             await _event(request), type=Annotated[list[msgspec.Raw], msgspec.Meta(max_length=MOST_EVENTS)]
         )
-    except msgspec.ValidationError as error:
+    except (msgspec.ValidationError, RecursionError) as error:
         raise errors.BadRequest(f"expected a JSON array of at most {MOST_EVENTS} events: {error}") from error
     delay_ms = calling.delay_ms(request.headers)
     calls = request.app[state.CALLS]

@@ -15,6 +15,7 @@ from typing import Any
 
 import msgspec
 
+from faas.core import errors
 from faas.core.http_replies import Reply, http_reply
 
 __all__ = [
@@ -32,6 +33,12 @@ __all__ = [
 
 ACCOUNT_ID = "000000000000"
 """The account of event shapes and resource names that must hold one; there is no other account."""
+
+MOST_PARAMETERS = 1_000
+"""The most parameters in the query of a request."""
+
+MOST_COOKIES = 500
+"""The most cookies of a request; browsers keep about 180 for a site."""
 
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _TEXT_TYPES = frozenset(
@@ -76,7 +83,8 @@ def http_head(
     """The part of an HTTP event that its head decides.
 
     ``raw_path`` and ``raw_query`` are as sent, ``headers`` in the order and case they came in, repeated ones included.
-    Keys that the format calls optional are absent when there is nothing to put there.
+    Keys that the format calls optional are absent when there is nothing to put there. Raises `errors.BadRequest` and
+    `errors.HeadTooLarge` for more parameters or cookies than a request may have.
     """
     named, cookies = _named_headers(headers)
     prefix = domain.partition(".")[0]
@@ -133,6 +141,8 @@ def _named_headers(headers: Iterable[tuple[str, str]]) -> tuple[dict[str, str], 
     for name, value in headers:
         key = name.lower()
         if key == "cookie":
+            if value.count(";") + len(cookies) >= MOST_COOKIES:
+                raise errors.HeadTooLarge(f"the request has over {MOST_COOKIES} cookies", limit=MOST_COOKIES)
             cookies += [cookie for part in value.split(";") if (cookie := part.strip())]
         elif key in named:
             named[key] += "," + value
@@ -142,10 +152,13 @@ def _named_headers(headers: Iterable[tuple[str, str]]) -> tuple[dict[str, str], 
 
 
 def _query_parameters(raw_query: str) -> dict[str, str]:
-    parameters: dict[str, str] = {}
+    # To split and count is cheap; to make a text of each of thousands is not.
+    if raw_query.count("&") >= MOST_PARAMETERS:
+        raise errors.BadRequest(f"the query has over {MOST_PARAMETERS} parameters", limit=MOST_PARAMETERS)
+    parameters: dict[str, list[str]] = {}
     for key, value in urllib.parse.parse_qsl(raw_query, keep_blank_values=True):
-        parameters[key] = f"{parameters[key]},{value}" if key in parameters else value
-    return parameters
+        parameters.setdefault(key, []).append(value)
+    return {key: ",".join(values) for key, values in parameters.items()}
 
 
 def _text_or_bytes(body: bytes) -> str | bytes:

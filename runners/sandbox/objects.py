@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable, Mapping
+from concurrent import futures
 
 import msgspec
 
@@ -19,6 +20,8 @@ from runners.sandbox import frames, spool
 Find = Callable[[str], buckets_module.Bucket | None]
 
 MAX_BEING_WRITTEN = 64
+# One for the node: each thread that works on a huge bucket keeps the event loop from running for some milliseconds.
+_LISTING = futures.ThreadPoolExecutor(1, thread_name_prefix="listing")
 _encode = msgspec.json.Encoder().encode
 
 
@@ -129,8 +132,8 @@ class Objects:
     async def _list(self, request: frames.List) -> bytes:
         bucket = self._bucket(request.bucket, write=False)
         limit = min(request.limit, buckets_module.PAGE)
-        found = await asyncio.to_thread(bucket.list, request.prefix, request.after, limit)
-        return _encode([{"key": item.key, "size": item.size, "modified_ms": item.modified_ms} for item in found])
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(_LISTING, _listed, bucket, request.prefix, request.after, limit)
 
     def _bucket(self, name: str, *, write: bool) -> buckets_module.Bucket:
         access = self._declared.get(name)
@@ -142,6 +145,11 @@ class Objects:
         if bucket is None:
             raise Refused("NotFound", f"there is no bucket {name!r}")
         return bucket
+
+
+def _listed(bucket: buckets_module.Bucket, prefix: str, after: str, limit: int) -> bytes:
+    found = bucket.list(prefix, after, limit)
+    return _encode([{"key": item.key, "size": item.size, "modified_ms": item.modified_ms} for item in found])
 
 
 def _is_write(mode: str) -> bool:

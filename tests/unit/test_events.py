@@ -9,7 +9,7 @@ import hypothesis
 import pytest
 from hypothesis import strategies as st
 
-from faas.core import events
+from faas.core import errors, events
 from tests import plain_events
 
 
@@ -207,3 +207,15 @@ def _upload(key: str, modified_ns: int) -> bytes:
         region="local",
         configuration="transcode-0",
     )
+
+
+def test_more_parameters_or_cookies_than_a_request_may_have_are_refused() -> None:
+    most = "&".join("a=1" for _ in range(events.MOST_PARAMETERS))
+    assert _http(raw_query=most)["queryStringParameters"] == {"a": ",".join(["1"] * events.MOST_PARAMETERS)}
+    with pytest.raises(errors.BadRequest, match="over 1000 parameters"):
+        _http(raw_query=most + "&b=")
+    cookies = "; ".join("a=1" for _ in range(events.MOST_COOKIES))
+    assert len(_http(headers=[("Cookie", cookies)])["cookies"]) == events.MOST_COOKIES
+    for over in ([("Cookie", cookies + "; b=1")], [("Cookie", cookies), ("cookie", "b=1")], [("cookie", ";" * 60_000)]):
+        with pytest.raises(errors.HeadTooLarge, match="over 500 cookies"):
+            _http(headers=over)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import base64
 import json
+import time
 from typing import Any
 
 import pytest
@@ -148,3 +149,49 @@ def test_cookies_and_nothing_else_can_be_taken_from_a_result(body: bytes, kept: 
 @given(st.binary(max_size=64).map(lambda data: b'{"statusCode":200,"cookies":' + data + b"}"))
 def test_a_result_from_which_cookies_are_taken_may_be_anything(body: bytes) -> None:
     http_replies.without_cookies(body)
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        (b'{"statusCode":200,"cookies":[' + b",".join([b'"a=1"'] * 1_000_000) + b"]}", "cookies has over 65536 bytes"),
+        (b'{"statusCode":200,"cookies":[' + b",".join([b'"a=1"'] * 257) + b"]}", "over 256 headers and cookies"),
+        (
+            b'{"statusCode":200,"headers":{' + b",".join(b'"x%d":1' % n for n in range(257)) + b"}}",
+            "over 256 headers and cookies",
+        ),
+        (b'{"statusCode":200,"headers":{"x":"' + b"x" * 66_000 + b'"}}', "headers has over 65536 bytes"),
+        (b'{"statusCode":[' + b"1," * 1_000_000 + b"1]}", "statusCode has over 65536 bytes"),
+        (b'{"statusCode":"' + b"2" * 1_000 + b'"}', "statusCode is"),
+        (b'{"statusCode":200,"isBase64Encoded":[' + b"1," * 100_000 + b"1]}", "isBase64Encoded has over 65536 bytes"),
+        (b"[" * 30_000 + b"]" * 30_000, "nested too deeply"),
+        (b'{"statusCode":200,"body":' + b'{"a":' * 100_000 + b"1" + b"}" * 100_001, "nested too deeply"),
+    ],
+    ids=lambda value: value[:30].decode() if isinstance(value, bytes) else "",
+)
+def test_what_would_keep_the_event_loop_is_the_functions_fault_and_told_in_few_words(body: bytes, reason: str) -> None:
+    began = time.process_time()
+    with pytest.raises(errors.FunctionFailed, match=reason) as failed:
+        events.http_reply(body, is_bytes=False)
+    assert len(failed.value.message) < 400
+    assert time.process_time() - began < 0.5
+
+
+def test_a_large_body_and_large_keys_of_ones_own_are_no_offence() -> None:
+    large = "x" * 1_000_000
+    assert _reply({"statusCode": 200, "body": large, "headers": {"X-A": "1"}}).body == large.encode()
+    for own in ({"headers": [1] * 100_000}, {"cookies": large, "body": 3}, {"a": large}, [large]):
+        body = json.dumps(own, separators=(",", ":")).encode()
+        assert events.http_reply(body, is_bytes=False) == events.Reply(
+            200, [("content-type", "application/json")], body
+        )
+
+
+def test_as_many_fields_as_may_be_are_sent() -> None:
+    made = _reply({"statusCode": 200, "headers": {f"x-{n}": n for n in range(200)}, "cookies": ["a=1"] * 56})
+    assert len(made.headers) == 256
+
+
+def test_deep_nesting_does_not_stop_cookies_from_being_left_out() -> None:
+    deep = b'{"statusCode":200,"cookies":' + b"[" * 100_000 + b"]" * 100_000 + b"}"
+    assert http_replies.without_cookies(deep) == deep
