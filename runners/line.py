@@ -1,7 +1,8 @@
 """Sync calls that wait in the memory of the node that they reached until one of its slots is free.
 
 First come, first served. The line is bounded: in calls and in how long the last would wait, for each revision, and in
-bytes, for the node. Whoever hangs up leaves it; whoever has waited for as long as a call may wait is told so.
+bytes, for the node. Of each bound a caller, and of the bytes a revision, has no more than a share. Whoever
+hangs up leaves it; whoever has waited for as long as a call may wait is told so.
 """
 
 from __future__ import annotations
@@ -26,11 +27,30 @@ class LineLimits(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Budget:
-    """The bytes of events that all lines of a node may hold together."""
+    """The bytes of events that all lines of a node may hold together, and who has how many of them.
+
+    Shares are those of the queues (`faas.queue.bounds`): a line has at most as much as it leaves free, a caller half of
+    what he leaves free, and whoever has nothing finds room.
+    """
 
     def __init__(self, most_bytes: int) -> None:
         self.most_bytes = most_bytes
         self.used_bytes = 0
+        self.of_callers: collections.Counter[str] = collections.Counter()
+
+    def has_room(self, invocation: model.Invocation, line_bytes: int) -> bool:
+        """Whether one more may wait in a line that holds so much."""
+        size = len(invocation.event)
+        free = self.most_bytes - self.used_bytes - size
+        of_caller = 0 if invocation.caller is None else self.of_callers[invocation.caller]
+        return (not line_bytes or line_bytes + size <= free) and (not of_caller or 2 * (of_caller + size) <= free)
+
+    def add(self, invocation: model.Invocation, factor: int) -> None:
+        """Count one that comes (1), or leaves (-1)."""
+        size = factor * len(invocation.event)
+        self.used_bytes += size
+        if invocation.caller is not None:
+            _count(self.of_callers, invocation.caller, size)
 
 
 class Waiting(msgspec.Struct, frozen=True, eq=False):
@@ -50,6 +70,8 @@ class Line:
         self._left = left
         self._loop = asyncio.get_running_loop()
         self._waiting: collections.deque[Waiting] = collections.deque()
+        self._bytes = 0
+        self._of_callers: collections.Counter[str] = collections.Counter()
         self._timer: asyncio.TimerHandle | None = None
 
     def __len__(self) -> int:
@@ -76,9 +98,23 @@ class Line:
             )
         if waiting >= self._limits.calls:
             raise errors.Throttled(f"{waiting} calls wait for {invocation.function}", limit=self._limits.calls)
-        if waiting and self._budget.used_bytes + len(invocation.event) > self._budget.most_bytes:
+        self._check_shares(invocation, turn_ms)
+
+    def _check_shares(self, invocation: model.Invocation, turn_ms: float) -> None:
+        waiting, budget = len(self._waiting), self._budget
+        if not waiting:
+            return
+        turns = min(self._limits.calls, int(self._limits.wait_ms / turn_ms) if turn_ms else self._limits.calls)
+        of_caller = 0 if invocation.caller is None else self._of_callers[invocation.caller]
+        if of_caller and 2 * of_caller >= turns - waiting:
             raise errors.Throttled(
-                f"the calls that wait on this node hold {self._budget.used_bytes} bytes", limit=self._budget.most_bytes
+                f"this caller has {of_caller} calls of {invocation.function} waiting: the other {turns - waiting} turns"
+                " are for others",
+                limit=turns,
+            )
+        if not budget.has_room(invocation, self._bytes):
+            raise errors.Throttled(
+                f"the calls that wait on this node hold {budget.used_bytes} bytes", limit=budget.most_bytes
             )
 
     def next(self) -> Waiting | None:
@@ -104,12 +140,18 @@ class Line:
 
     def _push(self, one: Waiting) -> None:
         self._waiting.append(one)
-        self._budget.used_bytes += len(one.invocation.event)
+        self._count(one.invocation, 1)
 
     def _pop(self) -> Waiting:
         one = self._waiting.popleft()
-        self._budget.used_bytes -= len(one.invocation.event)
+        self._count(one.invocation, -1)
         return one
+
+    def _count(self, invocation: model.Invocation, factor: int) -> None:
+        self._budget.add(invocation, factor)
+        self._bytes += factor * len(invocation.event)
+        if invocation.caller is not None:
+            _count(self._of_callers, invocation.caller, factor)
 
     def _look(self) -> None:
         """Let those go whose clients have hung up, and tell who has waited for too long."""
@@ -131,3 +173,10 @@ class Line:
                     self._push(one)
         if self._waiting:
             self._timer = self._loop.call_later(_LOOK_S, self._look)
+
+
+def _count(counter: collections.Counter[str], name: str, more: int) -> None:
+    """Add to a counter, in which nobody stays who has nothing."""
+    counter[name] += more
+    if counter[name] <= 0:
+        del counter[name]

@@ -89,10 +89,12 @@ def invocation(
     reply_to: str | None = None,
     client_context: str | None = None,
     chain: Chain = FIRST,
+    caller: str | None = None,
 ) -> model.Invocation:
     """The invocation of a revision on an event, accepted at this moment.
 
     ``place`` is that of the trigger among the revision's, and ``reply_to`` the reply stream of who awaits the outcome.
+    ``caller`` is by what the share of who asks is counted.
     """
     if chain is FIRST and client_context is None:
         # What nearly every call is, for which each field that is passed on costs the gateway some 20 ns.
@@ -106,6 +108,7 @@ def invocation(
             accepted_at_ms=at_ms,
             reply_to=reply_to,
             trigger_place=place,
+            caller=caller,
         )
     return _Invocation(
         id=id,
@@ -121,13 +124,14 @@ def invocation(
         parent_id=chain.parent_id,
         root_id=chain.root_id,
         trigger_place=place,
+        caller=caller,
     )
 
 
 def again(dead: model.Invocation, revision: model.Revision, *, id: str, at_ms: int) -> model.Invocation:
     """An invocation that failed for good, anew: on the same event, by the revision of today, in the same chain."""
     return msgspec.structs.replace(
-        dead, id=id, revision=revision.number, attempt=1, trigger_place=None, accepted_at_ms=at_ms
+        dead, id=id, revision=revision.number, attempt=1, trigger_place=None, accepted_at_ms=at_ms, caller=None
     )
 
 

@@ -84,12 +84,14 @@ class Retries(msgspec.Struct, frozen=True, kw_only=True):
 class HttpTrigger(msgspec.Struct, frozen=True, kw_only=True, tag="http", tag_field="kind"):
     """A route of the gateway. ``path`` may hold ``{name}`` segments; no methods means every method.
 
-    ``retries`` of a trigger stand in place of the function's.
+    ``retries`` of a trigger stand in place of the function's. ``max_delay_ms`` is how long callers may ask an async
+    call to wait; they may not at all, when it is 0.
     """
 
     path: str
     methods: tuple[str, ...] = ()
     retries: Retries | None = None
+    max_delay_ms: int = 0
 
 
 class TimerTrigger(msgspec.Struct, frozen=True, kw_only=True, tag="timer", tag_field="kind"):
@@ -172,6 +174,11 @@ class FunctionConfig(msgspec.Struct, frozen=True, kw_only=True):
     on_success: Destination | None = None
     on_failure: Destination | None = None
 
+    @property
+    def max_delay_ms(self) -> int:
+        """How long callers may ask a call to wait by the function's name: as long as by any of its routes."""
+        return max((each.max_delay_ms for each in self.triggers if isinstance(each, HttpTrigger)), default=0)
+
     def destination(self, condition: Condition) -> Destination | None:
         """Where the record of an async invocation goes that was settled so."""
         return self.on_success if condition is Condition.SUCCESS else self.on_failure
@@ -222,7 +229,8 @@ class Invocation(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     ``invoke`` (API, CLI), and ``trigger_place`` is its place among the revision's triggers, when it is one of them.
     ``reply_to`` is the reply stream of the process that awaits the outcome. ``depth`` counts the links of a chain of
     functions that triggered one another; ``parent_id`` is the invocation that this one follows from, and ``root_id``
-    the first of the chain, both None for the first.
+    the first of the chain, both None for the first. ``caller`` is the address that a request came from, as far as
+    shares are counted by it; None for what the platform or the owner of its token asked.
 
     It is an array in Redis: new fields go to the end and have defaults, so that what an older platform left is read.
     """
@@ -241,6 +249,7 @@ class Invocation(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     parent_id: str | None = None
     root_id: str | None = None
     trigger_place: int | None = None
+    caller: str | None = None
 
     @property
     def chain_id(self) -> str:

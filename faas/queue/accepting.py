@@ -52,6 +52,8 @@ async def enqueue(
         bounds.total,
         bounds.total_bytes,
         bounds.unrecorded_bytes,
+        invocation.function,
+        invocation.caller or "",
         *((invocation.id, delay_ms) if asked else ()),
         *((once.keep_ms,) if once else ()),
     )
@@ -87,7 +89,8 @@ async def refuse(
 ) -> bool:
     """Accept an invocation that shall not run and settle it with its record; False when this was done before.
 
-    The guard must be a plain one. ``settled`` is for its destination, when it has one. Raises `errors.Unavailable`.
+    The guard must be a plain one, or `guards.NONE`. ``settled`` is for its destination, when it has one. Raises
+    `errors.Unavailable`.
     """
     ref, names = invocation.ref, server.keys
     fixed = (*names.queues(ref), names.refs, names.counts(ref), names.records, names.guard(guard.key), names.held)
@@ -101,7 +104,7 @@ async def refuse(
         guard.field,
         guard.value,
         _encode(invocation),
-        *((_encode(settled), settled.outbox) if settled else ()),
+        *((_encode(settled), settled.outbox, invocation.function) if settled else ()),
     )
     return bool(answer == 1)
 
@@ -115,4 +118,4 @@ def abandon(
     """
     ref, keys = invocation.ref, server.keys
     names = (keys.queue(ref, invocation.mode), keys.counts(ref), keys.records, keys.held)
-    return server.run("abandon", names, entry, _encode(record))
+    return server.run("abandon", names, entry, _encode(record), invocation.function, invocation.caller or "")

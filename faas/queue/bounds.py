@@ -15,6 +15,8 @@ _LEDGER_AGAIN_S = 5
 class Bounds(msgspec.Struct, frozen=True, kw_only=True):
     """How much may wait: per revision and mode, and in all (there with what runs, and what is due only later).
 
+    Of all of it a function has at most as much as it leaves free, so the half when it is alone, and a caller half of
+    what he leaves free, so a third: whoever has nothing here finds room (docs/decisions/0024).
     Past ``unrecorded_bytes`` of records that wait for the ledger nothing more is accepted: their ends need the room.
     """
 
@@ -81,6 +83,14 @@ def refusal(answer: list[Any], bounds: Bounds, ref: str, mode: model.Mode) -> er
         return errors.Throttled(f"{answer[1]} invocations wait or run", limit=bounds.total)
     if answer[0] == b"bytes":
         return errors.Throttled(f"what waits or runs has {answer[1]} bytes", limit=bounds.total_bytes)
+    if answer[0] in (b"share", b"caller"):
+        is_function = answer[0] == b"share"
+        return errors.Throttled(
+            f"{ref.rpartition('@')[0] if is_function else 'this caller'} has {answer[1]} invocations of {answer[2]}"
+            " bytes that wait or run: the rest is for others",
+            limit=bounds.total_bytes,
+            hint="see the settings max_waiting_bytes and max_waiting_total",
+        )
     if answer[0] == b"unrecorded":
         return errors.Throttled(
             f"{answer[1]} bytes of records wait for the ledger",

@@ -34,6 +34,7 @@ _CLAIM_MS = 30_000
 _FIRST_LOOK_S = 0.01
 _LONGEST_LOOK_S = 0.25
 _SETTLE_AGAIN_S = 0.5
+_FULL = {b"full": "", b"share": " of this function", b"caller": " of this caller"}
 _NOT_KEPT = (model.Status.LOST, model.Status.REJECTED)
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -41,11 +42,16 @@ _decode = msgspec.msgpack.Decoder(model.Outcome).decode
 
 
 class Asked(msgspec.Struct, frozen=True):
-    """What a caller asks once: the key's name in Redis, the digest of the request, how long the answer is kept."""
+    """What a caller asks once: the key's name in Redis, the digest of the request, how long the answer is kept.
+
+    ``function`` and ``address`` (of the caller; '' for none) are by whose shares it counts.
+    """
 
     name: str
     digest: str
     keep_ms: int
+    function: str = ""
+    address: str = ""
 
 
 class _Known(msgspec.Struct, frozen=True):
@@ -58,7 +64,9 @@ def _as_it_is(outcome: model.Outcome) -> model.Outcome:
     return outcome
 
 
-def asked(key: str, function: str, caller: bytes, request: tuple[bytes, ...], keep_ms: int) -> Asked:
+def asked(
+    key: str, function: str, caller: bytes, request: tuple[bytes, ...], keep_ms: int, address: str | None = None
+) -> Asked:
     """What a request with this key asks. Raises `errors.BadRequest` for a key that is empty or too long.
 
     A key is its caller's own: what another asks under the same key is another thing. ``caller`` says all that tells
@@ -73,7 +81,7 @@ def asked(key: str, function: str, caller: bytes, request: tuple[bytes, ...], ke
         digest.update(len(part).to_bytes(8, "big") + part)
     whose = hashlib.sha256(caller).hexdigest()
     name = hashlib.sha256(f"{function}\0{whose}\0{key}".encode(errors="surrogateescape")).hexdigest()[:32]
-    return Asked(name, digest.hexdigest(), keep_ms)
+    return Asked(name, digest.hexdigest(), keep_ms, function, address or "")
 
 
 async def accept(queue: invocations.Queue, asked: Asked, invocation: model.Invocation, *, delay_ms: int = 0) -> str:
@@ -147,7 +155,9 @@ async def _claimed(
     try:
         async with asyncio.timeout(within_ms / 1000):
             while True:
-                once = queue.run("once", keys, invocation_id, asked.digest, claim_ms, most)
+                once = queue.run(
+                    "once", keys, invocation_id, asked.digest, claim_ms, most, asked.function, asked.address
+                )
                 try:
                     said = await calls.heard(once)
                 except (errors.Unavailable, asyncio.CancelledError):
@@ -157,12 +167,8 @@ async def _claimed(
                     raise
                 if said[0] == b"new":
                     return None
-                if said[0] == b"full":
-                    raise errors.Throttled(
-                        f"idempotency keys and their answers have {said[1]} bytes",
-                        limit=most,
-                        hint="set FAAS_KEEP_ANSWERS_MS lower, or FAAS_MAX_ANSWERS_BYTES and the memory of Redis higher",
-                    )
+                if said[0] in _FULL:
+                    raise _full(said, most)
                 if said[0] == b"other":
                     raise errors.KeyReused("this idempotency key was used for another request", hint="use a new key")
                 if said[2] or said[3]:
@@ -171,6 +177,14 @@ async def _claimed(
                 look_s = min(2 * look_s, _LONGEST_LOOK_S)
     except TimeoutError as error:
         raise errors.TimedOut("the call that has this idempotency key has not ended in time") from error
+
+
+def _full(said: list[Any], most: int) -> errors.Throttled:
+    return errors.Throttled(
+        f"idempotency keys{_FULL[said[0]]} and their answers have {int(said[1])} bytes",
+        limit=most,
+        hint="set FAAS_KEEP_ANSWERS_MS lower, or FAAS_MAX_ANSWERS_BYTES and the memory of Redis higher",
+    )
 
 
 def _has_failed(sent: asyncio.Future[Any]) -> bool:
@@ -199,7 +213,9 @@ async def _settled(queue: invocations.Queue, asked: Asked, invocation_id: str, a
         async with asyncio.timeout(claim_ms / 1000):
             while True:
                 with contextlib.suppress(errors.Unavailable):
-                    await queue.run("answered", keys, invocation_id, answer, asked.keep_ms)
+                    await queue.run(
+                        "answered", keys, invocation_id, answer, asked.keep_ms, asked.function, asked.address
+                    )
                     return
                 await asyncio.sleep(_SETTLE_AGAIN_S)
     except TimeoutError:

@@ -225,6 +225,8 @@ class Queue(servers.Server):
             _encode(again or invocation),
             _encode(record) if record else b"",
             ref,
+            invocation.function,
+            invocation.caller or "",
         )
         return bool(answer == 1)
 
@@ -267,6 +269,7 @@ def _packed(finish: Finish) -> tuple[str | bytes | int, ...]:
         finish.reply,
         settled.way if settled else "",
         _encode(settled) if settled else b"",
+        invocation.caller or "",
     )
 
 

@@ -9,13 +9,14 @@ from faas.core import model
 GROUP = "runners"
 """The consumer group of every queue stream, created at 0 so that no entry is ever before it. Consumers are nodes."""
 
-FORMAT = "5"
+FORMAT = "6"
 """Version of what the keys hold. A platform refuses a Redis that holds a later one, and brings an earlier one up.
 
 2: `Keys.held` counts what the queues hold. 3: and what the records stream holds; a handed-off call is counted as
 accepted when it is settled; `Keys.outbox` holds what is for destinations; invocations know their parent and root.
 4: `Keys.held` counts what waits until it is due, too; `Keys.kept` knows sizes. 5: what is handed off is in a journal,
-and no hash of the calls that run on a node any more; entries of the records stream may hold several.
+and no hash of the calls that run on a node any more; entries of the records stream may hold several. 6: beside
+`Keys.held` stands what of it each function and caller has.
 """
 
 
@@ -49,6 +50,9 @@ class Keys(msgspec.Struct, frozen=True):
         """Hash ``entries``, ``bytes`` (of all queue streams, `retrying` and outboxes) and ``unrecorded``. Forever.
 
         What is waiting counts, what is claimed, and what is due later. The last is the bytes in `records`.
+
+        The hash ``held:shares`` beside it has the bytes of each function under its name, those of each caller under
+        ``@`` and its name, and their entries under the same with `` n`` behind. A field lives as long as it has one.
         """
         return f"{self.prefix}:held"
 
@@ -172,10 +176,11 @@ class Keys(msgspec.Struct, frozen=True):
 
     @property
     def answers(self) -> str:
-        """List of `once` keys that are kept, oldest first: ``<bytes> <invocation id> <once key>``.
+        """List of `once` keys that are kept, oldest first: ``<bytes> <invocation id> <once key> <function> <caller>``.
 
         300 of the bytes are for the key itself. A row has had its time when its key is gone, or is another invocation's
-        by now. The integer ``answers:bytes`` beside it is their sum. Both live as long as the last one.
+        by now. The integer ``answers:bytes`` beside it is their sum, the hash ``answers:shares`` has those of functions
+        and callers (with ``@`` before them). All live as long as the last one.
         """
         return f"{self.prefix}:answers"
 
@@ -211,6 +216,11 @@ class Keys(msgspec.Struct, frozen=True):
         It lives at least as long as the deployment's job.
         """
         return f"{self.prefix}:deployment:{id}"
+
+    @property
+    def chain_secret(self) -> str:
+        """String: what signs the places in chains that go to URLs (`faas.core.lineage`). Made once. Forever."""
+        return f"{self.prefix}:chain-secret"
 
     @property
     def catalog(self) -> str:

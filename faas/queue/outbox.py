@@ -46,6 +46,11 @@ class Outbox(msgspec.Struct, frozen=True):
         """Whether messages are in it, and not records."""
         return self.way == destined.MESSAGE
 
+    @property
+    def function(self) -> str:
+        """Whose records they are; '' for messages, which count to nobody's share."""
+        return "" if self.is_of_messages else self.ref.rpartition("@")[0]
+
 
 class Entry(msgspec.Struct, frozen=True):
     """One record to deliver. ``attempt`` counts how often it was taken, by whichever scheduler."""
@@ -111,7 +116,7 @@ async def _set_aside(queue: invocations.Queue, outbox: Outbox, found: list[bytes
     name, settled, invocation = found
     _log.error("unreadable_record_set_aside", extra={"outbox": str(outbox), "reason": str(error)})
     await queue.link.call("XADD", queue.keys.unreadable, "*", "s", settled, "i", invocation, "reason", str(error))
-    await queue.run("put_away", (_stream(queue, outbox), queue.keys.held), name)
+    await queue.run("put_away", (_stream(queue, outbox), queue.keys.held), name, outbox.function)
 
 
 async def again(queue: invocations.Queue, outbox: Outbox, scheduler: str, entry_id: str) -> Taken | None:
@@ -133,7 +138,7 @@ async def let_go(queue: invocations.Queue, outbox: Outbox, scheduler: str, entry
 async def put_away(queue: invocations.Queue, entry: Taken) -> bool:
     """Remove what is delivered, or given up and written down; False when it was removed before."""
     names = (_stream(queue, entry.outbox), queue.keys.held)
-    return bool(await queue.run("put_away", names, entry.id) == 1)
+    return bool(await queue.run("put_away", names, entry.id, entry.outbox.function) == 1)
 
 
 async def post(queue: invocations.Queue, message: destined.Message, to: model.Destination) -> bool:
@@ -161,7 +166,8 @@ async def put_back(
         keys.held,
         keys.put_back(invocation.id, given_up_at_ms),
     )
-    answer = await queue.run("put_back", names, _encode(settled), _encode(invocation), settled.outbox)
+    packed = (_encode(settled), _encode(invocation))
+    answer = await queue.run("put_back", names, *packed, settled.outbox, invocation.function)
     return bool(answer == 1)
 
 
@@ -201,6 +207,8 @@ async def pass_on(
         to.id,
         most_waiting,
         _encode(refusal.record) if refusal else b"",
+        entry.outbox.function,
+        to.function,
         *((_encode(settled), settled.outbox) if settled else ()),
     )
     if answer[0] == b"full":

@@ -41,6 +41,8 @@ def send(
         after_ms,
         member(again),
         why,
+        again.function,
+        again.caller or "",
     )
 
 

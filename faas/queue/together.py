@@ -22,18 +22,20 @@ class _Batch:
 
     def __init__(self, first: model.Invocation) -> None:
         self.ref = first.ref
+        self.function = first.function
         self.mode = first.mode
         self.ids: list[str] = []
-        self.packed: list[bytes] = []
+        self.packed: list[bytes | str] = []
+        """Each with its caller behind it."""
         self.entries: list[asyncio.Future[str]] = []
         self.bytes = 0
 
     def has_room(self, packed: bytes) -> bool:
-        return len(self.packed) < _MOST and self.bytes + len(packed) <= _MOST_BYTES
+        return len(self.ids) < _MOST and self.bytes + len(packed) <= _MOST_BYTES
 
     def add(self, invocation: model.Invocation, packed: bytes, entry: asyncio.Future[str]) -> None:
         self.ids.append(invocation.id)
-        self.packed.append(packed)
+        self.packed += (packed, invocation.caller or "")
         self.entries.append(entry)
         self.bytes += len(packed)
 
@@ -80,6 +82,7 @@ class Together:
                 *(map(keys.call, batch.ids) if is_async else ()),
             ),
             *(ref, bounds.waiting(mode), bounds.total, bounds.total_bytes, bounds.unrecorded_bytes),
+            batch.function,
             *batch.packed,
         )
         answer.add_done_callback(lambda told: self._told(batch, told))

@@ -95,6 +95,8 @@ async def cancel(queue: invocations.Queue, invocation: model.Invocation, packed:
         packed,
         _encode(model.Outcome(record=record)),
         queue.keeping.for_ms,
+        invocation.function,
+        invocation.caller or "",
     )
     return bool(answer == 1)
 

@@ -51,28 +51,28 @@ async def test_what_would_be_over_the_bytes_of_all_queues_is_refused(
 
 
 async def test_what_would_be_over_the_number_of_all_queues_is_refused(queue: invocations.Queue) -> None:
-    for _ in range(15):
-        await queue.enqueue(an_invocation(1))
-        await queue.enqueue(an_invocation(1, model.Mode.SYNC, ("b", 1)))
+    for place in range(15):  # of many functions: one alone has no more than a share
+        await queue.enqueue(an_invocation(1, of=(f"a{place}", 1)))
+        await queue.enqueue(an_invocation(1, model.Mode.SYNC, (f"b{place}", 1)))
     with pytest.raises(errors.Throttled, match="30 invocations wait or run"):
         await queue.enqueue(an_invocation(1, of=("a", 2)))
-    (claim,) = await queue.claim("n", "a@1", 1)
+    (claim,) = await queue.claim("n", "a0@1", 1)
     await queue.finish_claimed(claim, record(claim.invocation), node="n")
     await queue.enqueue(an_invocation(1, of=("a", 2)))
 
 
 async def test_what_waits_until_it_is_due_counts_like_what_waits_for_a_slot(queue: invocations.Queue) -> None:
-    await queue.enqueue(an_invocation(9_000), delay_ms=3_600_000)
-    await queue.enqueue(an_invocation(6_000))
+    await queue.enqueue(an_invocation(7_000), delay_ms=3_600_000)
+    await queue.enqueue(an_invocation(2_000))
     (claim,) = await queue.claim("n", "a@1", 1)
     again = msgspec.structs.replace(claim.invocation, attempt=2)
     await retrying.send(queue, claim, record(claim.invocation), again, 3_600_000)
     with pytest.raises(errors.Throttled, match="bytes"):
-        await queue.enqueue(an_invocation(6_000))
+        await queue.enqueue(an_invocation(2_000))
     found = await whereabouts.find(queue, again.id)
     assert found is not None
     await whereabouts.cancel(queue, again, found.packed, unrun.cancelled(again, 1))
-    await queue.enqueue(an_invocation(6_000))
+    await queue.enqueue(an_invocation(2_000))
 
 
 async def test_what_waits_until_it_is_due_is_counted_when_the_third_format_is_brought_up(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from faas.core import errors, ids, model
@@ -81,8 +82,8 @@ async def test_the_lines_of_a_node_are_bounded_in_bytes_together() -> None:
     lines = Lines(most_bytes=100)
     one, other = lines.line(), lines.line()
     one.add(call(b"x" * 60), Caller(), turn_ms=0.0)
-    other.add(call(b"x" * 30), Caller(), turn_ms=0.0)
-    with pytest.raises(errors.Throttled, match="hold 90 bytes"):
+    other.add(call(b"x" * 20), Caller(), turn_ms=0.0)
+    with pytest.raises(errors.Throttled, match="hold 80 bytes"):
         other.add(call(b"x" * 30), Caller(), turn_ms=0.0)
     assert one.next() is not None
     other.add(call(b"x" * 30), Caller(), turn_ms=0.0)
@@ -126,3 +127,33 @@ async def test_a_line_that_is_dispersed_sends_its_callers_on() -> None:
     assert [caller.was_declined for caller in callers] == [True, True, False]
     one.disperse()
     assert all(caller.was_declined for caller in callers)
+
+
+def of(caller: str | None, event: bytes = b"1") -> model.Invocation:
+    return msgspec.structs.replace(call(event), caller=caller)
+
+
+async def test_one_caller_gets_half_of_the_turns_and_the_others_get_theirs() -> None:
+    one = Lines(wait_ms=21_000, calls=1_000).line()
+    with pytest.raises(errors.Throttled, match="this caller has 7 calls of echo waiting"):
+        for _ in range(20):
+            one.add(of("203.0.113.9"), Caller(), turn_ms=1_000.0)
+    for caller in ("198.51.100.7", None):
+        one.add(of(caller), Caller(), turn_ms=1_000.0)
+
+
+async def test_one_caller_and_one_function_leave_bytes_of_the_line_to_others() -> None:
+    lines = Lines(most_bytes=1_000, calls=1_000)
+    one, other = lines.line(), lines.line()
+    with pytest.raises(errors.Throttled, match="hold"):
+        for _ in range(100):
+            one.add(of("203.0.113.9", b"x" * 10), Caller(), turn_ms=0.0)
+    assert lines.budget.used_bytes == 330
+    one.add(of("198.51.100.7", b"x" * 10), Caller(), turn_ms=0.0)
+    with pytest.raises(errors.Throttled, match="hold"):
+        for _ in range(100):
+            one.add(of(None, b"x" * 10), Caller(), turn_ms=0.0)
+    other.add(of(None, b"x" * 100), Caller(), turn_ms=0.0)
+    for each in (one, other):
+        each.disperse()
+    assert (lines.budget.used_bytes, lines.budget.of_callers) == (0, {})

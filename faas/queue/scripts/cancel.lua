@@ -1,7 +1,7 @@
 -- Take an async invocation that waits, for a slot or until it is due, out of its place, with a record that says so.
 -- KEYS  1 call  2 retrying  3 counts  4 records  5 queue stream  6 retrying of the revision  7 held
 -- ARGV  1 invocation id  2 member of retrying: mode, ref, id  3 record (msgpack)  4 invocation (msgpack), as it waits
---       5 outcome (msgpack)  6 for how many ms the outcome is kept
+--       5 outcome (msgpack)  6 for how many ms the outcome is kept  7 function  8 caller ('' for none)
 -- Returns 1, or 0 when it is not there as it was, or is running
 local entry = redis.call('HGET', KEYS[1], 'entry')
 if not entry or redis.call('HEXISTS', KEYS[1], 'settled') == 1 then return 0 end
@@ -17,6 +17,16 @@ else
 end
 redis.call('HINCRBY', KEYS[7], 'entries', -1)
 redis.call('HINCRBY', KEYS[7], 'bytes', -#ARGV[4])
+local shares = KEYS[7] .. ':shares'
+local function share(of, entries, bytes)
+  if redis.call('HINCRBY', shares, of .. ' n', entries) > 0 then
+    redis.call('HINCRBY', shares, of, bytes)
+  else
+    redis.call('HDEL', shares, of, of .. ' n')
+  end
+end
+share(ARGV[7], -1, -#ARGV[4])
+if ARGV[8] ~= '' then share('@' .. ARGV[8], -1, -#ARGV[4]) end
 redis.call('HINCRBY', KEYS[3], 'done', 1)
 redis.call('XADD', KEYS[4], '*', 'r', ARGV[3])
 redis.call('HINCRBY', KEYS[7], 'unrecorded', #ARGV[3])

@@ -6,14 +6,14 @@
 --       10 and on, one for each finish: the reply stream of its caller (sync; any name, when there is none), or its call
 -- ARGV  1 ref  2 node  3 how many to claim next  4 for how many ms outcomes are kept  5 how many are kept at most, and
 --       6 how many bytes of them
---       7 and on, nine for each finish: mode; entry id; bytes of its invocation as it waited (0: unknown); invocation id;
+--       7 and on, ten for each finish: mode; entry id; bytes of its invocation as it waited (0: unknown); invocation id;
 --       record (msgpack); 'done' or 'dead'; outcome (msgpack; '' for none); 'success' or 'failure' when it has such a
---       destination, else ''; settled (msgpack) for that destination
+--       destination, else ''; settled (msgpack) for that destination; who called it ('' for none)
 -- Returns {places of those that did nothing (1, ...), what waits still for the revision,
 --          bytes of records that are not in the ledger yet, claimed entries}
 local queues, outboxes = {sync = KEYS[1], async = KEYS[2]}, {success = KEYS[8], failure = KEYS[9]}
 local entries, starts, sizes, letters = {sync = {}, async = {}}, {}, {}, {}
-for at = 7, #ARGV, 9 do
+for at = 7, #ARGV, 10 do
   local mode, entry, place = ARGV[at], ARGV[at + 1], #starts + 1
   local of_mode = entries[mode]
   of_mode[#of_mode + 1] = entry
@@ -46,7 +46,7 @@ for mode, of_mode in pairs(entries) do
 end
 
 local nothing, bytes, settled, unrecorded, into_outboxes = {}, 0, {done = 0, dead = 0}, 0, 0
-local records, replies, kept, kept_bytes = {}, {}, {}, 0
+local records, replies, kept, kept_bytes, callers = {}, {}, {}, 0, {}
 for place, at in ipairs(starts) do
   local mode, record, how, outcome, way, key = ARGV[at], ARGV[at + 4], ARGV[at + 5], ARGV[at + 6], ARGV[at + 7], KEYS[9 + place]
   local letter = letters[place]
@@ -54,6 +54,11 @@ for place, at in ipairs(starts) do
     nothing[#nothing + 1] = place
   else
     bytes = bytes - sizes[place]
+    if ARGV[at + 9] ~= '' then
+      local caller = '@' .. ARGV[at + 9]
+      local share = callers[caller] or {0, 0}
+      callers[caller] = {share[1] - 1, share[2] - sizes[place]}
+    end
     settled[how] = settled[how] + 1
     unrecorded = unrecorded + #record
     if letter and mode == 'async' and how == 'dead' then
@@ -103,6 +108,27 @@ end
 if #nothing < #starts then
   redis.call('HINCRBY', KEYS[5], 'entries', into_outboxes - left_queue)
   redis.call('HINCRBY', KEYS[5], 'bytes', bytes)
+  local shares = KEYS[5] .. ':shares'
+  callers[string.match(ARGV[1], '^(.*)@')] = {into_outboxes - left_queue, bytes}
+  local names, fields, set, gone = {}, {}, {}, {}
+  for name in pairs(callers) do
+    names[#names + 1] = name
+    fields[#fields + 1], fields[#fields + 2] = name .. ' n', name
+  end
+  local found = redis.call('HMGET', shares, unpack(fields))
+  for place, name in ipairs(names) do
+    local share, field = callers[name], name .. ' n'
+    local left = tonumber(found[2 * place - 1] or 0) + share[1]
+    if left > 0 then
+      local last = #set
+      set[last + 1], set[last + 2] = field, left
+      set[last + 3], set[last + 4] = name, tonumber(found[2 * place] or 0) + share[2]
+    else
+      gone[#gone + 1], gone[#gone + 2] = field, name
+    end
+  end
+  if #set > 0 then redis.call('HSET', shares, unpack(set)) end
+  if #gone > 0 then redis.call('HDEL', shares, unpack(gone)) end
   unrecorded = redis.call('HINCRBY', KEYS[5], 'unrecorded', unrecorded)
 else
   unrecorded = tonumber(redis.call('HGET', KEYS[5], 'unrecorded') or 0)

@@ -18,24 +18,27 @@ local function held(stream)
   until #page < 100
   return entries, bytes
 end
-local entries, bytes = 0, 0
-local function count(stream)
-  local more, larger = held(stream)
+local entries, bytes, shares = 0, 0, {}
+local function add(ref, more, larger)
+  local name = string.match(ref, '^(.*)@') or ref
+  local share = shares[name] or {0, 0}
+  shares[name] = {share[1] + more, share[2] + larger}
   entries, bytes = entries + more, bytes + larger
 end
+local function count(ref, stream) add(ref, held(stream)) end
 for _, ref in ipairs(redis.call('SMEMBERS', KEYS[1])) do
-  for _, mode in ipairs({'sync', 'async'}) do count(prefix .. ':q:' .. ref .. ':' .. mode) end
+  for _, mode in ipairs({'sync', 'async'}) do count(ref, prefix .. ':q:' .. ref .. ':' .. mode) end
 end
 for _, outbox in ipairs(redis.call('SMEMBERS', prefix .. ':outboxes')) do
   local ref, way = string.match(outbox, '^(%S+) (%S+)$')
-  count(prefix .. ':outbox:' .. ref .. ':' .. way)
+  count(ref, prefix .. ':outbox:' .. ref .. ':' .. way)
 end
 local start, page = 0
 repeat
   page = redis.call('ZRANGE', prefix .. ':retrying', start, start + 99)
   for _, member in ipairs(page) do
     local ref, id = string.match(member, '^%S+ (%S+) (%S+)$')
-    entries, bytes = entries + 1, bytes + redis.call('HSTRLEN', prefix .. ':retrying:' .. ref, id)
+    add(ref, 1, redis.call('HSTRLEN', prefix .. ':retrying:' .. ref, id))
   end
   start = start + 100
 until #page < 100
@@ -47,5 +50,9 @@ if format == '' then
   }
 end
 redis.call('HSET', KEYS[2], 'entries', entries, 'bytes', bytes, 'unrecorded', unrecorded)
+redis.call('DEL', KEYS[2] .. ':shares')
+for name, share in pairs(shares) do
+  if share[1] > 0 then redis.call('HSET', KEYS[2] .. ':shares', name .. ' n', share[1], name, share[2]) end
+end
 redis.call('SET', KEYS[4], format)
 return format

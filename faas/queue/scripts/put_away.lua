@@ -1,6 +1,6 @@
 -- Remove a record from its outbox that is delivered, or given up and written down elsewhere.
 -- KEYS  1 outbox  2 held
--- ARGV  1 entry id
+-- ARGV  1 entry id  2 function
 -- Returns 1, or 0 when it was removed before
 local entry = redis.call('XRANGE', KEYS[1], ARGV[1], ARGV[1])[1]
 if not entry then return 0 end
@@ -8,4 +8,13 @@ redis.call('XACK', KEYS[1], 'destinations', ARGV[1])
 redis.call('XDEL', KEYS[1], ARGV[1])
 redis.call('HINCRBY', KEYS[2], 'entries', -1)
 redis.call('HINCRBY', KEYS[2], 'bytes', -#entry[2][2] - #entry[2][4])
+local shares = KEYS[2] .. ':shares'
+local function share(of, entries, bytes)
+  if redis.call('HINCRBY', shares, of .. ' n', entries) > 0 then
+    redis.call('HINCRBY', shares, of, bytes)
+  else
+    redis.call('HDEL', shares, of, of .. ' n')
+  end
+end
+share(ARGV[2], -1, -#entry[2][2] - #entry[2][4])
 return 1

@@ -1,12 +1,18 @@
 -- Give a claimed invocation back to its queue (at its end), with a record of the attempt when there was one.
 -- KEYS  1 queue stream  2 records  3 demand  4 demanded mark  5 held  6 call (of async ones only)
 -- ARGV  1 entry id  2 invocation (msgpack), as it shall wait  3 record of the attempt (msgpack; '' for none)  4 ref
+--       5 function  6 caller ('' for none)
 -- Returns 1, or 0 when the entry was not claimed any more
 if redis.call('XACK', KEYS[1], 'runners', ARGV[1]) == 0 then return 0 end
 local entry = redis.call('XRANGE', KEYS[1], ARGV[1], ARGV[1])[1]
 redis.call('XDEL', KEYS[1], ARGV[1])
 redis.call('HINCRBY', KEYS[5], 'entries', entry and 0 or 1)
 redis.call('HINCRBY', KEYS[5], 'bytes', #ARGV[2] - (entry and #entry[2][2] or 0))
+local shares = KEYS[5] .. ':shares'
+for _, of in ipairs(ARGV[6] == '' and {ARGV[5]} or {ARGV[5], '@' .. ARGV[6]}) do
+  redis.call('HINCRBY', shares, of .. ' n', entry and 0 or 1)
+  redis.call('HINCRBY', shares, of, #ARGV[2] - (entry and #entry[2][2] or 0))
+end
 local again = redis.call('XADD', KEYS[1], '*', 'i', ARGV[2])
 if KEYS[6] then redis.call('HSET', KEYS[6], 'entry', again) end
 if ARGV[3] ~= '' then

@@ -3,7 +3,7 @@
 -- KEYS  1 queue stream  2 records  3 retrying  4 retrying of the revision  5 sync stream  6 async stream
 --       7 held  8 call (of async ones only)
 -- ARGV  1 entry id  2 record (msgpack)  3 invocation id  4 invocation (msgpack), as it shall wait  5 due in how many ms
---       6 member of retrying: mode, ref, id  7 why, for whoever asks
+--       6 member of retrying: mode, ref, id  7 why, for whoever asks  8 function  9 caller ('' for none)
 -- Returns what a finish returns: {{1} when nothing happened, else {}, what waits still for the revision,
 --          bytes of records that are not in the ledger yet, {}}
 local finished = redis.call('XACK', KEYS[1], 'runners', ARGV[1])
@@ -12,6 +12,11 @@ if finished == 1 then
   redis.call('XDEL', KEYS[1], ARGV[1])
   redis.call('HINCRBY', KEYS[7], 'entries', entry and 0 or 1)
   redis.call('HINCRBY', KEYS[7], 'bytes', #ARGV[4] - (entry and #entry[2][2] or 0))
+  local shares = KEYS[7] .. ':shares'
+  for _, of in ipairs(ARGV[9] == '' and {ARGV[8]} or {ARGV[8], '@' .. ARGV[9]}) do
+    redis.call('HINCRBY', shares, of .. ' n', entry and 0 or 1)
+    redis.call('HINCRBY', shares, of, #ARGV[4] - (entry and #entry[2][2] or 0))
+  end
   redis.call('XADD', KEYS[2], '*', 'r', ARGV[2])
   redis.call('HINCRBY', KEYS[7], 'unrecorded', #ARGV[2])
   local time = redis.call('TIME')
