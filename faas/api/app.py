@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator
 from importlib import metadata
 
@@ -10,14 +11,26 @@ from aiohttp import web
 
 from faas import buckets, builds
 from faas.api import answers, calls, deployments, middleware, openapi, routes, state, table
+from faas.core import names
 from faas.core import settings as settings_module
+from faas.serving import guarded
 from faas.store import database, dead_letters, functions, ledger, logs, undelivered
+
+MIDDLEWARES = (
+    middleware.errors_as_json,
+    guarded.watched,
+    middleware.strangers_refused,
+    middleware.token_required,
+    middleware.nul_refused,
+)
+"""What surrounds every handler, the outermost first."""
 
 
 def create_app(settings: settings_module.Settings, token: str, builder: builds.Builds) -> web.Application:
     """The control API of the platform that ``settings`` name; whoever calls it must send ``token``."""
-    app = web.Application(middlewares=[middleware.errors_as_json, middleware.token_required, middleware.nul_refused])
+    app = web.Application(middlewares=MIDDLEWARES)
     app[state.SETTINGS] = settings
+    app[middleware.NAMES] = names.of(settings.host_names) | {settings.host.lower(), socket.gethostname().lower()}
     app[state.BUILDS] = builder
     app[state.BUCKETS] = buckets.Known(buckets.opener(settings.root))
     app[middleware.TOKEN] = token

@@ -9,11 +9,13 @@ from collections.abc import Awaitable, Callable
 from aiohttp import web
 
 from faas.api import answers
-from faas.core import errors
+from faas.core import errors, names
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 TOKEN = web.AppKey("token", str)
+NAMES = web.AppKey("names", frozenset[str])
+"""The hosts by which requests may name the control API, beside addresses and names without a dot."""
 OPEN_PATHS = frozenset({"/healthz"})
 """What needs no token."""
 
@@ -36,6 +38,18 @@ async def errors_as_json(request: web.Request, handler: Handler) -> web.StreamRe
     except Exception:  # the last line of defence: the stack goes to the log, the caller gets a plain 500
         log.exception("request_failed", extra={"method": request.method, "path": request.path})
         return answers.failure(errors.FaasError("the control API failed", hint="its log says why"))
+
+
+@web.middleware
+async def strangers_refused(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Refuse what a page of another site makes a browser send, also by a name of its own that leads here."""
+    if request.path not in OPEN_PATHS:
+        host = request.headers.get("Host")
+        own: frozenset[str] = request.app[NAMES]
+        if host is not None:  # a browser always says it
+            names.refuse_rebound(host, own)
+        names.refuse_strange_origin(request.headers.get("Origin"), host or "")
+    return await handler(request)
 
 
 @web.middleware

@@ -12,8 +12,11 @@ from faas import builds
 from faas.api import app
 from faas.core import errors
 from faas.core import settings as settings_module
+from faas.serving import guarded, port, server
 
 Ready = Callable[[dict[str, Any]], None]
+
+_GRACE_S = 5
 
 
 async def run(settings: settings_module.Settings, stop: asyncio.Event, ready: Ready, builder: builds.Builds) -> None:
@@ -25,18 +28,37 @@ async def run(settings: settings_module.Settings, stop: asyncio.Event, ready: Re
         app.create_app(settings, read_token(settings), builder),
         access_log=None,
         handler_cancellation=True,
-        shutdown_timeout=5,
+        shutdown_timeout=_GRACE_S,
+        keepalive_timeout=2 * settings.keep_alive_ms / 1000,  # the server's own time is up before
     )
     await runner.setup()
+    served = _server(settings, runner)
     try:
-        # `faas up` holds the port; and the closed connections of one that was killed are shared with the next.
-        site = web.TCPSite(runner, settings.host, settings.api_port, reuse_port=True)
-        await _start(site, settings)
-        host = f"[{settings.host}]" if ":" in settings.host else settings.host
-        ready({"url": f"http://{host}:{runner.addresses[0][1]}"})
-        await stop.wait()
+        hint = "choose another api_port (0 takes any free one)"
+        serving = port.serving(served, settings.host, settings.api_port, grace_s=_GRACE_S, farewell_s=0.0, hint=hint)
+        async with serving as url:
+            ready({"url": url})
+            await stop.wait()
     finally:
         await runner.cleanup()
+
+
+def _server(settings: settings_module.Settings, runner: web.AppRunner) -> server.Server:
+    """A server as the gateway has one, on whose connections aiohttp speaks HTTP."""
+    limits = server.Limits(
+        receive_timeout_ms=settings.receive_timeout_ms,
+        keep_alive_ms=settings.keep_alive_ms,
+        max_connections=settings.max_connections,
+        max_connection_bytes=settings.max_connection_bytes,
+    )
+    inner = runner.server
+    assert inner is not None  # noqa: S101 - it was set up
+
+    def connection() -> guarded.Guarded:
+        return guarded.Guarded(made, limits, inner())
+
+    made = server.Server(limits, connection, runner.cleanup)
+    return made
 
 
 def read_token(settings: settings_module.Settings) -> str:
@@ -49,11 +71,3 @@ def read_token(settings: settings_module.Settings) -> str:
     if not token:
         raise errors.Unavailable(f"{file} is empty", hint="delete it and restart the platform")
     return token
-
-
-async def _start(site: web.TCPSite, settings: settings_module.Settings) -> None:
-    try:
-        await site.start()
-    except OSError as error:
-        hint = "choose another api_port (0 takes any free one)"
-        raise errors.cannot_listen(error, settings.host, settings.api_port, hint) from error

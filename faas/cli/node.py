@@ -17,14 +17,15 @@ from typing import Any
 from faas import buckets
 from faas.cli import languages, platform_dir
 from faas.cluster import catalog as versions
-from faas.core import clock, dispatch, errors
+from faas.core import clock, dispatch, errors, names
 from faas.core import settings as settings_module
 from faas.queue import invocations, replies
+from faas.serving import port
 from faas.store import database, functions
 from runners import node as nodes
 from runners.sandbox import base, choose
 from triggers import catalog
-from triggers.gateway import gateway, limits, port, routes, server
+from triggers.gateway import gateway, limits, routes, server
 
 Ready = Callable[[dict[str, Any]], None]
 
@@ -211,6 +212,8 @@ def _limits(settings: settings_module.Settings) -> limits.Limits:
         keep_answers_ms=settings.keep_answers_ms,
         keep_alive_ms=settings.keep_alive_ms,
         max_connections=settings.max_connections,
+        max_connection_bytes=settings.max_connection_bytes,
+        names=names.of(settings.host_names),
     )
 
 

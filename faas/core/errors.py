@@ -7,6 +7,7 @@
     │   ├── BadRequest                  400  bad_request
     │   │   └── ManifestError           400  bad_manifest (one per fault; ManifestErrors holds all of a file's)
     │   ├── Unauthorized                401  unauthorized
+    │   ├── Forbidden                   403  forbidden
     │   ├── NotFound                    404  not_found
     │   ├── MethodNotAllowed            405  method_not_allowed
     │   ├── TooSlow                     408  too_slow
@@ -17,7 +18,9 @@
     │   │   └── HeadTooLarge            431  head_too_large
     │   ├── RangeNotSatisfiable         416  range_not_satisfiable
     │   ├── ExpectationFailed           417  expectation_failed
-    │   └── KeyReused                   422  idempotency_key_reused
+    │   ├── Misdirected                 421  misdirected
+    │   ├── KeyReused                   422  idempotency_key_reused
+    │   └── ChainTooDeep                508  chain_too_deep
     ├── FunctionFault                   the function's, or that of its source
     │   ├── BuildFailed                 422  build_failed
     │   ├── FunctionFailed              502  function_failed
@@ -121,6 +124,14 @@ class Unauthorized(CallerFault):
     exit_code = 3
 
 
+class Forbidden(CallerFault):
+    """It may be asked for, but not by this caller, or not from there."""
+
+    http_status = 403
+    code = "forbidden"
+    exit_code = 3
+
+
 class NotFound(CallerFault):
     """No such function, route, bucket, object or invocation."""
 
@@ -197,6 +208,14 @@ class ExpectationFailed(CallerFault):
     exit_code = 2
 
 
+class ChainTooDeep(CallerFault):
+    """Functions trigger one another without end: this call would be one link too many of their chain."""
+
+    http_status = 508
+    code = "chain_too_deep"
+    exit_code = 2
+
+
 class Throttled(FaasError):
     """A bound is reached; the caller may try again after ``retry_after_s`` seconds."""
 
@@ -207,6 +226,14 @@ class Throttled(FaasError):
     def __init__(self, message: str, *, retry_after_s: int = 1, hint: str = "", **data: Any) -> None:
         super().__init__(message, hint=hint, **data)
         self.retry_after_s = retry_after_s
+
+
+class Misdirected(CallerFault):
+    """The request names a host that this platform does not go by."""
+
+    http_status = 421
+    code = "misdirected"
+    exit_code = 2
 
 
 class KeyReused(CallerFault):

@@ -17,7 +17,7 @@ from typing import Any
 import cronsim
 import msgspec
 
-from faas.core import errors, manifest_checks, model, shapes, yaml_tree
+from faas.core import durations, errors, manifest_checks, model, shapes, yaml_tree
 
 FILE_NAME = "faas.yaml"
 
@@ -251,6 +251,10 @@ def _trigger() -> shapes.Fields:
                 "The route; {name} takes one segment.", True,
             ),
             "methods": field(shapes.Listed(shapes.Choice(_METHODS), or_one=True), "The methods; every one by default."),
+            "max_delay": field(
+                _duration(0, durations.LONGEST_DELAY_MS, "0s to 31d"),
+                "How long callers may delay an async call by `Faas-Delay`; by default they may not.", default="0s",
+            ),
             "retries": retries,
         }
     )  # fmt: skip
@@ -386,7 +390,7 @@ def _model_trigger(trigger: dict[str, Any], retries: model.Retries) -> model.Tri
     if "retries" in given:
         given = {**given, "retries": _model_retries(given["retries"], retries)}
     if kind == "http":
-        return model.HttpTrigger(**given)
+        return model.HttpTrigger(**{"max_delay_ms" if key == "max_delay" else key: given[key] for key in given})
     if kind == "upload":
         return model.UploadTrigger(**given)
     renamed = {"every_ms" if key == "every" else key: value for key, value in given.items()}

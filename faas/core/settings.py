@@ -106,11 +106,27 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     max_connections: Annotated[
         int, _Doc(description="Open connections of one gateway (never over half of its file descriptors).", ge=1)
     ] = 4_096
+    max_connection_bytes: Annotated[
+        int,
+        _Doc(
+            description="Bytes that one gateway (or control API) may hold of requests that have not come whole and of"
+            " answers that have not been read; then whoever keeps it waiting for the longest is cut.",
+            ge=1_048_576,
+        ),
+    ] = 268_435_456
+    host_names: Annotated[
+        str,
+        _Doc(
+            description="Names, with commas between them, by which requests may name the gateway (421 else; empty takes"
+            " any) and, beside addresses and names without a dot, the control API. `*.example.com` stands for all below"
+            " it.",
+        ),
+    ] = ""
     receive_timeout_ms: Annotated[
         int,
         _Doc(
             description="How long a client may take to send the head of a request, and its body, and to read an answer"
-            " (and a second more for each 8 KiB of it that are still to be read).",
+            " (and a second more for each 8 KiB of it that are still to be read, unless it reads nothing at all).",
             ge=1,
         ),
     ] = 30_000

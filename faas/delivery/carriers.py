@@ -18,9 +18,9 @@ from typing import Any, Protocol
 import aiohttp
 
 from faas import buckets
-from faas.core import calling, clock, errors, headers, model, settings
+from faas.core import calling, clock, errors, headers, lineage, model, settings
 from faas.delivery import parcels, webhooks
-from faas.queue import chains, inlet, outbox
+from faas.queue import chains, inlet, outbox, secrets
 from faas.store import functions
 
 
@@ -82,8 +82,9 @@ class ToBuckets:
 class ToUrls:
     """POSTs a parcel, signed with the secret that its destination names or with that of the platform."""
 
-    def __init__(self, config: settings.Settings, client: aiohttp.ClientSession) -> None:
+    def __init__(self, config: settings.Settings, door: inlet.Inlet, client: aiohttp.ClientSession) -> None:
         self._config = config
+        self._door = door
         self._client = client
 
     async def carry(self, taken: outbox.Taken, parcel: parcels.Parcel, to: model.ToUrl) -> webhooks.Tried:
@@ -100,6 +101,8 @@ class ToUrls:
         }
         if parcel.cause is not None:
             fields[headers.INVOCATION_ID] = parcel.about
+            chain = calling.after(parcel.cause)
+            fields[headers.CHAIN] = lineage.mark(await self._door.call(secrets.chain), chain)
         return await webhooks.post(self._client, to.url, parcel.body, secret=secret, headers=fields)
 
 

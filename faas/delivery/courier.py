@@ -31,7 +31,7 @@ class Courier:
         self._carriers: Mapping[type[model.Destination], carriers.Carrier] = {
             model.ToFunction: carriers.ToFunctions(config, door, store),
             model.ToBucket: carriers.ToBuckets(config, store),
-            model.ToUrl: carriers.ToUrls(config, client),
+            model.ToUrl: carriers.ToUrls(config, door, client),
         }
 
     async def destination(self, taken: outbox.Taken) -> model.Destination | None:

@@ -22,6 +22,7 @@ LONGEST_WAIT_MS = 3_600_000
 """The most that a receiver's Retry-After can ask for."""
 
 _AGAIN = frozenset({408, 425, 429})
+_LOOP_DETECTED = 508
 
 
 class Verdict(enum.Enum):
@@ -78,11 +79,11 @@ async def post(
 
 
 def judged(status: int, retry_after: str | None, now_s: int) -> Tried:
-    """What an answer means: 2xx is delivered, 408, 425, 429 and 5xx are tried again, anything else never is."""
+    """What an answer means: 2xx is delivered, 408, 425, 429 and 5xx but 508 are tried again, else never."""
     if 200 <= status < 300:
         return DELIVERED
     why = f"the receiver answered {status}"
-    if status in _AGAIN or status >= 500:
+    if status in _AGAIN or (status >= 500 and status != _LOOP_DETECTED):
         return Tried(Verdict.LATER, why, _wait_ms(retry_after, now_s))
     return Tried(Verdict.NEVER, f"{why}, a redirect, which is not followed" if 300 <= status < 400 else why)
 

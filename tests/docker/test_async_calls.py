@@ -20,7 +20,7 @@ ASYNC = {"Faas-Invocation-Type": "async"}
 def _function(handler: str, path: str) -> dict[str, Any]:
     return {
         "runtime": "python3", "handler": handler, "source": ".", "max_concurrency": 1, "memory": "64MB",
-        "retries": {"backoff": "100ms"}, "triggers": [{"http": {"path": path}}],
+        "retries": {"backoff": "100ms"}, "triggers": [{"http": {"path": path, "max_delay": "1h"}}],
     }  # fmt: skip
 
 

@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 
 from faas.core import dispatch, model
 from faas.queue import invocations, replies
+from faas.serving import port as ports
 from tests import samples
 from tests.hostile import effort
 from triggers.gateway import gateway as gateways
 from triggers.gateway import limits, routes, server
-from triggers.gateway import port as ports
 
 REVISION = model.Revision(
     function="hello",

@@ -12,10 +12,10 @@ import pytest
 
 from faas.core import dispatch, model
 from faas.queue import invocations, replies
+from faas.serving import port as ports
 from tests.eventually import eventually
 from triggers.gateway import gateway as gateways
 from triggers.gateway import limits, routes, server
-from triggers.gateway import port as ports
 
 HEALTH = b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n"
 CONFIG = model.FunctionConfig(

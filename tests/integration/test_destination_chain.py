@@ -9,19 +9,23 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import msgspec
 import pytest
 import sqlalchemy as sa
 
 from faas import delivery, recorder
 from faas.cluster import leases
-from faas.core import model, unrun
+from faas.core import dispatch, model, unrun
 from faas.core import settings as settings_module
 from faas.queue import census, outbox, whereabouts
+from faas.serving import port
 from faas.store import database, ledger, undelivered
 from tests import node_bench
 from tests.eventually import eventually
 from triggers import delayed, timer, upload
+from triggers.gateway import gateway as gateways
+from triggers.gateway import limits, routes, server
 
 FUNCTION = Path(__file__).parents[1] / "functions" / "destinations"
 NEVER = model.Retries(maximum_retry_attempts=0)
@@ -224,3 +228,35 @@ async def test_a_triggers_own_retries_stand_in_place_of_its_functions(platform: 
     records = await platform.attempts("source", 4)
     assert sorted(record.attempt for record in records if record.invocation_id == fired.id) == [1]
     assert sorted(record.attempt for record in records if record.invocation_id == called.id) == [1, 2, 3]
+
+
+async def test_a_loop_through_a_url_of_the_own_gateway_ends_with_a_record(
+    platform: Platform, caplog: pytest.LogCaptureFixture
+) -> None:
+    """``source`` writes an object, which ``watcher`` gets, whose record is POSTed to ``source``."""
+    table = routes.Routes([])
+    bounds = limits.Limits(max_event_bytes=6_000_000, max_queue_wait_ms=20_000)
+    made = gateways.Gateway(platform.queue, platform.bench.answers, dispatch.NoHandOff(), lambda: table, bounds)
+    async with port.serving(server.Server(made), "127.0.0.1", 0, grace_s=5, farewell_s=0.0) as url:
+        route = model.HttpTrigger(path="/source")
+        source = platform.function("writes", "source", buckets={"out": model.Access.WRITE}, triggers=(route,))
+        platform.function(
+            "works",
+            "watcher",
+            env={"KEY": "s3cret"},
+            on_success=model.ToUrl(url=f"{url}/source", secret="KEY"),
+            triggers=(model.UploadTrigger(bucket="out"),),
+        )
+        platform.bench.store.activate([], [model.Bucket(name="out")])
+        await platform.bench.node()
+        table = routes.Routes([source])
+        async with aiohttp.ClientSession() as session, session.post(f"{url}/source", data=b"{}") as answer:
+            assert answer.status == 200
+        await eventually(lambda: "chain_stopped" in caplog.messages, within=60)
+        await eventually(platform.is_over, within=30)
+        stopped = next(each for each in await platform.attempts("watcher", 9) if each.dead)
+        assert stopped.error is not None
+        assert (stopped.error.type, stopped.depth) == ("Platform.ChainTooDeep", 17)
+        ran = await platform.attempts("source", 9)
+        assert sorted(each.depth for each in ran) == list(range(0, 18, 2))
+        assert {each.root_id for each in ran if each.depth} == {stopped.root_id}

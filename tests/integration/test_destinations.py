@@ -17,10 +17,10 @@ import pytest
 from aiohttp import web
 
 from faas import delivery
-from faas.core import errors, ids, model
+from faas.core import errors, ids, lineage, model
 from faas.core import settings as settings_module
 from faas.delivery import carriers, parcels, sending, webhooks
-from faas.queue import census, destined, invocations, outbox
+from faas.queue import census, destined, invocations, outbox, secrets
 from faas.store import database, functions, undelivered
 from faas.valkey import embedded
 from tests import receiver, samples
@@ -294,6 +294,10 @@ async def test_a_scheduler_killed_between_delivery_and_ack_is_followed_by_one_th
     assert len(hook.received) == 2
     assert {one.headers["Faas-Invocation-Id"] for one in hook.received} == {name}
     assert len({one.headers["Faas-Delivery-Id"] for one in hook.received}) == 1
+    (mark,) = {one.headers["Faas-Chain"] for one in hook.received}
+    chain = lineage.read(await secrets.chain(stage.queue), mark)
+    assert chain is not None
+    assert (chain.depth, chain.parent_id, chain.root_id) == (1, name, name)
 
 
 async def test_schedulers_killed_at_any_moment_run_each_record_of_a_function_once(stage: Stage) -> None:

@@ -12,9 +12,10 @@ import pytest
 
 from faas.core import dispatch, model
 from faas.queue import invocations, replies
+from faas.serving import port
 from tests import samples
 from triggers.gateway import gateway as gateways
-from triggers.gateway import limits, port, routes, server
+from triggers.gateway import limits, routes, server
 
 CONFIG = model.FunctionConfig(
     runtime="python3",

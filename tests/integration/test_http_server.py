@@ -19,11 +19,11 @@ import uvloop
 
 from faas.core import dispatch, errors, model
 from faas.queue import invocations, replies
+from faas.serving import port as ports
 from tests import samples
 from tests.eventually import eventually
 from triggers.gateway import connection, limits, routes, server
 from triggers.gateway import gateway as gateways
-from triggers.gateway import port as ports
 
 CONFIG = model.FunctionConfig(
     runtime="python3", handler="app.handler", triggers=(model.HttpTrigger(path="/hello/{name}"),)

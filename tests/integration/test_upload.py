@@ -347,6 +347,7 @@ async def test_the_depth_of_a_chain_travels_with_the_object(
     assert arrivals.invocations[-1].depth == expected
 
 
+@pytest.mark.parametrize(("written_at", "depth"), [(b"16", 17), (b"9" * 30, 10_000), (b"9" * 900, 10_000)])
 async def test_a_chain_stops_past_sixteen_links_with_a_record_and_an_alert(
     settings: settings_module.Settings,
     queue: Queue,
@@ -354,12 +355,14 @@ async def test_a_chain_stops_past_sixteen_links_with_a_record_and_an_alert(
     folder: Path,
     arrivals: Arrivals,
     caplog: pytest.LogCaptureFixture,
+    written_at: bytes,
+    depth: int,
 ) -> None:
     _deploy(functions)
     reader = await records.RecordsReader.open(settings.redis_url, settings.redis_prefix, "r")
     async with _watching(settings, queue, functions, folder, arrivals):
         (folder / "k.tmp").write_text("x")
-        os.setxattr(folder / "k.tmp", stamps.DEPTH_ATTRIBUTE, b"16")
+        os.setxattr(folder / "k.tmp", stamps.DEPTH_ATTRIBUTE, written_at)
         (folder / "k.tmp").rename(folder / "k")
         await eventually(lambda: "chain_stopped" in caplog.messages)
     async with _watching(settings, queue, functions, folder, arrivals):
@@ -371,7 +374,7 @@ async def test_a_chain_stops_past_sixteen_links_with_a_record_and_an_alert(
     await reader.close()
     assert record.error is not None
     assert (record.status, record.error.type) == (model.Status.REJECTED, "Platform.ChainTooDeep")
-    assert (record.depth, record.dead, record.billed_ms, record.trigger) == (17, True, 0, "upload")
+    assert (record.depth, record.dead, record.billed_ms, record.trigger) == (depth, True, 0, "upload")
     counts = (await queue.counts())["f@1"]
     assert (counts.dead, counts.drift) == (1, 0)
 

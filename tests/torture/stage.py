@@ -174,7 +174,7 @@ def _function(name: str, revision: int) -> dict[str, Any]:
         "max_concurrency": 4,
         "env": {"REVISION": str(revision)},
         "buckets": {"evidence": "write"},
-        "triggers": [{"http": {"path": f"/{name}"}}],
+        "triggers": [{"http": {"path": f"/{name}", "max_delay": "1h"}}],
     }
 
 

@@ -42,3 +42,24 @@ def test_two_callers_are_one_only_when_all_that_tells_them_apart_is_the_same(
 
 def test_fields_that_are_no_text_are_told_apart_too() -> None:
     assert identity.of_fields([("cookie", "\udcff")]) != identity.of_fields([("cookie", "\udcfe")])
+
+
+@pytest.mark.parametrize(
+    ("address", "counted_by"),
+    [
+        ("203.0.113.9", "203.0.113.9"),
+        ("127.0.0.2", "127.0.0.2"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+        ("2001:db8:1:2::ffff", "2001:db8:1:2::/64"),
+        ("fe80::1%eth0", "fe80::/64"),
+        ("::ffff:203.0.113.9", "203.0.113.9"),
+        ("127.0.0.1", None),
+        ("::1", None),
+        ("", None),
+        ("no:address", "no:address"),
+    ],
+)
+def test_a_client_is_counted_by_its_address_or_the_network_that_it_has_whole(
+    address: str, counted_by: str | None
+) -> None:
+    assert identity.of_address(address) == counted_by

@@ -23,13 +23,15 @@ import struct
 from typing import Protocol, cast
 
 from faas.core import errors, http_replies
-from triggers.gateway import answering, gateway, inbox, request, running
+from triggers.gateway import answering, gateway, identity, inbox, request, running
 
 _AHEAD_BYTES = 65_536
 """How much may have been read of what comes behind the request that is being answered."""
 _LINGER_S = 1.0
 _SLOWEST_BYTES_S = 8_192
 """A client that reads its answer slower than this, and not within the time for small ones, is cut."""
+_LITTLE_BYTES = 16_384
+"""What is held of less than this is not counted: all connections that there may be hold a bounded amount of it."""
 _KNOWN_BYTES = 2_048
 """The longest head that a connection remembers."""
 _NEVER = math.inf
@@ -58,7 +60,7 @@ _READS = (_AWAITING, _HEAD, _BODY)
 
 
 class Home(Protocol):
-    """Where connections are counted; `triggers.gateway.server.Server` is it."""
+    """Where connections are counted; `faas.serving.server.Server` is it."""
 
     is_leaving: bool
     """Each connection ends with its next answer."""
@@ -69,14 +71,17 @@ class Home(Protocol):
     def dismiss(self, connection: Connection) -> None:
         """The connection is gone."""
 
+    def hold(self, connection: Connection, held_bytes: int) -> None:
+        """So much of the client's bytes is kept for it now."""
+
 
 class Connection(asyncio.Protocol):
     """One client's requests. `look` must be called now and then: that is when too slow clients are cut."""
 
     __slots__ = (
         "_asked", "_client_ip", "_gateway", "_has_ended", "_head", "_home", "_inbox", "_is_full", "_is_held",
-        "_is_turning", "_keep_s", "_known", "_known_bytes", "_loop", "_receive_s", "_running", "_state", "_transport",
-        "_until",
+        "_is_turning", "_keep_s", "_known", "_known_bytes", "_loop", "_receive_s", "_running", "_since", "_state",
+        "_transport", "_unread_bytes", "_unread_since", "_until", "held_bytes",
     )  # fmt: skip
 
     def __init__(self, home: Home, served: gateway.Gateway, loop: asyncio.AbstractEventLoop) -> None:
@@ -89,8 +94,12 @@ class Connection(asyncio.Protocol):
         self._client_ip = ""
         self._inbox = inbox.Inbox()
         self._state = _HEAD
-        self._until = loop.time() + self._receive_s
+        self._since = loop.time()
+        self._until = self._since + self._receive_s
         """When the state has lasted too long."""
+        self.held_bytes = 0
+        self._unread_bytes, self._unread_since = 0, 0.0
+        """What the client had to read still when it last read something, and when that was."""
         self._head: request.Head | None = None
         """Of the request whose body, or answer, is awaited."""
         self._asked: gateway.Asked | None = None
@@ -132,6 +141,7 @@ class Connection(asyncio.Protocol):
         elif len(self._inbox) > _AHEAD_BYTES and not self._is_held:
             self._is_held = True
             self._transport.pause_reading()
+            self._count()
 
     def eof_received(self) -> bool:
         """See `asyncio.Protocol`. The connection stays open as long as an answer is to be sent."""
@@ -148,6 +158,7 @@ class Connection(asyncio.Protocol):
     def resume_writing(self) -> None:
         """See `asyncio.Protocol`."""
         self._is_full = False
+        self._count()
         if self._state is _UNREAD:
             self._await_next()
             self._turn()
@@ -164,7 +175,9 @@ class Connection(asyncio.Protocol):
 
     def look(self, now: float) -> None:
         """Cut a client that is too slow, or of which it is found that it has gone."""
-        if now < self._until:
+        if self._is_full and self._reads_nothing(now):
+            self._cut()
+        elif now < self._until:
             if self._has_ended and self._state is _RUNNING and self._is_reset():
                 self._transport.abort()
         elif self._state is _BODY:
@@ -172,6 +185,27 @@ class Connection(asyncio.Protocol):
             self._refuse(errors.TooSlow(f"the body has not come within {within_ms} ms"))
         else:
             self._cut()
+
+    @property
+    def address(self) -> str:
+        """See `faas.serving.server.Client`; connections of one customer come from one."""
+        return identity.of_address(self._ip()) or ""
+
+    @property
+    def waits_since(self) -> float | None:
+        """See `faas.serving.server.Client`."""
+        is_free = self._state is _RUNNING or (self._state is _PARTING and not self._is_full)
+        return None if is_free and not self._is_held else self._since
+
+    def make_room(self) -> None:
+        """End at once: others need the room. Who is sending something hears why."""
+        if self._is_full or self._state not in _READS:
+            self._cut()
+        elif self._state is _AWAITING:
+            self._part()
+        else:
+            hint = "see the settings max_connections and max_connection_bytes"
+            self._refuse(errors.Unavailable("this gateway has no room for requests that come slowly", hint=hint))
 
     def end(self) -> None:
         """Close the connection, unless an answer is still to be sent: then it ends with that."""
@@ -199,6 +233,7 @@ class Connection(asyncio.Protocol):
             self._refuse(errors.FaasError("the gateway failed; see its log"))
         finally:
             self._is_turning = False
+        self._count()
         if self._state in _READS:
             if self._has_ended:
                 self._part()  # what is left is no whole request
@@ -278,6 +313,8 @@ class Connection(asyncio.Protocol):
         keeps = head.version == "1.0" and not ends
         to_head = head.method == "HEAD"
         self._transport.write(answering.encoded(reply, invocation_id, ends=ends, keeps=keeps, to_head=to_head))
+        if self._is_full:
+            self._count()
         if ends:
             self._part()
             return
@@ -289,7 +326,8 @@ class Connection(asyncio.Protocol):
         if self._is_full:
             self._wait(_UNREAD, self._receive_s + self._reading_s())
         else:
-            self._state, self._until = _AWAITING, self._loop.time() + self._keep_s
+            self._since = now = self._loop.time()
+            self._state, self._until = _AWAITING, now + self._keep_s
 
     def _refuse(self, error: errors.FaasError) -> None:
         """Answer what cannot be read to its end, and read no more of it."""
@@ -312,7 +350,24 @@ class Connection(asyncio.Protocol):
             self._transport.resume_reading()
 
     def _wait(self, state: State, within_s: float) -> None:
-        self._state, self._until = state, self._loop.time() + within_s
+        self._since = self._loop.time()
+        self._state, self._until = state, self._since + within_s
+
+    def _count(self) -> None:
+        """Tell how much is held for the client; little is not worth it."""
+        held = 0 if self._state is _PARTING else self._inbox.held_bytes
+        held += self._transport.get_write_buffer_size() if self._is_full else 0
+        if held < _LITTLE_BYTES:
+            held = 0
+        if held != self.held_bytes:
+            self._home.hold(self, held)
+
+    def _reads_nothing(self, now: float) -> bool:
+        """Whether the client has read nothing for so long that it will not."""
+        left = self._transport.get_write_buffer_size()
+        if left != self._unread_bytes:
+            self._unread_bytes, self._unread_since = left, now
+        return now - self._unread_since > self._receive_s
 
     def _reading_s(self) -> float:
         """For how long the client may take to read what it has not read yet."""

@@ -9,13 +9,16 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import logging
 from collections.abc import Callable, Coroutine
 
 import msgspec
 
-from faas.core import calling, clock, dispatch, errors, events, http_replies, ids, model
-from faas.queue import calls, idempotency, invocations, replies
-from triggers.gateway import answering, identity, limits, request, routes, running
+from faas.core import calling, clock, dispatch, errors, events, headers, http_replies, ids, model, names
+from faas.queue import accepting, calls, chains, guards, idempotency, invocations, replies
+from triggers.gateway import answering, identity, limits, marks, request, routes, running
+
+_log = logging.getLogger(__name__)
 
 _HEALTH = ("/healthz", "/readyz")
 _SILENT_MS = 2_000
@@ -33,7 +36,9 @@ class Asked(msgspec.Struct, frozen=True):
     route: routes.Route | None = None
     event: events.HttpHead | None = None
     call: calling.Asked = calling.Asked()
+    chain: calling.Chain = calling.FIRST
     reply_to: str | None = None
+    caller: str | None = None
     is_plain: bool = False
 
 
@@ -53,6 +58,7 @@ class Gateway:
         self._queue = queue
         self._answers = answers
         self._hand_off = hand_off
+        self._marks = marks.Marks(queue)
         self._ids = ids.Ids()
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -61,10 +67,14 @@ class Gateway:
         table = self.table()
         if head.path in _HEALTH:
             return Asked(head, table)
+        names.refuse_foreign(head.host, self.limits.names)
         match = table.find(head.method, head.path)
         if head.length > self.limits.max_event_bytes:
             raise self.too_large()
         call = calling.asked(head.first)
+        if call.delay_ms:
+            _refuse_delay(call.delay_ms, match.route)
+        chain = self._marks.chain(head.first)
         event = events.http_head(
             method=head.method,
             raw_path=head.path,
@@ -82,8 +92,10 @@ class Gateway:
             route=match.route,
             event=event,
             call=call,
+            chain=chain,
             reply_to=self._answers.address if call.mode is model.Mode.SYNC else None,
-            is_plain=call.mode is model.Mode.SYNC and call.key is None,
+            caller=identity.of_address(client_ip),
+            is_plain=call.mode is model.Mode.SYNC and call.key is None and chain.depth <= chains.MAX_DEPTH,
         )
 
     def fresh(self, answered: running.Answered) -> running.Running:
@@ -119,11 +131,15 @@ class Gateway:
             at_ms=one.begun_ms,
             place=route.place,
             reply_to=asked.reply_to,
+            chain=asked.chain,
+            caller=asked.caller,
         )
         if asked.is_plain:
             one.waiting = (invocation, revision.config)
             if not self._hand_off.offer(invocation, one):
                 self._enqueue(one)
+        elif asked.chain.depth > chains.MAX_DEPTH:
+            self._begin(one, self._stop_chain(invocation, revision.config))
         elif call.key is None:
             self._begin(one, self._accept(invocation, call.delay_ms))
         else:
@@ -131,6 +147,7 @@ class Gateway:
 
     async def close(self) -> None:
         """Wait for what is still said to Redis of requests whose clients have gone."""
+        await self._marks.close()
         if self._tasks:
             await asyncio.wait(self._tasks)
 
@@ -169,6 +186,19 @@ class Gateway:
             within_ms=self.limits.max_queue_wait_ms + config.timeout_ms,
         )
 
+    async def _stop_chain(self, invocation: model.Invocation, config: model.FunctionConfig) -> http_replies.Reply:
+        """Write down what does not run, as what comes from an object or a function would be. Raises `ChainTooDeep`."""
+        self._refuse_without_redis()
+        refusal = chains.refusal(invocation, config)
+        await calls.heard(accepting.refuse(self._queue, invocation, refusal.record, guards.NONE, refusal.settled))
+        extra = {"function": invocation.function, "invocation_id": invocation.id, "depth": invocation.depth}
+        _log.error("chain_stopped", extra=extra)
+        raise errors.ChainTooDeep(
+            f"link {invocation.depth} of a chain of functions that trigger one another",
+            hint="one of them has a URL of this gateway as its destination",
+            limit=chains.MAX_DEPTH,
+        )
+
     async def _accept(self, invocation: model.Invocation, delay_ms: int) -> http_replies.Reply:
         self._refuse_without_redis()
         await calls.heard(self._queue.enqueue(invocation, delay_ms=delay_ms))
@@ -191,7 +221,7 @@ class Gateway:
         self._refuse_without_redis()
         what = (str(asked.call.mode).encode(), asked.head.method.encode(), asked.head.target.encode(), body)
         caller = b"gateway\0" + identity.of_fields(asked.head.fields)
-        once = idempotency.asked(key, invocation.function, caller, what, self.limits.keep_answers_ms)
+        once = idempotency.asked(key, invocation.function, caller, what, self.limits.keep_answers_ms, asked.caller)
         if asked.call.mode is model.Mode.ASYNC:
             one.invocation_id = await idempotency.accept(self._queue, once, invocation, delay_ms=asked.call.delay_ms)
             return answering.accepted(one.invocation_id)
@@ -225,6 +255,20 @@ class Gateway:
     def too_large(self) -> errors.TooLarge:
         """The refusal of an event, or a body, that is larger than events may be."""
         return calling.too_large(self.limits.max_event_bytes)
+
+
+def _refuse_delay(delay_ms: int, route: routes.Route) -> None:
+    """Raise `errors.Forbidden` for a delay that the route does not allow: what waits for long takes others' room."""
+    config, place = route.revision.config, route.place
+    trigger = None if place is None else config.triggers[place]
+    most_ms = trigger.max_delay_ms if isinstance(trigger, model.HttpTrigger) else config.max_delay_ms
+    if delay_ms > most_ms:
+        allowed = f"at most {most_ms} ms" if most_ms else "not at all"
+        raise errors.Forbidden(
+            f"{headers.DELAY}: calls by {route.path} may be delayed {allowed}",
+            hint="its http trigger can allow it: max_delay: 10m; whoever has the token calls by the control API",
+            limit=most_ms,
+        )
 
 
 def _without_cookies(outcome: model.Outcome) -> model.Outcome:

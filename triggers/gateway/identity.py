@@ -6,14 +6,35 @@ could be it. A field too many costs a caller no more than an answer that is made
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from collections.abc import Iterable
+
+_OF_THIS_MACHINE = frozenset({"", "127.0.0.1", "::1", "::ffff:127.0.0.1"})
+_OF_ONE_CUSTOMER = 64
+"""The leading bits of an IPv6 address; the others are the customer's own to vary."""
 
 _TELLS = re.compile(
     r"auth|cookie|token|api-?key|access-?key|secret|password|session|credential|signature|cert|jwt|bearer|oidc|saml"
     r"|(?:^|-)(?:user|uid|account|tenant|customer|client|principal|subject|identity|org|role|from)(?:-?(?:id|name))?$"
 )
 _TELLS_NOTHING = frozenset({"idempotency-key"})
+
+
+def of_address(address: str) -> str | None:
+    """By what the share of a client is counted: its address, of IPv6 the network that one customer has whole.
+
+    None for this machine itself: what comes from there is its owner's, or comes through a proxy from many callers.
+    """
+    if address in _OF_THIS_MACHINE:
+        return None
+    if ":" not in address:
+        return address
+    try:
+        whole = ipaddress.IPv6Address(address.partition("%")[0])
+    except ValueError:
+        return address
+    return str(whole.ipv4_mapped or ipaddress.IPv6Network((whole, _OF_ONE_CUSTOMER), strict=False))
 
 
 def of_fields(fields: Iterable[tuple[str, str]]) -> bytes:

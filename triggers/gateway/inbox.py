@@ -26,6 +26,11 @@ class Inbox:
     def __len__(self) -> int:
         return len(self._bytes)
 
+    @property
+    def held_bytes(self) -> int:
+        """What is kept here, of a body that comes in chunks too."""
+        return len(self._bytes) + (len(self._chunks.body) if self._chunks is not None else 0)
+
     def add(self, data: bytes) -> None:
         """This has come."""
         self._bytes += data

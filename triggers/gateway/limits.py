@@ -18,6 +18,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     ``max_queue_wait_ms`` is how long a sync call may wait for a slot, beside its own timeout, and
     ``receive_timeout_ms`` how long the head of a request may take to come, and its body, and an answer to be read
     (which has more time the longer it is). ``keep_alive_ms`` is for how long an idle connection is kept.
+    ``max_connection_bytes`` is what all connections may hold of requests that are not whole and answers that are not
+    read. ``names`` are the hosts that requests may name; any, when there are none.
     """
 
     max_event_bytes: int
@@ -26,3 +28,5 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     keep_answers_ms: int = 86_400_000
     keep_alive_ms: int = 75_000
     max_connections: int = 10_000
+    max_connection_bytes: int = 268_435_456
+    names: frozenset[str] = frozenset()

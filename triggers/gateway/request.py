@@ -72,7 +72,7 @@ def read_head(head: bytes) -> Head:
         version=version,
         fields=seen.fields,
         first=first,
-        host=(authority or first.get(_HOST, "localhost")).partition(":")[0],
+        host=_without_port(authority or first.get(_HOST, "localhost")),
         length=int(first.get(_LENGTH, 0)),
         is_chunked=_is_chunked(first.get(_CODING), version),
         keeps_alive=seen.keeps_alive,
@@ -151,6 +151,10 @@ def _parts(target: str, method: str) -> tuple[str, str, str]:
     authority, rest = absolute.groups() if absolute else ("", target)
     path, _, query = rest.partition("?")
     return authority.rpartition("@")[2], path or "/", query
+
+
+def _without_port(host: str) -> str:
+    return host.partition("]")[0] + "]" if host.startswith("[") else host.partition(":")[0]
 
 
 def _no_http(why: str) -> errors.BadRequest:

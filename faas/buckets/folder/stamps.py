@@ -6,6 +6,7 @@ import os
 import re
 
 from faas.buckets import objects, port
+from faas.core import lineage
 
 DEPTH_ATTRIBUTE = "user.faas.depth"
 """Extended attribute of an object: the depth of the invocation that wrote it, in decimal."""
@@ -49,10 +50,10 @@ def published_version(fd: int) -> str | None:
 def writer_of(fd: int) -> port.Writer | None:
     """The invocation that wrote the file. Anybody may have put anything there."""
     try:
-        depth = int(os.getxattr(fd, DEPTH_ATTRIBUTE))
-    except (OSError, ValueError):
+        depth = lineage.depth_of(os.getxattr(fd, DEPTH_ATTRIBUTE))
+    except OSError:
         return None
-    return port.Writer(max(depth, 0), *_lineage(fd))
+    return None if depth is None else port.Writer(depth, *_lineage(fd))
 
 
 def _lineage(fd: int) -> tuple[str, str]:

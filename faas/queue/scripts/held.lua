@@ -31,7 +31,14 @@ for _, ref in ipairs(redis.call('SMEMBERS', KEYS[1])) do
 end
 for _, outbox in ipairs(redis.call('SMEMBERS', prefix .. ':outboxes')) do
   local ref, way = string.match(outbox, '^(%S+) (%S+)$')
-  count(ref, prefix .. ':outbox:' .. ref .. ':' .. way)
+  local stream = prefix .. ':outbox:' .. ref .. ':' .. way
+  if way == 'message' then
+    -- Messages are in nobody's share.
+    local more, larger = held(stream)
+    entries, bytes = entries + more, bytes + larger
+  else
+    count(ref, stream)
+  end
 end
 local start, page = 0
 repeat

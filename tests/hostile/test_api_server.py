@@ -1,0 +1,161 @@
+"""The control API's connections: nobody who keeps it waiting, and no page of another site, gets anywhere."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncIterator
+
+import msgspec
+import pytest
+
+from faas.core import model
+from faas.core import settings as settings_module
+from tests.eventually import eventually
+from tests.served_api import ControlApi, serving
+
+WITHIN_S = 30
+
+
+@pytest.fixture
+async def api(settings: settings_module.Settings) -> AsyncIterator[ControlApi]:
+    short = msgspec.structs.replace(settings, receive_timeout_ms=500, keep_alive_ms=2_000, max_connections=60)
+    async with serving(short) as served:
+        yield served
+
+
+class Attacker:
+    """Connections that say what the test says, and read nothing by themselves."""
+
+    def __init__(self, api: ControlApi, stack: contextlib.AsyncExitStack) -> None:
+        self._address = ("127.0.0.1", int(api.url.rsplit(":", 1)[1]))
+        self._stack = stack
+        self.token = api.token
+
+    async def open(self, sent: bytes = b"") -> socket.socket:
+        loop = asyncio.get_running_loop()
+        one = self._stack.enter_context(socket.socket())
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+        one.setblocking(False)
+        await loop.sock_connect(one, self._address)
+        await loop.sock_sendall(one, sent)
+        return one
+
+    def head(self, line: str, *fields: str, host: str = "127.0.0.1", authorized: bool = True) -> bytes:
+        own = [f"Host: {host}"] + ([f"Authorization: Bearer {self.token}"] if authorized else [])
+        return "\r\n".join([f"{line} HTTP/1.1", *own, *fields]).encode() + b"\r\n\r\n"
+
+    async def says(self, sent: bytes) -> bytes:
+        return await rest(await self.open(sent))
+
+
+async def rest(one: socket.socket) -> bytes:
+    """All that comes until the connection ends."""
+    loop = asyncio.get_running_loop()
+    said = b""
+    async with asyncio.timeout(WITHIN_S):
+        with contextlib.suppress(ConnectionError):
+            while piece := await loop.sock_recv(one, 65_536):
+                said += piece
+    return said
+
+
+@pytest.fixture
+async def attacker(api: ControlApi) -> AsyncIterator[Attacker]:
+    async with contextlib.AsyncExitStack() as stack:
+        yield Attacker(api, stack)
+
+
+@pytest.mark.parametrize("sent", [b"", b"GET / HT", b"GET /healthz HTTP/1.1\r\nHost: a\r\nX-Slow: "])
+async def test_a_head_that_does_not_come_ends_its_connection(attacker: Attacker, sent: bytes) -> None:
+    assert await rest(await attacker.open(sent)) == b""
+
+
+async def test_a_head_that_comes_byte_by_byte_ends_its_connection(attacker: Attacker) -> None:
+    loop = asyncio.get_running_loop()
+    one = await attacker.open(b"GET /healthz HTTP/1.1\r\nX: ")
+
+    async def is_cut() -> bool:
+        try:
+            await loop.sock_sendall(one, b"x")
+            return one.recv(1) == b""
+        except BlockingIOError:
+            return False
+        except ConnectionError:
+            return True
+
+    await eventually(is_cut, within=WITHIN_S)
+
+
+async def test_more_half_heads_than_connections_may_be_keep_nobody_out_for_long(
+    api: ControlApi, attacker: Attacker
+) -> None:
+    for _ in range(200):
+        await attacker.open(b"GET /healthz HTTP/1.1\r\nHost: a\r\nX-Slow: ")
+
+    async def is_answered() -> bool:
+        return (await api.get("/api/v1/functions")) is not None
+
+    await eventually(is_answered, within=WITHIN_S)
+
+
+async def test_an_idle_connection_ends_after_its_time(attacker: Attacker) -> None:
+    said = await attacker.says(attacker.head("GET /healthz"))
+    assert said.startswith(b"HTTP/1.1 200 ")
+
+
+async def test_a_body_that_does_not_come_is_refused_in_the_shape_of_all_errors(
+    api: ControlApi, attacker: Attacker
+) -> None:
+    api.deploy()
+    for path in ("/api/v1/functions/hello/invocations", "/api/v1/deployments", "/api/v1/buckets/photos/objects/a"):
+        method = "PUT" if "objects" in path else "POST"
+        said = await attacker.says(attacker.head(f"{method} {path}", "Content-Length: 1000") + b"{")
+        assert said.startswith((b"HTTP/1.1 408 ", b"HTTP/1.1 404 ", b"HTTP/1.1 400 ")), said
+        assert b'{"error":{"code":' in said
+    said = await attacker.says(attacker.head("POST /api/v1/functions/hello/invocations", "Content-Length: 1000") + b"{")
+    assert said.startswith(b"HTTP/1.1 408 "), said
+    assert b'"code":"too_slow"' in said
+
+
+async def test_an_answer_that_nobody_reads_ends_its_connection(api: ControlApi, attacker: Attacker) -> None:
+    folder = api.settings.root / "buckets" / "photos"
+    folder.mkdir(parents=True)
+    (folder / "large").write_bytes(b"x" * 50_000_000)
+    api.functions.activate([], [model.Bucket(name="photos")])
+    one = await attacker.open(attacker.head("GET /api/v1/buckets/photos/objects/large"))
+
+    async def is_cut() -> bool:
+        try:
+            one.send(b"GET")
+        except ConnectionError:
+            return True
+        return False
+
+    await eventually(is_cut, within=WITHIN_S)
+
+
+@pytest.mark.parametrize("host", ["evil.com", "evil.com:80", "127.0.0.1.evil.com", "localhost.evil.com", ""])
+async def test_a_name_that_somebody_else_leads_here_is_refused_with_the_token_too(
+    attacker: Attacker, host: str
+) -> None:
+    for authorized in (True, False):
+        sent = attacker.head("GET /api/v1/functions", "Connection: close", host=host, authorized=authorized)
+        said = await attacker.says(sent)
+        assert said.startswith(b"HTTP/1.1 421 "), said
+        assert b'"code":"misdirected"' in said
+
+
+@pytest.mark.parametrize("origin", ["http://evil.com", "null", "https://127.0.0.1:1", "http://localhost"])
+async def test_a_page_of_another_site_is_refused_with_the_token_too(attacker: Attacker, origin: str) -> None:
+    for line in ("GET /api/v1/functions", "OPTIONS /api/v1/functions", "POST /api/v1/functions/x/invocations"):
+        said = await attacker.says(attacker.head(line, f"Origin: {origin}", "Connection: close"))
+        assert said.startswith(b"HTTP/1.1 403 "), said
+        assert b"access-control-allow" not in said.lower()
+
+
+async def test_our_own_names_and_our_own_pages_come_in(api: ControlApi, attacker: Attacker) -> None:
+    for host in ("127.0.0.1", "localhost:1", "[::1]:1", "10.0.0.1", socket.gethostname()):
+        sent = attacker.head("GET /api/v1/functions", f"Origin: http://{host}", "Connection: close", host=host)
+        assert (await attacker.says(sent)).startswith(b"HTTP/1.1 200 ")
