@@ -23,7 +23,7 @@ from collections.abc import Awaitable, Callable, Mapping
 
 import msgspec
 
-from faas.core import calling, clock, errors, events, ids, model, settings
+from faas.core import calling, clock, errors, events, ids, model, numbers, settings
 from faas.queue import guards, inlet, invocations
 from triggers import catalog, schedule
 
@@ -102,7 +102,11 @@ class Scheduler:
 
     async def _forget(self, held: dict[str, str], now: int) -> None:
         """Drop the history of timers that are gone, once it is an hour old: another scheduler may lag behind."""
-        gone = [field for field, due in held.items() if field not in self._timers and now - int(due) > _FORGET_MS]
+        gone = [
+            field
+            for field, due in held.items()
+            if field not in self._timers and now - (numbers.whole(due) or 0) > _FORGET_MS
+        ]
         try:
             for field in gone:
                 await self._door.call(functools.partial(_drop, field=field))
@@ -180,7 +184,7 @@ def timers_of(
     for revision, place, trigger in latest.triggers(model.TimerTrigger):
         field = _field(revision.function, trigger, timers)
         last = before[field].last_ms if field in before else revision.created_at_ms if starting else now
-        timers[field] = Timer(field, revision, place, trigger, max(last, int(held.get(field, 0))))
+        timers[field] = Timer(field, revision, place, trigger, max(last, numbers.whole(held.get(field, "")) or 0))
     return timers
 
 

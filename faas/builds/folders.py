@@ -22,6 +22,8 @@ from pathlib import Path
 
 import msgspec
 
+from faas.core import ids
+
 
 class Folders(msgspec.Struct, frozen=True):
     """The folders of one data directory."""
@@ -32,6 +34,12 @@ class Folders(msgspec.Struct, frozen=True):
     def deployments(self) -> Path:
         """One folder for each deployment that has not ended."""
         return self.root / "builds"
+
+    def deployment(self, id: str) -> Path:
+        """The folder of a deployment. Raises `ValueError` for what is no id of one: it could name any folder."""
+        if not ids.is_id(id):
+            raise ValueError(f"{id[:80]!r} is no id of a deployment")
+        return self.deployments / id
 
     @property
     def layers(self) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -11,6 +12,8 @@ import msgspec
 from faas import artifacts
 from faas.core import errors, model
 from faas.core import settings as settings_module
+
+_TAR = re.compile(r"[0-9]{1,6}\.tar")
 
 
 class Source(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,6 +45,8 @@ class Sources:
         name = tars.get(function.name)
         if name is None:
             return Upload(tar=None, sha256=function.source)
+        if _TAR.fullmatch(name) is None:
+            raise errors.BadRequest(f"{name[:80]!r} is no source of a deployment")
         tar = folder / name
         if tar not in self._uploads:
             with tar.open("rb") as file:

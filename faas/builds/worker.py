@@ -29,7 +29,7 @@ from rq.serializers import JSONSerializer
 
 from faas import artifacts
 from faas.builds import deploy, deployments, folders, history, nodes, progress
-from faas.core import errors
+from faas.core import errors, ids
 from faas.core import settings as settings_module
 from faas.link import client as redis_client
 from faas.runtimes import table
@@ -158,7 +158,9 @@ class BuildWorker(rq.Worker):
         """Run a deployment to its end, and remove its folder when its process could not."""
         super().execute_job(job, queue)
         runner = _RUNNER.get()
-        folder = folders.Folders(runner.settings.root).deployments / job.id
+        if not ids.is_id(job.id):  # anybody's word: it may name any folder, and this one is removed
+            return
+        folder = folders.Folders(runner.settings.root).deployment(job.id)
         if folder.is_dir() and not self.stopping:
             with runner.make(runner.settings) as deployer:
                 _sweep(folder, queue, deployer)
@@ -210,8 +212,8 @@ def run_deployment(id: str) -> rq.Retry | None:
     """The RQ job. Returns a `rq.Retry` when it was interrupted; every other end is in the job's ``meta``."""
     job = rq.get_current_job()
     runner = _RUNNER.get()
-    folder = folders.Folders(runner.settings.root).deployments / id
-    if job is None or not folder.is_dir():
+    folder = folders.Folders(runner.settings.root).deployment(id) if ids.is_id(id) else None
+    if job is None or job.id != id or folder is None or not folder.is_dir():
         _LOG.warning("deployment_gone", extra={"deployment": id})
         return None
     with folders.held(folder / "lock"):

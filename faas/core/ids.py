@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 import uuid
 
 from faas.core import clock
 
 _DRAWN_BYTES = 8_192
 _DIGITS = 19
+_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 _VARIANT = dict(zip("0123456789abcdef", "89ab" * 4, strict=True))
 
 
@@ -21,6 +23,11 @@ def derived_id(at_ms: int, *parts: str) -> str:
     """The UUIDv7-shaped id that the same moment and parts always give (a timer's due time, an object's version)."""
     name = "\x1f".join(parts)
     return _uuid7(at_ms, uuid.uuid5(uuid.NAMESPACE_URL, f"{at_ms}\x1f{name}").int & (1 << 80) - 1)
+
+
+def is_id(text: str) -> bool:
+    """Whether a text, which may come from anybody, has the form of an id."""
+    return _ID.fullmatch(text) is not None
 
 
 class Ids:

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from faas import artifacts
 from faas.builds import bundle, folders
-from faas.core import clock
+from faas.core import clock, numbers
 from faas.core import settings as settings_module
 from faas.queue import retiring
 from faas.queue import server as servers
@@ -77,7 +77,7 @@ class Revisions:
         going_on = {row.function for row in rows if row.current is not None}
         for ref in await retiring.refs(self._server):
             name, _, number = ref.rpartition("@")
-            is_sum = int(number) == retiring.FORGOTTEN and name in going_on
+            is_sum = numbers.whole(number) == retiring.FORGOTTEN and name in going_on
             if ref not in known and not is_sum:
                 await retiring.retire(self._server, ref, counted_on=name in going_on)
 

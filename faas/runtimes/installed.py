@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 import msgspec
+
+_NAME = re.compile(r"[a-z]{1,30}[0-9]{0,3}(\.[0-9]{1,3}){0,2}")
 
 
 class Installed(msgspec.Struct, frozen=True, kw_only=True):
@@ -29,14 +32,17 @@ def encode(has: Installed) -> tuple[str, bytes]:
 
 
 def decode(published: Mapping[bytes, bytes]) -> list[Installed]:
-    """What nodes wrote, which may hold more than this version knows. What cannot be read is passed over."""
+    """What nodes wrote, which may hold more than this version knows.
+
+    What cannot be read is passed over, and so is a name of another form: it becomes a part of command lines.
+    """
     read = (_read(field, value) for field, value in published.items())
     return [one for one in read if one is not None]
 
 
 def _read(field: bytes, value: bytes) -> Installed | None:
     try:
-        told = msgspec.json.decode(value, type=_Told)
-        return Installed(name=field.decode(), machine=told.machine, libc=told.libc)
+        told, name = msgspec.json.decode(value, type=_Told), field.decode()
     except (msgspec.DecodeError, UnicodeDecodeError):
         return None
+    return Installed(name=name, machine=told.machine, libc=told.libc) if _NAME.fullmatch(name) else None

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import msgspec
 import sqlalchemy as sa
 
-from faas.core import errors, model
+from faas.core import errors, model, numbers
 from faas.store import schema
 
 _R = schema.revisions
@@ -132,10 +132,11 @@ def _revision(row: sa.Row[tuple[object, ...]]) -> model.Revision:
 
 
 def _parse(ref: str) -> tuple[str, int]:
-    name, _, number = ref.rpartition("@")
-    if not name or not number.isdecimal():
-        raise errors.BadRequest(f"{ref!r} is no revision", hint="write it as name@3")
-    return name, int(number)
+    name, _, text = ref.rpartition("@")
+    number = numbers.whole(text)
+    if not name or number is None:
+        raise errors.BadRequest(f"{ref[:80]!r} is no revision", hint="write it as name@3")
+    return name, number
 
 
 def _lock(connection: sa.Connection) -> None:

@@ -61,7 +61,7 @@ async def settle(queue: invocations.Queue, root: Path) -> int:
     Raises `errors.Unavailable` while Redis is away; what the disk refuses is said and tried again the next time.
     """
     lost = 0
-    for folder in sorted(path for path in root.iterdir() if path.is_dir()) if root.is_dir() else ():
+    for folder in sorted(filter(_is_folder, root.iterdir())) if root.is_dir() else ():
         try:
             if folder.name.startswith(form.MAKING):
                 _remove_stale(folder)
@@ -91,6 +91,11 @@ async def _settle_one(queue: invocations.Queue, folder: Path) -> int:
         return len(found.running)
     finally:
         os.close(lock)
+
+
+def _is_folder(path: Path) -> bool:
+    """Whether it is a folder itself: a link to one is nobody's journal, and not to be removed with what it leads to."""
+    return path.is_dir() and not path.is_symlink()
 
 
 def _remove_stale(folder: Path) -> None:

@@ -104,6 +104,8 @@ def _candidates(lines: list[str], wanted: str, root: Path) -> list[Path]:
     found: list[Path] = []
     for line in lines:
         number, controllers, path = line.split(":", 2)
+        if ".." in path.split("/"):  # of a group outside of our namespace, which nothing here leads to
+            continue
         if wanted in controllers.split(","):
             found.insert(0, root / wanted / path.lstrip("/"))
         elif number == "0" and not controllers:

@@ -216,6 +216,27 @@ def test_without_redis_nothing_is_accepted(settings: settings_module.Settings, t
     assert list((settings.root / "builds").iterdir()) == []
 
 
+@pytest.mark.parametrize("id", ["../precious", "..", "x/../../precious", "/tmp/precious", "precious"])
+def test_a_job_that_somebody_else_queued_names_no_folder(
+    id: str, builds: deployments.Builds, start: Start, settings: settings_module.Settings
+) -> None:
+    for folder in (settings.root / "precious", settings.root / "builds" / "x", settings.root / "builds" / "precious"):
+        folder.mkdir(parents=True)
+        (folder / "file").write_text("kept")
+    with redis.Redis.from_url(settings.redis_url) as client:
+        queue = deployments.queue(settings, client)
+        job = queue.enqueue_call("faas.builds.worker.run_deployment", args=(id,), job_id="forged")
+        client.rename("rq:job:forged", f"rq:job:{id}")
+        client.lrem(queue.key, 0, "forged")
+        client.rpush(queue.key, id)
+        assert job is not None
+        start()
+        after = submit(builds, settings.root)
+        assert ended(builds, after).state == progress.State.DONE
+    assert (settings.root / "precious" / "file").read_text() == "kept"
+    assert sorted(path.name for path in (settings.root / "precious").iterdir()) == ["file"]
+
+
 def test_an_idle_builder_ends_cleanly_when_it_is_told_to(start: Start, settings: settings_module.Settings) -> None:
     builder = start()
     with redis.Redis.from_url(settings.redis_url) as client:
