@@ -82,14 +82,19 @@ def _keep_traceback(error: BaseException, data_dir: str | None) -> Path | None:
         if folder is None:
             continue
         try:
-            folder.mkdir(parents=True, exist_ok=True)
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             log = folder / "cli.log"
-            with log.open("a") as file:
+            with open(log, "a", opener=_for_the_owner) as file:
                 file.write(f"{' '.join(sys.argv)}\n{text}\n")
         except OSError:
             continue
         return log
     return None
+
+
+def _for_the_owner(path: str, flags: int) -> int:
+    """A traceback may hold what an event held; in the temporary folder nobody else's file or link is written to."""
+    return os.open(path, flags | os.O_NOFOLLOW, 0o600)
 
 
 def _logs_folder(data_dir: str | None) -> Path | None:

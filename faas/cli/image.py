@@ -23,7 +23,8 @@ def image_command(*, as_json: bool) -> None:
     from runners.sandbox import docker_calls, image
 
     settings = options.settings()
-    platform_dir.prepare(settings.root)
+    platform_dir.keep_to_owner()
+    platform_dir.prepare(settings.root, output.say)
     with contextlib.closing(docker_calls.connect()) as client:
         ready = [
             image.ensure(client, settings, runtime.image, lambda line: output.say(f"base image: {line}"))

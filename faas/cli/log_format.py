@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import logging
 
+from faas.cli import log_shares
+from faas.core import settings as settings_module
+
 _STANDARD = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
 
 
@@ -19,9 +22,9 @@ class EventFormatter(logging.Formatter):
         return " ".join([super().formatMessage(record), *(f"{key}={_shown(value)}" for key, value in fields)])
 
 
-def start() -> None:
+def start(settings: settings_module.Settings) -> None:
     """Send this process's events to stderr, which `faas up` keeps in ``logs/<process>.log``."""
-    handler = logging.StreamHandler()
+    handler = log_shares.Handler(settings.max_function_log_kb * 1024)
     handler.setFormatter(EventFormatter())
     logging.basicConfig(level=logging.INFO, handlers=[handler])
     logging.getLogger("alembic").setLevel(logging.WARNING)  # each process looks whether there is anything to migrate

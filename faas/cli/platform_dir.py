@@ -6,16 +6,22 @@ import contextlib
 import fcntl
 import os
 import secrets
+import stat
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from faas.core import errors, living
+from faas.core import errors, living, settings
 
 PLATFORM_FILE = "platform.json"
 TOKEN_FILE = "token"  # noqa: S105 - the name of a file
 _LOCK_FILE = "lock"
+_SHARED = "buckets"
+"""What in the data directory keeps the modes that people gave it, in it and below."""
+
+_OTHERS = 0o077
 
 
 class Owner(msgspec.Struct, frozen=True):
@@ -25,10 +31,22 @@ class Owner(msgspec.Struct, frozen=True):
     started: int
 
 
-def prepare(root: Path) -> None:
-    """Make the data directory and its logs folder. Raises `errors.Unavailable` when they cannot be written."""
+def keep_to_owner() -> None:
+    """Let this process make nothing that other users may read; each of the platform's does so. Buckets have a rule of
+    their own."""
+    os.umask(_OTHERS)
+
+
+def prepare(root: Path, say: Callable[[str], None]) -> None:
+    """Make the data directory and its logs folder, and close what is there to other users, which is said.
+
+    Raises `errors.Unavailable` when the directory cannot be written, or cannot be closed.
+    """
     try:
         root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        before = narrow(root)
+        if before is not None:
+            say(f"{root} was open to other users (mode {before:04o}); it is closed now, with all in it")
         (root / "logs").mkdir(mode=0o700, exist_ok=True)
         probe = root / f".probe-{os.getpid()}"
         probe.write_bytes(b"x")
@@ -38,6 +56,32 @@ def prepare(root: Path) -> None:
             f"the data directory {root} cannot be written: {error.strerror}",
             hint="choose another with --data-dir or FAAS_DATA_DIR",
         ) from error
+
+
+def narrow(root: Path) -> int | None:
+    """Take every right of others from the data directory and what lies in it, but not from buckets.
+
+    What lies deeper is out of reach then. A link is left alone: what it leads to is not of this directory. The mode
+    that the directory had, None when it was closed. Raises `OSError`.
+    """
+    before = _narrowed(root)
+    with os.scandir(root) as entries:
+        for entry in entries:
+            if entry.name != _SHARED and not entry.is_symlink():
+                _narrowed(Path(entry.path))
+    return before
+
+
+def _narrowed(path: Path) -> int | None:
+    """Close a file or folder to other users; the mode that it had, None when it was closed or has gone meanwhile."""
+    try:
+        mode = stat.S_IMODE(path.stat().st_mode)
+        if not mode & _OTHERS:
+            return None
+        path.chmod(mode & ~_OTHERS)
+    except FileNotFoundError:
+        return None
+    return mode
 
 
 @contextlib.contextmanager
@@ -109,6 +153,12 @@ def published(root: Path) -> dict[str, Any] | None:
         return msgspec.json.decode((root / PLATFORM_FILE).read_bytes(), type=dict[str, Any])
     except (OSError, msgspec.DecodeError):
         return None
+
+
+def as_running(chosen: settings.Settings) -> settings.Settings:
+    """The settings with the `bucket_roots` of the platform that runs, which may have got them from its environment."""
+    facts = (published(chosen.root) or {}) if running(chosen.root) else {}
+    return msgspec.structs.replace(chosen, bucket_roots=str(facts.get("bucket_roots", chosen.bucket_roots)))
 
 
 def replace(path: Path, content: bytes) -> None:

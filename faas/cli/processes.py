@@ -69,8 +69,9 @@ def builder_command(ready_fd: int | None) -> None:
     from faas.cli import languages
     from faas.valkey import fitness
 
+    platform_dir.keep_to_owner()
     settings = connected(options.settings())
-    log_format.start()
+    log_format.start(settings)
     fitness.require(settings)
     _teller(ready_fd)({"pid": os.getpid()})
     builds.worker_main(settings, languages.known(settings))
@@ -82,8 +83,9 @@ def serve(run: Run, ready_fd: int | None) -> None:
 
     from faas.valkey import fitness
 
+    platform_dir.keep_to_owner()
     settings = connected(options.settings())
-    log_format.start()
+    log_format.start(settings)
     fitness.require(settings)
     uvloop.run(_until_stopped(run, settings, _teller(ready_fd)))
 

@@ -58,11 +58,12 @@ def up_command(*, detach: bool, as_json: bool, ready_fd: int | None, **flags: An
     import uvloop
 
     settings = options.settings(**flags)
-    platform_dir.prepare(settings.root)
+    platform_dir.keep_to_owner()
+    platform_dir.prepare(settings.root, output.say)
     if detach:
         uvloop.run(_detached(settings, as_json))
         return
-    log_format.start()
+    log_format.start(settings)
     announce = _to_pipe(ready_fd) if ready_fd is not None else (lambda facts: _print(facts, as_json))
     try:
         uvloop.run(_up(settings, announce))
@@ -114,8 +115,8 @@ async def _up(settings: settings_module.Settings, announce: Any) -> None:
         }
 
         def publish() -> None:
-            own = {"pid": os.getpid(), "redis_url": settings.redis_url, "processes": tree.report()}
-            platform_dir.publish(root, {**facts, **own})
+            own = {"pid": os.getpid(), "redis_url": settings.redis_url, "bucket_roots": settings.bucket_roots}
+            platform_dir.publish(root, {**facts, **own, "processes": tree.report()})
 
         stop = _stop_on_signals(tree)
         beside: list[asyncio.Task[None]] = []

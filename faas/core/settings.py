@@ -163,6 +163,22 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     max_source_bytes: Annotated[int, _Doc(description="Largest source that a deploy uploads.", ge=1)] = 268_435_456
     max_source_files: Annotated[int, _Doc(description="Most files in a function's source.", ge=1)] = 50_000
     max_artifact_bytes: Annotated[int, _Doc(description="Largest unpacked artifact.", ge=1)] = 1_073_741_824
+    bucket_roots: Annotated[
+        str,
+        _Doc(
+            description="Folders below which the `path` of a bucket may be, besides the data directory's own `buckets`;"
+            " a colon between two.",
+            pattern="^([~/][^:]*(:[~/][^:]*)*)?$",
+        ),
+    ] = ""
+    sandbox_uids: Annotated[
+        str,
+        _Doc(
+            description="Users that sandboxes run as, each one of its own: the first and the last number, like"
+            " 2000000000-2000065535, which empty stands for. Nobody else may have any of them.",
+            pattern="^([0-9]{1,10}-[0-9]{1,10})?$",
+        ),
+    ] = ""
     tmp_mb: Annotated[int, _Doc(description="Size of /tmp in a sandbox.", ge=1)] = 512
     max_pids: Annotated[int, _Doc(description="Processes and threads of a sandbox.", ge=8)] = 256
     init_timeout_ms: Annotated[int, _Doc(description="Longest import of a handler (its timeout, if longer).", ge=1)] = (
@@ -190,6 +206,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     keep_platform_log_mb: Annotated[
         int, _Doc(description="MiB of a process's log before it is set aside as `.1`; 0 is without a bound.", ge=0)
     ] = 10
+    max_function_log_kb: Annotated[
+        int,
+        _Doc(
+            description="KiB a minute that one function may add to the log of a process of the platform; 0 is without"
+            " a bound.",
+            ge=0,
+        ),
+    ] = 64
     retention_interval_s: Annotated[
         int, _Doc(description="How often what is past its time is looked for and removed.", ge=1)
     ] = 600

@@ -109,9 +109,11 @@ class Folders:
     What belongs to a dead runner is left behind, and so is what this one has let go of and could not remove.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, home: Path | None = None) -> None:
+        """``home`` is where the folders of sandboxes are, when they are not beside the locks."""
         self.root = root
-        self.root.mkdir(parents=True, exist_ok=True)
+        self.home = home or root
+        self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.root.chmod(0o700)
         self.runner = secrets.token_hex(6)
         self._count = 0
@@ -138,7 +140,7 @@ class Folders:
         """The folder of a sandbox. Raises `ValueError` for what is no id of one: it could name any folder."""
         if not is_id(sandbox):
             raise ValueError(f"{sandbox[:80]!r} is no id of a sandbox")
-        return Folder(self.root / sandbox)
+        return Folder(self.home / sandbox)
 
     def is_left_behind(self, sandbox: str) -> bool:
         """Whether nobody is there any more who would remove that sandbox."""
@@ -147,7 +149,7 @@ class Folders:
 
     def left_behind(self) -> list[str]:
         """The ids of sandboxes that are left behind and whose folder is still there."""
-        return sorted(name for name in _names(self.root) if _SANDBOX.match(name) and self.is_left_behind(name))
+        return sorted(name for name in _names(self.home) if is_id(name) and self.is_left_behind(name))
 
     def dead(self) -> dict[str, float]:
         """The dead runners that are not forgotten yet, and since when (monotonic seconds) this one knows."""
@@ -247,6 +249,7 @@ def _link_tree(source: str, target: str) -> None:
             if entry.is_dir(follow_symlinks=False):
                 with contextlib.suppress(FileExistsError):
                     Path(path).mkdir()
+                    Path(path).chmod(0o755)  # the sandbox's user is another one, and the umask keeps others out
                 _link_tree(entry.path, path)
             else:
                 _link(entry.path, path)

@@ -275,9 +275,9 @@ def _settled(platform: platforms.Platform) -> dict[str, int]:
 
 
 def test_no_secret_in_the_data_directory_can_be_read_by_other_users(platform: platforms.Platform) -> None:
-    assert platform.data.stat().st_mode & 0o007 == 0o005, "others may enter this one: what is in it must hold by itself"
+    assert platform.data.stat().st_mode & 0o077 == 0, "it was open, and is closed at the start"
     open_to_others = sorted({path.relative_to(platform.data).parts[0] for path in _readable(platform.data)})
-    assert open_to_others == ["buckets"], "objects alone are shared, as their folder is"
+    assert open_to_others == ["buckets"], "what is in it holds by itself; objects alone are shared, as their folder is"
     assert not [path for path in _readable(platform.data) if path.stat().st_mode & 0o002]
 
 
