@@ -50,7 +50,7 @@ class Bench:
     async def node(self, runtimes: table.Runtimes | None = None, **changes: Any) -> runner.Node:
         """Start one more node; ``changes`` are settings of its own, ``runtimes`` are the platform's unless given."""
         settings = msgspec.structs.replace(self.settings, **changes)
-        known = buckets.Known(buckets.opener(settings.root))
+        known = buckets.Known(buckets.opener(settings))
         known.adopt(self.store.buckets())
         engine = await choose.choose(settings, known.find, runtimes or languages.known(settings))
         queue = await invocations.Queue.connect(settings.redis_url, settings.redis_prefix)

@@ -100,10 +100,13 @@ class Platform:
         """One request to the gateway."""
         return self._request(self.facts["gateway"] + path, body, method, dict(headers or {}))
 
-    def api(self, path: str, body: bytes | None = None, method: str | None = None) -> Answer:
+    def api(
+        self, path: str, body: bytes | None = None, method: str | None = None, headers: Mapping[str, str] | None = None
+    ) -> Answer:
         """One request to the control API, with the token."""
         token = Path(self.facts["token_file"]).read_text().strip()
-        return self._request(self.facts["api"] + path, body, method, {"Authorization": f"Bearer {token}"})
+        sent = {"Authorization": f"Bearer {token}", **(headers or {})}
+        return self._request(self.facts["api"] + path, body, method, sent)
 
     def _request(self, url: str, body: bytes | None, method: str | None, headers: dict[str, str]) -> Answer:
         request = urllib.request.Request(url, data=body, method=method, headers=headers)

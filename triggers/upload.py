@@ -49,7 +49,7 @@ async def run(
 
     ``open_bucket`` makes their adapters; those of the data directory's platform are the default.
     """
-    around = _Around(inlet.Inlet(queue), config.region, open_bucket or buckets.opener(config.root))
+    around = _Around(inlet.Inlet(queue), config.region, open_bucket or buckets.opener(config))
     known = catalog.Snapshot()
     running: dict[model.Bucket, tuple[uploads.BucketTrigger, asyncio.Task[None]]] = {}
     try:

@@ -32,7 +32,7 @@ def create_app(settings: settings_module.Settings, token: str, builder: builds.B
     app[state.SETTINGS] = settings
     app[middleware.NAMES] = names.of(settings.host_names) | {settings.host.lower(), socket.gethostname().lower()}
     app[state.BUILDS] = builder
-    app[state.BUCKETS] = buckets.Known(buckets.opener(settings.root))
+    app[state.BUCKETS] = buckets.Known(buckets.opener(settings))
     app[middleware.TOKEN] = token
     app.cleanup_ctx.append(_stores)
     app.cleanup_ctx.append(_links)

@@ -8,22 +8,23 @@ from pathlib import Path
 from faas.buckets import port
 from faas.buckets.folder import bucket as folder_bucket
 from faas.buckets.folder import walks
-from faas.core import model
+from faas.core import bucket_places, model, settings
 
 Open = Callable[[model.Bucket], port.Bucket]
 """What makes the adapter of a declared bucket. Making it touches nothing and does not fail."""
 
 
-def opener(root: Path) -> Open:
-    """The adapters of a platform whose data directory is ``root``: the folder that a bucket names, or one of its own.
+def opener(chosen: settings.Settings) -> Open:
+    """The adapters of a platform: the folder that a bucket names, or one of its own in the data directory.
 
     Another kind of bucket is another branch here, on another field of the declaration.
     """
     kept = walks.Walks()
+    places = bucket_places.Places(chosen)
 
     def open_bucket(declared: model.Bucket) -> port.Bucket:
-        folder = Path(declared.path) if declared.path is not None else root / "buckets" / declared.name
-        return folder_bucket.BucketFolder(declared.name, folder, kept)
+        folder = Path(declared.path) if declared.path is not None else bucket_places.of_its_own(chosen, declared.name)
+        return folder_bucket.BucketFolder(declared.name, folder, kept, places)
 
     return open_bucket
 

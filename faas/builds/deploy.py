@@ -18,7 +18,7 @@ import msgspec
 
 from faas import artifacts
 from faas.builds import bundle, checks, folders, ports, progress, runtimes, sources
-from faas.core import errors, model
+from faas.core import bucket_places, errors, model
 from faas.core import settings as settings_module
 from faas.runtimes import children
 
@@ -118,7 +118,8 @@ class Deployer:
 
     def deploy(self, request: Request, folder: Path, steps: progress.Progress) -> list[progress.Deployed]:
         """Build, load and activate a project. After any error what served before serves on, and nothing is left."""
-        project = request.project
+        project = bucket_places.settled(request.project, self._settings)
+        request = msgspec.structs.replace(request, project=project)
         names = sorted(function.name for function in project.functions)
         journal = Journal(folder, self._catalog)
         with self._functions_held(names) as stack:

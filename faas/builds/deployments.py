@@ -21,7 +21,7 @@ from rq.serializers import JSONSerializer
 from faas import artifacts
 from faas.builds import bundle, checks, deploy, folders, history, nodes, progress, runtimes
 from faas.builds import sources as sources_module
-from faas.core import errors, ids, model
+from faas.core import bucket_places, errors, ids, model
 from faas.core import settings as settings_module
 from faas.link import client as redis_client
 from faas.runtimes import table
@@ -54,13 +54,15 @@ class Builds:
         """Queue the deployment of a project; its id. The tars (one per function, perhaps shared) are taken away.
 
         A function whose ``source`` is the SHA-256 of a tar that was built before needs none. Raises
-        `errors.BadRequest` for what can never be built, `errors.SourceMissing` for tars that have to be sent,
+        `errors.BadRequest` for what can never be built, `errors.Conflict` for buckets where none may be,
+        `errors.SourceMissing` for tars that have to be sent,
         `errors.Unavailable` for a full disk and lost Redis.
         """
         checks.check(project, sources)
+        bucket_places.settled(project, self._settings)
         self._check_known(project, sources)
         id = ids.new_id()
-        folder = self._places.deployments / id
+        folder = self._places.deployment(id)
         try:
             with artifacts.out_of_space():
                 folder.mkdir(parents=True, mode=0o700)

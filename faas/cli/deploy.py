@@ -14,8 +14,9 @@ from typing import IO, Any, NamedTuple
 import click
 import msgspec
 
-from faas.cli import client, options, output, pack, progress
+from faas.cli import agreeing, client, options, output, pack, platform_dir, progress
 from faas.core import errors, manifest, model
+from faas.core import settings as settings_module
 
 _POLL_S = 0.1
 _PATIENCE_S = 30
@@ -32,8 +33,9 @@ class Tar(NamedTuple):
 
 @click.command()
 @click.argument("path", type=click.Path(path_type=Path), default=Path(), metavar="[DIR|FILE]")
+@click.option("--yes", "-y", "agrees", is_flag=True, help="Agree to folders of the project as buckets, unasked.")
 @options.json_option
-def deploy_command(*, path: Path, as_json: bool) -> None:
+def deploy_command(*, path: Path, agrees: bool, as_json: bool) -> None:
     """Deploy the project in DIR (the current folder by default), or the manifest FILE.
 
     All functions of the manifest become current together, or none: when one fails, what served before goes on serving,
@@ -41,13 +43,19 @@ def deploy_command(*, path: Path, as_json: bool) -> None:
     manifest is no part of the code, so a change to it concerns those functions alone whose part changed.
 
     A source is sent once, however many functions share it, and not at all when the platform has built it before.
+    A link in it that leaves the project is refused.
+
+    A bucket with a `path` lies below a folder of the setting bucket_roots. A folder of the project is asked for, once:
+    functions will read and write it as the user who runs the platform. Any other is refused.
 
     \b
     faas deploy
     faas deploy examples/hello --json
+    faas deploy --yes                      # agree to the folders of the project that are buckets
     """
     project = manifest.load(path)
     api = client.connect()
+    agreeing.see_to(project, manifest.file_of(path), platform_dir.as_running(options.settings()), agrees=agrees)
     with tempfile.TemporaryFile() as spool:
         deployment = _upload(api, project, manifest.file_of(path), spool)
     found = _wait(api, deployment, as_json)
@@ -65,7 +73,7 @@ def deploy_command(*, path: Path, as_json: bool) -> None:
 def _upload(api: client.Client, project: model.Project, declared_in: Path, spool: IO[bytes]) -> str:
     """Queue the deployment, and send those sources alone that the platform has not built before; its id."""
     settings = options.settings()
-    tars = _pack(project, [settings.root, declared_in], spool, settings.max_source_bytes)
+    tars = _pack(project, declared_in, settings, spool)
     portable = _portable(project, tars)
     try:
         return _send(api, portable, spool, [])
@@ -89,14 +97,22 @@ def _send(api: client.Client, portable: model.Project, spool: IO[bytes], tars: S
     return str(api.send("POST", "/api/v1/deployments", body=body, headers=headers).value["id"])
 
 
-def _pack(project: model.Project, no_code: Sequence[Path], spool: IO[bytes], max_bytes: int) -> dict[str, Tar]:
+def _pack(
+    project: model.Project, declared_in: Path, settings: settings_module.Settings, spool: IO[bytes]
+) -> dict[str, Tar]:
     """Pack each distinct source folder once, one after the other in the spool; each folder's tar."""
-    leave_out = [*no_code, *(Path(bucket.path) for bucket in project.buckets if bucket.path)]
+    leave_out = [settings.root, declared_in, *(Path(bucket.path) for bucket in project.buckets if bucket.path)]
     tars: dict[str, Tar] = {}
     for function in project.functions:
         if function.source not in tars:
             start = spool.tell()
-            pack.pack(Path(function.source), spool, leave_out=leave_out, max_bytes=max_bytes)
+            pack.pack(
+                Path(function.source),
+                spool,
+                leave_out=leave_out,
+                max_bytes=settings.max_source_bytes,
+                project=declared_in.absolute().parent,
+            )
             tars[function.source] = Tar(start, spool.tell(), _sha256(spool, start))
     return tars
 

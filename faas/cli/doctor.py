@@ -17,6 +17,8 @@ from faas.core import clock, errors, living
 from faas.core import settings as settings_module
 
 if TYPE_CHECKING:
+    import sqlalchemy
+
     from faas.queue import census
 
 _LOW_DISK_BYTES = 1024 * 1024 * 1024
@@ -195,6 +197,28 @@ def _disk(settings: settings_module.Settings) -> Iterator[Fact]:
     yield Fact("disk", "ok" if free > _LOW_DISK_BYTES else "warning", text)
 
 
+def _buckets(settings: settings_module.Settings) -> Iterator[Fact]:
+    import sqlalchemy
+
+    from faas.core import bucket_places
+    from faas.store import functions
+
+    if not settings.database_url and not (settings.root / "ledger.db").exists():
+        return
+    engine = _database(settings)
+    try:
+        declared = functions.Functions(engine).buckets()
+    except sqlalchemy.exc.SQLAlchemyError:
+        return  # what is said of the ledger says why
+    finally:
+        engine.dispose()
+    refused = bucket_places.refusals(bucket_places.Places(platform_dir.as_running(settings)), declared)
+    for error in refused:
+        yield Fact("bucket", "failed", error.message, error.hint)
+    if not refused:
+        yield Fact("buckets", "ok", f"{len(declared)}, each in a folder where a bucket may be")
+
+
 def _conservation(settings: settings_module.Settings) -> Iterator[Fact]:
     from faas.cli import client
 
@@ -245,8 +269,7 @@ def _ledger(settings: settings_module.Settings) -> Iterator[Fact]:
     if not settings.database_url and not path.exists():
         yield Fact("ledger", "warning", f"{path} does not exist yet", "it is made when the platform first starts")
         return
-    url = settings.database_url or f"sqlite:///file:{path}?mode=ro&uri=true"
-    engine = sqlalchemy.create_engine(url)
+    engine = _database(settings)
     try:
         with engine.connect() as connection:
             if settings.database_url:
@@ -262,9 +285,20 @@ def _ledger(settings: settings_module.Settings) -> Iterator[Fact]:
     yield Fact("ledger", "ok" if verdict == "ok" else "failed", "readable and whole" if verdict == "ok" else verdict)
 
 
+def _database(settings: settings_module.Settings) -> sqlalchemy.Engine:
+    """The database, to be read only."""
+    import sqlalchemy
+
+    url = settings.database_url or f"sqlite:///file:{settings.root / 'ledger.db'}?mode=ro&uri=true"
+    return sqlalchemy.create_engine(url)
+
+
 def _redis_url(settings: settings_module.Settings) -> str:
     facts = platform_dir.published(settings.root) if platform_dir.running(settings.root) else None
     return str((facts or {}).get("redis_url") or settings.redis_url)
 
 
-_CHECKS: tuple[Check, ...] = (_platform, _redis, _bounds, _docker, _disk, _conservation, _nodes, _journals, _ledger)
+_CHECKS: tuple[Check, ...] = (
+    *(_platform, _redis, _bounds, _docker, _disk, _buckets),
+    *(_conservation, _nodes, _journals, _ledger),
+)

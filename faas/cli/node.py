@@ -49,7 +49,7 @@ async def run(settings: settings_module.Settings, stop: asyncio.Event, ready: Re
         database_engine = await asyncio.to_thread(database.open_database, settings)
         stack.callback(database_engine.dispose)
         store = functions.Functions(database_engine)
-        known_buckets = buckets.Known(buckets.opener(settings.root))
+        known_buckets = buckets.Known(buckets.opener(settings))
         closed = _Closed(settings, queue, answers, store, ready)
         engine = await _engine(settings, known_buckets, closed, stop)
         if engine is None:

@@ -1,19 +1,22 @@
 """A function's source folder as one tar: the same files always give the same bytes.
 
-Names are sorted; owners and times are left out. A link is followed, so that what is sent is whole. What tools leave
-behind and no function needs is skipped (`SKIPPED`), as are the platform's data directory, the project's buckets, and
-its manifest: a change to that is a change to the functions that it concerns, not to the code of all.
+Names are sorted; owners and times are left out. A link is followed, so that what is sent is whole, when it leads to a
+place in the source or its project; one that leads elsewhere is refused, as it may lead to anything that the person who
+deploys can read. What tools leave behind and no function needs is skipped (`SKIPPED`), as are the platform's data
+directory, the project's buckets, and its manifest: a change to that is a change to the functions that it concerns, not
+to the code of all.
 """
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import tarfile
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import IO
+from typing import IO, NamedTuple
 
 from faas.core import errors
 
@@ -25,33 +28,54 @@ SKIPPED = frozenset(
 )  # fmt: skip
 
 
-def pack(folder: Path, out: IO[bytes], *, leave_out: Iterable[Path], max_bytes: int) -> None:
+class Bounds(NamedTuple):
+    """Where a packed file may really be, and where not; places without links."""
+
+    within: tuple[Path, ...]
+    leave_out: frozenset[str]
+
+    def check(self, path: Path, place: str) -> None:
+        """Raise `errors.BadRequest` when ``path``, which really is ``place``, leads out of the project."""
+        if not any(Path(place).is_relative_to(each) for each in self.within):
+            raise errors.BadRequest(
+                f"source: {path} is a link that leaves the project: it leads to {place}",
+                hint="put a copy of it into the project, or leave it out",
+            )
+
+
+def pack(
+    folder: Path, out: IO[bytes], *, leave_out: Iterable[Path], max_bytes: int, project: Path | None = None
+) -> None:
     """Write the folder's files to ``out``, without the folders and files to ``leave_out``.
 
-    Raises `errors.BadRequest` for what cannot be read, `errors.TooLarge` past ``max_bytes`` and `errors.Unavailable`
-    when ``out`` has no room.
+    Links may lead to what is in the folder or in ``project``. Raises `errors.BadRequest` for a link that leads
+    elsewhere and for what cannot be read, `errors.TooLarge` past ``max_bytes`` and `errors.Unavailable` when ``out``
+    has no room.
     """
     if not folder.is_dir():
         raise errors.BadRequest(f"source: {folder} is no folder")
+    within = tuple(Path(os.path.realpath(each)) for each in (folder, project) if each is not None)
+    bounds = Bounds(within, frozenset(map(os.path.realpath, leave_out)))
     sizes: Counter[str] = Counter()
     with tarfile.open(fileobj=out, mode="w", format=tarfile.PAX_FORMAT) as tar:
-        for path, name in _files(folder, frozenset(map(os.path.realpath, leave_out))):
-            info = _entry(path, name)
-            sizes[name.partition("/")[0]] += info.size + tarfile.BLOCKSIZE
-            if sizes.total() > max_bytes:
-                raise _too_large(folder, sizes, max_bytes)
-            _add(tar, info, path)
+        for path, name in _files(folder, bounds):
+            with _opened(path, bounds) as file:
+                info = _entry(file, name)
+                sizes[name.partition("/")[0]] += info.size + tarfile.BLOCKSIZE
+                if sizes.total() > max_bytes:
+                    raise _too_large(folder, sizes, max_bytes)
+                _add(tar, info, file, path)
 
 
-def _files(folder: Path, leave_out: frozenset[str]) -> Iterator[tuple[Path, str]]:
+def _files(folder: Path, bounds: Bounds) -> Iterator[tuple[Path, str]]:
     found: list[tuple[str, Path]] = []
     for at, folders, files in os.walk(folder, followlinks=True, onerror=_unreadable):
         here = Path(at)
         above = _above(folder, here)
-        folders[:] = [name for name in folders if name not in SKIPPED and _is_below(here / name, above, leave_out)]
+        folders[:] = [name for name in folders if name not in SKIPPED and _is_below(here / name, above, bounds)]
         for name in files:
             path = here / name
-            if name not in SKIPPED and not name.endswith((".pyc", ".pyo")) and _counts(path, leave_out):
+            if name not in SKIPPED and not name.endswith((".pyc", ".pyo")) and _counts(path, bounds):
                 found.append((path.relative_to(folder).as_posix(), path))
     for name, path in sorted(found):
         yield path, name
@@ -63,17 +87,33 @@ def _above(folder: Path, here: Path) -> list[str]:
     return [os.path.realpath(place) for place in way]
 
 
-def _is_below(path: Path, above: list[str], leave_out: frozenset[str]) -> bool:
+def _is_below(path: Path, above: list[str], bounds: Bounds) -> bool:
     """Whether to go into a folder: not when it is left out, nor when a link leads back to where we come from."""
     target = os.path.realpath(path)
-    return target not in leave_out and all(os.path.commonpath([target, place]) != target for place in above)
+    if target in bounds.leave_out:
+        return False
+    bounds.check(path, target)
+    return all(os.path.commonpath([target, place]) != target for place in above)
 
 
-def _counts(path: Path, leave_out: frozenset[str]) -> bool:
+def _counts(path: Path, bounds: Bounds) -> bool:
     """Whether it is a file, perhaps behind a link. A link to nothing counts: it is an error, which reading it tells."""
-    if os.path.realpath(path) in leave_out:
+    if os.path.realpath(path) in bounds.leave_out:
         return False
     return path.is_file() or (path.is_symlink() and not path.exists())
+
+
+@contextlib.contextmanager
+def _opened(path: Path, bounds: Bounds) -> Iterator[IO[bytes]]:
+    """The file, open, once it is known to be where it may be: a link may have been exchanged since it was found."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        bounds.check(path, os.path.realpath(path))
+        raise _cannot_read(path, error) from error
+    with os.fdopen(descriptor, "rb") as file:
+        bounds.check(path, str(Path(f"/proc/self/fd/{descriptor}").readlink()))
+        yield file
 
 
 def _too_large(folder: Path, sizes: Counter[str], max_bytes: int) -> errors.TooLarge:
@@ -85,21 +125,17 @@ def _too_large(folder: Path, sizes: Counter[str], max_bytes: int) -> errors.TooL
     )
 
 
-def _entry(path: Path, name: str) -> tarfile.TarInfo:
-    try:
-        status = path.stat()
-    except OSError as error:
-        raise _cannot_read(path, error) from error
+def _entry(file: IO[bytes], name: str) -> tarfile.TarInfo:
+    status = os.fstat(file.fileno())
     info = tarfile.TarInfo(name)
     info.size = status.st_size
     info.mode = 0o755 if status.st_mode & 0o100 else 0o644
     return info
 
 
-def _add(tar: tarfile.TarFile, info: tarfile.TarInfo, path: Path) -> None:
+def _add(tar: tarfile.TarFile, info: tarfile.TarInfo, file: IO[bytes], path: Path) -> None:
     try:
-        with path.open("rb") as file:
-            tar.addfile(info, file)
+        tar.addfile(info, file)
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise errors.Unavailable(

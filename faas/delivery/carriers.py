@@ -65,7 +65,7 @@ class ToBuckets:
     """Writes a parcel as the object ``<prefix><of>/<about>.json``."""
 
     def __init__(self, config: settings.Settings, store: functions.Functions) -> None:
-        self._open = buckets.opener(config.root)
+        self._open = buckets.opener(config)
         self._store = store
 
     async def carry(self, taken: outbox.Taken, parcel: parcels.Parcel, to: model.ToBucket) -> webhooks.Tried:

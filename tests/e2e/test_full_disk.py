@@ -97,7 +97,7 @@ def test_a_full_disk_under_a_bucket_is_the_callers_clear_error_and_leaves_no_hal
 ) -> None:
     with (
         small_disk.mounted(tmp_path / "box", 2) as disk,
-        platforms.running(tmp_path / "data", engine="process") as platform,
+        platforms.running(tmp_path / "data", engine="process", bucket_roots=str(tmp_path)) as platform,
     ):
         writes = {**PYTHON, "handler": "app.writes", "buckets": {"box": "write"}}
         platform.deploy(project, {"buckets": {"box": {"path": str(disk)}}, "functions": {"writes": writes}})

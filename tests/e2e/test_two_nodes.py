@@ -46,6 +46,7 @@ FLOOD = 20_000
 @pytest.fixture
 def platform(tmp_path: Path) -> Iterator[platforms.Platform]:
     quick = {"heartbeat_ms": "200", "lease_ms": str(LEASE_S * 1_000), "memory_mb": "512"}
+    quick["bucket_roots"] = str(tmp_path / "bucket")
     with platforms.running(tmp_path / "data", "--nodes", "2", engine="process", **quick) as made:
         (tmp_path / "project").mkdir()
         (tmp_path / "project" / "app.py").write_text(CODE)

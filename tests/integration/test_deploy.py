@@ -394,3 +394,26 @@ def test_the_bucket_of_a_destination_must_be_of_the_project(faas: Platform) -> N
     with pytest.raises(errors.BadRequest, match="no bucket records"):
         faas.deploy(project(function(on_success=to)), APP)
     faas.deploy(project(function(on_success=to), buckets=(model.Bucket(name="records"),)), APP)
+
+
+@pytest.mark.parametrize(
+    "path", ["{root}", "{root}/journals", "{root}/..", "/", "/etc", "/proc/self/root", "relative", ""]
+)
+def test_a_bucket_where_none_may_be_is_refused_before_anything_is_built(path: str, faas: Platform) -> None:
+    made = project(function("hello"))
+    bucket = model.Bucket(name="own", path=path.format(root=faas.settings.root))
+    with pytest.raises((errors.Conflict, errors.BadRequest), match="own"):
+        faas.deploy(msgspec.structs.replace(made, buckets=(bucket,)), APP)
+    assert faas.catalog.buckets() == []
+    assert faas.catalog.list_current() == []
+    assert faas.left() == []
+
+
+def test_the_folder_that_a_bucket_really_is_stands_in_the_catalog(faas: Platform, tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to("real")
+    allowing = msgspec.structs.replace(faas.settings, bucket_roots=str(tmp_path))
+    made = Platform(allowing, faas.catalog)
+    bucket = model.Bucket(name="own", path=str(tmp_path / "link"))
+    made.deploy(msgspec.structs.replace(project(function("hello")), buckets=(bucket,)), APP)
+    assert [each.path for each in made.catalog.buckets()] == [str(tmp_path / "real")]

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from faas import buckets
 from faas.buckets.folder import bucket as folders
 from faas.buckets.folder import files, stamps, tree
-from faas.core import errors, model
+from faas.core import errors, model, settings
 
 NAMES = st.text(alphabet=string.ascii_letters + string.digits + " -_%.ä雪+", min_size=1, max_size=6).filter(
     lambda name: not name.startswith(".")
@@ -311,10 +311,10 @@ def test_lists_hold_just_the_keys_asked_for_in_order(
 
 
 def test_a_bucket_lives_in_its_own_folder_or_in_the_data_directory(tmp_path: Path) -> None:
-    open_bucket = buckets.opener(tmp_path)
+    open_bucket = buckets.opener(settings.Settings(data_dir=str(tmp_path / "data"), bucket_roots=str(tmp_path / "srv")))
     put_anywhere(open_bucket(model.Bucket(name="a")))
     put_anywhere(open_bucket(model.Bucket(name="a", path=str(tmp_path / "srv"))))
-    assert (tmp_path / "buckets" / "a" / "k").exists()
+    assert (tmp_path / "data" / "buckets" / "a" / "k").exists()
     assert (tmp_path / "srv" / "k").exists()
 
 

@@ -7,7 +7,9 @@ import os
 import subprocess
 import sys
 import tarfile
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,9 +17,11 @@ from faas.cli import pack
 from faas.core import errors
 
 
-def packed(folder: Path, leave_out: tuple[Path, ...] = (), max_bytes: int = 1 << 20) -> bytes:
+def packed(
+    folder: Path, leave_out: tuple[Path, ...] = (), max_bytes: int = 1 << 20, project: Path | None = None
+) -> bytes:
     out = io.BytesIO()
-    pack.pack(folder, out, leave_out=leave_out, max_bytes=max_bytes)
+    pack.pack(folder, out, leave_out=leave_out, max_bytes=max_bytes, project=project)
     return out.getvalue()
 
 
@@ -77,7 +81,58 @@ def test_a_link_is_followed_and_a_loop_ends(tmp_path: Path) -> None:
     (folder / "shared").symlink_to(tmp_path / "shared")
     (folder / "again").symlink_to(folder)
     (folder / "lib.py").symlink_to("../shared/lib.py")
-    assert names(packed(folder)) == ["app.py", "lib.py", "shared/lib.py"]
+    assert names(packed(folder, project=tmp_path)) == ["app.py", "lib.py", "shared/lib.py"]
+
+
+@pytest.mark.parametrize("what", ["file", "folder", "behind another", "in a folder", "by a folder above", "absolute"])
+def test_a_link_that_leaves_the_project_is_refused_and_nothing_behind_it_is_packed(what: str, tmp_path: Path) -> None:
+    write(tmp_path / "secrets", key="secret")
+    folder = write(tmp_path / "project" / "app", app_py="", in__b_py="")
+    out = Path("../../secrets")
+    if what == "file":
+        (folder / "link").symlink_to(out / "key")
+    elif what == "folder":
+        (folder / "link").symlink_to(out)
+    elif what == "behind another":
+        (tmp_path / "project" / "hop").symlink_to(Path("../secrets"))
+        (folder / "link").symlink_to("../hop")
+    elif what == "in a folder":
+        (folder / "in" / "link").symlink_to(Path("..") / out / "key")
+    elif what == "by a folder above":
+        (folder / "link").symlink_to("../..")
+    else:
+        (folder / "link").symlink_to(tmp_path / "secrets" / "key")
+    with pytest.raises(errors.BadRequest, match="link that leaves the project"):
+        packed(folder, project=tmp_path / "project")
+    out_file = io.BytesIO()
+    with pytest.raises(errors.BadRequest):
+        pack.pack(folder, out_file, leave_out=(), max_bytes=1 << 20, project=tmp_path / "project")
+    assert b"secret" not in out_file.getvalue()
+
+
+def test_a_file_that_becomes_a_link_once_it_was_found_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path / "secrets", key="secret")
+    folder = write(tmp_path / "app", app_py="")
+    found = pack._files
+
+    def exchanged(*arguments: Any) -> Iterator[tuple[Path, str]]:
+        for path, name in found(*arguments):
+            path.unlink()
+            path.symlink_to(tmp_path / "secrets" / "key")
+            yield path, name
+
+    monkeypatch.setattr(pack, "_files", exchanged)
+    with pytest.raises(errors.BadRequest, match="link that leaves the project"):
+        packed(folder)
+
+
+def test_links_without_a_name_of_use_may_lead_anywhere(tmp_path: Path) -> None:
+    folder = write(tmp_path / "app", app_py="")
+    (folder / ".venv").symlink_to("/usr")
+    (folder / "node_modules").symlink_to("/usr/lib")
+    assert names(packed(folder)) == ["app.py"]
 
 
 def test_a_link_to_nothing_is_named(tmp_path: Path) -> None:

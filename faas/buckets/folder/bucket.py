@@ -13,6 +13,7 @@ from pathlib import Path
 from faas.buckets import keys, objects, port
 from faas.buckets.folder import completeness, feed, files, listing, passing, publishing, stamps, walks
 from faas.buckets.folder import tree as trees
+from faas.core import bucket_places
 
 _OBJECT = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
@@ -21,13 +22,20 @@ class BucketFolder:
     """The objects of one folder; a `port.Bucket`.
 
     A folder, a link and a device are no objects. One key cannot be an object and the folder of others
-    (`errors.Conflict`). ``kept`` holds walks between two pages; adapters may share it.
+    (`errors.Conflict`). ``kept`` holds walks between two pages; adapters may share it. ``places`` judges where the
+    folder really is, each time that it is opened; what it refuses is an `errors.Conflict` too.
     """
 
-    def __init__(self, name: str, root: Path, kept: walks.Walks | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        root: Path,
+        kept: walks.Walks | None = None,
+        places: bucket_places.Places | None = None,
+    ) -> None:
         self.name = name
         self.root = root
-        self._tree = trees.Tree(name, root)
+        self._tree = trees.Tree(name, root, places)
         self._kept = kept if kept is not None else walks.Walks()
 
     def __repr__(self) -> str:

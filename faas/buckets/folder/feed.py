@@ -59,7 +59,8 @@ class FolderFeed:
             return
         polling_only = watching is not None and watching.limited
         self._stop()
-        self._tree.root.mkdir(parents=True, exist_ok=True)
+        with self._tree.opened_root(make=True):
+            pass  # it is there, and may be watched
         started = watch.Watch(self._tree.root, self._on_object, self._on_folder, self._lost)
         started.start(polling_only=polling_only)
         self._watch = started

@@ -9,7 +9,7 @@ import os
 import signal
 
 from faas.buckets import port
-from faas.buckets.folder import passing, stamps
+from faas.buckets.folder import passing, stamps, tree
 
 _POUR_BYTES = 1 << 24
 _NO_UNNAMED_FILES = frozenset({errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL, errno.ENOENT})
@@ -17,14 +17,23 @@ _NO_ATTRIBUTES = frozenset({errno.EOPNOTSUPP, errno.ENOSYS, errno.EPERM, errno.E
 
 
 def unnamed_file(folder: int) -> int:
-    """A descriptor of a file of this folder's file system that has no name, or none any more."""
+    """A descriptor of a file of this folder's file system that has no name, or none any more.
+
+    Others may read it when they may read the folder, whatever the umask of this process is.
+    """
+    fd = _unnamed(folder)
+    os.fchmod(fd, tree.file_mode(folder))
+    return fd
+
+
+def _unnamed(folder: int) -> int:
     try:
-        return os.open(".", os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o644, dir_fd=folder)
+        return os.open(".", os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600, dir_fd=folder)
     except OSError as error:
         if error.errno not in _NO_UNNAMED_FILES:
             raise
     name = passing.name()
-    fd = os.open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644, dir_fd=folder)
+    fd = os.open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600, dir_fd=folder)
     os.unlink(name, dir_fd=folder)
     return fd
 
@@ -129,8 +138,9 @@ def _remove(folder: int, source: str) -> None:
 
 def _copy(fd: int, folder: int, name: str, writer: port.Writer | None) -> int:
     """A descriptor for reading the copy, which holds its lock until it is closed."""
-    target = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644, dir_fd=folder)
+    target = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600, dir_fd=folder)
     try:
+        os.fchmod(target, tree.file_mode(folder))
         reading = _for_reading(target)
         try:
             passing.hold(reading)

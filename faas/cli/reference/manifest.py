@@ -45,7 +45,8 @@ _RULES = (
     "- A function that is a destination is one of the project, or deployed (the deploy looks).\n"
     "- No two functions answer the same method on the same path.\n"
     f"- A route is outside the gateway's own paths: {', '.join(f'`/{name}`' for name in manifest_checks.RESERVED)}.\n"
-    "- Two buckets never share a folder.\n"
+    "- Two buckets never share a folder, and each is "
+    "[where a bucket may be](buckets.md#where-a-bucket-may-be) (the deploy looks).\n"
     "- No key stands twice, and none is unknown.",
 )
 
