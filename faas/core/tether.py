@@ -9,7 +9,8 @@ import asyncio
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 # Setting the signal between fork and exec (preexec_fn) is not safe in a process with threads, so a bare interpreter
 # sets it on itself and becomes the command. The parent may have died before that: then nobody would ever end us.
@@ -17,16 +18,29 @@ _LAUNCH = """
 import ctypes, os, sys
 if ctypes.CDLL(None).prctl(1, 9, 0, 0, 0) != 0 or os.getppid() != int(sys.argv[1]):
     os._exit(125)
+for limit in filter(None, sys.argv[2].split(",")):
+    import resource
+    kind, value = map(int, limit.split("="))
+    hard = resource.getrlimit(kind)[1]
+    value = value if hard == resource.RLIM_INFINITY else min(value, hard)
+    resource.setrlimit(kind, (value, value))
 try:
-    os.execv(sys.argv[2], sys.argv[2:])
+    os.execv(sys.argv[3], sys.argv[3:])
 except OSError as error:
-    sys.exit(f"{sys.argv[2]}: {error.strerror}")
+    sys.exit(f"{sys.argv[3]}: {error.strerror}")
 """
 
 
-def tethered(command: Sequence[str]) -> list[str]:
-    """The command line that runs ``command`` (its first word a path) so that it gets SIGKILL when we end."""
-    return [sys.executable, "-I", "-S", "-c", _LAUNCH, str(os.getpid()), *command]
+def tethered(
+    command: Sequence[str], python: str = sys.executable, limits: Mapping[int, int] = MappingProxyType({})
+) -> list[str]:
+    """The command line that runs ``command`` (its first word a path) so that it gets SIGKILL when we end.
+
+    ``python`` is the interpreter that does it, for a command that runs as another user. ``limits`` has the most of each
+    kind of resource (``resource.RLIMIT_NOFILE``): who becomes another user may set them only on itself.
+    """
+    told = ",".join(f"{kind}={value}" for kind, value in limits.items())
+    return [python, "-I", "-S", "-c", _LAUNCH, str(os.getpid()), told, *command]
 
 
 async def exited(process: subprocess.Popen[bytes]) -> int:

@@ -1,8 +1,8 @@
 """Sandboxes that are processes of this machine and isolate nothing: for development without Docker.
 
 Each is a session of its own and is killed whole, also what has left the session: every descendant carries the folder
-of its sandbox in its environment. Memory is watched, not limited: what a process takes beyond its function's memory
-between two looks, it has.
+of its sandbox in its environment. Where the platform runs as root each is also a user of its own (`dropped`). Memory
+is watched, not limited: what a process takes beyond its function's memory between two looks, it has.
 """
 
 from __future__ import annotations
@@ -13,16 +13,31 @@ import os
 import resource
 import signal
 import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from faas.core import clock, model, settings, tether
 from faas.runtimes import installed, port, table
-from runners.sandbox import base, folder, greeting, hosted, languages, objects, sweeping, verdicts
+from runners.sandbox import (
+    base,
+    dropped,
+    folder,
+    greeting,
+    hosted,
+    languages,
+    objects,
+    readable_python,
+    sweeping,
+    verdicts,
+)
 
 LOOK_EVERY_S = 0.05
 EXIT_WITHIN_S = 1.0
 MAX_OPEN_FILES = 1024
+USUAL_UMASK = 0o022
+"""That of functions, in containers too; the platform's own keeps all others out."""
+
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 _PATH = "/usr/local/bin:/usr/local/sbin:/usr/bin:/usr/sbin:/bin:/sbin"
 
@@ -31,37 +46,51 @@ class ProcessHost:
     """One process with the agent in it, and whatever it starts."""
 
     def __init__(
-        self, sandbox: str, folders: folder.Folders, language: languages.Language, limits: settings.Settings
+        self,
+        sandbox: str,
+        folders: folder.Folders,
+        language: languages.Language,
+        limits: settings.Settings,
+        users: dropped.Users | None,
+        user: dropped.User | None,
     ) -> None:
         self._sandbox = sandbox
         self._folders = folders
+        self._users = users
+        self._is_apart = user is not None
         self._folder = own = folders.folder(sandbox)
         self._killed_for_memory = False
         self._memory_bytes = 0
         self._looking: asyncio.TimerHandle | None = None
         tmp = str(own.tmp)
+        python = users.python if users is not None else readable_python.Python(sys.executable)
         command = language.runtime.command_here(str(language.agent), str(own.link))
+        if command[0] == sys.executable:  # which another user may not be able to run
+            command[0] = python.path
         self._process = subprocess.Popen(
-            tether.tethered(command),
+            tether.tethered(command, python.path, _most(limits, is_apart=user is not None)),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             cwd="/",
-            env={"PATH": _PATH, "HOME": tmp, "TMPDIR": tmp},
+            env={"PATH": _PATH, "HOME": tmp, "TMPDIR": tmp, **python.environ},
             start_new_session=True,
+            **(user.popen() if user is not None else {"umask": USUAL_UMASK}),
         )
-        file_bytes = limits.max_file_mb << 20
-        for kind, value in ((resource.RLIMIT_FSIZE, file_bytes), (resource.RLIMIT_NOFILE, MAX_OPEN_FILES)):
-            self._limit(kind, value)
-        self._limit(resource.RLIMIT_CORE, 0)
 
     async def is_running(self) -> bool:
         """Whether the agent's process lives."""
         return self._process.poll() is None
 
     async def place(self, code: Path) -> str:
-        """The code where it is: nothing here keeps a process from reading, or writing, elsewhere."""
-        return str(code)
+        """The code where it is, as nothing here keeps a process from reading elsewhere; to another user it is shown."""
+        if not self._is_apart:
+            return str(code)
+        try:
+            await asyncio.to_thread(self._folder.place, code)
+        except OSError as error:
+            raise base.SandboxLost(f"the code could not be shown to the sandbox: {error.strerror}") from error
+        return str(self._folder.task)
 
     async def limit(self, config: model.FunctionConfig) -> verdicts.OutOfMemory | None:
         """Watch the function's memory from now on."""
@@ -93,15 +122,9 @@ class ProcessHost:
         self.kill()
         try:
             await tether.exited(self._process)
-            await asyncio.to_thread(_remove, self._folder)
+            await asyncio.to_thread(_remove, self._sandbox, self._folder, self._users)
         finally:
             self._folders.let_go(self._sandbox)
-
-    def _limit(self, kind: int, value: int) -> None:
-        _soft, hard = resource.prlimit(self._process.pid, kind)
-        if hard != resource.RLIM_INFINITY:
-            value = min(value, hard)
-        resource.prlimit(self._process.pid, kind, (value, value))
 
     def _look(self) -> None:
         if self._process.poll() is not None:
@@ -120,10 +143,15 @@ class ProcessEngine:
     isolates = False
 
     def __init__(self, limits: settings.Settings, find_bucket: objects.Find, runtimes: table.Runtimes) -> None:
+        """Blocks. Raises `base.EngineUnavailable` when it runs as root and cannot run processes as others."""
         self._limits = limits
         self._find_bucket = find_bucket
-        self._folders = folder.Folders(folder.place(limits))
-        self._languages = languages.found(self._folders.root, runtimes, _version)
+        root = folder.place(limits)
+        is_root = os.geteuid() == 0
+        self._users = dropped.Users(limits) if is_root else None
+        self._home = dropped.Home(root) if is_root else None
+        self._folders = folder.Folders(root, self._home.path if self._home is not None else None)
+        self._languages = languages.found(self._folders.home, runtimes, _version)
         self._owner = hosted.Owner()
 
     @property
@@ -145,8 +173,9 @@ class ProcessEngine:
         begun = clock.steady_s()
         sandbox = self._folders.next_id()
         own = self._folders.folder(sandbox)
+        user = await asyncio.to_thread(self._users.take, sandbox) if self._users is not None else None
         with own.prepared(lambda: self._folders.let_go(sandbox)) as listener:
-            host = self._launch(sandbox, language)
+            host = self._launch(sandbox, own, language, user)
             launched = asyncio.get_running_loop().create_future()
             launched.set_result(None)
             try:
@@ -169,19 +198,32 @@ class ProcessEngine:
         await self._owner.finish()
         await sweeping.sweep_at_the_end(self._folders, self.sweep)
         self._folders.close()
+        if self._home is not None:
+            self._home.close()
 
-    def _launch(self, sandbox: str, language: languages.Language) -> ProcessHost:
+    def _launch(
+        self, sandbox: str, own: folder.Folder, language: languages.Language, user: dropped.User | None
+    ) -> ProcessHost:
         try:
-            return ProcessHost(sandbox, self._folders, language, self._limits)
+            if user is not None:
+                user.own(own)
+            return ProcessHost(sandbox, self._folders, language, self._limits, self._users, user)
         except OSError as error:
             self._folders.let_go(sandbox)
             raise base.EngineUnavailable(f"no process could be started: {error.strerror}") from error
 
     def _sweep(self) -> int:
-        return sweeping.sweep(self._folders, tuple, self._remove_left, settle_s=0)
+        swept = sweeping.sweep(self._folders, tuple, self._remove_left, settle_s=0)
+        if self._users is not None:
+            self._users.give_back_all(self._has_gone)
+        return swept
+
+    def _has_gone(self, sandbox: str) -> bool:
+        is_ours = folder.is_id(sandbox) and self._folders.is_left_behind(sandbox)
+        return is_ours and not self._folders.folder(sandbox).path.exists()
 
     def _remove_left(self, sandbox: str) -> bool:
-        _remove(self._folders.folder(sandbox))
+        _remove(sandbox, self._folders.folder(sandbox), self._users)
         return True
 
 
@@ -190,9 +232,24 @@ def _version(runtime: port.Runtime) -> tuple[str, str] | None:
     return None if has is None else (has, "")
 
 
-def _remove(own: folder.Folder) -> None:
-    _kill_descendants(own)
+def _most(limits: settings.Settings, *, is_apart: bool) -> dict[int, int]:
+    """The limits of a sandbox's processes. Their number is that of a user, who may be no other process's then."""
+    most = {
+        resource.RLIMIT_FSIZE: limits.max_file_mb << 20,
+        resource.RLIMIT_NOFILE: MAX_OPEN_FILES,
+        resource.RLIMIT_CORE: 0,
+    }
+    return {**most, resource.RLIMIT_NPROC: limits.max_pids} if is_apart else most
+
+
+def _remove(sandbox: str, own: folder.Folder, users: dropped.Users | None) -> None:
+    if users is None:
+        _kill_descendants(own)
+        own.remove()
+        return
+    users.kill(sandbox)
     own.remove()
+    users.give_back(sandbox)  # last: who has it next is the owner of what the sandbox has made
 
 
 def _kill_descendants(own: folder.Folder) -> None:

@@ -412,8 +412,8 @@ async def test_a_sweep_removes_what_a_dead_runner_left_and_nothing_of_a_live_one
 
 
 @pytest.mark.parametrize("kind", ["process"], indirect=True)
-async def test_children_that_left_the_session_end_with_the_sandbox(bench: Bench, tmp_path: Path) -> None:
-    marker = tmp_path / "started"
+async def test_children_that_left_the_session_end_with_the_sandbox(bench: Bench, open_folder: Path) -> None:
+    marker = open_folder / "started"
     sandbox = await bench.loaded("app.leaves_a_child")
     await attempts.begun(sandbox, invocation(str(marker)))
     await eventually(marker.exists)

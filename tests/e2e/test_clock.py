@@ -67,14 +67,14 @@ def platform(tmp_path: Path, clock: clocks.Clock) -> Iterator[platforms.Platform
 
 @pytest.mark.parametrize("seconds", [HOUR_S, -HOUR_S])
 def test_what_runs_and_what_is_due_is_as_if_nothing_had_been(
-    platform: platforms.Platform, clock: clocks.Clock, tmp_path: Path, seconds: int
+    platform: platforms.Platform, clock: clocks.Clock, open_folder: Path, seconds: int
 ) -> None:
     called: list[dict[str, Any]] = []
     caller = threading.Thread(target=lambda: called.append(platform.json("invoke", "sleeps", "--data", "6")))
     caller.start()
     running = _send(platform, "sleeps", 6)
     eventually_sync(lambda: _places(platform, "sleeps")["running"] == 2, within=60)
-    retried = _send(platform, "retried", str(tmp_path / "tries"))
+    retried = _send(platform, "retried", str(open_folder / "tries"))
     eventually_sync(lambda: _places(platform, "retried")["retrying"] == 1, within=60)
     delayed = _send(platform, "sleeps", 0, "--delay", "5s")
     clock.jump(seconds)

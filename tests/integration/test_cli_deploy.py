@@ -180,8 +180,10 @@ def test_a_manifest_that_cannot_be_used_is_one_clear_line_with_its_place(
     assert failed.stderr.splitlines()[0].startswith(f"faas: {said.format(folder=tmp_path)}")
 
 
-def test_a_deploy_waits_for_a_control_api_that_is_started_again(faas: Faas, root: Path, tmp_path: Path) -> None:
-    folder = write(tmp_path, "patient", f"import os, time\nwhile not os.path.exists({str(tmp_path / 'go')!r}):\n    "
+def test_a_deploy_waits_for_a_control_api_that_is_started_again(
+    faas: Faas, root: Path, tmp_path: Path, open_folder: Path
+) -> None:
+    folder = write(tmp_path, "patient", f"import os, time\nwhile not os.path.exists({str(open_folder / 'go')!r}):\n    "
                    "time.sleep(0.01)\n\n\ndef handler(event, context):\n    return 1\n")  # fmt: skip
     deploy = subprocess.Popen(_command("deploy", folder), env=_environ(root), stderr=subprocess.PIPE, text=True)
     assert deploy.stderr is not None
@@ -189,7 +191,7 @@ def test_a_deploy_waits_for_a_control_api_that_is_started_again(faas: Faas, root
         pass
     os.kill(_api(root)["pid"], signal.SIGKILL)
     eventually_sync(lambda: _api(root)["restarts"] > 0, within=20)
-    (tmp_path / "go").touch()
+    (open_folder / "go").touch()
     assert deploy.wait(60) == 0
     deploy.stderr.close()
 

@@ -36,47 +36,49 @@ def ended(records: list[model.Record]) -> list[tuple[int, str, bool, bool]]:
     return [(record.attempt, record.status, record.final, record.dead) for record in records]
 
 
-async def test_a_failing_async_invocation_is_tried_until_it_succeeds(bench: node_bench.Bench, tmp_path: Path) -> None:
+async def test_a_failing_async_invocation_is_tried_until_it_succeeds(
+    bench: node_bench.Bench, open_folder: Path
+) -> None:
     revision = bench.function(FUNCTIONS / "retries", "app.fails_until", retries=SOON)
     await bench.node()
-    await bench.send(revision, {"file": str(tmp_path / "n"), "good": 3})
+    await bench.send(revision, {"file": str(open_folder / "n"), "good": 3})
     assert ended(await bench.records(3)) == [
         (1, "error", False, False), (2, "error", False, False), (3, "ok", True, False),
     ]  # fmt: skip
     assert await bench.counts(revision) == model.Counts(accepted=1, done=1)
 
 
-async def test_a_handler_knows_which_attempt_it_is(bench: node_bench.Bench, tmp_path: Path) -> None:
+async def test_a_handler_knows_which_attempt_it_is(bench: node_bench.Bench, open_folder: Path) -> None:
     revision = bench.function(FUNCTIONS / "retries", "app.notes_its_attempt", retries=SOON)
     await bench.node()
-    await bench.send(revision, {"file": str(tmp_path / "n")})
+    await bench.send(revision, {"file": str(open_folder / "n")})
     await bench.records(3)
-    assert (tmp_path / "n").read_text() == "1 2 3 "
+    assert (open_folder / "n").read_text() == "1 2 3 "
 
 
-async def test_what_never_succeeds_is_dead_after_its_attempts(bench: node_bench.Bench, tmp_path: Path) -> None:
+async def test_what_never_succeeds_is_dead_after_its_attempts(bench: node_bench.Bench, open_folder: Path) -> None:
     retries = model.Retries(maximum_retry_attempts=1, backoff_ms=20)
     revision = bench.function(FUNCTIONS / "retries", "app.fails_until", retries=retries)
     await bench.node()
-    await bench.send(revision, {"file": str(tmp_path / "n"), "good": 99})
+    await bench.send(revision, {"file": str(open_folder / "n"), "good": 99})
     assert ended(await bench.records(2)) == [(1, "error", False, False), (2, "error", True, True)]
     assert await bench.counts(revision) == model.Counts(accepted=1, dead=1)
 
 
-async def test_a_handler_that_says_do_not_retry_is_not_run_again(bench: node_bench.Bench, tmp_path: Path) -> None:
+async def test_a_handler_that_says_do_not_retry_is_not_run_again(bench: node_bench.Bench, open_folder: Path) -> None:
     revision = bench.function(FUNCTIONS / "retries", "app.gives_up", retries=SOON)
     await bench.node()
-    await bench.send(revision, {"file": str(tmp_path / "n")})
+    await bench.send(revision, {"file": str(open_folder / "n")})
     (record,) = await bench.records(1)
     assert (record.final, record.dead) == (True, True)
     assert record.error is not None and record.error.type == "DoNotRetry"
-    assert (tmp_path / "n").read_text() == "x"
+    assert (open_folder / "n").read_text() == "x"
 
 
-async def test_a_handler_that_says_when_is_obeyed(bench: node_bench.Bench, tmp_path: Path) -> None:
+async def test_a_handler_that_says_when_is_obeyed(bench: node_bench.Bench, open_folder: Path) -> None:
     revision = bench.function(FUNCTIONS / "retries", "app.asks_for_time", retries=SOON)
     await bench.node()
-    await bench.send(revision, {"file": str(tmp_path / "n"), "seconds": 0.5})
+    await bench.send(revision, {"file": str(open_folder / "n"), "seconds": 0.5})
     first, second = await bench.records(2)
     assert ended([first, second]) == [(1, "error", False, False), (2, "ok", True, False)]
     assert second.started_at_ms - first.ended_at_ms >= 490
@@ -91,25 +93,25 @@ async def test_a_handler_that_cannot_be_imported_is_tried_again(bench: node_benc
 
 
 async def test_a_sync_call_is_tried_again_only_when_its_function_is_idempotent(
-    bench: node_bench.Bench, tmp_path: Path
+    bench: node_bench.Bench, open_folder: Path
 ) -> None:
     plain = bench.function(FUNCTIONS / "retries", "app.fails_until", "plain", retries=SOON)
     safe = bench.function(FUNCTIONS / "retries", "app.fails_until", "safe", retries=SOON, idempotent=True)
     node = await bench.node()
-    outcome = await bench.call(plain, {"file": str(tmp_path / "plain"), "good": 2})
+    outcome = await bench.call(plain, {"file": str(open_folder / "plain"), "good": 2})
     assert outcome.record.status is model.Status.ERROR
-    event = {"file": str(tmp_path / "safe"), "good": 3}
+    event = {"file": str(open_folder / "safe"), "good": 3}
     assert node_bench.result(await bench.call(safe, event)) == "done"
     assert bench.offer(node, bench.invocation(safe, event)) is None, "it must wait in Redis to be tried again"
     counts = await eventually(lambda: settled(bench, safe))
     assert counts == model.Counts(accepted=1, done=1)
 
 
-async def test_a_backlog_of_failures_drains(bench: node_bench.Bench, tmp_path: Path) -> None:
+async def test_a_backlog_of_failures_drains(bench: node_bench.Bench, open_folder: Path) -> None:
     revision = bench.function(FUNCTIONS / "retries", "app.fails_until", retries=SOON, max_concurrency=2)
     await bench.node()
     for number in range(30):
-        await bench.send(revision, {"file": str(tmp_path / str(number)), "good": 2})
+        await bench.send(revision, {"file": str(open_folder / str(number)), "good": 2})
     records = await bench.records(60)
     assert sum(record.final for record in records) == 30
     assert await bench.counts(revision) == model.Counts(accepted=30, done=30)

@@ -201,7 +201,7 @@ async def test_an_outcome_is_known_from_its_end_until_it_is_settled_also_when_it
 
 
 async def test_a_claim_that_is_heard_of_after_it_was_given_back_is_not_run_too(
-    settings: settings_module.Settings, tmp_path: Path
+    settings: settings_module.Settings, open_folder: Path
 ) -> None:
     """The node was paused, and its answer lies in the socket: here reading it is what is paused."""
     quick = msgspec.structs.replace(settings, engine="process", heartbeat_ms=100, lease_ms=500)
@@ -209,7 +209,7 @@ async def test_a_claim_that_is_heard_of_after_it_was_given_back_is_not_run_too(
     try:
         revision = bench.function(RETRIES, "app.notes_its_attempt", max_concurrency=1)
         node = await bench.node()
-        event = {"file": str(tmp_path / "n")}
+        event = {"file": str(open_folder / "n")}
         await _send_the_last_attempt(bench, revision, event)
         await bench.records(1)
         lane = node._pool.lanes[revision.ref]
@@ -224,7 +224,7 @@ async def test_a_claim_that_is_heard_of_after_it_was_given_back_is_not_run_too(
         transport.resume_reading()
         await asyncio.wait({task})
         await eventually(lambda: not lane.busy)
-        assert (tmp_path / "n").read_text() == "3 3 "
+        assert (open_folder / "n").read_text() == "3 3 "
     finally:
         await bench.close()
 
