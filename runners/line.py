@@ -134,6 +134,11 @@ class Line:
                 return
             one.caller.decline()
 
+    def refuse(self, error: errors.FaasError) -> None:
+        """Tell all of them that nothing will run them."""
+        while (one := self.next()) is not None:
+            one.caller.fail(error)
+
     def longest_ms(self) -> float:
         """For how long the first has been waiting."""
         return (clock.steady_s() - self._waiting[0].since) * 1000 if self._waiting else 0.0

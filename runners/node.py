@@ -23,7 +23,7 @@ from faas.core import settings as settings_module
 from faas.queue import census, invocations, parking
 from faas.runtimes import installed
 from faas.store import functions
-from runners import attempt, holding, line, membership, pool, seats, settle, stock, tending
+from runners import attempt, holding, line, membership, pool, refusing, seats, settle, stock, tending
 from runners import lane as lanes_module
 from runners import memory as memories
 from runners.journal import leftovers, shipping, writer
@@ -98,9 +98,19 @@ class Node:
         code = artifacts.Artifacts(settings.root)
         self._pool = pool.Pool(self._stock, code, self.memory, settings, place, self._publish)
         self._tasks = Tasks()
+        self._refusals = refusing.Refusing(self.node, queue, versions, self._stock, self.settler)
         processors = max((os.cpu_count() or 1) // settings.node_count, 1)
         self._tender = tending.Tender(
-            queue, signals, self._pool, self._stock, self.settler, place, self._use_seat, self._tasks, processors
+            queue,
+            signals,
+            self._pool,
+            self._stock,
+            self.settler,
+            place,
+            self._use_seat,
+            self._tasks,
+            processors,
+            self._refusals,
         )
         self._parking = parking.Parking(settings.redis_url)
         self._around = lanes_module.Around(
@@ -150,8 +160,10 @@ class Node:
         for name, work in (
             ("heartbeat", node._each_heartbeat(node.renew)),
             ("rounds", node._each_heartbeat(node._membership.reap, node._look_around, node._tidy)),
+            ("others", node._each_heartbeat(node._refusals.look_at_others)),
             ("demand", node._tender.read()),
             ("stock", node._stock.keep()),
+            ("engine", node._stock.watch()),
             ("keep alive", node._keep_alive()),
             ("link", node._keep_in_step()),
             ("sweep", node._keep_clean()),
@@ -164,6 +176,8 @@ class Node:
     def offer(self, invocation: model.Invocation, caller: dispatch.Caller) -> bool:
         """See `faas.core.dispatch.Dispatch.offer`."""
         seat = self._pool.seats.get(invocation.ref)
+        if seat is None or not seat.slots:
+            self._refusals.check(seat)
         if seat is None or not seat.total or not self.can_hand_off():
             return False
         return seat.lane.offer(invocation, caller)
@@ -232,6 +246,7 @@ class Node:
             process=living.own(),
             memory_mb=self.memory.total_mb,
             engine=self._engine.name,
+            can_start=self._stock.away is None,
             memory_used_mb=self.memory.used_mb,
             sandboxes=self.report(),
             journal_bytes=self._journal.position - self._journal.mark,

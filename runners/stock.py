@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import logging
+import math
 import os
 from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
 
-from faas.core import model, settings
+from faas.core import clock, model, settings
 from runners import memory as memories
 from runners import turns
 from runners.sandbox import base
@@ -22,6 +24,12 @@ _BACKOFF_S = (0.2, 1.0, 2.0, 5.0, 10.0)
 _STARTS_AT_ONCE = 2
 """At least. A start is the work of a processor: more of them at once end hardly sooner, and the first of them later."""
 _LOOK_AGAIN_S = 2.0
+_ASKED_EVERY_S = 2.0
+"""How often an engine that is away is asked whether it is back, at least."""
+
+_SLOW_AFTER_S = 5.0
+"""A start that takes longer may be one that an engine that stands still will never answer: it is asked then."""
+
 _FOR_STOCK = ""
 _AFTER_WORK = 1 << 30
 
@@ -54,6 +62,10 @@ class Stock:
         """Starts that go on at a time."""
         self._turns = turns.Turns(self.at_once)
         self._changed = {name: asyncio.Event() for name in self._names}
+        self._begun: dict[int, float] = {}
+        self._numbers = itertools.count()
+        self.away: base.EngineUnavailable | None = None
+        """Why no sandbox can be started, by the last try; None while they can."""
 
     @property
     def ready(self) -> int:
@@ -118,16 +130,45 @@ class Stock:
         async with self._turns.turn(who, has):
             if not is_wanted():
                 return None
-            self.starting += 1
-            try:
-                sandbox = await self._engine.start(self._spec(kind))
-            finally:
-                self.starting -= 1
+            sandbox = await self._start(self._spec(kind))
         self.start_ms += (sandbox.started_ms - self.start_ms) / 4
+        return sandbox
+
+    async def _start(self, spec: base.Spec) -> base.Sandbox:
+        number = next(self._numbers)
+        self.starting += 1
+        self._begun[number] = clock.steady_s()
+        try:
+            sandbox = await self._engine.start(spec)
+        except base.EngineUnavailable as error:
+            self.away = error
+            self._look_all()
+            raise
+        finally:
+            self.starting -= 1
+            del self._begun[number]
+        self.away = None
         return sandbox
 
     def _spec(self, kind: Kind) -> base.Spec:
         return base.Spec(runtime=kind.runtime, network=kind.network, memory_mb=self._memory_mb)
+
+    def _look_all(self) -> None:
+        for changed in self._changed.values():
+            changed.set()
+
+    async def watch(self) -> None:
+        """Ask an engine that takes long to start something whether it answers at all, until cancelled."""
+        while True:
+            await asyncio.sleep(_ASKED_EVERY_S)
+            if clock.steady_s() - min(self._begun.values(), default=math.inf) < _SLOW_AFTER_S:
+                continue
+            try:
+                await self._engine.check()
+            except base.EngineUnavailable as error:
+                self.away = error
+            else:
+                self.away = None  # it is slow, and starts what it was asked for
 
     async def add(self, sandbox: base.Sandbox) -> None:
         """Keep a sandbox that holds no revision, if there is room for it in stock; else it is closed."""
@@ -164,13 +205,15 @@ class Stock:
             changed.clear()
             try:
                 await self._fill(name)
+                await self._look_whether_back()
             except (base.EngineUnavailable, base.SandboxLost) as error:
                 if failures == 0:
                     _log.warning(
                         "no_sandbox_starts",
                         extra={"runtime": name, "reason": error.message, "hint": "see `faas doctor`"},
                     )
-                await asyncio.sleep(_BACKOFF_S[min(failures, len(_BACKOFF_S) - 1)])
+                pause_s = _BACKOFF_S[min(failures, len(_BACKOFF_S) - 1)]
+                await asyncio.sleep(min(pause_s, _ASKED_EVERY_S) if self.away is not None else pause_s)
                 failures += 1
                 continue
             if failures:
@@ -179,6 +222,12 @@ class Stock:
             with contextlib.suppress(TimeoutError):  # memory that comes free is not told of
                 async with asyncio.timeout(_LOOK_AGAIN_S):
                     await changed.wait()
+
+    async def _look_whether_back(self) -> None:
+        """Where the stock is full, or none is wanted, only who needs a sandbox would find out. Raises as `check`."""
+        if self.away is not None:
+            await self._engine.check()
+            self.away = None
 
     async def _fill(self, name: str) -> None:
         for kind in (Kind(name, network) for network in self._wanted):

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 from faas.cluster import capacity, demand
 from faas.core import clock, errors, model
 from faas.queue import invocations
-from runners import attempt, concurrency, keepalive, pool, seats, settle, stock
+from runners import attempt, concurrency, keepalive, pool, refusing, seats, settle, stock
 from runners import slot as slots
 from runners.sandbox import base
 
@@ -58,6 +58,7 @@ class Tender:
         use_seat: UseSeat,
         tasks: Nursery,
         processors: int,
+        refusals: refusing.Refusing,
     ) -> None:
         self._queue = queue
         self._signals = signals
@@ -68,6 +69,7 @@ class Tender:
         self._use_seat = use_seat
         self._tasks = tasks
         self._processors = processors
+        self._refusals = refusals
         self._tended: dict[str, asyncio.Task[None]] = {}
         self._waits: dict[str, capacity.Load] = {}
         self._not_before: dict[str, float] = {}
@@ -115,6 +117,7 @@ class Tender:
             _log.debug("tending_interrupted", extra={"revision": ref, "reason": str(error)})
         finally:
             self._waits.pop(ref, None)
+            self._refusals.forget(ref)
 
     async def _tend_seat(self, seat: seats.Seat) -> None:
         settled = clock.steady_s()
@@ -132,6 +135,7 @@ class Tender:
             if self._make_some(seat, load, (clock.steady_s() - settled) * 1000):
                 looks = 0
             self._share_line(seat, load)
+            await self._refusals.refuse(seat, load)
             await asyncio.sleep(_LOOK_AGAIN_S[min(looks, len(_LOOK_AGAIN_S) - 1)])
             looks += 1
 

@@ -25,6 +25,8 @@ class NodeState(msgspec.Struct, frozen=True, kw_only=True):
     memory_mb: int
     engine: str = ""
     """What contains the functions that run there."""
+    can_start: bool = True
+    """Whether it could start a sandbox, as far as it knows."""
     memory_used_mb: int = 0
     sandboxes: dict[str, int] = {}
     handed_off: dict[str, int] = {}

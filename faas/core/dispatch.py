@@ -32,7 +32,8 @@ class Dispatch(Protocol):
     def offer(self, invocation: model.Invocation, caller: Caller) -> bool:
         """Take a call to a free slot of this node, or into its line for one; False: the caller enqueues it.
 
-        Raises `errors.Throttled` when it would wait too long. Never calls ``caller`` before it returns.
+        Raises `errors.Throttled` when it would wait too long, and `errors.NothingRuns` when it would wait in vain.
+        Never calls ``caller`` before it returns.
         """
 
 
@@ -52,5 +53,5 @@ class Refuses:
         self._hint = hint
 
     def offer(self, invocation: model.Invocation, caller: Caller) -> bool:
-        """Never takes anything. Raises `errors.Unavailable`."""
-        raise errors.Unavailable(self._why, hint=self._hint)
+        """Never takes anything. Raises `errors.NothingRuns`."""
+        raise errors.NothingRuns(self._why, hint=self._hint)

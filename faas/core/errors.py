@@ -27,6 +27,7 @@
     │   └── FunctionTimedOut            504  timed_out (a TimedOut too)
     ├── Throttled                       429  throttled
     ├── Unavailable                     503  unavailable
+    │   └── NothingRuns                 503  unavailable
     └── TimedOut                        504  timed_out
         └── NeverRan                    504  timed_out
 
@@ -270,6 +271,10 @@ class Unavailable(FaasError):
     def __init__(self, message: str, *, retry_after_s: int = 1, hint: str = "", **data: Any) -> None:
         super().__init__(message, hint=hint, **data)
         self.retry_after_s = retry_after_s
+
+
+class NothingRuns(Unavailable):
+    """No sandbox can be started to run it, here or elsewhere; it was not accepted, or does not wait any more."""
 
 
 class TimedOut(FaasError):

@@ -13,7 +13,7 @@ _KINDS: Mapping[model.Status, tuple[type[errors.FaasError], str]] = {
     model.Status.OOM: (errors.FunctionFailed, "{} failed"),
     model.Status.INIT_ERROR: (errors.FunctionFailed, "{} failed"),
     model.Status.LOST: (errors.Unavailable, "the platform lost this attempt of {}"),
-    model.Status.REJECTED: (errors.Unavailable, "the platform lost this attempt of {}"),
+    model.Status.REJECTED: (errors.Unavailable, "the platform did not run {}"),
 }
 
 

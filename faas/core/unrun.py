@@ -20,6 +20,15 @@ def cancelled(invocation: model.Invocation, now_ms: int) -> model.Record:
     return _record(invocation, model.Status.REJECTED, failure, now_ms)
 
 
+def not_started(invocation: model.Invocation, memory_limit_mb: int, now_ms: int, why: str) -> model.Record:
+    """The record of a sync call that never ran because no sandbox can be started."""
+    waited_ms = max(now_ms - invocation.accepted_at_ms, 0)
+    failure = model.Failure("Platform.NoSandbox", why)
+    return _record(
+        invocation, model.Status.REJECTED, failure, now_ms, queue_ms=waited_ms, memory_limit_mb=memory_limit_mb
+    )
+
+
 def too_deep(invocation: model.Invocation, memory_limit_mb: int, now_ms: int, *, most: int) -> model.Record:
     """The record of an invocation that would be one link too many of a chain of functions that trigger one another."""
     failure = model.Failure(

@@ -135,7 +135,7 @@ async def _kept(
 ) -> model.Outcome:
     try:
         outcome = await run()
-    except (errors.Throttled, errors.NeverRan):  # after any other error a node may run it still
+    except (errors.Throttled, errors.NeverRan, errors.NothingRuns):  # after any other error a node may run it still
         await _settle(queue, asked, invocation_id, b"", claim_ms)
         raise
     kept = b"" if outcome.record.status in _NOT_KEPT else _encode(to_keep(outcome))

@@ -91,5 +91,6 @@ def _begin(status: int, at_s: int) -> str:
 def _failure(record: model.Record) -> errors.FaasError:
     kind = record.error.type if record.error else str(record.status)
     is_its_own = faults.of(record.status) is errors.Fault.FUNCTION
-    hint = f"faas logs {record.function}" if is_its_own else ""
-    return faults.error(record.status, record.function, hint=hint, type=kind)
+    hint = f"faas logs {record.function}" if is_its_own else "see `faas doctor`"
+    why = record.error.message if record.error and not is_its_own else ""  # a function's own words are for its log
+    return faults.error(record.status, record.function, why, hint=hint, type=kind)
