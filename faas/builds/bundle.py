@@ -50,17 +50,17 @@ class Bundler:
         runtime: runtimes.Available,
         work: Path,
         steps: progress.Progress,
-        deadline: children.Deadline,
+        programs: children.Programs,
     ) -> notes.Note:
         """The artifact, and its layer. Raises `errors.BuildFailed` in the user's words, `errors.Unavailable`."""
-        layer = self._resolve(function, source, runtime, work, steps, deadline)
+        layer = self._resolve(function, source, runtime, work, steps, programs)
         key = _key(source, layer, runtime)
         with folders.held(self._places.lock("bundle", key)):
             known = self._of_files.find(key)
             if known is not None:
                 steps.skip({(function.name, step): "unchanged" for step in ("compile", "pack")})
                 return known
-            folder = self._compile(function, source, runtime, work, steps, deadline)
+            folder = self._compile(function, source, runtime, work, steps, programs)
             with steps.step(function.name, "pack") as note:
                 made = notes.Note(
                     self._pack([layer.folder, folder] if layer else [folder], note), layer.key if layer else None
@@ -81,14 +81,14 @@ class Bundler:
         runtime: runtimes.Available,
         work: Path,
         steps: progress.Progress,
-        deadline: children.Deadline,
+        programs: children.Programs,
     ) -> layers.Layer | None:
         if function.requirements is None:
             steps.skip({(function.name, "resolve"): "no requirements"})
             return None
         with steps.step(function.name, "resolve") as note:
             asked = runtime.runtime.build.packages(source.folder, function.requirements, runtime.has)
-            layer = self._layers.layer(asked, work, deadline)
+            layer = self._layers.layer(asked, work, programs)
             note(f"{len(layer.packages)} packages{', cached' if layer.cached else ''}")
             return layer
 
@@ -99,13 +99,13 @@ class Bundler:
         runtime: runtimes.Available,
         work: Path,
         steps: progress.Progress,
-        deadline: children.Deadline,
+        programs: children.Programs,
     ) -> Path:
         """A copy of the source, compiled: functions that share a source may have different runtimes."""
         with steps.step(function.name, "compile") as note, artifacts.out_of_space():
             folder = Path(tempfile.mkdtemp(prefix="compiled-", dir=work))
             shutil.copytree(source.folder, folder, dirs_exist_ok=True, copy_function=os.link)
-            compiled = runtime.runtime.build.compile(function, folder, runtime.has, deadline)
+            compiled = runtime.runtime.build.compile(function, folder, runtime.has, programs)
             note(compiled.note)
             if compiled.fault is not None:
                 raise compiled.fault

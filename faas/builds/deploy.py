@@ -20,7 +20,7 @@ from faas import artifacts
 from faas.builds import bundle, checks, folders, ports, progress, runtimes, sources
 from faas.core import bucket_places, errors, model
 from faas.core import settings as settings_module
-from faas.runtimes import children
+from faas.runtimes import bounds, children
 
 _PLATFORMS_OWN = "Platform."
 _NAMED = 5
@@ -287,7 +287,10 @@ class _Build:
         self._runtime = runtime
         self._uploads = uploads
         self._work = work
-        self._deadline = children.Deadline(function.name, settings.build_timeout_s)
+        self._programs = children.Programs(
+            children.Deadline(function.name, settings.build_timeout_s),
+            bounds.Bound(max_bytes=settings.max_artifact_bytes, max_files=settings.max_artifact_files),
+        )
 
     def artifact(self, upload: sources.Upload, steps: progress.Progress) -> str:
         """The artifact's digest. Raises what building it raises, and `errors.SourceMissing`."""
@@ -297,7 +300,7 @@ class _Build:
             steps.skip({(function.name, step): "unchanged" for step in ("resolve", "compile", "pack")})
             return known
         source = self._uploads.unpack(upload)
-        made = self._bundler.bundle(function, source, runtime, self._work, steps, self._deadline)
+        made = self._bundler.bundle(function, source, runtime, self._work, steps, self._programs)
         self._bundler.remember(function, upload.sha256, runtime, made)
         return made.artifact
 

@@ -4,6 +4,7 @@
 
     builds/<deployment>/     request.json, <n>.tar, lock, pending.json, work/: gone when the deployment has ended
     cache/layers/<key>/      installed requirements, compiled
+    cache/downloads/         what the next build need not download again; the build that uses it has it for itself
     cache/bundles/<key>      which artifact these files and this layer gave
     cache/sources/<key>      which artifact the tar of this SHA-256 gave
     cache/locks/             files that are only ever locked
@@ -45,6 +46,11 @@ class Folders(msgspec.Struct, frozen=True):
     def layers(self) -> Path:
         """Installed requirements by key."""
         return self.root / "cache" / "layers"
+
+    @property
+    def downloads(self) -> Path:
+        """What was downloaded, while no build uses it."""
+        return self.root / "cache" / "downloads"
 
     @property
     def bundles(self) -> Path:

@@ -10,13 +10,14 @@ import contextlib
 import os
 import shutil
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
 
 from faas import artifacts
 from faas.builds import folders
-from faas.runtimes import children, port
+from faas.runtimes import bounds, children, port
 
 _KEPT_S = 30 * 24 * 3600
 _PACKAGES = "packages.txt"
@@ -38,14 +39,14 @@ class Layers:
     def __init__(self, places: folders.Folders) -> None:
         self._places = places
 
-    def layer(self, asked: port.Packages, work: Path, deadline: children.Deadline) -> Layer:
+    def layer(self, asked: port.Packages, work: Path, programs: children.Programs) -> Layer:
         """The layer of these packages. Raises `errors.BuildFailed` in the user's words, `errors.Unavailable`."""
         key = asked.key
         place = self._places.layers / key
         with folders.held(self._places.lock("layer", key)):
             cached = place.is_dir()
             if not cached:
-                self._make(asked, work / f"layer-{key}", place, deadline)
+                self._make(asked, work / f"layer-{key}", place, programs)
             os.utime(place)
         packages = tuple((place / _PACKAGES).read_text().split())
         return Layer(key=key, folder=place / _FILES, packages=packages, cached=cached)
@@ -65,11 +66,30 @@ class Layers:
                 shutil.rmtree(path, ignore_errors=True)
         return len(stale)
 
-    def _make(self, asked: port.Packages, work: Path, place: Path, deadline: children.Deadline) -> None:
-        files = work / _FILES
+    def _make(self, asked: port.Packages, work: Path, place: Path, programs: children.Programs) -> None:
+        made, files = work / "made", work / "made" / _FILES
         files.mkdir(parents=True)
-        with artifacts.out_of_space():
-            packages = asked.install(files, work, deadline)
-            (work / _PACKAGES).write_text("".join(f"{package}\n" for package in packages))
-            place.parent.mkdir(parents=True, exist_ok=True)
-            work.rename(place)
+        try:
+            with artifacts.out_of_space():
+                with self._downloads(work, programs.bound):
+                    packages = asked.install(files, work, programs)
+                (made / _PACKAGES).write_text("".join(f"{package}\n" for package in packages))
+                place.parent.mkdir(parents=True, exist_ok=True)
+                made.rename(place)
+        finally:
+            shutil.rmtree(work, ignore_errors=True)
+
+    @contextlib.contextmanager
+    def _downloads(self, work: Path, bound: bounds.Bound) -> Iterator[None]:
+        """Lend a build what was downloaded before, as ``work/downloads``. Nothing of a build that fails comes back.
+
+        What a build has is out of the cache until then, so no two builds share it, and a killed one takes it along.
+        """
+        cache, lent = self._places.downloads, work / "downloads"
+        with contextlib.suppress(FileNotFoundError):
+            cache.rename(lent)
+        yield
+        held = bounds.taken(lent, bound.max_bytes, bound.max_files)
+        if held.size <= bound.max_bytes and held.files <= bound.max_files:
+            with contextlib.suppress(OSError):  # another build has brought its own back meanwhile
+                lent.rename(cache)

@@ -26,8 +26,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     host: Annotated[str, _Doc(description="Address that the gateway and the control API listen on.")] = "127.0.0.1"
     port: Annotated[int, _Doc(description="Port of the gateway; 0 takes any free one.", ge=0, le=65535)] = 8080
     api_port: Annotated[int, _Doc(description="Port of the control API; 0 takes any free one.", ge=0, le=65535)] = 0
-    redis_url: Annotated[str, _Doc(description="Redis or Valkey to use; empty starts the embedded server.")] = ""
-    redis_prefix: Annotated[str, _Doc(description="First part of every Redis key.")] = "faas"
+    redis_url: Annotated[
+        str, _Doc(description="Redis or Valkey to use (rediss:// for TLS); empty starts the embedded one.")
+    ] = ""
+    redis_server: Annotated[
+        str, _Doc(description="Program of the embedded server; empty is the pinned one that comes with the platform.")
+    ] = ""
+    redis_prefix: Annotated[
+        str, _Doc(description="First part of every Redis key.", pattern="^[A-Za-z0-9_.:{}-]{1,100}$")
+    ] = "faas"
     redis_memory_mb: Annotated[int, _Doc(description="Memory that the embedded server may use.", ge=64)] = 2_048
     durability: Annotated[
         str,
@@ -163,6 +170,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     max_source_bytes: Annotated[int, _Doc(description="Largest source that a deploy uploads.", ge=1)] = 268_435_456
     max_source_files: Annotated[int, _Doc(description="Most files in a function's source.", ge=1)] = 50_000
     max_artifact_bytes: Annotated[int, _Doc(description="Largest unpacked artifact.", ge=1)] = 1_073_741_824
+    max_artifact_files: Annotated[int, _Doc(description="Most files in an artifact, requirements included.", ge=1)] = (
+        100_000
+    )
     bucket_roots: Annotated[
         str,
         _Doc(
@@ -267,6 +277,14 @@ def to_environ(chosen: Settings, environ: Mapping[str, str] | None = None) -> di
     kept = {key: value for key, value in inherited.items() if not key.startswith("FAAS_")}
     own = {f"FAAS_{key.upper()}": str(value) for key, value in msgspec.structs.asdict(chosen).items()}
     return {**kept, **own}
+
+
+def place_rq(chosen: Settings) -> None:
+    """Let RQ keep its keys below the platform's prefix, in this process. Call it before anything imports RQ.
+
+    RQ takes the first part of its keys from the environment, and nowhere else, when it is imported.
+    """
+    os.environ["RQ_KEY_PREFIX"] = f"{chosen.redis_prefix}:rq"
 
 
 def _from_file(file: Path) -> dict[str, Any]:

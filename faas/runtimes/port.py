@@ -51,10 +51,11 @@ class Packages(Protocol):
     def key(self) -> str:
         """Names all that decides what is installed: with the same key it is installed once."""
 
-    def install(self, files: Path, work: Path, deadline: children.Deadline) -> list[str]:
+    def install(self, files: Path, work: Path, programs: children.Programs) -> list[str]:
         """Install into the empty folder ``files``; the names of what was. ``work`` is for files on the way.
 
-        Raises `errors.BuildFailed` in the user's words, and `errors.Unavailable`.
+        ``work/downloads`` may hold what earlier calls downloaded, and may be kept for later ones. Raises
+        `errors.BuildFailed` in the user's words, `errors.TooLarge` and `errors.Unavailable`.
         """
 
 
@@ -68,7 +69,7 @@ class Build(Protocol):
         """Read a requirements file of a source. Raises `errors.BuildFailed` naming file and line of what is refused."""
 
     def compile(
-        self, function: model.FunctionSpec, folder: Path, has: installed.Installed, deadline: children.Deadline
+        self, function: model.FunctionSpec, folder: Path, has: installed.Installed, programs: children.Programs
     ) -> Compiled:
         """Add to a copy of the source what saves cold starts work, and see that the handler's file can be loaded.
 

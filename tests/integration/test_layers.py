@@ -13,11 +13,15 @@ import pytest
 from faas import artifacts
 from faas.builds import folders, layers
 from faas.core import errors
-from faas.runtimes import children
+from faas.runtimes import bounds, children
 from faas.runtimes.python import bytecode, installing, requirements, target
 
 PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 HERE = target.Target(python=PYTHON, machine=platform.machine())
+
+
+def programs(seconds: float = 60) -> children.Programs:
+    return children.Programs(children.Deadline("f", seconds), bounds.Bound(max_bytes=2**28, max_files=10_000))
 
 
 def install(root: Path, text: str, runtime: target.Target = HERE, work: str = "work", **files: bytes) -> layers.Layer:
@@ -27,7 +31,7 @@ def install(root: Path, text: str, runtime: target.Target = HERE, work: str = "w
     for name, content in files.items():
         (source / name).write_bytes(content)
     asked = installing.Packages(requirements.read(source, "requirements.txt"), source, runtime)
-    return layers.Layers(folders.Folders(root)).layer(asked, root / work, children.Deadline("f", 60))
+    return layers.Layers(folders.Folders(root)).layer(asked, root / work, programs())
 
 
 def test_requirements_are_installed_compiled_and_found_again(tmp_path: Path) -> None:
@@ -112,7 +116,7 @@ def test_a_module_that_does_not_compile_is_told_with_line_and_caret_and_the_othe
     (tmp_path / "bad.py").write_text("def handler(event context):\n    pass\n")
     (tmp_path / "nul.py").write_bytes(b"x = 1\0")
     (tmp_path / "deep.py").write_text("(" * 5000 + ")" * 5000)
-    compiled = bytecode.compile_tree(tmp_path, PYTHON, children.Deadline("f", 60))
+    compiled = bytecode.compile_tree(tmp_path, PYTHON, programs())
     troubles = {trouble.file: trouble.text for trouble in compiled.troubles}
     assert sorted(troubles) == ["bad.py", "deep.py", "nul.py"]
     assert "/var/task/bad.py" in troubles["bad.py"]
@@ -125,7 +129,7 @@ def test_a_module_that_does_not_compile_is_told_with_line_and_caret_and_the_othe
 
 def test_bytecode_is_used_unchecked_by_the_runtime(tmp_path: Path) -> None:
     (tmp_path / "mod.py").write_text("def f():\n    return 1\n")
-    bytecode.compile_tree(tmp_path, PYTHON, children.Deadline("f", 60))
+    bytecode.compile_tree(tmp_path, PYTHON, programs())
     (tmp_path / "mod.py").write_text("raise SystemError('the source was read')\n")
     program = "import mod; print(mod.f(), mod.f.__code__.co_filename)"
     done = subprocess.run([sys.executable, "-B", "-c", program], cwd=tmp_path, capture_output=True, text=True)
@@ -134,14 +138,13 @@ def test_bytecode_is_used_unchecked_by_the_runtime(tmp_path: Path) -> None:
 
 def test_a_runtime_that_this_machine_cannot_compile_for_gets_source_only_and_a_note(tmp_path: Path) -> None:
     (tmp_path / "mod.py").write_text("x = 1\n")
-    compiled = bytecode.compile_tree(tmp_path, "3.99", children.Deadline("f", 60))
+    compiled = bytecode.compile_tree(tmp_path, "3.99", programs())
     assert "shipped as source" in compiled.note
     assert not (tmp_path / "__pycache__").exists()
 
 
 def test_what_takes_longer_than_a_build_may_is_ended_and_told(tmp_path: Path) -> None:
     with pytest.raises(errors.BuildFailed, match=r"f: the build took longer than 0\.2 s"):
-        children.run(
-            [sys.executable, "-c", "import time; time.sleep(60)"],
-            cwd=tmp_path, env={}, deadline=children.Deadline("f", 0.2),
-        )  # fmt: skip
+        programs(0.2).run(
+            children.Job(command=[sys.executable, "-c", "import time; time.sleep(60)"], cwd=tmp_path, env={})
+        )

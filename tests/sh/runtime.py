@@ -54,7 +54,7 @@ class Build:
         raise errors.BuildFailed("a script has no requirements", hint="remove `requirements`")
 
     def compile(
-        self, function: model.FunctionSpec, folder: Path, has: installed.Installed, deadline: children.Deadline
+        self, function: model.FunctionSpec, folder: Path, has: installed.Installed, programs: children.Programs
     ) -> port.Compiled:
         script = folder / function.config.handler
         done = subprocess.run(["sh", "-n", str(script)], capture_output=True, text=True, check=False)

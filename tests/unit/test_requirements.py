@@ -70,6 +70,25 @@ def test_options_that_only_choose_where_wheels_come_from_are_kept(tmp_path: Path
         "../x-1-py3-none-any.whl",
         "x @ ../../x-1-py3-none-any.whl",
         "./absent-1-py3-none-any.whl",
+        "file:/etc/x-1-py3-none-any.whl",
+        "file:x-1-py3-none-any.whl",
+        "FILE:/etc/x-1-py3-none-any.whl",
+        "x @ file:/etc/x-1-py3-none-any.whl",
+        "x@file:../x-1-py3-none-any.whl",
+        "x[a] @ file:///etc/x-1-py3-none-any.whl",
+        "path:/etc/x-1-py3-none-any.whl",
+        "C:/x-1-py3-none-any.whl",
+        "./%2e%2e/x-1-py3-none-any.whl",
+        "x @ ./%2e%2e/x-1-py3-none-any.whl",
+        "~/x-1-py3-none-any.whl",
+        "..\\x-1-py3-none-any.whl",
+        "folder/x",
+        "folder:x",
+        "x.TAR.GZ",
+        "https://host.test/x-1-py3-none-any.whl /etc/y-1-py3-none-any.whl",
+        "x @ https://host.test/x-1-py3-none-any.whl @ file:/etc/y-1-py3-none-any.whl",
+        "-f ./%2e%2e",
+        "-f file:/etc",
         "-r ../outside.txt",
         "-r /etc/passwd",
         "-r absent.txt",
@@ -86,7 +105,11 @@ def test_options_that_only_choose_where_wheels_come_from_are_kept(tmp_path: Path
 )
 def test_what_could_run_code_or_read_the_builders_files_is_refused_with_its_line(tmp_path: Path, line: str) -> None:
     folder = tmp_path / "source"
-    folder.mkdir()
+    (folder / "%2e%2e").mkdir(parents=True)  # what uv would decode is there as it is written, so a look at it says yes
+    (folder / "file:/etc").mkdir(parents=True)
+    (folder / "~").mkdir()
+    for name in ("%2e%2e/x", "file:/etc/x", "file:x", "~/x", "..\\x"):
+        (folder / f"{name}-1-py3-none-any.whl").write_bytes(b"")
     (tmp_path / "outside.txt").write_text("six\n")
     with pytest.raises(errors.BuildFailed) as caught:
         read(folder, f"idna\n\n{line}\n")

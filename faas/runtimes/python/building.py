@@ -22,10 +22,10 @@ class Build:
         return installing.Packages(requirements.read(source, file), source, target.of(has))
 
     def compile(
-        self, function: model.FunctionSpec, folder: Path, has: installed.Installed, deadline: children.Deadline
+        self, function: model.FunctionSpec, folder: Path, has: installed.Installed, programs: children.Programs
     ) -> port.Compiled:
         """See `port.Build.compile`. A module that does not compile is a fault only when it is the handler's."""
-        compiled = bytecode.compile_tree(folder, target.version(has.name), deadline)
+        compiled = bytecode.compile_tree(folder, target.version(has.name), programs)
         own = _handler_files(function.config.handler)
         fault = next((_syntax_error(function, one) for one in compiled.troubles if one.file in own), None)
         remarks = tuple(f"{one.file or 'bytecode'}: {one.text.strip().splitlines()[-1]}" for one in compiled.troubles)

@@ -44,10 +44,10 @@ def compiler(python: str) -> str | None:
     return shutil.which(f"python{python}")
 
 
-def compile_tree(folder: Path, python: str, deadline: children.Deadline) -> Compiled:
+def compile_tree(folder: Path, python: str, programs: children.Programs) -> Compiled:
     """Compile every module below ``folder``. One that does not compile is reported and costs only its own bytecode.
 
-    Raises `errors.BuildFailed` when the deadline passes.
+    Raises `errors.BuildFailed` when the deadline passes, `errors.TooLarge` when the bytecode takes too much room.
     """
     interpreter = compiler(python)
     if interpreter is None:
@@ -55,21 +55,23 @@ def compile_tree(folder: Path, python: str, deadline: children.Deadline) -> Comp
     files = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*.py") if path.is_file())
     troubles: list[Trouble] = []
     for start in range(0, len(files), _FILES_PER_PROCESS):
-        troubles += _compile(interpreter, python, folder, files[start : start + _FILES_PER_PROCESS], deadline)
+        troubles += _compile(interpreter, python, folder, files[start : start + _FILES_PER_PROCESS], programs)
     return Compiled(files=len(files), troubles=tuple(troubles), note=f"{len(files)} modules")
 
 
 def _compile(
-    interpreter: str, python: str, folder: Path, files: list[str], deadline: children.Deadline
+    interpreter: str, python: str, folder: Path, files: list[str], programs: children.Programs
 ) -> list[Trouble]:
     work = msgspec.json.encode({"folder": str(folder), "prefix": MOUNTED_AT, "files": files}).decode()
-    ended = children.run(
-        [interpreter, "-S", "-s", str(_SCRIPT), python],
+    job = children.Job(
+        command=[interpreter, "-S", "-s", str(_SCRIPT), python],
         cwd=Path("/"),
         env={"PYTHONHASHSEED": "0", "PYTHONDONTWRITEBYTECODE": "1"},
-        deadline=deadline,
         stdin=work,
+        fills=(folder,),
+        reads=(_SCRIPT,),
     )
+    ended = programs.run(job)
     if f"Errno {errno.ENOSPC}]" in ended.stderr:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     if ended.code != 0:

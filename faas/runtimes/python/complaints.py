@@ -24,7 +24,7 @@ _TAGS = re.compile(r"we only found wheels for .* with the following (.+? tags?):
 _HASH = re.compile(r"Hash mismatch for `((\S+?)(?:[=<>!~ ][^`]*)?)`.*?Computed: (\S+)")
 _HTTP = re.compile(r"HTTP status client error \((\d+ [^)]*)\) for url \(([^)]*)\)")
 _NETWORK = ("Failed to fetch", "Request failed", "Failed to download", "error sending request")
-_FULL = ("No space left on device", "Disk quota exceeded", "File too large")
+_FULL = ("No space left on device", "Disk quota exceeded")
 
 
 class _Said(msgspec.Struct, frozen=True):

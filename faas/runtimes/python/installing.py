@@ -7,10 +7,8 @@ their layer has not been used for a month, or the file changes.
 
 from __future__ import annotations
 
-import csv
 import functools
 import hashlib
-import io
 import os
 import re
 import ssl
@@ -20,11 +18,14 @@ from pathlib import Path
 import msgspec
 import uv
 
-from faas.runtimes import children
-from faas.runtimes.python import bytecode, complaints, requirements
+from faas.core import errors
+from faas.runtimes import bounds, children
+from faas.runtimes.python import bytecode, clean, complaints, requirements, wheels
 from faas.runtimes.python import target as targets
 
-_FORMAT = 1
+_FORMAT = 2
+_MEMORY_MB = children.MEMORY_BYTES // 1024**2
+_ENDED_FOR_MEMORY = (-6, -9, 134, 137)
 _INSTALLED = re.compile(r"^ \+ (\S+)", re.MULTILINE)
 
 
@@ -40,30 +41,63 @@ class Packages:
     def key(self) -> str:
         """See `port.Packages.key`."""
         asked = self._asked
-        wheels = [hashlib.sha256((self._source / wheel).read_bytes()).hexdigest() for wheel in asked.wheels]
+        wheels = [_sha256(self._source / wheel) for wheel in asked.wheels]
         lines = [[line.text for line in lines] for lines in (asked.lines, asked.constraints)]
         compiled = bytecode.compiler(self._target.python) is not None
         made_from = [_FORMAT, lines, asked.options, wheels, self._target, compiled]
         return hashlib.sha256(msgspec.json.encode(made_from)).hexdigest()
 
-    def install(self, files: Path, work: Path, deadline: children.Deadline) -> list[str]:
+    def install(self, files: Path, work: Path, programs: children.Programs) -> list[str]:
         """See `port.Packages.install`."""
-        wanted, bounds = work / "requirements.txt", work / "constraints.txt"
-        wanted.write_text("".join(f"{line.text}\n" for line in self._asked.lines))
-        bounds.write_text("".join(f"{line.text}\n" for line in self._asked.constraints))
-        command = _command(self._asked.options, self._target, files, wanted, bounds)
-        ended = children.run(command, cwd=self._source, env=_environment(), deadline=deadline)
-        wanted.unlink()
-        bounds.unlink()
+        wheels.check(self._source, self._asked.wheels, programs.bound)
+        ended = programs.run(self._job(files, work))
         if ended.code != 0:
-            places = (str(work), str(self._source), str(Path.home()))
-            raise complaints.explain(ended.stderr, self._asked, self._target, places)
-        _clean(files)
-        bytecode.compile_tree(files, self._target.python, deadline)
+            raise self._failed(ended, work, programs.bound)
+        clean.check_origins(files, self._source)
+        clean.clean(files)
+        bytecode.compile_tree(files, self._target.python, programs)
         return _INSTALLED.findall(ended.stderr)
 
+    def _job(self, files: Path, work: Path) -> children.Job:
+        asked = work / "asked"
+        asked.mkdir()
+        wanted, limits = asked / "requirements.txt", asked / "constraints.txt"
+        wanted.write_text("".join(f"{line.text}\n" for line in self._asked.lines))
+        limits.write_text("".join(f"{line.text}\n" for line in self._asked.constraints))
+        downloads = work / "downloads"
+        downloads.mkdir(exist_ok=True)
+        command = _command(self._asked.options, self._target, files, wanted, limits, downloads)
+        return children.Job(
+            command=command,
+            cwd=self._source,
+            env={**_environment(), "TMPDIR": str(downloads)},
+            fills=(files,),
+            caches=(downloads,),
+            reads=(self._source, asked),
+            network=True,
+        )
 
-def _command(options: tuple[str, ...], target: targets.Target, files: Path, wanted: Path, bounds: Path) -> list[str]:
+    def _failed(self, ended: children.Ended, work: Path, bound: bounds.Bound) -> errors.FaasError:
+        if "File too large" in ended.stderr:  # what RLIMIT_FSIZE says
+            return bound.passed("one file of the requirements is larger than all may be together")
+        if ended.code in _ENDED_FOR_MEMORY or "memory allocation of" in ended.stderr:
+            return errors.BuildFailed(
+                f"{self._asked.file}: installing took more memory than the {_MEMORY_MB} MB that a build may have",
+                hint="is one of the requirements or its index damaged?",
+                file=self._asked.file,
+            )
+        places = (str(work), str(self._source), str(Path.home()))
+        return complaints.explain(ended.stderr, self._asked, self._target, places)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _command(
+    options: tuple[str, ...], target: targets.Target, files: Path, wanted: Path, limits: Path, downloads: Path
+) -> list[str]:
     paths = ssl.get_default_verify_paths()
     # The source folder is where relative paths lead from, but its uv.toml and pyproject.toml must not configure uv.
     fixed = ["--project", "/", "--only-binary", ":all:", "--link-mode", "copy", "--color", "never", "--no-progress"]
@@ -78,7 +112,8 @@ def _command(options: tuple[str, ...], target: targets.Target, files: Path, want
         *("--python-platform", target.platform),
         *("--target", str(files)),
         *("-r", str(wanted)),
-        *("-c", str(bounds)),
+        *("-c", str(limits)),
+        *("--cache-dir", str(downloads)),
         *options,
     ]
 
@@ -90,31 +125,3 @@ def _environment() -> dict[str, str]:
     """
     left_out = re.compile(r"FAAS_.*|UV_NO_BINARY.*|UV_NO_BUILD.*|UV_TARGET|UV_PYTHON.*|VIRTUAL_ENV|PYTHON.*")
     return {name: value for name, value in os.environ.items() if not left_out.fullmatch(name)}
-
-
-def _clean(files: Path) -> None:
-    """Take away what says on which machine and when the layer was made."""
-    (files / ".lock").unlink(missing_ok=True)
-    interpreter = os.fsencode(sys.executable)
-    scripts = [path for path in (files / "bin").glob("*") if interpreter in _beginning(path)]
-    origins = list(files.glob("*.dist-info/direct_url.json"))
-    gone = {path.relative_to(files).as_posix() for path in (*scripts, *origins)}
-    for path in (*scripts, *origins):
-        path.unlink()
-    if (files / "bin").is_dir() and not any((files / "bin").iterdir()):
-        (files / "bin").rmdir()
-    if gone:
-        for record in files.glob("*.dist-info/RECORD"):
-            _drop_rows(record, gone)
-
-
-def _beginning(path: Path) -> bytes:
-    with path.open("rb") as file:
-        return file.read(1024)
-
-
-def _drop_rows(record: Path, gone: set[str]) -> None:
-    rows = list(csv.reader(io.StringIO(record.read_text("utf-8"))))
-    kept = io.StringIO()
-    csv.writer(kept, lineterminator="\n").writerows(row for row in rows if row and row[0] not in gone)
-    record.write_text(kept.getvalue(), "utf-8")

@@ -21,7 +21,11 @@ _SHORT = re.compile(r"(-[a-zA-Z])(?:\s*=?\s*)(.*)")
 _LONG = re.compile(r"(--[a-z][a-z-]*)(?:(?:\s*=\s*|\s+)(.*))?")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _DIRECT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*\s*(?:\[[^\]]*\])?\s*@\s*(?P<target>\S+)")
-_SCHEME = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://")
+_SCHEME = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*):")
+# uv decodes %2e and takes file:, C: and \\ for places of its own: a path of the source has to be written plainly.
+_PLAIN_PATH = re.compile(r"[\w.+!/-]+")
+_NAMED = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*\s*(?:\[[^\]]*\])?\s*(?:[<>=!~;(@#\[].*|--hash=.*)?")
+_ARCHIVE = re.compile(r"\.(whl|egg|zip|tar|tar\.\w+|tgz|tbz2?|txz|tlz|tzst)$", re.IGNORECASE)
 _INCLUDES = {"-r": False, "--requirement": False, "-c": True, "--constraint": True}
 _INDEXES = {"-i": "--index-url", "--index-url": "--index-url", "--extra-index-url": "--extra-index-url"}
 _FLAGS = {
@@ -148,8 +152,12 @@ class _Reader:
         direct = _DIRECT.match(line.text)
         if direct is not None:
             self._target(line, direct["target"])
+            _check_rest(line, line.text[direct.end() :])
         elif _is_target(line.text):
             self._target(line, words[0])
+            _check_rest(line, line.text.partition(words[0])[2])
+        elif _NAMED.fullmatch(line.text) is None:
+            raise _refused(line, f"{words[0]} is neither a package nor a wheel: a path begins with ./ and ends in .whl")
 
     def _target(self, line: Line, target: str) -> None:
         scheme = _SCHEME.match(target)
@@ -169,16 +177,24 @@ class _Reader:
         self._wheels.append(path.relative_to(self._source).as_posix())
 
     def _inside(self, line: Line, target: str) -> Path:
+        if _PLAIN_PATH.fullmatch(target) is None:
+            raise _refused(line, f"{target} is no plain path: letters, digits and any of . _ + ! / - are possible")
         path = (self._source / target).resolve()
         if not path.is_relative_to(self._source):
             raise _refused(line, f"{target} is outside of the source folder")
         return path
 
 
+def _check_rest(line: Line, rest: str) -> None:
+    """After a path or a URL there is nothing but a marker and hashes."""
+    if rest.strip() and not rest.strip().startswith((";", "--hash=")):
+        raise _refused(line, f"{rest.strip()} stands where only a marker (; …) or --hash= may")
+
+
 def _is_target(text: str) -> bool:
     """Whether a requirement is a path or a URL and not a name."""
     word = text.split()[0]
-    return "://" in word or word.startswith((".", "/", "~")) or bool(re.search(r"\.(whl|zip|tar\.\w+|tgz)$", word))
+    return bool(_SCHEME.match(word) or word.startswith((".", "/", "~")) or _ARCHIVE.search(word))
 
 
 def _text(path: Path, file: str, asked_by: Line | None) -> str:

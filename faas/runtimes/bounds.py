@@ -1,0 +1,82 @@
+"""How much of the disk a build may take, looked at while it takes it.
+
+uv unpacks what it downloads as it comes, so nothing but a look at the folders tells how large a wheel becomes. A
+program that writes past its bound is ended, and whoever started it throws away what it wrote.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import msgspec
+
+from faas.core import errors
+
+_BLOCK = 512
+
+
+class Taken(msgspec.Struct, frozen=True):
+    """What folders hold: bytes of the disk (or of the files, if those are more), files and folders."""
+
+    size: int = 0
+    files: int = 0
+
+
+class Bound(msgspec.Struct, frozen=True, kw_only=True):
+    """What a function may have with its requirements.
+
+    ``places`` are folders that a program fills, each up to the bound; ``caches`` may hold twice as much, as something
+    may have been in them.
+    """
+
+    places: tuple[Path, ...] = ()
+    caches: tuple[Path, ...] = ()
+    max_bytes: int
+    max_files: int
+
+    def check(self) -> None:
+        """Raise `errors.TooLarge` when one of the places holds more than that."""
+        for place, times in [*((place, 1) for place in self.places), *((place, 2) for place in self.caches)]:
+            most_bytes, most_files = times * self.max_bytes, times * self.max_files
+            found = taken(place, most_bytes, most_files)
+            if found.size > most_bytes or found.files > most_files:
+                raise self.passed(f"the requirements unpack to more than {_mb(self.max_bytes)}")
+
+    def passed(self, what: str) -> errors.TooLarge:
+        """The error that says so."""
+        return errors.TooLarge(
+            f"{what}; a function may have {_mb(self.max_bytes)} in {self.max_files} files with its requirements",
+            hint="fewer or smaller requirements, or larger max_artifact_bytes or max_artifact_files in the settings",
+            limit=self.max_bytes,
+        )
+
+
+def taken(folder: Path, enough_bytes: int, enough_files: int) -> Taken:
+    """What a folder holds, while others write to it; counted no further than it takes to be over one of the bounds."""
+    size = files = 0
+    left = [str(folder)]
+    while left:
+        try:
+            with os.scandir(left.pop()) as entries:
+                for entry in entries:
+                    size, files = size + _size(entry), files + 1
+                    if entry.is_dir(follow_symlinks=False):
+                        left.append(entry.path)
+                    if size > enough_bytes or files > enough_files:
+                        return Taken(size, files)
+        except (FileNotFoundError, NotADirectoryError):  # it was renamed or removed meanwhile
+            continue
+    return Taken(size, files)
+
+
+def _size(entry: os.DirEntry[str]) -> int:
+    try:
+        found = entry.stat(follow_symlinks=False)
+    except FileNotFoundError:
+        return 0
+    return max(found.st_size, found.st_blocks * _BLOCK)
+
+
+def _mb(size: int) -> str:
+    return f"{size / 1024 / 1024:.1f} MB"
