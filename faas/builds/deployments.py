@@ -19,7 +19,7 @@ import rq.job
 from rq.serializers import JSONSerializer
 
 from faas import artifacts
-from faas.builds import bundle, checks, deploy, folders, history, nodes, progress, runtimes
+from faas.builds import bundle, checks, deploy, folders, history, jobs, nodes, progress, runtimes
 from faas.builds import sources as sources_module
 from faas.core import bucket_places, errors, ids, model
 from faas.core import settings as settings_module
@@ -30,8 +30,6 @@ KEPT_S = 24 * 3600
 _RUNS = 3
 _GRACE_S = 120
 _NAMED = 5
-_PLANNED = "functions"
-_JOB = "faas.builds.worker.run_deployment"
 _STATES = {
     rq.job.JobStatus.QUEUED: progress.State.QUEUED,
     rq.job.JobStatus.SCHEDULED: progress.State.QUEUED,
@@ -98,10 +96,13 @@ class Builds:
 
     def _status(self, id: str) -> rq.job.JobStatus:
         with redis_client.translated():
-            found: Any = self._redis.hget(rq.job.Job.key_for(id), "status")
+            found: Any = self._redis.hget(jobs.BuildJob.key_for(id), "status")
         if found is None:
             raise _unknown(id)
-        return rq.job.JobStatus(found.decode())
+        try:
+            return rq.job.JobStatus(found.decode())
+        except ValueError as error:
+            raise _unknown(id) from error
 
     def close(self) -> None:
         """Drop the connections."""
@@ -112,7 +113,7 @@ class Builds:
         loads_s = self._settings.load_timeout_ms / 1000 + self._settings.build_timeout_s
         with redis_client.translated():
             queue(self._settings, self._redis).enqueue_call(
-                _JOB,
+                jobs.FUNCTION,
                 args=(id,),
                 job_id=id,
                 description=f"deploy {_some(names)}",
@@ -120,13 +121,13 @@ class Builds:
                 result_ttl=KEPT_S,
                 failure_ttl=KEPT_S,
                 retry=rq.Retry(max=_RUNS - 1),
-                meta={_PLANNED: names},
+                meta={jobs.PLANNED: names},
             )
 
 
-def queue(settings: settings_module.Settings, connection: redis.Redis) -> rq.Queue:
+def queue(settings: settings_module.Settings, connection: redis.Redis) -> jobs.BuildQueue:
     """The queue of one platform's deployments. Jobs hold JSON, no pickles."""
-    return rq.Queue(f"{settings.redis_prefix}:builds", connection=connection, serializer=JSONSerializer)
+    return jobs.BuildQueue(f"{settings.redis_prefix}:builds", connection=connection, serializer=JSONSerializer)
 
 
 def ended_as(deployment: progress.Deployment, status: rq.job.JobStatus) -> progress.Deployment:
@@ -150,8 +151,8 @@ def _is_known(function: model.FunctionSpec, bundler: bundle.Bundler, available: 
 def _planned(id: str, connection: redis.Redis) -> progress.Deployment:
     try:
         with redis_client.translated():
-            job = rq.job.Job.fetch(id, connection=connection, serializer=JSONSerializer)
-        return progress.planned(id, job.meta[_PLANNED])
+            job = jobs.BuildJob.fetch(id, connection=connection, serializer=JSONSerializer)
+        return progress.planned(id, job.meta[jobs.PLANNED])
     except (rq.exceptions.NoSuchJobError, LookupError, ValueError) as error:
         raise _unknown(id) from error
 

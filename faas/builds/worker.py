@@ -25,10 +25,11 @@ import redis.exceptions
 import rq
 import rq.job
 import rq.timeouts
+import rq.utils
 from rq.serializers import JSONSerializer
 
 from faas import artifacts
-from faas.builds import deploy, deployments, folders, history, nodes, progress
+from faas.builds import deploy, deployments, folders, history, jobs, nodes, progress
 from faas.core import errors, ids
 from faas.core import settings as settings_module
 from faas.link import client as redis_client
@@ -84,7 +85,14 @@ def work(settings: settings_module.Settings, make: MakeDeployer) -> None:
 
 def _work(settings: settings_module.Settings, make: MakeDeployer, queue: rq.Queue) -> bool:
     """Take up what another builder left, then what comes; whether it was asked to stop, and has not lost Redis."""
-    worker = BuildWorker([queue], connection=queue.connection, serializer=JSONSerializer, log_job_description=False)
+    worker = BuildWorker(
+        [queue],
+        connection=queue.connection,
+        serializer=JSONSerializer,
+        job_class=jobs.BuildJob,
+        queue_class=jobs.BuildQueue,
+        log_job_description=False,
+    )
     try:
         with make(settings) as deployer:
             deployer.sweep()
@@ -135,6 +143,15 @@ class BuildWorker(rq.Worker):
 
     def subscribe(self) -> None:
         """Take no commands through Redis: what RQ would start for them is a thread, and we fork."""
+
+    def clean_registries(self) -> None:
+        """Do of RQ's maintenance what deployments need: the rest believes what Redis says (see `faas.builds.jobs`)."""
+        for queue in self.queues:
+            jobs.clean(self, queue)
+        self.last_cleaned_at = rq.utils.now()  # type: ignore[assignment]
+
+    def clean_group_registries(self) -> None:
+        """Nothing: deployments are in no groups."""
 
     def teardown(self) -> None:
         """Sign off, unless Redis has gone: then the registration lapses by itself."""

@@ -65,12 +65,13 @@ def api_command(ready_fd: int | None) -> None:
 @_ready_option
 def builder_command(ready_fd: int | None) -> None:
     """Run one builder: an RQ worker that turns source into artifacts."""
+    platform_dir.keep_to_owner()
+    settings = connected(options.settings())
+    settings_module.place_rq(settings)
     from faas import builds
     from faas.cli import languages
     from faas.valkey import fitness
 
-    platform_dir.keep_to_owner()
-    settings = connected(options.settings())
     log_format.start(settings)
     fitness.require(settings)
     _teller(ready_fd)({"pid": os.getpid()})
@@ -85,6 +86,7 @@ def serve(run: Run, ready_fd: int | None) -> None:
 
     platform_dir.keep_to_owner()
     settings = connected(options.settings())
+    settings_module.place_rq(settings)
     log_format.start(settings)
     fitness.require(settings)
     uvloop.run(_until_stopped(run, settings, _teller(ready_fd)))

@@ -9,7 +9,7 @@ import redis.asyncio
 import redis.exceptions
 
 from faas.core import errors
-from faas.link import half_open
+from faas.link import half_open, refusals
 
 _CONNECT_WITHIN_S = 5
 _MOST_CONNECTIONS = 8
@@ -42,8 +42,12 @@ def translated() -> Iterator[None]:
     """Raise `errors.Unavailable` for what redis-py raises when Redis is away, or takes no writes (a full disk)."""
     try:
         yield
+    except (redis.exceptions.AuthorizationError, redis.exceptions.AuthenticationError) as error:
+        raise errors.Unavailable(f"Redis refuses: {error}", hint=refusals.RIGHTS) from error
     except (redis.exceptions.ConnectionError, redis.exceptions.TimeoutError) as error:
         raise errors.Unavailable(f"Redis does not answer: {error}") from error
+    except redis.exceptions.NoPermissionError as error:
+        raise errors.Unavailable(f"Redis refuses: {error}", hint=refusals.RIGHTS) from error
     except redis.exceptions.ResponseError as error:
         # A pipeline puts words of its own before what Redis said, and some errors lose their first word to their class.
         is_refusal = isinstance(error, _REFUSAL_KINDS) or any(refusal in str(error) for refusal in _REFUSALS)

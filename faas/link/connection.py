@@ -9,45 +9,19 @@ from __future__ import annotations
 import asyncio
 import collections
 import logging
-import urllib.parse
 from typing import Any, cast
 
 import hiredis
-import msgspec
 
 from faas.core import errors
-from faas.link import half_open
+from faas.link import address as addresses
+from faas.link import half_open, refusals
 
 Reply = Any
 _REFUSES = "Redis refuses: "
 _NO_SCRIPT = f"{_REFUSES}NOSCRIPT"
 
 _log = logging.getLogger(__name__)
-
-
-class Address(msgspec.Struct, frozen=True):
-    """Where a Redis listens, from its URL (``redis://``, ``rediss://`` is not spoken, or ``unix://``)."""
-
-    path: str | None
-    host: str
-    port: int
-    username: str | None
-    password: str | None
-    db: int
-
-
-def parse_url(url: str) -> Address:
-    """Read a Redis URL. Raises `errors.BadRequest` for a scheme that the link does not speak."""
-    parts = urllib.parse.urlsplit(url)
-    query = urllib.parse.parse_qs(parts.query)
-    if parts.scheme not in ("redis", "unix"):
-        raise errors.BadRequest(f"Redis URL {url!r} must start with redis:// or unix://")
-    user = urllib.parse.unquote(parts.username) if parts.username else None
-    password = urllib.parse.unquote(parts.password) if parts.password else None
-    if parts.scheme == "unix":
-        return Address(urllib.parse.unquote(parts.path), "", 0, user, password, int(query.get("db", ["0"])[0]))
-    db = int(parts.path.strip("/") or query.get("db", ["0"])[0])
-    return Address(None, parts.hostname or "localhost", parts.port or 6379, user, password, db)
 
 
 class Connection(asyncio.Protocol):
@@ -69,8 +43,12 @@ class Connection(asyncio.Protocol):
 
     @classmethod
     async def open(cls, url: str) -> Connection:
-        """Connect, authenticate and select. Raises `errors.Unavailable` when Redis does not answer."""
-        address = parse_url(url)
+        """Connect, authenticate and select.
+
+        Raises `errors.Unavailable` when Redis does not answer, `errors.BadRequest` for a URL that cannot be used.
+        """
+        address = addresses.parse(url)
+        tls = addresses.context(address.tls) if address.tls else None
         loop = asyncio.get_running_loop()
         opened = cls(loop)
         try:
@@ -78,17 +56,17 @@ class Connection(asyncio.Protocol):
                 if address.path is not None:
                     await loop.create_unix_connection(lambda: opened, address.path)
                 else:
-                    await loop.create_connection(lambda: opened, address.host, address.port)
+                    await loop.create_connection(lambda: opened, address.host, address.port, ssl=tls)
                 await opened._greet(address)
         except OSError as error:
             opened.close()
-            raise errors.Unavailable(f"Redis at {_shown(address)} does not answer: {error}") from error
+            raise errors.Unavailable(f"Redis at {address.shown} does not answer: {error}") from error
         except BaseException:  # also when whoever wants it has changed their mind: nobody else would close it
             opened.close()
             raise
         return opened
 
-    async def _greet(self, address: Address) -> None:
+    async def _greet(self, address: addresses.Address) -> None:
         if address.password is not None:
             user = (address.username,) if address.username else ()
             await self.call("AUTH", *user, address.password)
@@ -200,8 +178,4 @@ def _gone() -> errors.Unavailable:
 
 
 def _refused(said: str) -> errors.Unavailable:
-    return errors.Unavailable(f"{_REFUSES}{said}", hint="is its disk or its memory full? see `faas doctor`")
-
-
-def _shown(address: Address) -> str:
-    return address.path or f"{address.host}:{address.port}"
+    return errors.Unavailable(f"{_REFUSES}{said}", hint=refusals.advice(said))

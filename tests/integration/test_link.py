@@ -18,7 +18,7 @@ import pytest
 import uvloop
 
 from faas.core import errors
-from faas.link import client, connection
+from faas.link import address, client, connection
 from faas.link import link as links
 from faas.queue import invocations
 from faas.valkey import embedded
@@ -38,7 +38,7 @@ class Wire:
     """A way over TCP to a Redis on a Unix socket, that can be cut such that nobody hears of it."""
 
     def __init__(self, redis_url: str) -> None:
-        self._path = connection.parse_url(redis_url).path
+        self._path = address.parse(redis_url).path
         self._ends: list[asyncio.StreamWriter] = []
         self._relays: list[asyncio.Task[None]] = []
         self._server: asyncio.Server | None = None
