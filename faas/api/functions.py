@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 from aiohttp import web
 
+from faas import artifacts
 from faas.api import answers, invocations, schemas, state, views
+from faas.artifacts import sbom
+from faas.core import model
 
 
 async def list_functions(request: web.Request) -> web.Response:
@@ -23,6 +27,19 @@ async def describe_function(request: web.Request) -> web.Response:
     revisions = await asyncio.to_thread(request.app[state.FUNCTIONS].revisions, name)
     places = await request.app[state.CALLS].places()
     return answers.json(views.description(revision, revisions, views.places(places, [name])[name]))
+
+
+async def bill_of_materials(request: web.Request) -> web.Response:
+    """What is installed in the artifact of the current revision, as CycloneDX."""
+    revision = await invocations.current(request)
+    made = await asyncio.to_thread(_materials, artifacts.Artifacts(request.app[state.SETTINGS].root), revision)
+    return answers.json(made)
+
+
+def _materials(store: artifacts.Artifacts, revision: model.Revision) -> dict[str, Any]:
+    with store.open(revision.artifact) as artifact:
+        found = sbom.packages(artifact)
+    return sbom.document(revision.function, revision.number, revision.artifact, found)
 
 
 async def remove_function(request: web.Request) -> web.Response:

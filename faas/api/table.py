@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from faas import builds
 from faas.api import (
     buckets,
@@ -60,6 +62,14 @@ FUNCTIONS = (
         handler=functions.describe_function,
         summary="Describe a function.",
         responses=(_gives(schemas.Description, "Its configuration, revisions and places."),),
+        errors=(404,),
+    ),
+    routes.Route(
+        method="GET",
+        path=f"{_V1}/functions/{{name}}/sbom",
+        handler=functions.bill_of_materials,
+        summary="List what is installed with a function, as CycloneDX.",
+        responses=(_gives(dict[str, Any], "The CycloneDX 1.6 document of the current revision."),),
         errors=(404,),
     ),
     routes.Route(

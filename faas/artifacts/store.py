@@ -64,7 +64,16 @@ class Artifacts:
         return _DIGEST.fullmatch(digest) is not None and self._tar(digest).is_file()
 
     def open(self, digest: str) -> BinaryIO:
-        """The bundle's bytes. Raises `errors.NotFound`."""
+        """The bundle's bytes, compared with its digest. Raises `errors.NotFound`, `errors.Unavailable` for damage."""
+        bundle = self._open(digest)
+        try:
+            _check(bundle, digest)
+        except BaseException:
+            bundle.close()
+            raise
+        return bundle
+
+    def _open(self, digest: str) -> BinaryIO:
         try:
             return self._tar(_checked(digest)).open("rb")
         except FileNotFoundError as error:
@@ -78,7 +87,7 @@ class Artifacts:
         code = self._code / _checked(digest)
         if code.is_dir():
             return code
-        with self.open(digest) as bundle:
+        with self._open(digest) as bundle:
             fcntl.flock(bundle, fcntl.LOCK_EX)  # whoever comes meanwhile waits for this one
             if not code.is_dir():
                 with disk.out_of_space():
@@ -146,9 +155,7 @@ class Artifacts:
         return digest, path
 
     def _unpack(self, bundle: BinaryIO, digest: str, code: Path) -> None:
-        if hashlib.file_digest(bundle, "sha256").hexdigest() != digest:  # type: ignore[arg-type]
-            raise errors.Unavailable(f"the artifact {digest} is damaged on disk", hint="deploy its functions again")
-        bundle.seek(0)
+        _check(bundle, digest)
         self._code.mkdir(mode=0o700, parents=True, exist_ok=True)
         partial = Path(tempfile.mkdtemp(prefix=_PARTIAL, dir=self._code))
         try:
@@ -192,6 +199,13 @@ def _add(tar: tarfile.TarFile, name: str, path: Path) -> None:
         else:
             entry.size, entry.mode = status.st_size, 0o755 if status.st_mode & stat.S_IXUSR else 0o644
         tar.addfile(entry, content)
+
+
+def _check(bundle: BinaryIO, digest: str) -> None:
+    """Raise `errors.Unavailable` when a bundle is not the one of its name. It stands at its beginning then."""
+    if hashlib.file_digest(bundle, "sha256").hexdigest() != digest:  # type: ignore[arg-type]
+        raise errors.Unavailable(f"the artifact {digest} is damaged on disk", hint="deploy its functions again")
+    bundle.seek(0)
 
 
 def _read_tar(bundle: BinaryIO, folder: Path) -> None:

