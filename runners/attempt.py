@@ -63,10 +63,14 @@ def record(
     *,
     sandbox: str,
     ended_at_ms: int,
+    background_ms: int = 0,
 ) -> model.Record:
-    """The record of an attempt that a sandbox answered. It settles its invocation, unless another attempt follows."""
+    """The record of an attempt that a sandbox answered. It settles its invocation, unless another attempt follows.
+
+    ``background_ms`` is what the sandbox could work before it, since its last attempt; it is billed along.
+    """
     config = revision.config
-    billed = billing.billed_ms(ran.duration_us) if ran.status in _HANDLER_RAN else 0
+    billed = billing.billed_ms(ran.duration_us) + background_ms if ran.status in _HANDLER_RAN else 0
     pico = (
         billing.cost_pico(billed, config.memory_mb, place.price_gb_s_micro, place.price_request_nano) if billed else 0
     )

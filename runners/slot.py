@@ -14,7 +14,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from faas.core import clock, model, retry, unrun
+from faas.core import billing, clock, model, retry, unrun
 from runners import attempt
 from runners.sandbox import base
 
@@ -49,6 +49,7 @@ class Slot:
         self._place = place
         self._invocation: model.Invocation | None = None
         self._waited = attempt.Waited(0, 0)
+        self._background_ms = 0
         self._started_ns = 0
         self._then: Then | None = None
 
@@ -70,6 +71,8 @@ class Slot:
         birth, self._birth = self._birth, None
         self._started_ns = clock.now_ns()
         self._waited = attempt.waited(invocation.accepted_at_ms, birth, self._started_ns // 1_000_000)
+        if self._revision.config.background and birth is None:
+            self._background_ms = billing.background_ms(self.idle_since_ms, self._waited.started_at_ms)
         self._invocation = invocation
         self._then = then
         self.sandbox.run(invocation, self._over)
@@ -94,6 +97,7 @@ class Slot:
             self._place,
             sandbox=self.sandbox.id,
             ended_at_ms=self.idle_since_ms,
+            background_ms=self._background_ms,
         )
         self.is_reusable = ran.reusable and self.is_open
         then(self, Ended(invocation, record, attempt.outcome(record, ran), ran.wish))

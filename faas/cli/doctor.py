@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     import sqlalchemy
 
     from faas.queue import census
+    from runners.sandbox import abilities
 
 _LOW_DISK_BYTES = 1024 * 1024 * 1024
 _SKEW_MS = 1_000
@@ -158,7 +160,7 @@ def _docker(settings: settings_module.Settings) -> Iterator[Fact]:
     import docker
     import requests
 
-    from runners.sandbox import choose
+    from runners.sandbox import abilities, choose, promises
 
     chosen = settings.engine if settings.engine != "auto" else choose.written_down(settings.root)
     if chosen == choose.PROCESS:
@@ -170,12 +172,28 @@ def _docker(settings: settings_module.Settings) -> Iterator[Fact]:
         bad, hint = "failed", "functions run in containers here, or not at all: start the Docker daemon"
     try:
         with contextlib.closing(docker.from_env(timeout=5)) as client:
-            about = client.version()
-            cgroups = client.info().get("CgroupVersion", "?")
-            yield Fact("docker", "ok", f"engine {about.get('Version')} answers, cgroup v{cgroups}")
+            has = abilities.parse(client.info())
+            yield Fact("docker", "ok", promises.described(has, settings.sandbox_runtime))
+            yield from _sandboxes(has, settings)
             yield _base_image(client, settings)
     except (docker.errors.DockerException, requests.RequestException) as error:
         yield Fact("docker", bad, f"no engine answers: {error}".splitlines()[0], hint)
+
+
+def _sandboxes(has: abilities.Abilities, settings: settings_module.Settings) -> Iterator[Fact]:
+    from runners.sandbox import abilities, base, promises, uids
+
+    try:
+        abilities.check_runtime(settings.sandbox_runtime, has)
+        given = uids.given(settings.sandbox_uids, has)
+    except base.EngineUnavailable as error:
+        yield Fact("sandboxes", "failed", error.message, error.hint)
+        return
+    found = promises.gaps(has, os.geteuid() == 0)
+    for gap in found:
+        yield Fact("sandboxes", "warning", gap.text, gap.hint)
+    if not found:
+        yield Fact("sandboxes", "ok", f"all that is promised of them holds here; users {given.first} to {given.last}")
 
 
 def _base_image(client: Any, settings: settings_module.Settings) -> Fact:

@@ -42,6 +42,11 @@ class _Nodes(click.ParamType[int]):
 @click.option("--api-port", type=click.IntRange(0, 65535), help="Port of the control API; 0 takes any free one.")
 @click.option("--host", help="Address that the gateway and the control API listen on.")
 @click.option("--engine", type=click.Choice(["auto", "docker", "process"]), help="What contains user code.")
+@click.option(
+    "--sandbox-runtime",
+    metavar="NAME",
+    help="Runtime of the containers by its name in the engine: runsc (gVisor), kata; the engine's default if left out.",
+)
 @click.option("--nodes", type=_Nodes(), help="Node processes to start: a number, or auto (the default).")
 @click.option("--detach", "-d", is_flag=True, help="Return when the platform is ready, and leave it running.")
 @options.json_option
@@ -95,6 +100,9 @@ def down_command(*, as_json: bool) -> None:
 
 
 async def _up(settings: settings_module.Settings, announce: Any) -> None:
+    from runners.sandbox import choose
+
+    await choose.check_runtime(settings)
     root = settings.root
     with (
         platform_dir.held(root),

@@ -12,10 +12,18 @@ PICO_PER_MICRO = 1_000_000
 _PICO_PER_NANO = 1_000
 _MB_MS_PER_GB_S = 1024 * 1000
 
+BACKGROUND_MS = 60_000
+"""For how long what an attempt leaves running goes on, in a sandbox of a function that asks for that."""
+
 
 def billed_ms(duration_us: int) -> int:
     """What a handler that ran is billed: its duration rounded up to 1 ms, and at least that."""
     return max(1, -(-duration_us // 1000))
+
+
+def background_ms(ended_at_ms: int, started_at_ms: int) -> int:
+    """What an attempt is billed for the time since the one before it in its sandbox, when that could work meanwhile."""
+    return min(max(started_at_ms - ended_at_ms, 0), BACKGROUND_MS)
 
 
 def cost_pico(billed: int, memory_mb: int, price_gb_s_micro: int, price_request_nano: int) -> int:

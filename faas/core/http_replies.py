@@ -54,6 +54,9 @@ _NOT_THE_HANDLERS = frozenset(
         "upgrade",
     }
 )
+_PLATFORMS = ("faas-", "faas_")
+"""How the names of the platform's own header fields begin; some proxies take an underscore for a hyphen."""
+
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+").fullmatch
 _UNSENDABLE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]").search
 
@@ -103,8 +106,8 @@ def http_reply(body: bytes, is_bytes: bool) -> Reply:
     """The response that a handler's result asks for.
 
     ``body`` is the result as JSON, or raw bytes when ``is_bytes``. Headers that frame the message (``content-length``,
-    ``transfer-encoding`` and the like) are left out whatever the handler says. Raises `errors.FunctionFailed` for a
-    malformed response.
+    ``transfer-encoding`` and the like) and those of the platform (``Faas-*``) are left out whatever the handler says.
+    Raises `errors.FunctionFailed` for a malformed response.
     """
     if is_bytes:
         return Reply(200, [BYTES], body)
@@ -206,7 +209,7 @@ def _headers(given: dict[str, _Scalar]) -> tuple[list[tuple[str, str]], bool]:
     has_type = False
     for name, value in given.items():
         lower = name.lower()
-        if value is None or lower in _NOT_THE_HANDLERS:
+        if value is None or lower in _NOT_THE_HANDLERS or lower.startswith(_PLATFORMS):
             continue
         if _NAME(name) is None:
             raise _malformed(f"header name {name[:_SHOWN]!r} is not one that HTTP allows")

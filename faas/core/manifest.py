@@ -167,6 +167,12 @@ def _function() -> shapes.Fields:
                 "Whether running twice is as good as once: then sync calls are tried again too, and wait in the queue.",
                 default=_DEFAULTS["idempotent"],
             ),
+            "background": field(
+                shapes.Flag(),
+                "Whether what an attempt leaves running goes on until the next one, for a minute at most; that time is"
+                " billed with the next attempt. Else a sandbox is frozen while it has no attempt.",
+                default=_DEFAULTS["background"],
+            ),
         }
     )
 

@@ -173,6 +173,7 @@ class FunctionConfig(msgspec.Struct, frozen=True, kw_only=True):
     idempotent: bool = False
     on_success: Destination | None = None
     on_failure: Destination | None = None
+    background: bool = False
 
     @property
     def max_delay_ms(self) -> int:

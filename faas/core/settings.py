@@ -52,6 +52,18 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         ),
     ] = "auto"
     base_image: Annotated[str, _Doc(description="Image of the sandboxes; empty finds, pulls or builds one.")] = ""
+    sandbox_runtime: Annotated[
+        str,
+        _Doc(description="Runtime of the containers by its name in the engine (runsc, kata); empty is its default."),
+    ] = ""
+    sandbox_uids: Annotated[
+        str,
+        _Doc(
+            description="Users that the sandboxes run as, one each, that nobody else of the machine may have; empty is"
+            " 2000000000-2000065535, or 10000-59999 where the engine maps users.",
+            pattern="^([0-9]{1,10}-[0-9]{1,10})?$",
+        ),
+    ] = ""
     nodes: Annotated[
         int,
         _Doc(description="Node processes on this machine; 0 is one, and from 4 processors on several.", ge=0, le=256),
@@ -179,14 +191,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             description="Folders below which the `path` of a bucket may be, besides the data directory's own `buckets`;"
             " a colon between two.",
             pattern="^([~/][^:]*(:[~/][^:]*)*)?$",
-        ),
-    ] = ""
-    sandbox_uids: Annotated[
-        str,
-        _Doc(
-            description="Users that sandboxes run as, each one of its own: the first and the last number, like"
-            " 2000000000-2000065535, which empty stands for. Nobody else may have any of them.",
-            pattern="^([0-9]{1,10}-[0-9]{1,10})?$",
         ),
     ] = ""
     tmp_mb: Annotated[int, _Doc(description="Size of /tmp in a sandbox.", ge=1)] = 512

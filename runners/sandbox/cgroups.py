@@ -14,6 +14,9 @@ import msgspec
 
 ROOT = Path("/sys/fs/cgroup")
 
+LEAST_SWAP_BYTES = 4096
+"""Swap in version 2: with none at all, engines leave the limit out for systemd, which lifts it when it is reloaded."""
+
 
 class Limited(enum.Enum):
     """What became of new limits. ``IN_USE``: the kernel cannot take back as much memory as is over them."""
@@ -70,7 +73,7 @@ def _write(values: list[tuple[Path, str]]) -> None:
 def _memory_files(folder: Path, wanted: Limits) -> list[tuple[Path, str]]:
     """Version 1 counts memory and swap together, and that limit is never below the one of memory alone."""
     if (folder / "memory.max").exists():
-        return [(folder / "memory.max", str(wanted.memory_bytes)), (folder / "memory.swap.max", "0")]
+        return [(folder / "memory.max", str(wanted.memory_bytes)), (folder / "memory.swap.max", str(LEAST_SWAP_BYTES))]
     alone, both = folder / "memory.limit_in_bytes", folder / "memory.memsw.limit_in_bytes"
     files = [alone, both] if int(alone.read_text()) > wanted.memory_bytes else [both, alone]
     return [(file, str(wanted.memory_bytes)) for file in files if file.exists()]
@@ -78,9 +81,8 @@ def _memory_files(folder: Path, wanted: Limits) -> list[tuple[Path, str]]:
 
 def _cpu_files(folder: Path, wanted: Limits) -> list[tuple[Path, str]]:
     if (folder / "cpu.max").exists():
-        # Shares of 2 to 262144 become weights of 1 to 10000, as the engine does it.
-        weight = 1 + (wanted.shares - 2) * 9999 // 262142
-        return [(folder / "cpu.max", f"{wanted.quota_us} {wanted.period_us}"), (folder / "cpu.weight", str(weight))]
+        # How shares become a weight differs among engines: each does it itself, when it is told.
+        return [(folder / "cpu.max", f"{wanted.quota_us} {wanted.period_us}")]
     return [
         (folder / "cpu.cfs_period_us", str(wanted.period_us)),
         (folder / "cpu.cfs_quota_us", str(wanted.quota_us)),

@@ -39,6 +39,10 @@ class Host(Protocol):
         """Take what was printed between attempts."""
 
 
+def _nothing() -> None:
+    pass
+
+
 class _Awaited:
     """What the runner is waiting for: the answer to a load (``invocation_id`` is None) or to an attempt."""
 
@@ -63,12 +67,20 @@ class Channel:
     """Owns the socket and the reading end of the output. Everything happens on the event loop that made it."""
 
     def __init__(
-        self, sock: socket.socket, pipe: int, host: Host, find_bucket: objects.Find, limits: settings.Settings
+        self,
+        sock: socket.socket,
+        pipe: int,
+        host: Host,
+        find_bucket: objects.Find,
+        limits: settings.Settings,
+        on_quiet: Callable[[], None] = _nothing,
     ) -> None:
+        """``on_quiet`` is called when what was awaited is told of, and nothing new was asked at that."""
         self._loop = asyncio.get_running_loop()
         max_body_bytes = max(limits.max_event_bytes, limits.max_result_bytes) + frames.BODY_MARGIN_BYTES
         self._wire = wire.Wire(sock, max_body_bytes, self)
         self._host = host
+        self._on_quiet = on_quiet
         self._limits = limits
         self._objects = objects.Objects(find_bucket)
         self._output = output.Output(self._loop, pipe, limits.max_log_bytes, host.keep_output)
@@ -239,13 +251,16 @@ class Channel:
         if self._over is not None:
             (then, outcome), self._over = self._over, None
             then(outcome)
+            if self._awaited is None:
+                self._on_quiet()
 
     # -- endings
 
     def _end_attempt(self, mem_kb: int) -> tuple[output.Lines, bool]:
         self._awaited = None
         self._objects.end_attempt()
-        self._peak_mb = -(-mem_kb // 1024)
+        # The sandbox says how much it used, and could not have used more than it may.
+        self._peak_mb = min(-(-mem_kb // 1024), self._memory_mb)
         return self._output.take()
 
     def _ended_badly(

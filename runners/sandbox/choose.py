@@ -24,7 +24,7 @@ from pathlib import Path
 
 from faas.core import settings
 from faas.runtimes import table
-from runners.sandbox import base, docker, docker_calls, folder, image, objects, process
+from runners.sandbox import abilities, base, docker, docker_calls, folder, image, objects, process
 
 DOCKER, PROCESS = docker.DockerEngine.name, process.ProcessEngine.name
 _ENGINES = (DOCKER, PROCESS)
@@ -78,6 +78,35 @@ def decide(asked: str, known: str | None, *, docker_answers: bool, is_root: bool
             hint="start the Docker daemon; or take processes all the same with FAAS_ENGINE=process",
         )
     return PROCESS
+
+
+async def check_runtime(limits: settings.Settings) -> None:
+    """Raise `base.EngineUnavailable` for a runtime of containers that was asked for and cannot be had.
+
+    An engine that does not answer now is asked again by the nodes.
+    """
+    if not limits.sandbox_runtime:
+        return
+    if limits.engine == PROCESS or (limits.engine == "auto" and written_down(limits.root) == PROCESS):
+        raise base.EngineUnavailable(
+            f"sandbox_runtime is {limits.sandbox_runtime[:60]!r}, and plain processes have none",
+            hint="leave it out, or start with --engine docker",
+        )
+    with contextlib.suppress(_Away):
+        await asyncio.to_thread(_look_for_runtime, limits.sandbox_runtime)
+
+
+class _Away(Exception):
+    """The engine does not answer."""
+
+
+def _look_for_runtime(name: str) -> None:
+    try:
+        client = docker_calls.connect(docker_calls.PING_WITHIN_S)
+    except base.EngineUnavailable as error:
+        raise _Away from error
+    with contextlib.closing(client):
+        abilities.check_runtime(name, abilities.ask(client))
 
 
 def written_down(root: Path) -> str | None:

@@ -1,7 +1,7 @@
 """Sandboxes that are Docker containers: no privileges, a read-only root, and limits on all they could use up.
 
-A container sees three folders of the host, each read-only: the agent, the folder with its socket, and its code, which
-is linked in when a revision is loaded.
+A container sees three folders of the host, each read-only and its own: a copy of the agent, the folder with its
+socket, and its code, which is linked in when a revision is loaded. Its user is its own too.
 """
 
 from __future__ import annotations
@@ -25,26 +25,31 @@ import requests
 from faas.core import clock, model, settings
 from faas.runtimes import installed, port, table
 from runners.sandbox import (
+    abilities,
     base,
     cgroups,
+    confinement,
     docker_calls,
     folder,
+    freezing,
+    furnishing,
     greeting,
     hosted,
     image,
     languages,
     objects,
+    socket_memory,
     sweeping,
+    uids,
+    veil,
     verdicts,
 )
 
 AGENT = "/var/runtime"
 LINK = "/var/faas"
 TASK = "/var/task"
-USER = "65534:65534"
 CPU_PERIOD_US = 100_000
 MIN_QUOTA_US = 1_000
-MAX_OPEN_FILES = 1024
 SHARES_PER_CPU = 1024
 GONE_WITHIN_S = 3
 LABEL_DATA_DIR = "faas.data_dir"
@@ -52,6 +57,8 @@ LABEL_RUNNER = "faas.runner"
 LABEL_NODE = "faas.node"
 LABEL_SANDBOX = "faas.sandbox"
 _NAME_PREFIX = "faas-"
+_SHARES_THE_KERNEL = ("", "runc", "crun")
+"""Runtimes whose containers see the host's files as they are; others have a kernel of their own between."""
 
 _log = logging.getLogger(__name__)
 
@@ -61,6 +68,7 @@ class Container(msgspec.Struct, frozen=True, kw_only=True):
 
     labels: dict[str, str]
     limits: settings.Settings
+    has: abilities.Abilities = abilities.Abilities()
 
 
 class DockerHost:
@@ -73,22 +81,34 @@ class DockerHost:
         sandbox: str,
         folders: folder.Folders,
         spec: base.Spec,
+        users: uids.Uids,
+        user: int,
+        veils: veil.Veils | None,
     ) -> None:
         self.name = _NAME_PREFIX + sandbox
+        self.freezer: freezing.Freezer | None = None
         self._client = client
         self._calls = calls
         self._sandbox = sandbox
         self._folders = folders
         self._folder = folders.folder(sandbox)
+        self._users = users
+        self._user = user
+        self._veils = veils
+        self._pid = 0
+        self._has = abilities.Abilities()
         self._spec = spec
         self._launched: asyncio.Future[None] | None = None
         self._process = -1
+        self._sockets: socket_memory.Watch | None = None
+        self._has_full_sockets = False
         self._memory: Path | None = None
         self._cpu: Path | None = None
 
     def launch(self, container: Container, language: languages.Language) -> asyncio.Future[None]:
         """Create and start it."""
-        options = _options(container, language, self._spec, self._folder, self._sandbox)
+        self._has = container.has
+        options = _options(container, language, self._spec, self._folder, self._sandbox, self._user)
         self._launched = self._calls.slow(_create_and_start, self._client, self.name, options)
         return self._launched
 
@@ -96,10 +116,21 @@ class DockerHost:
         """Keep hold of the agent's process, where this host shows it: it is the quickest way to end the container."""
         if pid <= 0:
             return
+        self._pid = pid
         self._memory = cgroups.group(pid, "memory")
         self._cpu = cgroups.group(pid, "cpu")
+        self.freezer = freezer = freezing.Freezer(cgroups.group(pid, "freezer"), self._on_thaw)
+        self._sockets = socket_memory.Watch(self._memory, lambda: freezer.is_frozen, self._on_sockets_full)
         with contextlib.suppress(OSError):
             self._process = os.pidfd_open(pid)
+
+    def _on_thaw(self) -> None:
+        if self._sockets is not None:
+            self._sockets.wake()
+
+    def _on_sockets_full(self) -> None:
+        self._has_full_sockets = True
+        self.kill()
 
     async def is_running(self) -> bool:
         """Whether the container runs."""
@@ -111,10 +142,14 @@ class DockerHost:
 
     async def place(self, code: Path) -> str:
         """Link the code into the folder that the container sees."""
+        self._on_thaw()
         try:
             await asyncio.to_thread(self._folder.place, code)
         except OSError as error:
             raise base.SandboxLost(f"the code could not be placed: {error.strerror}") from error
+        if self._pid > 0 and self._veils is not None:
+            covered = self._veils.draw(self._pid, self._folder.path, "task", "tmp", TASK)
+            await asyncio.wrap_future(covered)
         return TASK
 
     async def limit(self, config: model.FunctionConfig) -> verdicts.OutOfMemory | None:
@@ -129,17 +164,28 @@ class DockerHost:
         if limited is cgroups.Limited.IN_USE:
             return verdicts.OutOfMemory()
         if limited is cgroups.Limited.YES:
-            self._calls.slow(_update, self._client, self.name, config).add_done_callback(_ignore)
+            if self.freezer is not None:
+                self.freezer.is_held = True  # some engines freeze a container themselves while they change it
+            self._calls.slow(_update, self._client, self.name, config, self._has).add_done_callback(self._on_updated)
             return None
         try:
-            return await self._calls.quick(_limited, self._client, self.name, config)
+            return await self._calls.quick(_limited, self._client, self.name, config, self._has)
         except docker.errors.NotFound as error:
             raise base.SandboxLost("the container has gone") from error
         except base.EngineUnavailable as error:
             raise base.SandboxLost(f"its limits could not be set: {error.message}") from error
 
+    def _on_updated(self, told: asyncio.Future[None]) -> None:
+        """The limits hold; whether the engine knows them matters only while it is there."""
+        if self.freezer is not None:
+            self.freezer.is_held = False
+        if not told.cancelled():
+            told.exception()
+
     async def why_gone(self) -> verdicts.Death:
         """The container's exit, and whether its memory ran out: by its cgroup while it is there, and by the daemon."""
+        if self._has_full_sockets:
+            return verdicts.OutOfMemory()
         killed = self._memory is not None and bool(cgroups.oom_kills(self._memory))
         try:
             return await self._calls.quick(_death, self._client, self.name, killed)
@@ -150,6 +196,10 @@ class DockerHost:
 
     def kill(self) -> None:
         """Kill the agent; process 1 ends with it, and so does the container. `remove` does it where this cannot."""
+        if self.freezer is not None:
+            self.freezer.close()
+        if self._sockets is not None:
+            self._sockets.close()
         if self._process >= 0:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 signal.pidfd_send_signal(self._process, signal.SIGKILL)
@@ -164,6 +214,7 @@ class DockerHost:
             with contextlib.suppress(base.EngineUnavailable):
                 await self._calls.slow(_remove, self._client, self.name)
                 await asyncio.to_thread(self._folder.remove)
+                await asyncio.to_thread(self._users.give_back, self._user, self._sandbox)
         finally:
             if self._process >= 0:
                 os.close(self._process)
@@ -188,6 +239,8 @@ class DockerEngine:
         self._folders = folder.Folders(folder.place(limits))
         self._languages = languages.Languages([])
         self._container = Container(limits=limits, labels={})
+        self._users: uids.Uids | None = None
+        self._veils = veil.Veils() if limits.sandbox_runtime in _SHARES_THE_KERNEL else None
 
     @classmethod
     async def open(
@@ -203,9 +256,13 @@ class DockerEngine:
             undo.callback(calls.close)
             client = await calls.quick(docker_calls.connect)
             undo.callback(client.close)
+            has = await calls.quick(abilities.ask, client)
+            abilities.check_runtime(limits.sandbox_runtime, has)
+            users = await asyncio.to_thread(uids.open_for, limits, has)
             engine = cls(client, calls, limits, find_bucket)
             undo.callback(engine._folders.close)
-            engine._container = await asyncio.to_thread(engine._own)
+            engine._users = users
+            engine._container = await asyncio.to_thread(engine._own, has)
             engine._languages = await calls.slow(engine._found, runtimes, progress)
             undo.pop_all()
         return engine
@@ -227,13 +284,17 @@ class DockerEngine:
     async def start(self, spec: base.Spec) -> base.Sandbox:
         """See `base.Engine.start`."""
         language = self._languages.of(spec)
+        if self._users is None:
+            raise base.EngineUnavailable("the engine is not open")
         begun = clock.steady_s()
         sandbox = self._folders.next_id()
         own = self._folders.folder(sandbox)
-        host = DockerHost(self._client, self._calls, sandbox, self._folders, spec)
+        user = await self._user_of(sandbox, self._users)
+        host = DockerHost(self._client, self._calls, sandbox, self._folders, spec, self._users, user, self._veils)
         with own.prepared(lambda: self._folders.let_go(sandbox)) as listener:
-            launched = host.launch(self._container, language)
             try:
+                await asyncio.to_thread(furnishing.furnish, own, language.agent, self._owner_of(user))
+                launched = host.launch(self._container, language)
                 greeted = await greeting.greet(listener, launched, host.is_running)
             except BaseException:
                 self._owner.spawn(host.remove(), f"remove {sandbox}")
@@ -247,23 +308,39 @@ class DockerEngine:
 
     async def sweep(self) -> int:
         """See `base.Engine.sweep`."""
-        return await self._calls.slow(_sweep, self._client, self._folders, data_dir_label(self._limits))
+        swept = await self._calls.slow(_sweep, self._client, self._folders, data_dir_label(self._limits))
+        if self._users is not None:
+            await asyncio.to_thread(self._users.give_back_all, self._folders.has_gone)
+        return swept
 
     async def close(self) -> None:
         """See `base.Engine.close`."""
         await self._owner.finish()
         await sweeping.sweep_at_the_end(self._folders, self.sweep)
         self._folders.close()
+        if self._veils is not None:
+            self._veils.close()
         self._calls.close()
         self._client.close()
 
-    def _own(self) -> Container:
+    def _owner_of(self, user: int) -> int | None:
+        """Whom the host may give a sandbox's folders to; None where it may not, or has another number for the user."""
+        return user if os.geteuid() == 0 and not self._container.has.remaps_users else None
+
+    async def _user_of(self, sandbox: str, users: uids.Uids) -> int:
+        try:
+            return await asyncio.to_thread(users.take, sandbox)
+        except BaseException:
+            self._folders.let_go(sandbox)
+            raise
+
+    def _own(self, has: abilities.Abilities) -> Container:
         labels = {
             LABEL_DATA_DIR: data_dir_label(self._limits),
             LABEL_RUNNER: self._folders.runner,
             LABEL_NODE: socket.gethostname(),
         }
-        return Container(limits=self._limits, labels=labels)
+        return Container(limits=self._limits, labels=labels, has=has)
 
     def _found(self, runtimes: table.Runtimes, progress: image.Progress) -> languages.Languages:
         def version(runtime: port.Runtime) -> tuple[str, str]:
@@ -282,40 +359,34 @@ def data_dir_label(limits: settings.Settings) -> str:
 
 
 def _options(
-    container: Container, language: languages.Language, spec: base.Spec, own: folder.Folder, sandbox: str
+    container: Container, language: languages.Language, spec: base.Spec, own: folder.Folder, sandbox: str, user: int
 ) -> dict[str, Any]:
     """The body of the call that creates a container."""
     limits = container.limits
-    file_bytes = limits.max_file_mb << 20
     return {
         "Image": language.image,
         "Entrypoint": language.runtime.command(AGENT, LINK),
         "Cmd": [],
-        "User": USER,
+        "User": f"{user}:{user}",
         "WorkingDir": "/",
-        "Env": ["HOME=/tmp"],
+        # Its number has no name in the image, and some libraries ask for one.
+        "Env": ["HOME=/tmp", "USER=sandbox", "LOGNAME=sandbox"],
         "Hostname": "sandbox",
         "Labels": {**container.labels, LABEL_SANDBOX: sandbox},
         "HostConfig": {
+            **confinement.fields(container.has, limits.max_file_mb << 20),
             "NetworkMode": "none" if spec.network is model.Network.NONE else "bridge",
-            "ReadonlyRootfs": True,
-            "CapDrop": ["ALL"],
-            "SecurityOpt": ["no-new-privileges"],
+            "Runtime": limits.sandbox_runtime,
             "Memory": spec.memory_mb << 20,
-            "MemorySwap": spec.memory_mb << 20,
+            "MemorySwap": _with_swap(spec.memory_mb << 20, container.has),
             "CpuPeriod": CPU_PERIOD_US,
             "CpuQuota": _quota_us(spec.cpu_milli),
-            "CpuShares": _shares(spec.cpu_milli),
+            "CpuShares": _shares(spec.cpu_milli) if container.has.has_cpu_shares else 0,
             "PidsLimit": limits.max_pids,
-            "Ulimits": [
-                {"Name": "fsize", "Soft": file_bytes, "Hard": file_bytes},
-                {"Name": "nofile", "Soft": MAX_OPEN_FILES, "Hard": MAX_OPEN_FILES},
-                {"Name": "core", "Soft": 0, "Hard": 0},
-            ],
             "Tmpfs": {"/tmp": f"rw,nosuid,nodev,exec,size={limits.tmp_mb}m,mode=1777"},  # noqa: S108 - the sandbox's
             "LogConfig": {"Type": "none"},
             "Mounts": [
-                _mount(language.agent, AGENT),
+                _mount(own.agent, AGENT),
                 _mount(own.link, LINK),
                 _mount(own.task, TASK),
             ],
@@ -350,27 +421,28 @@ def _limits(config: model.FunctionConfig) -> cgroups.Limits:
     )
 
 
-def _ignore(told: asyncio.Future[None]) -> None:
-    """The limits hold; whether the engine knows them matters only while it is there."""
-    if not told.cancelled():
-        told.exception()
+def _with_swap(memory_bytes: int, has: abilities.Abilities) -> int:
+    """The limit of memory and swap together: no swap, as far as the version of cgroups can say so for good."""
+    return memory_bytes + (cgroups.LEAST_SWAP_BYTES if has.cgroups == 2 else 0)
 
 
-def _update(client: docker.APIClient, name: str, config: model.FunctionConfig) -> None:
+def _update(client: docker.APIClient, name: str, config: model.FunctionConfig, has: abilities.Abilities) -> None:
     client.update_container(
         name,
         mem_limit=config.memory_mb << 20,
-        memswap_limit=config.memory_mb << 20,
+        memswap_limit=_with_swap(config.memory_mb << 20, has),
         cpu_period=CPU_PERIOD_US,
         cpu_quota=_quota_us(config.cpu_milli),
-        cpu_shares=_shares(config.cpu_milli),
+        cpu_shares=_shares(config.cpu_milli) if has.has_cpu_shares else None,
     )
 
 
-def _limited(client: docker.APIClient, name: str, config: model.FunctionConfig) -> verdicts.OutOfMemory | None:
+def _limited(
+    client: docker.APIClient, name: str, config: model.FunctionConfig, has: abilities.Abilities
+) -> verdicts.OutOfMemory | None:
     """Set the limits; OutOfMemory when the engine refuses because more memory is in use, by what it counts itself."""
     try:
-        _update(client, name, config)
+        _update(client, name, config, has)
     except docker.errors.NotFound:
         raise
     except docker.errors.APIError:
@@ -399,6 +471,12 @@ def _remove(client: docker.APIClient, name: str) -> None:
         client.remove_container(name, force=True, v=True)
 
 
+def _thaw(client: docker.APIClient, name: str) -> None:
+    """A runner that died has left its sandboxes frozen, and the kernel kills nobody who is."""
+    with contextlib.suppress(docker.errors.NotFound):
+        freezing.thaw(int(client.inspect_container(name)["State"]["Pid"]))
+
+
 def _ping() -> None:
     client = docker_calls.connect(docker_calls.PING_WITHIN_S)
     client.close()
@@ -422,6 +500,7 @@ def _sweep(client: docker.APIClient, folders: folder.Folders, data_dir: str) -> 
 
     def remove(sandbox: str) -> bool:
         try:
+            _thaw(client, _NAME_PREFIX + sandbox)
             _remove(client, _NAME_PREFIX + sandbox)
         except docker.errors.APIError as error:  # another removes it just now, or the engine cannot yet
             _log.debug("not_removed", extra={"sandbox": sandbox, "reason": error.explanation})

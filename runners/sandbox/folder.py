@@ -6,6 +6,7 @@
                                     stays until what the runner left is swept
     R/sandboxes/<runner>-<n>/link/s the socket, until the agent has connected
     R/sandboxes/<runner>-<n>/task/  the code (containers only)
+    R/sandboxes/<runner>-<n>/agent/ a copy of the agent (containers only)
     R/sandboxes/<runner>-<n>/tmp/   /tmp (process sandboxes only)
     R/sandboxes/agent-<digest>/     the agent, with its bytecode
     R/sandboxes/id                  a random word: what tells the containers of this data directory from others
@@ -48,6 +49,11 @@ class Folder(msgspec.Struct, frozen=True):
     def task(self) -> Path:
         """The code."""
         return self.path / "task"
+
+    @property
+    def agent(self) -> Path:
+        """The agent."""
+        return self.path / "agent"
 
     @property
     def tmp(self) -> Path:
@@ -146,6 +152,10 @@ class Folders:
         """Whether nobody is there any more who would remove that sandbox."""
         runner = runner_of(sandbox)
         return sandbox not in self._held if runner == self.runner else not _is_live(self.root, runner)
+
+    def has_gone(self, sandbox: str) -> bool:
+        """Whether nothing is left of a sandbox, and nobody is there who would make anything of it."""
+        return is_id(sandbox) and self.is_left_behind(sandbox) and not self.folder(sandbox).path.exists()
 
     def left_behind(self) -> list[str]:
         """The ids of sandboxes that are left behind and whose folder is still there."""

@@ -9,13 +9,16 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from faas.core import model, settings
-from runners.sandbox import base, channel, greeting, objects, output, verdicts
+from runners.sandbox import base, channel, freezing, greeting, objects, output, verdicts
 
 _log = logging.getLogger(__name__)
 
 
 class Host(Protocol):
     """One container or process."""
+
+    freezer: freezing.Freezer | None
+    """What stops it between attempts; None where nothing can."""
 
     async def place(self, code: Path) -> str:
         """Show the unpacked artifact to the sandbox; the folder as the sandbox sees it. Raises `base.SandboxLost`."""
@@ -75,8 +78,9 @@ class HostedSandbox:
         self._on_closed: list[Callable[[base.Sandbox], None]] = []
         self._closing: asyncio.Task[None] | None = None
         self._ref = ""
-        self._channel = channel.Channel(greeted.sock, greeted.pipe, self, find_bucket, limits)
-        self.run = self._channel.run
+        self._rest: freezing.Rest | None = None
+        self._rest_after_s = freezing.AFTER_S
+        self._channel = channel.Channel(greeted.sock, greeted.pipe, self, find_bucket, limits, on_quiet=self._on_quiet)
 
     def __repr__(self) -> str:
         state = "closed" if self._closing is not None else "loaded" if self._ref else "prewarmed"
@@ -105,10 +109,17 @@ class HostedSandbox:
         finally:
             limiting.cancel()
         if over is None:
+            self._begin_to_rest(revision.config)
             return loaded
         self.doom()
         ending = verdicts.of_death(over, "", revision.config.memory_mb)
         return base.Loaded(init_us=loaded.init_us, error=ending.error, status=ending.status, logs=loaded.logs)
+
+    def run(self, invocation: model.Invocation, then: base.Then) -> None:
+        """See `base.Sandbox.run`."""
+        if self._rest is not None:
+            self._rest.end()
+        self._channel.run(invocation, then)
 
     async def close(self) -> None:
         """See `base.Sandbox.close`."""
@@ -131,6 +142,17 @@ class HostedSandbox:
         text = "\n".join(line.text for line in lines)
         _log.info("sandbox_output", extra={"sandbox": self.id, "function": self._ref, "text": text})
 
+    def _on_quiet(self) -> None:
+        if self._rest is not None:
+            self._rest.begin(self._rest_after_s)
+
+    def _begin_to_rest(self, config: model.FunctionConfig) -> None:
+        freezer = self._host.freezer
+        if self._closing is None and freezer is not None and freezer.works:
+            self._rest = freezing.Rest(freezer)
+            self._rest.begin()  # what an import leaves running is nobody's attempt, and not billed
+            self._rest_after_s = freezing.BACKGROUND_S if config.background else freezing.AFTER_S
+
     async def _limit(self, config: model.FunctionConfig) -> verdicts.OutOfMemory | None:
         over = await self._host.limit(config)
         self._limited = True
@@ -138,6 +160,8 @@ class HostedSandbox:
 
     def _begin_closing(self) -> asyncio.Task[None]:
         if self._closing is None:
+            if self._rest is not None:
+                self._rest.close()
             self._closing = self._owner.spawn(self._remove(), f"close {self.id}")
             for callback in self._on_closed:
                 callback(self)

@@ -23,6 +23,7 @@ from runners.sandbox import (
     base,
     dropped,
     folder,
+    freezing,
     greeting,
     hosted,
     languages,
@@ -54,6 +55,7 @@ class ProcessHost:
         users: dropped.Users | None,
         user: dropped.User | None,
     ) -> None:
+        self.freezer: freezing.Freezer | None = None
         self._sandbox = sandbox
         self._folders = folders
         self._users = users
@@ -215,12 +217,8 @@ class ProcessEngine:
     def _sweep(self) -> int:
         swept = sweeping.sweep(self._folders, tuple, self._remove_left, settle_s=0)
         if self._users is not None:
-            self._users.give_back_all(self._has_gone)
+            self._users.give_back_all(self._folders.has_gone)
         return swept
-
-    def _has_gone(self, sandbox: str) -> bool:
-        is_ours = folder.is_id(sandbox) and self._folders.is_left_behind(sandbox)
-        return is_ours and not self._folders.folder(sandbox).path.exists()
 
     def _remove_left(self, sandbox: str) -> bool:
         _remove(sandbox, self._folders.folder(sandbox), self._users)

@@ -16,12 +16,14 @@ import grp
 import os
 import pwd
 import random
+import re
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import msgspec
 
-from runners.sandbox import base
+from faas.core import settings
+from runners.sandbox import abilities, base
 
 ON_THE_HOST = "2000000000-2000065535"
 """Above what distributions give to people, services, containers of systemd and user namespaces."""
@@ -29,6 +31,7 @@ ON_THE_HOST = "2000000000-2000065535"
 REMAPPED = "10000-59999"
 """Where the engine maps users, so that there are few: its namespace is nobody else's."""
 
+_RANGE = re.compile(r"([0-9]{1,10})-([0-9]{1,10})")
 _FEWEST = 64
 _HIGHEST = 4294967294
 _SUBORDINATE = ("/etc/subuid", "/etc/subgid")
@@ -58,11 +61,32 @@ class Others(msgspec.Struct, frozen=True):
     names: tuple[tuple[str, Range], ...]
 
 
+def open_for(limits: settings.Settings, has: abilities.Abilities) -> Uids:
+    """The numbers of a data directory for the containers of an engine. Blocks. Raises as `given` does."""
+    try:
+        return Uids(limits.root / "uids", given(limits.sandbox_uids, has))
+    except OSError as error:
+        raise base.EngineUnavailable(f"{limits.root / 'uids'} cannot be made: {error.strerror}") from error
+
+
+def given(setting: str, has: abilities.Abilities) -> Range:
+    """The numbers of the sandboxes of an engine: what the setting says, or what suits it. Blocks.
+
+    Raises `base.EngineUnavailable` for a setting that is no range, and for one of which somebody else has a part; where
+    the engine maps users, theirs mean nothing on the host.
+    """
+    if has.remaps_users:
+        return parse(setting or REMAPPED)
+    found = parse(setting or ON_THE_HOST)
+    check(found, others())
+    return found
+
+
 def parse(text: str) -> Range:
     """The range that a setting names: ``2000000000-2000065535``. Raises `base.EngineUnavailable`."""
-    first, _, last = text.partition("-")
-    found = Range(int(first), int(last)) if first.isdecimal() and last.isdecimal() else Range(0, 0)
-    if found.first < 1 or found.last > _HIGHEST or len(found) < _FEWEST:
+    match = _RANGE.fullmatch(text)
+    found = Range(int(match[1]), int(match[2])) if match is not None else Range(0, 0)
+    if found.first < 1 or found.last > _HIGHEST or found.last - found.first + 1 < _FEWEST:
         raise base.EngineUnavailable(
             f"sandbox_uids is {text[:60]!r}, and not a range of users",
             hint=f"write the first and the last number, {_FEWEST} of them or more and none of root: {ON_THE_HOST}",

@@ -195,3 +195,9 @@ def test_as_many_fields_as_may_be_are_sent() -> None:
 def test_deep_nesting_does_not_stop_cookies_from_being_left_out() -> None:
     deep = b'{"statusCode":200,"cookies":' + b"[" * 100_000 + b"]" * 100_000 + b"}"
     assert http_replies.without_cookies(deep) == deep
+
+
+@pytest.mark.parametrize("name", ["Faas-Error", "faas-invocation-id", "FAAS-Anything", "Faas_Error", "faas-"])
+def test_header_fields_of_the_platform_are_left_out_whatever_a_handler_says(name: str) -> None:
+    body = json.dumps({"statusCode": 200, "headers": {name: "platform", "X-Faas-Error": "mine"}}).encode()
+    assert http_replies.http_reply(body, False).headers == [("X-Faas-Error", "mine")]

@@ -1,0 +1,79 @@
+"""What keeps a container from what the kernel would let it do: a filter of its calls, masks and limits.
+
+All of it are fields of the call that creates a container. What an engine does not have is left out; `faas doctor` says
+so.
+"""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from runners.sandbox import abilities
+
+MAX_OPEN_FILES = 1024
+MAX_PENDING_SIGNALS = 1024
+MAX_QUEUED_BYTES = 819_200
+
+_FILTER = Path(__file__).with_name("seccomp.json")
+_FILTERED = ("x86_64", "amd64", "aarch64", "arm64")
+"""The processors whose calls the filter knows, by the names of engines."""
+
+_MASKED = (
+    "/proc/acpi",
+    "/proc/asound",
+    "/proc/interrupts",
+    "/proc/kcore",
+    "/proc/key-users",
+    "/proc/keys",
+    "/proc/latency_stats",
+    "/proc/locks",
+    "/proc/sched_debug",
+    "/proc/scsi",
+    "/proc/timer_list",
+    "/proc/timer_stats",
+    "/sys/devices/virtual/powercap",
+    "/sys/firmware",
+    # The kernel has a few thousand terminals for all containers together.
+    "/dev/pts/ptmx",
+)
+"""What engines mask, and more; a list of one's own takes the place of theirs."""
+
+
+def fields(has: abilities.Abilities, max_file_bytes: int) -> dict[str, Any]:
+    """The part of a container's ``HostConfig`` that confines it."""
+    return {
+        "ReadonlyRootfs": True,
+        "CapDrop": ["ALL"],
+        "SecurityOpt": ["no-new-privileges", *_filter(has)],
+        "MaskedPaths": list(_MASKED),
+        "Ulimits": [
+            {"Name": name, "Soft": most, "Hard": most}
+            for name, most in (
+                ("fsize", max_file_bytes),
+                ("nofile", MAX_OPEN_FILES),
+                ("sigpending", MAX_PENDING_SIGNALS),
+                ("msgqueue", MAX_QUEUED_BYTES),
+                ("core", 0),
+            )
+        ],
+    }
+
+
+def _filter(has: abilities.Abilities) -> list[str]:
+    """The engine's own filter is left in place on a processor whose calls ours does not know."""
+    return [f"seccomp={filter_text()}"] if has.has_seccomp and knows(has) else []
+
+
+def knows(has: abilities.Abilities) -> bool:
+    """Whether our filter is for the processor of the engine's host."""
+    return has.machine in _FILTERED
+
+
+@functools.cache
+def filter_text() -> str:
+    """Our seccomp profile, on one line."""
+    return msgspec.json.format(_FILTER.read_bytes(), indent=-1).decode()

@@ -1,0 +1,48 @@
+"""Which promises of the threat model hold on this host, by what its engine has and who the platform is."""
+
+from __future__ import annotations
+
+import msgspec
+
+from runners.sandbox import abilities, confinement
+
+
+class Gap(msgspec.Struct, frozen=True):
+    """A promise that does not hold here, and what to do about it."""
+
+    text: str
+    hint: str
+
+
+def gaps(has: abilities.Abilities, is_root: bool) -> list[Gap]:
+    """What does not hold here."""
+    found = []
+    if not has.has_seccomp:
+        found.append(Gap("calls of the kernel are not filtered", "use an engine with seccomp"))
+    elif not confinement.knows(has):
+        found.append(Gap(f"the filter of calls is the engine's own: ours does not know {has.machine}", ""))
+    if not has.has_cpu_shares:
+        found.append(Gap("functions that compute at once are not given processors by their size", ""))
+    if is_root and not has.remaps_users:
+        return found
+    why = "the engine maps users to others" if has.remaps_users else "the platform does not run as root"
+    found.append(
+        Gap(f"functions of one source see one another's locks on it: {why}", "see docs/explanation/security.md")
+    )
+    if not is_root:
+        found.append(Gap("sandboxes are not frozen between attempts: the platform does not run as root", ""))
+        if has.cgroups == 1:
+            found.append(Gap("what lies unread in sockets is not limited", "use version 2 of cgroups, or run as root"))
+    return found
+
+
+def described(has: abilities.Abilities, runtime: str) -> str:
+    """The engine in one line."""
+    parts = [
+        f"engine {has.version} answers",
+        f"runtime {runtime or has.default_runtime} (of {', '.join(has.runtimes) or 'unknown'})",
+        f"cgroup v{has.cgroups}",
+        "seccomp" if has.has_seccomp else "no seccomp",
+        "rootless" if has.is_rootless else "users mapped" if has.remaps_users else "no user namespaces",
+    ]
+    return ", ".join(parts)
