@@ -93,6 +93,28 @@ def test_the_process_engine_says_that_it_contains_nothing() -> None:
     assert not process.ProcessEngine.isolates
 
 
+def test_a_runtime_is_taken_by_name_and_one_that_is_not_there_is_refused_by_name(tmp_path: Path) -> None:
+    refused = platforms.Platform(tmp_path / "none", {}).faas(
+        "up", "--detach", "--port", "0", "--engine", "docker", "--sandbox-runtime", "no-such-runtime"
+    )
+    assert refused.returncode == 9, refused.stderr
+    assert "'no-such-runtime', which this engine does not have" in refused.stderr
+    assert "runc" in refused.stderr
+    plain = platforms.Platform(tmp_path / "plain", {}).faas(
+        "up", "--detach", "--port", "0", "--engine", "process", "--sandbox-runtime", "runc"
+    )
+    assert "plain processes have none" in plain.stderr
+    (tmp_path / "project").mkdir()
+    (tmp_path / "project" / "app.py").write_text(CODE)
+    with platforms.running(tmp_path / "data", "--engine", "docker", "--sandbox-runtime", "runc") as platform:
+        platform.deploy(tmp_path / "project", MANIFEST)
+        assert platform.call("/f").body == b"here"
+        facts = {fact["name"]: fact for fact in platform.json("doctor")["facts"]}
+    assert "runtime runc" in facts["docker"]["text"]
+    assert "seccomp" in facts["docker"]["text"]
+    assert facts["sandboxes"]["state"] == "ok"
+
+
 def test_a_node_that_starts_again_while_docker_is_away_refuses_calls_and_runs_nothing_on_the_host(
     tmp_path: Path,
 ) -> None:

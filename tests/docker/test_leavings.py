@@ -20,8 +20,9 @@ import docker.errors
 import pytest
 
 from faas.cli import languages
+from faas.core import clock
 from faas.core import settings as settings_module
-from runners.sandbox import base, choose, folder
+from runners.sandbox import base, cgroups, choose, folder, freezing
 from runners.sandbox import docker as engine_module
 from tests import platform as platforms
 from tests.eventually import eventually, eventually_sync
@@ -131,6 +132,52 @@ async def test_what_a_live_runner_could_not_remove_is_swept_by_itself(engine: ba
         client.inspect_container(late["Id"])
     client.close()
     assert _names(tmp_path) == set()
+
+
+async def test_what_a_dead_runner_left_frozen_is_removed_soon_and_its_user_is_free(
+    engine: base.Engine, tmp_path: Path
+) -> None:
+    other = await asyncio.create_subprocess_exec(
+        sys.executable,
+        str(HERE / "left_behind_runner.py"),
+        "docker",
+        str(tmp_path),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+    assert other.stdout is not None
+    theirs = (await other.stdout.readline()).decode().strip()
+    client = docker.APIClient()
+    group = cgroups.group(client.inspect_container(f"faas-{theirs}")["State"]["Pid"], "freezer")
+    assert group is not None
+    freezing.Freezer(group, lambda: None).freeze()
+    other.kill()
+    await other.wait()
+    assert len(list((tmp_path / "uids").iterdir())) == 1, "it may still run"
+    begun = clock.steady_s()
+    assert await engine.sweep() == 1
+    assert clock.steady_s() - begun < 5
+    with pytest.raises(docker.errors.NotFound):
+        client.inspect_container(f"faas-{theirs}")
+    client.close()
+    assert list((tmp_path / "uids").iterdir()) == []
+
+
+async def test_starts_that_are_given_up_at_any_moment_keep_no_user_and_no_folder(
+    engine: base.Engine, tmp_path: Path
+) -> None:
+    rolls = random.Random(2)
+    starts = [asyncio.ensure_future(engine.start(base.Spec(runtime="python3"))) for _ in range(6)]
+    for start in starts:
+        await asyncio.sleep(rolls.random() / 10)
+        start.cancel()
+    await asyncio.gather(*starts, return_exceptions=True)
+    await eventually(lambda: _nothing_left(engine, tmp_path), within=60)
+
+
+async def _nothing_left(engine: base.Engine, root: Path) -> bool:
+    await engine.sweep()
+    return _names(root) == set() and list((root / "uids").iterdir()) == []
 
 
 @pytest.mark.parametrize(
