@@ -98,6 +98,11 @@ class Channel:
         """Whether nothing can be sent or heard any more."""
         return self._wire.has_ended
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether a load or an attempt is under way."""
+        return self._awaited is not None
+
     async def load(self, revision: model.Revision, code: str) -> base.Loaded:
         """Have the handler imported from ``code``, a folder as the sandbox sees it. Raises `base.SandboxLost`."""
         config = revision.config

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from faas.core import model, settings
-from runners.sandbox import base, channel, freezing, greeting, objects, output, verdicts
+from runners.sandbox import base, channel, freezing, greeting, memory_watch, objects, output, verdicts
 
 _log = logging.getLogger(__name__)
 
@@ -68,6 +68,8 @@ class HostedSandbox:
         owner: Owner,
         find_bucket: objects.Find,
         limits: settings.Settings,
+        *,
+        watch: memory_watch.Watch | None = None,
     ) -> None:
         self.id = id
         self.spec = spec
@@ -81,6 +83,7 @@ class HostedSandbox:
         self._rest: freezing.Rest | None = None
         self._rest_after_s = freezing.AFTER_S
         self._channel = channel.Channel(greeted.sock, greeted.pipe, self, find_bucket, limits, on_quiet=self._on_quiet)
+        self._run = self._channel.run if watch is None else watch.limited_run(self._channel)
 
     def __repr__(self) -> str:
         state = "closed" if self._closing is not None else "loaded" if self._ref else "prewarmed"
@@ -119,7 +122,7 @@ class HostedSandbox:
         """See `base.Sandbox.run`."""
         if self._rest is not None:
             self._rest.end()
-        self._channel.run(invocation, then)
+        self._run(invocation, then)
 
     async def close(self) -> None:
         """See `base.Sandbox.close`."""

@@ -27,19 +27,17 @@ from runners.sandbox import (
     greeting,
     hosted,
     languages,
+    memory_watch,
     objects,
     readable_python,
     sweeping,
     verdicts,
 )
 
-LOOK_EVERY_S = 0.05
 EXIT_WITHIN_S = 1.0
 MAX_OPEN_FILES = 1024
 USUAL_UMASK = 0o022
 """That of functions, in containers too; the platform's own keeps all others out."""
-
-_PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 _PATH = "/usr/local/bin:/usr/local/sbin:/usr/bin:/usr/sbin:/bin:/sbin"
 
 
@@ -62,8 +60,6 @@ class ProcessHost:
         self._is_apart = user is not None
         self._folder = own = folders.folder(sandbox)
         self._killed_for_memory = False
-        self._memory_bytes = 0
-        self._looking: asyncio.TimerHandle | None = None
         tmp = str(own.tmp)
         python = users.python if users is not None else readable_python.Python(sys.executable)
         command = language.runtime.command_here(str(language.agent), str(own.link))
@@ -79,6 +75,7 @@ class ProcessHost:
             start_new_session=True,
             **(user.popen() if user is not None else {"umask": USUAL_UMASK}),
         )
+        self.watch = memory_watch.Watch(self._process.pid, lambda: self._process.poll() is None, self._has_too_much)
 
     async def is_running(self) -> bool:
         """Whether the agent's process lives."""
@@ -96,8 +93,7 @@ class ProcessHost:
 
     async def limit(self, config: model.FunctionConfig) -> verdicts.OutOfMemory | None:
         """Watch the function's memory from now on."""
-        self._memory_bytes = config.memory_mb << 20
-        self._look()
+        self.watch.begin(config.memory_mb << 20)
         return None
 
     async def why_gone(self) -> verdicts.Death:
@@ -119,8 +115,7 @@ class ProcessHost:
 
     async def remove(self) -> None:
         """Kill the session and all that has left it, reap the process, remove the folder."""
-        if self._looking is not None:
-            self._looking.cancel()
+        self.watch.end()
         self.kill()
         try:
             await tether.exited(self._process)
@@ -128,14 +123,9 @@ class ProcessHost:
         finally:
             self._folders.let_go(self._sandbox)
 
-    def _look(self) -> None:
-        if self._process.poll() is not None:
-            return
-        if _resident_bytes(self._process.pid) > self._memory_bytes:
-            self._killed_for_memory = True
-            self.kill()
-            return
-        self._looking = asyncio.get_running_loop().call_later(LOOK_EVERY_S, self._look)
+    def _has_too_much(self) -> None:
+        self._killed_for_memory = True
+        self.kill()
 
 
 class ProcessEngine:
@@ -188,7 +178,7 @@ class ProcessEngine:
         own.hang_up()
         started_ms = round((clock.steady_s() - begun) * 1000)
         return hosted.HostedSandbox(
-            sandbox, spec, host, greeted, started_ms, self._owner, self._find_bucket, self._limits
+            sandbox, spec, host, greeted, started_ms, self._owner, self._find_bucket, self._limits, watch=host.watch
         )
 
     async def sweep(self) -> int:
@@ -259,10 +249,3 @@ def _kill_descendants(own: folder.Folder) -> None:
                 os.kill(int(pid), signal.SIGKILL)
         except (ProcessLookupError, FileNotFoundError, PermissionError):
             continue
-
-
-def _resident_bytes(pid: int) -> int:
-    try:
-        return int(Path(f"/proc/{pid}/statm").read_bytes().split()[1]) * _PAGE_BYTES
-    except (FileNotFoundError, ProcessLookupError, IndexError):
-        return 0
