@@ -20,7 +20,7 @@ from faas import artifacts
 from faas.cluster import capacity, catalog, demand, machine
 from faas.core import dispatch, errors, living, model
 from faas.core import settings as settings_module
-from faas.queue import census, invocations, parking
+from faas.queue import active, census, invocations, parking
 from faas.runtimes import installed
 from faas.store import functions
 from runners import attempt, holding, line, membership, pool, refusing, seats, settle, stock, tending
@@ -86,7 +86,8 @@ class Node:
         self._signals = signals
         self._versions = versions
         self._version = -1
-        self._current: tuple[model.Revision, ...] = ()
+        self._kept_ready: tuple[model.Revision, ...] = ()
+        self._all_around = active.Round(queue)
         self._is_draining = False
         self._shipper = shipping.Shipper(queue, self.settler.heard)
         self._journal = writer.Journal.open(
@@ -155,6 +156,7 @@ class Node:
         versions = await catalog.Catalog.open(settings.redis_url, settings.redis_prefix)
         node = cls(settings, engine, queue, store, signals, versions)
         await node._sweep()
+        await active.find_missing(queue)
         await node._publish_runtimes()
         await node.renew()
         for name, work in (
@@ -221,7 +223,7 @@ class Node:
         self._pool.retire(revisions)
         self._stock.use(revisions)
         self._hold_ready(revisions)
-        self._current = tuple(revisions)
+        self._kept_ready = tuple(revision for revision in revisions if revision.config.prewarm)
         await self.renew()
 
     def _hold_ready(self, revisions: Sequence[model.Revision]) -> None:
@@ -278,9 +280,10 @@ class Node:
         if self.settler.may_begin and not had_room:
             for lane in self._pool.lanes.values():
                 lane.claims.heard()
-        for ref, counts in (await self.queue.counts()).items():
-            if counts.waiting:
-                self._tender.tend(ref)
+        if missing := await self._all_around.go_on():
+            _log.warning("active_revisions_missed", extra={"revisions": missing})
+        for ref in await active.waiting(self.queue):
+            self._tender.tend(ref)
         self.settler.resend()
 
     async def _tidy(self) -> None:
@@ -292,7 +295,7 @@ class Node:
         while True:
             await asyncio.sleep(_JANITOR_S)
             self._pool.keep_alive()
-            self._hold_ready(self._current)
+            self._hold_ready(self._kept_ready)
 
     async def _keep_clean(self) -> None:
         """Sweep by what is there, whatever became of the runners that it belongs to and of earlier sweeps."""

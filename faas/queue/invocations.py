@@ -219,6 +219,7 @@ class Queue(servers.Server):
                 keys.demand,
                 keys.demanded(ref),
                 keys.held,
+                keys.refs,
                 *keys.call_of(invocation),
             ),
             claim.entry,

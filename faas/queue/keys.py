@@ -41,6 +41,16 @@ class Keys(msgspec.Struct, frozen=True):
         """Set of the revisions that have queues. Forever."""
         return f"{self.prefix}:refs"
 
+    @property
+    def active(self) -> str:
+        """Set of the revisions whose queues hold something, waiting or claimed, and of some that did lately.
+
+        Each script that puts an entry into an empty queue adds its revision, and ``waiting.lua`` takes out those whose
+        queues are empty. It says where to look and counts nothing. Nodes go round all revisions, some at each
+        heartbeat, and add what is missing: an older platform that uses the same Redis does not know of this set.
+        """
+        return f"{self.refs}:active"
+
     def counts(self, ref: str) -> str:
         """Hash ``accepted``, ``done``, ``dead`` of one revision. Forever. Hand-offs count once shipped."""
         return f"{self.prefix}:counts:{ref}"

@@ -18,6 +18,7 @@ from faas.cluster import leases
 from faas.core import errors, ids, model
 from faas.queue import (
     accepting,
+    active,
     bounds,
     census,
     destined,
@@ -398,6 +399,10 @@ class QueueMachine(stateful.RuleBasedStateMachine):
     def the_counter_of_the_bounds_is_right(self) -> None:
         held = self.wait(census.held(self.queue))
         assert held.is_right, held
+
+    @stateful.invariant()
+    def nodes_look_where_work_is(self) -> None:
+        assert self.wait(active.find_missing(self.queue)) == []
 
     @stateful.invariant()
     def whoever_asks_is_told_the_place(self) -> None:

@@ -22,6 +22,7 @@ for _, member in ipairs(ready) do
   redis.call('HDEL', held, id)
   redis.call('ZREM', KEYS[1], member)
   local entry = redis.call('XADD', queue, '*', 'i', invocation)
+  redis.call('SADD', prefix .. ':refs:active', ref)
   if mode == 'async' then redis.call('HSET', prefix .. ':call:' .. id, 'entry', entry) end
   if redis.call('SET', prefix .. ':demanded:' .. ref, '1', 'NX', 'PX', 1000) then
     redis.call('XADD', KEYS[2], '*', 'ref', ref, 'why', 'waiting')

@@ -12,6 +12,7 @@ local entries, bytes, unrecorded = tonumber(held[1] or 0), tonumber(held[2] or 0
 local most, most_entries, most_bytes = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 -- What is claimed does not wait; how much that is need not be known while all of the stream is within the bound.
 local waiting = redis.call('XLEN', KEYS[1])
+local was_empty = waiting == 0
 if waiting + (#ARGV - 6) / 2 > most and waiting > 0 then waiting = waiting - redis.call('XPENDING', KEYS[1], 'runners')[1] end
 -- Whose shares are at stake: the function, and each caller that is met.
 local shares, is_async = KEYS[7] .. ':shares', KEYS[8] and true or false
@@ -64,6 +65,8 @@ for at = 7, #ARGV, 2 do
   end
 end
 if accepted > 0 then
+  -- While a queue holds anything its revision is among the active ones.
+  if was_empty then redis.call('SADD', KEYS[3] .. ':active', ARGV[1]) end
   redis.call('HSET', KEYS[7], 'entries', entries, 'bytes', bytes)
   local set = {'HSET', shares}
   for _, name in ipairs(names) do

@@ -53,6 +53,7 @@ if delay > 0 then
   redis.call('HSET', KEYS[11], ARGV[12], ARGV[2])
 else
   entry = redis.call('XADD', KEYS[1], '*', 'i', ARGV[2])
+  redis.call('SADD', KEYS[3] .. ':active', ARGV[1])
 end
 redis.call('HINCRBY', KEYS[8], 'entries', 1)
 redis.call('HINCRBY', KEYS[8], 'bytes', size)

@@ -33,6 +33,7 @@ share(ARGV[7], -1, -#entry[2][2] - #entry[2][4])
 redis.call('HINCRBY', KEYS[6], 'accepted', 1)
 if ARGV[6] == '' then
   local queued = redis.call('XADD', KEYS[3], '*', 'i', ARGV[3])
+  redis.call('SADD', KEYS[5] .. ':active', ARGV[2])
   redis.call('HINCRBY', KEYS[2], 'entries', 1)
   redis.call('HINCRBY', KEYS[2], 'bytes', #ARGV[3])
   share(ARGV[8], 1, #ARGV[3])

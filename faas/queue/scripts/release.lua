@@ -1,5 +1,5 @@
 -- Give a claimed invocation back to its queue (at its end), with a record of the attempt when there was one.
--- KEYS  1 queue stream  2 records  3 demand  4 demanded mark  5 held  6 call (of async ones only)
+-- KEYS  1 queue stream  2 records  3 demand  4 demanded mark  5 held  6 refs  7 call (of async ones only)
 -- ARGV  1 entry id  2 invocation (msgpack), as it shall wait  3 record of the attempt (msgpack; '' for none)  4 ref
 --       5 function  6 caller ('' for none)
 -- Returns 1, or 0 when the entry was not claimed any more
@@ -14,7 +14,8 @@ for _, of in ipairs(ARGV[6] == '' and {ARGV[5]} or {ARGV[5], '@' .. ARGV[6]}) do
   redis.call('HINCRBY', shares, of, #ARGV[2] - (entry and #entry[2][2] or 0))
 end
 local again = redis.call('XADD', KEYS[1], '*', 'i', ARGV[2])
-if KEYS[6] then redis.call('HSET', KEYS[6], 'entry', again) end
+redis.call('SADD', KEYS[6] .. ':active', ARGV[4])
+if KEYS[7] then redis.call('HSET', KEYS[7], 'entry', again) end
 if ARGV[3] ~= '' then
   redis.call('XADD', KEYS[2], '*', 'r', ARGV[3])
   redis.call('HINCRBY', KEYS[5], 'unrecorded', #ARGV[3])

@@ -22,4 +22,5 @@ if ARGV[2] ~= '' and accepted > 0 then
 end
 redis.call('DEL', KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6])
 redis.call('SREM', KEYS[7], ARGV[1])
+redis.call('SREM', KEYS[7] .. ':active', ARGV[1])
 return 1
