@@ -20,7 +20,7 @@ from faas.core import settings as settings_module
 if TYPE_CHECKING:
     import sqlalchemy
 
-    from faas.queue import census
+    from faas.queue import recount
     from runners.sandbox import abilities
 
 _LOW_DISK_BYTES = 1024 * 1024 * 1024
@@ -135,7 +135,7 @@ def _told(entries: int, size: int, unrecorded: int) -> str:
     return f"{entries} invocations of {size} bytes wait or run, {unrecorded} bytes of records on their way"
 
 
-async def _held(settings: settings_module.Settings) -> census.Held:
+async def _held(settings: settings_module.Settings) -> recount.Held:
     from faas.queue import census, invocations
 
     queue = await invocations.Queue.of(settings)

@@ -1,4 +1,4 @@
-"""Where all invocations are, and what the queues hold, at one instant."""
+"""Where all invocations are, at one instant, and what the queues hold."""
 
 from __future__ import annotations
 
@@ -7,24 +7,8 @@ from collections.abc import Iterable, Mapping
 import msgspec
 
 from faas.core import model
+from faas.queue import recount
 from faas.queue import server as servers
-
-
-class Held(msgspec.Struct, frozen=True):
-    """What waits or runs, and the records that wait for the ledger: counted one by one, and by the bounds' counter."""
-
-    entries: int
-    bytes: int
-    unrecorded_bytes: int
-    counted_entries: int
-    counted_bytes: int
-    counted_unrecorded_bytes: int
-
-    @property
-    def is_right(self) -> bool:
-        """Whether the counter says the truth."""
-        found = (self.entries, self.bytes, self.unrecorded_bytes)
-        return found == (self.counted_entries, self.counted_bytes, self.counted_unrecorded_bytes)
 
 
 class Places(msgspec.Struct, frozen=True):
@@ -60,11 +44,16 @@ def with_handed_off(counted: Mapping[str, Places], handed_off: Iterable[Mapping[
     return found
 
 
-async def held(server: servers.Server) -> Held:
-    """What there is. It looks at every entry: seconds, when a million wait. Raises `errors.Unavailable`."""
-    keys = server.keys
-    names = (keys.refs, keys.held, keys.records, keys.format)
-    return Held(*await server.run("held", names, keys.prefix, ""))
+async def held(server: servers.Server) -> recount.Held:
+    """What there is, counted while everything goes on (`faas.queue.recount`). Raises `errors.Unavailable`."""
+    return await recount.held(server)
+
+
+async def counted(server: servers.Server) -> recount.Counted:
+    """What the bounds' counter says. Raises `errors.Unavailable`."""
+    found = await server.link.call("HMGET", server.keys.held, "entries", "bytes", "unrecorded")
+    entries, size, unrecorded = (int(value or 0) for value in found)
+    return entries, size, unrecorded
 
 
 async def unrecorded_bytes(server: servers.Server) -> int:

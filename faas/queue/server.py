@@ -20,7 +20,7 @@ from faas.queue import upgrade
 _SCRIPTS = (
     "prepare", "enqueue", "enqueue_once", "refuse", "claim", "finish", "ship", "release", "abandon", "counts", "look",
     "settle_lost", "forget", "retry", "due", "held",
-    "waiting", "missing",
+    "waiting", "missing", "recount", "due_later",
     "find", "cancel", "unsettled", "once", "answered",
     "holders", "bury",
     "outboxes", "take_out", "take_again", "keep_out", "put_away", "put_back", "pass_on", "post",

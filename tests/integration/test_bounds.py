@@ -162,6 +162,8 @@ async def test_the_counter_never_drifts_whatever_happens_in_whatever_order(queue
                 await shipping.send(queue, shipping.Shipment("n", step, step + 1, left, {"a@1": 1}))
         held = await census.held(queue)
         assert held.is_right, (seed, step, do, held)
+        assert held.is_exact
+        assert held.missing == ()
     assert claims, "nothing happened"
 
 

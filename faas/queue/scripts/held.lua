@@ -1,21 +1,22 @@
--- What the queues, the outboxes, what waits until it is due, and the records stream hold, counted one by one, beside what
--- the counter says of it: for `faas doctor`, and to bring up what an earlier format left. One of ours, or of a later one,
--- is not touched.
+-- Bring up what an earlier format left: what the queues, the outboxes, what waits until it is due, and the records stream
+-- hold is counted one by one. One step, at the first start of a newer platform; `recount.lua` counts while others work. A
+-- Redis of our format, or of a later one, is not touched.
 -- KEYS  1 refs  2 held  3 records  4 format
--- ARGV  1 prefix of the platform's keys  2 our format, to bring up to it; '' to look only
--- Returns the format that is there, when brought up; else {entries, bytes, bytes of records, and the three as counted}
+-- ARGV  1 prefix of the platform's keys  2 our format
+-- Returns the format that is there then
 local prefix, format = ARGV[1], ARGV[2]
 local found = redis.call('GET', KEYS[4])
-if format ~= '' and found and (not tonumber(found) or tonumber(found) >= tonumber(format)) then return found end
+if found and (not tonumber(found) or tonumber(found) >= tonumber(format)) then return found end
 local function held(stream)
   local entries, bytes, start = 0, 0, '-'
   repeat
-    local page = redis.call('XRANGE', stream, start, '+', 'COUNT', 100)
+    -- Few at once, as each may have megabytes.
+    local page = redis.call('XRANGE', stream, start, '+', 'COUNT', 10)
     for _, entry in ipairs(page) do
       entries, start = entries + 1, '(' .. entry[1]
       for place = 2, #entry[2], 2 do bytes = bytes + #entry[2][place] end
     end
-  until #page < 100
+  until #page < 10
   return entries, bytes
 end
 local entries, bytes, shares = 0, 0, {}
@@ -50,12 +51,6 @@ repeat
   start = start + 100
 until #page < 100
 local _, unrecorded = held(KEYS[3])
-if format == '' then
-  local counted = redis.call('HMGET', KEYS[2], 'entries', 'bytes', 'unrecorded')
-  return {
-    entries, bytes, unrecorded, tonumber(counted[1] or 0), tonumber(counted[2] or 0), tonumber(counted[3] or 0),
-  }
-end
 redis.call('HSET', KEYS[2], 'entries', entries, 'bytes', bytes, 'unrecorded', unrecorded)
 redis.call('DEL', KEYS[2] .. ':shares')
 for name, share in pairs(shares) do
