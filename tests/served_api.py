@@ -13,9 +13,10 @@ import msgspec
 
 from faas import builds
 from faas.api import server
-from faas.cli import languages, platform_dir
+from faas.cli import languages, machine, platform_dir
 from faas.core import model
 from faas.core import settings as settings_module
+from faas.health import checks
 from faas.queue import invocations
 from faas.store import database, functions, ledger, undelivered
 from tests import promised, samples
@@ -100,7 +101,9 @@ async def serving(settings: settings_module.Settings) -> AsyncIterator[ControlAp
     engine = await asyncio.to_thread(database.open_database, settings)
     stop, urls = asyncio.Event(), asyncio.Queue[str]()
     builder = builds.Builds(settings, languages.known(settings))
-    run = server.run(settings, stop, lambda facts: urls.put_nowait(facts["url"]), builder)
+    run = server.run(
+        settings, stop, lambda facts: urls.put_nowait(facts["url"]), builder, checks.CHECKS.beside(machine.BESIDE)
+    )
     task = asyncio.create_task(run, name="control-api")
     asked = asyncio.create_task(urls.get())
     await asyncio.wait({task, asked}, return_when=asyncio.FIRST_COMPLETED)

@@ -13,6 +13,7 @@ from faas import buckets, builds
 from faas.api import answers, calls, deployments, middleware, openapi, routes, state, table
 from faas.core import names
 from faas.core import settings as settings_module
+from faas.health import checks, facts, looks
 from faas.serving import guarded
 from faas.store import database, dead_letters, functions, ledger, logs, undelivered
 
@@ -26,17 +27,24 @@ MIDDLEWARES = (
 """What surrounds every handler, the outermost first."""
 
 
-def create_app(settings: settings_module.Settings, token: str, builder: builds.Builds) -> web.Application:
-    """The control API of the platform that ``settings`` name; whoever calls it must send ``token``."""
+def create_app(
+    settings: settings_module.Settings, token: str, builder: builds.Builds, health: facts.Checks = checks.CHECKS
+) -> web.Application:
+    """The control API of the platform that ``settings`` name; whoever calls it must send ``token``.
+
+    ``health`` are the checks whose facts it tells.
+    """
     app = web.Application(middlewares=MIDDLEWARES)
     app[state.SETTINGS] = settings
     app[middleware.NAMES] = names.of(settings.host_names) | {settings.host.lower(), socket.gethostname().lower()}
     app[state.BUILDS] = builder
     app[state.BUCKETS] = buckets.Known(buckets.opener(settings))
+    app[state.LOOKS] = looks.Looks(settings, health)
     app[middleware.TOKEN] = token
     app.cleanup_ctx.append(_stores)
     app.cleanup_ctx.append(_links)
     app.cleanup_ctx.append(deployments.sweep)
+    app.cleanup_ctx.append(_looks)
     for route in TABLE:
         app.router.add_route(route.method, route.path, _served(route))
     return app
@@ -70,6 +78,11 @@ async def _links(app: web.Application) -> AsyncIterator[None]:
     app[state.CALLS] = await calls.Calls.open(app[state.SETTINGS])
     yield
     await app[state.CALLS].close()
+
+
+async def _looks(app: web.Application) -> AsyncIterator[None]:
+    yield
+    await app[state.LOOKS].close()
 
 
 async def document(request: web.Request) -> web.Response:

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import msgspec
 
 from faas.core import model
+from faas.health import facts
 from faas.queue import whereabouts
 from faas.store import logs
 
@@ -354,6 +355,13 @@ class Health(msgspec.Struct, frozen=True):
     """The control API answers."""
 
     status: str = "ok"
+
+
+class Facts(msgspec.Struct, frozen=True, kw_only=True):
+    """What was established of the platform. ``ok`` says that nothing failed and nothing is unknown."""
+
+    ok: bool
+    facts: tuple[facts.Fact, ...]
 
 
 class Object(msgspec.Struct, frozen=True, kw_only=True):

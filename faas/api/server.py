@@ -12,6 +12,7 @@ from faas import builds
 from faas.api import app
 from faas.core import errors
 from faas.core import settings as settings_module
+from faas.health import checks, facts
 from faas.serving import guarded, port, server
 
 Ready = Callable[[dict[str, Any]], None]
@@ -19,13 +20,21 @@ Ready = Callable[[dict[str, Any]], None]
 _GRACE_S = 5
 
 
-async def run(settings: settings_module.Settings, stop: asyncio.Event, ready: Ready, builder: builds.Builds) -> None:
+async def run(
+    settings: settings_module.Settings,
+    stop: asyncio.Event,
+    ready: Ready,
+    builder: builds.Builds,
+    health: facts.Checks = checks.CHECKS,
+) -> None:
     """Serve until ``stop`` is set; ``ready`` is called with ``{"url"}`` once requests are answered.
+
+    ``health`` are the checks whose facts it tells.
 
     Raises `errors.Conflict` when the port is in use and `errors.Unavailable` when there is no token.
     """
     runner = web.AppRunner(
-        app.create_app(settings, read_token(settings), builder),
+        app.create_app(settings, read_token(settings), builder, health),
         access_log=None,
         handler_cancellation=True,
         shutdown_timeout=_GRACE_S,

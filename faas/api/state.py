@@ -8,6 +8,7 @@ from aiohttp import web
 from faas import buckets, builds
 from faas.api import calls
 from faas.core import settings
+from faas.health import looks
 from faas.store import dead_letters, functions, ledger, logs, undelivered
 
 SETTINGS = web.AppKey("settings", settings.Settings)
@@ -19,4 +20,5 @@ LOGS = web.AppKey("logs", logs.Logs)
 ENGINE = web.AppKey("engine", sa.Engine)
 CALLS = web.AppKey("calls", calls.Calls)
 BUCKETS = web.AppKey("buckets", buckets.Known)
+LOOKS = web.AppKey("looks", looks.Looks)
 BUILDS = web.AppKey("builds", builds.Builds)

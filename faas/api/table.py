@@ -10,6 +10,7 @@ from faas.api import (
     dead_letters,
     deployments,
     functions,
+    health,
     inquiries,
     invocations,
     ledger,
@@ -316,6 +317,14 @@ PLATFORM = (
         handler=status.platform_status,
         summary="Where all invocations are, and the nodes.",
         responses=(_gives(schemas.PlatformStatus, "One instant."),),
+    ),
+    routes.Route(
+        method="GET",
+        path=f"{_V1}/health",
+        handler=health.platform_health,
+        summary="How everything is: facts, and what to do about them.",
+        query=health.HealthQuery,
+        responses=(_gives(schemas.Facts, "The facts. Something may have failed all the same: see `ok`."),),
     ),
     routes.Route(
         method="GET",

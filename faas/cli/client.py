@@ -42,6 +42,19 @@ class Client:
         """The JSON at a path; query values that are None are left out."""
         return self.send("GET", path, query=query).value
 
+    def require(self, within_s: float) -> None:
+        """Raise `errors.Unavailable` unless the control API answers within so long."""
+        connection = http.client.HTTPConnection(
+            self._address.hostname or "localhost", self._address.port, timeout=within_s
+        )
+        try:
+            connection.request("GET", "/healthz")
+            connection.getresponse().read()
+        except (OSError, http.client.HTTPException) as error:
+            raise self._away(error) from error
+        finally:
+            connection.close()
+
     def send(
         self,
         method: str,

@@ -119,9 +119,11 @@ async def _until_stopped(run: Run, settings: settings_module.Settings, ready: Re
 async def _answer(settings: settings_module.Settings, stop: asyncio.Event, ready: Ready) -> None:
     from faas import builds
     from faas.api import server
-    from faas.cli import languages
+    from faas.cli import languages, machine
+    from faas.health import checks
 
-    await server.run(settings, stop, ready, builds.Builds(settings, languages.known(settings)))
+    builder = builds.Builds(settings, languages.known(settings))
+    await server.run(settings, stop, ready, builder, checks.CHECKS.beside(machine.BESIDE))
 
 
 async def _schedule(settings: settings_module.Settings, stop: asyncio.Event, ready: Ready) -> None:

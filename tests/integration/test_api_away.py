@@ -140,6 +140,22 @@ async def test_a_redis_that_is_stopped_and_says_nothing_is_as_good_as_none(
     await everything_answers(api)
 
 
+async def test_the_facts_are_told_of_a_redis_that_says_nothing(
+    api: ControlApi, server: embedded.EmbeddedServer
+) -> None:
+    assert server.pid is not None
+    os.kill(server.pid, signal.SIGSTOP)
+    try:
+        async with asyncio.timeout(20):
+            answer = await api.get("/api/v1/health", thorough="true")
+    finally:
+        os.kill(server.pid, signal.SIGCONT)
+    states = {fact["name"]: fact["state"] for fact in answer["facts"]}
+    assert (answer["ok"], states["redis"]) == (False, "failed")
+    assert {states[name] for name in ("bounds", "conservation", "nodes")} == {"unknown"}
+    assert states["ledger"] == "ok"
+
+
 async def test_a_redis_that_may_not_write_refuses_with_its_reason(
     api: ControlApi, server: embedded.EmbeddedServer
 ) -> None:

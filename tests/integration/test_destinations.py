@@ -20,7 +20,7 @@ from faas import delivery
 from faas.core import errors, ids, lineage, model
 from faas.core import settings as settings_module
 from faas.delivery import carriers, parcels, sending, webhooks
-from faas.queue import census, destined, invocations, outbox, secrets
+from faas.queue import active, census, destined, invocations, outbox, secrets
 from faas.store import database, functions, undelivered
 from faas.valkey import embedded
 from tests import receiver, samples
@@ -458,6 +458,7 @@ async def test_a_queue_that_is_full_is_waited_for(stage: Stage, caplog: pytest.L
     async with stage.scheduler(max_waiting_async=1):
         await eventually(lambda: "record_not_delivered_yet" in caplog.messages)
         assert (await stage.queue.counts())[after.ref].waiting == 1
+        assert await active.waiting(stage.queue) == [after.ref], "nodes look for what came by an outbox"
         assert await stage.waits() == 2
         for _ in range(3):
             (claim,) = await eventually(lambda: stage.queue.claim("n", after.ref, 1))

@@ -78,6 +78,26 @@ async def test_nothing_is_counted_exactly_where_nothing_is(queue: invocations.Qu
     )
 
 
+@pytest.mark.usefixtures("small_steps")
+async def test_what_comes_before_the_last_step_is_counted_too_also_in_queues_that_are_new_and_when_it_is_much(
+    queue: invocations.Queue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await fill(queue)
+    sum_up, more = recount._Counting.sum_up, [(20, "a"), (3, "new"), (2, "newer")]
+
+    async def sum_up_after_more(counting: recount._Counting) -> recount._Instant:
+        count, name = more.pop(0) if more else (0, "")
+        for size in range(count):
+            await queue.enqueue(an_invocation(size, name))
+        return await sum_up(counting)
+
+    monkeypatch.setattr(recount._Counting, "sum_up", sum_up_after_more)
+    held = await census.held(queue)
+    assert held.is_right and held.is_exact, held
+    assert held.entries == 3 * 40 + 30 + 10 + 20 + 3
+    assert more == [(2, "newer")], "twenty are more than one step counts, three are not"
+
+
 async def churn(queue: invocations.Queue, seed: int) -> None:
     """Enqueue, claim and finish for ever."""
     for turn in range(1_000_000):
