@@ -5,6 +5,7 @@ PY := .venv/bin/python
 WORKERS ?= 2
 ROUNDS ?= 5
 ONLY ?=
+PACKAGES ?=
 NODES ?=
 CLIENTS ?=
 SECONDS ?=
@@ -54,6 +55,10 @@ format: setup ## put the code into its form
 .PHONY: docs
 docs: setup ## write the reference pages anew from the code
 	@$(PY) -m faas.cli.reference docs/reference
+
+.PHONY: pin
+pin: setup ## write versions and hashes of all packages anew (PACKAGES='aiohttp uv' to take newer ones)
+	@sh tools/pin.sh $(PACKAGES)
 
 docker-stop: ## end the Docker daemon that set-up started, and no other
 	@sh tools/docker.sh stop

@@ -45,14 +45,17 @@ make_venv() {
 
 inputs_digest() { { pwd; cat pyproject.toml constraints.txt; } | sha256sum | cut -d ' ' -f 1; }
 
+pip() { .venv/bin/python -m pip "$@" --quiet --disable-pip-version-check; }
+
 install_packages() {
     stamp=.venv/.installed
     wanted=$(inputs_digest)
     [ "$(cat "$stamp" 2>/dev/null || :)" = "$wanted" ] && return
     .venv/bin/python -c '' 2>/dev/null && .venv/bin/python -m pip --version >/dev/null 2>&1 || make_venv
     say "installing the pinned packages"
-    .venv/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt \
-        --editable '.[dev,postgresql]' pillow
+    pip install --require-hashes --requirement constraints.txt
+    # Our own package has no hash; all that it needs is there, the tool that builds it included.
+    pip install --no-index --no-deps --no-build-isolation --editable .
     echo "$wanted" >"$stamp.$$" && mv "$stamp.$$" "$stamp"
 }
 
