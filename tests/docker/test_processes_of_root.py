@@ -227,6 +227,18 @@ async def test_what_a_killed_node_left_is_swept_by_the_next_one(limits: settings
     assert not dropped_home_of(limits).exists()
 
 
+async def test_a_user_whose_sandbox_never_had_a_folder_is_taken_back(limits: settings_module.Settings) -> None:
+    engine = await choose.choose(limits, lambda _name: None)
+    sandbox = await engine.start(base.Spec())
+    (held,) = [path.name for path in (limits.root / "uids").iterdir()]
+    (limits.root / "uids" / "2000000001").symlink_to("0123456789ab-1")  # of a runner that died just then
+    (limits.root / "uids" / "2000000002").symlink_to("../../somewhere")
+    await engine.sweep()
+    assert sorted(path.name for path in (limits.root / "uids").iterdir()) == sorted([held, "2000000002"])
+    await sandbox.close()
+    await engine.close()
+
+
 async def test_a_place_that_somebody_else_has_made_is_refused(limits: settings_module.Settings) -> None:
     home = dropped_home_of(limits)
     home.mkdir()
