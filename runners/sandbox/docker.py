@@ -120,7 +120,7 @@ class DockerHost:
         self._memory = cgroups.group(pid, "memory")
         self._cpu = cgroups.group(pid, "cpu")
         self.freezer = freezer = freezing.Freezer(cgroups.group(pid, "freezer"), self._on_thaw)
-        self._sockets = socket_memory.Watch(self._memory, lambda: freezer.is_frozen, self._on_sockets_full)
+        self._sockets = socket_memory.Watch(self._memory, pid, lambda: freezer.is_frozen, self._on_sockets_full)
         with contextlib.suppress(OSError):
             self._process = os.pidfd_open(pid)
 

@@ -1,8 +1,9 @@
-"""What lies unread in a sandbox's sockets: memory that version 1 of cgroups keeps beside a function's own limit.
+"""What lies in a sandbox's sockets: memory that no limit counts, or only one beside the function's own.
 
-The kernel has a limit for it, by which it drops datagrams and narrows connections, but gives each connection a least
-amount all the same, and nobody counts connections. So what they hold together is looked at while the sandbox runs, and
-one that holds far more than the limit has run out of memory. Version 2 counts all of it as the function's memory.
+Version 1 of cgroups has a limit for what lies unread, by which the kernel drops datagrams and narrows connections, but
+it gives each connection a least amount all the same; version 2 counts that as the function's memory. Neither counts
+what is not sent yet (a datagram that is gathered with `MSG_MORE`), and neither counts sockets. So it is looked, while
+the sandbox runs, at what they hold together and how many there are; one that has far too much has run out of memory.
 """
 
 from __future__ import annotations
@@ -17,25 +18,37 @@ LIMIT_BYTES = 32 << 20
 MOST_BYTES = 2 * LIMIT_BYTES
 """What is never reached by a few connections, which the limit narrows."""
 
+MOST_SOCKETS = 1024
+"""Of all kinds in a sandbox: as many as one process may have, and each may hold some 64 KiB that nobody counts."""
+
 LOOK_EVERY_S = 0.1
 
 _LIMIT = "memory.kmem.tcp.limit_in_bytes"
 _USAGE = "memory.kmem.tcp.usage_in_bytes"
+_USED = b"sockets: used "
 
 
 class Watch:
     """Looks at one control group while its sandbox runs; does nothing where the host does not let it, or need not."""
 
-    def __init__(self, group: Path | None, is_frozen: Callable[[], bool], on_over: Callable[[], None]) -> None:
-        """Set the limit. ``on_over`` is called once, when far more is held."""
+    def __init__(
+        self,
+        group: Path | None,
+        pid: int,
+        is_frozen: Callable[[], bool],
+        on_over: Callable[[], None],
+        proc: Path = Path("/proc"),
+    ) -> None:
+        """Set the limit, for a group and a process in it. ``on_over`` is called once, when far more is held."""
         self._is_frozen = is_frozen
         self._on_over = on_over
         self._timer: asyncio.TimerHandle | None = None
         self._usage = _limited(group) if group is not None else -1
+        self._counts = _opened(proc / str(pid) / "net" / "sockstat")
 
     def wake(self) -> None:
         """The sandbox runs from now on, until it is frozen."""
-        if self._usage >= 0 and self._timer is None:
+        if max(self._usage, self._counts) >= 0 and self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(LOOK_EVERY_S, self._look)
 
     def close(self) -> None:
@@ -43,27 +56,48 @@ class Watch:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if self._usage >= 0:
-            os.close(self._usage)
-            self._usage = -1
+        for descriptor in (self._usage, self._counts):
+            if descriptor >= 0:
+                os.close(descriptor)
+        self._usage = self._counts = -1
 
     def _look(self) -> None:
         self._timer = None
-        if self._held_bytes() > MOST_BYTES:
+        if held_bytes(_read(self._usage)) > MOST_BYTES or sockets(_read(self._counts)) > MOST_SOCKETS:
             self._on_over()
         elif not self._is_frozen():
             self.wake()
 
-    def _held_bytes(self) -> int:
-        try:
-            return int(os.pread(self._usage, 32, 0))
-        except (OSError, ValueError):  # the container has gone
-            return 0
+
+def held_bytes(usage: bytes) -> int:
+    """What lies in sockets, as the kernel says it; 0 when it says nothing."""
+    return int(usage) if usage.strip().isdigit() else 0
+
+
+def sockets(counts: bytes) -> int:
+    """How many sockets there are in a namespace, by its ``sockstat``; 0 when it says nothing."""
+    count = counts.partition(_USED)[2].split(b"\n")[0]
+    return int(count) if count.isdigit() else 0
+
+
+def _read(descriptor: int) -> bytes:
+    """The beginning of a file; nothing of one that is not there, or whose container has gone."""
+    try:
+        return os.pread(descriptor, 256, 0) if descriptor >= 0 else b""
+    except OSError:
+        return b""
+
+
+def _opened(path: Path) -> int:
+    """A descriptor for reading, or -1."""
+    with contextlib.suppress(OSError):
+        return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    return -1
 
 
 def _limited(group: Path) -> int:
     """Set the limit; the descriptor of what is in use, or -1."""
     with contextlib.suppress(OSError):
         (group / _LIMIT).write_text(str(LIMIT_BYTES))
-        return os.open(group / _USAGE, os.O_RDONLY | os.O_CLOEXEC)
+        return _opened(group / _USAGE)
     return -1

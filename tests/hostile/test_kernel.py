@@ -148,6 +148,13 @@ def test_what_lies_in_sockets_and_queues_is_counted(
         assert held >= answer["result"] * MIB
 
 
+def test_what_each_socket_may_hold_uncounted_is_bounded_by_how_many_there_may_be(
+    platform: platforms.Platform,
+) -> None:
+    answer = told(platform, "greedy", "fills_by_many", kind="corked", mib=600, processes=16)
+    assert answer["status"] == "oom", answer
+
+
 # -- calls of the kernel
 
 DENIED = {

@@ -96,7 +96,7 @@ async def test_sockets_are_looked_at_while_a_sandbox_runs_until_they_hold_too_mu
     usage.write_text(f"{socket_memory.MOST_BYTES}\n")
     (tmp_path / "memory.kmem.tcp.limit_in_bytes").write_text("9223372036854771712\n")
     frozen, over = [False], Thaws()
-    watch = socket_memory.Watch(tmp_path, lambda: frozen[0], over)
+    watch = socket_memory.Watch(tmp_path, 0, lambda: frozen[0], over)
     assert (tmp_path / "memory.kmem.tcp.limit_in_bytes").read_text() == str(socket_memory.LIMIT_BYTES)
     watch.wake()
     await asyncio.sleep(2 * socket_memory.LOOK_EVERY_S)
@@ -112,7 +112,26 @@ async def test_sockets_are_looked_at_while_a_sandbox_runs_until_they_hold_too_mu
 async def test_where_sockets_are_counted_with_all_memory_nobody_looks(tmp_path: Path) -> None:
     over = Thaws()
     for group in (None, tmp_path):
-        watch = socket_memory.Watch(group, lambda: False, over)
+        watch = socket_memory.Watch(group, 0, lambda: False, over)
         watch.wake()
         watch.close()
     assert over.count == 0
+
+
+async def test_sockets_are_counted_where_their_memory_is_not(tmp_path: Path) -> None:
+    (tmp_path / "7" / "net").mkdir(parents=True)
+    counts = tmp_path / "7" / "net" / "sockstat"
+    over = Thaws()
+    counts.write_text(f"sockets: used {socket_memory.MOST_SOCKETS}\nTCP: inuse 9999\n")
+    watch = socket_memory.Watch(None, 7, lambda: False, over, tmp_path)
+    watch.wake()
+    await asyncio.sleep(2 * socket_memory.LOOK_EVERY_S)
+    assert over.count == 0
+    counts.write_text(f"sockets: used {socket_memory.MOST_SOCKETS + 1}\nTCP: inuse 0\n")
+    await eventually(lambda: over.count == 1)
+    watch.close()
+
+
+@pytest.mark.parametrize("said", [b"", b"TCP: inuse 5", b"sockets: used ", b"sockets: used x\n", b"\xff" * 300])
+def test_a_count_that_is_none_is_nothing(said: bytes) -> None:
+    assert socket_memory.sockets(said) == socket_memory.held_bytes(said) == 0

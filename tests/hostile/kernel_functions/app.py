@@ -18,7 +18,7 @@ import time
 _libc = ctypes.CDLL(None, use_errno=True)
 _kept = []
 _named = {}
-_AF_UNIX, _AF_INET, _AF_INET6, _AF_NETLINK, _NETLINK_ROUTE = 1, 2, 10, 16, 0
+_AF_INET, _AF_INET6 = 2, 10
 
 
 def attacker(event, context):
@@ -209,7 +209,9 @@ def fills_sockets(event):
 
 def _fill(kind):
     try:
-        return {"tcp": _fill_tcp, "udp": _fill_udp, "unix": _fill_unix, "sysv": _fill_sysv}[kind]()
+        return {"tcp": _fill_tcp, "udp": _fill_udp, "unix": _fill_unix, "sysv": _fill_sysv, "corked": _fill_corked}[
+            kind
+        ]()
     except OSError as error:
         if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOSPC):
             return None
@@ -274,6 +276,29 @@ def _fill_sysv():
     return sent
 
 
+def _fill_corked():
+    """A datagram that is never whole, and so never sent."""
+    near = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    near.connect(("127.0.0.1", 9))
+    _kept.append(near)
+    return near.send(bytes(60_000), socket.MSG_MORE)
+
+
+def fills_by_many(event):
+    """The same by many processes, each with as many descriptors as it may have."""
+    ends, children = os.pipe(), []
+    for _ in range(event["processes"]):
+        child = os.fork()
+        if child == 0:
+            os.write(ends[1], b"%d\n" % fills_sockets(event))
+            time.sleep(60)
+        children.append(child)
+    told = b""
+    while told.count(b"\n") < event["processes"]:
+        told += os.read(ends[0], 1 << 16)
+    return sum(map(int, told.split()))
+
+
 def _sent(send):
     sent, part = 0, bytes(1 << 16)
     try:
@@ -288,8 +313,7 @@ def _sent(send):
 
 def opens_sockets(event):
     """The kinds of sockets that could be made beside those that are to be there."""
-    allowed = {(_AF_NETLINK, _NETLINK_ROUTE)}
-    allowed |= {(family, protocol) for family in (_AF_INET, _AF_INET6) for protocol in (0, 6, 17)}
+    allowed = {(family, protocol) for family in (_AF_INET, _AF_INET6) for protocol in (0, 6, 17)}
     found = []
     for family in range(2, 50):
         for kind in range(1, 11):
@@ -362,7 +386,8 @@ def is_whole(event):
     with lock, socket.create_server(("127.0.0.1", 0)) as server:
         socket.create_connection(server.getsockname()).close()
     done = subprocess.run([sys.executable, "-c", "print(6)"], capture_output=True, text=True, check=True)
-    names = [name for _, name in socket.if_nameindex()]
+    names = sorted(os.listdir("/sys/class/net"))
+    socket.getaddrinfo("localhost", 80, flags=socket.AI_ADDRCONFIG)
     import getpass
 
     with open("/tmp/locked", "w") as file:
@@ -422,6 +447,7 @@ TRIES = {
         reads_all,
         saw,
         fills_sockets,
+        fills_by_many,
         opens_sockets,
         calls,
         calls_as_32_bit,
