@@ -165,7 +165,12 @@ class Offered:
         self._queued = asyncio.create_task(self._enqueue())
 
     async def _enqueue(self) -> None:
-        self.answer(await self._bench.outcome(self._invocation))
+        try:
+            outcome = await self._bench.outcome(self._invocation)
+        except errors.FaasError as error:
+            self.fail(error)
+        else:
+            self.answer(outcome)
 
 
 def result(outcome: model.Outcome) -> Any:
