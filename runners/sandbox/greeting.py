@@ -71,7 +71,9 @@ def _drop(hello: asyncio.Task[Greeted], listener: socket.socket) -> None:
 
 
 async def _hello(listener: socket.socket) -> Greeted:
-    sock, _ = await asyncio.get_running_loop().sock_accept(listener)
+    # What a cancelled `sock_accept` has accepted is closed by nobody.
+    await _readable(listener)
+    sock, _ = listener.accept()
     pipes: list[int] = []
     try:
         await _ready(sock, pipes)
