@@ -12,7 +12,7 @@ import pytest
 
 from faas.core import model
 from faas.core import settings as settings_module
-from runners.sandbox import cgroups, docker_calls, verdicts
+from runners.sandbox import abilities, cgroups, docker_calls, verdicts
 from runners.sandbox import docker as engine_module
 from tests import base_image
 from tests.eventually import eventually_sync
@@ -20,6 +20,7 @@ from tests.eventually import eventually_sync
 pytestmark = pytest.mark.docker
 
 MADE_MB, HELD_MB = 256, 120
+HAS = abilities.Abilities()
 HOLDS = f"import time; held = b'x' * ({HELD_MB} << 20); time.sleep(600)"
 
 
@@ -63,17 +64,17 @@ def memory_of(client: docker.APIClient, container: str) -> Path:
 
 def test_the_engine_that_refuses_a_lower_limit_has_its_figures_read(client: docker.APIClient, container: str) -> None:
     memory_of(client, container)
-    assert isinstance(engine_module._limited(client, container, config(HELD_MB // 2)), verdicts.OutOfMemory)
-    assert engine_module._limited(client, container, config(HELD_MB + 40)) is None
+    assert isinstance(engine_module._limited(client, container, config(HELD_MB // 2), HAS), verdicts.OutOfMemory)
+    assert engine_module._limited(client, container, config(HELD_MB + 40), HAS) is None
 
 
 def test_an_engine_that_refuses_for_another_reason_has_not_run_out_of_memory(
     client: docker.APIClient, container: str
 ) -> None:
     with pytest.raises(docker.errors.APIError):
-        engine_module._limited(client, container, config(2**44))
+        engine_module._limited(client, container, config(2**44), HAS)
     with pytest.raises(docker.errors.NotFound):
-        engine_module._limited(client, "no-such-container", config(HELD_MB))
+        engine_module._limited(client, "no-such-container", config(HELD_MB), HAS)
 
 
 def test_a_kernel_that_refuses_a_lower_limit_says_so_by_its_error(client: docker.APIClient, container: str) -> None:

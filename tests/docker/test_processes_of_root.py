@@ -16,6 +16,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from faas.cli import languages
 from faas.core import ids, model
 from faas.core import settings as settings_module
 from runners.sandbox import base, choose, dropped, readable_python, uids
@@ -90,7 +91,7 @@ class Bench:
         self.started: list[base.Sandbox] = []
 
     async def sandbox(self, handler: str) -> base.Sandbox:
-        made = await self.engine.start(base.Spec())
+        made = await self.engine.start(base.Spec(runtime="python3"))
         self.started.append(made)
         config = model.FunctionConfig(runtime="python3", handler=f"app.{handler}", timeout_ms=20_000)
         revision = model.Revision(function="f", number=1, artifact="0" * 64, config=config, created_at_ms=0)
@@ -122,7 +123,7 @@ async def bench(limits: settings_module.Settings, tmp_path: Path) -> AsyncIterat
     code.mkdir()
     (code / "app.py").write_text(CODE)
     (code / "app.py").chmod(0o444)
-    made = Bench(await choose.choose(limits, lambda _name: None), code, limits)
+    made = Bench(await choose.choose(limits, lambda _name: None, languages.known(limits)), code, limits)
     (limits.root / "token").write_text("the-token")
     yield made
     for sandbox in made.started:
@@ -195,8 +196,8 @@ async def test_a_fork_bomb_stops_at_the_limit_of_processes_and_ends_with_its_san
 
 
 async def test_the_engine_leaves_nothing_behind(limits: settings_module.Settings) -> None:
-    engine = await choose.choose(limits, lambda _name: None)
-    sandbox = await engine.start(base.Spec())
+    engine = await choose.choose(limits, lambda _name: None, languages.known(limits))
+    sandbox = await engine.start(base.Spec(runtime="python3"))
     home = dropped_home_of(limits)
     assert stat.S_IMODE(home.stat().st_mode) == 0o711
     await sandbox.close()
@@ -209,18 +210,19 @@ async def test_what_a_killed_node_left_is_swept_by_the_next_one(limits: settings
     program = (
         "import asyncio, os, sys, msgspec\n"
         "from faas.core import settings\n"
+        "from faas.cli import languages\n"
         "from runners.sandbox import base, choose\n"
         "async def main():\n"
         "    limits = msgspec.json.decode(sys.argv[1], type=settings.Settings)\n"
-        "    engine = await choose.choose(limits, lambda name: None)\n"
-        "    await engine.start(base.Spec())\n"
+        "    engine = await choose.choose(limits, lambda name: None, languages.known(limits))\n"
+        "    await engine.start(base.Spec(runtime='python3'))\n"
         "    os.kill(os.getpid(), 9)\n"
         "asyncio.run(main())\n"
     )
     command = [sys.executable, "-c", program, msgspec.json.encode(limits).decode()]
     await asyncio.to_thread(subprocess.run, command, check=False, cwd=Path(__file__).parents[2])
     assert len(list((limits.root / "uids").iterdir())) == 1
-    engine = await choose.choose(limits, lambda _name: None)
+    engine = await choose.choose(limits, lambda _name: None, languages.known(limits))
     await engine.sweep()
     assert list((limits.root / "uids").iterdir()) == []
     await engine.close()
@@ -228,8 +230,8 @@ async def test_what_a_killed_node_left_is_swept_by_the_next_one(limits: settings
 
 
 async def test_a_user_whose_sandbox_never_had_a_folder_is_taken_back(limits: settings_module.Settings) -> None:
-    engine = await choose.choose(limits, lambda _name: None)
-    sandbox = await engine.start(base.Spec())
+    engine = await choose.choose(limits, lambda _name: None, languages.known(limits))
+    sandbox = await engine.start(base.Spec(runtime="python3"))
     (held,) = [path.name for path in (limits.root / "uids").iterdir()]
     (limits.root / "uids" / "2000000001").symlink_to("0123456789ab-1")  # of a runner that died just then
     (limits.root / "uids" / "2000000002").symlink_to("../../somewhere")
@@ -245,14 +247,14 @@ async def test_a_place_that_somebody_else_has_made_is_refused(limits: settings_m
     os.chown(home, 65534, 65534)
     try:
         with pytest.raises(base.EngineUnavailable, match="not root's alone"):
-            await choose.choose(limits, lambda _name: None)
+            await choose.choose(limits, lambda _name: None, languages.known(limits))
     finally:
         home.rmdir()
     with tempfile.TemporaryDirectory() as elsewhere:
         home.symlink_to(elsewhere)
         try:
             with pytest.raises(base.EngineUnavailable, match="cannot be made"):
-                await choose.choose(limits, lambda _name: None)
+                await choose.choose(limits, lambda _name: None, languages.known(limits))
         finally:
             home.unlink()
 
@@ -261,7 +263,7 @@ async def test_a_place_that_somebody_else_has_made_is_refused(limits: settings_m
 async def test_users_that_somebody_has_are_refused(users: str, limits: settings_module.Settings) -> None:
     chosen = msgspec.structs.replace(limits, sandbox_uids=users)
     with pytest.raises(base.EngineUnavailable, match="sandbox_uids"):
-        await choose.choose(chosen, lambda _name: None)
+        await choose.choose(chosen, lambda _name: None, languages.known(chosen))
 
 
 def test_a_python_that_lies_in_a_closed_folder_is_linked_to_where_others_may_read_it(tmp_path: Path) -> None:

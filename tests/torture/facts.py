@@ -28,9 +28,12 @@ _ASKED = 5_000
 _STRAYS = ("sandboxes", "builds", "uploads", "journals")
 _FOREVER = {
     "refs", "counts", "held", "synced", "guard", "nodes", "slots", "demand", "records", "runtimes", "format",
-    "q", "journals",
+    "q", "journals", "chain-secret", "active",
 }  # fmt: skip
 """Kinds of keys that stay: counts, guards, and empty streams. Any other must be one that expires."""
+
+_RQS_OWN = ("queues", "workers", "workers:", "finished:", "clean_registries:")
+"""RQ's names of the queues and workers that there are, and of jobs that it removes itself."""
 
 
 class Process(msgspec.Struct, frozen=True):
@@ -105,9 +108,13 @@ async def redis_leftovers(queue: invocations.Queue) -> list[str]:
         kind = key.split(":")[1]
         if kind == "q" and await queue.link.call("XLEN", key):
             lines.append(f"entries in {key}")
+        if key.removeprefix(f"{queue.keys.prefix}:rq:").startswith(_RQS_OWN):
+            continue
         if kind not in _FOREVER and await queue.link.call("PTTL", key) == -1:
             lines.append(f"key {key}, which never expires")
     held = await queue.link.call("HGETALL", queue.keys.held)
+    shares = await queue.link.call("HGETALL", f"{queue.keys.held}:shares")
+    lines += [f"share of {name.decode()}: {count.decode()}" for name, count in _pairs(shares)]
     return lines + [f"held {name.decode()}: {count.decode()}" for name, count in _pairs(held) if count != b"0"]
 
 
