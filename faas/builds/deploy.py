@@ -108,10 +108,12 @@ class Deployer:
         settings: settings_module.Settings,
         catalog: ports.Catalog,
         nodes: ports.Nodes,
+        place: children.Place | None = None,
     ) -> None:
         self._settings = settings
         self._catalog = catalog
         self._nodes = nodes
+        self._place = place
         self._places = folders.Folders(settings.root)
         self._store = artifacts.Artifacts(settings.root)
         self._bundler = bundle.Bundler(self._places, self._store, settings.max_artifact_bytes)
@@ -173,7 +175,7 @@ class Deployer:
                     if self._bundler.known(function, upload.sha256, runtime) is None:
                         uploads.unpack(upload)
                     note(str(runtime))
-                build = _Build(self._settings, self._bundler, function, runtime, uploads, work)
+                build = _Build(self._settings, self._bundler, function, runtime, uploads, work, self._place)
                 digest = made.keep(lambda: build.artifact(upload, steps))  # noqa: B023
             config = msgspec.structs.replace(function.config, runtime=runtime.name)
             built.append(Built(spec=function, artifact=digest, config=config))
@@ -281,6 +283,7 @@ class _Build:
         runtime: runtimes.Available,
         uploads: sources.Sources,
         work: Path,
+        place: children.Place | None,
     ) -> None:
         self._bundler = bundler
         self._function = function
@@ -290,6 +293,7 @@ class _Build:
         self._programs = children.Programs(
             children.Deadline(function.name, settings.build_timeout_s),
             bounds.Bound(max_bytes=settings.max_artifact_bytes, max_files=settings.max_artifact_files),
+            place,
         )
 
     def artifact(self, upload: sources.Upload, steps: progress.Progress) -> str:

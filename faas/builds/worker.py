@@ -33,7 +33,7 @@ from faas.builds import deploy, deployments, folders, history, jobs, nodes, prog
 from faas.core import errors, ids
 from faas.core import settings as settings_module
 from faas.link import client as redis_client
-from faas.runtimes import table
+from faas.runtimes import children, table
 from faas.store import database, functions
 
 _LOG = logging.getLogger(__name__)
@@ -60,12 +60,16 @@ class _Runner(msgspec.Struct, frozen=True):
 _RUNNER: contextvars.ContextVar[_Runner] = contextvars.ContextVar("runner")
 
 
-def worker_main(settings: settings_module.Settings, runtimes: table.Runtimes) -> None:
+def worker_main(
+    settings: settings_module.Settings, runtimes: table.Runtimes, place: children.Place | None = None
+) -> None:
     """Run deployments of these languages until SIGTERM or SIGINT. Call it from the main thread.
+
+    ``place`` is where their programs run; without one they are limited children of ours.
 
     While Redis is away it waits. Raises `errors.Unavailable` when Redis does not answer at the start.
     """
-    work(settings, lambda used: _connected(used, runtimes))
+    work(settings, lambda used: _connected(used, runtimes, place))
 
 
 def work(settings: settings_module.Settings, make: MakeDeployer) -> None:
@@ -120,10 +124,12 @@ def _await_redis(connection: redis.Redis) -> None:
 
 
 @contextlib.contextmanager
-def _connected(settings: settings_module.Settings, runtimes: table.Runtimes) -> Iterator[deploy.Deployer]:
+def _connected(
+    settings: settings_module.Settings, runtimes: table.Runtimes, place: children.Place | None
+) -> Iterator[deploy.Deployer]:
     engine = database.open_database(settings)
     try:
-        yield deploy.Deployer(settings, functions.Functions(engine), nodes.RedisNodes(settings, runtimes))
+        yield deploy.Deployer(settings, functions.Functions(engine), nodes.RedisNodes(settings, runtimes), place)
     finally:
         engine.dispose()
 

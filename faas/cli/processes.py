@@ -71,11 +71,13 @@ def builder_command(ready_fd: int | None) -> None:
     from faas import builds
     from faas.cli import languages
     from faas.valkey import fitness
+    from runners.sandbox import building
 
     log_format.start(settings)
     fitness.require(settings)
     _teller(ready_fd)({"pid": os.getpid()})
-    builds.worker_main(settings, languages.known(settings))
+    known = languages.known(settings)
+    builds.worker_main(settings, known, building.BuildPlace(settings, next(iter(known)).image))
 
 
 def serve(run: Run, ready_fd: int | None) -> None:

@@ -200,6 +200,20 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     )
     max_file_mb: Annotated[int, _Doc(description="Largest file that a sandbox may write.", ge=1)] = 2_048
     build_timeout_s: Annotated[int, _Doc(description="Longest build of one function.", ge=1)] = 600
+    build_place: Annotated[
+        str,
+        _Doc(
+            description="Where packages are installed: container, process, or auto: a container if Docker is used.",
+            pattern="^(auto|container|process)$",
+        ),
+    ] = "auto"
+    build_network: Annotated[
+        str,
+        _Doc(
+            description="Docker network of the containers that install packages; empty is `bridge`, or `host` where"
+            " the engine has no bridge."
+        ),
+    ] = ""
     load_timeout_ms: Annotated[int, _Doc(description="How long a deploy waits for a function to load.", ge=1)] = 60_000
     keep_records_days: Annotated[
         int, _Doc(description="Days that records are kept; 0 is for ever. Bills and totals outlive them.", ge=0)

@@ -14,6 +14,9 @@ import msgspec
 from faas.core import errors
 
 _BLOCK = 512
+_LEAST_FILE_BYTES = 32 * 1024 * 1024
+_NAMED = 3
+_LARGE = 2**62
 
 
 class Taken(msgspec.Struct, frozen=True):
@@ -37,11 +40,17 @@ class Bound(msgspec.Struct, frozen=True, kw_only=True):
 
     def check(self) -> None:
         """Raise `errors.TooLarge` when one of the places holds more than that."""
-        for place, times in [*((place, 1) for place in self.places), *((place, 2) for place in self.caches)]:
-            most_bytes, most_files = times * self.max_bytes, times * self.max_files
-            found = taken(place, most_bytes, most_files)
-            if found.size > most_bytes or found.files > most_files:
-                raise self.passed(f"the requirements unpack to more than {_mb(self.max_bytes)}")
+        for place in self.places:
+            if _over(place, self.max_bytes, self.max_files):
+                raise self.passed(f"the requirements unpack to too much; most of it: {largest(place)}")
+        for place in self.caches:
+            if _over(place, 2 * self.file_bytes, 2 * self.max_files):
+                raise self.passed("the requirements unpack to too much")
+
+    @property
+    def file_bytes(self) -> int:
+        """What one file may have, those that the installer keeps for itself included."""
+        return max(self.max_bytes, _LEAST_FILE_BYTES)
 
     def passed(self, what: str) -> errors.TooLarge:
         """The error that says so."""
@@ -68,6 +77,22 @@ def taken(folder: Path, enough_bytes: int, enough_files: int) -> Taken:
         except (FileNotFoundError, NotADirectoryError):  # it was renamed or removed meanwhile
             continue
     return Taken(size, files)
+
+
+def largest(folder: Path) -> str:
+    """The largest things in a folder with their sizes, for people. They may be growing."""
+    with os.scandir(folder) as entries:
+        sizes = {
+            each.name: _size(each) + (taken(Path(each.path), _LARGE, _LARGE).size if each.is_dir() else 0)
+            for each in entries
+        }
+    most = sorted(sizes.items(), key=lambda item: item[1], reverse=True)[:_NAMED]
+    return ", ".join(f"{name} {_mb(size)}" for name, size in most)
+
+
+def _over(folder: Path, most_bytes: int, most_files: int) -> bool:
+    found = taken(folder, most_bytes, most_files)
+    return found.size > most_bytes or found.files > most_files
 
 
 def _size(entry: os.DirEntry[str]) -> int:

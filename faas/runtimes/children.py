@@ -139,7 +139,7 @@ class Here:
     def start(self, job: Job, bound: bounds.Bound, longest_s: float) -> Running:
         """See `Place.start`."""
         limits = {
-            "RLIMIT_FSIZE": bound.max_bytes,
+            "RLIMIT_FSIZE": bound.file_bytes,
             "RLIMIT_DATA": MEMORY_BYTES,
             "RLIMIT_CORE": 0,
             "RLIMIT_CPU": int(longest_s * 2) + 1,

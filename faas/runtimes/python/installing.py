@@ -80,6 +80,11 @@ class Packages:
     def _failed(self, ended: children.Ended, work: Path, bound: bounds.Bound) -> errors.FaasError:
         if "File too large" in ended.stderr:  # what RLIMIT_FSIZE says
             return bound.passed("one file of the requirements is larger than all may be together")
+        if ended.code in (126, 127):
+            return errors.Unavailable(
+                "the base image cannot run the program that installs packages",
+                hint="it needs glibc and `timeout`; build_place in the settings says where packages are installed",
+            )
         if ended.code in _ENDED_FOR_MEMORY or "memory allocation of" in ended.stderr:
             return errors.BuildFailed(
                 f"{self._asked.file}: installing took more memory than the {_MEMORY_MB} MB that a build may have",

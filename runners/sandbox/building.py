@@ -1,0 +1,196 @@
+"""Where a build runs what reaches the network: a container of its own, when the engine is Docker.
+
+What it fills are folders of the host under their own paths; it sees its source, the installer and the certificates,
+and nothing else of the host. It runs as a user that nobody else is, with limits on memory, processes and time. What
+reaches nothing and runs only code of ours (the compiler) stays a limited child: a container takes half a second.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import secrets
+import ssl
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import docker
+import docker.errors
+import docker.types
+import requests
+
+from faas.core import settings as settings_module
+from faas.runtimes import bounds, children, port
+from runners.sandbox import choose, docker_calls, image
+
+LABEL = "faas.build"
+_NAME = re.compile(r"/faas-build-[0-9a-f]{16}")
+_UID = 1_900_000_001
+_MOST_SAID = 1024 * 1024
+_MOST_PIDS = 256
+_PASSED = re.compile(r"UV_.*|SSL_CERT_.*|(HTTPS?|ALL|NO)_PROXY|TMPDIR|LANG", re.IGNORECASE)
+_GRACE_S = 5
+
+
+class BuildPlace:
+    """A `children.Place`: for what reaches the network a container of the runtime's image, if the engine is Docker.
+
+    A data directory whose engine is Docker never installs outside of one because Docker is away.
+    """
+
+    def __init__(self, settings: settings_module.Settings, wanted: port.Image) -> None:
+        self._settings = settings
+        self._wanted = wanted
+        self._here = children.Here()
+
+    def start(self, job: children.Job, bound: bounds.Bound, longest_s: float) -> children.Running:
+        """See `children.Place.start`. Raises `base.EngineUnavailable`."""
+        if not job.network or not self._in_containers():
+            return self._here.start(job, bound, longest_s)
+        client = docker_calls.connect()
+        try:
+            made = image.ensure(client, self._settings, self._wanted)
+            return _Container(client, made.id, job, bound, longest_s, self._settings)
+        except (docker.errors.DockerException, requests.RequestException) as error:
+            client.close()
+            raise docker_calls.away(error) from error
+        except BaseException:
+            client.close()
+            raise
+
+    def _in_containers(self) -> bool:
+        asked = self._settings.build_place
+        if asked != "auto":
+            return asked == "container"
+        engine = self._settings.engine
+        return (choose.written_down(self._settings.root) if engine == "auto" else engine) == choose.DOCKER
+
+
+class _Container:
+    def __init__(
+        self,
+        client: docker.APIClient,
+        image_id: str,
+        job: children.Job,
+        bound: bounds.Bound,
+        longest_s: float,
+        settings: settings_module.Settings,
+    ) -> None:
+        self._client = client
+        self._own = [path for path in (*job.fills, *job.caches, *job.reads) if path.is_relative_to(settings.root)]
+        self._id = ""
+        _sweep(client)
+        _give(self._own, _user())
+        try:
+            self._id = client.create_container(
+                image_id, **_asked(job, longest_s), host_config=_host(client, job, bound, _network(client, settings))
+            )["Id"]
+            client.start(self._id)
+        except BaseException:
+            self.kill()
+            raise
+
+    def ended(self, within_s: float) -> children.Ended | None:
+        try:
+            code = self._client.wait(self._id, timeout=within_s)["StatusCode"]  # type: ignore[arg-type]
+        except requests.exceptions.Timeout:
+            return None
+        except requests.exceptions.ConnectionError as error:  # how urllib3's read time-outs arrive
+            if "timed out" in str(error).lower():
+                return None
+            raise docker_calls.away(error) from error
+        said = (self._client.logs(self._id, stdout=out, stderr=not out, tail=10_000) for out in (True, False))
+        return children.Ended(code, *(text[-_MOST_SAID:].decode(errors="replace") for text in said))
+
+    def kill(self) -> None:
+        if self._id:
+            with contextlib.suppress(docker.errors.DockerException, requests.RequestException):
+                self._client.remove_container(self._id, force=True)
+            self._id = ""
+            self._client.close()
+        _give(self._own, (os.getuid(), os.getgid()))
+
+
+def _network(client: docker.APIClient, settings: settings_module.Settings) -> str:
+    """The network of a build. An engine that can make no rules for packets may have been started without a bridge."""
+    if settings.build_network:
+        return settings.build_network
+    return "bridge" if any(each["Name"] == "bridge" for each in client.networks()) else "host"
+
+
+def _asked(job: children.Job, longest_s: float) -> dict[str, Any]:
+    command = ["python3" if word == sys.executable else word for word in job.command]
+    uid, gid = _user()
+    return {
+        "name": f"faas-build-{secrets.token_hex(8)}",
+        # The container ends by itself also when nobody is left to end it.
+        "entrypoint": ["timeout", "-s", "KILL", str(int(longest_s) + _GRACE_S)],
+        "command": command,
+        "working_dir": str(job.cwd),
+        "environment": {
+            **{name: value for name, value in job.env.items() if _PASSED.fullmatch(name)},
+            "HOME": "/tmp",  # noqa: S108  the container's own
+        },
+        "user": f"{uid}:{gid}",
+        "labels": {LABEL: "1"},
+    }
+
+
+def _host(client: docker.APIClient, job: children.Job, bound: bounds.Bound, network: str) -> dict[str, Any]:
+    filled: dict[str, Mapping[str, str]] = {
+        str(path): {"bind": str(path), "mode": "rw"} for path in (*job.fills, *job.caches)
+    }
+    read: dict[str, Mapping[str, str]] = {
+        str(path): {"bind": str(path), "mode": "ro"} for path in (*job.reads, *_tools(job))
+    }
+    made: dict[str, Any] = client.create_host_config(
+        binds=read | filled,
+        network_mode=network,
+        mem_limit=children.MEMORY_BYTES,
+        memswap_limit=children.MEMORY_BYTES,
+        pids_limit=_MOST_PIDS,
+        cap_drop=["ALL"],
+        security_opt=["no-new-privileges"],
+        read_only=True,
+        tmpfs={"/tmp": "size=64m,mode=1777"},  # noqa: S108  the container's own
+        ulimits=[docker.types.Ulimit(name="fsize", soft=bound.file_bytes, hard=bound.file_bytes)],
+        log_config=docker.types.LogConfig(type="json-file", config={"max-size": "4m", "max-file": "1"}),
+    )
+    return made
+
+
+def _tools(job: children.Job) -> Iterator[Path]:
+    """The program, and what says whom it believes."""
+    yield Path(job.command[0])
+    cafile = ssl.get_default_verify_paths().cafile
+    if cafile:
+        yield Path(cafile)
+    if Path("/etc/uv").is_dir():
+        yield Path("/etc/uv")
+
+
+def _user() -> tuple[int, int]:
+    """Whose processes a build's are: ours, unless we are root."""
+    return (_UID, _UID) if os.getuid() == 0 else (os.getuid(), os.getgid())
+
+
+def _give(folders: Iterable[Path], to: tuple[int, int]) -> None:
+    """Let folders and all in them belong to a user; links are not followed."""
+    if os.getuid() != 0:
+        return
+    for folder in folders:
+        for place, names, files in os.walk(folder):
+            for name in (*names, *files):
+                os.chown(Path(place) / name, *to, follow_symlinks=False)
+        os.chown(folder, *to, follow_symlinks=False)
+
+
+def _sweep(client: docker.APIClient) -> None:
+    """Remove what killed builders left: containers of the form of ours that have ended."""
+    for found in client.containers(all=True, filters={"label": LABEL, "status": "exited"}):
+        if any(_NAME.fullmatch(name) for name in found.get("Names") or ()):
+            with contextlib.suppress(docker.errors.APIError):
+                client.remove_container(found["Id"])
