@@ -26,7 +26,10 @@ _SCRIPTS = (
     "outboxes", "take_out", "take_again", "keep_out", "put_away", "put_back", "pass_on", "post",
     "retire",
 )  # fmt: skip
-_BEGIN = {"recorded": ("yet_to_commit",), "let_go": ("yet_to_commit",)}
+_BEGIN = {
+    **dict.fromkeys(("recorded", "let_go"), ("yet_to_commit",)),
+    **dict.fromkeys(("abandon", "cancel", "pass_on", "put_away"), ("share",)),
+}
 """What scripts begin with that share a part."""
 
 

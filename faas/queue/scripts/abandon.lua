@@ -8,16 +8,8 @@ if not entry then return 0 end
 redis.call('XDEL', KEYS[1], ARGV[1])
 redis.call('HINCRBY', KEYS[4], 'entries', -1)
 redis.call('HINCRBY', KEYS[4], 'bytes', -#entry[2][2])
-local shares = KEYS[4] .. ':shares'
-local function share(of, entries, bytes)
-  if redis.call('HINCRBY', shares, of .. ' n', entries) > 0 then
-    redis.call('HINCRBY', shares, of, bytes)
-  else
-    redis.call('HDEL', shares, of, of .. ' n')
-  end
-end
-share(ARGV[3], -1, -#entry[2][2])
-if ARGV[4] ~= '' then share('@' .. ARGV[4], -1, -#entry[2][2]) end
+share(KEYS[4], ARGV[3], -1, -#entry[2][2])
+if ARGV[4] ~= '' then share(KEYS[4], '@' .. ARGV[4], -1, -#entry[2][2]) end
 redis.call('HINCRBY', KEYS[2], 'done', 1)
 redis.call('XADD', KEYS[3], '*', 'r', ARGV[2])
 redis.call('HINCRBY', KEYS[4], 'unrecorded', #ARGV[2])

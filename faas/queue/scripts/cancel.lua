@@ -17,16 +17,8 @@ else
 end
 redis.call('HINCRBY', KEYS[7], 'entries', -1)
 redis.call('HINCRBY', KEYS[7], 'bytes', -#ARGV[4])
-local shares = KEYS[7] .. ':shares'
-local function share(of, entries, bytes)
-  if redis.call('HINCRBY', shares, of .. ' n', entries) > 0 then
-    redis.call('HINCRBY', shares, of, bytes)
-  else
-    redis.call('HDEL', shares, of, of .. ' n')
-  end
-end
-share(ARGV[7], -1, -#ARGV[4])
-if ARGV[8] ~= '' then share('@' .. ARGV[8], -1, -#ARGV[4]) end
+share(KEYS[7], ARGV[7], -1, -#ARGV[4])
+if ARGV[8] ~= '' then share(KEYS[7], '@' .. ARGV[8], -1, -#ARGV[4]) end
 redis.call('HINCRBY', KEYS[3], 'done', 1)
 redis.call('XADD', KEYS[4], '*', 'r', ARGV[3])
 redis.call('HINCRBY', KEYS[7], 'unrecorded', #ARGV[3])

@@ -21,22 +21,14 @@ if redis.call('SADD', KEYS[5], ARGV[2]) == 1 then
 end
 redis.call('HINCRBY', KEYS[2], 'entries', -1)
 redis.call('HINCRBY', KEYS[2], 'bytes', -#entry[2][2] - #entry[2][4])
-local shares = KEYS[2] .. ':shares'
-local function share(of, entries, bytes)
-  if redis.call('HINCRBY', shares, of .. ' n', entries) > 0 then
-    redis.call('HINCRBY', shares, of, bytes)
-  else
-    redis.call('HDEL', shares, of, of .. ' n')
-  end
-end
-share(ARGV[7], -1, -#entry[2][2] - #entry[2][4])
+share(KEYS[2], ARGV[7], -1, -#entry[2][2] - #entry[2][4])
 redis.call('HINCRBY', KEYS[6], 'accepted', 1)
 if ARGV[6] == '' then
   local queued = redis.call('XADD', KEYS[3], '*', 'i', ARGV[3])
   redis.call('SADD', KEYS[5] .. ':active', ARGV[2])
   redis.call('HINCRBY', KEYS[2], 'entries', 1)
   redis.call('HINCRBY', KEYS[2], 'bytes', #ARGV[3])
-  share(ARGV[8], 1, #ARGV[3])
+  share(KEYS[2], ARGV[8], 1, #ARGV[3])
   redis.call('HSET', KEYS[9], 'ref', ARGV[2], 'entry', queued)
   if redis.call('SET', KEYS[8], '1', 'NX', 'PX', 1000) then
     redis.call('XADD', KEYS[7], '*', 'ref', ARGV[2], 'why', 'waiting')
@@ -53,6 +45,6 @@ if KEYS[11] then
   redis.call('XADD', KEYS[11], '*', 's', ARGV[9], 'i', ARGV[3])
   redis.call('HINCRBY', KEYS[2], 'entries', 1)
   redis.call('HINCRBY', KEYS[2], 'bytes', #ARGV[9] + #ARGV[3])
-  share(ARGV[8], 1, #ARGV[9] + #ARGV[3])
+  share(KEYS[2], ARGV[8], 1, #ARGV[9] + #ARGV[3])
 end
 return {'ok'}

@@ -8,13 +8,5 @@ redis.call('XACK', KEYS[1], 'destinations', ARGV[1])
 redis.call('XDEL', KEYS[1], ARGV[1])
 redis.call('HINCRBY', KEYS[2], 'entries', -1)
 redis.call('HINCRBY', KEYS[2], 'bytes', -#entry[2][2] - #entry[2][4])
-local shares = KEYS[2] .. ':shares'
-local function share(of, entries, bytes)
-  if redis.call('HINCRBY', shares, of .. ' n', entries) > 0 then
-    redis.call('HINCRBY', shares, of, bytes)
-  else
-    redis.call('HDEL', shares, of, of .. ' n')
-  end
-end
-if ARGV[2] ~= '' then share(ARGV[2], -1, -#entry[2][2] - #entry[2][4]) end
+if ARGV[2] ~= '' then share(KEYS[2], ARGV[2], -1, -#entry[2][2] - #entry[2][4]) end
 return 1
