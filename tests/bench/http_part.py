@@ -28,7 +28,7 @@ _CROWD = 1_000
 _CROWD_TIMEOUT_S = 2
 _SECONDS, _CROWD_SECONDS = 2, 5
 _WARM_UP_S, _MANY_WARM_UP_S, _FIRST_SLEEPERS_S = 3, 1, 10
-_GROWN_WITHIN_S = 60
+_GROWN_WITHIN_S = 90
 """Until what sleeps has as many sandboxes as it gets: a few a second are started on two processors."""
 _HEARTBEAT_S = 2.5
 _CPUS = os.cpu_count() or 1
@@ -173,17 +173,17 @@ def _grow(one: Started) -> None:
     In each round: while the others had their turns it was idle for longer than sandboxes are kept.
     """
     until = time.monotonic() + _GROWN_WITHIN_S
-    before: dict[str, int] = {}
-    while (now := _sandboxes_of(one)) != before and time.monotonic() < until:
-        before = now
+    before, now = -1, 0
+    while now > before and time.monotonic() < until:
         load.post(one.url, clients=_SLEEPERS, seconds=_FIRST_SLEEPERS_S)
+        before, now = now, _sandboxes_of(one)
 
 
-def _sandboxes_of(one: Started) -> dict[str, int]:
+def _sandboxes_of(one: Started) -> int:
     """Those that hold a function. A node tells of them with its heartbeat."""
     time.sleep(_HEARTBEAT_S)
     found = one.where.sandboxes() if one.where else {}
-    return {state: count for state, count in found.items() if state != "prewarmed"}
+    return sum(count for state, count in found.items() if state != "prewarmed")
 
 
 def _warm_up(name: str, url: str, *, clients: int, seconds: int) -> None:
