@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
 import msgspec
 
@@ -70,6 +70,12 @@ class Calls:
         """Accept an async invocation. Raises `errors.Throttled` or `errors.Unavailable`."""
         async with _answered():
             await (await self.queue()).enqueue(invocation, delay_ms=delay_ms)
+
+    async def send_all(self, invocations: Sequence[model.Invocation], delay_ms: int) -> list[errors.FaasError | None]:
+        """Accept many; for each None, or why it was not accepted. Raises `errors.Unavailable` when none was."""
+        async with _answered():
+            answers = await (await self.queue()).enqueue_all(invocations, delay_ms=delay_ms)
+        return [answer if isinstance(answer, errors.FaasError) else None for answer in answers]
 
     async def send_guarded(self, invocation: model.Invocation, guard: guards.Guard) -> None:
         """The same, unless its guard says that this was done before."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import Annotated
 
 import msgspec
@@ -50,20 +51,29 @@ async def invoke_batch(request: web.Request) -> web.Response:
         )
     except (msgspec.ValidationError, RecursionError) as error:
         raise errors.BadRequest(f"expected a JSON array of at most {MOST_EVENTS} events: {error}") from error
-    delay_ms = calling.delay_ms(request.headers)
-    calls = request.app[state.CALLS]
-    results = await asyncio.gather(*(_accept(calls, revision, bytes(event), delay_ms) for event in events))
-    return answers.json(schemas.Batch(tuple(results)), status=202)
+    at_ms, fresh = clock.now_ms(), ids.Ids()
+    invocations = [
+        calling.invocation(
+            revision, id=fresh.at(at_ms), way="invoke", mode=model.Mode.ASYNC, event=bytes(event), at_ms=at_ms
+        )
+        for event in events
+    ]
+    refusals = await _send_all(request.app[state.CALLS], invocations, calling.delay_ms(request.headers))
+    return answers.json(schemas.Batch(tuple(map(_item, invocations, refusals))), status=202)
 
 
-async def _accept(calls: api_calls.Calls, revision: model.Revision, event: bytes, delay_ms: int) -> schemas.BatchItem:
-    invocation = calling.invocation(
-        revision, id=ids.new_id(), way="invoke", mode=model.Mode.ASYNC, event=event, at_ms=clock.now_ms()
-    )
+async def _send_all(
+    calls: api_calls.Calls, invocations: Sequence[model.Invocation], delay_ms: int
+) -> Sequence[errors.FaasError | None]:
     try:
-        await calls.send(invocation, delay_ms)
+        return await calls.send_all(invocations, delay_ms)
     except errors.FaasError as error:
-        return schemas.BatchItem("refused", error=schemas.ErrorDetail(code=error.code, message=error.message))
+        return [error] * len(invocations)
+
+
+def _item(invocation: model.Invocation, refusal: errors.FaasError | None) -> schemas.BatchItem:
+    if refusal is not None:
+        return schemas.BatchItem("refused", error=schemas.ErrorDetail(code=refusal.code, message=refusal.message))
     return schemas.BatchItem("accepted", invocation.id, calling.status_url(invocation.id))
 
 

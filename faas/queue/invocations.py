@@ -24,7 +24,7 @@ from typing import Any
 
 import msgspec
 
-from faas.core import model
+from faas.core import errors, model
 from faas.core import settings as settings_module
 from faas.link import link as links
 from faas.queue import accepting, census, destined, fsync, guards, together
@@ -153,6 +153,20 @@ class Queue(servers.Server):
             await self._fsync.wait()
         return entry
 
+    async def enqueue_all(
+        self, invocations: Sequence[model.Invocation], *, delay_ms: int = 0
+    ) -> list[str | errors.FaasError]:
+        """`enqueue` for many plain ones: for each its entry ('' when it is due later), or why it was not accepted."""
+        if delay_ms:
+            asked = (accepting.enqueue(self, self._bounds, each, guards.NONE, delay_ms, None) for each in invocations)
+            answers = await asyncio.gather(*asked, return_exceptions=True)
+        else:
+            # Futures, not tasks: a task for each costs the control API more than all the rest that it does for one.
+            answers = await asyncio.gather(*map(self._together.enqueue, invocations), return_exceptions=True)
+        if self._fsync is not None and any(each.mode is model.Mode.ASYNC for each in invocations):
+            await self._fsync.wait()
+        return [_told(answer) for answer in answers]
+
     async def prepare(self, ref: str) -> None:
         """Make a revision's queues, so that they can be read before anything was enqueued."""
         await self.run("prepare", (*self.keys.queues(ref), self.keys.refs), ref)
@@ -234,6 +248,13 @@ class Queue(servers.Server):
     async def counts(self) -> dict[str, model.Counts]:
         """Where the invocations of every revision are, at one instant."""
         return {ref: places.counts for ref, places in (await census.places(self)).items()}
+
+
+def _told(answer: str | BaseException | None) -> str | errors.FaasError:
+    """What became of one of many; whatever is no refusal is raised."""
+    if isinstance(answer, BaseException) and not isinstance(answer, errors.FaasError):
+        raise answer
+    return answer or ""
 
 
 def finished(answer: list[Any], batch: Sized) -> Finished:

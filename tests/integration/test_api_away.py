@@ -97,6 +97,21 @@ async def test_without_redis_what_needs_it_says_so_and_is_back_when_redis_is(
     await everything_answers(api)
 
 
+async def test_without_redis_each_event_of_a_batch_is_refused_by_name_and_none_waits(
+    api: ControlApi, server: embedded.EmbeddedServer
+) -> None:
+    await api.call("POST", f"{INVOKE}:batch", data=b"[1]")
+    await server.stop()
+    for fields in ({}, {"Faas-Delay": "1m"}):
+        status, value = await api.call("POST", f"{INVOKE}:batch", data=b"[1, 2]", headers=fields)
+        assert status == 202
+        assert [(each["status"], each["error"]["code"]) for each in value["results"]] == [
+            ("refused", "unavailable")
+        ] * 2
+    await server.start()
+    assert (await api.get("/api/v1/status"))["functions"]["hello"]["waiting"] == 1
+
+
 async def test_an_api_that_started_before_redis_serves_when_redis_is_there(
     server: embedded.EmbeddedServer, settings: settings_module.Settings
 ) -> None:
