@@ -76,10 +76,10 @@ class Node:
     ) -> None:
         self.node = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
         self.queue = queue
-        self._broker = machine.Broker(settings.root / "memory", machine.share_mb(settings.memory_mb))
+        self._broker = machine.Broker(settings.data.root / "memory", machine.share_mb(settings.runners.memory_mb))
         self._part = self._broker.join(self.node)
-        self.memory = memories.Memory(settings.memory_mb, settings.node_count, self._part)
-        self.settler = settle.Settler(queue, self.node, settings.max_unrecorded_bytes)
+        self.memory = memories.Memory(settings.runners.memory_mb, settings.runners.node_count, self._part)
+        self.settler = settle.Settler(queue, self.node, settings.queues.max_unrecorded_bytes)
         self._settings = settings
         self._engine = engine
         self._store = store
@@ -91,16 +91,18 @@ class Node:
         self._is_draining = False
         self._shipper = shipping.Shipper(queue, self.settler.heard)
         self._journal = writer.Journal.open(
-            settings.journals, self.node, most_bytes=settings.max_journal_bytes, on_ended=self._shipper.add
+            settings.data.journals, self.node, most_bytes=settings.runners.max_journal_bytes, on_ended=self._shipper.add
         )
         self._shipper.attach(self._journal)
-        place = attempt.Place(self.node, settings.price_gb_s_micro, settings.price_request_nano)
-        self._stock = stock.Stock(engine, settings, self.memory)
-        code = artifacts.Artifacts(settings.root)
-        self._pool = pool.Pool(self._stock, code, self.memory, settings, place, self._publish)
+        place = attempt.Place(self.node, settings.prices.price_gb_s_micro, settings.prices.price_request_nano)
+        processors = max((os.cpu_count() or 1) // settings.runners.node_count, 1)
+        self._stock = stock.Stock(engine, settings.sandboxes, self.memory, processors)
+        code = artifacts.Artifacts(settings.data.root)
+        self._pool = pool.Pool(
+            self._stock, code, self.memory, settings.sandboxes, settings.leases.lease_ms / 1000, place, self._publish
+        )
         self._tasks = Tasks()
         self._refusals = refusing.Refusing(self.node, queue, versions, self._stock, self.settler)
-        processors = max((os.cpu_count() or 1) // settings.node_count, 1)
         self._tender = tending.Tender(
             queue,
             signals,
@@ -113,22 +115,22 @@ class Node:
             processors,
             self._refusals,
         )
-        self._parking = parking.Parking(settings.redis_url)
+        self._parking = parking.Parking(settings.redis.redis_url)
         self._around = lanes_module.Around(
             node=self.node,
             queue=queue,
             parking=self._parking,
             journal=self._journal,
             settler=self.settler,
-            budget=line.Budget(settings.max_line_bytes),
-            limits=line.LineLimits(calls=settings.max_waiting, wait_ms=settings.max_queue_wait_ms),
+            budget=line.Budget(settings.runners.max_line_bytes),
+            limits=line.LineLimits(calls=settings.queues.max_waiting, wait_ms=settings.queues.max_queue_wait_ms),
             can_hand_off=self.can_hand_off,
             end=self._pool.end,
             gives_up=self._pool.gives_up,
             is_short=self._tender.tend,
         )
         self._membership = membership.Membership(
-            queue, versions, self.node, settings.lease_ms, settings.journals, self._state
+            queue, versions, self.node, settings.leases.lease_ms, settings.data.journals, self._state
         )
 
     def __repr__(self) -> str:
@@ -152,8 +154,8 @@ class Node:
         store: functions.Functions,
     ) -> Node:
         """Sweep what dead runners left, take the lease, and begin to read demand. Raises `errors.Unavailable`."""
-        signals = await demand.Demand.open(settings.redis_url, settings.redis_prefix)
-        versions = await catalog.Catalog.open(settings.redis_url, settings.redis_prefix)
+        signals = await demand.Demand.open(settings.redis.redis_url, settings.redis.redis_prefix)
+        versions = await catalog.Catalog.open(settings.redis.redis_url, settings.redis.redis_prefix)
         node = cls(settings, engine, queue, store, signals, versions)
         await node._sweep()
         await active.find_missing(queue)
@@ -190,7 +192,7 @@ class Node:
 
     @property
     def _is_strict(self) -> bool:
-        return self._settings.durability == "strict"
+        return self._settings.redis.is_strict
 
     @contextlib.asynccontextmanager
     async def _use_seat(self, ref: str) -> AsyncIterator[seats.Seat | None]:
@@ -268,7 +270,7 @@ class Node:
                     await step()
             except errors.Unavailable as error:
                 _log.debug("heartbeat_missed", extra={"reason": str(error)})
-            await asyncio.sleep(self._settings.heartbeat_ms / 1000)
+            await asyncio.sleep(self._settings.leases.heartbeat_ms / 1000)
 
     async def _look_around(self) -> None:
         """Whatever became of its signal, what waits is seen here; and so is what could not be settled before.
@@ -288,7 +290,7 @@ class Node:
 
     async def _tidy(self) -> None:
         await holding.tidy(
-            self.queue, self.node, self._settings.lease_ms, self._pool.seats, lambda: self.settler.entries
+            self.queue, self.node, self._settings.leases.lease_ms, self._pool.seats, lambda: self.settler.entries
         )
 
     async def _keep_alive(self) -> None:

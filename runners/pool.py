@@ -17,7 +17,7 @@ from typing import Protocol
 
 import msgspec
 
-from faas.core import clock, model, settings
+from faas.core import clock, groups, model
 from runners import attempt, keepalive, seats, shares
 from runners import lane as lanes
 from runners import memory as memories
@@ -53,7 +53,8 @@ class Pool:
         stock: stocks.Stock,
         code: Code,
         memory: memories.Memory,
-        limits: settings.Settings,
+        sandboxes: groups.Sandboxes,
+        lease_s: float,
         place: attempt.Place,
         publish: Callable[[seats.Seat], None],
     ) -> None:
@@ -61,7 +62,8 @@ class Pool:
         self._stock = stock
         self._code = code
         self._memory = memory
-        self._limits = limits
+        self._sandboxes = sandboxes
+        self._lease_s = lease_s
         self._place = place
         self._publish = publish
         self._hungry: dict[str, seats.Seat] = {}
@@ -280,13 +282,15 @@ class Pool:
                 if len(seat.slots) <= kept or now - slot.idle_since_ms < keep_ms:
                     break
                 self.discard(seat, slot)
-            if seat.is_retired and seat.may_be_forgotten(self._limits.lease_ms / 1000):
+            if seat.is_retired and seat.may_be_forgotten(self._lease_s):
                 del self.seats[ref]
 
     def _keep_ms(self, seat: seats.Seat) -> int:
         if seat.is_retired:
             return _RETIRED_KEPT_MS
-        return keepalive.keep_ms(seat.lane.gaps_ms, least_ms=self._limits.keep_min_ms, most_ms=self._limits.keep_max_ms)
+        return keepalive.keep_ms(
+            seat.lane.gaps_ms, least_ms=self._sandboxes.keep_min_ms, most_ms=self._sandboxes.keep_max_ms
+        )
 
     async def close(self) -> None:
         """End every slot, and what was to become one."""

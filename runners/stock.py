@@ -10,12 +10,11 @@ import contextlib
 import itertools
 import logging
 import math
-import os
 from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
 
-from faas.core import clock, model, settings
+from faas.core import clock, groups, model
 from runners import memory as memories
 from runners import turns
 from runners.sandbox import base
@@ -46,19 +45,21 @@ class Kind(msgspec.Struct, frozen=True):
 class Stock:
     """Starts sandboxes, a few at a time, and keeps some ready. Those in stock are counted in ``memory``."""
 
-    def __init__(self, engine: base.Engine, limits: settings.Settings, memory: memories.Memory) -> None:
+    def __init__(
+        self, engine: base.Engine, sandboxes: groups.Sandboxes, memory: memories.Memory, processors: int
+    ) -> None:
         self.starting = 0
         self.start_ms = 300.0
         self._engine = engine
         self._memory = memory
-        self._memory_mb = limits.stock_memory_mb
-        self._wanted = {model.Network.NONE: limits.stock_none, model.Network.OUTBOUND: limits.stock_outbound}
+        self._memory_mb = sandboxes.stock_memory_mb
+        self._wanted = {model.Network.NONE: sandboxes.stock_none, model.Network.OUTBOUND: sandboxes.stock_outbound}
         self._names = [runtime.name for runtime in engine.runtimes]
         self._used = set(self._names[:1])
         self._ready: dict[Kind, list[base.Sandbox]] = {
             Kind(name, network): [] for name in self._names for network in model.Network
         }
-        self.at_once = max((os.cpu_count() or 1) // limits.node_count, _STARTS_AT_ONCE)
+        self.at_once = max(processors, _STARTS_AT_ONCE)
         """Starts that go on at a time."""
         self._turns = turns.Turns(self.at_once)
         self._changed = {name: asyncio.Event() for name in self._names}

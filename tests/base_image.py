@@ -11,5 +11,5 @@ from runners.sandbox import image
 
 def of(client: docker.APIClient, settings: settings_module.Settings) -> str:
     """Its id. Blocks for as long as it takes to have it."""
-    python = next(iter(languages.known(settings)))
-    return image.ensure(client, settings, python.image).id
+    python = next(iter(languages.known(settings.sandboxes.base_image)))
+    return image.ensure(client, settings.data.root, python.image).id

@@ -34,10 +34,16 @@ def start(settings: settings_module.Settings, moment: str = "", log: TextIO | No
 @contextlib.contextmanager
 def deployer(settings: settings_module.Settings) -> Iterator[deploy.Deployer]:
     """What the builder deploys with."""
-    engine = database.open_database(settings)
+    engine = database.open_database(settings.data)
     catalog = functions.Functions(engine)
-    hold = settings.root / "go" if (settings.root / "hold").exists() else None
-    yield deploy.Deployer(settings, catalog, ImportingNodes(settings.root, catalog, hold=hold))
+    hold = settings.data.root / "go" if (settings.data.root / "hold").exists() else None
+    yield deploy.Deployer(
+        settings.data,
+        settings.building,
+        settings.destinations,
+        catalog,
+        ImportingNodes(settings.data.root, catalog, hold=hold),
+    )
     engine.dispose()
 
 
@@ -66,13 +72,13 @@ def main() -> None:
     settings = msgspec.json.decode(sys.argv[1], type=settings_module.Settings)
     moment = sys.argv[2]
     if moment.startswith("kill:"):
-        _kill_at(moment.removeprefix("kill:"), settings.root)
+        _kill_at(moment.removeprefix("kill:"), settings.data.root)
     elif moment == "starting":
-        worker.work(settings, _stopping)
+        worker.work(settings.data, settings.redis, lambda: _stopping(settings))
         return
     elif moment:
         os.register_at_fork(**{moment: _stop})  # type: ignore[call-overload]
-    worker.work(settings, deployer)
+    worker.work(settings.data, settings.redis, lambda: deployer(settings))
 
 
 @contextlib.contextmanager

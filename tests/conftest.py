@@ -83,7 +83,7 @@ def settings(tmp_path: Path, redis_url: str, prefix: str, database_url: str) -> 
     """Settings with a data directory and a database of the test's own, the session's server and any free ports."""
     root = tmp_path / "data"
     root.mkdir()
-    return settings_module.Settings(
+    return settings_module.of(
         data_dir=str(root),
         redis_url=redis_url,
         redis_prefix=prefix,

@@ -19,19 +19,26 @@ TOKEN = "secret"
 
 def make_bucket(settings: settings_module.Settings) -> Path:
     """Put the bucket into the catalog; its folder, which is made by the first object."""
-    engine = database.open_database(settings)
+    engine = database.open_database(settings.data)
     functions.Functions(engine).activate([], [model.Bucket(name="photos")])
     engine.dispose()
-    return settings.root / "buckets" / "photos"
+    return settings.data.root / "buckets" / "photos"
 
 
 @contextlib.asynccontextmanager
 async def serving(settings: settings_module.Settings) -> AsyncIterator[str]:
     """The URL of a control API that takes `TOKEN`."""
-    (settings.root / "token").write_text(TOKEN)
+    (settings.data.root / "token").write_text(TOKEN)
     stop, ready = asyncio.Event(), asyncio.get_running_loop().create_future()
     task = asyncio.create_task(
-        server.run(settings, stop, ready.set_result, builds.Builds(settings, languages.known(settings)))
+        server.run(
+            settings,
+            stop,
+            ready.set_result,
+            builds.Builds(
+                settings.data, settings.redis, settings.building, languages.known(settings.sandboxes.base_image)
+            ),
+        )
     )
     try:
         await asyncio.wait([task, ready], return_when=asyncio.FIRST_COMPLETED)

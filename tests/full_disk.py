@@ -29,10 +29,12 @@ def _fill(root: Path, free: int) -> None:
 
 def _deploy(settings: settings_module.Settings, free: int) -> progress.Deployment:
     """Deploy with so much room."""
-    builds = deployments.Builds(settings, languages.known(settings))
+    builds = deployments.Builds(
+        settings.data, settings.redis, settings.building, languages.known(settings.sandboxes.base_image)
+    )
     files = {"app.py": f"def handler(event, context):\n    return {free}\n", "data.bin": bytes(200_000)}
-    id = builds.submit(project(function()), {"hello": tar(settings.root / "uploads/hello.tar", files)})
-    _fill(settings.root, free)
+    id = builds.submit(project(function()), {"hello": tar(settings.data.root / "uploads/hello.tar", files)})
+    _fill(settings.data.root, free)
     running = builder.start(settings)
     try:
         told = eventually_sync(lambda: _ended(builds, id), within=30)
@@ -52,12 +54,12 @@ def _ended(builds: deployments.Builds, id: str) -> progress.Deployment | None:
 def main() -> None:
     """Do it."""
     root, url, prefix, *room = sys.argv[1:]
-    settings = settings_module.Settings(data_dir=root, redis_url=url, redis_prefix=prefix)
-    catalog = functions.Functions(database.open_database(settings))
+    settings = settings_module.of(data_dir=root, redis_url=url, redis_prefix=prefix)
+    catalog = functions.Functions(database.open_database(settings.data))
     for free in (int(number) for number in room):
         told = _deploy(settings, free)
-        (settings.root / "filler").unlink()
-        print(json.dumps({"state": told.state, "error": told.error, "left": _left(settings.root, catalog)}))
+        (settings.data.root / "filler").unlink()
+        print(json.dumps({"state": told.state, "error": told.error, "left": _left(settings.data.root, catalog)}))
 
 
 def _left(root: Path, catalog: functions.Functions) -> dict[str, int]:

@@ -58,7 +58,7 @@ class ImportingNodes:
         self.announced: list[int] = []
 
     def runtimes(self) -> list[runtimes.Available]:
-        known = languages.known(settings_module.Settings())
+        known = languages.known(settings_module.Settings().sandboxes.base_image)
         names = [name for runtime in known if (name := runtime.here()) is not None]
         has = [installed.Installed(name=name, machine=platform.machine()) for name in names]
         return runtimes.known(has, known)

@@ -43,17 +43,22 @@ class Bench:
 
     @classmethod
     async def open(cls, settings: settings_module.Settings) -> Bench:
-        queue = await invocations.Queue.connect(settings.redis_url, settings.redis_prefix)
-        answers = await replies.Replies.open(settings.redis_url, settings.redis_prefix)
-        return cls(settings, queue, answers, await asyncio.to_thread(database.open_database, settings))
+        queue = await invocations.Queue.connect(settings.redis.redis_url, settings.redis.redis_prefix)
+        answers = await replies.Replies.open(settings.redis.redis_url, settings.redis.redis_prefix)
+        return cls(settings, queue, answers, await asyncio.to_thread(database.open_database, settings.data))
 
     async def node(self, runtimes: table.Runtimes | None = None, **changes: Any) -> runner.Node:
         """Start one more node; ``changes`` are settings of its own, ``runtimes`` are the platform's unless given."""
-        settings = msgspec.structs.replace(self.settings, **changes)
-        known = buckets.Known(buckets.opener(settings))
+        settings = settings_module.changed(self.settings, **changes)
+        known = buckets.Known(buckets.opener(settings.data))
         known.adopt(self.store.buckets())
-        engine = await choose.choose(settings, known.find, runtimes or languages.known(settings))
-        queue = await invocations.Queue.connect(settings.redis_url, settings.redis_prefix)
+        engine = await choose.choose(
+            settings.data.root,
+            settings.sandboxes,
+            known.find,
+            runtimes or languages.known(settings.sandboxes.base_image),
+        )
+        queue = await invocations.Queue.connect(settings.redis.redis_url, settings.redis.redis_prefix)
         node = await runner.Node.start(settings, engine, queue, self.store)
         await node.adopt(self.store.catalog_version(), self.store.list_current())
         self.nodes.append(node)
@@ -62,7 +67,7 @@ class Bench:
 
     def function(self, source: Path, handler: str, name: str = "f", **config: Any) -> model.Revision:
         """Deploy without a build; the nodes that run are not told."""
-        digest, _ = artifacts.Artifacts(self.settings.root).pack(source)
+        digest, _ = artifacts.Artifacts(self.settings.data.root).pack(source)
         given = {"runtime": "python3", "handler": handler, "memory_mb": 64, "timeout_ms": 10_000, **config}
         revision = self.store.add_revision(name, digest, model.FunctionConfig(**given))
         self.store.activate([revision], [])
@@ -106,7 +111,9 @@ class Bench:
 
     async def records(self, count: int) -> list[model.Record]:
         """The next ``count`` records, as a recorder would read them."""
-        reader = await records.RecordsReader.open(self.settings.redis_url, self.settings.redis_prefix, "test")
+        reader = await records.RecordsReader.open(
+            self.settings.redis.redis_url, self.settings.redis.redis_prefix, "test"
+        )
         found: list[model.Record] = []
         try:
             async with asyncio.timeout(20):

@@ -77,7 +77,7 @@ class ControlApi:
     @contextlib.asynccontextmanager
     async def queue(self) -> AsyncIterator[invocations.Queue]:
         """The queue as a node sees it."""
-        opened = await invocations.Queue.connect(self.settings.redis_url, self.settings.redis_prefix)
+        opened = await invocations.Queue.connect(self.settings.redis.redis_url, self.settings.redis.redis_prefix)
         yield opened
         opened.close()
 
@@ -97,10 +97,12 @@ class ControlApi:
 @contextlib.asynccontextmanager
 async def serving(settings: settings_module.Settings) -> AsyncIterator[ControlApi]:
     """Serve the control API of ``settings`` as `faas up` does: token, lock and platform.json in the data directory."""
-    token = platform_dir.token(settings.root)
-    engine = await asyncio.to_thread(database.open_database, settings)
+    token = platform_dir.token(settings.data.root)
+    engine = await asyncio.to_thread(database.open_database, settings.data)
     stop, urls = asyncio.Event(), asyncio.Queue[str]()
-    builder = builds.Builds(settings, languages.known(settings))
+    builder = builds.Builds(
+        settings.data, settings.redis, settings.building, languages.known(settings.sandboxes.base_image)
+    )
     run = server.run(
         settings, stop, lambda facts: urls.put_nowait(facts["url"]), builder, checks.CHECKS.beside(machine.BESIDE)
     )
@@ -111,10 +113,10 @@ async def serving(settings: settings_module.Settings) -> AsyncIterator[ControlAp
         asked.cancel()
         await task
     api = ControlApi(settings, await asked, token.read_text().strip(), engine)
-    facts = {"api": api.url, "gateway": GATEWAY, "token_file": str(token), "redis_url": settings.redis_url}
-    platform_dir.publish(settings.root, facts)
+    facts = {"api": api.url, "gateway": GATEWAY, "token_file": str(token), "redis_url": settings.redis.redis_url}
+    platform_dir.publish(settings.data.root, facts)
     try:
-        with platform_dir.held(settings.root):
+        with platform_dir.held(settings.data.root):
             yield api
     finally:
         await api.session.close()

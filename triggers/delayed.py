@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 
-from faas.core import errors, settings
+from faas.core import errors
 from faas.queue import inlet, invocations, retrying
 from triggers import catalog
 
@@ -20,7 +20,7 @@ _LOOK_S = 0.25
 _AWAY_S = 1.0
 
 
-async def run(config: settings.Settings, queue: invocations.Queue, stop: asyncio.Event) -> None:
+async def run(queue: invocations.Queue, stop: asyncio.Event) -> None:
     """Move what comes due until ``stop`` is set."""
     door = inlet.Inlet(queue)
     while not stop.is_set():

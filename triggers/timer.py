@@ -23,7 +23,7 @@ from collections.abc import Awaitable, Callable, Mapping
 
 import msgspec
 
-from faas.core import calling, clock, errors, events, ids, model, numbers, settings
+from faas.core import calling, clock, errors, events, groups, ids, model, numbers
 from faas.queue import guards, inlet, invocations
 from triggers import catalog, schedule
 
@@ -52,7 +52,7 @@ class Timer(msgspec.Struct):
 
 
 async def run(
-    config: settings.Settings,
+    sandboxes: groups.Sandboxes,
     queue: invocations.Queue,
     functions: catalog.Functions,
     stop: asyncio.Event,
@@ -62,7 +62,7 @@ async def run(
 ) -> None:
     """Fire timers until ``stop`` is set. ``warm`` (`faas.cluster.demand.Demand.warm`) is told some 2 s ahead."""
     door = inlet.Inlet(queue)
-    scheduler = Scheduler(config, door, warm, clock)
+    scheduler = Scheduler(sandboxes, door, warm, clock)
     known = catalog.Snapshot()
     while not stop.is_set():
         known = await scheduler.follow(functions, known)
@@ -73,8 +73,8 @@ async def run(
 class Scheduler:
     """The timers of the catalog and a heap of the moments at which one of them wants a look."""
 
-    def __init__(self, config: settings.Settings, door: inlet.Inlet, warm: Warm | None, clock: Clock) -> None:
-        self._config = config
+    def __init__(self, sandboxes: groups.Sandboxes, door: inlet.Inlet, warm: Warm | None, clock: Clock) -> None:
+        self._sandboxes = sandboxes
         self._door = door
         self._warm = warm
         self._clock = clock
@@ -148,7 +148,7 @@ class Scheduler:
         self._plan(timer, now)
 
     async def _fire(self, timer: Timer, due: int) -> None:
-        invocation = invocation_of(timer, due, self._clock(), self._config.region)
+        invocation = invocation_of(timer, due, self._clock(), self._sandboxes.region)
         guard = guards.Guard(key=GUARD, field=timer.field, value=str(due), monotonic=True)
         accepted = await self._door.call(lambda queue: queue.enqueue(invocation, guard))
         extra = {"function": timer.revision.function, "invocation_id": invocation.id, "due_ms": due}
@@ -169,7 +169,7 @@ class Scheduler:
         if timer.due_ms is None:
             return
         idle_ms = timer.due_ms - max(now, timer.last_ms)
-        ahead = WARM_AHEAD_MS if idle_ms >= self._config.keep_min_ms else 0
+        ahead = WARM_AHEAD_MS if idle_ms >= self._sandboxes.keep_min_ms else 0
         self._push(timer.due_ms - ahead, timer)
 
     def _push(self, at_ms: int, timer: Timer) -> None:

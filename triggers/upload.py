@@ -21,7 +21,7 @@ import logging
 import msgspec
 
 from faas import buckets
-from faas.core import model, settings
+from faas.core import groups, model
 from faas.queue import inlet, invocations
 from triggers import catalog, matching, uploads
 
@@ -39,7 +39,8 @@ class _Around(msgspec.Struct, frozen=True):
 
 
 async def run(
-    config: settings.Settings,
+    sandboxes: groups.Sandboxes,
+    data: groups.Data,
     queue: invocations.Queue,
     functions: catalog.Functions,
     stop: asyncio.Event,
@@ -49,7 +50,7 @@ async def run(
 
     ``open_bucket`` makes their adapters; those of the data directory's platform are the default.
     """
-    around = _Around(inlet.Inlet(queue), config.region, open_bucket or buckets.opener(config))
+    around = _Around(inlet.Inlet(queue), sandboxes.region, open_bucket or buckets.opener(data))
     known = catalog.Snapshot()
     running: dict[model.Bucket, tuple[uploads.BucketTrigger, asyncio.Task[None]]] = {}
     try:

@@ -35,10 +35,13 @@ def create_app(
     ``health`` are the checks whose facts it tells.
     """
     app = web.Application(middlewares=MIDDLEWARES)
-    app[state.SETTINGS] = settings
-    app[middleware.NAMES] = names.of(settings.host_names) | {settings.host.lower(), socket.gethostname().lower()}
+    _groups(app, settings)
+    app[middleware.NAMES] = names.of(settings.listening.host_names) | {
+        settings.listening.host.lower(),
+        socket.gethostname().lower(),
+    }
     app[state.BUILDS] = builder
-    app[state.BUCKETS] = buckets.Known(buckets.opener(settings))
+    app[state.BUCKETS] = buckets.Known(buckets.opener(settings.data))
     app[state.LOOKS] = looks.Looks(settings, health)
     app[middleware.TOKEN] = token
     app.cleanup_ctx.append(_stores)
@@ -48,6 +51,17 @@ def create_app(
     for route in TABLE:
         app.router.add_route(route.method, route.path, _served(route))
     return app
+
+
+def _groups(app: web.Application, settings: settings_module.Settings) -> None:
+    """Give handlers the groups of settings that they read."""
+    app[state.DATA] = settings.data
+    app[state.REDIS] = settings.redis
+    app[state.QUEUES] = settings.queues
+    app[state.RESULTS] = settings.results
+    app[state.SANDBOXES] = settings.sandboxes
+    app[state.BUILDING] = settings.building
+    app[state.PRICES] = settings.prices
 
 
 def _served(route: routes.Route) -> middleware.Handler:
@@ -63,7 +77,7 @@ def _served(route: routes.Route) -> middleware.Handler:
 
 
 async def _stores(app: web.Application) -> AsyncIterator[None]:
-    engine = await asyncio.to_thread(database.open_database, app[state.SETTINGS])
+    engine = await asyncio.to_thread(database.open_database, app[state.DATA])
     app[state.FUNCTIONS] = functions.Functions(engine)
     app[state.LEDGER] = ledger.Ledger(engine)
     app[state.DEAD_LETTERS] = dead_letters.DeadLetters(engine)
@@ -75,7 +89,7 @@ async def _stores(app: web.Application) -> AsyncIterator[None]:
 
 
 async def _links(app: web.Application) -> AsyncIterator[None]:
-    app[state.CALLS] = await calls.Calls.open(app[state.SETTINGS])
+    app[state.CALLS] = await calls.Calls.open(app[state.REDIS], app[state.QUEUES], app[state.RESULTS])
     yield
     await app[state.CALLS].close()
 

@@ -14,8 +14,7 @@ from collections.abc import AsyncIterator, Sequence
 import msgspec
 
 from faas.cluster import catalog
-from faas.core import errors, model
-from faas.core import settings as settings_module
+from faas.core import errors, groups, model
 from faas.queue import calls as queue_calls
 from faas.queue import census, destined, guards, idempotency, invocations, outbox, replies, whereabouts
 
@@ -27,17 +26,21 @@ _SILENT_MS = 3_000
 class Calls:
     """The queue, the reply stream and the catalog's channel of this process."""
 
-    def __init__(self, settings: settings_module.Settings, versions: catalog.Catalog) -> None:
-        self._settings = settings
+    def __init__(
+        self, redis: groups.Redis, queues: groups.Queues, results: groups.Results, versions: catalog.Catalog
+    ) -> None:
+        self._redis = redis
+        self._queues = queues
+        self._results = results
         self._opening = asyncio.Lock()
         self._queue: invocations.Queue | None = None
         self._replies: replies.Replies | None = None
         self._catalog = versions
 
     @classmethod
-    async def open(cls, settings: settings_module.Settings) -> Calls:
+    async def open(cls, redis: groups.Redis, queues: groups.Queues, results: groups.Results) -> Calls:
         """The links of one control API; none connects before it is used."""
-        return cls(settings, await catalog.Catalog.open(settings.redis_url, settings.redis_prefix))
+        return cls(redis, queues, results, await catalog.Catalog.open(redis.redis_url, redis.redis_prefix))
 
     async def places(self) -> dict[str, census.Places]:
         """Where the invocations of every revision are, at one instant. Raises `errors.Unavailable`."""
@@ -60,7 +63,7 @@ class Calls:
         """The queue over an open link. Raises `errors.Unavailable`."""
         async with _answered(), self._opening:
             if self._queue is None:
-                self._queue = await invocations.Queue.of(self._settings)
+                self._queue = await invocations.Queue.of(self._redis, self._queues, self._results)
             await self._queue.reopen()
             if self._queue.link.silent_ms() > _SILENT_MS:
                 raise errors.Unavailable("Redis is connected and says nothing", hint="see `faas doctor`")
@@ -105,7 +108,7 @@ class Calls:
         self, asked: idempotency.Asked, invocation: model.Invocation, config: model.FunctionConfig
     ) -> model.Outcome:
         """`outcome` with an idempotency key: that of the first call that had it. Raises `errors.KeyReused` too."""
-        within_ms = self._settings.max_queue_wait_ms + config.timeout_ms
+        within_ms = self._queues.max_queue_wait_ms + config.timeout_ms
         run = functools.partial(self.outcome, invocation, config)
         return await idempotency.answer(await self.queue(), asked, invocation.id, run, within_ms=within_ms)
 
@@ -142,13 +145,13 @@ class Calls:
             answers,
             invocation,
             memory_limit_mb=config.memory_mb,
-            within_ms=self._settings.max_queue_wait_ms + config.timeout_ms,
+            within_ms=self._queues.max_queue_wait_ms + config.timeout_ms,
         )
 
     async def _answers(self) -> replies.Replies:
         async with _answered(), self._opening:
             if self._replies is None:
-                self._replies = await replies.Replies.open(self._settings.redis_url, self._settings.redis_prefix)
+                self._replies = await replies.Replies.open(self._redis.redis_url, self._redis.redis_prefix)
             await self._replies.reopen()
             return self._replies
 

@@ -56,7 +56,7 @@ def _sweep(uploads: Path) -> None:
 
 
 def _uploads(app: web.Application) -> Path:
-    return app[state.SETTINGS].root / "uploads"
+    return app[state.DATA].root / "uploads"
 
 
 class ProgressQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -80,7 +80,7 @@ async def _receive(request: web.Request, folder: Path) -> tuple[model.Project, d
     project: model.Project | None = None
     wanted: set[str] = set()
     sources: dict[str, Path] = {}
-    left = request.app[state.SETTINGS].max_source_bytes
+    left = request.app[state.BUILDING].max_source_bytes
     while (part := await _next(parts)) is not None:
         if part.name == "project":
             if project is not None:

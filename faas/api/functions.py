@@ -32,7 +32,7 @@ async def describe_function(request: web.Request) -> web.Response:
 async def bill_of_materials(request: web.Request) -> web.Response:
     """What is installed in the artifact of the current revision, as CycloneDX."""
     revision = await invocations.current(request)
-    made = await asyncio.to_thread(_materials, artifacts.Artifacts(request.app[state.SETTINGS].root), revision)
+    made = await asyncio.to_thread(_materials, artifacts.Artifacts(request.app[state.DATA].root), revision)
     return answers.json(made)
 
 

@@ -104,7 +104,7 @@ def _once(request: web.Request, call: calling.Asked, invocation: model.Invocatio
     if call.key is None:
         return None
     what = (str(invocation.mode).encode(), invocation.event, (invocation.client_context or "").encode())
-    return idempotency.asked(call.key, invocation.function, _CALLER, what, request.app[state.SETTINGS].keep_answers_ms)
+    return idempotency.asked(call.key, invocation.function, _CALLER, what, request.app[state.RESULTS].keep_answers_ms)
 
 
 async def current(request: web.Request) -> model.Revision:
@@ -117,7 +117,7 @@ async def current(request: web.Request) -> model.Revision:
 
 
 async def _event(request: web.Request) -> bytes:
-    limit = request.app[state.SETTINGS].max_event_bytes
+    limit = request.app[state.SANDBOXES].max_event_bytes
     if (request.content_length or 0) > limit:
         raise calling.too_large(limit)
     body = bytearray()

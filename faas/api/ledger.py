@@ -93,4 +93,4 @@ async def bill(request: web.Request) -> web.Response:
     """A statement by function, day or trigger."""
     asked = answers.query(request, BillQuery)
     lines = await asyncio.to_thread(request.app[state.LEDGER].bill, asked.since_ms or 0, asked.by)
-    return answers.json(views.bill(lines, asked.by, asked.since_ms, request.app[state.SETTINGS].currency))
+    return answers.json(views.bill(lines, asked.by, asked.since_ms, request.app[state.PRICES].currency))

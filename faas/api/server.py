@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from aiohttp import web
 
 from faas import builds
 from faas.api import app
-from faas.core import errors
+from faas.core import errors, groups
 from faas.core import settings as settings_module
 from faas.health import checks, facts
 from faas.serving import guarded, port, server
@@ -34,17 +35,19 @@ async def run(
     Raises `errors.Conflict` when the port is in use and `errors.Unavailable` when there is no token.
     """
     runner = web.AppRunner(
-        app.create_app(settings, read_token(settings), builder, health),
+        app.create_app(settings, read_token(settings.data.root), builder, health),
         access_log=None,
         handler_cancellation=True,
         shutdown_timeout=_GRACE_S,
-        keepalive_timeout=2 * settings.keep_alive_ms / 1000,  # the server's own time is up before
+        keepalive_timeout=2 * settings.listening.keep_alive_ms / 1000,  # the server's own time is up before
     )
     await runner.setup()
-    served = _server(settings, runner)
+    served = _server(settings.listening, runner)
     try:
         hint = "choose another api_port (0 takes any free one)"
-        serving = port.serving(served, settings.host, settings.api_port, grace_s=_GRACE_S, farewell_s=0.0, hint=hint)
+        serving = port.serving(
+            served, settings.listening.host, settings.listening.api_port, grace_s=_GRACE_S, farewell_s=0.0, hint=hint
+        )
         async with serving as url:
             ready({"url": url})
             await stop.wait()
@@ -52,13 +55,13 @@ async def run(
         await runner.cleanup()
 
 
-def _server(settings: settings_module.Settings, runner: web.AppRunner) -> server.Server:
+def _server(listening: groups.Listening, runner: web.AppRunner) -> server.Server:
     """A server as the gateway has one, on whose connections aiohttp speaks HTTP."""
     limits = server.Limits(
-        receive_timeout_ms=settings.receive_timeout_ms,
-        keep_alive_ms=settings.keep_alive_ms,
-        max_connections=settings.max_connections,
-        max_connection_bytes=settings.max_connection_bytes,
+        receive_timeout_ms=listening.receive_timeout_ms,
+        keep_alive_ms=listening.keep_alive_ms,
+        max_connections=listening.max_connections,
+        max_connection_bytes=listening.max_connection_bytes,
     )
     inner = runner.server
     assert inner is not None  # noqa: S101 - it was set up
@@ -70,9 +73,9 @@ def _server(settings: settings_module.Settings, runner: web.AppRunner) -> server
     return made
 
 
-def read_token(settings: settings_module.Settings) -> str:
+def read_token(root: Path) -> str:
     """The platform's token. Raises `errors.Unavailable` when `faas up` has not written it."""
-    file = settings.root / "token"
+    file = root / "token"
     try:
         token = file.read_text().strip()
     except OSError as error:

@@ -7,11 +7,17 @@ from aiohttp import web
 
 from faas import buckets, builds
 from faas.api import calls
-from faas.core import settings
+from faas.core import groups
 from faas.health import looks
 from faas.store import dead_letters, functions, ledger, logs, undelivered
 
-SETTINGS = web.AppKey("settings", settings.Settings)
+DATA = web.AppKey("data", groups.Data)
+REDIS = web.AppKey("redis", groups.Redis)
+QUEUES = web.AppKey("queues", groups.Queues)
+RESULTS = web.AppKey("results", groups.Results)
+SANDBOXES = web.AppKey("sandboxes", groups.Sandboxes)
+BUILDING = web.AppKey("building", groups.Building)
+PRICES = web.AppKey("prices", groups.Prices)
 FUNCTIONS = web.AppKey("functions", functions.Functions)
 LEDGER = web.AppKey("ledger", ledger.Ledger)
 DEAD_LETTERS = web.AppKey("dead_letters", dead_letters.DeadLetters)

@@ -8,22 +8,22 @@ from pathlib import Path
 from faas.buckets import port
 from faas.buckets.folder import bucket as folder_bucket
 from faas.buckets.folder import walks
-from faas.core import bucket_places, model, settings
+from faas.core import bucket_places, groups, model
 
 Open = Callable[[model.Bucket], port.Bucket]
 """What makes the adapter of a declared bucket. Making it touches nothing and does not fail."""
 
 
-def opener(chosen: settings.Settings) -> Open:
+def opener(data: groups.Data) -> Open:
     """The adapters of a platform: the folder that a bucket names, or one of its own in the data directory.
 
     Another kind of bucket is another branch here, on another field of the declaration.
     """
     kept = walks.Walks()
-    places = bucket_places.Places(chosen)
+    places = bucket_places.Places(data)
 
     def open_bucket(declared: model.Bucket) -> port.Bucket:
-        folder = Path(declared.path) if declared.path is not None else bucket_places.of_its_own(chosen, declared.name)
+        folder = Path(declared.path) if declared.path is not None else bucket_places.of_its_own(data, declared.name)
         return folder_bucket.BucketFolder(declared.name, folder, kept, places)
 
     return open_bucket

@@ -18,8 +18,7 @@ import msgspec
 
 from faas import artifacts
 from faas.builds import bundle, checks, folders, ports, progress, runtimes, sources
-from faas.core import bucket_places, errors, model
-from faas.core import settings as settings_module
+from faas.core import bucket_places, errors, groups, model
 from faas.runtimes import bounds, children
 
 _PLATFORMS_OWN = "Platform."
@@ -105,22 +104,26 @@ class Deployer:
 
     def __init__(
         self,
-        settings: settings_module.Settings,
+        data: groups.Data,
+        building: groups.Building,
+        destinations: groups.Destinations,
         catalog: ports.Catalog,
         nodes: ports.Nodes,
         place: children.Place | None = None,
     ) -> None:
-        self._settings = settings
+        self._data = data
+        self._building = building
+        self._destinations = destinations
         self._catalog = catalog
         self._nodes = nodes
         self._place = place
-        self._places = folders.Folders(settings.root)
-        self._store = artifacts.Artifacts(settings.root)
-        self._bundler = bundle.Bundler(self._places, self._store, settings.max_artifact_bytes)
+        self._places = folders.Folders(data.root)
+        self._store = artifacts.Artifacts(data.root)
+        self._bundler = bundle.Bundler(self._places, self._store, building.max_artifact_bytes)
 
     def deploy(self, request: Request, folder: Path, steps: progress.Progress) -> list[progress.Deployed]:
         """Build, load and activate a project. After any error what served before serves on, and nothing is left."""
-        project = bucket_places.settled(request.project, self._settings)
+        project = bucket_places.settled(request.project, self._data)
         request = msgspec.structs.replace(request, project=project)
         names = sorted(function.name for function in project.functions)
         journal = Journal(folder, self._catalog)
@@ -158,7 +161,7 @@ class Deployer:
         deployed: Sequence[model.Revision],
     ) -> list[Built]:
         work = folder / "work"
-        uploads = sources.Sources(work, self._settings)
+        uploads = sources.Sources(work, self._building)
         available = self._nodes.runtimes()
         names = {function.name for function in request.project.functions}
         known = names.union(revision.function for revision in deployed)
@@ -169,13 +172,13 @@ class Deployer:
             with _named(function.name):
                 with steps.step(function.name, "validate") as note:
                     checks.check_routes(function, owned)
-                    checks.check_destinations(function, known, self._settings.destination_secret)
+                    checks.check_destinations(function, known, self._destinations.destination_secret)
                     runtime = runtimes.choose(function.config.runtime, available)
                     upload = uploads.of(function, folder, request.tars)
                     if self._bundler.known(function, upload.sha256, runtime) is None:
                         uploads.unpack(upload)
                     note(str(runtime))
-                build = _Build(self._settings, self._bundler, function, runtime, uploads, work, self._place)
+                build = _Build(self._building, self._bundler, function, runtime, uploads, work, self._place)
                 digest = made.keep(lambda: build.artifact(upload, steps))  # noqa: B023
             config = msgspec.structs.replace(function.config, runtime=runtime.name)
             built.append(Built(spec=function, artifact=digest, config=config))
@@ -195,7 +198,7 @@ class Deployer:
             return []
         revisions = journal.add_revisions(changed)
         by_ref = {revision.ref: revision for revision in revisions}
-        self._nodes.load(list(by_ref), self._settings.load_timeout_ms, lambda ref: _loading(by_ref[ref], steps))
+        self._nodes.load(list(by_ref), self._building.load_timeout_ms, lambda ref: _loading(by_ref[ref], steps))
         return revisions
 
     def _activate(
@@ -277,7 +280,7 @@ class _Build:
 
     def __init__(
         self,
-        settings: settings_module.Settings,
+        building: groups.Building,
         bundler: bundle.Bundler,
         function: model.FunctionSpec,
         runtime: runtimes.Available,
@@ -291,8 +294,8 @@ class _Build:
         self._uploads = uploads
         self._work = work
         self._programs = children.Programs(
-            children.Deadline(function.name, settings.build_timeout_s),
-            bounds.Bound(max_bytes=settings.max_artifact_bytes, max_files=settings.max_artifact_files),
+            children.Deadline(function.name, building.build_timeout_s),
+            bounds.Bound(max_bytes=building.max_artifact_bytes, max_files=building.max_artifact_files),
             place,
         )
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import redis
+import redis as redis_py
 import rq
 import rq.exceptions
 import rq.job
@@ -21,8 +21,7 @@ from rq.serializers import JSONSerializer
 from faas import artifacts
 from faas.builds import bundle, checks, deploy, folders, history, jobs, nodes, progress, runtimes
 from faas.builds import sources as sources_module
-from faas.core import bucket_places, errors, ids, model
-from faas.core import settings as settings_module
+from faas.core import bucket_places, errors, groups, ids, model
 from faas.link import client as redis_client
 from faas.runtimes import table
 
@@ -42,11 +41,15 @@ _STATES = {
 class Builds:
     """Takes deployments in and tells how far they are. Safe to use from several threads."""
 
-    def __init__(self, settings: settings_module.Settings, languages: table.Runtimes) -> None:
-        self._settings = settings
+    def __init__(
+        self, data: groups.Data, redis: groups.Redis, building: groups.Building, languages: table.Runtimes
+    ) -> None:
+        self._data = data
+        self._redis = redis
+        self._building = building
         self._languages = languages
-        self._places = folders.Folders(settings.root)
-        self._redis = redis.Redis.from_url(settings.redis_url)
+        self._places = folders.Folders(data.root)
+        self._connection = redis_py.Redis.from_url(redis.redis_url)
 
     def submit(self, project: model.Project, sources: Mapping[str, Path]) -> str:
         """Queue the deployment of a project; its id. The tars (one per function, perhaps shared) are taken away.
@@ -57,7 +60,7 @@ class Builds:
         `errors.Unavailable` for a full disk and lost Redis.
         """
         checks.check(project, sources)
-        bucket_places.settled(project, self._settings)
+        bucket_places.settled(project, self._data)
         self._check_known(project, sources)
         id = ids.new_id()
         folder = self._places.deployment(id)
@@ -75,9 +78,9 @@ class Builds:
     def _check_known(self, project: model.Project, sources: Mapping[str, Path]) -> None:
         """Raise `errors.SourceMissing` when a function without a source could not be built without it."""
         unsent = [function for function in project.functions if function.name not in sources]
-        available = nodes.RedisNodes(self._settings, self._languages).runtimes() if unsent else []
-        store = artifacts.Artifacts(self._settings.root)
-        bundler = bundle.Bundler(self._places, store, self._settings.max_artifact_bytes)
+        available = nodes.RedisNodes(self._redis, self._languages).runtimes() if unsent else []
+        store = artifacts.Artifacts(self._data.root)
+        bundler = bundle.Bundler(self._places, store, self._building.max_artifact_bytes)
         missing = {each.source for each in unsent if not _is_known(each, bundler, available)}
         if missing:
             raise sources_module.missing(sorted(missing))
@@ -90,13 +93,13 @@ class Builds:
         """
         # The job first: what it says of the end must not be newer than what the history says.
         status = self._status(deployment_id)
-        told = history.History(self._redis, self._settings.redis_prefix, deployment_id)
+        told = history.History(self._connection, self._redis.redis_prefix, deployment_id)
         found = progress.later(deployment_id, since, told.read(since - 1)) if since else None
-        return ended_as(found or progress.changed(_planned(deployment_id, self._redis), told.read()), status)
+        return ended_as(found or progress.changed(_planned(deployment_id, self._connection), told.read()), status)
 
     def _status(self, id: str) -> rq.job.JobStatus:
         with redis_client.translated():
-            found: Any = self._redis.hget(jobs.BuildJob.key_for(id), "status")
+            found: Any = self._connection.hget(jobs.BuildJob.key_for(id), "status")
         if found is None:
             raise _unknown(id)
         try:
@@ -106,13 +109,13 @@ class Builds:
 
     def close(self) -> None:
         """Drop the connections."""
-        self._redis.close()
+        self._connection.close()
 
     def _enqueue(self, id: str, project: model.Project) -> None:
         names = [function.name for function in project.functions]
-        loads_s = self._settings.load_timeout_ms / 1000 + self._settings.build_timeout_s
+        loads_s = self._building.load_timeout_ms / 1000 + self._building.build_timeout_s
         with redis_client.translated():
-            queue(self._settings, self._redis).enqueue_call(
+            queue(self._redis, self._connection).enqueue_call(
                 jobs.FUNCTION,
                 args=(id,),
                 job_id=id,
@@ -125,9 +128,9 @@ class Builds:
             )
 
 
-def queue(settings: settings_module.Settings, connection: redis.Redis) -> jobs.BuildQueue:
+def queue(redis: groups.Redis, connection: redis_py.Redis) -> jobs.BuildQueue:
     """The queue of one platform's deployments. Jobs hold JSON, no pickles."""
-    return jobs.BuildQueue(f"{settings.redis_prefix}:builds", connection=connection, serializer=JSONSerializer)
+    return jobs.BuildQueue(f"{redis.redis_prefix}:builds", connection=connection, serializer=JSONSerializer)
 
 
 def ended_as(deployment: progress.Deployment, status: rq.job.JobStatus) -> progress.Deployment:
@@ -148,7 +151,7 @@ def _is_known(function: model.FunctionSpec, bundler: bundle.Bundler, available: 
     return bundler.known(function, function.source, runtime) is not None
 
 
-def _planned(id: str, connection: redis.Redis) -> progress.Deployment:
+def _planned(id: str, connection: redis_py.Redis) -> progress.Deployment:
     try:
         with redis_client.translated():
             job = jobs.BuildJob.fetch(id, connection=connection, serializer=JSONSerializer)

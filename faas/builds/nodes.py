@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator, Sequence
 
-import redis
+import redis as redis_py
 
 from faas.builds import ports, runtimes
 from faas.cluster import catalog, demand
-from faas.core import settings as settings_module
+from faas.core import groups
 from faas.link import client as redis_client
 from faas.queue import keys as keyring
 from faas.runtimes import installed, table
@@ -26,14 +26,14 @@ _MOST_LOADS = 32
 class RedisNodes:
     """The adapter of `ports.Nodes` for nodes that share our Redis."""
 
-    def __init__(self, settings: settings_module.Settings, runtimes: table.Runtimes) -> None:
+    def __init__(self, redis: groups.Redis, runtimes: table.Runtimes) -> None:
         self._runtimes = runtimes
-        self._url = settings.redis_url
-        self._prefix = settings.redis_prefix
+        self._url = redis.redis_url
+        self._prefix = redis.redis_prefix
 
     def runtimes(self) -> list[runtimes.Available]:
         """See `ports.Nodes.runtimes`."""
-        with redis_client.translated(), redis.Redis.from_url(self._url) as client:
+        with redis_client.translated(), redis_py.Redis.from_url(self._url) as client:
             published = client.hgetall(keyring.Keys(self._prefix).runtimes)
         return runtimes.known(installed.decode(published), self._runtimes)
 

@@ -10,8 +10,7 @@ from pathlib import Path
 import msgspec
 
 from faas import artifacts
-from faas.core import errors, model
-from faas.core import settings as settings_module
+from faas.core import errors, groups, model
 
 _TAR = re.compile(r"[0-9]{1,6}\.tar")
 
@@ -34,9 +33,9 @@ class Upload(msgspec.Struct, frozen=True, kw_only=True):
 class Sources:
     """Unpacks the tars of one deployment into its work folder."""
 
-    def __init__(self, work: Path, settings: settings_module.Settings) -> None:
+    def __init__(self, work: Path, building: groups.Building) -> None:
         self._work = work
-        self._limits = artifacts.Limits(max_bytes=settings.max_artifact_bytes, max_entries=settings.max_source_files)
+        self._limits = artifacts.Limits(max_bytes=building.max_artifact_bytes, max_entries=building.max_source_files)
         self._uploads: dict[Path, Upload] = {}
         self._unpacked: dict[Path, Source] = {}
 

@@ -20,8 +20,7 @@ from types import FrameType
 from typing import Any
 
 import msgspec
-import redis
-import redis.exceptions
+import redis as redis_py
 import rq
 import rq.job
 import rq.timeouts
@@ -30,8 +29,7 @@ from rq.serializers import JSONSerializer
 
 from faas import artifacts
 from faas.builds import deploy, deployments, folders, history, jobs, nodes, progress
-from faas.core import errors, ids
-from faas.core import settings as settings_module
+from faas.core import errors, groups, ids
 from faas.link import client as redis_client
 from faas.runtimes import children, table
 from faas.store import database, functions
@@ -44,7 +42,7 @@ _STOPS = {signal.SIGTERM, signal.SIGINT}
 _NOT_ENDED = (rq.job.JobStatus.QUEUED, rq.job.JobStatus.STARTED)
 
 Job = rq.job.Job
-MakeDeployer = Callable[[settings_module.Settings], contextlib.AbstractContextManager[deploy.Deployer]]
+MakeDeployer = Callable[[], contextlib.AbstractContextManager[deploy.Deployer]]
 
 
 class Interrupted(SystemExit):
@@ -52,7 +50,8 @@ class Interrupted(SystemExit):
 
 
 class _Runner(msgspec.Struct, frozen=True):
-    settings: settings_module.Settings
+    data: groups.Data
+    redis: groups.Redis
     make: MakeDeployer
 
 
@@ -61,7 +60,12 @@ _RUNNER: contextvars.ContextVar[_Runner] = contextvars.ContextVar("runner")
 
 
 def worker_main(
-    settings: settings_module.Settings, runtimes: table.Runtimes, place: children.Place | None = None
+    data: groups.Data,
+    redis: groups.Redis,
+    building: groups.Building,
+    destinations: groups.Destinations,
+    runtimes: table.Runtimes,
+    place: children.Place | None = None,
 ) -> None:
     """Run deployments of these languages until SIGTERM or SIGINT. Call it from the main thread.
 
@@ -69,25 +73,35 @@ def worker_main(
 
     While Redis is away it waits. Raises `errors.Unavailable` when Redis does not answer at the start.
     """
-    work(settings, lambda used: _connected(used, runtimes, place))
+
+    @contextlib.contextmanager
+    def deployer() -> Iterator[deploy.Deployer]:
+        engine = database.open_database(data)
+        try:
+            catalog, reached = functions.Functions(engine), nodes.RedisNodes(redis, runtimes)
+            yield deploy.Deployer(data, building, destinations, catalog, reached, place)
+        finally:
+            engine.dispose()
+
+    work(data, redis, deployer)
 
 
-def work(settings: settings_module.Settings, make: MakeDeployer) -> None:
+def work(data: groups.Data, redis: groups.Redis, make: MakeDeployer) -> None:
     """`worker_main` with the deployer's ports chosen by the caller."""
     # RQ waits for minutes in one read; redis-py would give it up after five seconds and log an error each time.
-    connection = redis.Redis.from_url(settings.redis_url, socket_timeout=None)
-    queue = deployments.queue(settings, connection)
-    _RUNNER.set(_Runner(settings, make))
+    connection = redis_py.Redis.from_url(redis.redis_url, socket_timeout=None)
+    queue = deployments.queue(redis, connection)
+    _RUNNER.set(_Runner(data, redis, make))
     with contextlib.suppress(Interrupted):
         _hear_stops()
         with redis_client.translated():
             connection.ping()
-        while not _work(settings, make, queue):
+        while not _work(data, make, queue):
             _hear_stops()
             _await_redis(connection)
 
 
-def _work(settings: settings_module.Settings, make: MakeDeployer, queue: rq.Queue) -> bool:
+def _work(data: groups.Data, make: MakeDeployer, queue: rq.Queue) -> bool:
     """Take up what another builder left, then what comes; whether it was asked to stop, and has not lost Redis."""
     worker = BuildWorker(
         [queue],
@@ -98,11 +112,11 @@ def _work(settings: settings_module.Settings, make: MakeDeployer, queue: rq.Queu
         log_job_description=False,
     )
     try:
-        with make(settings) as deployer:
+        with make() as deployer:
             deployer.sweep()
-            recover(settings, queue, deployer)
+            recover(data, queue, deployer)
         worker.work(logging_level="WARNING")
-    except redis.exceptions.ConnectionError as error:
+    except redis_py.exceptions.ConnectionError as error:
         _LOG.warning("builder_lost_redis", extra={"error": str(error)})
     return worker.stopping
 
@@ -114,24 +128,13 @@ def _hear_stops() -> None:
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPS)
 
 
-def _await_redis(connection: redis.Redis) -> None:
+def _await_redis(connection: redis_py.Redis) -> None:
     _LOG.warning("builder_awaits_redis")
     while True:
-        with contextlib.suppress(redis.exceptions.ConnectionError):
+        with contextlib.suppress(redis_py.exceptions.ConnectionError):
             connection.ping()
             return
         time.sleep(_AGAIN_AFTER_S)
-
-
-@contextlib.contextmanager
-def _connected(
-    settings: settings_module.Settings, runtimes: table.Runtimes, place: children.Place | None
-) -> Iterator[deploy.Deployer]:
-    engine = database.open_database(settings)
-    try:
-        yield deploy.Deployer(settings, functions.Functions(engine), nodes.RedisNodes(settings, runtimes), place)
-    finally:
-        engine.dispose()
 
 
 class BuildWorker(rq.Worker):
@@ -161,7 +164,7 @@ class BuildWorker(rq.Worker):
 
     def teardown(self) -> None:
         """Sign off, unless Redis has gone: then the registration lapses by itself."""
-        with contextlib.suppress(redis.exceptions.ConnectionError):
+        with contextlib.suppress(redis_py.exceptions.ConnectionError):
             super().teardown()  # type: ignore[no-untyped-call]
 
     def check_for_suspension(self, burst: bool) -> None:
@@ -183,9 +186,9 @@ class BuildWorker(rq.Worker):
         runner = _RUNNER.get()
         if not ids.is_id(job.id):  # anybody's word: it may name any folder, and this one is removed
             return
-        folder = folders.Folders(runner.settings.root).deployment(job.id)
+        folder = folders.Folders(runner.data.root).deployment(job.id)
         if folder.is_dir() and not self.stopping:
-            with runner.make(runner.settings) as deployer:
+            with runner.make() as deployer:
                 _sweep(folder, queue, deployer)
 
     @property
@@ -235,7 +238,7 @@ def run_deployment(id: str) -> rq.Retry | None:
     """The RQ job. Returns a `rq.Retry` when it was interrupted; every other end is in the job's ``meta``."""
     job = rq.get_current_job()
     runner = _RUNNER.get()
-    folder = folders.Folders(runner.settings.root).deployment(id) if ids.is_id(id) else None
+    folder = folders.Folders(runner.data.root).deployment(id) if ids.is_id(id) else None
     if job is None or job.id != id or folder is None or not folder.is_dir():
         _LOG.warning("deployment_gone", extra={"deployment": id})
         return None
@@ -253,13 +256,13 @@ def run_deployment(id: str) -> rq.Retry | None:
 
 
 def _run(runner: _Runner, job: Job, folder: Path) -> None:
-    told = history.History(job.connection, runner.settings.redis_prefix, job.id)
+    told = history.History(job.connection, runner.redis.redis_prefix, job.id)
     steps = progress.Progress(lambda changes: told.add(changes, _keep_s(job, changes)))
     shutil.rmtree(folder / "work", ignore_errors=True)
     try:
         steps.begin()
         request = msgspec.json.decode((folder / "request.json").read_bytes(), type=deploy.Request)
-        with artifacts.out_of_space(), runner.make(runner.settings) as deployer:
+        with artifacts.out_of_space(), runner.make() as deployer:
             steps.end(deployer.deploy(request, folder, steps))
         _LOG.info("deployment_done", extra={"deployment": job.id})
     except errors.FaasError as error:
@@ -270,7 +273,7 @@ def _run(runner: _Runner, job: Job, folder: Path) -> None:
     except Exception:  # noqa: BLE001 - whatever is wrong with the platform, who waits gets an answer
         _LOG.exception("deployment_crashed", extra={"deployment": job.id})
         unknown = errors.FaasError("the platform failed to deploy this", hint="see the builder's log")
-        steps.fail(artifacts.full() if artifacts.is_full(runner.settings.root) else unknown)
+        steps.fail(artifacts.full() if artifacts.is_full(runner.data.root) else unknown)
 
 
 def _keep_s(job: Job, changes: Sequence[progress.Change]) -> int | None:
@@ -281,12 +284,12 @@ def _keep_s(job: Job, changes: Sequence[progress.Change]) -> int | None:
     return deployments.KEPT_S if states != {None} else None
 
 
-def recover(settings: settings_module.Settings, queue: rq.Queue, deployer: deploy.Deployer) -> None:
+def recover(data: groups.Data, queue: rq.Queue, deployer: deploy.Deployer) -> None:
     """Put back what a killed builder was at, and remove the folders of deployments that have ended.
 
     A deployment runs exactly while its folder's lock is held, so nothing that another builder runs is touched.
     """
-    deployments_left = folders.Folders(settings.root).deployments
+    deployments_left = folders.Folders(data.root).deployments
     left = sorted(deployments_left.iterdir()) if deployments_left.is_dir() else []
     for folder in left:
         with folders.held_if_free(folder / "lock") as free:

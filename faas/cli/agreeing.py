@@ -23,12 +23,12 @@ def see_to(project: model.Project, declared_in: Path, settings: settings_module.
     Folders outside of the project are left to the platform, which knows its own settings. Raises `errors.Conflict`
     for what nobody agrees to, and `errors.Unauthorized` when the data directory is not this user's.
     """
-    wanted = unsettled(project, declared_in.resolve().parent, bucket_places.Places(settings))
+    wanted = unsettled(project, declared_in.resolve().parent, bucket_places.Places(settings.data))
     if not wanted:
         return
     if not agrees:
         _ask(wanted)
-    _write_down(settings.root, [bucket.path for bucket in wanted if bucket.path])
+    _write_down(settings.data.root, [bucket.path for bucket in wanted if bucket.path])
 
 
 def unsettled(project: model.Project, folder: Path, places: bucket_places.Places) -> list[model.Bucket]:

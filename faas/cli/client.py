@@ -120,7 +120,7 @@ class Client:
 
 def connect() -> Client:
     """A client of the platform that this call of the command line is about. Raises `errors.Unavailable`."""
-    return Client(endpoint.find(options.settings().root))
+    return Client(endpoint.find(options.settings().data.root))
 
 
 def quote(name: str) -> str:

@@ -101,7 +101,7 @@ def _pack(
     project: model.Project, declared_in: Path, settings: settings_module.Settings, spool: IO[bytes]
 ) -> dict[str, Tar]:
     """Pack each distinct source folder once, one after the other in the spool; each folder's tar."""
-    leave_out = [settings.root, declared_in, *(Path(bucket.path) for bucket in project.buckets if bucket.path)]
+    leave_out = [settings.data.root, declared_in, *(Path(bucket.path) for bucket in project.buckets if bucket.path)]
     tars: dict[str, Tar] = {}
     for function in project.functions:
         if function.source not in tars:
@@ -110,7 +110,7 @@ def _pack(
                 Path(function.source),
                 spool,
                 leave_out=leave_out,
-                max_bytes=settings.max_source_bytes,
+                max_bytes=settings.building.max_source_bytes,
                 project=declared_in.absolute().parent,
             )
             tars[function.source] = Tar(start, spool.tell(), _sha256(spool, start))

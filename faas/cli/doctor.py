@@ -58,7 +58,7 @@ def _facts(settings: settings_module.Settings) -> list[health_facts.Fact]:
     try:
         return found + _asked(settings)
     except errors.FaasError as error:
-        hint = f"see {settings.root / 'logs' / 'api.log'}; what follows this command found out itself"
+        hint = f"see {settings.data.root / 'logs' / 'api.log'}; what follows this command found out itself"
         found.append(health_facts.Fact("control api", health_facts.Severity.FAILED, error.message, hint))
         return found + _looked(settings)
 
@@ -68,7 +68,7 @@ def _asked(settings: settings_module.Settings) -> list[health_facts.Fact]:
     from faas.cli import client
     from faas.health import facts as health_facts
 
-    control = client.Client(endpoint.find(settings.root))
+    control = client.Client(endpoint.find(settings.data.root))
     control.require(_ANSWERS_WITHIN_S)
     answer = control.get("/api/v1/health", thorough="true")
     return msgspec.convert(answer["facts"], list[health_facts.Fact])
@@ -79,7 +79,7 @@ def _looked(settings: settings_module.Settings) -> list[health_facts.Fact]:
     from faas.health import checks
     from faas.health import facts as health_facts
 
-    facts = platform_dir.published(settings.root) if platform_dir.running(settings.root) else None
-    known = msgspec.structs.replace(settings, redis_url=str((facts or {}).get("redis_url") or settings.redis_url))
+    facts = platform_dir.published(settings.data.root) if platform_dir.running(settings.data.root) else None
+    known = settings_module.changed(settings, redis_url=str((facts or {}).get("redis_url") or settings.redis.redis_url))
     all_checks = checks.CHECKS.beside(machine.BESIDE).of(thorough=True)
     return [fact for check in all_checks for fact in health_facts.established(check, known)]

@@ -99,7 +99,7 @@ def _for_the_owner(path: str, flags: int) -> int:
 
 def _logs_folder(data_dir: str | None) -> Path | None:
     try:
-        return settings_module.load(flags={"data_dir": data_dir}).root / "logs"
+        return settings_module.load(flags={"data_dir": data_dir}).data.root / "logs"
     except errors.FaasError:
         return None
 

@@ -24,11 +24,11 @@ def image_command(*, as_json: bool) -> None:
 
     settings = options.settings()
     platform_dir.keep_to_owner()
-    platform_dir.prepare(settings.root, output.say)
+    platform_dir.prepare(settings.data.root, output.say)
     with contextlib.closing(docker_calls.connect()) as client:
         ready = [
-            image.ensure(client, settings, runtime.image, lambda line: output.say(f"base image: {line}"))
-            for runtime in languages.known(settings)
+            image.ensure(client, settings.data.root, runtime.image, lambda line: output.say(f"base image: {line}"))
+            for runtime in languages.known(settings.sandboxes.base_image)
         ]
     if as_json:
         output.emit({"images": msgspec.to_builtins(ready)})

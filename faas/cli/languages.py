@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from faas.core import settings as settings_module
 from faas.runtimes import table
 from faas.runtimes.python import runtime as python
 from runners import agent
@@ -12,6 +11,6 @@ from runners import agent
 _AGENTS = Path(agent.__path__[0])
 
 
-def known(settings: settings_module.Settings) -> table.Runtimes:
+def known(base_image: str) -> table.Runtimes:
     """All of them; the first is the one of which a node always has sandboxes in stock."""
-    return table.Runtimes((python.Python(_AGENTS / "python", settings.base_image),))
+    return table.Runtimes((python.Python(_AGENTS / "python", base_image),))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 
 from faas.cli import log_shares
-from faas.core import settings as settings_module
+from faas.core import groups
 
 _STANDARD = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
 
@@ -22,9 +22,9 @@ class EventFormatter(logging.Formatter):
         return " ".join([super().formatMessage(record), *(f"{key}={_shown(value)}" for key, value in fields)])
 
 
-def start(settings: settings_module.Settings) -> None:
+def start(platform_logs: groups.PlatformLogs) -> None:
     """Send this process's events to stderr, which `faas up` keeps in ``logs/<process>.log``."""
-    handler = log_shares.Handler(settings.max_function_log_kb * 1024)
+    handler = log_shares.Handler(platform_logs.max_function_log_kb * 1024)
     handler.setFormatter(EventFormatter())
     logging.basicConfig(level=logging.INFO, handlers=[handler])
     logging.getLogger("alembic").setLevel(logging.WARNING)  # each process looks whether there is anything to migrate

@@ -18,24 +18,26 @@ if TYPE_CHECKING:
 
 def platform(settings: settings_module.Settings) -> Iterator[facts.Fact]:
     """The fact ``platform``: whether one runs on the data directory."""
-    owner = platform_dir.running(settings.root)
+    owner = platform_dir.running(settings.data.root)
     if owner is None:
-        yield facts.Fact("platform", facts.Severity.FAILED, f"none runs on {settings.root}", "start it with `faas up`")
+        yield facts.Fact(
+            "platform", facts.Severity.FAILED, f"none runs on {settings.data.root}", "start it with `faas up`"
+        )
     else:
-        yield facts.Fact("platform", facts.Severity.OK, f"process {owner.pid} runs on {settings.root}")
+        yield facts.Fact("platform", facts.Severity.OK, f"process {owner.pid} runs on {settings.data.root}")
 
 
 def processes(settings: settings_module.Settings) -> Iterator[facts.Fact]:
     """One fact for each process of the `faas up` that runs on the data directory."""
-    if platform_dir.running(settings.root) is None:
+    if platform_dir.running(settings.data.root) is None:
         return
-    for process in (platform_dir.published(settings.root) or {}).get("processes", ()):
+    for process in (platform_dir.published(settings.data.root) or {}).get("processes", ()):
         name = f"process {process['name']}"
         if process["pid"] is not None and living.started_at(process["pid"]) is not None:
             text = f"process {process['pid']}, started again {process['restarts']} times"
             yield facts.Fact(name, facts.Severity.OK, text)
         else:
-            log = settings.root / "logs" / f"{process['name']}.log"
+            log = settings.data.root / "logs" / f"{process['name']}.log"
             yield facts.Fact(name, facts.Severity.FAILED, "not running now", f"see {log}")
 
 
@@ -46,10 +48,12 @@ def docker(settings: settings_module.Settings) -> Iterator[facts.Fact]:
 
     from runners.sandbox import abilities, choose, promises
 
-    chosen = settings.engine if settings.engine != "auto" else choose.written_down(settings.root)
+    chosen = (
+        settings.sandboxes.engine if settings.sandboxes.engine != "auto" else choose.written_down(settings.data.root)
+    )
     if chosen == choose.PROCESS:
         text = "not used: functions run as plain processes, which isolates nothing"
-        hint = "`faas up --engine docker` changes that for good" if settings.engine == "auto" else ""
+        hint = "`faas up --engine docker` changes that for good" if settings.sandboxes.engine == "auto" else ""
         yield facts.Fact("docker", facts.Severity.WARNING, text, hint)
         return
     bad, hint = (
@@ -61,7 +65,7 @@ def docker(settings: settings_module.Settings) -> Iterator[facts.Fact]:
     try:
         with contextlib.closing(sdk.from_env(timeout=5)) as client:
             has = abilities.parse(client.info())
-            yield facts.Fact("docker", facts.Severity.OK, promises.described(has, settings.sandbox_runtime))
+            yield facts.Fact("docker", facts.Severity.OK, promises.described(has, settings.sandboxes.sandbox_runtime))
             yield from _sandboxes(has, settings)
             yield _base_image(client, settings)
     except (sdk.errors.DockerException, requests.RequestException) as error:
@@ -72,8 +76,8 @@ def _sandboxes(has: abilities.Abilities, settings: settings_module.Settings) -> 
     from runners.sandbox import abilities, base, promises, uids
 
     try:
-        abilities.check_runtime(settings.sandbox_runtime, has)
-        given = uids.given(settings.sandbox_uids, has)
+        abilities.check_runtime(settings.sandboxes.sandbox_runtime, has)
+        given = uids.given(settings.sandboxes.sandbox_uids, has)
     except base.EngineUnavailable as error:
         yield facts.Fact("sandboxes", facts.Severity.FAILED, error.message, error.hint)
         return
@@ -87,12 +91,12 @@ def _sandboxes(has: abilities.Abilities, settings: settings_module.Settings) -> 
 
 def _base_image(client: Any, settings: settings_module.Settings) -> facts.Fact:
     tags = sorted(tag for image in client.images.list() for tag in image.tags)
-    if not settings.base_image:
+    if not settings.sandboxes.base_image:
         text = f"found, pulled or built when a node starts; {len(tags)} images here"
         return facts.Fact("base image", facts.Severity.OK, text)
-    if settings.base_image in tags or f"{settings.base_image}:latest" in tags:
-        return facts.Fact("base image", facts.Severity.OK, f"{settings.base_image} is here")
-    text = f"{settings.base_image} is not here"
+    if settings.sandboxes.base_image in tags or f"{settings.sandboxes.base_image}:latest" in tags:
+        return facts.Fact("base image", facts.Severity.OK, f"{settings.sandboxes.base_image} is here")
+    text = f"{settings.sandboxes.base_image} is not here"
     return facts.Fact("base image", facts.Severity.WARNING, text, "it is pulled when a node starts")
 
 
@@ -101,8 +105,8 @@ def buckets(settings: settings_module.Settings) -> Iterator[facts.Fact]:
     from faas.core import bucket_places
     from faas.health import ledger
 
-    declared = ledger.buckets(settings)
-    refused = bucket_places.refusals(bucket_places.Places(platform_dir.as_running(settings)), declared)
+    declared = ledger.buckets(settings.data)
+    refused = bucket_places.refusals(bucket_places.Places(platform_dir.as_running(settings).data), declared)
     for error in refused:
         yield facts.Fact("bucket", facts.Severity.FAILED, error.message, error.hint)
     if declared and not refused:
@@ -114,7 +118,7 @@ def journals(settings: settings_module.Settings) -> Iterator[facts.Fact]:
     """The fact ``journals``."""
     from runners.journal import leftovers
 
-    found = leftovers.census(settings.journals)
+    found = leftovers.census(settings.data.journals)
     text = f"{found.held} of living nodes, {found.left} of nodes that have ended, with {found.left_bytes} bytes"
     if found.left:
         hint = "a node of this machine ships those within a heartbeat; is one running?"

@@ -42,14 +42,14 @@ async def run(settings: settings_module.Settings, stop: asyncio.Event, ready: Re
     Raises `errors.Conflict` when the port is in use, `errors.Unavailable` when Redis or the engine does not answer.
     """
     async with contextlib.AsyncExitStack() as stack:
-        queue = await invocations.Queue.of(settings)
+        queue = await invocations.Queue.of(settings.redis, settings.queues, settings.results)
         stack.callback(queue.close)
-        answers = await replies.Replies.open(settings.redis_url, settings.redis_prefix)
+        answers = await replies.Replies.open(settings.redis.redis_url, settings.redis.redis_prefix)
         stack.push_async_callback(answers.close)
-        database_engine = await asyncio.to_thread(database.open_database, settings)
+        database_engine = await asyncio.to_thread(database.open_database, settings.data)
         stack.callback(database_engine.dispose)
         store = functions.Functions(database_engine)
-        known_buckets = buckets.Known(buckets.opener(settings))
+        known_buckets = buckets.Known(buckets.opener(settings.data))
         closed = _Closed(settings, queue, answers, store, ready)
         engine = await _engine(settings, known_buckets, closed, stop)
         if engine is None:
@@ -57,11 +57,11 @@ async def run(settings: settings_module.Settings, stop: asyncio.Event, ready: Re
         stack.push_async_callback(engine.close)
         _refuse_to_expose(settings, isolates=engine.isolates)
         node = await nodes.Node.start(settings, engine, queue, store)
-        ending = _Ending(settings.grace_ms / 1000)
+        ending = _Ending(settings.runners.grace_ms / 1000)
         stack.push_async_callback(lambda: node.drain(ending.left_s()))
         follower = Follower(settings, store, node, known_buckets)
         await follower.catch_up()
-        hand_off = node if settings.hand_off else dispatch.NoHandOff()
+        hand_off = node if settings.runners.hand_off else dispatch.NoHandOff()
         served = gateway.Gateway(queue, answers, hand_off, lambda: follower.table, _limits(settings))
         async with (
             _beside(follower.follow(), _keep_clean(known_buckets)),
@@ -83,9 +83,15 @@ async def _engine(
     tells callers so. Raises `base.EngineUnavailable` where none runs yet.
     """
     try:
-        return await choose.choose(settings, known_buckets.find, languages.known(settings), _say_progress)
+        return await choose.choose(
+            settings.data.root,
+            settings.sandboxes,
+            known_buckets.find,
+            languages.known(settings.sandboxes.base_image),
+            _say_progress,
+        )
     except base.EngineUnavailable as error:
-        if platform_dir.running(settings.root) is None or platform_dir.published(settings.root) is None:
+        if platform_dir.running(settings.data.root) is None or platform_dir.published(settings.data.root) is None:
             raise
         why = error
     _log.warning("engine_away", extra={"reason": why.message, "hint": why.hint})
@@ -97,7 +103,13 @@ async def _engine(
                     break
             await closed.catch_up()
             with contextlib.suppress(base.EngineUnavailable):
-                engine = await choose.choose(settings, known_buckets.find, languages.known(settings), _say_progress)
+                engine = await choose.choose(
+                    settings.data.root,
+                    settings.sandboxes,
+                    known_buckets.find,
+                    languages.known(settings.sandboxes.base_image),
+                    _say_progress,
+                )
                 _log.info("engine_back", extra={"engine": engine.name})
                 return engine
     return None
@@ -195,10 +207,10 @@ class Follower:
 
     async def follow(self) -> None:
         """Catch up whenever a change is announced, and now and then in case that an announcement was missed."""
-        announced = await versions.Announcements.open(self._settings.redis_url, self._settings.redis_prefix)
+        announced = await versions.Announcements.open(self._settings.redis.redis_url, self._settings.redis.redis_prefix)
         try:
             while True:
-                await announced.wait(self._settings.heartbeat_ms / 1000)
+                await announced.wait(self._settings.leases.heartbeat_ms / 1000)
                 await self.catch_up()
         finally:
             await announced.close()
@@ -206,14 +218,14 @@ class Follower:
 
 def _limits(settings: settings_module.Settings) -> limits.Limits:
     return limits.Limits(
-        max_event_bytes=settings.max_event_bytes,
-        max_queue_wait_ms=settings.max_queue_wait_ms,
-        receive_timeout_ms=settings.receive_timeout_ms,
-        keep_answers_ms=settings.keep_answers_ms,
-        keep_alive_ms=settings.keep_alive_ms,
-        max_connections=settings.max_connections,
-        max_connection_bytes=settings.max_connection_bytes,
-        names=names.of(settings.host_names),
+        max_event_bytes=settings.sandboxes.max_event_bytes,
+        max_queue_wait_ms=settings.queues.max_queue_wait_ms,
+        receive_timeout_ms=settings.listening.receive_timeout_ms,
+        keep_answers_ms=settings.results.keep_answers_ms,
+        keep_alive_ms=settings.listening.keep_alive_ms,
+        max_connections=settings.listening.max_connections,
+        max_connection_bytes=settings.listening.max_connection_bytes,
+        names=names.of(settings.listening.host_names),
     )
 
 
@@ -221,8 +233,8 @@ def _serving(
     settings: settings_module.Settings, served: gateway.Gateway
 ) -> contextlib.AbstractAsyncContextManager[str]:
     """Answer requests on the gateway's port; at the end, those here get the grace period for their answers."""
-    grace_s = settings.grace_ms / 1000
-    return port.serving(server.Server(served), settings.host, settings.port, grace_s=grace_s)
+    grace_s = settings.runners.grace_ms / 1000
+    return port.serving(server.Server(served), settings.listening.host, settings.listening.port, grace_s=grace_s)
 
 
 @contextlib.asynccontextmanager
@@ -252,15 +264,15 @@ async def _keep_clean(known_buckets: buckets.Known) -> None:
 
 def _refuse_to_expose(settings: settings_module.Settings, *, isolates: bool) -> None:
     """Functions that nothing contains are not offered to other machines."""
-    if isolates or settings.host == "localhost":
+    if isolates or settings.listening.host == "localhost":
         return
     try:
-        is_loopback = ipaddress.ip_address(settings.host).is_loopback
+        is_loopback = ipaddress.ip_address(settings.listening.host).is_loopback
     except ValueError:
         is_loopback = False
     if not is_loopback:
         raise errors.Conflict(
-            f"process sandboxes isolate nothing, so the gateway does not listen on {settings.host}",
+            f"process sandboxes isolate nothing, so the gateway does not listen on {settings.listening.host}",
             hint="install Docker, or leave host at 127.0.0.1",
         )
 

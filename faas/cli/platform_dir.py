@@ -157,8 +157,8 @@ def published(root: Path) -> dict[str, Any] | None:
 
 def as_running(chosen: settings.Settings) -> settings.Settings:
     """The settings with the `bucket_roots` of the platform that runs, which may have got them from its environment."""
-    facts = (published(chosen.root) or {}) if running(chosen.root) else {}
-    return msgspec.structs.replace(chosen, bucket_roots=str(facts.get("bucket_roots", chosen.bucket_roots)))
+    facts = (published(chosen.data.root) or {}) if running(chosen.data.root) else {}
+    return settings.changed(chosen, bucket_roots=str(facts.get("bucket_roots", chosen.data.bucket_roots)))
 
 
 def replace(path: Path, content: bytes) -> None:

@@ -67,17 +67,24 @@ def builder_command(ready_fd: int | None) -> None:
     """Run one builder: an RQ worker that turns source into artifacts."""
     platform_dir.keep_to_owner()
     settings = connected(options.settings())
-    settings_module.place_rq(settings)
+    settings_module.place_rq(settings.redis)
     from faas import builds
     from faas.cli import languages
     from faas.valkey import fitness
     from runners.sandbox import building
 
-    log_format.start(settings)
-    fitness.require(settings)
+    log_format.start(settings.platform_logs)
+    fitness.require(settings.redis, settings.queues, settings.results)
     _teller(ready_fd)({"pid": os.getpid()})
-    known = languages.known(settings)
-    builds.worker_main(settings, known, building.BuildPlace(settings, next(iter(known)).image))
+    known = languages.known(settings.sandboxes.base_image)
+    builds.worker_main(
+        settings.data,
+        settings.redis,
+        settings.building,
+        settings.destinations,
+        known,
+        building.BuildPlace(settings.data.root, settings.building, settings.sandboxes.engine, next(iter(known)).image),
+    )
 
 
 def serve(run: Run, ready_fd: int | None) -> None:
@@ -88,9 +95,9 @@ def serve(run: Run, ready_fd: int | None) -> None:
 
     platform_dir.keep_to_owner()
     settings = connected(options.settings())
-    settings_module.place_rq(settings)
-    log_format.start(settings)
-    fitness.require(settings)
+    settings_module.place_rq(settings.redis)
+    log_format.start(settings.platform_logs)
+    fitness.require(settings.redis, settings.queues, settings.results)
     uvloop.run(_until_stopped(run, settings, _teller(ready_fd)))
 
 
@@ -99,15 +106,15 @@ def connected(settings: settings_module.Settings) -> settings_module.Settings:
 
     Raises `errors.Unavailable` when there is neither.
     """
-    if settings.redis_url:
+    if settings.redis.redis_url:
         return settings
-    facts = platform_dir.published(settings.root) if platform_dir.running(settings.root) else None
+    facts = platform_dir.published(settings.data.root) if platform_dir.running(settings.data.root) else None
     if not facts or not facts.get("redis_url"):
         raise errors.Unavailable(
-            f"no Redis to work with: no platform runs on {settings.root}",
+            f"no Redis to work with: no platform runs on {settings.data.root}",
             hint="set FAAS_REDIS_URL, or start the platform with `faas up`",
         )
-    return msgspec.structs.replace(settings, redis_url=str(facts["redis_url"]))
+    return settings_module.changed(settings, redis_url=str(facts["redis_url"]))
 
 
 async def _until_stopped(run: Run, settings: settings_module.Settings, ready: Ready) -> None:
@@ -124,7 +131,9 @@ async def _answer(settings: settings_module.Settings, stop: asyncio.Event, ready
     from faas.cli import languages, machine
     from faas.health import checks
 
-    builder = builds.Builds(settings, languages.known(settings))
+    builder = builds.Builds(
+        settings.data, settings.redis, settings.building, languages.known(settings.sandboxes.base_image)
+    )
     await server.run(settings, stop, ready, builder, checks.CHECKS.beside(machine.BESIDE))
 
 
@@ -135,16 +144,16 @@ async def _schedule(settings: settings_module.Settings, stop: asyncio.Event, rea
     from faas.store import database, functions, undelivered
     from triggers import delayed, timer, upload
 
-    queue = await invocations.Queue.of(settings)
-    asks = await demand.Demand.open(settings.redis_url, settings.redis_prefix)
+    queue = await invocations.Queue.of(settings.redis, settings.queues, settings.results)
+    asks = await demand.Demand.open(settings.redis.redis_url, settings.redis.redis_prefix)
     try:
-        engine = await asyncio.to_thread(database.open_database, settings)
+        engine = await asyncio.to_thread(database.open_database, settings.data)
         store, given_up = functions.Functions(engine), undelivered.UndeliveredRecords(engine)
         ready({"pid": os.getpid()})
         async with asyncio.TaskGroup() as running:
-            running.create_task(timer.run(settings, queue, store, stop, warm=asks.warm), name="timers")
-            running.create_task(delayed.run(settings, queue, stop), name="delayed")
-            running.create_task(upload.run(settings, queue, store, stop), name="uploads")
+            running.create_task(timer.run(settings.sandboxes, queue, store, stop, warm=asks.warm), name="timers")
+            running.create_task(delayed.run(queue, stop), name="delayed")
+            running.create_task(upload.run(settings.sandboxes, settings.data, queue, store, stop), name="uploads")
             running.create_task(delivery.run(settings, queue, store, given_up, stop), name="destinations")
     finally:
         queue.close()
@@ -157,7 +166,7 @@ async def _record(settings: settings_module.Settings, stop: asyncio.Event, ready
 
     ready({"pid": os.getpid()})
     async with asyncio.TaskGroup() as running:
-        running.create_task(recorder.run(settings, stop), name="recorder")
+        running.create_task(recorder.run(settings.data, settings.redis, settings.queues, stop), name="recorder")
         running.create_task(job.run(settings, stop), name="retention")
 
 

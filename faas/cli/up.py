@@ -64,11 +64,11 @@ def up_command(*, detach: bool, as_json: bool, ready_fd: int | None, **flags: An
 
     settings = options.settings(**flags)
     platform_dir.keep_to_owner()
-    platform_dir.prepare(settings.root, output.say)
+    platform_dir.prepare(settings.data.root, output.say)
     if detach:
         uvloop.run(_detached(settings, as_json))
         return
-    log_format.start(settings)
+    log_format.start(settings.platform_logs)
     announce = _to_pipe(ready_fd) if ready_fd is not None else (lambda facts: _print(facts, as_json))
     try:
         uvloop.run(_up(settings, announce))
@@ -90,51 +90,57 @@ def down_command(*, as_json: bool) -> None:
     import uvloop
 
     settings = options.settings()
-    owner = platform_dir.running(settings.root)
+    owner = platform_dir.running(settings.data.root)
     if owner is not None:
-        uvloop.run(_end(owner, settings.root, settings.grace_ms / 1000 * 3 + _DOWN_MARGIN_S))
+        uvloop.run(_end(owner, settings.data.root, settings.runners.grace_ms / 1000 * 3 + _DOWN_MARGIN_S))
     if as_json:
         output.emit({"stopped": owner.pid if owner else None})
     else:
-        output.say(f"stopped (process {owner.pid})" if owner else f"no platform is running on {settings.root}")
+        output.say(f"stopped (process {owner.pid})" if owner else f"no platform is running on {settings.data.root}")
 
 
 async def _up(settings: settings_module.Settings, announce: Any) -> None:
     from runners.sandbox import choose
 
-    await choose.check_runtime(settings)
-    root = settings.root
+    await choose.check_runtime(settings.data.root, settings.sandboxes)
+    root = settings.data.root
     with (
         platform_dir.held(root),
-        ports.reserve(settings.host, settings.port, "--port") as gateway,
-        ports.reserve(settings.host, settings.api_port, "--api-port") as api,
+        ports.reserve(settings.listening.host, settings.listening.port, "--port") as gateway,
+        ports.reserve(settings.listening.host, settings.listening.api_port, "--api-port") as api,
     ):
         token_file = platform_dir.token(root)
-        settings = msgspec.structs.replace(settings, port=gateway.getsockname()[1], api_port=api.getsockname()[1])
-        server = None if settings.redis_url else _server(settings)
+        settings = settings_module.changed(settings, port=gateway.getsockname()[1], api_port=api.getsockname()[1])
+        server = None if settings.redis.redis_url else _server(settings)
         changed = asyncio.Event()
         tree = supervisor.Supervisor(
-            server, root / "logs", grace_s=settings.grace_ms / 1000, say=output.say, on_change=changed.set
+            server, root / "logs", grace_s=settings.runners.grace_ms / 1000, say=output.say, on_change=changed.set
         )
         facts: dict[str, Any] = {
-            "gateway": ports.url(settings.host, settings.port),
-            "api": ports.url(settings.host, settings.api_port),
+            "gateway": ports.url(settings.listening.host, settings.listening.port),
+            "api": ports.url(settings.listening.host, settings.listening.api_port),
             "token_file": str(token_file),
         }
 
         def publish() -> None:
-            own = {"pid": os.getpid(), "redis_url": settings.redis_url, "bucket_roots": settings.bucket_roots}
+            own = {
+                "pid": os.getpid(),
+                "redis_url": settings.redis.redis_url,
+                "bucket_roots": settings.data.bucket_roots,
+            }
             platform_dir.publish(root, {**facts, **own, "processes": tree.report()})
 
         stop = _stop_on_signals(tree)
         beside: list[asyncio.Task[None]] = []
         try:
-            settings = msgspec.structs.replace(settings, redis_url=await tree.start_server() or settings.redis_url)
-            await asyncio.to_thread(fitness.require, settings)
+            settings = settings_module.changed(
+                settings, redis_url=await tree.start_server() or settings.redis.redis_url
+            )
+            await asyncio.to_thread(fitness.require, settings.redis, settings.queues, settings.results)
             if await _unless_stopped(tree.start(_specs(settings)), stop):
                 publish()
                 beside.append(asyncio.create_task(_publish_changes(changed, publish), name="publish changes"))
-                beside.append(asyncio.create_task(_sync_journals(settings.journals), name="sync journals"))
+                beside.append(asyncio.create_task(_sync_journals(settings.data.journals), name="sync journals"))
                 beside.append(asyncio.create_task(_keep_logs_small(settings), name="keep logs small"))
                 announce({**facts, **_warning(tree)})
                 await stop.wait()
@@ -169,15 +175,17 @@ async def _sync_journals(root: Path) -> None:
 
 
 async def _keep_logs_small(settings: settings_module.Settings) -> None:
-    await platform_logs.keep_small((settings.root / "logs", settings.root / "redis"), settings.keep_platform_log_mb)
+    await platform_logs.keep_small(
+        (settings.data.root / "logs", settings.data.root / "redis"), settings.platform_logs.keep_platform_log_mb
+    )
 
 
 def _server(settings: settings_module.Settings) -> embedded.EmbeddedServer:
     return embedded.EmbeddedServer(
-        settings.root / "redis",
-        program=settings.redis_server,
-        memory_mb=settings.redis_memory_mb,
-        syncs_always=settings.durability == "strict",
+        settings.data.root / "redis",
+        program=settings.redis.redis_server,
+        memory_mb=settings.redis.redis_memory_mb,
+        syncs_always=settings.redis.durability == "strict",
     )
 
 
@@ -186,7 +194,7 @@ async def _sweep(settings: settings_module.Settings) -> None:
     from runners.sandbox import choose
 
     try:
-        await choose.sweep_for_the_dead(settings)
+        await choose.sweep_for_the_dead(settings.data.root, settings.sandboxes)
     except (errors.Unavailable, OSError) as error:
         _log.warning("not_swept", extra={"reason": str(error)})
 
@@ -207,7 +215,9 @@ async def _unless_stopped(starting: Any, stop: asyncio.Event) -> bool:
 
 def _specs(settings: settings_module.Settings) -> list[child.Spec]:
     environ = settings_module.to_environ(settings)
-    nodes = [("node" if number == 1 else f"node-{number}", "node") for number in range(1, settings.node_count + 1)]
+    nodes = [
+        ("node" if number == 1 else f"node-{number}", "node") for number in range(1, settings.runners.node_count + 1)
+    ]
     rest = [(name, name) for name in ("scheduler", "builder", "api", "recorder")]
     phases = {"node": _NODES, "recorder": _STOPS_LAST}
     return [
@@ -260,7 +270,7 @@ def _to_pipe(descriptor: int) -> Any:
 
 
 async def _detached(settings: settings_module.Settings, as_json: bool) -> None:
-    log_path = settings.root / "logs" / "up.log"
+    log_path = settings.data.root / "logs" / "up.log"
     reading, writing = os.pipe()
     try:
         started = _spawn_detached(settings, log_path, writing)

@@ -22,7 +22,7 @@ from pathlib import Path
 
 import msgspec
 
-from faas.core import errors, model, settings
+from faas.core import errors, groups, model
 
 AGREED_FILE = "bucket_folders"
 """In the data directory: the folders that were agreed to, a list in JSON."""
@@ -70,10 +70,10 @@ def judge(place: Path, roots: Roots, agreed: Collection[str]) -> Verdict:
 class Places:
     """The judgement for one platform. The folders of `bucket_roots` are where they were when this was made."""
 
-    def __init__(self, chosen: settings.Settings) -> None:
-        self._agreed_file = chosen.root / AGREED_FILE
-        given = tuple(_real(path) for path in chosen.bucket_roots.split(os.pathsep) if path)
-        self.roots = Roots(_real(chosen.root), _real(chosen.root / "buckets"), given)
+    def __init__(self, data: groups.Data) -> None:
+        self._agreed_file = data.root / AGREED_FILE
+        given = tuple(_real(path) for path in data.bucket_roots.split(os.pathsep) if path)
+        self.roots = Roots(_real(data.root), _real(data.root / "buckets"), given)
         self._fit: set[str] = set()
 
     def verdict(self, place: str) -> Verdict:
@@ -115,12 +115,12 @@ class Places:
         return msgspec.structs.replace(bucket, path=place)
 
 
-def settled(project: model.Project, chosen: settings.Settings) -> model.Project:
+def settled(project: model.Project, data: groups.Data) -> model.Project:
     """A project that is about to be deployed, with the folders that the paths of its buckets really are.
 
     Raises what `Places.settled` raises.
     """
-    places = Places(chosen)
+    places = Places(data)
     return msgspec.structs.replace(project, buckets=tuple(map(places.settled, project.buckets)))
 
 
@@ -153,12 +153,12 @@ def agreed(file: Path) -> Collection[str]:
         return frozenset()
 
 
-def of_its_own(chosen: settings.Settings, name: str) -> Path:
+def of_its_own(data: groups.Data, name: str) -> Path:
     """The folder in the data directory of a bucket without a path.
 
     A name that is none, wherever it comes from, gets a folder that is judged: so it opens nothing.
     """
-    return chosen.root / "buckets" / name if _NAME.fullmatch(name) else chosen.root
+    return data.root / "buckets" / name if _NAME.fullmatch(name) else data.root
 
 
 def refusals(places: Places, buckets: Sequence[model.Bucket]) -> list[errors.FaasError]:

@@ -1,6 +1,7 @@
 """One Settings object: defaults < faas.toml < FAAS_* environment < flags. Nothing else reads the environment.
 
-The table below is the only place that knows a default or a limit; `docs/reference/settings.md` is generated from it.
+People write settings by flat names (`port`, ``FAAS_PORT``). In the code they stand in groups (`faas.core.groups`), and
+a room is given the group that is its own.
 """
 
 from __future__ import annotations
@@ -9,266 +10,38 @@ import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, get_type_hints
+from typing import Any
 
 import msgspec
 
-from faas.core import errors
-
-_Doc = msgspec.Meta
-_MOST_NODES = 8
+from faas.core import errors, groups
 
 
-class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Every setting, with its default. Each may stand in ``faas.toml`` and as ``FAAS_<NAME>`` in the environment."""
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """Every setting, in its group. Make them from flat names with `of`, or with `load`."""
 
-    data_dir: Annotated[str, _Doc(description="Folder of everything the platform keeps.")] = "~/.faas"
-    host: Annotated[str, _Doc(description="Address that the gateway and the control API listen on.")] = "127.0.0.1"
-    port: Annotated[int, _Doc(description="Port of the gateway; 0 takes any free one.", ge=0, le=65535)] = 8080
-    api_port: Annotated[int, _Doc(description="Port of the control API; 0 takes any free one.", ge=0, le=65535)] = 0
-    redis_url: Annotated[
-        str, _Doc(description="Redis or Valkey to use (rediss:// for TLS); empty starts the embedded one.")
-    ] = ""
-    redis_server: Annotated[
-        str, _Doc(description="Program of the embedded server; empty is the pinned one that comes with the platform.")
-    ] = ""
-    redis_prefix: Annotated[
-        str, _Doc(description="First part of every Redis key.", pattern="^[A-Za-z0-9_.:{}-]{1,100}$")
-    ] = "faas"
-    redis_memory_mb: Annotated[int, _Doc(description="Memory that the embedded server may use.", ge=64)] = 2_048
-    durability: Annotated[
-        str,
-        _Doc(
-            description="standard, or strict: an async call's 202 waits until it is on Redis's disk.",
-            pattern="^(standard|strict)$",
-        ),
-    ] = "standard"
-    database_url: Annotated[str, _Doc(description="SQLAlchemy URL; empty is SQLite in the data directory.")] = ""
-    engine: Annotated[
-        str,
-        _Doc(
-            description="docker, process, or auto: what was chosen at the first start of the data directory.",
-            pattern="^(auto|docker|process)$",
-        ),
-    ] = "auto"
-    base_image: Annotated[str, _Doc(description="Image of the sandboxes; empty finds, pulls or builds one.")] = ""
-    sandbox_runtime: Annotated[
-        str,
-        _Doc(description="Runtime of the containers by its name in the engine (runsc, kata); empty is its default."),
-    ] = ""
-    sandbox_uids: Annotated[
-        str,
-        _Doc(
-            description="Users that the sandboxes run as, one each, that nobody else of the machine may have; empty is"
-            " 2000000000-2000065535, or 10000-59999 where the engine maps users.",
-            pattern="^([0-9]{1,10}-[0-9]{1,10})?$",
-        ),
-    ] = ""
-    nodes: Annotated[
-        int,
-        _Doc(description="Node processes on this machine; 0 is one, and from 4 processors on several.", ge=0, le=256),
-    ] = 0
-    hand_off: Annotated[bool, _Doc(description="Give sync calls at once to a free slot of the same node.")] = True
-    memory_mb: Annotated[
-        int,
-        _Doc(
-            description="Memory that a node shares out; 0 is its part of 80% of the machine's. All nodes of a machine"
-            " together never promise more than it has.",
-            ge=0,
-        ),
-    ] = 0
-    stock_none: Annotated[
-        int, _Doc(description="Prewarmed sandboxes of each language in use held ready with no network.", ge=0)
-    ] = 1
-    stock_outbound: Annotated[
-        int, _Doc(description="Prewarmed sandboxes of each language in use held ready with network.", ge=0)
-    ] = 0
-    stock_memory_mb: Annotated[int, _Doc(description="Memory limit of a prewarmed sandbox.", ge=32)] = 128
-    keep_min_ms: Annotated[int, _Doc(description="Shortest time that an idle sandbox is kept.", ge=0)] = 60_000
-    keep_max_ms: Annotated[int, _Doc(description="Longest time that an idle sandbox is kept.", ge=0)] = 900_000
-    grace_ms: Annotated[int, _Doc(description="What a stopping node gives running attempts.", ge=0)] = 30_000
-    heartbeat_ms: Annotated[int, _Doc(description="How often a node renews its lease.", ge=100)] = 2_000
-    lease_ms: Annotated[int, _Doc(description="After how long without renewal a node counts as dead.", ge=500)] = 8_000
-    max_event_bytes: Annotated[int, _Doc(description="Largest event of an invocation.", ge=1)] = 6_291_556
-    max_result_bytes: Annotated[int, _Doc(description="Largest result of a handler.", ge=1)] = 6_291_556
-    max_log_bytes: Annotated[int, _Doc(description="Log bytes kept of one attempt.", ge=0)] = 262_144
-    max_waiting: Annotated[int, _Doc(description="Sync (and async) invocations that may wait per revision.", ge=1)] = (
-        10_000
-    )
-    max_waiting_async: Annotated[int, _Doc(description="Async invocations that may wait per revision.", ge=1)] = (
-        1_000_000
-    )
-    max_waiting_total: Annotated[
-        int, _Doc(description="Invocations that may wait, for a slot or until they are due, or run.", ge=1)
-    ] = 2_000_000
-    max_waiting_bytes: Annotated[
-        int, _Doc(description="Bytes that these may have; at most half of what Redis may use.", ge=1)
-    ] = 536_870_912
-    max_unrecorded_bytes: Annotated[
-        int,
-        _Doc(
-            description="Bytes of records that may wait for the ledger before new work is refused; at most a quarter of"
-            " what Redis may use.",
-            ge=1,
-        ),
-    ] = 268_435_456
-    max_line_bytes: Annotated[
-        int, _Doc(description="Bytes of events of sync calls that may wait in a node's memory for a slot.", ge=1)
-    ] = 134_217_728
-    max_journal_bytes: Annotated[
-        int,
-        _Doc(
-            description="Bytes of a node's journal that may wait for Redis; past that nothing is handed off.",
-            ge=1_048_576,
-        ),
-    ] = 268_435_456
-    max_connections: Annotated[
-        int, _Doc(description="Open connections of one gateway (never over half of its file descriptors).", ge=1)
-    ] = 4_096
-    max_connection_bytes: Annotated[
-        int,
-        _Doc(
-            description="Bytes that one gateway (or control API) may hold of requests that have not come whole and of"
-            " answers that have not been read; then whoever keeps it waiting for the longest is cut.",
-            ge=1_048_576,
-        ),
-    ] = 268_435_456
-    host_names: Annotated[
-        str,
-        _Doc(
-            description="Names, with commas between them, by which requests may name the gateway (421 else; empty takes"
-            " any) and, beside addresses and names without a dot, the control API. `*.example.com` stands for all below"
-            " it.",
-        ),
-    ] = ""
-    receive_timeout_ms: Annotated[
-        int,
-        _Doc(
-            description="How long a client may take to send the head of a request, and its body, and to read an answer"
-            " (and a second more for each 8 KiB of it that are still to be read, unless it reads nothing at all).",
-            ge=1,
-        ),
-    ] = 30_000
-    keep_alive_ms: Annotated[int, _Doc(description="How long a gateway keeps an idle connection open.", ge=1)] = 75_000
-    max_queue_wait_ms: Annotated[int, _Doc(description="How long a sync call may wait for a slot.", ge=1)] = 60_000
-    keep_results_ms: Annotated[int, _Doc(description="How long the result of an async call is kept.", ge=1)] = 600_000
-    max_kept_results: Annotated[int, _Doc(description="Most results of async calls that are kept.", ge=0)] = 100_000
-    max_kept_result_bytes: Annotated[int, _Doc(description="Largest result of an async call that is kept.", ge=0)] = (
-        65_536
-    )
-    max_kept_bytes: Annotated[
-        int, _Doc(description="Bytes that they may have together; then the oldest is dropped.", ge=0)
-    ] = 134_217_728
-    keep_answers_ms: Annotated[int, _Doc(description="How long an idempotency key gives the same answer.", ge=1)] = (
-        86_400_000
-    )
-    max_answers_bytes: Annotated[
-        int,
-        _Doc(description="Bytes that idempotency keys and their answers may have; then new keys are refused.", ge=0),
-    ] = 268_435_456
-    destination_secret: Annotated[
-        str, _Doc(description="What signs records for URLs when their function names no secret of its own.")
-    ] = ""
-    destination_timeout_ms: Annotated[int, _Doc(description="How long the receiver of a record may take.", ge=1)] = (
-        10_000
-    )
-    destination_backoff_ms: Annotated[
-        int, _Doc(description="Longest wait before a record is sent again; it doubles each time, up to 5 min.", ge=1)
-    ] = 1_000
-    destination_max_attempts: Annotated[int, _Doc(description="How often a record is sent at most.", ge=1)] = 20
-    destination_max_age_ms: Annotated[int, _Doc(description="Past this age a record is not sent again.", ge=1)] = (
-        21_600_000
-    )
-    max_source_bytes: Annotated[int, _Doc(description="Largest source that a deploy uploads.", ge=1)] = 268_435_456
-    max_source_files: Annotated[int, _Doc(description="Most files in a function's source.", ge=1)] = 50_000
-    max_artifact_bytes: Annotated[int, _Doc(description="Largest unpacked artifact.", ge=1)] = 1_073_741_824
-    max_artifact_files: Annotated[int, _Doc(description="Most files in an artifact, requirements included.", ge=1)] = (
-        100_000
-    )
-    bucket_roots: Annotated[
-        str,
-        _Doc(
-            description="Folders below which the `path` of a bucket may be, besides the data directory's own `buckets`;"
-            " a colon between two.",
-            pattern="^([~/][^:]*(:[~/][^:]*)*)?$",
-        ),
-    ] = ""
-    tmp_mb: Annotated[int, _Doc(description="Size of /tmp in a sandbox.", ge=1)] = 512
-    max_pids: Annotated[int, _Doc(description="Processes and threads of a sandbox.", ge=8)] = 256
-    init_timeout_ms: Annotated[int, _Doc(description="Longest import of a handler (its timeout, if longer).", ge=1)] = (
-        10_000
-    )
-    max_file_mb: Annotated[int, _Doc(description="Largest file that a sandbox may write.", ge=1)] = 2_048
-    build_timeout_s: Annotated[int, _Doc(description="Longest build of one function.", ge=1)] = 600
-    build_place: Annotated[
-        str,
-        _Doc(
-            description="Where packages are installed: container, process, or auto: a container if Docker is used.",
-            pattern="^(auto|container|process)$",
-        ),
-    ] = "auto"
-    build_network: Annotated[
-        str,
-        _Doc(
-            description="Docker network of the containers that install packages; empty is `bridge`, or `host` where"
-            " the engine has no bridge."
-        ),
-    ] = ""
-    load_timeout_ms: Annotated[int, _Doc(description="How long a deploy waits for a function to load.", ge=1)] = 60_000
-    keep_records_days: Annotated[
-        int, _Doc(description="Days that records are kept; 0 is for ever. Bills and totals outlive them.", ge=0)
-    ] = 30
-    keep_logs_days: Annotated[int, _Doc(description="Days that log lines are kept; 0 is for ever.", ge=0)] = 14
-    keep_logs_mb: Annotated[
-        int, _Doc(description="MiB of log lines that are kept, the newest; 0 is without a bound.", ge=0)
-    ] = 1_024
-    keep_dead_letters_days: Annotated[
-        int, _Doc(description="Days that dead letters and undelivered records are kept; 0 is for ever.", ge=0)
-    ] = 90
-    keep_revisions: Annotated[
-        int, _Doc(description="Revisions of a function that are kept whatever their age; 0 is all of them.", ge=0)
-    ] = 10
-    keep_revisions_days: Annotated[
-        int, _Doc(description="Days that a revision is kept from when it was replaced; 0 is for ever.", ge=0)
-    ] = 30
-    keep_platform_log_mb: Annotated[
-        int, _Doc(description="MiB of a process's log before it is set aside as `.1`; 0 is without a bound.", ge=0)
-    ] = 10
-    max_function_log_kb: Annotated[
-        int,
-        _Doc(
-            description="KiB a minute that one function may add to the log of a process of the platform; 0 is without"
-            " a bound.",
-            ge=0,
-        ),
-    ] = 64
-    retention_interval_s: Annotated[
-        int, _Doc(description="How often what is past its time is looked for and removed.", ge=1)
-    ] = 600
-    price_gb_s_micro: Annotated[int, _Doc(description="Price of a GB-second, in millionths of a micro-unit.", ge=0)] = (
-        16_666_700
-    )
-    price_request_nano: Annotated[int, _Doc(description="Price of an invocation, in nano-units.", ge=0)] = 200
-    currency: Annotated[str, _Doc(description="Name of the currency on statements.")] = "USD"
-    region: Annotated[str, _Doc(description="AWS_REGION of the sandboxes.")] = "local"
+    data: groups.Data = msgspec.field(default_factory=groups.Data)
+    listening: groups.Listening = msgspec.field(default_factory=groups.Listening)
+    redis: groups.Redis = msgspec.field(default_factory=groups.Redis)
+    queues: groups.Queues = msgspec.field(default_factory=groups.Queues)
+    results: groups.Results = msgspec.field(default_factory=groups.Results)
+    runners: groups.Runners = msgspec.field(default_factory=groups.Runners)
+    leases: groups.Leases = msgspec.field(default_factory=groups.Leases)
+    sandboxes: groups.Sandboxes = msgspec.field(default_factory=groups.Sandboxes)
+    building: groups.Building = msgspec.field(default_factory=groups.Building)
+    destinations: groups.Destinations = msgspec.field(default_factory=groups.Destinations)
+    retention: groups.Retention = msgspec.field(default_factory=groups.Retention)
+    platform_logs: groups.PlatformLogs = msgspec.field(default_factory=groups.PlatformLogs)
+    prices: groups.Prices = msgspec.field(default_factory=groups.Prices)
 
-    @property
-    def root(self) -> Path:
-        """The data directory, absolute."""
-        return Path(self.data_dir).expanduser().absolute()
 
-    @property
-    def node_count(self) -> int:
-        """How many nodes share this machine: what ``nodes`` says, or as many as its processors are worth.
+GROUPS: Mapping[str, type[msgspec.Struct]] = {
+    field.name: field.default_factory for field in msgspec.structs.fields(Settings)
+}
+"""The groups by their names in `Settings`."""
 
-        A node is bound to one processor, and its functions, the recorder and Redis want as much again.
-        """
-        return self.nodes or max(1, min((os.cpu_count() or 1) // 2, _MOST_NODES))
-
-    @property
-    def journals(self) -> Path:
-        """Where the nodes of this machine keep their journals."""
-        return self.root / "journals"
+GROUP_OF: Mapping[str, str] = {setting: name for name, group in GROUPS.items() for setting in group.__struct_fields__}
+"""The group of each setting, by its flat name."""
 
 
 def load(
@@ -280,29 +53,50 @@ def load(
     """
     environ = os.environ if environ is None else environ
     from_env = {key[5:].lower(): value for key, value in environ.items() if key.startswith("FAAS_")}
-    from_env = {key: value for key, value in from_env.items() if key in Settings.__struct_fields__}
+    from_env = {key: value for key, value in from_env.items() if key in GROUP_OF}
     from_flags = {key: value for key, value in (flags or {}).items() if value is not None}
-    chosen = from_flags.get("data_dir") or from_env.get("data_dir") or Settings().data_dir
-    file = file or Path(str(chosen)).expanduser() / "faas.toml"
+    data_dir = str(from_flags.get("data_dir") or from_env.get("data_dir") or groups.Data().data_dir)
+    file = file or Path(data_dir).expanduser() / "faas.toml"
     merged = {**_from_file(file), **_checked(from_env, "environment", "FAAS_"), **from_flags}
-    merged["data_dir"] = str(chosen)
-    return _convert(merged, "settings")
+    # A file says nothing of the directory in which it was looked for.
+    merged["data_dir"] = data_dir
+    return of(**merged)
+
+
+def of(**flat: Any) -> Settings:
+    """The settings that are given by their flat names, and the defaults of all others. Raises `errors.BadRequest`."""
+    return changed(Settings(), **flat)
+
+
+def changed(chosen: Settings, **flat: Any) -> Settings:
+    """The settings with some of them changed, by their flat names. Raises `errors.BadRequest`."""
+    given: dict[str, dict[str, Any]] = {}
+    for key, value in flat.items():
+        given.setdefault(_group_of(key, "settings"), {})[key] = value
+    return msgspec.structs.replace(
+        chosen, **{name: _convert({**_flat(getattr(chosen, name)), **own}, name) for name, own in given.items()}
+    )
+
+
+def flat(chosen: Settings) -> dict[str, Any]:
+    """Every setting by its flat name."""
+    return {key: value for name in GROUPS for key, value in _flat(getattr(chosen, name)).items()}
 
 
 def to_environ(chosen: Settings, environ: Mapping[str, str] | None = None) -> dict[str, str]:
     """The environment for a child process that shall have exactly these settings, whatever its own sources say."""
     inherited = os.environ if environ is None else environ
     kept = {key: value for key, value in inherited.items() if not key.startswith("FAAS_")}
-    own = {f"FAAS_{key.upper()}": str(value) for key, value in msgspec.structs.asdict(chosen).items()}
+    own = {f"FAAS_{key.upper()}": str(value) for key, value in flat(chosen).items()}
     return {**kept, **own}
 
 
-def place_rq(chosen: Settings) -> None:
+def place_rq(redis: groups.Redis) -> None:
     """Let RQ keep its keys below the platform's prefix, in this process. Call it before anything imports RQ.
 
     RQ takes the first part of its keys from the environment, and nowhere else, when it is imported.
     """
-    os.environ["RQ_KEY_PREFIX"] = f"{chosen.redis_prefix}:rq"
+    os.environ["RQ_KEY_PREFIX"] = f"{redis.redis_prefix}:rq"
 
 
 def _from_file(file: Path) -> dict[str, Any]:
@@ -316,16 +110,24 @@ def _from_file(file: Path) -> dict[str, Any]:
 
 
 def _checked(table: Mapping[str, Any], source: str, prefix: str) -> dict[str, Any]:
-    hints = get_type_hints(Settings)
     for key, value in table.items():
-        if key not in hints:
-            raise errors.BadRequest(f"{source}: unknown setting {key}", hint="see docs/reference/settings.md")
-        _convert({key: value}, f"{source}: {prefix}{key.upper() if prefix else key}")
+        group = _group_of(key, source)
+        _convert({key: value}, group, f"{source}: {prefix}{key.upper() if prefix else key}")
     return dict(table)
 
 
-def _convert(table: Mapping[str, Any], where: str) -> Settings:
+def _group_of(key: str, source: str) -> str:
+    if key not in GROUP_OF:
+        raise errors.BadRequest(f"{source}: unknown setting {key}", hint="see docs/reference/settings.md")
+    return GROUP_OF[key]
+
+
+def _flat(group: msgspec.Struct) -> dict[str, Any]:
+    return msgspec.structs.asdict(group)
+
+
+def _convert(table: Mapping[str, Any], group: str, where: str = "settings") -> msgspec.Struct:
     try:
-        return msgspec.convert(dict(table), Settings, strict=False)
+        return msgspec.convert(dict(table), GROUPS[group], strict=False)
     except msgspec.ValidationError as error:
         raise errors.BadRequest(f"{where}: {error}", hint="see docs/reference/settings.md") from error

@@ -18,7 +18,7 @@ from typing import Any, Protocol
 import aiohttp
 
 from faas import buckets
-from faas.core import calling, clock, errors, headers, lineage, model, settings
+from faas.core import calling, clock, errors, headers, lineage, model
 from faas.delivery import parcels, webhooks
 from faas.queue import chains, inlet, outbox, secrets
 from faas.store import functions
@@ -38,8 +38,11 @@ class Carrier(Protocol):
 class ToFunctions:
     """Moves a parcel from its outbox into the queue of a function's current revision, as its event."""
 
-    def __init__(self, config: settings.Settings, door: inlet.Inlet, store: functions.Functions) -> None:
-        self._config = config
+    def __init__(
+        self, door: inlet.Inlet, store: functions.Functions, *, max_event_bytes: int, max_waiting: int
+    ) -> None:
+        self._max_event_bytes = max_event_bytes
+        self._max_waiting = max_waiting
         self._door = door
         self._store = store
 
@@ -48,15 +51,13 @@ class ToFunctions:
         target = await asyncio.to_thread(self._store.current, to.function)
         if target is None:
             raise errors.NotFound(f"no function is called {to.function}", function=to.function)
-        if len(parcel.body) > self._config.max_event_bytes:
-            raise errors.TooLarge(f"the record has {len(parcel.body)} bytes, over {self._config.max_event_bytes}")
+        if len(parcel.body) > self._max_event_bytes:
+            raise errors.TooLarge(f"the record has {len(parcel.body)} bytes, over {self._max_event_bytes}")
         invocation = invocation_of(parcel, target, clock.now_ms())
         too_deep = invocation.depth > chains.MAX_DEPTH
         refusal = chains.refusal(invocation, target.config) if too_deep else None
         await self._door.call(
-            lambda queue: outbox.pass_on(
-                queue, taken, invocation, most_waiting=self._config.max_waiting_async, refusal=refusal
-            )
+            lambda queue: outbox.pass_on(queue, taken, invocation, most_waiting=self._max_waiting, refusal=refusal)
         )
         return webhooks.DELIVERED
 
@@ -64,8 +65,8 @@ class ToFunctions:
 class ToBuckets:
     """Writes a parcel as the object ``<prefix><of>/<about>.json``."""
 
-    def __init__(self, config: settings.Settings, store: functions.Functions) -> None:
-        self._open = buckets.opener(config)
+    def __init__(self, open_bucket: buckets.Open, store: functions.Functions) -> None:
+        self._open = open_bucket
         self._store = store
 
     async def carry(self, taken: outbox.Taken, parcel: parcels.Parcel, to: model.ToBucket) -> webhooks.Tried:
@@ -82,14 +83,14 @@ class ToBuckets:
 class ToUrls:
     """POSTs a parcel, signed with the secret that its destination names or with that of the platform."""
 
-    def __init__(self, config: settings.Settings, door: inlet.Inlet, client: aiohttp.ClientSession) -> None:
-        self._config = config
+    def __init__(self, secret: str, door: inlet.Inlet, client: aiohttp.ClientSession) -> None:
+        self._secret = secret
         self._door = door
         self._client = client
 
     async def carry(self, taken: outbox.Taken, parcel: parcels.Parcel, to: model.ToUrl) -> webhooks.Tried:
         """See `Carrier.carry`."""
-        secret = parcel.env.get(to.secret, "") if to.secret else self._config.destination_secret
+        secret = parcel.env.get(to.secret, "") if to.secret else self._secret
         if not secret:
             return webhooks.Tried(
                 webhooks.Verdict.NEVER, "there is nothing to sign it with: destination_secret is not set"

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 import aiohttp
 
+from faas import buckets
 from faas.core import errors, model, settings
 from faas.delivery import carriers, parcels, webhooks
 from faas.queue import inlet, outbox
@@ -20,18 +21,23 @@ class Courier:
 
     def __init__(
         self,
-        config: settings.Settings,
+        chosen: settings.Settings,
         door: inlet.Inlet,
         store: functions.Functions,
         client: aiohttp.ClientSession,
     ) -> None:
-        self._region = config.region
+        self._region = chosen.sandboxes.region
         self._store = store
         self._revisions: dict[str, model.Revision] = {}
         self._carriers: Mapping[type[model.Destination], carriers.Carrier] = {
-            model.ToFunction: carriers.ToFunctions(config, door, store),
-            model.ToBucket: carriers.ToBuckets(config, store),
-            model.ToUrl: carriers.ToUrls(config, door, client),
+            model.ToFunction: carriers.ToFunctions(
+                door,
+                store,
+                max_event_bytes=chosen.sandboxes.max_event_bytes,
+                max_waiting=chosen.queues.max_waiting_async,
+            ),
+            model.ToBucket: carriers.ToBuckets(buckets.opener(chosen.data), store),
+            model.ToUrl: carriers.ToUrls(chosen.destinations.destination_secret, door, client),
         }
 
     async def destination(self, taken: outbox.Taken) -> model.Destination | None:

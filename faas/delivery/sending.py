@@ -26,7 +26,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from faas.core import clock, errors, model, retry, settings
+from faas.core import clock, errors, groups, model, retry, settings
 from faas.delivery import courier, webhooks
 from faas.queue import inlet, invocations, outbox
 from faas.store import functions, undelivered
@@ -44,7 +44,7 @@ _AWAY_S = 1.0
 
 
 async def run(
-    config: settings.Settings,
+    chosen: settings.Settings,
     queue: invocations.Queue,
     store: functions.Functions,
     given_up: undelivered.UndeliveredRecords,
@@ -55,8 +55,10 @@ async def run(
     A scheduler says what it has as often as a node renews its lease, and has it as long as a lease holds.
     """
     door = inlet.Inlet(queue)
-    async with webhooks.session(config.destination_timeout_ms) as client:
-        deliveries = Deliveries(config, door, courier.Courier(config, door, store, client), given_up)
+    async with webhooks.session(chosen.destinations.destination_timeout_ms) as client:
+        deliveries = Deliveries(
+            chosen.destinations, chosen.leases, door, courier.Courier(chosen, door, store, client), given_up
+        )
         try:
             while not stop.is_set():
                 await _pause(stop, await deliveries.look())
@@ -69,15 +71,17 @@ class Deliveries:
 
     def __init__(
         self,
-        config: settings.Settings,
+        destinations: groups.Destinations,
+        leases: groups.Leases,
         door: inlet.Inlet,
         by: courier.Courier,
         given_up: undelivered.UndeliveredRecords,
     ) -> None:
         self.door = door
-        self.stale_ms = config.lease_ms
+        self.stale_ms = leases.lease_ms
         self.name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
-        self._config = config
+        self._destinations = destinations
+        self._heartbeat_s = leases.heartbeat_ms / 1000
         self._courier = by
         self._given_up = given_up
         self._senders: dict[outbox.Outbox, Sender] = {}
@@ -106,7 +110,7 @@ class Deliveries:
             return
         for sender in self._senders.values():
             await sender.keep()
-        self._keep_at = clock.steady_s() + self._config.heartbeat_ms / 1000
+        self._keep_at = clock.steady_s() + self._heartbeat_s
 
     async def end(self) -> None:
         """Stop what is under way, and let others have it at once."""
@@ -155,12 +159,15 @@ class Deliveries:
 
     def _is_enough(self, entry: outbox.Taken) -> bool:
         age_ms = clock.now_ms() - entry.since_ms
-        return entry.attempt >= self._config.destination_max_attempts or age_ms >= self._config.destination_max_age_ms
+        return (
+            entry.attempt >= self._destinations.destination_max_attempts
+            or age_ms >= self._destinations.destination_max_age_ms
+        )
 
     def _backoff_ms(self, entry: outbox.Taken) -> int:
         """Half of it at least: who is in trouble is left alone for a while."""
         draw = 0.5 + random.random() / 2  # noqa: S311 - spreads retries, hides nothing
-        return retry.backoff_ms(entry.attempt, self._config.destination_backoff_ms, draw)
+        return retry.backoff_ms(entry.attempt, self._destinations.destination_backoff_ms, draw)
 
     async def _give_up(self, entry: outbox.Taken, to: model.Destination | None, why: str) -> bool:
         """Write it down where people find it; False while the database does not answer.

@@ -4,14 +4,24 @@ from __future__ import annotations
 
 from faas.health import disk, facts, ledger, nodes, queues, server
 
-_ALWAYS = (facts.Check("redis", server.gather),)
+_ALWAYS = (facts.Check("redis", lambda of: server.gather(of.redis, of.queues, of.results)),)
 _THEN = (
-    facts.Check("disk", disk.gather),
-    facts.Check("conservation", queues.conservation),
-    facts.Check("nodes", nodes.gather),
+    facts.Check("disk", lambda of: disk.gather(of.data)),
+    facts.Check("conservation", lambda of: queues.conservation(of.redis)),
+    facts.Check("nodes", lambda of: nodes.gather(of.redis, of.data)),
 )
 
 CHECKS = facts.Checks(
-    quick=(*_ALWAYS, facts.Check("bounds", queues.bounds), *_THEN, facts.Check("ledger", ledger.readable)),
-    thorough=(*_ALWAYS, facts.Check("bounds", queues.bounds_counted), *_THEN, facts.Check("ledger", ledger.whole)),
+    quick=(
+        *_ALWAYS,
+        facts.Check("bounds", lambda of: queues.bounds(of.redis, of.queues)),
+        *_THEN,
+        facts.Check("ledger", lambda of: ledger.readable(of.data)),
+    ),
+    thorough=(
+        *_ALWAYS,
+        facts.Check("bounds", lambda of: queues.bounds_counted(of.redis, of.queues)),
+        *_THEN,
+        facts.Check("ledger", lambda of: ledger.whole(of.data)),
+    ),
 )

@@ -7,53 +7,52 @@ from collections.abc import Iterator
 
 import sqlalchemy as sa
 
-from faas.core import errors, model
-from faas.core import settings as settings_module
+from faas.core import errors, groups, model
 from faas.health import facts
 from faas.store import functions
 
 _CONNECTS_WITHIN_S = 5
 
 
-def readable(settings: settings_module.Settings) -> Iterator[facts.Fact]:
+def readable(data: groups.Data) -> Iterator[facts.Fact]:
     """The fact ``ledger``, by one small question."""
-    yield _fact(settings, "SELECT 1", "readable")
+    yield _fact(data, "SELECT 1", "readable")
 
 
-def whole(settings: settings_module.Settings) -> Iterator[facts.Fact]:
+def whole(data: groups.Data) -> Iterator[facts.Fact]:
     """The fact ``ledger``; a database of our own is read whole."""
-    yield _fact(settings, "SELECT 1" if settings.database_url else "PRAGMA quick_check(1)", "readable and whole")
+    yield _fact(data, "SELECT 1" if data.database_url else "PRAGMA quick_check(1)", "readable and whole")
 
 
-def memory_asked_mb(settings: settings_module.Settings) -> dict[str, int]:
+def memory_asked_mb(data: groups.Data) -> dict[str, int]:
     """What memory the functions ask for, by name. Raises `errors.Unavailable`."""
-    if not _is_there(settings):
+    if not _is_there(data):
         return {}
     try:
-        with _opened(settings) as engine:
+        with _opened(data) as engine:
             current = functions.Functions(engine).list_current()
     except sa.exc.SQLAlchemyError as error:
         raise errors.Unavailable(f"the catalog cannot be read: {error}".splitlines()[0]) from error
     return {revision.function: revision.config.memory_mb for revision in current}
 
 
-def buckets(settings: settings_module.Settings) -> list[model.Bucket]:
+def buckets(data: groups.Data) -> list[model.Bucket]:
     """The buckets that are declared. Raises `errors.Unavailable`."""
-    if not _is_there(settings):
+    if not _is_there(data):
         return []
     try:
-        with _opened(settings) as engine:
+        with _opened(data) as engine:
             return list(functions.Functions(engine).buckets())
     except sa.exc.SQLAlchemyError as error:
         raise errors.Unavailable(f"the catalog cannot be read: {error}".splitlines()[0]) from error
 
 
-def _fact(settings: settings_module.Settings, question: str, text: str) -> facts.Fact:
-    if not _is_there(settings):
+def _fact(data: groups.Data, question: str, text: str) -> facts.Fact:
+    if not _is_there(data):
         hint = "it is made when the platform first starts"
-        return facts.Fact("ledger", facts.Severity.WARNING, f"{settings.root / 'ledger.db'} does not exist yet", hint)
+        return facts.Fact("ledger", facts.Severity.WARNING, f"{data.root / 'ledger.db'} does not exist yet", hint)
     try:
-        with _opened(settings) as engine, engine.connect() as connection:
+        with _opened(data) as engine, engine.connect() as connection:
             verdict = str(connection.execute(sa.text(question)).scalar())
     except sa.exc.SQLAlchemyError as error:
         return facts.Fact("ledger", facts.Severity.FAILED, f"cannot be read: {error}".splitlines()[0])
@@ -62,13 +61,13 @@ def _fact(settings: settings_module.Settings, question: str, text: str) -> facts
     return facts.Fact("ledger", facts.Severity.OK, text)
 
 
-def _is_there(settings: settings_module.Settings) -> bool:
-    return bool(settings.database_url) or (settings.root / "ledger.db").exists()
+def _is_there(data: groups.Data) -> bool:
+    return bool(data.database_url) or (data.root / "ledger.db").exists()
 
 
 @contextlib.contextmanager
-def _opened(settings: settings_module.Settings) -> Iterator[sa.Engine]:
-    url = settings.database_url or f"sqlite:///file:{settings.root / 'ledger.db'}?mode=ro&uri=true"
+def _opened(data: groups.Data) -> Iterator[sa.Engine]:
+    url = data.database_url or f"sqlite:///file:{data.root / 'ledger.db'}?mode=ro&uri=true"
     limit = {} if url.startswith("sqlite") else {"connect_timeout": _CONNECTS_WITHIN_S}
     engine = sa.create_engine(url, connect_args=limit)
     try:

@@ -6,21 +6,20 @@ import asyncio
 from collections.abc import Iterable, Iterator, Mapping
 
 from faas.cluster import catalog
-from faas.core import errors
-from faas.core import settings as settings_module
+from faas.core import errors, groups
 from faas.health import asking, facts, ledger
 
 _ANSWERS_WITHIN_S = 5.0
 
 
-def gather(settings: settings_module.Settings) -> Iterator[facts.Fact]:
+def gather(redis: groups.Redis, data: groups.Data) -> Iterator[facts.Fact]:
     """The facts ``nodes`` and, where there are some, ``memory``."""
-    asking.require_redis(settings)
-    found = asyncio.run(_nodes(settings))
+    asking.require_redis(redis)
+    found = asyncio.run(_nodes(redis))
     state = facts.Severity.OK if found else facts.Severity.FAILED
     yield facts.Fact("nodes", state, f"{len(found)} with a valid lease", "" if found else "start one with `faas up`")
     if found:
-        yield memory(ledger.memory_asked_mb(settings), (node.memory_mb for node in found.values()))
+        yield memory(ledger.memory_asked_mb(data), (node.memory_mb for node in found.values()))
 
 
 def memory(asked_mb: Mapping[str, int], nodes_mb: Iterable[int]) -> facts.Fact:
@@ -34,8 +33,8 @@ def memory(asked_mb: Mapping[str, int], nodes_mb: Iterable[int]) -> facts.Fact:
     return facts.Fact("memory", facts.Severity.FAILED, text, hint)
 
 
-async def _nodes(settings: settings_module.Settings) -> dict[str, catalog.NodeState]:
-    versions = await catalog.Catalog.open(settings.redis_url, settings.redis_prefix)
+async def _nodes(redis: groups.Redis) -> dict[str, catalog.NodeState]:
+    versions = await catalog.Catalog.open(redis.redis_url, redis.redis_prefix)
     try:
         async with asyncio.timeout(_ANSWERS_WITHIN_S):
             return await versions.nodes()

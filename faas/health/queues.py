@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from faas.core import settings as settings_module
+from faas.core import groups
 from faas.health import asking, facts
 from faas.queue import census, recount
 
@@ -12,17 +12,17 @@ _NEARLY_FULL = 0.8
 _COUNTED_WITHIN_S = 150.0
 
 
-def bounds(settings: settings_module.Settings) -> Iterator[facts.Fact]:
+def bounds(redis: groups.Redis, queues: groups.Queues) -> Iterator[facts.Fact]:
     """The fact ``bounds``, by the counter."""
-    yield _room(asking.asked(settings, census.counted), settings)
+    yield _room(asking.asked(redis, census.counted), queues)
 
 
-def bounds_counted(settings: settings_module.Settings) -> Iterator[facts.Fact]:
+def bounds_counted(redis: groups.Redis, queues: groups.Queues) -> Iterator[facts.Fact]:
     """The fact ``bounds``, with all counted one by one; and ``queues``, when work was found that no node looked for."""
-    held = asking.asked(settings, census.held, _COUNTED_WITHIN_S)
+    held = asking.asked(redis, census.held, _COUNTED_WITHIN_S)
     counted = (held.counted_entries, held.counted_bytes, held.counted_unrecorded_bytes)
     if held.is_right:
-        yield _room(counted, settings, "" if held.is_exact else "; much moved, so the bytes were checked roughly")
+        yield _room(counted, queues, "" if held.is_exact else "; much moved, so the bytes were checked roughly")
     else:
         truth = _told(held.entries, held.bytes, held.unrecorded_bytes)
         yield facts.Fact("bounds", facts.Severity.FAILED, f"the counter says {_told(*counted)}; in truth {truth}")
@@ -31,9 +31,9 @@ def bounds_counted(settings: settings_module.Settings) -> Iterator[facts.Fact]:
         yield facts.Fact("queues", facts.Severity.WARNING, text, "does an older version of faas use this Redis, too?")
 
 
-def conservation(settings: settings_module.Settings) -> Iterator[facts.Fact]:
+def conservation(redis: groups.Redis) -> Iterator[facts.Fact]:
     """The fact ``conservation``: every invocation that was accepted is in one place."""
-    places = asking.asked(settings, census.places)
+    places = asking.asked(redis, census.places)
     if drift := sum(abs(place.counts.drift) for place in places.values()):
         text = f"{drift} invocations are in no place or in two"
         yield facts.Fact("conservation", facts.Severity.FAILED, text, "`faas status` shows the function")
@@ -48,8 +48,8 @@ def is_nearly_full(counted: tuple[int, int, int], most: tuple[int, int, int]) ->
     return any(there >= _NEARLY_FULL * bound for there, bound in zip(counted, most, strict=True))
 
 
-def _room(counted: recount.Counted, settings: settings_module.Settings, seen: str = "") -> facts.Fact:
-    most = (settings.max_waiting_total, settings.max_waiting_bytes, settings.max_unrecorded_bytes)
+def _room(counted: recount.Counted, queues: groups.Queues, seen: str = "") -> facts.Fact:
+    most = (queues.max_waiting_total, queues.max_waiting_bytes, queues.max_unrecorded_bytes)
     text = f"{_told(*counted)}; at most {_told(*most)}{seen}"
     if is_nearly_full(counted, most):
         hint = "past a bound calls get 429: `faas status` shows what waits; the settings `max_waiting_*` are the bounds"

@@ -7,10 +7,9 @@ import time
 from collections.abc import Iterator
 from typing import Any, cast
 
-import redis
+import redis as redis_py
 
-from faas.core import clock
-from faas.core import settings as settings_module
+from faas.core import clock, groups
 from faas.health import facts
 from faas.valkey import fitness
 
@@ -19,30 +18,30 @@ _DRIFT_MS = 10
 _ANSWERS_WITHIN_S = 5
 
 
-def gather(settings: settings_module.Settings) -> Iterator[facts.Fact]:
+def gather(redis: groups.Redis, queues: groups.Queues, results: groups.Results) -> Iterator[facts.Fact]:
     """The facts ``redis``, ``durability`` and ``clock``."""
-    if not settings.redis_url:
+    if not redis.redis_url:
         text = "no embedded server runs and FAAS_REDIS_URL is not set"
         yield facts.Fact("redis", facts.Severity.FAILED, text, "start the platform with `faas up`")
         return
     try:
-        server, redis_ms = _ask(settings)
-    except redis.RedisError as error:
+        server, redis_ms = _ask(redis)
+    except redis_py.RedisError as error:
         yield facts.Fact("redis", facts.Severity.FAILED, f"does not answer: {error}")
         return
     yield _redis(server)
-    yield from _durability(server, settings)
+    yield from _durability(server, redis, queues, results)
     yield _clock(redis_ms)
 
 
-def _ask(settings: settings_module.Settings) -> tuple[dict[str, Any], int]:
+def _ask(redis: groups.Redis) -> tuple[dict[str, Any], int]:
     """What INFO says, and the time there in milliseconds."""
-    opened = redis.Redis.from_url(
-        settings.redis_url, socket_timeout=_ANSWERS_WITHIN_S, socket_connect_timeout=_ANSWERS_WITHIN_S
+    opened = redis_py.Redis.from_url(
+        redis.redis_url, socket_timeout=_ANSWERS_WITHIN_S, socket_connect_timeout=_ANSWERS_WITHIN_S
     )
     with contextlib.closing(opened) as client:
         server: dict[str, Any] = client.info()
-        if settings.durability == "strict":
+        if redis.is_strict:
             server |= cast(Any, client.config_get("appendfsync"))
         seconds, micros = client.time()
     return server, int(seconds * 1000 + micros // 1000)
@@ -57,8 +56,10 @@ def _redis(server: dict[str, Any]) -> facts.Fact:
     return facts.Fact("redis", facts.Severity.OK, text)
 
 
-def _durability(server: dict[str, Any], settings: settings_module.Settings) -> Iterator[facts.Fact]:
-    found = list(fitness.findings(server, settings))
+def _durability(
+    server: dict[str, Any], redis: groups.Redis, queues: groups.Queues, results: groups.Results
+) -> Iterator[facts.Fact]:
+    found = list(fitness.findings(server, redis, queues, results))
     for finding in found:
         state = facts.Severity.FAILED if finding.unfit else facts.Severity.WARNING
         yield facts.Fact("durability", state, finding.text, finding.hint)

@@ -6,8 +6,7 @@ from typing import Any
 
 import msgspec
 
-from faas.core import errors, model
-from faas.core import settings as settings_module
+from faas.core import errors, groups, model
 
 _LEDGER_AGAIN_S = 5
 
@@ -27,14 +26,14 @@ class Bounds(msgspec.Struct, frozen=True, kw_only=True):
     unrecorded_bytes: int = 256 * 1024 * 1024
 
     @classmethod
-    def of(cls, settings: settings_module.Settings) -> Bounds:
+    def of(cls, queues: groups.Queues) -> Bounds:
         """As the settings say."""
         return cls(
-            sync=settings.max_waiting,
-            asynchronous=settings.max_waiting_async,
-            total=settings.max_waiting_total,
-            total_bytes=settings.max_waiting_bytes,
-            unrecorded_bytes=settings.max_unrecorded_bytes,
+            sync=queues.max_waiting,
+            asynchronous=queues.max_waiting_async,
+            total=queues.max_waiting_total,
+            total_bytes=queues.max_waiting_bytes,
+            unrecorded_bytes=queues.max_unrecorded_bytes,
         )
 
     def waiting(self, mode: model.Mode) -> int:
@@ -56,14 +55,14 @@ class Keeping(msgspec.Struct, frozen=True):
     answers_bytes: int = 256 * 1024 * 1024
 
     @classmethod
-    def of(cls, settings: settings_module.Settings) -> Keeping:
+    def of(cls, results: groups.Results) -> Keeping:
         """As the settings say."""
         return cls(
-            settings.keep_results_ms,
-            settings.max_kept_results,
-            settings.max_kept_result_bytes,
-            settings.max_kept_bytes,
-            settings.max_answers_bytes,
+            results.keep_results_ms,
+            results.max_kept_results,
+            results.max_kept_result_bytes,
+            results.max_kept_bytes,
+            results.max_answers_bytes,
         )
 
 

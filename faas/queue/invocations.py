@@ -24,8 +24,7 @@ from typing import Any
 
 import msgspec
 
-from faas.core import errors, model
-from faas.core import settings as settings_module
+from faas.core import errors, groups, model
 from faas.link import link as links
 from faas.queue import accepting, census, destined, fsync, guards, together
 from faas.queue import bounds as limits
@@ -116,14 +115,14 @@ class Queue(servers.Server):
         return cls(link, keys, bounds, keeping, fsync.Fsync(redis_url, keys) if strict else None)
 
     @classmethod
-    async def of(cls, settings: settings_module.Settings) -> Queue:
+    async def of(cls, redis: groups.Redis, queues: groups.Queues, results: groups.Results) -> Queue:
         """`connect`, as the settings say."""
         return await cls.connect(
-            settings.redis_url,
-            settings.redis_prefix,
-            limits.Bounds.of(settings),
-            keeping=limits.Keeping.of(settings),
-            strict=settings.durability == "strict",
+            redis.redis_url,
+            redis.redis_prefix,
+            limits.Bounds.of(queues),
+            keeping=limits.Keeping.of(results),
+            strict=redis.is_strict,
         )
 
     def close(self) -> None:

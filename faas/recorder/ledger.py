@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from faas.core import errors
-from faas.core import settings as settings_module
+from faas.core import errors, groups
 from faas.queue import batches
 from faas.store import database
 from faas.store import ledger as ledgers
@@ -17,15 +16,15 @@ class LedgerSink:
     name = "ledger"
     may_miss = False
 
-    def __init__(self, settings: settings_module.Settings) -> None:
-        self._settings = settings
+    def __init__(self, data: groups.Data) -> None:
+        self._data = data
         self._engine: sa.Engine | None = None
         self._book: ledgers.Ledger | None = None
 
     def open(self) -> None:
         """See `port.Sink.open`."""
         self.close()
-        self._engine = database.open_database(self._settings)
+        self._engine = database.open_database(self._data)
         self._book = ledgers.Ledger(self._engine)
 
     def commit(self, batch: batches.Batch) -> None:

@@ -12,10 +12,9 @@ import asyncio
 import logging
 from collections.abc import Sequence
 
-import redis.asyncio
+import redis.asyncio as redis_py
 
-from faas.core import errors
-from faas.core import settings as settings_module
+from faas.core import errors, groups
 from faas.link import client as redis_client
 from faas.queue import cursors
 from faas.queue import keys as keyring
@@ -25,19 +24,25 @@ _SWEEP_EVERY_S = 2.0
 _log = logging.getLogger("faas.recorder")
 
 
-async def run(settings: settings_module.Settings, stop: asyncio.Event, beside: Sequence[port.Sink] = ()) -> None:
+async def run(
+    data: groups.Data,
+    redis: groups.Redis,
+    queues: groups.Queues,
+    stop: asyncio.Event,
+    beside: Sequence[port.Sink] = (),
+) -> None:
     """Record until ``stop`` is set: to the ledger, and to the sinks ``beside`` it.
 
     Every recorder of a platform has the same sinks: which one starts last says for whom records are kept. Raises
     ValueError when two have one name: they would share a cursor, and each would get a part.
     """
     # Past half of what may wait for the ledger there is no room for what others may miss.
-    source = following.Source(settings.redis_url, settings.redis_prefix, settings.max_unrecorded_bytes // 2)
+    source = following.Source(redis.redis_url, redis.redis_prefix, queues.max_unrecorded_bytes // 2)
     places = {cursors.of(sink.name, may_miss=sink.may_miss): sink for sink in beside}
     if len(places) < len(beside):
         raise ValueError(f"two sinks have one name: {sorted(sink.name for sink in beside)}")
     async with asyncio.TaskGroup() as running:
-        for cursor, sink in (cursors.LEDGER, ledger.LedgerSink(settings)), *places.items():
+        for cursor, sink in (cursors.LEDGER, ledger.LedgerSink(data)), *places.items():
             running.create_task(following.follow(source, sink, cursor, stop), name=f"sink {sink.name}")
         running.create_task(_keep_room(source, list(places), stop), name="room for records")
 
@@ -64,12 +69,12 @@ async def _keep_room(source: following.Source, wanted: list[cursors.Cursor], sto
         await client.aclose()
 
 
-async def _tell(client: redis.asyncio.Redis, keys: keyring.Keys, wanted: list[cursors.Cursor]) -> None:
+async def _tell(client: redis_py.Redis, keys: keyring.Keys, wanted: list[cursors.Cursor]) -> None:
     for gone in await cursors.keep_only(client, keys, wanted):
         _log.warning("sink_is_no_more", extra={"sink": gone})
 
 
-async def _make_room(client: redis.asyncio.Redis, keys: keyring.Keys, room_bytes: int) -> None:
+async def _make_room(client: redis_py.Redis, keys: keyring.Keys, room_bytes: int) -> None:
     if not await cursors.is_full(client, keys, room_bytes):
         return
     if removed := await cursors.let_go(client, keys, room_bytes):

@@ -29,12 +29,12 @@ _log = logging.getLogger(__name__)
 async def run(settings: settings_module.Settings, stop: asyncio.Event) -> None:
     """Look again and again until ``stop`` is set. What fails is logged, and tried again at the next look."""
     pausing = steps.Steps(stop)
-    wait_s = min(_FIRST_AFTER_S, settings.retention_interval_s)
+    wait_s = min(_FIRST_AFTER_S, settings.retention.retention_interval_s)
     job: Job | None = None
     try:
         while not stop.is_set():
             await pausing.pause(wait_s)
-            wait_s = settings.retention_interval_s
+            wait_s = settings.retention.retention_interval_s
             if stop.is_set():
                 return
             try:
@@ -68,26 +68,27 @@ class Job:
         self._notes = kept.Notes(engine)
         self._past = past.Past(engine)
         taking = steps.Steps(stop)
-        self._ledger = ledger.Ledger(settings, server, removal.Removal(engine), taking, synced_s)
-        self._revisions = revisions.Revisions(settings, server, self._past, self._notes, grace_s)
-        self._bundles = revisions.Bundles(settings.root, self._past, self._notes, settings.max_artifact_bytes)
+        root = settings.data.root
+        self._ledger = ledger.Ledger(settings.retention, server, removal.Removal(engine), taking, synced_s)
+        self._revisions = revisions.Revisions(root, settings.retention, server, self._past, self._notes, grace_s)
+        self._bundles = revisions.Bundles(root, self._past, self._notes, settings.building.max_artifact_bytes)
 
     @classmethod
     async def open(cls, settings: settings_module.Settings, stop: asyncio.Event, **waits: float) -> Job:
         """Raises `errors.Unavailable` while Redis or the database is away."""
-        engine = await asyncio.to_thread(database.open_database, settings)
+        engine = await asyncio.to_thread(database.open_database, settings.data)
         try:
-            keys = keyring.Keys(settings.redis_prefix)
-            server = servers.Server(await servers.opened(settings.redis_url, keys), keys)
+            keys = keyring.Keys(settings.redis.redis_prefix)
+            server = servers.Server(await servers.opened(settings.redis.redis_url, keys), keys)
         except BaseException:
             await asyncio.to_thread(engine.dispose)
             raise
-        versions = await catalog.Catalog.open(settings.redis_url, settings.redis_prefix)
+        versions = await catalog.Catalog.open(settings.redis.redis_url, settings.redis.redis_prefix)
         return cls(settings, engine, server, versions, stop, **waits)
 
     async def look(self) -> None:
         """Remove all that is past its time, unless another process is at it. What fails does not keep the rest."""
-        with turns.retention(self._engine, self._settings.root) as is_ours:
+        with turns.retention(self._engine, self._settings.data.root) as is_ours:
             if not is_ours:
                 return
             now_ms = clock.now_ms()

@@ -10,8 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
-from faas.core import clock
-from faas.core import settings as settings_module
+from faas.core import clock, groups
 from faas.queue import guards, retiring
 from faas.queue import server as servers
 from faas.retention import policy, steps
@@ -31,13 +30,13 @@ class Ledger:
 
     def __init__(
         self,
-        settings: settings_module.Settings,
+        retention: groups.Retention,
         server: servers.Server,
         removing: removal.Removal,
         taking: steps.Steps,
         synced_s: float = SYNCED_S,
     ) -> None:
-        self._settings = settings
+        self._retention = retention
         self._server = server
         self._removing = removing
         self._steps = taking
@@ -45,16 +44,16 @@ class Ledger:
 
     async def logs(self, now_ms: int) -> None:
         """Remove lines by age, then by size."""
-        before_ms = policy.cut_ms(now_ms, self._settings.keep_logs_days)
+        before_ms = policy.cut_ms(now_ms, self._retention.keep_logs_days)
         if before_ms is not None:
             await self._steps.until_none(lambda rows: self._removing.drop_logs_before(before_ms, rows))
-        if self._settings.keep_logs_mb:
-            size = self._settings.keep_logs_mb * 1024 * 1024
+        if self._retention.keep_logs_mb:
+            size = self._retention.keep_logs_mb * 1024 * 1024
             await self._steps.until_none(lambda rows: self._removing.drop_logs_over(size, rows))
 
     async def letters(self, now_ms: int) -> None:
         """Remove dead letters, with the marks that keep them from being sent again twice, and undelivered records."""
-        before_ms = policy.cut_ms(now_ms, self._settings.keep_dead_letters_days)
+        before_ms = policy.cut_ms(now_ms, self._retention.keep_dead_letters_days)
         if before_ms is None:
             return
         gone: list[str] = []
@@ -71,7 +70,7 @@ class Ledger:
 
     async def records(self, now_ms: int) -> None:
         """Remove records. Raises `errors.Unavailable` when Redis does not say what is on its way to the ledger."""
-        before_ms = policy.cut_ms(now_ms, self._settings.keep_records_days)
+        before_ms = policy.cut_ms(now_ms, self._retention.keep_records_days)
         if before_ms is None:
             return
         while not self._steps.stop.is_set():

@@ -18,8 +18,7 @@ from pathlib import Path
 
 from faas import artifacts
 from faas.builds import bundle, folders
-from faas.core import clock, numbers
-from faas.core import settings as settings_module
+from faas.core import clock, groups, numbers
 from faas.queue import retiring
 from faas.queue import server as servers
 from faas.retention import policy
@@ -34,24 +33,25 @@ class Revisions:
 
     def __init__(
         self,
-        settings: settings_module.Settings,
+        root: Path,
+        retention: groups.Retention,
         server: servers.Server,
         revisions: past.Past,
         notes: kept.Notes,
         grace_s: float = GRACE_S,
     ) -> None:
-        self._settings = settings
+        self._retention = retention
         self._server = server
         self._past = revisions
         self._notes = notes
         self._grace_s = grace_s
-        self._places = folders.Folders(settings.root)
+        self._places = folders.Folders(root)
         self._since: dict[str, float] = {}
 
     async def look(self, now_ms: int) -> None:
         """Remove old revisions, and what Redis still has of those that are gone. Raises `errors.Unavailable`."""
         rows = await asyncio.to_thread(self._past.all)
-        found = policy.superfluous(rows, self._settings.keep_revisions, self._settings.keep_revisions_days, now_ms)
+        found = policy.superfluous(rows, self._retention.keep_revisions, self._retention.keep_revisions_days, now_ms)
         for row in self._for_a_while(found):
             await self._remove(row)
         await self._forget_the_gone(rows)

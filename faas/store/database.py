@@ -1,4 +1,4 @@
-"""Opening the database: settings -> an engine whose tables are up to date.
+"""Opening the database: the setting `database_url` -> an engine whose tables are up to date.
 
 SQLite runs in WAL mode with ``synchronous=FULL``: the recorder acknowledges records after their commit, so a commit has
 to survive a power cut. It is paid once a batch, not once a record.
@@ -16,32 +16,31 @@ import sqlalchemy as sa
 from alembic import command, config, script
 from alembic.runtime import migration
 
-from faas.core import errors
-from faas.core import settings as settings_module
+from faas.core import errors, groups
 
 _BUSY_TIMEOUT_MS = 15_000
 _MIGRATION_LOCK = 0x66616173
 _OUR_FAULT = (sa.exc.IntegrityError, sa.exc.DataError, sa.exc.ProgrammingError, sa.exc.NotSupportedError)
 
 
-def open_database(settings: settings_module.Settings) -> sa.Engine:
+def open_database(data: groups.Data) -> sa.Engine:
     """The engine, its tables made or migrated. Many processes may open at once: one migrates, the others wait.
 
     Whatever is done with it raises `errors.Unavailable` when the database is locked, full, damaged or away.
     """
-    url = settings.database_url or f"sqlite:///{settings.root / 'ledger.db'}"
+    url = data.database_url or f"sqlite:///{data.root / 'ledger.db'}"
     # A server that was restarted has closed the pool's connections; a file has not.
     engine = sa.create_engine(url, pool_pre_ping=not url.startswith("sqlite"))
     sa.event.listen(engine, "handle_error", _translated, retval=True)
     if engine.dialect.name == "sqlite":
         sa.event.listen(engine, "connect", _prepare_sqlite)
     try:
-        with _file_lock(settings.root / "ledger.lock"):
+        with _file_lock(data.root / "ledger.lock"):
             if engine.dialect.name == "sqlite" and engine.url.database:
                 _keep_to_owner(Path(engine.url.database))
             _migrate(engine)
     except OSError as error:
-        raise errors.Unavailable(f"{settings.root} cannot be written: {error.strerror}") from error
+        raise errors.Unavailable(f"{data.root} cannot be written: {error.strerror}") from error
     except BaseException:
         engine.dispose()
         raise

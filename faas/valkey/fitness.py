@@ -12,11 +12,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any, cast
 
 import msgspec
-import redis
-import redis.exceptions
+import redis as redis_py
 
-from faas.core import errors
-from faas.core import settings as settings_module
+from faas.core import errors, groups
 from faas.link import client as redis_client
 
 _OLDEST = (6, 2)
@@ -35,13 +33,15 @@ class Finding(msgspec.Struct, frozen=True):
     unfit: bool
 
 
-def findings(server: Mapping[str, Any], settings: settings_module.Settings) -> Iterator[Finding]:
+def findings(
+    server: Mapping[str, Any], redis: groups.Redis, queues: groups.Queues, results: groups.Results
+) -> Iterator[Finding]:
     """What is wrong with a server, from what its INFO says, and for strict durability also its ``appendfsync``."""
     version = str(server.get("redis_version", "0.0"))
     if tuple(int(part) for part in version.split(".")[:2]) < _OLDEST:
         yield Finding(f"Redis is version {version}", "use Redis 6.2 or newer, or any Valkey", unfit=True)
-    yield from _memory(server, settings)
-    if settings.durability == "strict":
+    yield from _memory(server, queues, results)
+    if redis.is_strict:
         yield from _strict(server)
     if not server.get("aof_enabled"):
         hint = "set `appendonly yes` in its configuration"
@@ -60,23 +60,21 @@ def _strict(server: Mapping[str, Any]) -> Iterator[Finding]:
         yield Finding(f"durability is strict and Redis syncs {appendfsync} (appendfsync)", hint, unfit=True)
 
 
-def _memory(server: Mapping[str, Any], settings: settings_module.Settings) -> Iterator[Finding]:
+def _memory(server: Mapping[str, Any], queues: groups.Queues, results: groups.Results) -> Iterator[Finding]:
     bound, policy = int(server.get("maxmemory", 0)), server.get("maxmemory_policy", "noeviction")
     if not bound:
         return
     if policy != "noeviction":
         hint = "set `maxmemory-policy noeviction` in its configuration"
         yield Finding(f"Redis drops keys when its memory is full (maxmemory-policy {policy})", hint, unfit=True)
-    if settings.max_waiting_bytes > bound * _SHARE_THAT_WAITS:
-        text = f"max_waiting_bytes is {settings.max_waiting_bytes}, over half of Redis's maxmemory of {bound}"
+    if queues.max_waiting_bytes > bound * _SHARE_THAT_WAITS:
+        text = f"max_waiting_bytes is {queues.max_waiting_bytes}, over half of Redis's maxmemory of {bound}"
         yield Finding(text, "set FAAS_MAX_WAITING_BYTES lower, or `maxmemory` higher", unfit=True)
-    if settings.max_unrecorded_bytes > bound * _SHARE_UNRECORDED:
-        text = (
-            f"max_unrecorded_bytes is {settings.max_unrecorded_bytes}, over a quarter of Redis's maxmemory of {bound}"
-        )
+    if queues.max_unrecorded_bytes > bound * _SHARE_UNRECORDED:
+        text = f"max_unrecorded_bytes is {queues.max_unrecorded_bytes}, over a quarter of Redis's maxmemory of {bound}"
         yield Finding(text, "set FAAS_MAX_UNRECORDED_BYTES lower, or `maxmemory` higher", unfit=True)
-    kept = settings.max_kept_bytes + settings.max_answers_bytes
-    total = settings.max_waiting_bytes + settings.max_unrecorded_bytes + kept
+    kept = results.max_kept_bytes + results.max_answers_bytes
+    total = queues.max_waiting_bytes + queues.max_unrecorded_bytes + kept
     if total > bound * _SHARE_OF_ALL:
         text = (
             f"max_waiting_bytes, max_unrecorded_bytes, max_kept_bytes and max_answers_bytes are {total} together,"
@@ -86,13 +84,13 @@ def _memory(server: Mapping[str, Any], settings: settings_module.Settings) -> It
         yield Finding(text, hint, unfit=True)
 
 
-def require(settings: settings_module.Settings) -> None:
+def require(redis: groups.Redis, queues: groups.Queues, results: groups.Results) -> None:
     """Raise `errors.Conflict` when Redis is unfit, `errors.Unavailable` when it does not answer; log what is amiss."""
-    with redis_client.translated(), redis.Redis.from_url(settings.redis_url, socket_timeout=5) as client:
+    with redis_client.translated(), redis_py.Redis.from_url(redis.redis_url, socket_timeout=5) as client:
         server = client.info()
-        if settings.durability == "strict":
+        if redis.is_strict:
             server |= cast(Any, client.config_get("appendfsync"))
-    for finding in findings(server, settings):
+    for finding in findings(server, redis, queues, results):
         if finding.unfit:
             raise errors.Conflict(finding.text, hint=finding.hint)
         _log.warning("redis_amiss", extra={"reason": finding.text, "hint": finding.hint})

@@ -22,7 +22,7 @@ import docker.errors
 import docker.types
 import requests
 
-from faas.core import settings as settings_module
+from faas.core import groups
 from faas.runtimes import bounds, children, port
 from runners.sandbox import choose, docker_calls, image
 
@@ -41,8 +41,11 @@ class BuildPlace:
     A data directory whose engine is Docker never installs outside of one because Docker is away.
     """
 
-    def __init__(self, settings: settings_module.Settings, wanted: port.Image) -> None:
-        self._settings = settings
+    def __init__(self, root: Path, building: groups.Building, engine: str, wanted: port.Image) -> None:
+        """``engine`` is the setting of that name."""
+        self._root = root
+        self._building = building
+        self._engine = engine
         self._wanted = wanted
         self._here = children.Here()
 
@@ -52,8 +55,8 @@ class BuildPlace:
             return self._here.start(job, bound, longest_s)
         client = docker_calls.connect()
         try:
-            made = image.ensure(client, self._settings, self._wanted)
-            return _Container(client, made.id, job, bound, longest_s, self._settings)
+            made = image.ensure(client, self._root, self._wanted)
+            return _Container(client, made.id, job, bound, longest_s, self._root, self._building)
         except (docker.errors.DockerException, requests.RequestException) as error:
             client.close()
             raise docker_calls.away(error) from error
@@ -62,11 +65,11 @@ class BuildPlace:
             raise
 
     def _in_containers(self) -> bool:
-        asked = self._settings.build_place
+        asked = self._building.build_place
         if asked != "auto":
             return asked == "container"
-        engine = self._settings.engine
-        return (choose.written_down(self._settings.root) if engine == "auto" else engine) == choose.DOCKER
+        engine = choose.written_down(self._root) if self._engine == "auto" else self._engine
+        return engine == choose.DOCKER
 
 
 class _Container:
@@ -77,16 +80,17 @@ class _Container:
         job: children.Job,
         bound: bounds.Bound,
         longest_s: float,
-        settings: settings_module.Settings,
+        root: Path,
+        building: groups.Building,
     ) -> None:
         self._client = client
-        self._own = [path for path in (*job.fills, *job.caches, *job.reads) if path.is_relative_to(settings.root)]
+        self._own = [path for path in (*job.fills, *job.caches, *job.reads) if path.is_relative_to(root)]
         self._id = ""
         _sweep(client)
         _give(self._own, _user())
         try:
             self._id = client.create_container(
-                image_id, **_asked(job, longest_s), host_config=_host(client, job, bound, _network(client, settings))
+                image_id, **_asked(job, longest_s), host_config=_host(client, job, bound, _network(client, building))
             )["Id"]
             client.start(self._id)
         except BaseException:
@@ -114,10 +118,10 @@ class _Container:
         _give(self._own, (os.getuid(), os.getgid()))
 
 
-def _network(client: docker.APIClient, settings: settings_module.Settings) -> str:
+def _network(client: docker.APIClient, building: groups.Building) -> str:
     """The network of a build. An engine that can make no rules for packets may have been started without a bridge."""
-    if settings.build_network:
-        return settings.build_network
+    if building.build_network:
+        return building.build_network
     return "bridge" if any(each["Name"] == "bridge" for each in client.networks()) else "host"
 
 

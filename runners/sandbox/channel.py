@@ -20,7 +20,7 @@ import socket
 from collections.abc import Callable, Coroutine
 from typing import Any, Protocol
 
-from faas.core import clock, events, model, retry, settings
+from faas.core import clock, events, groups, model, retry
 from runners.sandbox import base, frames, objects, output, verdicts, wire
 
 _log = logging.getLogger(__name__)
@@ -72,18 +72,18 @@ class Channel:
         pipe: int,
         host: Host,
         find_bucket: objects.Find,
-        limits: settings.Settings,
+        sandboxes: groups.Sandboxes,
         on_quiet: Callable[[], None] = _nothing,
     ) -> None:
         """``on_quiet`` is called when what was awaited is told of, and nothing new was asked at that."""
         self._loop = asyncio.get_running_loop()
-        max_body_bytes = max(limits.max_event_bytes, limits.max_result_bytes) + frames.BODY_MARGIN_BYTES
+        max_body_bytes = max(sandboxes.max_event_bytes, sandboxes.max_result_bytes) + frames.BODY_MARGIN_BYTES
         self._wire = wire.Wire(sock, max_body_bytes, self)
         self._host = host
         self._on_quiet = on_quiet
-        self._limits = limits
+        self._sandboxes = sandboxes
         self._objects = objects.Objects(find_bucket)
-        self._output = output.Output(self._loop, pipe, limits.max_log_bytes, host.keep_output)
+        self._output = output.Output(self._loop, pipe, sandboxes.max_log_bytes, host.keep_output)
         self._awaited: _Awaited | None = None
         self._over: tuple[Callable[[Any], None], base.Ran | base.Loaded] | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -125,7 +125,7 @@ class Channel:
             text = f"handler and environment take more than {frames.MAX_LOAD_HEADER_BYTES} bytes: {error}"
             failure = model.Failure("Runtime.InvalidEnvironment", text)
             return base.Loaded(init_us=0, error=failure, status=model.Status.INIT_ERROR)
-        self._await(_Awaited(then, None, max(self._limits.init_timeout_ms, config.timeout_ms)), head, b"")
+        self._await(_Awaited(then, None, max(self._sandboxes.init_timeout_ms, config.timeout_ms)), head, b"")
         return await future
 
     def run(self, invocation: model.Invocation, then: base.Then) -> None:
@@ -161,12 +161,12 @@ class Channel:
             version=str(revision.number),
             memory_mb=config.memory_mb,
             timeout_ms=config.timeout_ms,
-            region=self._limits.region,
+            region=self._sandboxes.region,
             account=events.ACCOUNT_ID,
-            max_result_bytes=self._limits.max_result_bytes,
+            max_result_bytes=self._sandboxes.max_result_bytes,
             buckets={name: access.value for name, access in config.buckets.items()},
             network=config.network.value,
-            limits=frames.Limits(self._limits.max_file_mb << 20),
+            limits=frames.Limits(self._sandboxes.max_file_mb << 20),
         )
 
     def _await(self, awaited: _Awaited, head: bytes, body: bytes) -> None:
@@ -225,7 +225,7 @@ class Channel:
         )
 
     def _on_result(self, awaited: _Awaited, header: frames.Result, body: bytes) -> None:
-        limit = self._limits.max_result_bytes
+        limit = self._sandboxes.max_result_bytes
         if len(body) > limit:
             ending = verdicts.Ending(model.Status.ERROR, verdicts.too_large(len(body), limit))
             ran = self._ended_badly(awaited, header.us, header.mem_kb, ending)

@@ -22,7 +22,7 @@ import logging
 import os
 from pathlib import Path
 
-from faas.core import settings
+from faas.core import groups
 from faas.runtimes import table
 from runners.sandbox import abilities, base, docker, docker_calls, folder, image, objects, process
 
@@ -33,7 +33,8 @@ _log = logging.getLogger(__name__)
 
 
 async def choose(
-    limits: settings.Settings,
+    root: Path,
+    sandboxes: groups.Sandboxes,
     buckets: objects.Find,
     runtimes: table.Runtimes,
     progress: image.Progress = image.quiet,
@@ -43,22 +44,22 @@ async def choose(
     Raises `base.EngineUnavailable` when it is Docker, which does not answer or has no base image and none can be had,
     and when it could only be processes of root, which nobody has asked for by name.
     """
-    name = await _chosen(limits)
-    await asyncio.to_thread(_write_down, limits.root, name)
+    name = await _chosen(root, sandboxes)
+    await asyncio.to_thread(_write_down, root, name)
     if name == DOCKER:
-        return await docker.DockerEngine.open(limits, buckets, runtimes, progress)
+        return await docker.DockerEngine.open(root, sandboxes, buckets, runtimes, progress)
     _log.warning(
         "sandboxes_do_not_isolate",
         extra={"engine": PROCESS, "hint": "functions run as plain processes of this machine; install Docker"},
     )
-    return process.ProcessEngine(limits, buckets, runtimes)
+    return process.ProcessEngine(root, sandboxes, buckets, runtimes)
 
 
-async def _chosen(limits: settings.Settings) -> str:
-    known = written_down(limits.root)
-    if limits.engine != "auto" or known is not None:
-        return decide(limits.engine, known, docker_answers=False, is_root=False)
-    return decide(limits.engine, None, docker_answers=await _docker_answers(), is_root=os.geteuid() == 0)
+async def _chosen(root: Path, sandboxes: groups.Sandboxes) -> str:
+    known = written_down(root)
+    if sandboxes.engine != "auto" or known is not None:
+        return decide(sandboxes.engine, known, docker_answers=False, is_root=False)
+    return decide(sandboxes.engine, None, docker_answers=await _docker_answers(), is_root=os.geteuid() == 0)
 
 
 def decide(asked: str, known: str | None, *, docker_answers: bool, is_root: bool) -> str:
@@ -80,20 +81,20 @@ def decide(asked: str, known: str | None, *, docker_answers: bool, is_root: bool
     return PROCESS
 
 
-async def check_runtime(limits: settings.Settings) -> None:
+async def check_runtime(root: Path, sandboxes: groups.Sandboxes) -> None:
     """Raise `base.EngineUnavailable` for a runtime of containers that was asked for and cannot be had.
 
     An engine that does not answer now is asked again by the nodes.
     """
-    if not limits.sandbox_runtime:
+    if not sandboxes.sandbox_runtime:
         return
-    if limits.engine == PROCESS or (limits.engine == "auto" and written_down(limits.root) == PROCESS):
+    if sandboxes.engine == PROCESS or (sandboxes.engine == "auto" and written_down(root) == PROCESS):
         raise base.EngineUnavailable(
-            f"sandbox_runtime is {limits.sandbox_runtime[:60]!r}, and plain processes have none",
+            f"sandbox_runtime is {sandboxes.sandbox_runtime[:60]!r}, and plain processes have none",
             hint="leave it out, or start with --engine docker",
         )
     with contextlib.suppress(_Away):
-        await asyncio.to_thread(_look_for_runtime, limits.sandbox_runtime)
+        await asyncio.to_thread(_look_for_runtime, sandboxes.sandbox_runtime)
 
 
 class _Away(Exception):
@@ -142,14 +143,14 @@ def _write_down(root: Path, name: str) -> None:
         raise base.EngineUnavailable(f"{root / 'engine'} cannot be written: {error.strerror}") from error
 
 
-async def sweep_for_the_dead(limits: settings.Settings) -> None:
+async def sweep_for_the_dead(root: Path, sandboxes: groups.Sandboxes) -> None:
     """Remove what runners left that were killed, when no other is there any more to do it.
 
     Raises `base.EngineUnavailable`; the next runner sweeps when it starts.
     """
-    if folder.dead_runners(folder.place(limits)):
+    if folder.dead_runners(folder.place(root)):
         # To sweep takes no image, which may have gone or take long to be had.
-        engine = await choose(limits, lambda _name: None, table.Runtimes(()))
+        engine = await choose(root, sandboxes, lambda _name: None, table.Runtimes(()))
         await engine.close()
 
 

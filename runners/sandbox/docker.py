@@ -22,7 +22,7 @@ import docker.types
 import msgspec
 import requests
 
-from faas.core import clock, model, settings
+from faas.core import clock, groups, model
 from faas.runtimes import installed, port, table
 from runners.sandbox import (
     abilities,
@@ -67,7 +67,7 @@ class Container(msgspec.Struct, frozen=True, kw_only=True):
     """All that is the same in the containers of one engine."""
 
     labels: dict[str, str]
-    limits: settings.Settings
+    sandboxes: groups.Sandboxes
     has: abilities.Abilities = abilities.Abilities()
 
 
@@ -229,23 +229,30 @@ class DockerEngine:
     isolates = True
 
     def __init__(
-        self, client: docker.APIClient, calls: docker_calls.Calls, limits: settings.Settings, find: objects.Find
+        self,
+        client: docker.APIClient,
+        calls: docker_calls.Calls,
+        root: Path,
+        sandboxes: groups.Sandboxes,
+        find: objects.Find,
     ) -> None:
         self._client = client
         self._calls = calls
-        self._limits = limits
+        self._root = root
+        self._sandboxes = sandboxes
         self._find_bucket = find
         self._owner = hosted.Owner()
-        self._folders = folder.Folders(folder.place(limits))
+        self._folders = folder.Folders(folder.place(root))
         self._languages = languages.Languages([])
-        self._container = Container(limits=limits, labels={})
+        self._container = Container(sandboxes=sandboxes, labels={})
         self._users: uids.Uids | None = None
-        self._veils = veil.Veils() if limits.sandbox_runtime in _SHARES_THE_KERNEL else None
+        self._veils = veil.Veils() if sandboxes.sandbox_runtime in _SHARES_THE_KERNEL else None
 
     @classmethod
     async def open(
         cls,
-        limits: settings.Settings,
+        root: Path,
+        sandboxes: groups.Sandboxes,
         find_bucket: objects.Find,
         runtimes: table.Runtimes,
         progress: image.Progress = image.quiet,
@@ -257,9 +264,9 @@ class DockerEngine:
             client = await calls.quick(docker_calls.connect)
             undo.callback(client.close)
             has = await calls.quick(abilities.ask, client)
-            abilities.check_runtime(limits.sandbox_runtime, has)
-            users = await asyncio.to_thread(uids.open_for, limits, has)
-            engine = cls(client, calls, limits, find_bucket)
+            abilities.check_runtime(sandboxes.sandbox_runtime, has)
+            users = await asyncio.to_thread(uids.open_for, root, sandboxes, has)
+            engine = cls(client, calls, root, sandboxes, find_bucket)
             undo.callback(engine._folders.close)
             engine._users = users
             engine._container = await asyncio.to_thread(engine._own, has)
@@ -303,12 +310,12 @@ class DockerEngine:
         host.watch(greeted.pid)
         started_ms = round((clock.steady_s() - begun) * 1000)
         return hosted.HostedSandbox(
-            sandbox, spec, host, greeted, started_ms, self._owner, self._find_bucket, self._limits
+            sandbox, spec, host, greeted, started_ms, self._owner, self._find_bucket, self._sandboxes
         )
 
     async def sweep(self) -> int:
         """See `base.Engine.sweep`."""
-        swept = await self._calls.slow(_sweep, self._client, self._folders, data_dir_label(self._limits))
+        swept = await self._calls.slow(_sweep, self._client, self._folders, data_dir_label(self._root))
         if self._users is not None:
             await asyncio.to_thread(self._users.give_back_all, self._folders.has_gone)
         return swept
@@ -336,24 +343,24 @@ class DockerEngine:
 
     def _own(self, has: abilities.Abilities) -> Container:
         labels = {
-            LABEL_DATA_DIR: data_dir_label(self._limits),
+            LABEL_DATA_DIR: data_dir_label(self._root),
             LABEL_RUNNER: self._folders.runner,
             LABEL_NODE: socket.gethostname(),
         }
-        return Container(limits=self._limits, labels=labels, has=has)
+        return Container(sandboxes=self._sandboxes, labels=labels, has=has)
 
     def _found(self, runtimes: table.Runtimes, progress: image.Progress) -> languages.Languages:
         def version(runtime: port.Runtime) -> tuple[str, str]:
-            ready = image.ensure(self._client, self._limits, runtime.image, progress)
+            ready = image.ensure(self._client, self._root, runtime.image, progress)
             return ready.runtime, ready.id
 
         return languages.found(self._folders.root, runtimes, version)
 
 
-def data_dir_label(limits: settings.Settings) -> str:
+def data_dir_label(root: Path) -> str:
     """What tells the containers of one platform from those of others. Raises `base.EngineUnavailable`."""
     try:
-        return folder.identity(folder.place(limits))
+        return folder.identity(folder.place(root))
     except OSError as error:
         raise base.EngineUnavailable(f"the id of the sandboxes cannot be read or made: {error.strerror}") from error
 
@@ -362,7 +369,7 @@ def _options(
     container: Container, language: languages.Language, spec: base.Spec, own: folder.Folder, sandbox: str, user: int
 ) -> dict[str, Any]:
     """The body of the call that creates a container."""
-    limits = container.limits
+    sandboxes = container.sandboxes
     return {
         "Image": language.image,
         "Entrypoint": language.runtime.command(AGENT, LINK),
@@ -374,16 +381,16 @@ def _options(
         "Hostname": "sandbox",
         "Labels": {**container.labels, LABEL_SANDBOX: sandbox},
         "HostConfig": {
-            **confinement.fields(container.has, limits.max_file_mb << 20),
+            **confinement.fields(container.has, sandboxes.max_file_mb << 20),
             "NetworkMode": "none" if spec.network is model.Network.NONE else "bridge",
-            "Runtime": limits.sandbox_runtime,
+            "Runtime": sandboxes.sandbox_runtime,
             "Memory": spec.memory_mb << 20,
             "MemorySwap": _with_swap(spec.memory_mb << 20, container.has),
             "CpuPeriod": CPU_PERIOD_US,
             "CpuQuota": _quota_us(spec.cpu_milli),
             "CpuShares": _shares(spec.cpu_milli) if container.has.has_cpu_shares else 0,
-            "PidsLimit": limits.max_pids,
-            "Tmpfs": {"/tmp": f"rw,nosuid,nodev,exec,size={limits.tmp_mb}m,mode=1777"},  # noqa: S108 - the sandbox's
+            "PidsLimit": sandboxes.max_pids,
+            "Tmpfs": {"/tmp": f"rw,nosuid,nodev,exec,size={sandboxes.tmp_mb}m,mode=1777"},  # noqa: S108 - the sandbox's
             "LogConfig": {"Type": "none"},
             "Mounts": [
                 _mount(own.agent, AGENT),

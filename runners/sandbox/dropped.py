@@ -25,7 +25,7 @@ from typing import Any
 
 import msgspec
 
-from faas.core import settings
+from faas.core import groups
 from runners.sandbox import base, folder, readable_python, uids
 
 _ABOVE = Path("/var/tmp")  # noqa: S108 - the name within is the data directory's secret, and whose it is is checked
@@ -114,10 +114,10 @@ class Home:
 class Users:
     """Gives each sandbox its user, and takes it back when nothing of it is left."""
 
-    def __init__(self, limits: settings.Settings) -> None:
-        wanted = uids.parse(limits.sandbox_uids or _usual(Path("/proc/self/uid_map").read_text()))
+    def __init__(self, root: Path, sandboxes: groups.Sandboxes) -> None:
+        wanted = uids.parse(sandboxes.sandbox_uids or _usual(Path("/proc/self/uid_map").read_text()))
         uids.check(wanted, uids.others())
-        self._uids = uids.Uids(limits.root / "uids", wanted)
+        self._uids = uids.Uids(root / "uids", wanted)
         self.python = readable_python.find(wanted.first)
 
     def take(self, sandbox: str) -> User:

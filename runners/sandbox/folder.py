@@ -27,7 +27,7 @@ from pathlib import Path
 
 import msgspec
 
-from faas.core import clock, settings
+from faas.core import clock
 from runners.sandbox import base
 
 _SANDBOX = re.compile(r"^([0-9a-f]{12})-\d+$")
@@ -179,9 +179,9 @@ class Folders:
             self._lock = -1
 
 
-def place(limits: settings.Settings) -> Path:
+def place(root: Path) -> Path:
     """Where a platform has these folders."""
-    return limits.root / "sandboxes"
+    return root / "sandboxes"
 
 
 def dead_runners(root: Path) -> set[str]:

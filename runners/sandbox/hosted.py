@@ -8,7 +8,7 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any, Protocol
 
-from faas.core import model, settings
+from faas.core import groups, model
 from runners.sandbox import base, channel, freezing, greeting, memory_watch, objects, output, verdicts
 
 _log = logging.getLogger(__name__)
@@ -67,7 +67,7 @@ class HostedSandbox:
         started_ms: int,
         owner: Owner,
         find_bucket: objects.Find,
-        limits: settings.Settings,
+        sandboxes: groups.Sandboxes,
         *,
         watch: memory_watch.Watch | None = None,
     ) -> None:
@@ -82,7 +82,9 @@ class HostedSandbox:
         self._ref = ""
         self._rest: freezing.Rest | None = None
         self._rest_after_s = freezing.AFTER_S
-        self._channel = channel.Channel(greeted.sock, greeted.pipe, self, find_bucket, limits, on_quiet=self._on_quiet)
+        self._channel = channel.Channel(
+            greeted.sock, greeted.pipe, self, find_bucket, sandboxes, on_quiet=self._on_quiet
+        )
         self._run = self._channel.run if watch is None else watch.limited_run(self._channel)
 
     def __repr__(self) -> str:

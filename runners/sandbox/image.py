@@ -33,7 +33,6 @@ import docker.types
 import msgspec
 import requests
 
-from faas.core import settings
 from faas.runtimes import port
 from runners.sandbox import apt_sources, base, docker_calls
 
@@ -67,13 +66,11 @@ def quiet(_line: str) -> None:
     """Progress that nobody wants to see."""
 
 
-def ensure(
-    client: docker.APIClient, limits: settings.Settings, wanted: port.Image, progress: Progress = quiet
-) -> Image:
+def ensure(client: docker.APIClient, root: Path, wanted: port.Image, progress: Progress = quiet) -> Image:
     """A runtime's image, ready to use; blocks for as long as that takes. Raises `base.EngineUnavailable`."""
     try:
-        with _locked(limits.root / "image.lock"):
-            source = _named(client, wanted, progress) if wanted.named else _any(client, limits, wanted, progress)
+        with _locked(root / "image.lock"):
+            source = _named(client, wanted, progress) if wanted.named else _any(client, root, wanted, progress)
             return _ready(client, source, wanted, progress)
     except (docker.errors.DockerException, requests.RequestException) as error:
         raise docker_calls.away(error) from error
@@ -100,7 +97,7 @@ def _named(client: docker.APIClient, wanted: port.Image, progress: Progress) -> 
     return name
 
 
-def _any(client: docker.APIClient, limits: settings.Settings, wanted: port.Image, progress: Progress) -> str:
+def _any(client: docker.APIClient, root: Path, wanted: port.Image, progress: Progress) -> str:
     release = _release()
     tag = f"{BUILT}:{_build_digest(release, wanted)}"
     found = _there(client, wanted, tag)
@@ -108,7 +105,7 @@ def _any(client: docker.APIClient, limits: settings.Settings, wanted: port.Image
         return found
     if _pull(client, wanted.pulled, progress):
         return wanted.pulled
-    _build(client, limits, wanted, release, tag, progress)
+    _build(client, root, wanted, release, tag, progress)
     return tag
 
 
@@ -148,7 +145,7 @@ def _why(error: Exception) -> str:
 
 def _build(
     client: docker.APIClient,
-    limits: settings.Settings,
+    root: Path,
     wanted: port.Image,
     release: str,
     tag: str,
@@ -156,7 +153,7 @@ def _build(
 ) -> None:
     _check_can_build(release, wanted)
     progress(f"building {tag} from {release}; this happens once")
-    with tempfile.TemporaryDirectory(dir=limits.root) as folder:
+    with tempfile.TemporaryDirectory(dir=root) as folder:
         tree = Path(folder) / "image.tar"
         _bootstrap(release, tree, wanted.packages)
         progress(f"importing {tag}")

@@ -17,7 +17,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from faas.core import clock, model, settings, tether
+from faas.core import clock, groups, model, tether
 from faas.runtimes import installed, port, table
 from runners.sandbox import (
     base,
@@ -49,7 +49,7 @@ class ProcessHost:
         sandbox: str,
         folders: folder.Folders,
         language: languages.Language,
-        limits: settings.Settings,
+        sandboxes: groups.Sandboxes,
         users: dropped.Users | None,
         user: dropped.User | None,
     ) -> None:
@@ -66,7 +66,7 @@ class ProcessHost:
         if command[0] == sys.executable:  # which another user may not be able to run
             command[0] = python.path
         self._process = subprocess.Popen(
-            tether.tethered(command, python.path, _most(limits, is_apart=user is not None)),
+            tether.tethered(command, python.path, _most(sandboxes, is_apart=user is not None)),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -134,15 +134,17 @@ class ProcessEngine:
     name = "process"
     isolates = False
 
-    def __init__(self, limits: settings.Settings, find_bucket: objects.Find, runtimes: table.Runtimes) -> None:
+    def __init__(
+        self, root: Path, sandboxes: groups.Sandboxes, find_bucket: objects.Find, runtimes: table.Runtimes
+    ) -> None:
         """Blocks. Raises `base.EngineUnavailable` when it runs as root and cannot run processes as others."""
-        self._limits = limits
+        self._sandboxes = sandboxes
         self._find_bucket = find_bucket
-        root = folder.place(limits)
+        place = folder.place(root)
         is_root = os.geteuid() == 0
-        self._users = dropped.Users(limits) if is_root else None
-        self._home = dropped.Home(root) if is_root else None
-        self._folders = folder.Folders(root, self._home.path if self._home is not None else None)
+        self._users = dropped.Users(root, sandboxes) if is_root else None
+        self._home = dropped.Home(place) if is_root else None
+        self._folders = folder.Folders(place, self._home.path if self._home is not None else None)
         self._languages = languages.found(self._folders.home, runtimes, _version)
         self._owner = hosted.Owner()
 
@@ -178,7 +180,7 @@ class ProcessEngine:
         own.hang_up()
         started_ms = round((clock.steady_s() - begun) * 1000)
         return hosted.HostedSandbox(
-            sandbox, spec, host, greeted, started_ms, self._owner, self._find_bucket, self._limits, watch=host.watch
+            sandbox, spec, host, greeted, started_ms, self._owner, self._find_bucket, self._sandboxes, watch=host.watch
         )
 
     async def sweep(self) -> int:
@@ -199,7 +201,7 @@ class ProcessEngine:
         try:
             if user is not None:
                 user.own(own)
-            return ProcessHost(sandbox, self._folders, language, self._limits, self._users, user)
+            return ProcessHost(sandbox, self._folders, language, self._sandboxes, self._users, user)
         except OSError as error:
             self._folders.let_go(sandbox)
             raise base.EngineUnavailable(f"no process could be started: {error.strerror}") from error
@@ -220,14 +222,14 @@ def _version(runtime: port.Runtime) -> tuple[str, str] | None:
     return None if has is None else (has, "")
 
 
-def _most(limits: settings.Settings, *, is_apart: bool) -> dict[int, int]:
+def _most(sandboxes: groups.Sandboxes, *, is_apart: bool) -> dict[int, int]:
     """The limits of a sandbox's processes. Their number is that of a user, who may be no other process's then."""
     most = {
-        resource.RLIMIT_FSIZE: limits.max_file_mb << 20,
+        resource.RLIMIT_FSIZE: sandboxes.max_file_mb << 20,
         resource.RLIMIT_NOFILE: MAX_OPEN_FILES,
         resource.RLIMIT_CORE: 0,
     }
-    return {**most, resource.RLIMIT_NPROC: limits.max_pids} if is_apart else most
+    return {**most, resource.RLIMIT_NPROC: sandboxes.max_pids} if is_apart else most
 
 
 def _remove(sandbox: str, own: folder.Folder, users: dropped.Users | None) -> None:

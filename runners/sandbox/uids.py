@@ -22,7 +22,7 @@ from pathlib import Path
 
 import msgspec
 
-from faas.core import settings
+from faas.core import groups
 from runners.sandbox import abilities, base
 
 ON_THE_HOST = "2000000000-2000065535"
@@ -61,12 +61,12 @@ class Others(msgspec.Struct, frozen=True):
     names: tuple[tuple[str, Range], ...]
 
 
-def open_for(limits: settings.Settings, has: abilities.Abilities) -> Uids:
+def open_for(root: Path, sandboxes: groups.Sandboxes, has: abilities.Abilities) -> Uids:
     """The numbers of a data directory for the containers of an engine. Blocks. Raises as `given` does."""
     try:
-        return Uids(limits.root / "uids", given(limits.sandbox_uids, has))
+        return Uids(root / "uids", given(sandboxes.sandbox_uids, has))
     except OSError as error:
-        raise base.EngineUnavailable(f"{limits.root / 'uids'} cannot be made: {error.strerror}") from error
+        raise base.EngineUnavailable(f"{root / 'uids'} cannot be made: {error.strerror}") from error
 
 
 def given(setting: str, has: abilities.Abilities) -> Range:

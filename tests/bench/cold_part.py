@@ -68,7 +68,7 @@ def _image(root: Path) -> str:
     """The image that the platform on ``root`` starts its sandboxes from."""
     client = docker_calls.connect()
     try:
-        return base_image.of(client, settings.Settings(data_dir=str(root)))
+        return base_image.of(client, settings.of(data_dir=str(root)))
     finally:
         client.close()
 

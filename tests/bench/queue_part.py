@@ -146,7 +146,7 @@ class Ours:
 
 async def _enqueue(redis_url: str, revision: int, jobs: int) -> None:
     """What the gateway does for each async call after it has read the request."""
-    queue = await invocations.Queue.connect(redis_url, settings.Settings().redis_prefix)
+    queue = await invocations.Queue.connect(redis_url, settings.Settings().redis.redis_prefix)
     try:
         async with asyncio.TaskGroup() as clients:
             for _ in range(_CLIENTS):

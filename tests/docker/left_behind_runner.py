@@ -11,8 +11,10 @@ from runners.sandbox import base, choose
 
 
 async def main(engine: str, data_dir: str) -> None:
-    limits = settings.Settings(data_dir=data_dir, engine=engine)
-    made = await choose.choose(limits, lambda _name: None, languages.known(limits))
+    limits = settings.of(data_dir=data_dir, engine=engine)
+    made = await choose.choose(
+        limits.data.root, limits.sandboxes, lambda _name: None, languages.known(limits.sandboxes.base_image)
+    )
     sandbox = await made.start(base.Spec(runtime="python3"))
     print(sandbox.id, flush=True)
     await asyncio.Event().wait()

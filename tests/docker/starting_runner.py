@@ -19,8 +19,10 @@ async def _start_on(engine: base.Engine) -> None:
 
 
 async def main(engine: str, data_dir: str) -> None:
-    limits = settings.Settings(data_dir=data_dir, engine=engine)
-    made = await choose.choose(limits, lambda _name: None, languages.known(limits))
+    limits = settings.of(data_dir=data_dir, engine=engine)
+    made = await choose.choose(
+        limits.data.root, limits.sandboxes, lambda _name: None, languages.known(limits.sandboxes.base_image)
+    )
     print("begins", flush=True)
     await asyncio.gather(*(_start_on(made) for _ in range(AT_ONCE)))
 

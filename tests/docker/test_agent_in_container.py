@@ -31,7 +31,7 @@ def engine() -> Iterator[docker.DockerClient]:
 def container(engine: docker.DockerClient, tmp_path: Path) -> Iterator[tuple[Container, Agent]]:
     with listening() as (folder, listener):
         container = engine.containers.run(
-            base_image.of(engine.api, settings.Settings(data_dir=str(tmp_path))),
+            base_image.of(engine.api, settings.of(data_dir=str(tmp_path))),
             ["-u", "-B", "/agent", "/socket"],
             entrypoint=["python3"],
             detach=True,

@@ -6,7 +6,6 @@ import os
 import sys
 from pathlib import Path
 
-import msgspec
 import pytest
 
 from faas.builds import folders, layers
@@ -24,8 +23,13 @@ WHEEL = "mine-1-py3-none-any.whl"
 
 
 def place(settings: settings_module.Settings, **changes: str) -> building.BuildPlace:
-    chosen = msgspec.structs.replace(settings, **{"build_place": "container", **changes})
-    return building.BuildPlace(chosen, next(iter(languages.known(settings))).image)
+    chosen = settings_module.changed(settings, **{"build_place": "container", **changes})
+    return building.BuildPlace(
+        chosen.data.root,
+        chosen.building,
+        chosen.sandboxes.engine,
+        next(iter(languages.known(settings.sandboxes.base_image))).image,
+    )
 
 
 def programs(where: building.BuildPlace, seconds: float = 60) -> children.Programs:
@@ -33,17 +37,17 @@ def programs(where: building.BuildPlace, seconds: float = 60) -> children.Progra
 
 
 def install(settings: settings_module.Settings, text: str, where: building.BuildPlace) -> layers.Layer:
-    source = settings.root / "builds/one/work/source-0"
+    source = settings.data.root / "builds/one/work/source-0"
     source.mkdir(parents=True, exist_ok=True)
     (source / "requirements.txt").write_text(text)
     wanted = target.Target(python=f"{sys.version_info.major}.{sys.version_info.minor}")
     asked = installing.Packages(requirements.read(source, "requirements.txt"), source, wanted)
-    work = settings.root / "builds/one/work/layers"
-    return layers.Layers(folders.Folders(settings.root)).layer(asked, work, programs(where))
+    work = settings.data.root / "builds/one/work/layers"
+    return layers.Layers(folders.Folders(settings.data.root)).layer(asked, work, programs(where))
 
 
 def said(settings: settings_module.Settings, script: str, seconds: float = 60, **changes: str) -> children.Ended:
-    filled = settings.root / "filled"
+    filled = settings.data.root / "filled"
     filled.mkdir(exist_ok=True)
     job = children.Job(
         command=["/bin/sh", "-c", script], cwd=Path("/"), env={**os.environ}, fills=(filled,), network=True
@@ -71,10 +75,10 @@ def test_packages_are_installed_in_a_container_and_belong_to_us(settings: settin
 def test_what_installs_is_a_user_with_no_rights_who_sees_nothing_of_the_host(
     settings: settings_module.Settings,
 ) -> None:
-    (settings.root / "token").write_text("secret")
+    (settings.data.root / "token").write_text("secret")
     told = said(
         settings,
-        f"id -u; grep -h -e CapEff -e CapBnd -e NoNewPrivs -e Seccomp: /proc/self/status; ls {settings.root};"
+        f"id -u; grep -h -e CapEff -e CapBnd -e NoNewPrivs -e Seccomp: /proc/self/status; ls {settings.data.root};"
         " touch /x 2>&1; env | grep -c FAAS; ls /root/.ssh /var/run/docker.sock 2>&1",
     ).stdout
     lines = told.splitlines()
@@ -97,7 +101,7 @@ def test_a_bomb_is_stopped_in_its_container_and_leaves_nothing(
     with wheels.index({WHEEL: wheels.wheel(files)}) as url, pytest.raises(errors.TooLarge):
         install(settings, f"--index-url {url}/simple\nmine\n", place(settings, build_network="host"))
     assert [
-        path for path in (settings.root / "cache").rglob("*") if path.is_file() and path.parent.name != "locks"
+        path for path in (settings.data.root / "cache").rglob("*") if path.is_file() and path.parent.name != "locks"
     ] == []
     assert _left(settings) == []
 
@@ -116,7 +120,7 @@ def test_memory_and_processes_are_limited_and_so_is_time(settings: settings_modu
 def test_while_docker_is_away_nothing_is_installed_outside_of_a_container(
     settings: settings_module.Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (settings.root / "engine").write_text("docker")
+    (settings.data.root / "engine").write_text("docker")
     monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere/docker.sock")
     with pytest.raises(base.EngineUnavailable):
         said(settings, "true", build_place="auto")

@@ -57,8 +57,10 @@ def test_processes_of_root_are_nobodys_default() -> None:
 
 
 async def _chosen(data: Path, engine: str = "auto") -> str:
-    limits = settings_module.Settings(data_dir=str(data), engine=engine)
-    made = await choose.choose(limits, lambda _name: None, languages.known(limits))
+    limits = settings_module.of(data_dir=str(data), engine=engine)
+    made = await choose.choose(
+        limits.data.root, limits.sandboxes, lambda _name: None, languages.known(limits.sandboxes.base_image)
+    )
     await made.close()
     return made.name
 

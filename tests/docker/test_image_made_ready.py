@@ -28,20 +28,22 @@ def client() -> Iterator[docker.APIClient]:
 @pytest.fixture
 def limits(tmp_path: Path, client: docker.APIClient) -> settings.Settings:
     """Settings whose base image is there."""
-    own = settings.Settings(data_dir=str(tmp_path))
-    python = next(iter(languages.known(own)))
-    return settings.Settings(data_dir=own.data_dir, base_image=image.ensure(client, own, python.image).source)
+    own = settings.of(data_dir=str(tmp_path))
+    python = next(iter(languages.known(own.sandboxes.base_image)))
+    return settings.of(data_dir=own.data.data_dir, base_image=image.ensure(client, own.data.root, python.image).source)
 
 
 def _wanted(limits: settings.Settings, script: str) -> port.Image:
     """An image that nobody has made ready yet, by a script that is like no other."""
     prepare = ("sh", "-c", f": {ids.new_id()}; {script}")
-    return port.Image(named=limits.base_image, pulled="", packages=(), prepare=prepare, needs="it must have sh")
+    return port.Image(
+        named=limits.sandboxes.base_image, pulled="", packages=(), prepare=prepare, needs="it must have sh"
+    )
 
 
 @contextlib.contextmanager
 def _ready(client: docker.APIClient, limits: settings.Settings, wanted: port.Image) -> Iterator[image.Image]:
-    ready = image.ensure(client, limits, wanted)
+    ready = image.ensure(client, limits.data.root, wanted)
     yield ready
     client.remove_image(ready.id, force=True)
 
@@ -79,7 +81,7 @@ def test_another_answer_than_the_name_of_a_version_makes_no_image(
     client: docker.APIClient, limits: settings.Settings, script: str, said: str
 ) -> None:
     with pytest.raises(base.EngineUnavailable, match=f"cannot run sandboxes .*{said}") as refused:
-        image.ensure(client, limits, _wanted(limits, script))
+        image.ensure(client, limits.data.root, _wanted(limits, script))
     assert refused.value.hint == "it must have sh"
 
 
@@ -87,9 +89,9 @@ def test_an_image_that_only_bears_the_name_of_one_made_ready_is_made_ready(
     client: docker.APIClient, limits: settings.Settings
 ) -> None:
     wanted = _wanted(limits, "echo runtime=sh1.0")
-    first = image.ensure(client, limits, wanted)
+    first = image.ensure(client, limits.data.root, wanted)
     (name,) = client.inspect_image(first.id)["RepoTags"]
-    client.tag(limits.base_image, *name.split(":"), force=True)
+    client.tag(limits.sandboxes.base_image, *name.split(":"), force=True)
     client.remove_image(first.id, force=True)
     with _ready(client, limits, wanted) as again:
         assert again.runtime == "sh1.0"

@@ -37,8 +37,10 @@ STAYS_AWAY_S = 8
 
 
 async def _open(data_dir: Path) -> base.Engine:
-    limits = settings_module.Settings(data_dir=str(data_dir), engine="docker")
-    return await choose.choose(limits, lambda _name: None, languages.known(limits))
+    limits = settings_module.of(data_dir=str(data_dir), engine="docker")
+    return await choose.choose(
+        limits.data.root, limits.sandboxes, lambda _name: None, languages.known(limits.sandboxes.base_image)
+    )
 
 
 @pytest.fixture

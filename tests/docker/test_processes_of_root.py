@@ -114,7 +114,7 @@ def invocation(event: object) -> model.Invocation:
 
 @pytest.fixture
 def limits(tmp_path: Path) -> settings_module.Settings:
-    return settings_module.Settings(data_dir=str(tmp_path / "data"), engine="process", max_pids=40)
+    return settings_module.of(data_dir=str(tmp_path / "data"), engine="process", max_pids=40)
 
 
 @pytest.fixture
@@ -123,8 +123,14 @@ async def bench(limits: settings_module.Settings, tmp_path: Path) -> AsyncIterat
     code.mkdir()
     (code / "app.py").write_text(CODE)
     (code / "app.py").chmod(0o444)
-    made = Bench(await choose.choose(limits, lambda _name: None, languages.known(limits)), code, limits)
-    (limits.root / "token").write_text("the-token")
+    made = Bench(
+        await choose.choose(
+            limits.data.root, limits.sandboxes, lambda _name: None, languages.known(limits.sandboxes.base_image)
+        ),
+        code,
+        limits,
+    )
+    (limits.data.root / "token").write_text("the-token")
     yield made
     for sandbox in made.started:
         await sandbox.close()
@@ -142,7 +148,7 @@ async def test_each_sandbox_is_a_user_of_its_own_who_is_not_root(bench: Bench) -
 
 
 async def test_it_cannot_read_the_token_nor_anything_of_the_data_directory_nor_what_is_roots(bench: Bench) -> None:
-    root = bench.limits.root
+    root = bench.limits.data.root
     files = [
         str(root / "token"),
         str(root / "sandboxes" / "id"),
@@ -183,27 +189,29 @@ async def test_what_left_the_session_and_hides_its_mark_ends_with_the_sandbox(be
     assert len(processes_of(user)) >= 6
     await sandbox.close()
     await eventually(lambda: not processes_of(user))
-    assert [link.name for link in (bench.limits.root / "uids").iterdir()] == []
+    assert [link.name for link in (bench.limits.data.root / "uids").iterdir()] == []
 
 
 async def test_a_fork_bomb_stops_at_the_limit_of_processes_and_ends_with_its_sandbox(bench: Bench) -> None:
     sandbox = await bench.sandbox("bombs")
-    assert 10 < await bench.run("bombs", sandbox=sandbox) < bench.limits.max_pids
-    (user,) = [int(link.name) for link in (bench.limits.root / "uids").iterdir()]
+    assert 10 < await bench.run("bombs", sandbox=sandbox) < bench.limits.sandboxes.max_pids
+    (user,) = [int(link.name) for link in (bench.limits.data.root / "uids").iterdir()]
     assert len(processes_of(user)) > 10
     await sandbox.close()
     await eventually(lambda: not processes_of(user))
 
 
 async def test_the_engine_leaves_nothing_behind(limits: settings_module.Settings) -> None:
-    engine = await choose.choose(limits, lambda _name: None, languages.known(limits))
+    engine = await choose.choose(
+        limits.data.root, limits.sandboxes, lambda _name: None, languages.known(limits.sandboxes.base_image)
+    )
     sandbox = await engine.start(base.Spec(runtime="python3"))
     home = dropped_home_of(limits)
     assert stat.S_IMODE(home.stat().st_mode) == 0o711
     await sandbox.close()
     await engine.close()
     assert not home.exists()
-    assert list((limits.root / "uids").iterdir()) == []
+    assert list((limits.data.root / "uids").iterdir()) == []
 
 
 async def test_what_a_killed_node_left_is_swept_by_the_next_one(limits: settings_module.Settings) -> None:
@@ -221,22 +229,26 @@ async def test_what_a_killed_node_left_is_swept_by_the_next_one(limits: settings
     )
     command = [sys.executable, "-c", program, msgspec.json.encode(limits).decode()]
     await asyncio.to_thread(subprocess.run, command, check=False, cwd=Path(__file__).parents[2])
-    assert len(list((limits.root / "uids").iterdir())) == 1
-    engine = await choose.choose(limits, lambda _name: None, languages.known(limits))
+    assert len(list((limits.data.root / "uids").iterdir())) == 1
+    engine = await choose.choose(
+        limits.data.root, limits.sandboxes, lambda _name: None, languages.known(limits.sandboxes.base_image)
+    )
     await engine.sweep()
-    assert list((limits.root / "uids").iterdir()) == []
+    assert list((limits.data.root / "uids").iterdir()) == []
     await engine.close()
     assert not dropped_home_of(limits).exists()
 
 
 async def test_a_user_whose_sandbox_never_had_a_folder_is_taken_back(limits: settings_module.Settings) -> None:
-    engine = await choose.choose(limits, lambda _name: None, languages.known(limits))
+    engine = await choose.choose(
+        limits.data.root, limits.sandboxes, lambda _name: None, languages.known(limits.sandboxes.base_image)
+    )
     sandbox = await engine.start(base.Spec(runtime="python3"))
-    (held,) = [path.name for path in (limits.root / "uids").iterdir()]
-    (limits.root / "uids" / "2000000001").symlink_to("0123456789ab-1")  # of a runner that died just then
-    (limits.root / "uids" / "2000000002").symlink_to("../../somewhere")
+    (held,) = [path.name for path in (limits.data.root / "uids").iterdir()]
+    (limits.data.root / "uids" / "2000000001").symlink_to("0123456789ab-1")  # of a runner that died just then
+    (limits.data.root / "uids" / "2000000002").symlink_to("../../somewhere")
     await engine.sweep()
-    assert sorted(path.name for path in (limits.root / "uids").iterdir()) == sorted([held, "2000000002"])
+    assert sorted(path.name for path in (limits.data.root / "uids").iterdir()) == sorted([held, "2000000002"])
     await sandbox.close()
     await engine.close()
 
@@ -247,23 +259,29 @@ async def test_a_place_that_somebody_else_has_made_is_refused(limits: settings_m
     os.chown(home, 65534, 65534)
     try:
         with pytest.raises(base.EngineUnavailable, match="not root's alone"):
-            await choose.choose(limits, lambda _name: None, languages.known(limits))
+            await choose.choose(
+                limits.data.root, limits.sandboxes, lambda _name: None, languages.known(limits.sandboxes.base_image)
+            )
     finally:
         home.rmdir()
     with tempfile.TemporaryDirectory() as elsewhere:
         home.symlink_to(elsewhere)
         try:
             with pytest.raises(base.EngineUnavailable, match="cannot be made"):
-                await choose.choose(limits, lambda _name: None, languages.known(limits))
+                await choose.choose(
+                    limits.data.root, limits.sandboxes, lambda _name: None, languages.known(limits.sandboxes.base_image)
+                )
         finally:
             home.unlink()
 
 
 @pytest.mark.parametrize("users", ["0-65535", "1-10", "65000-66000"])
 async def test_users_that_somebody_has_are_refused(users: str, limits: settings_module.Settings) -> None:
-    chosen = msgspec.structs.replace(limits, sandbox_uids=users)
+    chosen = settings_module.changed(limits, sandbox_uids=users)
     with pytest.raises(base.EngineUnavailable, match="sandbox_uids"):
-        await choose.choose(chosen, lambda _name: None, languages.known(chosen))
+        await choose.choose(
+            chosen.data.root, chosen.sandboxes, lambda _name: None, languages.known(chosen.sandboxes.base_image)
+        )
 
 
 def test_a_python_that_lies_in_a_closed_folder_is_linked_to_where_others_may_read_it(tmp_path: Path) -> None:
@@ -298,7 +316,7 @@ def dropped_home(bench: Bench) -> Path:
 def dropped_home_of(limits: settings_module.Settings) -> Path:
     from runners.sandbox import folder
 
-    return Path("/var/tmp") / f"faas-{folder.identity(limits.root / 'sandboxes')}"
+    return Path("/var/tmp") / f"faas-{folder.identity(limits.data.root / 'sandboxes')}"
 
 
 def processes_of(user: int) -> list[str]:

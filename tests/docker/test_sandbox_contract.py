@@ -86,14 +86,19 @@ def kind(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def limits(kind: str, tmp_path: Path) -> settings.Settings:
-    return settings.Settings(
+    return settings.of(
         data_dir=str(tmp_path / "data"), engine=kind, tmp_mb=32, max_file_mb=16, max_pids=64, init_timeout_ms=1_000
     )
 
 
 @pytest.fixture
 async def bench(limits: settings.Settings, tmp_path: Path) -> AsyncIterator[Bench]:
-    made = Bench(await choose.choose(limits, bucket_finder(tmp_path), languages.known(limits)), limits)
+    made = Bench(
+        await choose.choose(
+            limits.data.root, limits.sandboxes, bucket_finder(tmp_path), languages.known(limits.sandboxes.base_image)
+        ),
+        limits,
+    )
     yield made
     for sandbox in made.started:
         await sandbox.close()
@@ -267,7 +272,7 @@ async def test_closing_ends_what_runs_and_may_be_done_twice(bench: Bench) -> Non
     with pytest.raises(base.SandboxLost):
         await running
     await sandbox.close()
-    assert not (bench.limits.root / "sandboxes" / sandbox.id).exists()
+    assert not (bench.limits.data.root / "sandboxes" / sandbox.id).exists()
 
 
 async def test_a_sandbox_reads_writes_lists_and_deletes_in_its_buckets(bench: Bench, tmp_path: Path) -> None:
@@ -382,8 +387,10 @@ def _own_descriptors(bench: Bench) -> int:
 
 
 async def test_a_data_directory_may_have_a_long_path(kind: str, tmp_path: Path) -> None:
-    limits = settings.Settings(data_dir=str(tmp_path / ("long" * 40)), engine=kind)
-    engine = await choose.choose(limits, lambda _name: None, languages.known(limits))
+    limits = settings.of(data_dir=str(tmp_path / ("long" * 40)), engine=kind)
+    engine = await choose.choose(
+        limits.data.root, limits.sandboxes, lambda _name: None, languages.known(limits.sandboxes.base_image)
+    )
     sandbox = await engine.start(base.Spec(runtime="python3"))
     await sandbox.close()
     await engine.close()
@@ -397,7 +404,7 @@ async def test_a_sweep_removes_what_a_dead_runner_left_and_nothing_of_a_live_one
         sys.executable,
         str(HERE / "left_behind_runner.py"),
         kind,
-        limits.data_dir,
+        limits.data.data_dir,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.DEVNULL,
     )
@@ -407,7 +414,7 @@ async def test_a_sweep_removes_what_a_dead_runner_left_and_nothing_of_a_live_one
     other.kill()
     await other.wait()
     assert await bench.engine.sweep() == 1
-    assert not (limits.root / "sandboxes" / theirs).exists()
+    assert not (limits.data.root / "sandboxes" / theirs).exists()
     assert (await attempts.begun(mine, invocation(1))).body == b"1"
 
 
@@ -462,8 +469,13 @@ async def test_outbound_network_is_there_when_asked_for(bench: Bench) -> None:
 async def test_files_and_tmp_are_limited(kind: str, tmp_path: Path) -> None:
     sizes = {}
     for tmp_mb, max_file_mb in ((8, 64), (64, 8)):
-        limits = settings.Settings(data_dir=str(tmp_path / "data"), engine=kind, tmp_mb=tmp_mb, max_file_mb=max_file_mb)
-        bench = Bench(await choose.choose(limits, lambda _name: None, languages.known(limits)), limits)
+        limits = settings.of(data_dir=str(tmp_path / "data"), engine=kind, tmp_mb=tmp_mb, max_file_mb=max_file_mb)
+        bench = Bench(
+            await choose.choose(
+                limits.data.root, limits.sandboxes, lambda _name: None, languages.known(limits.sandboxes.base_image)
+            ),
+            limits,
+        )
         sizes[tmp_mb] = json.loads((await bench.run("app.writes_much")).body)
         await bench.started[0].close()
         await bench.engine.close()
@@ -503,18 +515,22 @@ async def test_a_container_that_was_removed_is_the_platforms_fault(bench: Bench)
 
 @only_docker
 async def test_a_base_image_that_cannot_be_had_is_said(limits: settings.Settings) -> None:
-    missing = msgspec.structs.replace(limits, base_image="no-such-image.invalid/nothing:1")
+    missing = settings.changed(limits, base_image="no-such-image.invalid/nothing:1")
     with pytest.raises(base.EngineUnavailable, match="cannot be pulled"):
-        await choose.choose(missing, lambda _name: None, languages.known(missing))
+        await choose.choose(
+            missing.data.root, missing.sandboxes, lambda _name: None, languages.known(missing.sandboxes.base_image)
+        )
 
 
 async def test_without_a_docker_daemon_the_docker_engine_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/nobody")
-    limits = settings.Settings(data_dir=str(tmp_path / "data"), engine="docker")
+    limits = settings.of(data_dir=str(tmp_path / "data"), engine="docker")
     with pytest.raises(base.EngineUnavailable, match="Docker does not answer"):
-        await docker.DockerEngine.open(limits, lambda _name: None, languages.known(limits))
+        await docker.DockerEngine.open(
+            limits.data.root, limits.sandboxes, lambda _name: None, languages.known(limits.sandboxes.base_image)
+        )
 
 
 @only_docker

@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 
 from faas.builds import deploy, nodes, progress
@@ -30,7 +29,7 @@ echo called >&2
 
 @pytest.fixture(params=ENGINES)
 def limits(request: pytest.FixtureRequest, settings: settings_module.Settings) -> settings_module.Settings:
-    return msgspec.structs.replace(settings, engine=request.param, heartbeat_ms=100, memory_mb=2_048)
+    return settings_module.changed(settings, engine=request.param, heartbeat_ms=100, memory_mb=2_048)
 
 
 @pytest.fixture
@@ -41,18 +40,20 @@ async def bench(limits: settings_module.Settings) -> AsyncIterator[node_bench.Be
 
 
 def both(limits: settings_module.Settings) -> table.Runtimes:
-    return table.Runtimes([*languages.known(limits), sh.Sh()])
+    return table.Runtimes([*languages.known(limits.sandboxes.base_image), sh.Sh()])
 
 
 async def _deploy(bench: node_bench.Bench, files: dict[str, str | bytes], **config: Any) -> model.Revision:
     """Build, load and activate one function, and tell the nodes."""
     given = {"runtime": "sh", "handler": "hello.sh", "env": {"GREETING": "hello"}, **config}
     made = project(function("hello", requirements=given.pop("requirements", None), **given))
-    folder = bench.settings.root / "builds" / ids.new_id()
+    folder = bench.settings.data.root / "builds" / ids.new_id()
     tar(folder / "0.tar", files)
     steps = progress.Progress(lambda _changes: None)
-    known = nodes.RedisNodes(bench.settings, both(bench.settings))
-    deployer = deploy.Deployer(bench.settings, bench.store, known)
+    known = nodes.RedisNodes(bench.settings.redis, both(bench.settings))
+    deployer = deploy.Deployer(
+        bench.settings.data, bench.settings.building, bench.settings.destinations, bench.store, known
+    )
     await asyncio.to_thread(deployer.deploy, deploy.Request(project=made, tars={"hello": "0.tar"}), folder, steps)
     for node in bench.nodes:
         await node.adopt(bench.store.catalog_version(), bench.store.list_current())
@@ -139,7 +140,9 @@ async def test_a_deploy_whose_handler_comes_to_a_node_without_its_language_says_
 async def test_a_sandbox_of_a_runtime_that_an_engine_does_not_have_is_no_sandbox(
     limits: settings_module.Settings,
 ) -> None:
-    engine = await choose.choose(limits, lambda _name: None, languages.known(limits))
+    engine = await choose.choose(
+        limits.data.root, limits.sandboxes, lambda _name: None, languages.known(limits.sandboxes.base_image)
+    )
     try:
         with pytest.raises(base.EngineUnavailable, match="no sandboxes of sh"):
             await engine.start(base.Spec(runtime="sh"))

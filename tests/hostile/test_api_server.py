@@ -7,7 +7,6 @@ import contextlib
 import socket
 from collections.abc import AsyncIterator
 
-import msgspec
 import pytest
 
 from faas.core import model
@@ -20,7 +19,7 @@ WITHIN_S = 30
 
 @pytest.fixture
 async def api(settings: settings_module.Settings) -> AsyncIterator[ControlApi]:
-    short = msgspec.structs.replace(settings, receive_timeout_ms=500, keep_alive_ms=2_000, max_connections=60)
+    short = settings_module.changed(settings, receive_timeout_ms=500, keep_alive_ms=2_000, max_connections=60)
     async with serving(short) as served:
         yield served
 
@@ -120,7 +119,7 @@ async def test_a_body_that_does_not_come_is_refused_in_the_shape_of_all_errors(
 
 
 async def test_an_answer_that_nobody_reads_ends_its_connection(api: ControlApi, attacker: Attacker) -> None:
-    folder = api.settings.root / "buckets" / "photos"
+    folder = api.settings.data.root / "buckets" / "photos"
     folder.mkdir(parents=True)
     (folder / "large").write_bytes(b"x" * 50_000_000)
     api.functions.activate([], [model.Bucket(name="photos")])

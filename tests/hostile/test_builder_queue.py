@@ -86,13 +86,13 @@ def hostile_jobs(marker: Path) -> dict[str, tuple[str, dict[str, Any]]]:
 
 @pytest.fixture
 def connection(settings: settings_module.Settings) -> Iterator[redis.Redis]:
-    with redis.Redis.from_url(settings.redis_url) as client:
+    with redis.Redis.from_url(settings.redis.redis_url) as client:
         yield client
 
 
 @pytest.fixture
 def running(settings: settings_module.Settings) -> Iterator[subprocess.Popen[bytes]]:
-    with (settings.root / "builder.log").open("w") as log:
+    with (settings.data.root / "builder.log").open("w") as log:
         process = builder_process.start(settings, "", log)
     yield process
     process.kill()
@@ -100,7 +100,7 @@ def running(settings: settings_module.Settings) -> Iterator[subprocess.Popen[byt
 
 
 def _push(connection: redis.Redis, settings: settings_module.Settings, id: str, fields: dict[str, Any]) -> None:
-    queue = deployments.queue(settings, connection)
+    queue = deployments.queue(settings.redis, connection)
     if fields:
         connection.hset(f"rq:job:{id}", mapping=fields)
     connection.expire(f"rq:job:{id}", 600)
@@ -114,7 +114,9 @@ def test_nothing_that_is_written_into_the_queue_runs_and_deployments_go_on(
     marker = tmp_path / "owned"
     for id, fields in hostile_jobs(marker).values():
         _push(connection, settings, id, fields)
-    builds = deployments.Builds(settings, languages.known(settings))
+    builds = deployments.Builds(
+        settings.data, settings.redis, settings.building, languages.known(settings.sandboxes.base_image)
+    )
     source = tar(tmp_path / "uploads/hello.tar", {"app.py": "def handler(event, context):\n    return event\n"})
     id = builds.submit(project(function()), {"hello": source})
 
@@ -131,7 +133,7 @@ def test_maintenance_of_rq_reads_no_pickle_and_calls_nothing(
     settings: settings_module.Settings, connection: redis.Redis, tmp_path: Path
 ) -> None:
     marker = tmp_path / "owned"
-    queue = deployments.queue(settings, connection)
+    queue = deployments.queue(settings.redis, connection)
     pickled, abandoned, dependent = (str(uuid.uuid4()) for _ in range(3))
     evil = {"data": pickle.dumps(_Runs(marker)), "meta": pickle.dumps(_Runs(marker)), "status": "started"}
     for id in (pickled, dependent):
@@ -173,7 +175,7 @@ def test_of_a_hostile_job_only_what_is_ours_is_believed(
     if fields:
         connection.hset(f"rq:job:{id}", mapping=fields)
         connection.expire(f"rq:job:{id}", 600)
-    queue = deployments.queue(settings, connection)
+    queue = deployments.queue(settings.redis, connection)
     try:
         job = jobs.BuildJob.fetch(id, connection=connection, serializer=queue.serializer)
     except rq.exceptions.NoSuchJobError:

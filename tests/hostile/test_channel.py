@@ -25,7 +25,7 @@ from tests import agent_harness, attempts
 from tests.eventually import eventually
 from tests.hostile import effort
 
-LIMITS = settings_module.Settings(max_event_bytes=1000, max_result_bytes=1000)
+LIMITS = settings_module.of(max_event_bytes=1000, max_result_bytes=1000)
 TIMEOUT_MS = 100
 PATIENT_MS = 60_000
 
@@ -37,7 +37,7 @@ class Peer:
         near, self.far = socket.socketpair()
         reading, self.printing = os.pipe()
         self.is_doomed = False
-        self.channel = channel.Channel(near, reading, self, find, LIMITS)
+        self.channel = channel.Channel(near, reading, self, find, LIMITS.sandboxes)
         self.far.setblocking(False)
 
     async def why_gone(self) -> verdicts.Death:

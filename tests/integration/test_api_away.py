@@ -9,7 +9,6 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 import sqlalchemy as sa
 
@@ -54,7 +53,7 @@ async def server(tmp_path: Path) -> AsyncIterator[embedded.EmbeddedServer]:
 
 @pytest.fixture
 async def api(server: embedded.EmbeddedServer, settings: settings_module.Settings) -> AsyncIterator[ControlApi]:
-    async with serving(msgspec.structs.replace(settings, redis_url=server.url)) as served:
+    async with serving(settings_module.changed(settings, redis_url=server.url)) as served:
         served.deploy()
         yield served
 
@@ -116,7 +115,7 @@ async def test_an_api_that_started_before_redis_serves_when_redis_is_there(
     server: embedded.EmbeddedServer, settings: settings_module.Settings
 ) -> None:
     await server.stop()
-    async with serving(msgspec.structs.replace(settings, redis_url=server.url)) as api:
+    async with serving(settings_module.changed(settings, redis_url=server.url)) as api:
         api.deploy()
         await is_unavailable(api, "POST", INVOKE, "does not answer")
         await server.start()
@@ -182,7 +181,7 @@ async def test_a_redis_that_may_not_write_refuses_with_its_reason(
 
 
 async def test_without_the_database_what_needs_it_says_so_in_one_line(api: ControlApi) -> None:
-    engine = database.open_database(api.settings)
+    engine = database.open_database(api.settings.data)
     names = sa.inspect(engine).get_table_names()
     with engine.begin() as connection:
         for name in names:

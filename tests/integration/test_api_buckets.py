@@ -250,7 +250,7 @@ async def test_what_cannot_be_is_refused_in_the_one_shape(
     api: aiohttp.ClientSession, settings: settings_module.Settings, method: str, path: str, status: int, code: str
 ) -> None:
     await _put(api, "there", b"x")
-    (settings.root / "buckets" / "secret").write_text("secret")
+    (settings.data.root / "buckets" / "secret").write_text("secret")
     body = b"x" if method == "PUT" else None
     async with api.request(method, yarl.URL(path, encoded=True), data=body) as answer:
         assert (answer.status, (await answer.json())["error"]["code"]) == (status, code)
@@ -261,7 +261,7 @@ async def test_dots_in_a_path_that_is_sent_as_it_is_do_not_lead_out_of_the_bucke
     api: aiohttp.ClientSession, settings: settings_module.Settings
 ) -> None:
     await _put(api, "there", b"x")
-    (settings.root / "buckets" / "secret").write_text("secret")
+    (settings.data.root / "buckets" / "secret").write_text("secret")
     reader, writer = await _connected(api)
     writer.write(b"GET /buckets/photos/../secret HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer secret\r\n")
     writer.write(b"Connection: close\r\n\r\n")

@@ -40,18 +40,20 @@ class Api:
             return answer.status, await answer.json()
 
     def left(self) -> list[str]:
-        folders = (self.settings.root / "uploads", self.settings.root / "builds")
+        folders = (self.settings.data.root / "uploads", self.settings.data.root / "builds")
         return [str(path) for folder in folders if folder.is_dir() for path in folder.rglob("*")]
 
 
 @pytest_asyncio.fixture
 async def api(settings: settings_module.Settings) -> AsyncIterator[Api]:
     """One whose data directory holds what one before it was receiving when it was killed."""
-    (settings.root / "uploads/0190-killed").mkdir(parents=True)
-    (settings.root / "uploads/0190-killed/0.tar").touch()
-    settings = msgspec.structs.replace(settings, max_source_bytes=300_000)
-    (settings.root / "token").write_text("t0ken\n")
-    builder = builds.Builds(settings, languages.known(settings))
+    (settings.data.root / "uploads/0190-killed").mkdir(parents=True)
+    (settings.data.root / "uploads/0190-killed/0.tar").touch()
+    settings = settings_module.changed(settings, max_source_bytes=300_000)
+    (settings.data.root / "token").write_text("t0ken\n")
+    builder = builds.Builds(
+        settings.data, settings.redis, settings.building, languages.known(settings.sandboxes.base_image)
+    )
     stop, ready = asyncio.Event(), asyncio.get_running_loop().create_future()
     serving = asyncio.create_task(server.run(settings, stop, ready.set_result, builder))
     await asyncio.wait([serving, ready], return_when=asyncio.FIRST_COMPLETED)
@@ -147,12 +149,12 @@ async def test_a_client_that_hangs_up_half_way_leaves_nothing(sent: bytes, api: 
 
 
 async def test_a_source_that_functions_share_is_sent_and_counted_once(api: Api) -> None:
-    content = tar(api.settings.root / "made.tar", {"data.bin": bytes(250_000)}).read_bytes()
+    content = tar(api.settings.data.root / "made.tar", {"data.bin": bytes(250_000)}).read_bytes()
     shared = [msgspec.structs.replace(function(f"f{number}"), source="shared") for number in range(3)]
     body = part('name="project"', msgspec.json.encode(project(*shared))) + source("shared", content) + END
     status, answer = await api.post(body)
     assert status == 202, answer
-    left = sorted(path.name for path in (api.settings.root / "builds" / answer["id"]).iterdir())
+    left = sorted(path.name for path in (api.settings.data.root / "builds" / answer["id"]).iterdir())
     assert left == ["0.tar", "lock", "request.json"]
 
 
@@ -164,8 +166,8 @@ async def test_a_source_that_is_only_named_is_asked_for_when_it_was_not_built_be
 
 
 async def test_what_is_taken_in_leaves_no_upload(api: Api) -> None:
-    content = tar(api.settings.root / "made.tar", {"app.py": "x = 1\n"}).read_bytes()
+    content = tar(api.settings.data.root / "made.tar", {"app.py": "x = 1\n"}).read_bytes()
     status, answer = await api.post(PROJECT + source(content=content) + END)
     assert status == 202
-    assert list((api.settings.root / "uploads").iterdir()) == []
-    assert [path.name for path in (api.settings.root / "builds").iterdir()] == [answer["id"]]
+    assert list((api.settings.data.root / "uploads").iterdir()) == []
+    assert [path.name for path in (api.settings.data.root / "builds").iterdir()] == [answer["id"]]

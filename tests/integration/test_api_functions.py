@@ -22,7 +22,7 @@ INVOKE = "/api/v1/functions/hello/invocations"
 
 @pytest.fixture
 async def api(settings: settings_module.Settings) -> AsyncIterator[ControlApi]:
-    async with serving(msgspec.structs.replace(settings, max_event_bytes=1_000, max_waiting_async=2)) as served:
+    async with serving(settings_module.changed(settings, max_event_bytes=1_000, max_waiting_async=2)) as served:
         yield served
 
 
@@ -55,8 +55,8 @@ async def test_a_function_is_described_with_its_revisions_and_the_places_of_all_
 async def test_a_removed_function_is_gone_and_the_nodes_are_told(api: ControlApi) -> None:
     api.deploy()
     kept = api.record()
-    async with redis.asyncio.from_url(api.settings.redis_url) as client, client.pubsub() as heard:
-        await heard.subscribe(keys.Keys(api.settings.redis_prefix).catalog)
+    async with redis.asyncio.from_url(api.settings.redis.redis_url) as client, client.pubsub() as heard:
+        await heard.subscribe(keys.Keys(api.settings.redis.redis_prefix).catalog)
         assert await eventually(lambda: heard.get_message(timeout=0.1))
         assert await api.call("DELETE", "/api/v1/functions/hello") == (200, {"name": "hello"})
         message = await eventually(lambda: heard.get_message(ignore_subscribe_messages=True, timeout=0.1))
@@ -171,7 +171,7 @@ async def test_more_async_calls_than_may_wait_are_turned_away_with_the_time_to_c
 async def test_a_sync_call_that_nothing_runs_is_told_so_and_leaves_nothing_waiting(
     settings: settings_module.Settings,
 ) -> None:
-    async with serving(msgspec.structs.replace(settings, max_queue_wait_ms=50)) as api:
+    async with serving(settings_module.changed(settings, max_queue_wait_ms=50)) as api:
         api.deploy(config=msgspec.structs.replace(CONFIG, timeout_ms=50))
         status, value = await api.call("POST", INVOKE)
         assert (status, value["error"]["code"]) == (504, "timed_out")

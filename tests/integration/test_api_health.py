@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import Any
 
-import msgspec
 import pytest
 
 from faas.core import settings as settings_module
@@ -47,7 +46,7 @@ async def test_a_wrong_counter_is_found_by_a_thorough_look_only(api: ControlApi)
 
 async def test_bounds_that_are_nearly_reached_are_a_warning(api: ControlApi) -> None:
     async with api.queue() as queue:
-        await queue.link.call("HINCRBY", queue.keys.held, "bytes", api.settings.max_waiting_bytes * 9 // 10)
+        await queue.link.call("HINCRBY", queue.keys.held, "bytes", api.settings.queues.max_waiting_bytes * 9 // 10)
     found = (await facts(api))["bounds"]
     assert (found["state"], "max_waiting" in found["hint"]) == ("warning", True)
 
@@ -64,7 +63,7 @@ async def test_work_that_no_node_looked_for_is_told_and_then_looked_for(api: Con
 async def test_without_redis_what_needs_it_is_unknown_and_the_rest_is_told(
     settings: settings_module.Settings,
 ) -> None:
-    async with serving(msgspec.structs.replace(settings, redis_url="redis://127.0.0.1:1/0")) as api:
+    async with serving(settings_module.changed(settings, redis_url="redis://127.0.0.1:1/0")) as api:
         for query in ({}, {"thorough": "true"}):
             found = await facts(api, **query)
             assert found["redis"]["state"] == "failed"

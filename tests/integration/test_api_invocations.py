@@ -150,8 +150,8 @@ async def test_outcomes_whose_time_is_over_leave_the_count(redis_url: str, prefi
 async def test_the_command_lists_what_waits_and_what_the_ledger_knows(api: served_api.ControlApi) -> None:
     past = api.record(attempt=2)
     name = await send(api)
-    where = ("--data-dir", str(api.settings.root))
-    elsewhere = api.settings.root.parent
+    where = ("--data-dir", str(api.settings.data.root))
+    elsewhere = api.settings.data.root.parent
     ran = await faas(elsewhere, "invocations", "ls", "--function", "hello", "--limit", "5", "--json", *where)
     assert {(each["invocation_id"], each["status"], each["attempts"]) for each in ran.json} == {
         (name, "waiting", 0), (past.invocation_id, "done", 2),
@@ -168,12 +168,12 @@ async def test_a_delayed_call_waits_until_it_is_due(api: served_api.ControlApi) 
         assert await queue.claim("n1", "hello@1", 1) == []
         assert (await queue.counts())["hello@1"] == model.Counts(accepted=1, retrying=1)
     assert (await api.call("POST", path, data=b"{}", headers={"Faas-Delay": "soon"}))[0] == 400
-    ran = await faas(api.settings.root, "invoke", "hello", "--delay", "90s", "--json")
+    ran = await faas(api.settings.data.root, "invoke", "hello", "--delay", "90s", "--json")
     assert (await state(api, ran.json["invocation_id"]))["due_at_ms"] > found["due_at_ms"] - 600_000
 
 
 async def test_each_event_of_a_batch_has_an_outcome_of_its_own(settings: settings_module.Settings) -> None:
-    async with served_api.serving(msgspec.structs.replace(settings, max_waiting_async=2)) as api:
+    async with served_api.serving(settings_module.changed(settings, max_waiting_async=2)) as api:
         api.deploy()
         path = "/api/v1/functions/hello/invocations:batch"
         status, value = await api.call("POST", path, data=b'[1, {"n": 2}, "three"]')

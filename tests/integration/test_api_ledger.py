@@ -168,7 +168,7 @@ async def test_the_status_adds_up_where_the_invocations_of_all_revisions_are(api
 
 
 async def test_the_status_names_the_nodes_whose_lease_holds(api: ControlApi) -> None:
-    versions = await catalog.Catalog.open(api.settings.redis_url, api.settings.redis_prefix)
+    versions = await catalog.Catalog.open(api.settings.redis.redis_url, api.settings.redis.redis_prefix)
     state = catalog.NodeState(
         catalog=3, host="h", pid=7, memory_mb=100, memory_used_mb=40, engine="docker", sandboxes={"idle": 2}
     )

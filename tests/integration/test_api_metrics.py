@@ -67,7 +67,7 @@ def some_records(count: int) -> list[model.Record]:
 
 def commit_in_parts(settings: settings_module.Settings, records: list[model.Record], seed: int) -> None:
     """Be one recorder: batches in an order of its own, some of them twice."""
-    engine = database.open_database(settings)
+    engine = database.open_database(settings.data)
     book = ledger.Ledger(engine)
     chance = random.Random(seed)
     mixed = chance.sample(records, len(records))
@@ -155,7 +155,7 @@ async def test_what_waits_and_for_how_long_and_what_has_drifted(api: ControlApi)
 
 
 async def test_sandboxes_of_all_nodes_by_state(api: ControlApi) -> None:
-    versions = await catalog.Catalog.open(api.settings.redis_url, api.settings.redis_prefix)
+    versions = await catalog.Catalog.open(api.settings.redis.redis_url, api.settings.redis.redis_prefix)
     for name, sandboxes in (("n1", {"idle": 2, "busy": 1}), ("n2", {"idle": 3})):
         state = catalog.NodeState(catalog=1, host="h", pid=1, memory_mb=1, sandboxes=sandboxes, journal_bytes=700)
         await versions.renew(name, state, 60_000)
@@ -168,7 +168,7 @@ async def test_sandboxes_of_all_nodes_by_state(api: ControlApi) -> None:
 
 async def test_what_nodes_were_handed_counts_as_accepted_and_running(api: ControlApi) -> None:
     api.deploy()
-    versions = await catalog.Catalog.open(api.settings.redis_url, api.settings.redis_prefix)
+    versions = await catalog.Catalog.open(api.settings.redis.redis_url, api.settings.redis.redis_prefix)
     for name in ("n1", "n2"):
         state = catalog.NodeState(catalog=1, host="h", pid=1, memory_mb=1, handed_off={"hello@1": 2})
         await versions.renew(name, state, 60_000)
@@ -188,7 +188,7 @@ async def test_every_metric_and_its_labels_are_documented(api: ControlApi) -> No
     api.deploy()
     await api.call("POST", "/api/v1/functions/hello/invocations", headers={"Faas-Invocation-Type": "async"})
     api.record(cold_start=model.ColdStart.FULL)
-    versions = await catalog.Catalog.open(api.settings.redis_url, api.settings.redis_prefix)
+    versions = await catalog.Catalog.open(api.settings.redis.redis_url, api.settings.redis.redis_prefix)
     await versions.renew(
         "n1", catalog.NodeState(catalog=1, host="h", pid=1, memory_mb=1, sandboxes={"idle": 1}), 60_000
     )

@@ -42,8 +42,10 @@ async def sandbox(
     settings: settings_module.Settings, made: dict[str, memory_bucket.MemoryBucket]
 ) -> AsyncIterator[base.Sandbox]:
     """A process sandbox that may use both buckets."""
-    settings = settings_module.Settings(data_dir=settings.data_dir, engine="process")
-    engine = await choose.choose(settings, made.get, languages.known(settings))
+    settings = settings_module.of(data_dir=settings.data.data_dir, engine="process")
+    engine = await choose.choose(
+        settings.data.root, settings.sandboxes, made.get, languages.known(settings.sandboxes.base_image)
+    )
     started = await engine.start(base.Spec(runtime="python3"))
     loaded = await started.load(
         model.Revision(function="copies", number=1, artifact="0" * 64, config=CONFIG, created_at_ms=0), CODE
@@ -57,10 +59,10 @@ async def sandbox(
 async def test_an_upload_into_a_bucket_in_memory_runs_a_function_that_reads_and_writes_there(
     settings: settings_module.Settings, made: dict[str, memory_bucket.MemoryBucket], sandbox: base.Sandbox
 ) -> None:
-    store = functions.Functions(database.open_database(settings))
+    store = functions.Functions(database.open_database(settings.data))
     revision = store.add_revision("copies", "0" * 64, CONFIG)
     store.activate([revision], [model.Bucket(name=name) for name in made])
-    queue = await invocations.Queue.connect(settings.redis_url, settings.redis_prefix)
+    queue = await invocations.Queue.connect(settings.redis.redis_url, settings.redis.redis_prefix)
     buckets.put(made["photos"], "before", b"0" * 3_000_000)
     async with _watching(settings, queue, store, made):
         await eventually(lambda: _claimed(queue, sandbox))
@@ -80,7 +82,9 @@ async def _watching(
     made: dict[str, memory_bucket.MemoryBucket],
 ) -> AsyncIterator[None]:
     stop = asyncio.Event()
-    task = asyncio.create_task(upload.run(settings, queue, store, stop, lambda declared: made[declared.name]))
+    task = asyncio.create_task(
+        upload.run(settings.sandboxes, settings.data, queue, store, stop, lambda declared: made[declared.name])
+    )
     try:
         yield
     finally:

@@ -21,7 +21,7 @@ import redis
 from faas.builds import deploy, deployments, nodes, ports, progress
 from faas.cli import languages
 from faas.cluster import demand
-from faas.core import errors, model
+from faas.core import errors, groups, model
 from faas.core import settings as settings_module
 from faas.queue import keys
 from faas.store import database, functions
@@ -40,7 +40,7 @@ def start(settings: settings_module.Settings) -> Iterator[Start]:
     started: list[subprocess.Popen[bytes]] = []
 
     def one(moment: str = "") -> subprocess.Popen[bytes]:
-        with (settings.root / f"builder-{len(started)}.log").open("w") as log:
+        with (settings.data.root / f"builder-{len(started)}.log").open("w") as log:
             started.append(builder_process.start(settings, moment, log))
         return started[-1]
 
@@ -52,14 +52,16 @@ def start(settings: settings_module.Settings) -> Iterator[Start]:
 
 @pytest.fixture
 def builds(settings: settings_module.Settings) -> Iterator[deployments.Builds]:
-    made = deployments.Builds(settings, languages.known(settings))
+    made = deployments.Builds(
+        settings.data, settings.redis, settings.building, languages.known(settings.sandboxes.base_image)
+    )
     yield made
     made.close()
 
 
 @pytest.fixture
 def catalog(settings: settings_module.Settings) -> Iterator[functions.Functions]:
-    engine = database.open_database(settings)
+    engine = database.open_database(settings.data)
     yield functions.Functions(engine)
     engine.dispose()
 
@@ -83,7 +85,7 @@ def ended(builds: deployments.Builds, id: str, within: float = 20) -> progress.D
 
 def log(settings: settings_module.Settings) -> str:
     """What the first builder has said."""
-    return (settings.root / "builder-0.log").read_text()
+    return (settings.data.root / "builder-0.log").read_text()
 
 
 def loading(builds: deployments.Builds, id: str) -> bool:
@@ -93,23 +95,23 @@ def loading(builds: deployments.Builds, id: str) -> bool:
 def test_a_submitted_project_is_queued_then_deployed_and_leaves_no_upload(
     builds: deployments.Builds, start: Start, settings: settings_module.Settings, catalog: functions.Functions
 ) -> None:
-    id = submit(builds, settings.root)
+    id = submit(builds, settings.data.root)
     assert builds.progress(id).state == progress.State.QUEUED
-    assert not (settings.root / "uploads/hello.tar").exists()
+    assert not (settings.data.root / "uploads/hello.tar").exists()
     start()
     told = ended(builds, id)
     assert (told.state, told.error) == (progress.State.DONE, None)
     assert [(one.function, one.revision, one.changed) for one in told.functions] == [("hello", 1, True)]
     assert catalog.current("hello") is not None
-    eventually_sync(lambda: list((settings.root / "builds").iterdir()) == [])
+    eventually_sync(lambda: list((settings.data.root / "builds").iterdir()) == [])
 
 
 def test_who_follows_a_deployment_reads_each_change_once_and_ends_where_the_whole_does(
     builds: deployments.Builds, start: Start, settings: settings_module.Settings
 ) -> None:
-    (settings.root / "hold").touch()
+    (settings.data.root / "hold").touch()
     start()
-    id = submit(builds, settings.root)
+    id = submit(builds, settings.data.root)
     steps: dict[str, progress.Step] = {}
     seen = told = 0
 
@@ -120,7 +122,7 @@ def test_who_follows_a_deployment_reads_each_change_once_and_ends_where_the_whol
         steps.update({step.name: step for step in found.steps})
         seen = found.changes
         if found.state == progress.State.RUNNING and steps["load"].state == progress.StepState.RUNNING:
-            (settings.root / "go").touch()
+            (settings.data.root / "go").touch()
         return found if found.state in (progress.State.DONE, progress.State.FAILED) else None
 
     last = eventually_sync(follow, within=20)
@@ -138,11 +140,11 @@ def test_what_is_kept_of_a_deployment_has_the_lifetime_of_its_job_and_the_size_o
 ) -> None:
     start()
     made = project(*(function(f"f{number}") for number in range(20)))
-    source = tar(settings.root / "uploads/all.tar", dict(APP))
+    source = tar(settings.data.root / "uploads/all.tar", dict(APP))
     id = builds.submit(made, {f"f{number}": source for number in range(20)})
     assert ended(builds, id, within=60).error is None
-    with redis.Redis.from_url(settings.redis_url) as client:
-        kept = keys.Keys(settings.redis_prefix).deployment(id)
+    with redis.Redis.from_url(settings.redis.redis_url) as client:
+        kept = keys.Keys(settings.redis.redis_prefix).deployment(id)
         assert deployments.KEPT_S - 60 < client.ttl(kept) <= deployments.KEPT_S
         assert max(len(change) for change in client.lrange(kept, 0, -2)) < 400
 
@@ -150,17 +152,19 @@ def test_what_is_kept_of_a_deployment_has_the_lifetime_of_its_job_and_the_size_o
 def test_a_tar_that_was_built_before_need_not_be_sent_and_another_is_asked_for(
     builds: deployments.Builds, start: Start, settings: settings_module.Settings, catalog: functions.Functions
 ) -> None:
-    with redis.Redis.from_url(settings.redis_url) as client:
+    with redis.Redis.from_url(settings.redis.redis_url) as client:
         python = f"python{sys.version_info.major}.{sys.version_info.minor}"
-        client.hset(keys.Keys(settings.redis_prefix).runtimes, python, json.dumps({"machine": platform.machine()}))
-    source = tar(settings.root / "hello.tar", dict(APP))
+        client.hset(
+            keys.Keys(settings.redis.redis_prefix).runtimes, python, json.dumps({"machine": platform.machine()})
+        )
+    source = tar(settings.data.root / "hello.tar", dict(APP))
     sha256 = hashlib.sha256(source.read_bytes()).hexdigest()
     unsent = project(msgspec.structs.replace(function("other"), source=sha256))
     with pytest.raises(errors.SourceMissing) as caught:
         builds.submit(unsent, {})
     assert caught.value.data["missing"] == [sha256]
     start()
-    assert ended(builds, submit(builds, settings.root)).error is None
+    assert ended(builds, submit(builds, settings.data.root)).error is None
     assert ended(builds, builds.submit(unsent, {})).error is None
     one, two = catalog.current("hello"), catalog.current("other")
     assert one is not None
@@ -172,21 +176,21 @@ def test_a_build_that_fails_tells_why_and_leaves_nothing(
     builds: deployments.Builds, start: Start, settings: settings_module.Settings, catalog: functions.Functions
 ) -> None:
     start()
-    told = ended(builds, submit(builds, settings.root, {"app.py": "raise OSError('mine')\n"}))
+    told = ended(builds, submit(builds, settings.data.root, {"app.py": "raise OSError('mine')\n"}))
     assert told.state == progress.State.FAILED
     assert told.error is not None
     assert told.error["code"] == "build_failed"
     assert "OSError: mine" in told.error["message"]
     assert any("raise OSError" in line for line in told.error["stack"])
     assert catalog.revisions("hello") == []
-    eventually_sync(lambda: list((settings.root / "builds").iterdir()) == [])
+    eventually_sync(lambda: list((settings.data.root / "builds").iterdir()) == [])
 
 
 def test_secrets_of_a_project_are_not_put_into_redis(
     builds: deployments.Builds, settings: settings_module.Settings
 ) -> None:
-    id = submit(builds, settings.root, env={"TOKEN": "s3cr3t-value"})
-    with redis.Redis.from_url(settings.redis_url) as client:
+    id = submit(builds, settings.data.root, env={"TOKEN": "s3cr3t-value"})
+    with redis.Redis.from_url(settings.redis.redis_url) as client:
         held = client.hgetall(f"rq:job:{id}")
     assert held
     assert not any(b"s3cr3t-value" in value for value in held.values())
@@ -197,7 +201,7 @@ def test_what_can_never_be_built_is_refused_before_it_is_queued(
 ) -> None:
     with pytest.raises(errors.BadRequest):
         builds.submit(model.Project(functions=()), {})
-    assert not (settings.root / "builds").exists()
+    assert not (settings.data.root / "builds").exists()
 
 
 def test_an_unknown_deployment_is_not_found(builds: deployments.Builds) -> None:
@@ -207,40 +211,47 @@ def test_an_unknown_deployment_is_not_found(builds: deployments.Builds) -> None:
 
 def test_without_redis_nothing_is_accepted(settings: settings_module.Settings, tmp_path: Path) -> None:
     lost = deployments.Builds(
-        msgspec.structs.replace(settings, redis_url=f"unix://{tmp_path}/none.sock"), languages.known(settings)
+        settings.data,
+        groups.Redis(redis_url=f"unix://{tmp_path}/none.sock"),
+        settings.building,
+        languages.known(settings.sandboxes.base_image),
     )
     with pytest.raises(errors.Unavailable):
-        submit(lost, settings.root)
+        submit(lost, settings.data.root)
     with pytest.raises(errors.Unavailable):
         lost.progress("x")
-    assert list((settings.root / "builds").iterdir()) == []
+    assert list((settings.data.root / "builds").iterdir()) == []
 
 
 @pytest.mark.parametrize("id", ["../precious", "..", "x/../../precious", "/tmp/precious", "precious"])
 def test_a_job_that_somebody_else_queued_names_no_folder(
     id: str, builds: deployments.Builds, start: Start, settings: settings_module.Settings
 ) -> None:
-    for folder in (settings.root / "precious", settings.root / "builds" / "x", settings.root / "builds" / "precious"):
+    for folder in (
+        settings.data.root / "precious",
+        settings.data.root / "builds" / "x",
+        settings.data.root / "builds" / "precious",
+    ):
         folder.mkdir(parents=True)
         (folder / "file").write_text("kept")
-    with redis.Redis.from_url(settings.redis_url) as client:
-        queue = deployments.queue(settings, client)
+    with redis.Redis.from_url(settings.redis.redis_url) as client:
+        queue = deployments.queue(settings.redis, client)
         job = queue.enqueue_call("faas.builds.worker.run_deployment", args=(id,), job_id="forged")
         client.rename("rq:job:forged", f"rq:job:{id}")
         client.lrem(queue.key, 0, "forged")
         client.rpush(queue.key, id)
         assert job is not None
         start()
-        after = submit(builds, settings.root)
+        after = submit(builds, settings.data.root)
         assert ended(builds, after).state == progress.State.DONE
-    assert (settings.root / "precious" / "file").read_text() == "kept"
-    assert sorted(path.name for path in (settings.root / "precious").iterdir()) == ["file"]
+    assert (settings.data.root / "precious" / "file").read_text() == "kept"
+    assert sorted(path.name for path in (settings.data.root / "precious").iterdir()) == ["file"]
 
 
 def test_an_idle_builder_ends_cleanly_when_it_is_told_to(start: Start, settings: settings_module.Settings) -> None:
     builder = start()
-    with redis.Redis.from_url(settings.redis_url) as client:
-        eventually_sync(lambda: client.smembers(f"rq:workers:{settings.redis_prefix}:builds"), within=15)
+    with redis.Redis.from_url(settings.redis.redis_url) as client:
+        eventually_sync(lambda: client.smembers(f"rq:workers:{settings.redis.redis_prefix}:builds"), within=15)
     builder.send_signal(signal.SIGTERM)
     assert builder.wait(10) == 0
 
@@ -253,8 +264,8 @@ def test_a_builder_that_is_told_to_stop_before_it_is_ready_ends_cleanly(start: S
 def test_a_stop_that_comes_while_a_deployment_is_being_started_is_not_lost(
     moment: str, builds: deployments.Builds, start: Start, settings: settings_module.Settings
 ) -> None:
-    (settings.root / "hold").touch()
-    id = submit(builds, settings.root)
+    (settings.data.root / "hold").touch()
+    id = submit(builds, settings.data.root)
     builder = start(moment)
     if moment == "after_in_child":  # the deployment's process alone was told: the builder takes it up again
         eventually_sync(lambda: "deployment_interrupted" in log(settings), within=20)
@@ -266,15 +277,15 @@ def test_a_stop_that_comes_while_a_deployment_is_being_started_is_not_lost(
 def test_a_builder_that_stops_gives_its_deployment_to_the_next_one(
     builds: deployments.Builds, start: Start, settings: settings_module.Settings, catalog: functions.Functions
 ) -> None:
-    (settings.root / "hold").touch()
+    (settings.data.root / "hold").touch()
     builder = start()
-    id = submit(builds, settings.root)
+    id = submit(builds, settings.data.root)
     eventually_sync(lambda: loading(builds, id), within=20)
     builder.send_signal(signal.SIGTERM)
     assert builder.wait(10) == 0
     assert builds.progress(id).state == progress.State.QUEUED
     assert catalog.revisions("hello") == []
-    (settings.root / "go").touch()
+    (settings.data.root / "go").touch()
     start()
     told = ended(builds, id)
     assert told.state == progress.State.DONE
@@ -284,20 +295,20 @@ def test_a_builder_that_stops_gives_its_deployment_to_the_next_one(
 def test_a_killed_builder_leaves_nothing_that_matters_and_the_next_one_starts_anew(
     builds: deployments.Builds, start: Start, settings: settings_module.Settings, catalog: functions.Functions
 ) -> None:
-    (settings.root / "hold").touch()
+    (settings.data.root / "hold").touch()
     builder = start()
-    id = submit(builds, settings.root)
+    id = submit(builds, settings.data.root)
     eventually_sync(lambda: catalog.revisions("hello"), within=20)
     assert loading(builds, id)
     builder.kill()
     builder.wait()
     assert [one.number for one in catalog.revisions("hello")] == [1]
-    (settings.root / "go").touch()
+    (settings.data.root / "go").touch()
     start()
     told = ended(builds, id)
     assert told.state == progress.State.DONE
     assert [one.number for one in catalog.revisions("hello")] == [told.functions[0].revision]
-    eventually_sync(lambda: list((settings.root / "builds").iterdir()) == [])
+    eventually_sync(lambda: list((settings.data.root / "builds").iterdir()) == [])
 
 
 @pytest.mark.parametrize("step", ["validate", "resolve", "compile", "pack", "load", "activate"])
@@ -310,28 +321,28 @@ def test_a_builder_killed_at_any_step_leaves_what_serves_and_the_next_one_starts
 ) -> None:
     builder = start(f"kill:{step}")
     files: dict[str, str | bytes] = {**APP, "requirements.txt": "six==1.17.0\n"}
-    id = submit(builds, settings.root, files, requirements="requirements.txt")
+    id = submit(builds, settings.data.root, files, requirements="requirements.txt")
     assert builder.wait(20) == -signal.SIGKILL
     assert catalog.current("hello") is None
     start()
     told = ended(builds, id)
     assert (told.state, told.error) == (progress.State.DONE, None)
     assert [one.number for one in catalog.revisions("hello")] == [told.functions[0].revision]
-    eventually_sync(lambda: list((settings.root / "builds").iterdir()) == [])
-    assert [path.name for path in (settings.root / "artifacts").iterdir()] == [f"{told.functions[0].artifact}.tar"]
+    eventually_sync(lambda: list((settings.data.root / "builds").iterdir()) == [])
+    assert [path.name for path in (settings.data.root / "artifacts").iterdir()] == [f"{told.functions[0].artifact}.tar"]
 
 
 def test_a_deployment_whose_process_is_killed_again_and_again_is_given_up(
     builds: deployments.Builds, start: Start, settings: settings_module.Settings, catalog: functions.Functions
 ) -> None:
     start()
-    id = submit(builds, settings.root, {"app.py": "import os, signal\nos.kill(os.getppid(), signal.SIGKILL)\n"})
+    id = submit(builds, settings.data.root, {"app.py": "import os, signal\nos.kill(os.getppid(), signal.SIGKILL)\n"})
     told = ended(builds, id)
     assert told.state == progress.State.FAILED
     assert told.error is not None
     assert told.error["message"] == "the build was interrupted"
     assert catalog.current("hello") is None
-    eventually_sync(lambda: list((settings.root / "builds").iterdir()) == [])
+    eventually_sync(lambda: list((settings.data.root / "builds").iterdir()) == [])
 
 
 def test_a_deployment_whose_builders_are_killed_again_and_again_is_given_up_and_swept(
@@ -340,18 +351,18 @@ def test_a_deployment_whose_builders_are_killed_again_and_again_is_given_up_and_
     id = ""
     for _ in range(3):
         builder = start("kill:load")
-        id = id or submit(builds, settings.root)
+        id = id or submit(builds, settings.data.root)
         assert builder.wait(20) == -signal.SIGKILL
-        (settings.root / "killed").unlink()
+        (settings.data.root / "killed").unlink()
     start()
     assert ended(builds, id).state == progress.State.FAILED
-    eventually_sync(lambda: list((settings.root / "builds").iterdir()) == [])
+    eventually_sync(lambda: list((settings.data.root / "builds").iterdir()) == [])
 
 
 def test_a_started_builder_sweeps_what_ended_deployments_left(
     start: Start, settings: settings_module.Settings, catalog: functions.Functions
 ) -> None:
-    folder = settings.root / "builds/0190-gone"
+    folder = settings.data.root / "builds/0190-gone"
     folder.mkdir(parents=True)
     made = deploy.Built(spec=function(), artifact="0" * 64, config=function().config)
     deploy.Journal(folder, catalog).add_revisions([made])
@@ -362,10 +373,10 @@ def test_a_started_builder_sweeps_what_ended_deployments_left(
 
 
 def test_the_builder_asks_redis_which_runtimes_there_are(settings: settings_module.Settings) -> None:
-    asked = nodes.RedisNodes(settings, languages.known(settings))
+    asked = nodes.RedisNodes(settings.redis, languages.known(settings.sandboxes.base_image))
     assert asked.runtimes() == []
-    with redis.Redis.from_url(settings.redis_url) as client:
-        client.hset(keys.Keys(settings.redis_prefix).runtimes, "python3.11", '{"machine": "aarch64"}')
+    with redis.Redis.from_url(settings.redis.redis_url) as client:
+        client.hset(keys.Keys(settings.redis.redis_prefix).runtimes, "python3.11", '{"machine": "aarch64"}')
     (info,) = asked.runtimes()
     assert str(info) == "python3.11 on Linux aarch64 (glibc)"
     assert asked.announce(1) is True
@@ -404,11 +415,11 @@ def _load_with_a_node(
     settings: settings_module.Settings, refs: Sequence[str], watched: _Watched, bad: str = ""
 ) -> None:
     """Have revisions loaded by a node that answers only once as many are asked as may be at once, or are left."""
-    asked = nodes.RedisNodes(settings, languages.known(settings))
+    asked = nodes.RedisNodes(settings.redis, languages.known(settings.sandboxes.base_image))
     stop = threading.Event()
 
     async def serve() -> None:
-        node = await demand.Demand.open(settings.redis_url, settings.redis_prefix)
+        node = await demand.Demand.open(settings.redis.redis_url, settings.redis.redis_prefix)
         answered = 0
         held: list[demand.Request] = []
         while not stop.is_set():
@@ -454,7 +465,7 @@ def _node_answers(settings: settings_module.Settings, report: demand.LoadReport 
     """Be a node for one `load`: read the request and, with a report, answer it; the revision that was asked for."""
 
     async def answer() -> str:
-        node = await demand.Demand.open(settings.redis_url, settings.redis_prefix)
+        node = await demand.Demand.open(settings.redis.redis_url, settings.redis.redis_prefix)
         try:
             requests: list[demand.Request] = []
             while not requests:
@@ -474,15 +485,15 @@ def test_the_builder_that_faas_up_starts_asks_nodes_through_redis_and_stops_whil
     program = (
         "import sys, msgspec; from faas import builds; from faas.cli import languages; from faas.core import settings\n"
         "given = msgspec.json.decode(sys.argv[1], type=settings.Settings)\n"
-        "builds.worker_main(given, languages.known(given))"
+        "builds.worker_main(given.data, given.redis, given.building, given.destinations, languages.known(''))"
     )
     command = [sys.executable, "-c", program, msgspec.json.encode(settings).decode()]
-    with redis.Redis.from_url(settings.redis_url) as client:
+    with redis.Redis.from_url(settings.redis.redis_url) as client:
         python = f"python{sys.version_info.major}.{sys.version_info.minor}"
-        client.hset(keys.Keys(settings.redis_prefix).runtimes, python, '{"machine": "x86_64"}')
+        client.hset(keys.Keys(settings.redis.redis_prefix).runtimes, python, '{"machine": "x86_64"}')
     first = subprocess.Popen(command)
     try:
-        id = submit(builds, settings.root)
+        id = submit(builds, settings.data.root)
         assert _node_answers(settings, None) == "hello@1"
         first.send_signal(signal.SIGTERM)
         assert first.wait(10) == 0
@@ -506,16 +517,18 @@ def test_a_builder_whose_redis_stops_waits_for_it_and_goes_on(
     tmp_path: Path, settings: settings_module.Settings, catalog: functions.Functions
 ) -> None:
     server = embedded.EmbeddedServer(tmp_path / "redis")
-    settings = msgspec.structs.replace(settings, redis_url=asyncio.run(server.start()))
-    made = deployments.Builds(settings, languages.known(settings))
+    settings = settings_module.changed(settings, redis_url=asyncio.run(server.start()))
+    made = deployments.Builds(
+        settings.data, settings.redis, settings.building, languages.known(settings.sandboxes.base_image)
+    )
     builder = builder_process.start(settings)
     try:
-        assert ended(made, submit(made, settings.root)).state == progress.State.DONE
+        assert ended(made, submit(made, settings.data.root)).state == progress.State.DONE
         asyncio.run(server.stop())
         with pytest.raises(errors.Unavailable):
-            submit(made, settings.root)
+            submit(made, settings.data.root)
         asyncio.run(server.start())
-        id = submit(made, settings.root, memory_mb=512)
+        id = submit(made, settings.data.root, memory_mb=512)
         assert ended(made, id, within=30).functions[0].revision == 2
         assert builder.poll() is None
     finally:
@@ -529,16 +542,18 @@ def test_a_deployment_during_which_redis_stops_goes_on_when_it_is_back(
     tmp_path: Path, settings: settings_module.Settings, catalog: functions.Functions
 ) -> None:
     server = embedded.EmbeddedServer(tmp_path / "redis")
-    settings = msgspec.structs.replace(settings, redis_url=asyncio.run(server.start()))
-    made = deployments.Builds(settings, languages.known(settings))
-    (settings.root / "hold").touch()
-    with (settings.root / "builder-0.log").open("w") as file:
+    settings = settings_module.changed(settings, redis_url=asyncio.run(server.start()))
+    made = deployments.Builds(
+        settings.data, settings.redis, settings.building, languages.known(settings.sandboxes.base_image)
+    )
+    (settings.data.root / "hold").touch()
+    with (settings.data.root / "builder-0.log").open("w") as file:
         builder = builder_process.start(settings, log=file)
     try:
-        id = submit(made, settings.root)
+        id = submit(made, settings.data.root)
         eventually_sync(lambda: catalog.revisions("hello"), within=20)
         asyncio.run(server.stop())
-        (settings.root / "go").touch()
+        (settings.data.root / "go").touch()
         eventually_sync(lambda: "builder_awaits_redis" in log(settings), within=60)
         asyncio.run(server.start())
         told = ended(made, id, within=30)

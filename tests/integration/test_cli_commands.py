@@ -37,7 +37,7 @@ async def api(settings: settings_module.Settings) -> AsyncIterator[ControlApi]:
 
 async def ok(api: ControlApi, *arguments: str, **more: str) -> Ran:
     """A command that must succeed and say nothing on stderr."""
-    ran = await faas(api.settings.root, *arguments, **more)
+    ran = await faas(api.settings.data.root, *arguments, **more)
     assert (ran.code, ran.err) == (0, ""), ran
     return ran
 
@@ -75,10 +75,10 @@ async def test_describe_shows_configuration_revisions_urls_and_places(api: Contr
 
 async def test_rm_removes_each_name_and_stops_at_one_that_is_not_there(api: ControlApi) -> None:
     api.deploy("second")
-    ran = await faas(api.settings.root, "rm", "hello", "nobody", "second")
+    ran = await faas(api.settings.data.root, "rm", "hello", "nobody", "second")
     assert (ran.code, ran.out) == (4, "")
     assert ran.err.splitlines()[:2] == ["removed hello", "faas: no function is called nobody"]
-    ran = await faas(api.settings.root, "rm", "second", "--json")
+    ran = await faas(api.settings.data.root, "rm", "second", "--json")
     assert (ran.code, ran.json) == (0, {"removed": ["second"]})
     assert (await ok(api, "ls", "--json")).json == []
 
@@ -130,9 +130,9 @@ async def test_a_bill_adds_up_and_ends_with_its_total(api: ControlApi) -> None:
 
 async def test_status_shows_the_places_of_every_function_and_the_nodes(api: ControlApi) -> None:
     for _ in range(2):
-        await faas(api.settings.root, "invoke", "hello", "--async")
+        await faas(api.settings.data.root, "invoke", "hello", "--async")
     await api.work("hello@1")
-    versions = await catalog.Catalog.open(api.settings.redis_url, api.settings.redis_prefix)
+    versions = await catalog.Catalog.open(api.settings.redis.redis_url, api.settings.redis.redis_prefix)
     node = catalog.NodeState(catalog=1, host="h", pid=7, memory_mb=100, memory_used_mb=40, sandboxes={"idle": 2})
     await versions.renew("n1", node, 60_000)
     await versions.close()
@@ -155,7 +155,7 @@ async def test_logs_are_printed_oldest_first_and_filtered(api: ControlApi) -> No
     first = api.record(logs=line(1_000, "long ago"))
     api.record(logs=line(now_ms, "just now"))
     api.record(function="other", logs=line(now_ms, "[bold]of another[/bold]"))
-    root = api.settings.root
+    root = api.settings.data.root
     assert (await ok(api, "logs", "hello")).out.splitlines() == [
         f"1970-01-01 00:00:01 {first.invocation_id[-12:]} long ago",
         *(await ok(api, "logs", "hello", "--since", "1h")).out.splitlines(),
@@ -190,13 +190,13 @@ async def test_what_a_function_prints_gives_a_terminal_no_orders(
     api.record(logs=line(1_000, "\x1b[31mred\rover\u202e"))
     command = [*FAAS, "logs", "hello", *flags]
     main_end, other_end = pty.openpty()
-    process = await asyncio.create_subprocess_exec(*command, env=environment(api.settings.root), stdout=other_end)
+    process = await asyncio.create_subprocess_exec(*command, env=environment(api.settings.data.root), stdout=other_end)
     os.close(other_end)
     shown = await asyncio.to_thread(_all_of, main_end)
     assert await process.wait() == 0
     assert found in shown
     assert (b"\x1b" in shown) is ("--raw" in flags)
-    piped = (await faas(api.settings.root, "logs", "hello")).out
+    piped = (await faas(api.settings.data.root, "logs", "hello")).out
     assert "\x1b[31mred\rover\u202e" in piped
 
 
@@ -212,7 +212,7 @@ def _all_of(terminal: int) -> bytes:
 
 async def test_logs_can_be_followed_until_an_interrupt(api: ControlApi) -> None:
     process = await asyncio.create_subprocess_exec(
-        *FAAS, "logs", "hello", "-f", "--json", env=environment(api.settings.root),
+        *FAAS, "logs", "hello", "-f", "--json", env=environment(api.settings.data.root),
         stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     )  # fmt: skip
     assert process.stdout is not None
@@ -226,14 +226,14 @@ async def test_logs_can_be_followed_until_an_interrupt(api: ControlApi) -> None:
 
 
 async def facts(api: ControlApi, **more: str) -> dict[str, dict[str, Any]]:
-    ran = await faas(api.settings.root, "doctor", "--json", **more)
+    ran = await faas(api.settings.data.root, "doctor", "--json", **more)
     found: dict[str, dict[str, Any]] = {fact["name"]: fact for fact in ran.json["facts"]}
     assert ran.json["ok"] == (ran.code == 0) == all(fact["state"] in ("ok", "warning") for fact in found.values())
     return found
 
 
 async def a_node(api: ControlApi, memory_mb: int) -> None:
-    versions = await catalog.Catalog.open(api.settings.redis_url, api.settings.redis_prefix)
+    versions = await catalog.Catalog.open(api.settings.redis.redis_url, api.settings.redis.redis_prefix)
     await versions.renew("n1", catalog.NodeState(catalog=1, host="h", pid=7, memory_mb=memory_mb), 60_000)
     await versions.close()
 
@@ -259,7 +259,7 @@ async def test_doctor_establishes_a_line_for_each_fact(api: ControlApi) -> None:
     assert {
         found[name]["state"] for name in ("platform", "redis", "durability", "docker", "conservation", "ledger")
     } == {"ok"}
-    ran = await faas(api.settings.root, "doctor")
+    ran = await faas(api.settings.data.root, "doctor")
     assert ran.code == 0
     assert len(ran.out.splitlines()) == len(found)
     assert {shown.split()[0] for shown in ran.out.splitlines()} <= {"ok", "warning"}
@@ -268,7 +268,7 @@ async def test_doctor_establishes_a_line_for_each_fact(api: ControlApi) -> None:
 async def test_doctor_says_what_is_wrong_and_goes_on(api: ControlApi, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DOCKER_HOST", "tcp://127.0.0.1:1")
     async with api.queue() as queue:
-        await faas(api.settings.root, "invoke", "hello", "--async")
+        await faas(api.settings.data.root, "invoke", "hello", "--async")
         await queue.link.call("HINCRBY", queue.keys.counts("hello@1"), "accepted", 1)
     found = await facts(api, FAAS_REDIS_URL="unix:///nowhere.sock")
     assert (found["docker"]["state"], found["conservation"]["state"], found["nodes"]["state"]) == (
@@ -278,8 +278,8 @@ async def test_doctor_says_what_is_wrong_and_goes_on(api: ControlApi, monkeypatc
 
 
 async def test_doctor_looks_itself_where_the_control_api_does_not_answer(api: ControlApi) -> None:
-    published = platform_dir.published(api.settings.root)
-    platform_dir.publish(api.settings.root, {**(published or {}), "api": "http://127.0.0.1:1"})
+    published = platform_dir.published(api.settings.data.root)
+    platform_dir.publish(api.settings.data.root, {**(published or {}), "api": "http://127.0.0.1:1"})
     found = await facts(api, DOCKER_HOST="unix:///nowhere.sock", FAAS_ENGINE="docker")
     assert (found["control api"]["state"], found["docker"]["state"]) == ("failed", "failed")
     assert {found[name]["state"] for name in ("platform", "redis", "conservation", "ledger")} == {"ok"}
@@ -287,9 +287,9 @@ async def test_doctor_looks_itself_where_the_control_api_does_not_answer(api: Co
 
 async def test_doctor_waits_no_longer_than_some_seconds_for_a_control_api_that_hangs(api: ControlApi) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        published = platform_dir.published(api.settings.root) or {}
+        published = platform_dir.published(api.settings.data.root) or {}
         hangs = {**published, "api": f"http://127.0.0.1:{silent.getsockname()[1]}"}
-        platform_dir.publish(api.settings.root, hangs)
+        platform_dir.publish(api.settings.data.root, hangs)
         async with asyncio.timeout(30):
             found = await facts(api)
     assert (found["control api"]["state"], found["redis"]["state"]) == ("failed", "ok")
@@ -327,7 +327,7 @@ async def test_schema_and_version_need_no_platform(tmp_path: Path) -> None:
 async def test_a_shell_completes_the_names_of_functions(api: ControlApi) -> None:
     api.deploy("help-desk")
     for words in ("faas describe he", "faas invoke he", "faas rm he", "faas logs he"):
-        ran = await faas(api.settings.root, _FAAS_COMPLETE="bash_complete", COMP_WORDS=words, COMP_CWORD="2")
+        ran = await faas(api.settings.data.root, _FAAS_COMPLETE="bash_complete", COMP_WORDS=words, COMP_CWORD="2")
         assert sorted(ran.out.split()) == ["plain,hello", "plain,help-desk"]
         assert ran.err == ""
 
@@ -340,7 +340,7 @@ async def test_a_reader_that_has_read_enough_is_no_error(api: ControlApi, comman
     shell = f"{' '.join(FAAS)} {command} --json | head -c 10 >/dev/null; a=${{PIPESTATUS[0]}}; "
     shell += f"{' '.join(FAAS)} {command} | head -c 10 >/dev/null; echo $a ${{PIPESTATUS[0]}}"
     process = await asyncio.create_subprocess_exec(
-        "bash", "-c", shell, env=environment(api.settings.root), stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        "bash", "-c", shell, env=environment(api.settings.data.root), stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
     assert await process.communicate() == (b"0 0\n", b"")
 
@@ -349,7 +349,7 @@ async def test_colours_are_for_terminals_that_want_them(api: ControlApi) -> None
     async def shown(**more: str) -> str:
         process = await asyncio.create_subprocess_exec(
             "script", "-qec", f"{' '.join(FAAS)} ls", "/dev/null",
-            env=environment(api.settings.root, TERM="xterm-256color", **more), stdin=subprocess.DEVNULL,
+            env=environment(api.settings.data.root, TERM="xterm-256color", **more), stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
         )  # fmt: skip
         out, _ = await process.communicate()

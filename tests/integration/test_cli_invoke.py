@@ -23,7 +23,7 @@ PROMISED = [
 
 @pytest.fixture
 async def api(settings: settings_module.Settings) -> AsyncIterator[ControlApi]:
-    async with serving(msgspec.structs.replace(settings, max_event_bytes=10_000)) as served:
+    async with serving(settings_module.changed(settings, max_event_bytes=10_000)) as served:
         served.deploy()
         yield served
 
@@ -33,7 +33,7 @@ async def called(
 ) -> tuple[Ran, model.Invocation]:
     """Run ``faas invoke hello`` while a worker answers it."""
     working = asyncio.create_task(api.work("hello@1", result, **changes))
-    ran = await faas(api.settings.root, "invoke", "hello", *arguments, stdin=stdin)
+    ran = await faas(api.settings.data.root, "invoke", "hello", *arguments, stdin=stdin)
     return ran, await working
 
 
@@ -113,7 +113,7 @@ async def test_a_call_that_failed_has_its_exit_code_and_the_users_own_frames(
 
 
 async def test_an_async_call_prints_its_id_and_waits(api: ControlApi) -> None:
-    root = api.settings.root
+    root = api.settings.data.root
     ran = await faas(root, "invoke", "hello", "--async")
     as_json = await faas(root, "invoke", "hello", "--async", "--json")
     async with api.queue() as queue:
@@ -137,26 +137,26 @@ async def test_an_async_call_prints_its_id_and_waits(api: ControlApi) -> None:
 async def test_what_cannot_be_called_is_one_clear_line(
     api: ControlApi, arguments: tuple[str, ...], code: int, text: str
 ) -> None:
-    ran = await faas(api.settings.root, "invoke", *arguments)
+    ran = await faas(api.settings.data.root, "invoke", *arguments)
     assert (ran.code, ran.out) == (code, "")
     line, *hints = ran.err.splitlines()
     assert line.startswith("faas: ")
     assert text in line
     assert all(hint.startswith("  hint: ") for hint in hints)
-    assert text in (await faas(api.settings.root, "invoke", "--json", *arguments)).error["message"]
+    assert text in (await faas(api.settings.data.root, "invoke", "--json", *arguments)).error["message"]
 
 
 async def test_a_wrong_token_is_exit_code_3_and_an_api_that_has_gone_is_9(api: ControlApi) -> None:
-    token = api.settings.root / "token"
+    token = api.settings.data.root / "token"
     kept = token.read_text()
     token.write_text("wrong")
-    assert (await faas(api.settings.root, "invoke", "hello")).code == 3
+    assert (await faas(api.settings.data.root, "invoke", "hello")).code == 3
     token.write_text(kept)
-    platform = api.settings.root / "platform.json"
+    platform = api.settings.data.root / "platform.json"
     facts = msgspec.json.decode(platform.read_bytes())
     platform.write_bytes(msgspec.json.encode(facts | {"api": "http://127.0.0.1:9"}))
-    ran = await faas(api.settings.root, "invoke", "hello")
+    ran = await faas(api.settings.data.root, "invoke", "hello")
     assert (ran.code, len(ran.err.splitlines())) == (9, 2)
     assert "does not answer" in ran.err
     platform.write_text("{")
-    assert "is broken" in (await faas(api.settings.root, "invoke", "hello")).err
+    assert "is broken" in (await faas(api.settings.data.root, "invoke", "hello")).err

@@ -34,7 +34,7 @@ class Platform:
 
     def __init__(self, settings: settings_module.Settings, folder: Path, here: Path, url: str) -> None:
         self.url = url
-        self.root = settings.root
+        self.root = settings.data.root
         self.folder = folder
         self.here = here
 
@@ -68,8 +68,8 @@ async def platform(settings: settings_module.Settings, tmp_path: Path) -> AsyncI
     folder = control_api.make_bucket(settings)
     folder.mkdir(parents=True)
     async with control_api.serving(settings) as url:
-        said = {"api": url, "gateway": url, "token_file": str(settings.root / "token")}
-        (settings.root / platform_dir.PLATFORM_FILE).write_text(json.dumps(said))
+        said = {"api": url, "gateway": url, "token_file": str(settings.data.root / "token")}
+        (settings.data.root / platform_dir.PLATFORM_FILE).write_text(json.dumps(said))
         here = tmp_path / "here"
         here.mkdir()
         yield Platform(settings, folder, here, url)

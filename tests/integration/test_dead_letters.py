@@ -21,7 +21,7 @@ async def api(settings: settings_module.Settings) -> AsyncIterator[served_api.Co
     async with served_api.serving(settings) as served:
         served.deploy()
         stop = asyncio.Event()
-        recording = asyncio.create_task(recorder.run(settings, stop))
+        recording = asyncio.create_task(recorder.run(settings.data, settings.redis, settings.queues, stop))
         yield served
         stop.set()
         await recording
@@ -70,7 +70,7 @@ async def test_a_dead_letter_that_is_retried_twice_runs_once_more(api: served_ap
 
 
 async def command(api: served_api.ControlApi, *arguments: str) -> Any:
-    ran = await faas(api.settings.root, "dlq", *arguments)
+    ran = await faas(api.settings.data.root, "dlq", *arguments)
     assert ran.code == 0, ran
     return ran
 
@@ -84,5 +84,5 @@ async def test_the_command_lists_retries_and_drops(api: served_api.ControlApi) -
     assert [each["invocation_id"] for each in retried] == [second]
     await command(api, "drop", "--function", "hello")
     assert (await command(api, "ls", "--json")).json == []
-    assert (await faas(api.settings.root, "dlq", "drop")).code == 2
-    assert (await faas(api.settings.root, "dlq", "show", first)).code == 4
+    assert (await faas(api.settings.data.root, "dlq", "drop")).code == 2
+    assert (await faas(api.settings.data.root, "dlq", "show", first)).code == 4

@@ -27,9 +27,9 @@ class Post:
     """A platform's outboxes and all that destinations are made of."""
 
     def __init__(self, settings: settings_module.Settings, queue: invocations.Queue) -> None:
-        self.settings = msgspec.structs.replace(settings, destination_secret=receiver.SECRET, **_QUICK)  # type: ignore[arg-type]
+        self.settings = settings_module.changed(settings, destination_secret=receiver.SECRET, **_QUICK)
         self.queue = queue
-        self.engine = database.open_database(settings)
+        self.engine = database.open_database(settings.data)
         self.store = functions.Functions(self.engine)
         self.given_up = undelivered.UndeliveredRecords(self.engine)
 
@@ -43,7 +43,7 @@ class Post:
     @contextlib.asynccontextmanager
     async def scheduler(self, **changes: Any) -> AsyncIterator[None]:
         stop = asyncio.Event()
-        config = msgspec.structs.replace(self.settings, **changes)
+        config = settings_module.changed(self.settings, **changes)
         running = asyncio.create_task(delivery.run(config, self.queue, self.store, self.given_up, stop))
         try:
             yield
@@ -68,7 +68,7 @@ class Post:
 
 @pytest.fixture
 async def post(settings: settings_module.Settings) -> AsyncIterator[Post]:
-    queue = await invocations.Queue.connect(settings.redis_url, settings.redis_prefix)
+    queue = await invocations.Queue.connect(settings.redis.redis_url, settings.redis.redis_prefix)
     opened = Post(settings, queue)
     yield opened
     assert (await census.held(queue)).is_right
@@ -110,7 +110,8 @@ class Function:
     def away(self) -> Any:
         """Its queue is full."""
         before = self._post.settings
-        self._post.settings = msgspec.structs.replace(before, max_waiting_async=0)
+        full = msgspec.structs.replace(before.queues, max_waiting_async=0)
+        self._post.settings = msgspec.structs.replace(before, queues=full)
         yield
         self._post.settings = before
 
@@ -120,7 +121,7 @@ class Bucket:
     missing = model.ToBucket(bucket="nowhere")
 
     def __init__(self, post: Post, _: receiver.Receiver) -> None:
-        self._folder = post.settings.root / "buckets" / "records"
+        self._folder = post.settings.data.root / "buckets" / "records"
         self._engine = post.engine
         post.deploy("any")
 

@@ -31,7 +31,7 @@ class Platform:
     def __init__(self, settings: settings_module.Settings, catalog: functions.Functions) -> None:
         self.settings = settings
         self.catalog = catalog
-        self.nodes = ImportingNodes(settings.root, catalog)
+        self.nodes = ImportingNodes(settings.data.root, catalog)
         self.told: list[progress.Deployment] = []
         self.changes: list[progress.Change] = []
         self._count = 0
@@ -41,7 +41,7 @@ class Platform:
     ) -> list[progress.Deployed]:
         """Deploy a project whose functions share one source."""
         self._count += 1
-        folder = self.settings.root / "builds" / f"{self._count}-{threading.get_ident()}"
+        folder = self.settings.data.root / "builds" / f"{self._count}-{threading.get_ident()}"
         folder.mkdir(parents=True)
         if isinstance(files, bytes):
             (folder / "0.tar").write_bytes(files)
@@ -51,7 +51,9 @@ class Platform:
         checks.check(made, names)
         changes: list[progress.Change] = []
         request = deploy.Request(project=made, tars=dict.fromkeys(names, "0.tar"))
-        deployer = deploy.Deployer(self.settings, self.catalog, nodes or self.nodes)
+        deployer = deploy.Deployer(
+            self.settings.data, self.settings.building, self.settings.destinations, self.catalog, nodes or self.nodes
+        )
         try:
             return deployer.deploy(request, folder, progress.Progress(changes.extend))
         finally:
@@ -64,12 +66,12 @@ class Platform:
 
     def left(self) -> list[str]:
         """Artifacts on disk."""
-        return sorted(path.name for path in (self.settings.root / "artifacts").glob("*"))
+        return sorted(path.name for path in (self.settings.data.root / "artifacts").glob("*"))
 
 
 @pytest.fixture
 def faas(settings: settings_module.Settings) -> Iterator[Platform]:
-    engine = database.open_database(settings)
+    engine = database.open_database(settings.data)
     yield Platform(settings, functions.Functions(engine))
     engine.dispose()
 
@@ -83,7 +85,7 @@ def current(faas: Platform, name: str = "hello") -> model.Revision:
 def test_a_deployed_function_serves_what_was_uploaded(faas: Platform) -> None:
     (deployed,) = faas.deploy(project(function()), {**APP, ".hidden": "x", "run.sh": "#!/bin/sh\n"})
     assert (deployed.revision, deployed.changed) == (1, True)
-    code = artifacts.Artifacts(faas.settings.root).unpack(current(faas).artifact)
+    code = artifacts.Artifacts(faas.settings.data.root).unpack(current(faas).artifact)
     names = sorted(path.relative_to(code).as_posix() for path in code.rglob("*") if path.is_file())
     assert names[:2] == [".hidden", f"__pycache__/app.{sys.implementation.cache_tag}.pyc"]
     assert faas.nodes.loaded == ["hello@1"]
@@ -120,13 +122,15 @@ def test_functions_that_share_a_source_share_its_artifact(faas: Platform) -> Non
 def test_a_source_that_was_built_before_is_not_unpacked_again_and_need_not_be_there(faas: Platform) -> None:
     faas.deploy(project(function()), APP)
     faas.deploy(project(function(memory_mb=512), function("other")), APP)
-    assert list(faas.settings.root.glob("builds/2-*/work")) == []
+    assert list(faas.settings.data.root.glob("builds/2-*/work")) == []
     assert {step.note for step in faas.told[-1].steps if step.name in ("resolve", "compile", "pack")} == {"unchanged"}
-    folder = faas.settings.root / "builds/unsent"
+    folder = faas.settings.data.root / "builds/unsent"
     folder.mkdir()
-    sha256 = hashlib.sha256(next(faas.settings.root.glob("builds/1-*/0.tar")).read_bytes()).hexdigest()
+    sha256 = hashlib.sha256(next(faas.settings.data.root.glob("builds/1-*/0.tar")).read_bytes()).hexdigest()
     third = msgspec.structs.replace(function("third"), source=sha256)
-    deployer = deploy.Deployer(faas.settings, faas.catalog, faas.nodes)
+    deployer = deploy.Deployer(
+        faas.settings.data, faas.settings.building, faas.settings.destinations, faas.catalog, faas.nodes
+    )
     steps = progress.Progress(lambda told: None)
     deployer.deploy(deploy.Request(project=project(third), tars={}), folder, steps)
     assert current(faas, "third").artifact == current(faas).artifact
@@ -134,10 +138,12 @@ def test_a_source_that_was_built_before_is_not_unpacked_again_and_need_not_be_th
 
 def test_a_source_whose_artifact_has_gone_is_asked_for(faas: Platform) -> None:
     faas.deploy(project(function()), APP)
-    artifacts.Artifacts(faas.settings.root).remove(current(faas).artifact)
+    artifacts.Artifacts(faas.settings.data.root).remove(current(faas).artifact)
     unsent = msgspec.structs.replace(function(memory_mb=512), source="0" * 64)
-    deployer = deploy.Deployer(faas.settings, faas.catalog, faas.nodes)
-    folder = faas.settings.root / "builds/unsent"
+    deployer = deploy.Deployer(
+        faas.settings.data, faas.settings.building, faas.settings.destinations, faas.catalog, faas.nodes
+    )
+    folder = faas.settings.data.root / "builds/unsent"
     folder.mkdir()
     with pytest.raises(errors.SourceMissing) as caught:
         deployer.deploy(deploy.Request(project=project(unsent), tars={}), folder, progress.Progress(lambda told: None))
@@ -191,7 +197,7 @@ def test_the_number_of_a_failed_revision_is_never_given_again(faas: Platform) ->
 def test_a_load_that_the_platform_failed_is_not_put_down_to_the_user(faas: Platform) -> None:
     refused = demand.LoadReport(ok=False, init_us=0, error=model.Failure("Platform.NoRoom", "no memory is left"))
     with pytest.raises(errors.Unavailable, match="no node could load hello@1: no memory is left"):
-        faas.deploy(project(function()), APP, ImportingNodes(faas.settings.root, faas.catalog, answer=refused))
+        faas.deploy(project(function()), APP, ImportingNodes(faas.settings.data.root, faas.catalog, answer=refused))
 
 
 def test_a_handler_that_does_not_exist_is_one_clear_line(faas: Platform) -> None:
@@ -242,7 +248,7 @@ def test_a_runtime_that_no_node_has_is_refused_with_those_that_exist(faas: Platf
 def test_a_function_that_is_too_large_is_refused_and_told_what_is_large(
     faas: Platform, settings: settings_module.Settings
 ) -> None:
-    faas.settings = msgspec.structs.replace(settings, max_artifact_bytes=50_000)
+    faas.settings = settings_module.changed(settings, max_artifact_bytes=50_000)
     with pytest.raises(errors.TooLarge):
         faas.deploy(project(function()), {**APP, "model.bin": bytes(60_000)})
     made = project(function(requirements="requirements.txt"))
@@ -261,7 +267,7 @@ def test_all_functions_of_a_project_are_deployed_or_none(faas: Platform) -> None
 
 def test_when_no_node_answers_nothing_changes(faas: Platform) -> None:
     faas.deploy(project(function()), APP)
-    away = ImportingNodes(faas.settings.root, faas.catalog, away=True)
+    away = ImportingNodes(faas.settings.data.root, faas.catalog, away=True)
     with pytest.raises(errors.Unavailable):
         faas.deploy(project(function(memory_mb=512)), APP, away)
     assert [one.number for one in faas.catalog.revisions("hello")] == [1]
@@ -312,29 +318,33 @@ def test_deploys_of_the_same_input_at_once_do_the_work_once(faas: Platform) -> N
 def test_a_revision_left_pending_by_a_killed_run_is_discarded_and_nothing_else(faas: Platform) -> None:
     faas.deploy(project(function()), APP)
     served = current(faas)
-    folder = faas.settings.root / "builds/killed"
+    folder = faas.settings.data.root / "builds/killed"
     folder.mkdir(parents=True)
     journal = deploy.Journal(folder, faas.catalog)
     journal.add_revisions([deploy.Built(spec=function(), artifact="0" * 64, config=served.config)])
-    deployer = deploy.Deployer(faas.settings, faas.catalog, faas.nodes)
+    deployer = deploy.Deployer(
+        faas.settings.data, faas.settings.building, faas.settings.destinations, faas.catalog, faas.nodes
+    )
     deployer.forget(folder)
     assert [one.number for one in faas.catalog.revisions("hello")] == [1]
     assert journal.pending() == []
 
 
 def test_a_crash_before_the_revision_was_added_costs_no_later_one_of_its_number(faas: Platform) -> None:
-    folder = faas.settings.root / "builds/killed"
+    folder = faas.settings.data.root / "builds/killed"
     folder.mkdir(parents=True)
     noted = [deploy.Pending("hello@1", "0" * 64, function().config)]
     (folder / "pending.json").write_bytes(msgspec.json.encode(noted))
     other = faas.catalog.add_revision("hello", "1" * 64, function().config)
-    deploy.Deployer(faas.settings, faas.catalog, faas.nodes).forget(folder)
+    deploy.Deployer(
+        faas.settings.data, faas.settings.building, faas.settings.destinations, faas.catalog, faas.nodes
+    ).forget(folder)
     assert faas.catalog.get(other.ref) == other
 
 
 def test_a_full_disk_fails_the_deploy_with_one_clear_line_and_what_served_serves_on(faas: Platform) -> None:
     faas.deploy(project(function()), APP)
-    folder = faas.settings.root / "builds/full"
+    folder = faas.settings.data.root / "builds/full"
     folder.mkdir(parents=True)
     tar(folder / "0.tar", {**APP, "big.bin": bytes(range(256)) * 2000})
     request = deploy.Request(project=project(function()), tars={"hello": "0.tar"})
@@ -347,20 +357,22 @@ from faas.core import errors
 from faas.core import settings as settings_module
 from faas.store import database, functions
 from tests.importing_nodes import ImportingNodes
-settings = settings_module.Settings(data_dir=sys.argv[1])
-catalog = functions.Functions(database.open_database(settings))
+settings = settings_module.of(data_dir=sys.argv[1])
+catalog = functions.Functions(database.open_database(settings.data))
 request = msgspec.json.decode(sys.argv[2], type=deploy.Request)
 resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, 300_000))
 try:
     steps = progress.Progress(lambda told: None)
-    nodes = ImportingNodes(settings.root, catalog)
-    deploy.Deployer(settings, catalog, nodes).deploy(request, Path(sys.argv[3]), steps)
+    nodes = ImportingNodes(settings.data.root, catalog)
+    deployer = deploy.Deployer(settings.data, settings.building, settings.destinations, catalog, nodes)
+    deployer.deploy(request, Path(sys.argv[3]), steps)
 except errors.Unavailable as error:
     print(error.message)
 """
     # A limit on the size of files stands for the full disk: both end a write with an OSError half way.
     done = subprocess.run(
-        [sys.executable, "-c", program, faas.settings.data_dir, msgspec.json.encode(request).decode(), str(folder)],
+        [sys.executable, "-c", program, str(faas.settings.data.root),
+         msgspec.json.encode(request).decode(), str(folder)],
         capture_output=True, text=True, cwd=Path(__file__).parents[2],
     )  # fmt: skip
     assert "no space left on the platform's disk" in done.stdout, done.stderr
@@ -384,7 +396,7 @@ def test_a_url_that_nothing_signs_is_refused(faas: Platform) -> None:
         faas.deploy(project(function(on_failure=plain)), APP)
     own = model.ToUrl(url="https://example.com/hook", secret="KEY")
     faas.deploy(project(function(on_failure=own, env={"KEY": "s3cret"})), APP)
-    faas.settings = msgspec.structs.replace(faas.settings, destination_secret="of all")
+    faas.settings = settings_module.changed(faas.settings, destination_secret="of all")
     faas.deploy(project(function(on_failure=plain)), APP)
     assert current(faas).config.on_failure == plain
 
@@ -401,7 +413,7 @@ def test_the_bucket_of_a_destination_must_be_of_the_project(faas: Platform) -> N
 )
 def test_a_bucket_where_none_may_be_is_refused_before_anything_is_built(path: str, faas: Platform) -> None:
     made = project(function("hello"))
-    bucket = model.Bucket(name="own", path=path.format(root=faas.settings.root))
+    bucket = model.Bucket(name="own", path=path.format(root=faas.settings.data.root))
     with pytest.raises((errors.Conflict, errors.BadRequest), match="own"):
         faas.deploy(msgspec.structs.replace(made, buckets=(bucket,)), APP)
     assert faas.catalog.buckets() == []
@@ -412,7 +424,7 @@ def test_a_bucket_where_none_may_be_is_refused_before_anything_is_built(path: st
 def test_the_folder_that_a_bucket_really_is_stands_in_the_catalog(faas: Platform, tmp_path: Path) -> None:
     (tmp_path / "real").mkdir()
     (tmp_path / "link").symlink_to("real")
-    allowing = msgspec.structs.replace(faas.settings, bucket_roots=str(tmp_path))
+    allowing = settings_module.changed(faas.settings, bucket_roots=str(tmp_path))
     made = Platform(allowing, faas.catalog)
     bucket = model.Bucket(name="own", path=str(tmp_path / "link"))
     made.deploy(msgspec.structs.replace(project(function("hello")), buckets=(bucket,)), APP)

@@ -63,14 +63,14 @@ class Platform:
 
 @pytest.fixture
 async def platform(settings: settings_module.Settings) -> AsyncIterator[Platform]:
-    bench = await node_bench.Bench.open(msgspec.structs.replace(settings, engine="process", stock_none=0))
-    engine = database.open_database(settings)
+    bench = await node_bench.Bench.open(settings_module.changed(settings, engine="process", stock_none=0))
+    engine = database.open_database(settings.data)
     opened = Platform(bench, engine)
     stop = asyncio.Event()
     parts = [
-        recorder.run(bench.settings, stop),
-        delayed.run(bench.settings, bench.queue, stop),
-        upload.run(bench.settings, bench.queue, bench.store, stop),
+        recorder.run(bench.settings.data, bench.settings.redis, bench.settings.queues, stop),
+        delayed.run(bench.queue, stop),
+        upload.run(bench.settings.sandboxes, bench.settings.data, bench.queue, bench.store, stop),
         *(delivery.run(bench.settings, bench.queue, bench.store, opened.given_up, stop) for _ in range(2)),
     ]
     running = [asyncio.create_task(part) for part in parts]
@@ -132,7 +132,7 @@ async def test_what_fails_for_good_tells_why_once_its_attempts_are_over(platform
 
 
 async def test_what_has_no_destination_leaves_nothing_in_an_outbox(settings: settings_module.Settings) -> None:
-    bench = await node_bench.Bench.open(msgspec.structs.replace(settings, engine="process", stock_none=0))
+    bench = await node_bench.Bench.open(settings_module.changed(settings, engine="process", stock_none=0))
     revision = bench.function(FUNCTION, "app.works", on_failure=AFTER)
     await bench.node()
     await bench.send(revision)
@@ -143,7 +143,7 @@ async def test_what_has_no_destination_leaves_nothing_in_an_outbox(settings: set
 
 async def told(platform: Platform, function: str, name: str) -> dict[str, Any]:
     """The record in the bucket ``out``."""
-    file = platform.bench.settings.root / "buckets" / "out" / function / f"{name}.json"
+    file = platform.bench.settings.data.root / "buckets" / "out" / function / f"{name}.json"
     await eventually(file.is_file, within=30)
     found: dict[str, Any] = json.loads(file.read_bytes())
     return found

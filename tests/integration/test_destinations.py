@@ -35,7 +35,7 @@ class Stage:
     def __init__(self, settings: settings_module.Settings, queue: invocations.Queue) -> None:
         self.settings = settings
         self.queue = queue
-        engine = database.open_database(settings)
+        engine = database.open_database(settings.data)
         self.store = functions.Functions(engine)
         self.given_up = undelivered.UndeliveredRecords(engine)
 
@@ -108,12 +108,12 @@ class Stage:
             "lease_ms": LEASE_MS,
             **changes,
         }
-        return msgspec.structs.replace(self.settings, **quick)
+        return settings_module.changed(self.settings, **quick)
 
 
 @pytest.fixture
 async def stage(settings: settings_module.Settings) -> AsyncIterator[Stage]:
-    queue = await invocations.Queue.connect(settings.redis_url, settings.redis_prefix)
+    queue = await invocations.Queue.connect(settings.redis.redis_url, settings.redis.redis_prefix)
     opened = Stage(settings, queue)
     yield opened
     drifts = {ref: counts.drift for ref, counts in (await queue.counts()).items()}
@@ -228,7 +228,7 @@ async def test_a_bucket_gets_an_object_that_knows_its_chain(stage: Stage) -> Non
     name = await stage.settle(source, ok=False, depth=3)
     async with stage.scheduler():
         await eventually(stage.is_empty)
-    file = stage.settings.root / "buckets" / "records" / "failed" / "source" / f"{name}.json"
+    file = stage.settings.data.root / "buckets" / "records" / "failed" / "source" / f"{name}.json"
     assert json.loads(file.read_bytes())["requestContext"]["requestId"] == name
     assert [entry.name for entry in file.parent.iterdir()] == [file.name]
 
@@ -245,7 +245,7 @@ kill -9 $! && wait $!
 
 async def test_a_bucket_whose_disk_is_full_is_tried_until_there_is_room(stage: Stage) -> None:
     source = stage.deploy(on_success=model.ToBucket(bucket="records"))
-    bucket = stage.settings.root / "buckets" / "records"
+    bucket = stage.settings.data.root / "buckets" / "records"
     bucket.mkdir(parents=True)
     name = await stage.settle(source)
     script = _ON_A_FULL_DISK.format(bucket=bucket, python=sys.executable)
@@ -493,8 +493,8 @@ async def test_a_record_that_cannot_be_read_is_set_aside_and_the_next_is_deliver
 
 async def test_records_leave_a_redis_whose_memory_is_full(settings: settings_module.Settings, tmp_path: Path) -> None:
     server = embedded.EmbeddedServer(tmp_path / "redis")
-    own = msgspec.structs.replace(settings, redis_url=await server.start())
-    queue = await invocations.Queue.connect(own.redis_url, own.redis_prefix)
+    own = settings_module.changed(settings, redis_url=await server.start())
+    queue = await invocations.Queue.connect(own.redis.redis_url, own.redis.redis_prefix)
     stage = Stage(own, queue)
     to_bucket = stage.deploy("other", on_success=model.ToBucket(bucket="records"))
     await stage.settle(to_bucket)

@@ -7,7 +7,6 @@ import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-import msgspec
 import pytest
 
 from faas.cluster import demand
@@ -22,7 +21,7 @@ ECHO, SLOW = FUNCTIONS / "echo", FUNCTIONS / "slow"
 
 @pytest.fixture
 async def bench(settings: settings_module.Settings) -> AsyncIterator[node_bench.Bench]:
-    quick = msgspec.structs.replace(settings, engine="process", heartbeat_ms=100, lease_ms=5_000, stock_none=0)
+    quick = settings_module.changed(settings, engine="process", heartbeat_ms=100, lease_ms=5_000, stock_none=0)
     made = await node_bench.Bench.open(quick)
     yield made
     await made.close()
@@ -119,7 +118,7 @@ async def test_a_deploy_can_try_its_code_on_a_node_that_is_busy(bench: node_benc
     large = bench.function(ECHO, "app.handler", "large", memory_mb=64 * slots + 1)
     node = await bench.node(memory_mb=64 * slots)
     await eventually(lambda: node.report().get("busy") == slots)
-    asking = await demand.Demand.open(bench.settings.redis_url, bench.settings.redis_prefix)
+    asking = await demand.Demand.open(bench.settings.redis.redis_url, bench.settings.redis.redis_prefix)
     assert (await asking.ask_load(echo.ref, 60_000)).ok
     assert (await bench.counts(greedy)).waiting > 0, "it was tried only when the backlog was gone"
     refused = await asking.ask_load(large.ref, 20_000)

@@ -29,7 +29,7 @@ MOST_UNRECORDED = 100_000
 async def own(tmp_path: Path, settings: settings_module.Settings) -> AsyncIterator[settings_module.Settings]:
     """Settings with a small server of the test's own."""
     server = embedded.EmbeddedServer(tmp_path / "redis", memory_mb=64)
-    yield msgspec.structs.replace(
+    yield settings_module.changed(
         settings, redis_url=await server.start(), engine="process", max_unrecorded_bytes=MOST_UNRECORDED
     )
     await server.stop()
@@ -39,14 +39,14 @@ async def own(tmp_path: Path, settings: settings_module.Settings) -> AsyncIterat
 async def bench(own: settings_module.Settings) -> AsyncIterator[node_bench.Bench]:
     """Nodes on that server, and a queue with its bounds."""
     opened = await node_bench.Bench.open(own)
-    opened.queue = await invocations.Queue.of(own)
+    opened.queue = await invocations.Queue.of(own.redis, own.queues, own.results)
     yield opened
     await opened.close()
 
 
 @pytest.fixture
 async def queue(own: settings_module.Settings) -> AsyncIterator[invocations.Queue]:
-    opened = await invocations.Queue.of(own)
+    opened = await invocations.Queue.of(own.redis, own.queues, own.results)
     yield opened
     drifts = {ref: counts.drift for ref, counts in (await opened.counts()).items()}
     assert not any(drifts.values()), drifts
@@ -70,7 +70,9 @@ async def full(queue: invocations.Queue) -> AsyncIterator[None]:
 async def test_past_the_bound_of_records_nothing_is_accepted_until_some_are_in_the_ledger(
     own: settings_module.Settings,
 ) -> None:
-    narrow = await invocations.Queue.connect(own.redis_url, own.redis_prefix, bounds.Bounds(unrecorded_bytes=1_000))
+    narrow = await invocations.Queue.connect(
+        own.redis.redis_url, own.redis.redis_prefix, bounds.Bounds(unrecorded_bytes=1_000)
+    )
     try:
         for _ in range(2):
             await narrow.enqueue(invocation())
@@ -90,7 +92,7 @@ async def test_past_the_bound_of_records_nothing_is_accepted_until_some_are_in_t
 
 
 async def _record_all(own: settings_module.Settings) -> None:
-    reader = await records.RecordsReader.open(own.redis_url, own.redis_prefix, "r1")
+    reader = await records.RecordsReader.open(own.redis.redis_url, own.redis.redis_prefix, "r1")
     while (got := await reader.read(1_000, 1)).records:
         await reader.done(got)
     await reader.close()
@@ -152,7 +154,7 @@ async def test_while_redis_is_full_every_process_can_start_and_records_leave(
         assert await queue.link.call("XLEN", queue.keys.records) == 0
         assert await queue.link.call("XLEN", queue.keys.unreadable) == 2
         assert await census.unrecorded_bytes(queue) == 0
-        another = await invocations.Queue.of(own)
+        another = await invocations.Queue.of(own.redis, own.queues, own.results)
         another.close()
 
 
@@ -175,7 +177,7 @@ async def test_what_is_recorded_makes_room_for_as_much(own: settings_module.Sett
     for claim in await queue.claim("n1", "echo@3", 3):
         await queue.finish_claimed(claim, samples.record(claim.invocation), node="n1")
     before = await census.unrecorded_bytes(queue)
-    reader = await records.RecordsReader.open(own.redis_url, own.redis_prefix, "r1")
+    reader = await records.RecordsReader.open(own.redis.redis_url, own.redis.redis_prefix, "r1")
     await reader.done(await reader.read(1, 1))
     assert await census.unrecorded_bytes(queue) == before * 2 // 3
     assert (await census.held(queue)).is_right
@@ -234,14 +236,14 @@ async def test_without_a_recorder_work_is_refused_in_time_and_all_is_recorded_la
     assert held.is_right
     assert MOST_UNRECORDED <= held.unrecorded_bytes < 2 * MOST_UNRECORDED
     stop = asyncio.Event()
-    recording = asyncio.create_task(recorder.run(own, stop))
+    recording = asyncio.create_task(recorder.run(own.data, own.redis, own.queues, stop))
     await eventually(lambda: _nothing_is_unrecorded(bench))
     assert node_bench.result(await bench.call(revision, 7)) is not None
     await eventually(node.can_hand_off)
     await eventually(lambda: _nothing_is_unrecorded(bench))
     stop.set()
     await recording
-    engine = await asyncio.to_thread(database.open_database, own)
+    engine = await asyncio.to_thread(database.open_database, own.data)
     assert accepted <= await asyncio.to_thread(_recorded, engine)
     engine.dispose()
 
@@ -260,7 +262,7 @@ async def test_without_a_recorder_a_backlog_waits_instead_of_filling_redis_with_
         assert (await bench.counts(revision)).waiting > 1_000
         assert MOST_UNRECORDED <= await census.unrecorded_bytes(bench.queue) < 2 * MOST_UNRECORDED
         stop = asyncio.Event()
-        recording = asyncio.create_task(recorder.run(own, stop))
+        recording = asyncio.create_task(recorder.run(own.data, own.redis, own.queues, stop))
         await eventually(lambda: _is_settled(bench, revision, 2_000), within=60)
         await eventually(lambda: _nothing_is_unrecorded(bench))
         stop.set()

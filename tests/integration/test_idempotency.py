@@ -241,7 +241,7 @@ async def test_an_answer_is_kept_once_redis_writes_again(own: invocations.Queue)
 
 
 async def test_the_control_api_keeps_an_answer_when_its_link_was_lost(settings: settings_module.Settings) -> None:
-    links = await api_calls.Calls.open(settings)
+    links = await api_calls.Calls.open(settings.redis, settings.queues, settings.results)
     asked, one = idempotency.asked("k", "f", b"", (b"1",), 60_000), sent(model.Mode.SYNC)
     queue = await links.queue()
 

@@ -24,7 +24,7 @@ NAME = "n1"
 
 @pytest.fixture
 async def queue(settings: settings_module.Settings) -> AsyncIterator[invocations.Queue]:
-    opened = await invocations.Queue.connect(settings.redis_url, settings.redis_prefix)
+    opened = await invocations.Queue.connect(settings.redis.redis_url, settings.redis.redis_prefix)
     yield opened
     opened.close()
 
@@ -79,7 +79,7 @@ async def counts(queue: invocations.Queue) -> model.Counts:
 
 
 async def recorded(settings: settings_module.Settings) -> list[model.Record]:
-    reader = await records.RecordsReader.open(settings.redis_url, settings.redis_prefix, "test")
+    reader = await records.RecordsReader.open(settings.redis.redis_url, settings.redis.redis_prefix, "test")
     found: list[model.Record] = []
     while (got := await reader.read(1_000, 1)).records:
         found += got.records

@@ -8,7 +8,6 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 
 from faas.cluster import machine
@@ -25,7 +24,7 @@ SLOT_MB = 64
 @pytest.fixture
 async def bench(settings: settings_module.Settings, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[node_bench.Bench]:
     monkeypatch.setattr(machine, "machine_mb", lambda: MACHINE_MB)
-    quick = msgspec.structs.replace(
+    quick = settings_module.changed(
         settings, engine="process", heartbeat_ms=100, lease_ms=5_000, stock_memory_mb=64, memory_mb=MACHINE_MB
     )
     made = await node_bench.Bench.open(quick)
@@ -38,7 +37,7 @@ async def test_two_nodes_that_may_each_have_all_of_it_never_have_more_together(b
     slow = bench.function(FUNCTIONS / "slow", "app.handler", memory_mb=SLOT_MB, max_concurrency=100)
     for _ in range(120):
         await bench.send(slow, 0.2)
-    broker = machine.Broker(bench.settings.root / "memory", MACHINE_MB)
+    broker = machine.Broker(bench.settings.data.root / "memory", MACHINE_MB)
     seen: list[int] = []
 
     async def all_are_done() -> bool:

@@ -23,7 +23,7 @@ CODE = HERE / "docker" / "sandbox_functions"
 
 @pytest.fixture
 async def bench(settings: settings_module.Settings) -> AsyncIterator[node_bench.Bench]:
-    quick = msgspec.structs.replace(settings, engine="process", heartbeat_ms=100, lease_ms=1_000)
+    quick = settings_module.changed(settings, engine="process", heartbeat_ms=100, lease_ms=1_000)
     made = await node_bench.Bench.open(quick)
     yield made
     await made.close()
@@ -92,7 +92,7 @@ async def test_a_claim_that_redis_does_not_answer_keeps_no_slot_from_sync_calls(
     node = await bench.node()
     await bench.call(slow, 0)
     await eventually(lambda: _idle(node, slow) == 1)
-    with redis.Redis.from_url(bench.settings.redis_url) as client:
+    with redis.Redis.from_url(bench.settings.redis.redis_url) as client:
         client.client_pause(60_000, all=False)
         try:
             node.lanes[slow.ref].claims.heard()

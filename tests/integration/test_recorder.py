@@ -34,7 +34,7 @@ class Recording:
     def __init__(self, settings: settings_module.Settings, client: redis.asyncio.Redis, engine: sa.Engine) -> None:
         self.settings = settings
         self.client = client
-        self.stream = keys.Keys(settings.redis_prefix).records
+        self.stream = keys.Keys(settings.redis.redis_prefix).records
         self.engine = engine
         self.sent: list[model.Record] = []
 
@@ -56,17 +56,17 @@ class Recording:
     async def add(self, fields: Mapping[str, bytes]) -> None:
         """Put an entry into the stream, and count it."""
         await self.client.xadd(self.stream, dict(fields))
-        held = keys.Keys(self.settings.redis_prefix).held
+        held = keys.Keys(self.settings.redis.redis_prefix).held
         await self.client.hincrby(held, "unrecorded", sum(map(len, fields.values())))
 
     async def set_aside(self) -> list[dict[bytes, bytes]]:
         """What was set aside as unreadable."""
-        found = await self.client.xrange(keys.Keys(self.settings.redis_prefix).unreadable)
+        found = await self.client.xrange(keys.Keys(self.settings.redis.redis_prefix).unreadable)
         return [fields for _, fields in found]
 
     async def is_counted_right(self) -> bool:
         """Whether the counter of bytes says what the stream holds."""
-        queue = await invocations.Queue.of(self.settings)
+        queue = await invocations.Queue.of(self.settings.redis, self.settings.queues, self.settings.results)
         try:
             return (await census.held(queue)).is_right
         finally:
@@ -74,7 +74,9 @@ class Recording:
 
     async def reader(self, consumer: str = "r1") -> records.RecordsReader:
         """A recorder's view of the stream."""
-        return await records.RecordsReader.open(self.settings.redis_url, self.settings.redis_prefix, consumer)
+        return await records.RecordsReader.open(
+            self.settings.redis.redis_url, self.settings.redis.redis_prefix, consumer
+        )
 
     def counted(self) -> tuple[int, int]:
         """How many records there are, and how many the running totals say."""
@@ -92,8 +94,8 @@ class Recording:
 
 @contextlib.asynccontextmanager
 async def recording(settings: settings_module.Settings) -> AsyncIterator[Recording]:
-    engine = database.open_database(settings)
-    async with redis.asyncio.from_url(settings.redis_url) as client:
+    engine = database.open_database(settings.data)
+    async with redis.asyncio.from_url(settings.redis.redis_url) as client:
         yield Recording(settings, client, engine)
     engine.dispose()
 
@@ -107,7 +109,7 @@ async def ends(settings: settings_module.Settings) -> AsyncIterator[Recording]:
 @pytest.fixture
 def on_sqlite(settings: settings_module.Settings) -> settings_module.Settings:
     """For what only a database in a file can suffer."""
-    return msgspec.structs.replace(settings, database_url="")
+    return settings_module.changed(settings, database_url="")
 
 
 @pytest.fixture
@@ -122,7 +124,10 @@ async def server(tmp_path: Path) -> AsyncIterator[embedded.EmbeddedServer]:
 @contextlib.asynccontextmanager
 async def running(settings: settings_module.Settings, recorders: int = 1) -> AsyncIterator[None]:
     stop = asyncio.Event()
-    tasks = [asyncio.create_task(recorder.run(settings, stop)) for _ in range(recorders)]
+    tasks = [
+        asyncio.create_task(recorder.run(settings.data, settings.redis, settings.queues, stop))
+        for _ in range(recorders)
+    ]
     try:
         yield
     finally:
@@ -267,8 +272,8 @@ async def test_several_recorders_store_each_record_once(ends: Recording) -> None
 async def test_a_recorder_killed_between_commit_and_acknowledge_costs_nothing(
     on_sqlite: settings_module.Settings, server: embedded.EmbeddedServer
 ) -> None:
-    async with recording(msgspec.structs.replace(on_sqlite, redis_url=server.url)) as ends:
-        lock = sqlite3.connect(on_sqlite.root / "ledger.db", isolation_level=None)
+    async with recording(settings_module.changed(on_sqlite, redis_url=server.url)) as ends:
+        lock = sqlite3.connect(on_sqlite.data.root / "ledger.db", isolation_level=None)
         lock.execute("BEGIN IMMEDIATE")
         await ends.send(50)
         with process(ends.settings) as killed:
@@ -308,11 +313,13 @@ async def test_a_recorder_killed_again_and_again_costs_nothing(ends: Recording) 
 
 async def test_what_a_recorder_that_stays_away_had_read_another_stores(ends: Recording) -> None:
     await ends.send(5)
-    gone = await records.RecordsReader.open(ends.settings.redis_url, ends.settings.redis_prefix, "gone")
+    gone = await records.RecordsReader.open(ends.settings.redis.redis_url, ends.settings.redis.redis_prefix, "gone")
     for sent in ends.sent[:3]:
         assert (await gone.read(1, 10)).records == [sent]
     await gone.close()
-    other = await records.RecordsReader.open(ends.settings.redis_url, ends.settings.redis_prefix, "other", 1)
+    other = await records.RecordsReader.open(
+        ends.settings.redis.redis_url, ends.settings.redis.redis_prefix, "other", 1
+    )
 
     found: list[str] = []
 
@@ -331,7 +338,7 @@ async def test_while_redis_is_away_one_line_is_logged_and_then_it_goes_on(
     settings: settings_module.Settings, server: embedded.EmbeddedServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
-    async with recording(msgspec.structs.replace(settings, redis_url=server.url)) as ends, running(ends.settings):
+    async with recording(settings_module.changed(settings, redis_url=server.url)) as ends, running(ends.settings):
         await ends.send(10)
         await ends.all_is_recorded_once()
         await server.stop()
@@ -346,7 +353,7 @@ async def test_a_recorder_may_start_before_redis(
     settings: settings_module.Settings, server: embedded.EmbeddedServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     await server.stop()
-    settings = msgspec.structs.replace(settings, redis_url=server.url)
+    settings = settings_module.changed(settings, redis_url=server.url)
     async with running(settings):
         await eventually(lambda: said(caplog) == ["recorder_waits"], within=60)
         await server.start()
@@ -358,7 +365,7 @@ async def test_a_recorder_may_start_before_redis(
 async def test_it_can_be_stopped_while_redis_says_nothing(
     settings: settings_module.Settings, server: embedded.EmbeddedServer
 ) -> None:
-    async with recording(msgspec.structs.replace(settings, redis_url=server.url)) as ends:
+    async with recording(settings_module.changed(settings, redis_url=server.url)) as ends:
         async with running(ends.settings):
             await ends.send(1)
             await ends.all_is_recorded_once()
@@ -409,8 +416,8 @@ async def connections(ends: Recording) -> int:
 
 
 def test_a_locked_database_is_an_error_of_one_line_after_its_time(on_sqlite: settings_module.Settings) -> None:
-    engine = database.open_database(on_sqlite)
-    lock = sqlite3.connect(on_sqlite.root / "ledger.db", isolation_level=None)
+    engine = database.open_database(on_sqlite.data)
+    lock = sqlite3.connect(on_sqlite.data.root / "ledger.db", isolation_level=None)
     lock.execute("BEGIN IMMEDIATE")
     with engine.connect() as connection:
         connection.exec_driver_sql("PRAGMA busy_timeout=1")
@@ -423,7 +430,7 @@ def test_a_locked_database_is_an_error_of_one_line_after_its_time(on_sqlite: set
 async def test_a_full_disk_is_waited_for(on_sqlite: settings_module.Settings, tmp_path: Path) -> None:
     disk = tmp_path / "disk"
     disk.mkdir()
-    small = msgspec.structs.replace(on_sqlite, data_dir=str(disk))
+    small = settings_module.changed(on_sqlite, data_dir=str(disk))
     script = f"mount -t tmpfs -o size=16m none {disk} && exec {sys.executable} -c '{_ON_A_SMALL_DISK}'"
     inside = await asyncio.create_subprocess_exec(
         "unshare", "--user", "--map-root-user", "--mount", "sh", "-c", script, env=settings_module.to_environ(small),
@@ -459,19 +466,19 @@ class Told(logging.Handler):
 
 async def main(settings):
     stop = asyncio.Event()
-    task = asyncio.create_task(recorder.run(settings, stop))
+    task = asyncio.create_task(recorder.run(settings.data, settings.redis, settings.queues, stop))
     await asyncio.to_thread(sys.stdin.readline)
     filler.unlink()
     await asyncio.to_thread(sys.stdin.readline)
     stop.set()
     await task
-    book = ledger.Ledger(database.open_database(settings))
+    book = ledger.Ledger(database.open_database(settings.data))
     print(sum(line.count for line in book.bill(0, "function")), flush=True)
 
 logging.basicConfig(level=logging.INFO, handlers=[Told()])
 settings = settings_module.load()
-database.open_database(settings).dispose()
-filler = settings.root / "filler"
+database.open_database(settings.data).dispose()
+filler = settings.data.root / "filler"
 with filler.open("wb", buffering=0) as file:
     try:
         while True:

@@ -55,7 +55,7 @@ class Platform:
 
     async def look(self, times: int = 1, **changes: int) -> None:
         """Let a job look, with some settings changed."""
-        settings = msgspec.structs.replace(self.settings, **changes)
+        settings = settings_module.changed(self.settings, **changes)
         looking = await job.Job.open(settings, self.stop, grace_s=0.0, synced_s=0.0)
         for _ in range(times):
             await looking.look()
@@ -99,10 +99,10 @@ class Platform:
 
     def artifact(self, content: str) -> str:
         """A packed and unpacked artifact."""
-        source = self.settings.root / "source" / content
+        source = self.settings.data.root / "source" / content
         source.mkdir(parents=True)
         (source / "app.py").write_text(content)
-        store = artifacts.Artifacts(self.settings.root)
+        store = artifacts.Artifacts(self.settings.data.root)
         digest, _ = store.pack(source)
         store.unpack(digest)
         return digest
@@ -113,7 +113,7 @@ class Platform:
 
     def on_disk(self) -> set[str]:
         """The artifacts that there are."""
-        return set(artifacts.Artifacts(self.settings.root).sizes())
+        return set(artifacts.Artifacts(self.settings.data.root).sizes())
 
     async def run_one(self, ref: str, *, finish: bool = True) -> model.Invocation:
         """Enqueue an async invocation, and finish it."""
@@ -133,8 +133,8 @@ class Platform:
 async def platform(settings: settings_module.Settings) -> AsyncIterator[Platform]:
     from faas.store import database
 
-    engine = database.open_database(settings)
-    queue = await invocations.Queue.of(settings)
+    engine = database.open_database(settings.data)
+    queue = await invocations.Queue.of(settings.redis, settings.queues, settings.results)
     yield Platform(settings, engine, queue)
     queue.close()
     engine.dispose()
@@ -201,7 +201,9 @@ async def test_a_record_whose_entry_is_in_redis_still_stays_or_it_would_be_bille
     looking = asyncio.create_task(platform.look())
     await eventually(lambda: platform.count(schema.logs) == 0)
     assert platform.book.get(old.invocation_id)
-    recording = asyncio.create_task(recorder.run(platform.settings, platform.stop))
+    recording = asyncio.create_task(
+        recorder.run(platform.settings.data, platform.settings.redis, platform.settings.queues, platform.stop)
+    )
     await asyncio.wait_for(looking, 20)
     assert platform.book.get(old.invocation_id) == []
     assert [line.count for line in platform.book.bill(0, "function")] == [1]
@@ -308,7 +310,7 @@ async def test_a_job_that_is_told_to_stop_leaves_the_rest_to_the_next(platform: 
 async def test_logs_go_while_redis_is_away_and_records_wait_for_it(platform: Platform, tmp_path: Path) -> None:
     platform.book.commit([ended(400)])
     server = embedded.EmbeddedServer(tmp_path / "redis")
-    settings = msgspec.structs.replace(platform.settings, redis_url=await server.start())
+    settings = settings_module.changed(platform.settings, redis_url=await server.start())
     looking = await job.Job.open(settings, platform.stop, grace_s=0.0, synced_s=0.0)
     await server.stop()
     await looking.look()
@@ -363,7 +365,7 @@ async def test_a_revision_that_something_needs_stays(platform: Platform, place: 
         call = msgspec.structs.replace(await platform.run_one("hello@2"), id=ids.new_id(), revision=1)
         await queue.enqueue(call, delay_ms=3_600_000)
     if place == "slot":
-        versions = await catalog.Catalog.open(platform.settings.redis_url, platform.settings.redis_prefix)
+        versions = await catalog.Catalog.open(platform.settings.redis.redis_url, platform.settings.redis.redis_prefix)
         state = catalog.NodeState(catalog=99, host="h", pid=1, memory_mb=1)
         await versions.renew("n1", state, 60_000)
         capacity.publish(queue, "n1", "hello@1", 1)
@@ -385,7 +387,7 @@ async def test_a_revision_that_something_needs_stays(platform: Platform, place: 
 
 async def test_a_revision_goes_only_when_it_was_superfluous_for_a_while(platform: Platform) -> None:
     platform.deploy("hello", [90, 80])
-    settings = msgspec.structs.replace(platform.settings, keep_revisions=1)
+    settings = settings_module.changed(platform.settings, keep_revisions=1)
     looking = await job.Job.open(settings, platform.stop, grace_s=3_600.0, synced_s=0.0)
     for _ in range(3):
         await looking.look()
@@ -395,7 +397,7 @@ async def test_a_revision_goes_only_when_it_was_superfluous_for_a_while(platform
 
 async def test_nothing_goes_while_a_node_does_not_know_the_catalog_yet(platform: Platform) -> None:
     platform.deploy("hello", [90, 80])
-    versions = await catalog.Catalog.open(platform.settings.redis_url, platform.settings.redis_prefix)
+    versions = await catalog.Catalog.open(platform.settings.redis.redis_url, platform.settings.redis.redis_prefix)
     state = catalog.NodeState(catalog=0, host="h", pid=1, memory_mb=1)
     await versions.renew("n1", state, 60_000)
     await platform.look(keep_revisions=1)
@@ -408,7 +410,7 @@ async def test_nothing_goes_while_a_node_does_not_know_the_catalog_yet(platform:
 
 async def test_nothing_goes_that_a_deploy_holds(platform: Platform) -> None:
     made = platform.deploy("hello", [90, 80])
-    places = folders.Folders(platform.settings.root)
+    places = folders.Folders(platform.settings.data.root)
     with folders.held(places.lock("function", "hello")):
         await platform.look(keep_revisions=1)
         assert platform.refs("hello") == ["hello@1", "hello@2"]
@@ -438,7 +440,7 @@ async def test_an_artifact_that_a_revision_shares_stays_and_a_tree_without_a_tar
     shared = platform.artifact("shared")
     platform.deploy("a", [90, 80], artifact=shared)
     lost = platform.artifact("lost")
-    (platform.settings.root / "artifacts" / f"{lost}.tar").unlink()
+    (platform.settings.data.root / "artifacts" / f"{lost}.tar").unlink()
     await platform.look(keep_revisions=1)
     assert platform.refs("a") == ["a@2"]
     assert platform.on_disk() == {shared}
@@ -460,9 +462,9 @@ def recorder_process(settings: settings_module.Settings) -> Iterator[subprocess.
 def test_a_recorder_removes_what_is_past_its_time_and_ends_when_told(settings: settings_module.Settings) -> None:
     from faas.store import database
 
-    engine = database.open_database(settings)
+    engine = database.open_database(settings.data)
     ledger.Ledger(engine).commit([ended(400), ended(1)])
-    often = msgspec.structs.replace(settings, retention_interval_s=1)
+    often = settings_module.changed(settings, retention_interval_s=1)
     with recorder_process(often) as process:
         eventually_sync(lambda: kept.read(engine).kinds[kept.RECORDS].freed == 1, within=30)
         process.terminate()

@@ -23,9 +23,9 @@ SOON = model.Retries(backoff_ms=20)
 @pytest.fixture
 async def bench(settings: settings_module.Settings) -> AsyncIterator[node_bench.Bench]:
     """A bench whose due invocations are moved by two schedulers at once."""
-    opened = await node_bench.Bench.open(msgspec.structs.replace(settings, engine="process", stock_none=0))
+    opened = await node_bench.Bench.open(settings_module.changed(settings, engine="process", stock_none=0))
     stop = asyncio.Event()
-    movers = [asyncio.create_task(delayed.run(opened.settings, opened.queue, stop)) for _ in range(2)]
+    movers = [asyncio.create_task(delayed.run(opened.queue, stop)) for _ in range(2)]
     yield opened
     stop.set()
     await asyncio.gather(*movers)

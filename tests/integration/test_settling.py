@@ -204,7 +204,7 @@ async def test_a_claim_that_is_heard_of_after_it_was_given_back_is_not_run_too(
     settings: settings_module.Settings, open_folder: Path
 ) -> None:
     """The node was paused, and its answer lies in the socket: here reading it is what is paused."""
-    quick = msgspec.structs.replace(settings, engine="process", heartbeat_ms=100, lease_ms=500)
+    quick = settings_module.changed(settings, engine="process", heartbeat_ms=100, lease_ms=500)
     bench = await node_bench.Bench.open(quick)
     try:
         revision = bench.function(RETRIES, "app.notes_its_attempt", max_concurrency=1)

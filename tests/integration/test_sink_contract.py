@@ -39,10 +39,10 @@ class LedgerPlace:
         self._settings = settings
 
     def sink(self) -> recorder.Sink:
-        return ledger_sink.LedgerSink(self._settings)
+        return ledger_sink.LedgerSink(self._settings.data)
 
     def keys(self) -> list[Key]:
-        engine = database.open_database(self._settings)
+        engine = database.open_database(self._settings.data)
         book = ledger.Ledger(engine)
         found = book.find(limit=100_000)
         assert sum(line.count for line in book.bill(0, "function")) == len(found)
@@ -51,7 +51,7 @@ class LedgerPlace:
 
     @contextlib.contextmanager
     def away(self) -> Iterator[None]:
-        engine = database.open_database(self._settings)
+        engine = database.open_database(self._settings.data)
         with engine.begin() as connection:
             connection.exec_driver_sql("ALTER TABLE records RENAME TO away")
         yield

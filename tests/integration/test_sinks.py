@@ -31,9 +31,9 @@ class Bench:
         self.settings = settings
         self.client = client
         self.path = path
-        self.names = keys.Keys(settings.redis_prefix)
+        self.names = keys.Keys(settings.redis.redis_prefix)
         self.sent: list[model.Record] = []
-        self._engine = database.open_database(settings)
+        self._engine = database.open_database(settings.data)
         self._book = ledger.Ledger(self._engine)
 
     async def send(self, count: int, at_once: int = 3) -> None:
@@ -74,7 +74,7 @@ class Bench:
         assert (self.in_ledger(), self.in_lines()) == (len(self.sent), len(self.sent))
 
     async def is_counted_right(self) -> bool:
-        queue = await invocations.Queue.of(self.settings)
+        queue = await invocations.Queue.of(self.settings.redis, self.settings.queues, self.settings.results)
         try:
             return (await census.held(queue)).is_right
         finally:
@@ -86,7 +86,7 @@ class Bench:
 
 @pytest.fixture
 async def bench(settings: settings_module.Settings, tmp_path: Path) -> AsyncIterator[Bench]:
-    async with redis.asyncio.from_url(settings.redis_url) as client:
+    async with redis.asyncio.from_url(settings.redis.redis_url) as client:
         made = Bench(settings, client, tmp_path / "records.ndjson")
         yield made
         assert await made.is_counted_right()
@@ -96,7 +96,9 @@ async def bench(settings: settings_module.Settings, tmp_path: Path) -> AsyncIter
 @contextlib.asynccontextmanager
 async def running(bench: Bench, *beside: recorder.Sink) -> AsyncIterator[None]:
     stop = asyncio.Event()
-    task = asyncio.create_task(recorder.run(bench.settings, stop, beside))
+    task = asyncio.create_task(
+        recorder.run(bench.settings.data, bench.settings.redis, bench.settings.queues, stop, beside)
+    )
     try:
         yield
     finally:
@@ -170,7 +172,7 @@ async def test_a_sink_that_fails_stops_no_other_and_misses_nothing(
 
 
 async def test_while_the_ledger_is_away_another_sink_goes_on_and_nothing_leaves_redis(bench: Bench) -> None:
-    engine = database.open_database(bench.settings)
+    engine = database.open_database(bench.settings.data)
     with engine.begin() as connection:
         connection.exec_driver_sql("ALTER TABLE records RENAME TO away")
     async with running(bench, bench.lines()):
@@ -197,7 +199,7 @@ async def test_a_sink_that_is_no_more_keeps_nothing_in_redis(bench: Bench) -> No
         held.go_on.set()
     before = bench.in_lines()
     await bench.send(30)
-    reader = await records.RecordsReader.open(bench.settings.redis_url, bench.settings.redis_prefix, "gone")
+    reader = await records.RecordsReader.open(bench.settings.redis.redis_url, bench.settings.redis.redis_prefix, "gone")
     assert len((await reader.read(3, 10)).records) == 3  # what nobody has committed stays
     await reader.close()
     async with running(bench):
@@ -208,7 +210,9 @@ async def test_a_sink_that_is_no_more_keeps_nothing_in_redis(bench: Bench) -> No
             return await bench.waiting() == 1
 
         await eventually(only_what_another_read_waits)
-    taken_over = await records.RecordsReader.open(bench.settings.redis_url, bench.settings.redis_prefix, "other", 0)
+    taken_over = await records.RecordsReader.open(
+        bench.settings.redis.redis_url, bench.settings.redis.redis_prefix, "other", 0
+    )
     batch = await taken_over.read(100, 10)
     bench.commit(batch)
     await taken_over.done(batch)
@@ -234,7 +238,7 @@ async def test_two_sinks_of_one_name_are_refused_before_anything_is_read(bench: 
     await bench.send(3)
     two = [lines_sink.LinesSink(bench.path), lines_sink.LinesSink(bench.path.with_suffix(".2"))]
     with pytest.raises(ValueError, match="two sinks have one name"):
-        await recorder.run(bench.settings, asyncio.Event(), two)
+        await recorder.run(bench.settings.data, bench.settings.redis, bench.settings.queues, asyncio.Event(), two)
     assert await bench.waiting() == 1
 
 
@@ -258,7 +262,9 @@ import asyncio, pathlib, sys
 from faas import recorder
 from faas.core import settings
 from tests import lines_sink
-asyncio.run(recorder.run(settings.load(), asyncio.Event(), [lines_sink.LinesSink(pathlib.Path(sys.argv[1]))]))
+of = settings.load()
+sinks = [lines_sink.LinesSink(pathlib.Path(sys.argv[1]))]
+asyncio.run(recorder.run(of.data, of.redis, of.queues, asyncio.Event(), sinks))
 """
 
 
@@ -307,7 +313,7 @@ async def test_what_cannot_be_read_is_set_aside_once_and_every_sink_gets_the_res
 async def test_a_sink_that_may_miss_some_does_not_fill_redis_and_says_what_it_missed(
     bench: Bench, caplog: pytest.LogCaptureFixture
 ) -> None:
-    bench.settings = msgspec.structs.replace(bench.settings, max_unrecorded_bytes=40_000)
+    bench.settings = settings_module.changed(bench.settings, max_unrecorded_bytes=40_000)
     slow = Held(bench.path)
     slow.may_miss = True
     async with running(bench, slow):
@@ -338,7 +344,7 @@ async def test_a_sink_that_may_miss_some_does_not_fill_redis_and_says_what_it_mi
 async def test_entries_that_nobody_needs_any_more_leave_in_small_steps(bench: Bench) -> None:
     gone = cursors.of("gone", may_miss=False)
     await cursors.ensure(bench.client, bench.names, gone)
-    reader = await records.RecordsReader.open(bench.settings.redis_url, bench.settings.redis_prefix, "r")
+    reader = await records.RecordsReader.open(bench.settings.redis.redis_url, bench.settings.redis.redis_prefix, "r")
     await bench.send(1_300, at_once=1)
     while (batch := await reader.read(400, 10)).entries:
         await reader.done(batch)

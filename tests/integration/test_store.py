@@ -25,7 +25,7 @@ CONFIG = model.FunctionConfig(runtime="python3", handler="app.handler")
 
 @pytest.fixture
 def engine(settings: settings_module.Settings) -> Iterator[sa.Engine]:
-    engine = database.open_database(settings)
+    engine = database.open_database(settings.data)
     yield engine
     engine.dispose()
 
@@ -44,7 +44,7 @@ import sys, threading
 from faas.core import settings
 from faas.store import database, functions
 
-catalog = functions.Functions(database.open_database(settings.load()))
+catalog = functions.Functions(database.open_database(settings.load().data))
 catalog.catalog_version()
 sys.setswitchinterval(1e-6)
 begin = threading.Barrier(4)
@@ -92,7 +92,7 @@ def test_a_discarded_revision_is_gone_and_its_number_is_not_given_again(engine: 
 
 def test_many_may_open_a_new_database_at_once(settings: settings_module.Settings) -> None:
     with ThreadPoolExecutor(4) as threads:
-        for engine in threads.map(lambda _: database.open_database(settings), range(4)):
+        for engine in threads.map(lambda _: database.open_database(settings.data), range(4)):
             assert functions.Functions(engine).catalog_version() == 0
             engine.dispose()
 

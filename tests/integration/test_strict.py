@@ -69,18 +69,18 @@ async def test_many_that_are_accepted_at_once_share_a_wait(url: str) -> None:
 
 
 def test_a_server_that_does_not_sync_always_is_refused() -> None:
-    strict = settings_module.Settings(durability="strict")
+    strict = settings_module.of(durability="strict")
     old = {"redis_version": "7.4.2", "aof_enabled": 1, "aof_last_write_status": "ok", "appendfsync": "everysec"}
-    (found,) = fitness.findings(old, strict)
+    (found,) = fitness.findings(old, strict.redis, strict.queues, strict.results)
     assert found.unfit
     assert "appendfsync always" in found.hint
-    assert not list(fitness.findings({**old, "appendfsync": "always"}, strict))
+    assert not list(fitness.findings({**old, "appendfsync": "always"}, strict.redis, strict.queues, strict.results))
 
 
 async def test_strict_on_the_embedded_server_is_fit_and_without_its_file_refused(url: str) -> None:
-    strict = settings_module.Settings(durability="strict", redis_url=url)
-    fitness.require(strict)
+    strict = settings_module.of(durability="strict", redis_url=url)
+    fitness.require(strict.redis, strict.queues, strict.results)
     with redis.Redis.from_url(url) as client:
         client.config_set("appendonly", "no")
     with pytest.raises(errors.Conflict, match="append-only file of Redis is off"):
-        fitness.require(strict)
+        fitness.require(strict.redis, strict.queues, strict.results)

@@ -7,7 +7,6 @@ import json
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
-import msgspec
 import pytest
 
 from faas.core import model
@@ -37,14 +36,14 @@ class Clock:
 
 @pytest.fixture
 async def queue(settings: settings_module.Settings) -> AsyncIterator[Queue]:
-    opened = await Queue.connect(settings.redis_url, settings.redis_prefix)
+    opened = await Queue.connect(settings.redis.redis_url, settings.redis.redis_prefix)
     yield opened
     opened.close()
 
 
 @pytest.fixture
 def functions(settings: settings_module.Settings) -> Functions:
-    return Functions(database.open_database(settings))
+    return Functions(database.open_database(settings.data))
 
 
 def _every(period_ms: int, on_missed: model.OnMissed = model.OnMissed.SKIP) -> model.TimerTrigger:
@@ -63,7 +62,7 @@ async def _scheduler(
     settings: settings_module.Settings, queue: Queue, functions: Functions, clock: Clock, warm: timer.Warm | None = None
 ) -> AsyncIterator[None]:
     stop = asyncio.Event()
-    task = asyncio.create_task(timer.run(settings, queue, functions, stop, warm=warm, clock=clock))
+    task = asyncio.create_task(timer.run(settings.sandboxes, queue, functions, stop, warm=warm, clock=clock))
     try:
         yield
     finally:
@@ -195,7 +194,7 @@ async def test_a_clock_that_jumps_back_and_forth_fires_no_due_time_twice(
 async def test_a_full_queue_is_tried_again(
     settings: settings_module.Settings, prefix: str, functions: Functions
 ) -> None:
-    narrow = await Queue.connect(settings.redis_url, prefix, Bounds(asynchronous=1))
+    narrow = await Queue.connect(settings.redis.redis_url, prefix, Bounds(asynchronous=1))
     _deploy(functions, _every(10_000, model.OnMissed.ALL))
     await guards.put(narrow, timer.GUARD, next(iter(_fields(functions))), str(START - 20_000))
     clock = Clock(START)
@@ -275,8 +274,8 @@ async def test_timers_go_on_when_redis_comes_back(
     settings: settings_module.Settings, tmp_path: Path, functions: Functions, caplog: pytest.LogCaptureFixture
 ) -> None:
     server = embedded.EmbeddedServer(tmp_path / "redis")
-    settings = msgspec.structs.replace(settings, redis_url=await server.start())
-    queue = await Queue.connect(settings.redis_url, settings.redis_prefix)
+    settings = settings_module.changed(settings, redis_url=await server.start())
+    queue = await Queue.connect(settings.redis.redis_url, settings.redis.redis_prefix)
     _deploy(functions, _every(10_000))
     clock = Clock(START)
     async with _scheduler(settings, queue, functions, clock):
@@ -285,7 +284,7 @@ async def test_timers_go_on_when_redis_comes_back(
         clock.at_ms = START + 10_000
         await eventually(lambda: "timer_waits" in caplog.messages)
         await server.start()
-        again = await Queue.connect(settings.redis_url, settings.redis_prefix)
+        again = await Queue.connect(settings.redis.redis_url, settings.redis.redis_prefix)
         clock.at_ms += 2_000  # it tries again a second of its own clock later
         await eventually(lambda: _seen(again, START + 10_000))
         assert await _waiting(again) == 2

@@ -68,7 +68,7 @@ async def test_the_command_lists_shows_retries_and_drops(api: served_api.Control
     first, second = given_up(api, 7), given_up(api, 8)
 
     async def command(*arguments: str) -> str:
-        ran = await faas(api.settings.root, "undelivered", *arguments)
+        ran = await faas(api.settings.data.root, "undelivered", *arguments)
         assert ran.code == 0, ran
         return ran.out
 
@@ -79,7 +79,7 @@ async def test_the_command_lists_shows_retries_and_drops(api: served_api.Control
     await command("retry", first)
     await command("drop", "--all")
     assert json.loads(await command("ls", "--json")) == []
-    assert (await faas(api.settings.root, "undelivered", "drop")).code == 2
+    assert (await faas(api.settings.data.root, "undelivered", "drop")).code == 2
     async with api.queue() as queue:
         assert sum((await outbox.lengths(queue)).values()) == 1
 
@@ -95,9 +95,9 @@ async def test_a_chain_is_found_by_its_root_and_each_link_knows_its_parent(api: 
         (child.invocation_id, root.invocation_id, 1),
         (root.invocation_id, None, 0),
     ]
-    shown = json.loads((await faas(api.settings.root, "invocations", "show", leaf.invocation_id, "--json")).out)
+    shown = json.loads((await faas(api.settings.data.root, "invocations", "show", leaf.invocation_id, "--json")).out)
     assert (shown["parent_id"], shown["root_id"], shown["depth"]) == (child.invocation_id, root.invocation_id, 2)
-    plain = (await faas(api.settings.root, "invocations", "show", leaf.invocation_id)).out
+    plain = (await faas(api.settings.data.root, "invocations", "show", leaf.invocation_id)).out
     assert f"{root.invocation_id}, 2 links before" in plain
-    ran = await faas(api.settings.root, "records", "--root", root.invocation_id, "--json")
+    ran = await faas(api.settings.data.root, "records", "--root", root.invocation_id, "--json")
     assert len(json.loads(ran.out)) == 3

@@ -23,21 +23,21 @@ CONFIG = model.FunctionConfig(runtime="python3", handler="app.handler")
 def test_a_database_of_the_first_revision_is_brought_up_and_keeps_what_it_holds(
     settings: settings_module.Settings,
 ) -> None:
-    url = settings.database_url or f"sqlite:///{settings.root / 'ledger.db'}"
+    url = settings.data.database_url or f"sqlite:///{settings.data.root / 'ledger.db'}"
     first = sa.create_engine(url)
     database._migrate(first, "0001")
     catalog = functions.Functions(first)
     kept = catalog.add_revision("hello", "a" * 64, CONFIG)
     catalog.activate([kept], [])
     first.dispose()
-    opened = database.open_database(settings)
+    opened = database.open_database(settings.data)
     assert functions.Functions(opened).current("hello") == kept
     assert functions.Functions(opened).catalog_version() == 1
     opened.dispose()
 
 
 def test_records_of_before_lineage_are_read_after_it_and_begin_no_chain(settings: settings_module.Settings) -> None:
-    url = settings.database_url or f"sqlite:///{settings.root / 'ledger.db'}"
+    url = settings.data.database_url or f"sqlite:///{settings.data.root / 'ledger.db'}"
     before = sa.create_engine(url)
     database._migrate(before, "0002")
     old = samples.ended()
@@ -50,7 +50,7 @@ def test_records_of_before_lineage_are_read_after_it_and_begin_no_chain(settings
         query = sa.text(f"INSERT INTO records ({names}, body) VALUES ({values}, :body)")
         connection.execute(query, {**row, "body": msgspec.msgpack.encode(fields)})
     before.dispose()
-    opened = database.open_database(settings)
+    opened = database.open_database(settings.data)
     new = samples.ended(root_id=old.invocation_id, parent_id=old.invocation_id, depth=1)
     book = ledger.Ledger(opened)
     book.commit([new])
@@ -127,12 +127,12 @@ async def test_calls_that_an_older_platform_handed_off_and_never_ended_are_lost(
 
 
 def test_a_database_of_a_later_revision_is_refused(settings: settings_module.Settings) -> None:
-    opened = database.open_database(settings)
+    opened = database.open_database(settings.data)
     with opened.begin() as connection:
         connection.execute(sa.text("UPDATE alembic_version SET version_num = '9999'"))
     opened.dispose()
     with pytest.raises(errors.Conflict, match="revision 9999") as refused:
-        database.open_database(settings)
+        database.open_database(settings.data)
     assert refused.value.exit_code == 5
 
 
@@ -152,7 +152,7 @@ async def test_a_process_refuses_a_redis_of_a_later_format_in_one_line(
 def test_what_was_stored_before_retention_is_counted_and_its_letters_know_their_revisions(
     settings: settings_module.Settings,
 ) -> None:
-    url = settings.database_url or f"sqlite:///{settings.root / 'ledger.db'}"
+    url = settings.data.database_url or f"sqlite:///{settings.data.root / 'ledger.db'}"
     before = sa.create_engine(url)
     database._migrate(before, "0003")
     record = samples.ended(revision=7, logs=())
@@ -166,7 +166,7 @@ def test_what_was_stored_before_retention_is_counted_and_its_letters_know_their_
         packed = msgspec.msgpack.encode(given_up.invocation)
         connection.execute(_UNDELIVERED, {"id": given_up.invocation.id, "invocation": packed})
     before.dispose()
-    opened = database.open_database(settings)
+    opened = database.open_database(settings.data)
     found = kept.read(opened).kinds
     assert (found[kept.RECORDS].count, found[kept.RECORDS].bytes) == (250, 1_250)
     assert (found[kept.LOGS].count, found[kept.LOGS].bytes) == (250, 1_000)

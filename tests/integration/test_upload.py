@@ -34,20 +34,20 @@ from triggers import matching, upload
 
 @pytest.fixture
 async def queue(settings: settings_module.Settings) -> AsyncIterator[Queue]:
-    opened = await Queue.connect(settings.redis_url, settings.redis_prefix)
+    opened = await Queue.connect(settings.redis.redis_url, settings.redis.redis_prefix)
     yield opened
     opened.close()
 
 
 @pytest.fixture
 def functions(settings: settings_module.Settings) -> Functions:
-    return Functions(database.open_database(settings))
+    return Functions(database.open_database(settings.data))
 
 
 @pytest.fixture
 def folder(settings: settings_module.Settings) -> Path:
     """The bucket's folder; the bucket's name is ``b``."""
-    path = settings.root / "buckets" / "b"
+    path = settings.data.root / "buckets" / "b"
     path.mkdir(parents=True)
     return path
 
@@ -111,7 +111,7 @@ async def _watching(
     That may be the comparison at the start, which comes to it after the objects that sort before.
     """
     stop = asyncio.Event()
-    task = asyncio.create_task(upload.run(settings, queue, functions, stop))
+    task = asyncio.create_task(upload.run(settings.sandboxes, settings.data, queue, functions, stop))
     try:
         (folder / "ready").write_text("")
         await eventually(lambda: _has(arrivals, "ready"), within)
@@ -235,7 +235,7 @@ async def test_two_schedulers_deliver_each_object_once(
 ) -> None:
     _deploy(functions)
     stop = asyncio.Event()
-    other = asyncio.create_task(upload.run(settings, queue, functions, stop))
+    other = asyncio.create_task(upload.run(settings.sandboxes, settings.data, queue, functions, stop))
     async with _watching(settings, queue, functions, folder, arrivals):
         names = [f"n{number}" for number in range(200)]
         for name in names:
@@ -301,7 +301,7 @@ async def _count(arrivals: Arrivals, expected: int) -> bool:
 async def test_a_full_queue_delays_objects_and_loses_none(
     settings: settings_module.Settings, functions: Functions, folder: Path, prefix: str
 ) -> None:
-    narrow = await Queue.connect(settings.redis_url, prefix, Bounds(asynchronous=5))
+    narrow = await Queue.connect(settings.redis.redis_url, prefix, Bounds(asynchronous=5))
     arrivals = Arrivals(narrow)
     _deploy(functions)
     names = [f"n{number}" for number in range(30)]
@@ -359,7 +359,7 @@ async def test_a_chain_stops_past_sixteen_links_with_a_record_and_an_alert(
     depth: int,
 ) -> None:
     _deploy(functions)
-    reader = await records.RecordsReader.open(settings.redis_url, settings.redis_prefix, "r")
+    reader = await records.RecordsReader.open(settings.redis.redis_url, settings.redis.redis_prefix, "r")
     async with _watching(settings, queue, functions, folder, arrivals):
         (folder / "k.tmp").write_text("x")
         os.setxattr(folder / "k.tmp", stamps.DEPTH_ATTRIBUTE, written_at)

@@ -64,11 +64,11 @@ def chosen(tmp_path: Path) -> settings_module.Settings:
     (tmp_path / "allowed").mkdir()
     (tmp_path / "outside").mkdir()
     (tmp_path / "outside" / "secret").write_text("secret")
-    return settings_module.Settings(data_dir=str(tmp_path / "data"), bucket_roots=str(tmp_path / "allowed"))
+    return settings_module.of(data_dir=str(tmp_path / "data"), bucket_roots=str(tmp_path / "allowed"))
 
 
 def opened(chosen: settings_module.Settings, path: Path | None, name: str = "own") -> buckets.Bucket:
-    return buckets.opener(chosen)(model.Bucket(name=name, path=None if path is None else str(path)))
+    return buckets.opener(chosen.data)(model.Bucket(name=name, path=None if path is None else str(path)))
 
 
 def refuses_everything(bucket: buckets.Bucket) -> None:
@@ -139,7 +139,7 @@ def test_a_link_in_place_of_a_bucket_without_a_path_leads_nowhere(
     (tmp_path / "data" / "buckets" / "own").rename(tmp_path / "away")
     (tmp_path / "data" / "buckets" / "own").symlink_to(tmp_path / "outside")
     refuses_everything(bucket)
-    assert bucket_places.refusals(bucket_places.Places(chosen), [model.Bucket(name="own")])
+    assert bucket_places.refusals(bucket_places.Places(chosen.data), [model.Bucket(name="own")])
 
 
 def test_an_operator_may_lead_a_bucket_without_a_path_to_a_root(
@@ -172,7 +172,7 @@ def test_a_folder_is_judged_anew_after_an_agreement_and_after_it_was_taken_back(
 def test_what_is_no_place_for_a_bucket_is_refused_at_the_deploy(path: str, chosen: settings_module.Settings) -> None:
     project = model.Project(functions=(), buckets=(model.Bucket(name="own", path=path),))
     with pytest.raises((errors.BadRequest, errors.Conflict)):
-        bucket_places.settled(project, chosen)
+        bucket_places.settled(project, chosen.data)
 
 
 def test_a_link_at_the_deploy_is_judged_and_kept_as_the_folder_that_it_leads_to(
@@ -181,7 +181,7 @@ def test_a_link_at_the_deploy_is_judged_and_kept_as_the_folder_that_it_leads_to(
     (tmp_path / "allowed" / "real").mkdir()
     (tmp_path / "in").symlink_to(tmp_path / "allowed" / "real")
     (tmp_path / "allowed" / "out").symlink_to(tmp_path / "outside")
-    places = bucket_places.Places(chosen)
+    places = bucket_places.Places(chosen.data)
     kept = places.settled(model.Bucket(name="own", path=str(tmp_path / "in")))
     assert kept.path == str(tmp_path / "allowed" / "real")
     with pytest.raises(errors.Conflict):
@@ -216,7 +216,7 @@ def test_a_folder_of_the_project_is_agreed_to_once_and_no_other(
     assert not (tmp_path / "data" / bucket_places.AGREED_FILE).exists()
     agree(project, folder, chosen, agrees=True)
     agree(project, folder, chosen, agrees=False)
-    places = bucket_places.Places(chosen)
+    places = bucket_places.Places(chosen.data)
     assert places.verdict(str(folder / "inbox")) is V.FITS
     assert places.verdict(str(tmp_path / "outside")) is V.NOT_BELOW
     assert os.stat(tmp_path / "data" / bucket_places.AGREED_FILE).st_mode & 0o077 == 0
@@ -227,4 +227,4 @@ def test_nobody_agrees_to_the_data_directory_or_the_system_though_they_be_in_the
 ) -> None:
     (tmp_path / "data").mkdir()
     never: dict[str, Any] = {"data": tmp_path / "data", "up": tmp_path, "keys": tmp_path / "data" / "redis"}
-    assert agreeing.unsettled(project_with(tmp_path, **never), tmp_path, bucket_places.Places(chosen)) == []
+    assert agreeing.unsettled(project_with(tmp_path, **never), tmp_path, bucket_places.Places(chosen.data)) == []

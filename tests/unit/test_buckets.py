@@ -311,7 +311,7 @@ def test_lists_hold_just_the_keys_asked_for_in_order(
 
 
 def test_a_bucket_lives_in_its_own_folder_or_in_the_data_directory(tmp_path: Path) -> None:
-    open_bucket = buckets.opener(settings.Settings(data_dir=str(tmp_path / "data"), bucket_roots=str(tmp_path / "srv")))
+    open_bucket = buckets.opener(settings.of(data_dir=str(tmp_path / "data"), bucket_roots=str(tmp_path / "srv")).data)
     put_anywhere(open_bucket(model.Bucket(name="a")))
     put_anywhere(open_bucket(model.Bucket(name="a", path=str(tmp_path / "srv"))))
     assert (tmp_path / "data" / "buckets" / "a" / "k").exists()

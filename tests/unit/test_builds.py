@@ -7,11 +7,11 @@ import pytest
 
 from faas.builds import checks, progress, runtimes
 from faas.cli import languages
-from faas.core import errors, ids, model, settings
+from faas.core import errors, ids, model
 from faas.runtimes import installed
 from faas.runtimes.python import target
 
-KNOWN = languages.known(settings.Settings())
+KNOWN = languages.known("")
 AVAILABLE = runtimes.known(
     [installed.Installed(name="python3.9"), installed.Installed(name="python3.11", machine="aarch64")], KNOWN
 )

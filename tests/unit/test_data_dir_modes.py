@@ -78,13 +78,13 @@ def test_what_a_link_in_it_leads_to_keeps_its_mode(old: Path, tmp_path: Path) ->
 def test_objects_are_open_to_whom_the_bucket_is(
     of_bucket: int, of_folders: int, of_objects: int, tmp_path: Path
 ) -> None:
-    chosen = settings_module.Settings(data_dir=str(tmp_path / "data"))
+    chosen = settings_module.of(data_dir=str(tmp_path / "data"))
     root = tmp_path / "data" / "buckets" / "shared"
     root.mkdir(parents=True)
     root.chmod(of_bucket)
     (root / "theirs").write_text("x")
     (root / "theirs").chmod(0o604)
-    bucket = buckets.opener(chosen)(model.Bucket(name="shared"))
+    bucket = buckets.opener(chosen.data)(model.Bucket(name="shared"))
     buckets.put(bucket, "deep/er/object", b"x")
     assert [mode(root / name) for name in ("", "deep", "deep/er")] == [of_bucket, of_folders, of_folders]
     assert mode(root / "deep/er/object") == of_objects
@@ -93,9 +93,9 @@ def test_objects_are_open_to_whom_the_bucket_is(
 
 @pytest.mark.usefixtures("closed_umask")
 def test_a_bucket_that_the_platform_makes_is_its_own(tmp_path: Path) -> None:
-    chosen = settings_module.Settings(data_dir=str(tmp_path / "data"))
+    chosen = settings_module.of(data_dir=str(tmp_path / "data"))
     (tmp_path / "data").mkdir(mode=0o700)
-    buckets.put(buckets.opener(chosen)(model.Bucket(name="own")), "a/k", b"x")
+    buckets.put(buckets.opener(chosen.data)(model.Bucket(name="own")), "a/k", b"x")
     own = tmp_path / "data" / "buckets" / "own"
     assert [mode(path) for path in (own, own / "a", own / "a/k")] == [0o700, 0o700, 0o600]
 

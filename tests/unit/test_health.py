@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import pytest
 
-from faas.core import errors
+from faas.core import errors, groups
 from faas.core import settings as settings_module
 from faas.health import facts, ledger, looks, nodes, queues
 from faas.queue import recount
@@ -19,7 +19,7 @@ OK, WARNING, FAILED, UNKNOWN = facts.Severity
 
 @pytest.fixture
 def settings(tmp_path: Path) -> settings_module.Settings:
-    return settings_module.Settings(data_dir=str(tmp_path))
+    return settings_module.of(data_dir=str(tmp_path))
 
 
 def fact(name: str, state: facts.Severity = facts.Severity.OK) -> facts.Fact:
@@ -124,13 +124,13 @@ def test_a_count_knows_how_much_may_have_left() -> None:
 
 @pytest.mark.parametrize("look", [ledger.readable, ledger.whole])
 def test_a_ledger_that_is_not_there_yet_is_a_warning_and_is_not_made(
-    settings: settings_module.Settings, look: facts.Gather
+    settings: settings_module.Settings, look: Callable[[groups.Data], Iterable[facts.Fact]]
 ) -> None:
-    assert [one.state for one in look(settings)] == [WARNING]
-    assert not (settings.root / "ledger.db").exists()
+    assert [one.state for one in look(settings.data)] == [WARNING]
+    assert not (settings.data.root / "ledger.db").exists()
 
 
 def test_a_damaged_ledger_is_found_by_a_thorough_look(settings: settings_module.Settings) -> None:
-    (settings.root / "ledger.db").write_bytes(b"no database" * 1_000)
-    (found,) = ledger.whole(settings)
+    (settings.data.root / "ledger.db").write_bytes(b"no database" * 1_000)
+    (found,) = ledger.whole(settings.data)
     assert (found.state, "cannot be read" in found.text) == (FAILED, True)

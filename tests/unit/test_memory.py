@@ -30,8 +30,8 @@ def test_a_machine_with_more_processors_has_more_nodes(
     monkeypatch: pytest.MonkeyPatch, processors: int, nodes: int
 ) -> None:
     monkeypatch.setattr("os.cpu_count", lambda: processors)
-    assert settings.Settings().node_count == nodes
-    assert settings.Settings(nodes=3).node_count == 3
+    assert settings.Settings().runners.node_count == nodes
+    assert settings.of(nodes=3).runners.node_count == 3
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 import msgspec
@@ -12,16 +13,23 @@ from faas.core import settings as settings_module
 _INTRO = (
     "Each setting may stand in `faas.toml` in the data directory (`port = 8081`) and in the environment "
     "(`FAAS_PORT=8081`). The environment wins over the file, and flags of a command over both. A value that is not of "
-    "its type or out of its bounds is an error that names the source and the key. `_ms` are milliseconds, `_mb` MiB."
+    "its type or out of its bounds is an error that names the source and the key. `_ms` are milliseconds, `_mb` MiB. "
+    "The headings are for reading: they are no part of a setting's name, and no table of `faas.toml`."
 )
 
 
 def page() -> str:
     """The whole page."""
-    hints = get_type_hints(settings_module.Settings, include_extras=True)
-    rows = [_row(field, hints[field.name]) for field in msgspec.structs.fields(settings_module.Settings)]
-    names = ("setting", "environment", "type", "default", "meaning")
-    return markdown.page("Settings", [_INTRO, markdown.table(names, rows)])
+    blocks = [_INTRO]
+    for name, group in settings_module.GROUPS.items():
+        blocks += [f"## {name.replace('_', ' ').capitalize()}", inspect.getdoc(group) or "", _table(group)]
+    return markdown.page("Settings", blocks)
+
+
+def _table(group: type[msgspec.Struct]) -> str:
+    hints = get_type_hints(group, include_extras=True)
+    rows = [_row(field, hints[field.name]) for field in msgspec.structs.fields(group)]
+    return markdown.table(("setting", "environment", "type", "default", "meaning"), rows)
 
 
 def _row(field: Any, hint: Any) -> tuple[str, ...]:
