@@ -90,22 +90,36 @@ class Node:
         self._all_around = active.Round(queue)
         self._is_draining = False
         self._shipper = shipping.Shipper(queue, self.settler.heard)
-        self._journal = writer.Journal.open(
-            settings.data.journals, self.node, most_bytes=settings.runners.max_journal_bytes, on_ended=self._shipper.add
-        )
-        self._shipper.attach(self._journal)
+        self._journal = self._open_journal(settings)
         place = attempt.Place(self.node, settings.prices.price_gb_s_micro, settings.prices.price_request_nano)
         processors = max((os.cpu_count() or 1) // settings.runners.node_count, 1)
         self._stock = stock.Stock(engine, settings.sandboxes, self.memory, processors)
-        code = artifacts.Artifacts(settings.data.root)
-        self._pool = pool.Pool(
-            self._stock, code, self.memory, settings.sandboxes, settings.leases.lease_ms / 1000, place, self._publish
-        )
+        self._pool = self._make_pool(settings, place)
         self._tasks = Tasks()
         self._refusals = refusing.Refusing(self.node, queue, versions, self._stock, self.settler)
-        self._tender = tending.Tender(
-            queue,
-            signals,
+        self._tender = self._make_tender(place, processors)
+        self._parking = parking.Parking(settings.redis.redis_url)
+        self._around = self._make_around(settings)
+        self._membership = membership.Membership(
+            queue, versions, self.node, settings.leases.lease_ms, settings.data.journals, self._state
+        )
+
+    def _open_journal(self, settings: settings_module.Settings) -> writer.Journal:
+        journal = writer.Journal.open(
+            settings.data.journals, self.node, most_bytes=settings.runners.max_journal_bytes, on_ended=self._shipper.add
+        )
+        self._shipper.attach(journal)
+        return journal
+
+    def _make_pool(self, settings: settings_module.Settings, place: attempt.Place) -> pool.Pool:
+        code = artifacts.Artifacts(settings.data.root)
+        lease_s = settings.leases.lease_ms / 1000
+        return pool.Pool(self._stock, code, self.memory, settings.sandboxes, lease_s, place, self._publish)
+
+    def _make_tender(self, place: attempt.Place, processors: int) -> tending.Tender:
+        return tending.Tender(
+            self.queue,
+            self._signals,
             self._pool,
             self._stock,
             self.settler,
@@ -115,10 +129,11 @@ class Node:
             processors,
             self._refusals,
         )
-        self._parking = parking.Parking(settings.redis.redis_url)
-        self._around = lanes_module.Around(
+
+    def _make_around(self, settings: settings_module.Settings) -> lanes_module.Around:
+        return lanes_module.Around(
             node=self.node,
-            queue=queue,
+            queue=self.queue,
             parking=self._parking,
             journal=self._journal,
             settler=self.settler,
@@ -128,9 +143,6 @@ class Node:
             end=self._pool.end,
             gives_up=self._pool.gives_up,
             is_short=self._tender.tend,
-        )
-        self._membership = membership.Membership(
-            queue, versions, self.node, settings.leases.lease_ms, settings.data.journals, self._state
         )
 
     def __repr__(self) -> str:

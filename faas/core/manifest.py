@@ -103,9 +103,12 @@ def manifest_shape() -> shapes.Fields:
 
 
 def _function() -> shapes.Fields:
+    parts = (_code(), _attempts(), _reach(), _work())
+    return shapes.Fields({key: field for part in parts for key, field in part.fields.items()})
+
+
+def _code() -> shapes.Fields:
     field = shapes.Field
-    access = shapes.Choice(tuple(model.Access))
-    env_value = shapes.Text("text", max_length=32_768)
     handler = shapes.Text(
         "module.function, package.module.function or folder/module.function",
         pattern=r"(?:[A-Za-z0-9_\-]+[./])*[A-Za-z0-9_\-]+\.[A-Za-z_][A-Za-z0-9_]*",
@@ -119,15 +122,6 @@ def _function() -> shapes.Fields:
         max_length=63,
         examples=("python3",),
     )
-    memory = shapes.Amount(
-        {
-            unit: factor
-            for power, letter in ((-1, "K"), (0, "M"), (1, "G"))
-            for unit, factor in ((f"{letter}B", _KIB**power), (f"{letter}iB", _KIB**power))
-        },
-        64, 10_240, "a size from 64MB to 10GB", round_up=True,
-    )  # fmt: skip
-    cpu = shapes.Amount({"m": Decimal(1)}, 50, 64_000, "cores from 0.05 to 64, or 50m to 64000m", bare=Decimal(1000))
     return shapes.Fields(
         {
             "runtime": field(
@@ -144,16 +138,51 @@ def _function() -> shapes.Fields:
                 shapes.Text("a file inside the source", max_length=1024, examples=("requirements.txt",)),
                 "A file inside the source that lists packages.",
             ),
+        }
+    )
+
+
+def _attempts() -> shapes.Fields:
+    field = shapes.Field
+    memory = shapes.Amount(
+        {
+            unit: factor
+            for power, letter in ((-1, "K"), (0, "M"), (1, "G"))
+            for unit, factor in ((f"{letter}B", _KIB**power), (f"{letter}iB", _KIB**power))
+        },
+        64, 10_240, "a size from 64MB to 10GB", round_up=True,
+    )  # fmt: skip
+    cpu = shapes.Amount({"m": Decimal(1)}, 50, 64_000, "cores from 0.05 to 64, or 50m to 64000m", bare=Decimal(1000))
+    return shapes.Fields(
+        {
             "memory": field(memory, "The memory of one attempt, 64MB to 10GB (1MB is 1024KB).", default="256MB"),
             "cpu": field(cpu, "Cores, from 0.05; also as 500m.", default=_DEFAULTS["cpu_milli"] / 1000),
             "timeout": field(
                 _duration(1, 900_000, "1ms to 15min"), "The longest attempt, 1ms to 15min.", default="30s"
             ),
+        }
+    )
+
+
+def _reach() -> shapes.Fields:
+    field = shapes.Field
+    access = shapes.Choice(tuple(model.Access))
+    env_value = shapes.Text("text", max_length=32_768)
+    return shapes.Fields(
+        {
             "env": field(shapes.Mapped(_VARIABLE, env_value), "Environment variables; values are text, in quotes."),
             "network": field(
                 shapes.Choice(tuple(model.Network)), "What the function can reach: none, or outbound.", default="none"
             ),
             "buckets": field(shapes.Mapped(_LABEL, access), "The buckets that the function may use: read or write."),
+        }
+    )
+
+
+def _work() -> shapes.Fields:
+    field = shapes.Field
+    return shapes.Fields(
+        {
             "max_concurrency": field(
                 shapes.Whole(1, 10_000), "The most attempts at once.", default=_DEFAULTS["max_concurrency"]
             ),
