@@ -58,11 +58,14 @@ def parse(url: str) -> Address:
     try:
         parts = urllib.parse.urlsplit(url)
         fields = dict(urllib.parse.parse_qsl(parts.query))
-        user = urllib.parse.unquote(parts.username) if parts.username else None
-        password = urllib.parse.unquote(parts.password) if parts.password else None
+        # As redis-py has it: the query may name both, which is usual with paths; what stands before the host wins.
+        user = urllib.parse.unquote(parts.username) if parts.username else fields.get("username")
+        password = urllib.parse.unquote(parts.password) if parts.password else fields.get("password")
         if parts.scheme not in _SCHEMES:
             raise _refused(f"its scheme is {parts.scheme[:20]!r}")
-        db = int(fields.pop("db", "0") if parts.scheme == "unix" else parts.path.strip("/") or fields.pop("db", "0"))
+        # As redis-py has it, which uses the same URL: what the query says goes before what stands behind the host.
+        behind_host = "" if parts.scheme == "unix" else urllib.parse.unquote(parts.path).replace("/", "")
+        db = int(fields.pop("db", "") or behind_host or "0")
         if parts.scheme == "unix":
             return Address(urllib.parse.unquote(parts.path), "", 0, user, password, db)
         tls = _tls(fields) if parts.scheme == "rediss" else None
@@ -83,6 +86,7 @@ def context(tls: Tls) -> ssl.SSLContext:
 @functools.lru_cache(maxsize=8)
 def _context(tls: Tls) -> ssl.SSLContext:
     made = ssl.create_default_context(cafile=tls.ca_certs or None)
+    # ssl refuses to check names where it need not see a certificate.
     made.check_hostname = tls.check_hostname and tls.cert_reqs == "required"
     made.verify_mode = _REQUIRED[tls.cert_reqs]
     if tls.certfile:
@@ -91,6 +95,7 @@ def _context(tls: Tls) -> ssl.SSLContext:
 
 
 def _tls(fields: Mapping[str, str]) -> Tls:
+    # A misspelt name would be passed over otherwise, and with it a check of certificates.
     if unknown := sorted(name for name in fields if name.startswith("ssl_") and name not in _TLS_FIELDS):
         raise _refused(f"{unknown[0]} is not known; there are {', '.join(sorted(_TLS_FIELDS))}")
     reqs = fields.get("ssl_cert_reqs", "required")

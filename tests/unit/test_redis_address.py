@@ -4,6 +4,7 @@ import ssl
 from pathlib import Path
 
 import pytest
+import redis.connection
 
 from faas.core import errors
 from faas.link import address
@@ -18,6 +19,21 @@ def test_user_password_and_database_are_read_from_every_kind_of_url() -> None:
     assert address.parse("redis://:pw@host.test?db=2").db == 2
     local = address.parse("unix://user:pw@/run/my%20redis.sock?db=4")
     assert (local.path, local.username, local.password, local.db) == ("/run/my redis.sock", "user", "pw", 4)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://user:pw@host.test?username=no&password=no", "unix:///run/redis.sock?username=user&password=p%20w",
+        "redis://host.test", "redis://host.test/", "redis://host.test/1", "redis://host.test/1/", "redis://host.test/%31",
+        "redis://host.test?db=2", "redis://host.test/1?db=2", "redis://host.test/1?db=",
+        "unix:///run/redis.sock", "unix:///run/redis.sock?db=4",
+    ],
+)  # fmt: skip
+def test_the_link_reads_a_url_as_redis_py_does(url: str) -> None:
+    found, other = address.parse(url), redis.connection.parse_url(url)
+    assert found.db == other.get("db", 0)
+    assert (found.username, found.password) == (other.get("username"), other.get("password"))
 
 
 @pytest.mark.parametrize(
