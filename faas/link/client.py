@@ -42,10 +42,12 @@ def translated() -> Iterator[None]:
     """Raise `errors.Unavailable` for what redis-py raises when Redis is away, or takes no writes (a full disk)."""
     try:
         yield
+    # These two are ConnectionErrors to redis-py; waiting does not help with them.
     except (redis.exceptions.AuthorizationError, redis.exceptions.AuthenticationError) as error:
         raise errors.Unavailable(f"Redis refuses: {error}", hint=refusals.RIGHTS) from error
     except (redis.exceptions.ConnectionError, redis.exceptions.TimeoutError) as error:
         raise errors.Unavailable(f"Redis does not answer: {error}") from error
+    # It is a ResponseError to redis-py, so it has to stand before those.
     except redis.exceptions.NoPermissionError as error:
         raise errors.Unavailable(f"Redis refuses: {error}", hint=refusals.RIGHTS) from error
     except redis.exceptions.ResponseError as error:

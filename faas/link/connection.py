@@ -57,6 +57,7 @@ class Connection(asyncio.Protocol):
                     await loop.create_unix_connection(lambda: opened, address.path)
                 else:
                     await loop.create_connection(lambda: opened, address.host, address.port, ssl=tls)
+                # Within the same time limit: a server that accepts and says nothing is as good as none.
                 await opened._greet(address)
         except OSError as error:
             opened.close()
@@ -100,9 +101,11 @@ class Connection(asyncio.Protocol):
             if future is not None:
                 _fail(future)
             return
+        # Silence counts from the first command that awaits an answer, not from when the line fell idle.
         if not self._waiting:
             self._last_heard = self._loop.time()
         self._waiting.append(future)
+        # Once a turn: everything that is called until then leaves in one write.
         if not self._outgoing:
             self._loop.call_soon(self.flush)
         self._outgoing.append(packed)
@@ -115,6 +118,7 @@ class Connection(asyncio.Protocol):
 
     def close(self) -> None:
         """Drop the connection; what is outstanding fails."""
+        # What was told last, such as the removal of a key of our own, leaves before the end.
         self.flush()
         if self._transport is not None:
             self._transport.close()

@@ -51,10 +51,12 @@ class Link:
 
     async def reopen(self) -> None:
         """Connect now, unless it is open. Raises `errors.Unavailable`, and what ``prepare`` raises."""
+        # Whoever needs it now and the task below may come at once; the second finds it open.
         async with self._opening:
             if self.is_open:
                 return
             self.connection = await _connected(self.url, self._prepare)
+        # After `close` nobody looks after it any more.
         if self._keeping.done():
             self._keeping = self._keep_open()
         for listener in self._listeners:
@@ -101,6 +103,7 @@ class Link:
 
     async def _reopen_for_ever(self) -> None:
         while True:
+            # Not awaited itself: to cancel this task would cancel the future, which others watch.
             await asyncio.wait({self.connection.lost})
             tries = 0
             while not self.is_open:

@@ -39,6 +39,7 @@ async def enqueue(
     `faas.queue.invocations.Queue.enqueue` says the rest. Raises `errors.Throttled` or `errors.Unavailable`.
     """
     ref, mode = invocation.ref, invocation.mode
+    # Only an async one can be asked for later: it alone has a call, and may be due at a time.
     asked = mode is model.Mode.ASYNC
     answer = await server.run(
         "enqueue_once",
@@ -68,6 +69,7 @@ def _entrance_keys(
     asked = mode is model.Mode.ASYNC
     return (
         names.queue(ref, mode),
+        # Whichever comes first makes both queues: a parked read waits at both, and fails where one is missing.
         names.queue(ref, model.Mode.SYNC if asked else model.Mode.ASYNC),
         names.refs,
         names.counts(ref),

@@ -42,6 +42,7 @@ class Batch(msgspec.Struct):
             self.packed += packed
         else:
             self._add_one(values)
+        # Also when it has left: a group has an entry among its pending ones until it is called done.
         self.entries.append(entry.decode())
         self.sizes.append(sum(map(len, values.values())))
 
@@ -72,6 +73,7 @@ class Unreadable(Exception):
 
 def _unpacked(array: bytes) -> tuple[list[model.Record], list[bytes]]:
     try:
+        # Only cut into parts at first: one record that cannot be read must not cost the others.
         parts = _parts(array)
     except msgspec.DecodeError as error:
         raise Unreadable(str(error)) from error

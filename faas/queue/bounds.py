@@ -82,6 +82,7 @@ def refusal(answer: list[Any], bounds: Bounds, ref: str, mode: model.Mode) -> er
         return errors.Throttled(f"{answer[1]} invocations wait or run", limit=bounds.total)
     if answer[0] == b"bytes":
         return errors.Throttled(f"what waits or runs has {answer[1]} bytes", limit=bounds.total_bytes)
+    # Both are told the bound of all: a share has no number of its own, it shrinks as others come.
     if answer[0] in (b"share", b"caller"):
         is_function = answer[0] == b"share"
         return errors.Throttled(

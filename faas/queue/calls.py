@@ -29,10 +29,13 @@ async def outcome(
     rejected; one that a node has claimed runs to its end. Raises `errors.NeverRan`, `errors.TimedOut`,
     `errors.Throttled` or `errors.Unavailable`.
     """
+    # Before it is enqueued: its outcome comes over another connection, and may be here first.
     expected = answers.expect(invocation.id)
     entering = asyncio.ensure_future(queue.enqueue(invocation))
     try:
         async with asyncio.timeout(within_ms / 1000):
+            # Shielded, because who leaves now must still learn whether Redis took the call: what it took has to be
+            # given up there.
             await heard(asyncio.shield(entering))
             return await expected
     except TimeoutError as gone:

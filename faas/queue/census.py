@@ -21,6 +21,7 @@ class Places(msgspec.Struct, frozen=True):
 async def places(server: servers.Server) -> dict[str, Places]:
     """The places of every revision's invocations. Raises `errors.Unavailable`."""
     flat = await server.run("counts", (server.keys.refs,), server.keys.prefix)
+    # Lua answers with a flat list: eight values a revision.
     rows = [flat[start : start + 8] for start in range(0, len(flat), 8)]
     return {
         ref.decode(): Places(

@@ -40,6 +40,7 @@ def of(name: str, *, may_miss: bool) -> Cursor:
 
 async def ensure(client: redis.asyncio.Redis, keys: keyring.Keys, cursor: Cursor) -> None:
     """Make sure of a cursor, also when Redis is full, and that entries wait for it. Raises `errors.Unavailable`."""
+    # Every entry waits for the ledger, whatever the hash of sinks says.
     if cursor != LEDGER:
         await scripted.run(client, "wait_for", [keys.sinks], cursor.group, "may" if cursor.may_miss else "must")
     await scripted.ensure_group(client, keys.records, cursor.group)

@@ -31,6 +31,8 @@ class Fsync:
 
         Raises `errors.Unavailable` when it is not within 5 s: what was accepted may then run all the same.
         """
+        # Who comes while a wait is under way cannot share it: what he wrote may have come after it began. All of them
+        # share the one after it.
         if self._next is None:
             self._next = asyncio.get_running_loop().create_task(self._turn(self._under_way), name="fsync")
         await asyncio.shield(self._next)
@@ -47,6 +49,8 @@ class Fsync:
         try:
             synced = (await self._link.call("WAITAOF", 1, 0, _WITHIN_MS))[0]
         except errors.Unavailable as error:
+            # Redis before 7.2. Strict durability needs `appendfsync always` of any server, and with it the answer to
+            # SET came after the sync.
             if "unknown command" not in error.message:
                 raise
             return

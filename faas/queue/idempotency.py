@@ -35,6 +35,7 @@ _FIRST_LOOK_S = 0.01
 _LONGEST_LOOK_S = 0.25
 _SETTLE_AGAIN_S = 0.5
 _FULL = {b"full": "", b"share": " of this function", b"caller": " of this caller"}
+# What has not run, or may not have, leaves no answer: the next try with the key shall run.
 _NOT_KEPT = (model.Status.LOST, model.Status.REJECTED)
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -78,6 +79,7 @@ def asked(
         )
     digest = hashlib.sha256()
     for part in request:
+        # Lengths go before the parts, or two requests that are cut at different places would look the same.
         digest.update(len(part).to_bytes(8, "big") + part)
     whose = hashlib.sha256(caller).hexdigest()
     name = hashlib.sha256(f"{function}\0{whose}\0{key}".encode(errors="surrogateescape")).hexdigest()[:32]
@@ -95,6 +97,7 @@ async def accept(queue: invocations.Queue, asked: Asked, invocation: model.Invoc
     once = accepting.Once(asked.name, asked.keep_ms)
     try:
         await calls.heard(queue.enqueue(invocation, delay_ms=delay_ms, once=once))
+    # Refused for certain. After any other error Redis may have taken it, and then the key stands for it.
     except errors.Throttled:
         await _settle(queue, asked, invocation.id, b"", _CLAIM_MS)
         raise
@@ -117,6 +120,7 @@ async def answer(
     A call that has begun goes on when its caller goes: the answer is there for the next try then. Raises
     `errors.KeyReused`, `errors.TimedOut`, and what ``run`` raises.
     """
+    # The claim outlasts the longest call: a slow one must not lose its key to a second that runs beside it.
     known = await _claimed(queue, asked, invocation_id, 2 * within_ms, within_ms)
     if known is not None:
         return _decode(known.answer)

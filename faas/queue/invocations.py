@@ -144,6 +144,7 @@ class Queue(servers.Server):
         An async one may be due only after ``delay_ms``, and has no entry ('') until then. Raises `errors.Throttled`
         when as many wait as may.
         """
+        # As nearly all are: these go along with what else comes in this turn of the loop.
         if guard is guards.NONE and not delay_ms and once is None:
             entry: str | None = await self._together.enqueue(invocation)
         else:
@@ -265,6 +266,7 @@ def finished(answer: list[Any], batch: Sized) -> Finished:
 
 def claims(entries: list[list[Any]]) -> list[Claim]:
     """What a claim answered: entries of queue streams, as Redis gives them."""
+    # An entry has one field, `i`: the first of the two is its name.
     return [Claim(entry.decode(), _decode(fields[1]), len(fields[1])) for entry, fields in entries]
 
 
@@ -272,6 +274,7 @@ def _told_at(keys: keyring.Keys, invocation: model.Invocation) -> str:
     """The key that an invocation's outcome goes to."""
     if invocation.mode is model.Mode.ASYNC:
         return keys.call(invocation.id)
+    # The script counts its keys by place, so there is one also where nobody waits for an answer.
     return keys.reply(invocation.reply_to or "none")
 
 

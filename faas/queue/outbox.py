@@ -96,6 +96,7 @@ class Refusal(msgspec.Struct, frozen=True):
 async def lengths(queue: invocations.Queue) -> dict[Outbox, int]:
     """The outboxes that hold something, and how much. Raises `errors.Unavailable`."""
     flat = await queue.run("outboxes", (queue.keys.outboxes,), queue.keys.prefix)
+    # An outbox in the set may be empty by now; the script has left those out, and forgotten them.
     return {_outbox(flat[at].decode()): flat[at + 1] for at in range(0, len(flat), 2)}
 
 
@@ -115,6 +116,7 @@ async def _set_aside(queue: invocations.Queue, outbox: Outbox, found: list[bytes
     """Move what cannot be read out of the way of what can, and keep it for a person."""
     name, settled, invocation = found
     _log.error("unreadable_record_set_aside", extra={"outbox": str(outbox), "reason": str(error)})
+    # Kept before it is removed: who is killed in between leaves it twice, and never not at all.
     await queue.link.call("XADD", queue.keys.unreadable, "*", "s", settled, "i", invocation, "reason", str(error))
     await queue.run("put_away", (_stream(queue, outbox), queue.keys.held), name, outbox.function)
 

@@ -41,6 +41,7 @@ class ParkedRead:
             ">",
             ">",
         )
+        # Nothing came, or it was woken: then there is no list at all.
         return invocations.claims([entry for _, found in got or () for entry in found])
 
     def wake(self, queue: invocations.Queue) -> None:

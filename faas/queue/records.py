@@ -109,6 +109,7 @@ class RecordsReader:
         if not self._waiting:
             asked = -(-count // self._per_entry)
             self._waiting.extend(await self._fetch(asked, block_ms))
+            # As many as were asked for: others wait behind them, most likely.
             batch.more = len(self._waiting) >= asked
         while self._waiting and len(batch.records) < count:
             entry, fields = self._waiting.popleft()
@@ -122,6 +123,7 @@ class RecordsReader:
 
     async def _fetch(self, count: int, block_ms: int) -> Sequence[batches.Entry]:
         if not self._recovered:
+            # From 0 on stands what this consumer has read and not called done; `>` is what nobody has read.
             entries = await self._next("0", count, None)
             if entries:
                 return entries
@@ -158,6 +160,7 @@ class RecordsReader:
 
     async def done(self, batch: batches.Batch) -> None:
         """The sink has these: they leave the stream unless another has yet to commit them. `errors.Unavailable`."""
+        # Sizes go along, because Redis copies an entry to count its bytes.
         names = [self._stream, self._held, self._sinks]
         for first in range(0, len(batch.entries), _DONE_AT_ONCE):
             entries = _encode(batch.entries[first : first + _DONE_AT_ONCE])

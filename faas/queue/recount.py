@@ -172,6 +172,7 @@ class _Counting:
         records = self._server.keys.records
         queued = _sum(walked for stream, walked in self._walked.items() if stream != records)
         recorded = self._of(records)
+        # Too many to count at one instant: what was counted before counts, if it seems not to have moved.
         later = before if instant.later.bytes < 0 and instant.later.is_as(before) else instant.later
         is_known = instant.is_complete and later.bytes >= 0
         entries, size, unrecorded = instant.counted
@@ -198,6 +199,7 @@ class _Counting:
         begun = clock.steady_s()
         is_complete, found = await self._recount(streams, sums_up=False)
         self._take(found)
+        # So a count takes half of Redis at most, however fast or slow the machine.
         await asyncio.sleep(clock.steady_s() - begun)
         return bool(is_complete)
 

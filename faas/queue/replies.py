@@ -71,6 +71,7 @@ class Replies:
         got = await self._link.call("XREAD", "COUNT", 512, "BLOCK", 5000, "STREAMS", self._stream, "0-0")
         entries = got[0][1] if got else ()
         for _, fields in entries:
+            # `i`, an id, `o`, an outcome; again for each other that ended in the same step.
             for place in range(1, len(fields), 4):
                 self._resolve(fields[place].decode(), fields[place + 2])
         if entries:

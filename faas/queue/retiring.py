@@ -53,6 +53,8 @@ async def last_record(server: servers.Server) -> str:
 
 async def have_left(server: servers.Server, last: str) -> bool:
     """Whether no entry up to ``last`` is left: what these brought is in the ledger, and comes never again."""
+    # Ids only grow, and an entry leaves when every sink has committed it: with all up to here gone, nothing can bring
+    # back a record.
     return last == "" or not await server.link.call("XRANGE", server.keys.records, "-", last, "COUNT", 1)
 
 

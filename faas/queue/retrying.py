@@ -22,6 +22,7 @@ def send(
     Sent before it returns; `invocations.finished` reads the answer, as that to a batch of one.
     """
     keys, ref = queue.keys, again.ref
+    # Cut, because it is for whoever asks meanwhile; the record has all of it.
     why = f"{record.error.type}: {record.error.message[:500]}" if record.error else str(record.status)
     return queue.run(
         "retry",

@@ -12,6 +12,7 @@ async def chain(server: servers.Server) -> bytes:
     key = server.keys.chain_secret
     found: bytes | None = await server.link.call("GET", key)
     if found is None:
+        # Two may make one at once. The first stands, so what is there is read again.
         await server.link.call("SET", key, secrets.token_hex(32), "NX")
         found = await server.link.call("GET", key)
     return found or b""

@@ -57,6 +57,7 @@ async def opened(redis_url: str, keys: keyring.Keys) -> links.Link:
     """A link to a Redis that has the scripts. Raises `errors.Unavailable`, `errors.Conflict` for a later format."""
 
     async def prepare(fresh: connection.Connection) -> None:
+        # At each connection: a server that was started again has forgotten them.
         await asyncio.gather(*(fresh.call("SCRIPT", "LOAD", source(name)) for name in _SCRIPTS))
         await upgrade.bring_up(fresh, keys, digest)
 

@@ -55,6 +55,7 @@ class Together:
         entry: asyncio.Future[str] = self._loop.create_future()
         if not self._batches:
             self._loop.call_soon(self._send_all)
+        # Not by its ref, which would be one more string for each call.
         key = (invocation.function, invocation.revision, invocation.mode)
         batch = self._batches.get(key)
         if batch is None:
@@ -90,6 +91,7 @@ class Together:
     def _told(self, batch: _Batch, told: asyncio.Future[Any]) -> None:
         error = told.exception()
         if isinstance(error, errors.Unavailable):
+            # One for each: an exception that is raised in several places gathers all their stacks.
             answers: list[Any] = [errors.Unavailable(error.message, hint=error.hint) for _ in batch.entries]
         elif error is not None:
             answers = [error] * len(batch.entries)

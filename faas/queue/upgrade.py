@@ -29,6 +29,7 @@ async def bring_up(fresh: connection.Connection, keys: keyring.Keys, digest: Cal
     if found is not None and found.isdigit() and int(found) <= _LAST_WITH_HAND_OFFS:
         await _settle_hand_offs(fresh, keys, digest("settle_lost"), int(found) >= _ACCEPTED_AT_THEIR_END)
     names = (keys.refs, keys.held, keys.records, keys.format)
+    # Counting and setting the format are one step, so that of two that open it at once only one counts.
     now = (await fresh.call("EVALSHA", digest("held"), len(names), *names, keys.prefix, keyring.FORMAT)).decode()
     if now != keyring.FORMAT:
         raise errors.Conflict(

@@ -114,5 +114,6 @@ async def unsettled(queue: invocations.Queue, function: str, most: int) -> list[
 
 
 def _seen(place: Place, found: model.Invocation) -> Unsettled:
+    # `attempt` numbers the one that comes next, unless it runs.
     attempts = found.attempt if place is Place.RUNNING else found.attempt - 1
     return Unsettled(place, found.id, attempts, found.accepted_at_ms)
