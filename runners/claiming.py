@@ -155,11 +155,13 @@ class Claiming:
         if self.state is not State.BEHIND:
             return
         free, wanted = self._slots.free(), self._slots.wanted()
+        # Also when more is claimed ahead: whether more slots would help is for who tends the revision to see.
         if free <= 0:
             self._slots.is_short()
         if wanted <= 0:
             return
         self.begin(wanted, max(free, 0))
+        # Not awaited, so that it leaves in one write with what else this turn sends.
         answer = self._queue.send_claim(self._node, self._ref, wanted)
         answer.add_done_callback(self._claimed)
 
@@ -179,6 +181,7 @@ class Claiming:
         """Let others have the slots that were kept, if the claim under way is as old as that."""
         self._lapse = None
         if self._is_soon_answered:
+            # A newer claim is under way than the one that this timer was set for.
             left_s = self.asked_at + KEPT_FOR_S - clock.steady_s()
             self._lapse = self._loop.call_later(left_s, self._lapsed)
         elif self.state is State.ASKING:
@@ -202,6 +205,7 @@ class Claiming:
         """So many wait still, as a finish that claimed nothing has found."""
         if left and self.state is State.QUIET:
             self.heard()
+        # Another node has taken what was known to wait: whoever stands in line here need not share the slots with it.
         elif not left and self.state is State.BEHIND:
             self._move(Event.FEWER)
             self._slots.settle_down()
@@ -227,6 +231,7 @@ class Claiming:
         self._timer = None
         if self.state is not State.QUIET or not self._slots.free() or not self._slots.may_claim():
             return
+        # It was used meanwhile. The timer is not set anew at each use, it is left to fire and looks.
         if self._slots.idle_for_s() < after_s:
             self._timer = self._loop.call_later(PARK_AFTER_S, self._maybe_park, after_s)
             return
@@ -236,6 +241,7 @@ class Claiming:
     async def _park(self) -> None:
         read = await self._reads.take()
         try:
+            # A read that ended with nothing is parked again, with as many as are free by then.
             while self.state is State.QUIET and self._slots.free() and self._slots.may_claim():
                 self._parked = read
                 self._move(Event.PARK)
@@ -248,6 +254,7 @@ class Claiming:
                 if claims:
                     self._slots.run(claims)
                     return
+        # Redis may be about to answer on it, and nobody would hear: then the claim comes back by `holding.tidy`.
         except asyncio.CancelledError:
             read.close()
             raise
@@ -264,6 +271,7 @@ class Claiming:
         self._task = None
         if not task.cancelled():
             say_why(task)
+            # When Redis is away it would fail again at once. The node wakes its lanes when the link is back.
             if task.exception() is None:
                 self._slots.settle_down()
 

@@ -54,6 +54,7 @@ class Gains:
 
     def add(self, busy: int, ms: float) -> None:
         """An attempt has ended in one of so many busy slots."""
+        # Levels are powers of two: 1, 2, 3 to 4, 5 to 8 and so on.
         level = min((busy - 1).bit_length(), _MOST_LEVELS - 1) if busy > 0 else 0
         self._counts[level] += 1
         self._busy[level] += max(busy, 1)
@@ -62,6 +63,7 @@ class Gains:
     def levels(self, now_s: float) -> Mapping[int, Level]:
         """What is known now; `now_s` is of a monotonic clock."""
         for level, count in enumerate(self._counts):
+            # A level that was seen a few times says more about those few than about the level.
             if count and count >= _enough(self._ms[level] / count):
                 found = Level(self._busy[level] / count, max(self._ms[level] / count, 1e-3), now_s)
                 self._levels[level] = merged(self._levels.get(level), found)

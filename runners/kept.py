@@ -60,6 +60,7 @@ class Keeper:
         self._kept += some
         if self._tried in some:
             self._tried = None
+        # One try is under way at most, and its end sets the timer again.
         if self._timer is None and self._tried is None:
             self._timer = self._loop.call_later(_TRIED_EVERY_S, self._try_one)
 
@@ -81,6 +82,7 @@ class Keeper:
         if not self._kept or self._tried is not None:
             return
         if self._is_open():
+            # One alone: a Redis that takes no writes would get the same hundreds again and again.
             self._tried = self._kept.pop(0)
             self._settle([self._tried])
         else:

@@ -123,6 +123,7 @@ class Lane:
         """Calls that did not come from the queue and have run for so long that others are told of them."""
         now = clock.now_ms()
         long = [slot for slot in self.slots if slot.running_for_ms(now) >= _TOLD_AFTER_MS]
+        # What was claimed from the queue is counted as running by Redis.
         return len(long) - len(set(long) & set(self._running.values()))
 
     @property
@@ -146,15 +147,19 @@ class Lane:
         """See `faas.core.dispatch.Dispatch.offer`."""
         if self.is_draining or not self._takes_hand_offs:
             return False  # what may be tried again waits in Redis meanwhile, whole
+        # The whole of the warm path: nobody came before this call, here or in Redis, and a slot is free.
         if len(self.idle) > self.claims.kept and not self.line and not self.claims.something_waits:
             self._hand_off(self.idle.pop(), invocation, caller)
             if not self.idle:
                 self.claims.unpark()
             return True
+        # So many attempts end in the time of one, and each lets one call out of the line.
         turn_ms = self._attempt_ms / max(len(self.slots), 1)
         self.line.add(invocation, caller, turn_ms=turn_ms)
         self._around.is_short(self.ref)
         if self.idle:
+            # A slot is free and others come first: they are served at the end of the turn, when all that came in it is
+            # known.
             self._loop.call_soon(self.settle_down)
         return True
 
@@ -202,10 +207,12 @@ class Lane:
     def _free(self, slot: slots.Slot) -> None:
         """An attempt is over; its slot serves whoever is next."""
         length_ms = max(slot.took_us / 1000, _SHORTEST_MS)
+        # The first attempt counts whole: an average that began at nothing would promise short turns for a while.
         self._attempt_ms += (length_ms - self._attempt_ms) * (_WEIGHT if self._attempt_ms else 1.0)
         if self.line or self._ahead or self.claims.something_waits:
             # Only while something waits are all slots busy, and what they take comparable with what fewer of them took.
             self.gains.add(len(self.slots), length_ms)
+        # Asked in this order: a sandbox that has to go anyway does not pay what is owed to another revision.
         if not slot.is_reusable or self._around.gives_up(self.ref):
             self._around.end(self.ref, slot)
         else:
@@ -215,6 +222,7 @@ class Lane:
     def _serve_soon(self) -> None:
         """Serve who is next: at the end of this turn of the event loop where that saves calls of Redis."""
         if self._finishes or self.claims.something_waits:
+            # Whoever stands in line may come first, and that is decided at the end of the turn.
             if not self.line:
                 self._run_ahead()
             if not self._serves:
@@ -235,6 +243,7 @@ class Lane:
         self._run_ahead()
         if self._finishes_may_wait():
             return
+        # Ends go first: a claim goes along with them in one step.
         self._send_finishes()
         if self.is_draining:
             return
@@ -290,10 +299,12 @@ class Lane:
     def run(self, claims: Sequence[invocations.Claim]) -> None:
         """See `claiming.Slots.run`."""
         for claim in claims:
+            # Given back already, when the node was told of it by Redis and could not know that it was still to come.
             if claim.entry in self._disowned:
                 continue
             if self.is_draining:
                 self.claims.give_back(claim)
+            # What was claimed ahead came first.
             elif self.idle and not self._ahead:
                 self._run(claim)
             elif len(self._ahead) < ahead.most_ahead(len(self.slots), self._attempt_ms):
@@ -331,6 +342,7 @@ class Lane:
         ended = self._finishes.take()
         if not ended:
             return
+        # Only then is something known to wait; a claim that is under way already must not be doubled.
         wanted = self.wanted() if self.claims.state is claiming.State.BEHIND else 0
         if wanted:
             self.claims.begin(wanted, max(self.free(), 0))

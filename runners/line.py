@@ -102,6 +102,7 @@ class Line:
 
     def _check_shares(self, invocation: model.Invocation, turn_ms: float) -> None:
         waiting, budget = len(self._waiting), self._budget
+        # A line that holds nothing takes one in, whatever others hold: whoever has nothing finds room.
         if not waiting:
             return
         turns = min(self._limits.calls, int(self._limits.wait_ms / turn_ms) if turn_ms else self._limits.calls)
@@ -162,6 +163,7 @@ class Line:
         """Let those go whose clients have hung up, and tell who has waited for too long."""
         self._timer = None
         before = clock.steady_s() - self._limits.wait_ms / 1000
+        # The first came first, so those who have waited for too long stand in front.
         while self._waiting and self._waiting[0].since <= before:
             one = self._pop()
             if one.caller.is_gone:
@@ -169,6 +171,7 @@ class Line:
             else:
                 hint = "`faas doctor` tells what is amiss, `faas status` what else waits"
                 one.caller.fail(errors.NeverRan(f"nothing ran {one.invocation.function} in time", hint=hint))
+        # They are looked for only now and then: a deque is not made to lose what is in its middle.
         if any(one.caller.is_gone for one in self._waiting):
             for _ in range(len(self._waiting)):
                 one = self._pop()

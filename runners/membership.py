@@ -51,6 +51,7 @@ class Membership:
         Raises `errors.Unavailable`.
         """
         for dead, lease in (await self._watch.dead(self._queue)).items():
+            # By the lease as it was when the node was found dead: one that has woken up meanwhile has another.
             taken = await leases.take_over(self._queue, dead, lease)
             _log.warning("node_taken_over", extra={"dead": dead, "invocations": taken})
         await leftovers.settle(self._queue, self._journals)
@@ -60,5 +61,6 @@ class Membership:
 
         Raises `errors.Unavailable`.
         """
+        # Deleted and not left to lapse: others would wait for as long as the lease holds.
         await self._queue.link.call("DEL", self._queue.keys.node(self._node))
         await leases.take_over(self._queue, self._node)

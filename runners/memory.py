@@ -27,6 +27,7 @@ class Memory:
     def free_mb(self) -> int:
         """What may still be promised."""
         own_mb = self.total_mb - self.used_mb
+        # Others of the machine may have promised more than was planned for them.
         return own_mb if self._part is None else min(own_mb, self._part.free_mb)
 
     @property
@@ -36,6 +37,7 @@ class Memory:
 
     def promise(self, mb: int) -> bool:
         """Promise so much, or nothing when there is no room."""
+        # Own bound first: the broker is asked, and told, only for what this node could take.
         if self.used_mb + mb > self.total_mb or not (self._part is None or self._part.promise(mb)):
             return False
         self.used_mb += mb

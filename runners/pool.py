@@ -118,6 +118,7 @@ class Pool:
         held = False
         try:
             begun = clock.now_ms()
+            # Before a sandbox is started: an artifact that cannot be unpacked costs none.
             code = await asyncio.to_thread(self._code.unpack, seat.revision.artifact)
             if sandbox is None:
                 kind = model.ColdStart.FULL
@@ -149,6 +150,7 @@ class Pool:
         )
         if started is None or is_wanted():
             return started
+        # The demand was met while it started. It holds no code yet, so anybody may have it.
         await self._stock.add(started)
         return None
 
@@ -163,6 +165,7 @@ class Pool:
         if slot.is_open:
             seat.lane.remove(slot)
             self._slots_of[seat.revision.function] -= 1
+            # At once, and not when the sandbox has gone: whoever waits would wait for the engine, too.
             self._memory.take_back(seat.revision.config.memory_mb)
             self._publish(seat)
 

@@ -95,11 +95,13 @@ class Settler:
         for one in ends:
             invocation = one.claim.invocation
             rules = retry.policy(one.revision.config, invocation.mode, invocation.trigger_place)
+            # No rules: a sync call that is not idempotent. It is settled whatever came of it.
             decision = None if rules is None else _decided(one.ended, rules)
             if decision is not None and decision.next is retry.Next.RETRY:
                 self._try_again(one, decision.after_ms)
             else:
                 finishes.append((one, self._finish(one, decision)))
+        # A batch of none still claims, when slots are free for what waits.
         if finishes or claim_next:
             self._send(ref, finishes, claim_next, then)
 
@@ -131,6 +133,7 @@ class Settler:
         answer: asyncio.Future[Any],
     ) -> None:
         error = answer.exception()
+        # First: what Redis did not take must be kept before anybody hears that it was not.
         self._arrived(ends, error)
         if error is not None:
             then(None)
@@ -149,6 +152,7 @@ class Settler:
             self._under_way.pop(one.claim.entry, None)
 
     def _try_again(self, one: kept.Kept, after_ms: int) -> None:
+        # Lost, and due at once: that goes back into its queue in one step. All else waits until it is due.
         if after_ms or one.ended.record.status is not model.Status.LOST:
             record, again = _not_final(one.ended), leases.next_attempt(one.claim.invocation)
             sent = retrying.send(self._queue, one.claim, record, again, after_ms)

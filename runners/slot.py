@@ -68,9 +68,11 @@ class Slot:
 
     def run(self, invocation: model.Invocation, then: Then) -> None:
         """Run an attempt, which is sent before this returns. ``then`` is called with its end, once, later."""
+        # Only the first attempt in a sandbox waited for it: the next ones are no cold starts.
         birth, self._birth = self._birth, None
         self._started_ns = clock.now_ns()
         self._waited = attempt.waited(invocation.accepted_at_ms, birth, self._started_ns // 1_000_000)
+        # Before its first attempt a sandbox holds no work of the function that could have gone on.
         if self._revision.config.background and birth is None:
             self._background_ms = billing.background_ms(self.idle_since_ms, self._waited.started_at_ms)
         self._invocation = invocation
@@ -82,8 +84,10 @@ class Slot:
         if invocation is None or then is None:
             raise RuntimeError("a sandbox ended an attempt that nobody asked for")
         now_ns = clock.now_ns()
+        # The wall clock may have been set back meanwhile.
         self.took_us = max(now_ns - self._started_ns, 0) // 1_000
         self.idle_since_ms = now_ns // 1_000_000
+        # Before it is told: who hears of the end may run the next attempt here at once.
         self._invocation = self._then = None
         if isinstance(ran, base.SandboxLost):
             self.is_reusable = False
@@ -99,6 +103,7 @@ class Slot:
             ended_at_ms=self.idle_since_ms,
             background_ms=self._background_ms,
         )
+        # The sandbox may have gone between its answer and now.
         self.is_reusable = ran.reusable and self.is_open
         then(self, Ended(invocation, record, attempt.outcome(record, ran), ran.wish))
 

@@ -98,6 +98,7 @@ class Tender:
 
     def tend(self, ref: str) -> None:
         """See to it that what waits for a revision gets slots. One task at a time does so."""
+        # A task that is there looks again by itself, so a second signal has nothing to add.
         if ref not in self._tended:
             task = self._tasks.create_task(self._tend(ref), name=f"tend {ref}")
             self._tended[ref] = task
@@ -112,6 +113,8 @@ class Tender:
                 try:
                     await self._tend_seat(seat)
                 finally:
+                    # However it ends: a revision that nobody tends must not keep others from the memory that it waited
+                    # for.
                     self._pool.has_enough(seat)
         except (errors.Unavailable, TimeoutError) as error:
             _log.debug("tending_interrupted", extra={"revision": ref, "reason": str(error)})
@@ -128,6 +131,7 @@ class Tender:
             if load.waiting_sync + load.waiting_async + len(lane.line) == 0:
                 return
             self._waits[seat.ref] = load
+            # A lane claims only what it knows to wait, and a signal may be all that this node hears of it.
             if load.waiting_sync + load.waiting_async:
                 lane.claims.heard()
             if seat.making:
@@ -147,6 +151,7 @@ class Tender:
             async with asyncio.timeout(_SEEN_WITHIN_S):
                 return await capacity.look(self._queue, self._place.node, seat.ref)
         except (errors.Unavailable, TimeoutError):
+            # With nothing in line there is nothing to do without Redis.
             if not seat.lane.line:
                 raise
             return capacity.Load(0, 0, seat.total)
@@ -160,6 +165,7 @@ class Tender:
             lane.line.disperse(min(elsewhere, len(lane.line)))
 
     def _make_some(self, seat: seats.Seat, load: capacity.Load, lasted_ms: float) -> int:
+        # Else each node would make the first slot for one and the same call.
         if load.is_anothers and not seat.total:
             return 0
         if self._is_put_off(seat.ref) or not self._pool.may_ever_fit(seat):
@@ -225,14 +231,17 @@ class Tender:
         if seat.lane.is_draining:
             return False
         load = self._waits.get(seat.ref)
+        # Nothing waits any more: one slot is enough.
         if load is None:
             return not seat.slots
+        # Without those that are being made, this one among them: is one missing still?
         return self._missing(seat, load, len(seat.slots), 0, self._stock.start_ms) > 0
 
     async def _fail_one(self, seat: seats.Seat, loaded: base.Loaded) -> None:
         """The import failed: that costs one invocation, as the next may find it mended (a file, a clock, luck)."""
         if not self._settler.may_begin:
             return
+        # There is no slot to run it: without this it would wait for as long as the import fails.
         for claim in await self._queue.claim(self._place.node, seat.ref, 1):
             now = clock.now_ms()
             ran = attempt.not_loaded(loaded)
@@ -248,6 +257,8 @@ class Tender:
     async def _load(self, request: demand.Request) -> None:
         try:
             report = await self._tried(request.ref)
+            # Answered before it is done: a node that dies in between leaves the request to another, and the deploy an
+            # answer.
             await self._signals.answer(request, report)
             await self._signals.done(request, more=False)
         except errors.Unavailable as error:
@@ -298,6 +309,7 @@ class Tender:
 
     async def _hold_ready(self, seat: seats.Seat, count: int) -> None:
         missing = min(count - len(seat.idle) - seat.making, seat.revision.config.max_concurrency - seat.total)
+        # All rooms before the first start, so that they are made side by side.
         rooms = [room for _ in range(missing) if (room := self._pool.take_room(seat)) is not None]
         try:
             for loaded in await asyncio.gather(*(self._pool.make(seat, room) for room in rooms)):

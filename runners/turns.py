@@ -58,10 +58,12 @@ class Turns:
         for name in who:
             if not self._taken[name]:
                 del self._taken[name]
+        # One that was cancelled is here until its task has run once more.
         waiting = [waiter for waiter in self._waiting if not waiter.turn.done()]
         if not waiting:
             self._free += 1
             return
+        # `min` takes the first of equals, so who came first goes first.
         first = min(waiting, key=self._held)
         self._waiting.remove(first)
         self._taken.update(first.who)

@@ -123,6 +123,7 @@ def read_record(text: bytes) -> model.Record:
 def entries(segment: bytes, start: int) -> Iterator[Entry]:
     """The whole entries of a segment that starts at a position, up to the first that is torn or not there."""
     at = 0
+    # An entry has a kind at least, so one that would end with its prefix is none.
     while at + PREFIX.size < len(segment):
         length, checksum = PREFIX.unpack_from(segment, at)
         begin = at + PREFIX.size
@@ -130,6 +131,7 @@ def entries(segment: bytes, start: int) -> Iterator[Entry]:
         if not length or len(payload) < length or _crc(payload) != checksum:
             return
         at = begin + length
+        # Of another kind is what a later version wrote: it is whole, and passed over.
         if payload[0] in (_BEGAN_KIND, _ENDED_KIND):
             yield Entry(start + at, payload[0], payload[1:])
 

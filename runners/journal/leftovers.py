@@ -73,6 +73,7 @@ async def settle(queue: invocations.Queue, root: Path) -> int:
 
 
 async def _settle_one(queue: invocations.Queue, folder: Path) -> int:
+    # Shipped to its end by one that died before it had removed it.
     if folder.name.endswith(form.GONE):
         await remove(queue, folder)
         return 0
@@ -122,6 +123,7 @@ def _write_lost(folder: Path, position: int, running: Sequence[form.Began]) -> i
     encode = msgspec.msgpack.Encoder().encode
     records = [unrun.lost(begun.invocation(), folder.name, now_ms, final=True) for begun in running]
     data = b"".join(form.entry(form.ENDED, encode(record)) for record in records)
+    # A segment of its own: what stands behind the last whole entry may be the torn end of a write.
     path = folder / form.segment_name(position)
     with path.open("wb") as segment:
         segment.write(data)

@@ -56,6 +56,7 @@ def ended(folder: Path, mark: int, up_to: int, most_bytes: int) -> list[Ended]:
 def _from(folder: Path, mark: int) -> Iterator[form.Entry]:
     """The entries of the segment in which the mark lies, and of those after it."""
     kept = form.segments(folder)
+    # Its head says what was running when it began, so no earlier one is needed.
     first = max((start for start, _ in kept if start <= mark), default=0)
     for start, path in kept:
         if start >= first:

@@ -58,6 +58,7 @@ class Shipper:
     def add(self, ended: Sequence[reading.Ended]) -> None:
         """These are in the journal now."""
         self._idle.clear()
+        # While files are read what comes is in them too, and would be sent twice from memory.
         if not self._reads_files:
             self._held.extend(ended)
             self._held_bytes += sum(len(one.record) for one in ended)
@@ -100,6 +101,7 @@ class Shipper:
             self._timer = None
         if self._journal is None:
             return
+        # Sent again as it was, whatever has come since: Redis may have taken it, and knows it by its ends.
         if self._sent is not None:
             self._send(self._sent)
         elif self._reads_files:
@@ -117,6 +119,8 @@ class Shipper:
     def _read(self, journal: writer.Journal) -> None:
         self._is_under_way = True
         places = (journal.folder, journal.mark, journal.position, _BATCH_BYTES)
+        # In a thread, because files of megabytes are read; the position is taken now, and what is written later read
+        # later.
         reads = self._loop.run_in_executor(None, reading.ended, *places)
         reads.add_done_callback(partial(self._has_read, journal, journal.position))
 

@@ -96,12 +96,14 @@ class Journal:
         self._running.pop(record.invocation_id, None)
         text = self._encode(record)
         self._append(form.entry(form.ENDED, text))
+        # Its place within this write; where the write begins is known when it is written.
         self._ends.append((self._size, f"{record.function}@{record.revision}", text))
         self._thens.append(then)
 
     def shipped(self, mark: int) -> None:
         """Redis has all up to a mark: what lies before it is given back to the disk."""
         self.mark = max(self.mark, mark)
+        # The last one is written, and the one that holds the mark is read if need be.
         while len(self._segments) > 1 and self._segments[1].start <= self.mark:
             _remove(self._segments.pop(0))
 
@@ -127,6 +129,7 @@ class Journal:
 
     def _flush(self) -> None:
         self._is_due = False
+        # While the disk is full only the timer tries, or each turn would.
         if self._parts and not self._is_stuck and not self._is_closed:
             self._write()
 
@@ -152,6 +155,7 @@ class Journal:
         start, thens = self.position, self._thens
         ends = [reading.Ended(start + end, ref, text) for end, ref, text in self._ends]
         self.position += self._size
+        # Before anybody is told: who hears that his call has ended may begin the next one, which is of the next write.
         self._parts, self._ends, self._thens, self._size = [], [], [], 0
         if ends:
             self._on_ended(ends)
@@ -183,6 +187,7 @@ class Journal:
         else:
             following = _named(following, self.folder, self.position)
         self._segments.append(following)
+        # In front of what is to be written now, whose places shift by as much.
         self._parts[:0] = head
         self._size += shift
         self._ends = [(end + shift, ref, text) for end, ref, text in self._ends]
@@ -190,6 +195,7 @@ class Journal:
     def _look_ahead(self) -> None:
         """Have room on the disk before it is needed: without it nothing new begins, and what runs can end."""
         segment = self._segments[-1]
+        # At half of a segment, so that there is time to find out that the disk is full.
         if self._next is not None or self.position - segment.start <= segment.size // 2:
             return
         try:
@@ -227,6 +233,7 @@ def _make_segment(folder: Path, start: int | None, least_bytes: int = 0) -> _Seg
     path = folder / ("ahead" if start is None else form.segment_name(start))
     descriptor = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
     try:
+        # Not a sparse file: an end that has no room is a call that ran and is not in the ledger.
         os.posix_fallocate(descriptor, 0, size)
     except OSError:
         os.close(descriptor)
