@@ -23,6 +23,7 @@ def split_key(key: str) -> list[str]:
 
 def _fault_of(key: str) -> str | None:
     try:
+        # Names that are no text come from disks, as lone surrogates; no JSON could carry them.
         encoded = key.encode()
     except UnicodeEncodeError:
         return "it is not text that UTF-8 can hold"

@@ -78,6 +78,7 @@ class Guarded(asyncio.Protocol):
         if self._is_refused:
             return
         self._came_bytes += len(data)
+        # The first byte of the next request, and its head has a time of its own from here on.
         if self._state is State.AWAITING:
             self._turn_to(State.HEAD)
         self._inner.data_received(data)
@@ -91,6 +92,7 @@ class Guarded(asyncio.Protocol):
         self._is_full = True
         left, now = self._transport.get_write_buffer_size(), self._loop.time()
         self._unread_bytes, self._unread_since = left, now
+        # What is left now has to be read at this pace, whatever is written on top of it.
         self._unread_until = now + self._receive_s + left / _SLOWEST_BYTES_S
         self._home.hold(self, left)
         self._inner.pause_writing()
@@ -151,10 +153,13 @@ class Guarded(asyncio.Protocol):
         self._came_bytes = 0
         self._turn_to(State.AT_WORK)
         try:
+            # Without a time at first: a body that comes in time sets no timer, and one that does not is ended by a
+            # look.
             async with asyncio.timeout(None) as late:
                 self._body, self._late = request.content, late
                 yield
         except TimeoutError as error:
+            # A TimeoutError of the handler itself.
             if not late.expired():
                 raise
             within_ms = round(self._receive_s * 1000)
@@ -167,6 +172,7 @@ class Guarded(asyncio.Protocol):
         """A body must come at a pace, for as long as we are willing to take it in."""
         if self._late is None or self._body is None or self._body.is_eof() or self._late.expired():
             return
+        # It is we who do not take it in: then the client keeps nobody waiting.
         if not self._transport.is_reading():
             self._since = now
         elif now - self._since > self._receive_s + self._came_bytes / _SLOWEST_BYTES_S:
@@ -182,6 +188,7 @@ class Guarded(asyncio.Protocol):
 
     def _reads_too_slowly(self, now: float) -> bool:
         left = self._transport.get_write_buffer_size()
+        # Something was read: whoever reads at all has the whole time for the rest.
         if left != self._unread_bytes:
             self._unread_bytes, self._unread_since = left, now
         return now > self._unread_until or now - self._unread_since > self._receive_s

@@ -44,6 +44,7 @@ async def serving(
         yield f"http://{shown}:{listening.sockets[0].getsockname()[1]}"
     finally:
         for connection in _listen_no_more(listening):
+            # Served like all others, and told with the answer that the connection ends.
             await loop.connect_accepted_socket(served, connection)
         await served.say_farewell(min(farewell_s, grace_s))
         await served.close(grace_s)
@@ -51,8 +52,10 @@ async def serving(
 
 def _listen_no_more(listening: asyncio.Server) -> list[socket.socket]:
     """Stop to listen; who had connected until then."""
+    # asyncio gives no socket away that can accept. These borrow its descriptors, and are detached below.
     listeners = [socket.socket(fileno=each.fileno()) for each in listening.sockets]
     came = [connection for listener in listeners for connection in _waiting_on(listener)]
+    # Nothing was awaited since the last accept: only who connects in these microseconds is reset.
     listening.close()
     for listener in listeners:
         listener.detach()

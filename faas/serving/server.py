@@ -126,6 +126,7 @@ class Server:
             return False
         before = now - _PATIENCE_S
         waiting = [one for one in self._admitted if one.waits_since is not None and one.waits_since <= before]
+        # Of the address that has most of all connections, so that who opens many pays with his own.
         chosen = _of_largest(waiting, dict.fromkeys(self._admitted, 1))[: max(self.most // _AT_ONCE, 1)]
         for one in chosen:
             self._part_with(one)
@@ -147,6 +148,7 @@ class Server:
                     return
 
     def _part_with(self, one: Client) -> None:
+        # It is counted no more from now on, whatever time its socket takes to close; it is still looked after.
         self._admitted.discard(one)
         self._refused.add(one)
         self.held_bytes -= one.held_bytes
@@ -156,9 +158,11 @@ class Server:
     def _look(self) -> None:
         loop = asyncio.get_running_loop()
         now = loop.time()
+        # Copies: whoever is cut takes himself out of these.
         for one in (*self._admitted, *self._refused):
             one.look(now)
         is_wanted = self._admitted or self._refused
+        # With nobody connected the timer is not set: an idle port costs nothing.
         self._looking = loop.call_later(self._look_every_s, self._look) if is_wanted else None
 
     async def say_farewell(self, within_s: float) -> None:

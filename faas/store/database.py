@@ -35,6 +35,7 @@ def open_database(data: groups.Data) -> sa.Engine:
     if engine.dialect.name == "sqlite":
         sa.event.listen(engine, "connect", _prepare_sqlite)
     try:
+        # Two that migrate one file at once would both begin by reading, and then one of them could not write.
         with _file_lock(data.root / "ledger.lock"):
             if engine.dialect.name == "sqlite" and engine.url.database:
                 _keep_to_owner(Path(engine.url.database))
@@ -59,6 +60,7 @@ def _translated(context: sa.engine.ExceptionContext) -> errors.Unavailable | Non
 
 
 def _prepare_sqlite(connection: Any, _record: Any) -> None:
+    # In this order: to turn WAL on needs a lock, for which it waits only with the timeout set.
     for pragma in (f"busy_timeout={_BUSY_TIMEOUT_MS}", "journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
         connection.execute(f"PRAGMA {pragma}")
 
@@ -84,9 +86,11 @@ def _migrate(engine: sa.Engine, to: str = "head") -> None:
     known = {revision.revision for revision in script.ScriptDirectory.from_config(alembic).walk_revisions()}
     with engine.begin() as connection:
         if engine.dialect.name == "postgresql":
+            # Hosts that share a server share no file to lock.
             connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_MIGRATION_LOCK)))
         alembic.attributes["connection"] = connection
         held = migration.MigrationContext.configure(connection).get_current_revision()
+        # To go on would write rows that a newer platform reads otherwise.
         if held is not None and held not in known:
             raise errors.Conflict(
                 f"the database has revision {held}, which this platform does not know", hint="use the newer faas"

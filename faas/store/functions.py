@@ -31,6 +31,7 @@ class Functions:
         with self._engine.begin() as connection:
             _lock(connection)
             last = _last_number(connection, function)
+            # Rows that only kept a number may go: the one that is added now has a higher one.
             connection.execute(_R.delete().where(_R.c.function == function, ~_IS_THERE))
             revision = model.Revision(
                 function=function,
@@ -58,6 +59,7 @@ class Functions:
         with self._engine.begin() as connection:
             version = _bump(connection)
             for revision in revisions:
+                # Not "insert or update", which SQLAlchemy has for each database apart.
                 connection.execute(_F.delete().where(_F.c.name == revision.function))
                 connection.execute(_F.insert().values(name=revision.function, current=revision.number))
             for bucket in buckets:
@@ -92,6 +94,7 @@ class Functions:
     def remove(self, name: str) -> int:
         """End a function; its revisions stay, so that numbers never repeat. Raises `errors.NotFound`."""
         with self._engine.begin() as connection:
+            # First, as it takes the write lock.
             version = _bump(connection)
             if connection.execute(_F.delete().where(_F.c.name == name)).rowcount == 0:
                 raise errors.NotFound(f"no function {name}", function=name)

@@ -84,7 +84,9 @@ class Notes:
     def found(self, kind: str, count: int, size: int) -> None:
         """So much of a kind is there that is not in SQL."""
         with self._engine.begin() as connection:
+            # Nothing is added, but the row is there then.
             bulk.added(connection.dialect, _K).put(connection, [(kind, 0, 0, 0, 0, 0)])
+            # Set and not added: this is what was found, whatever was thought before.
             connection.execute(_K.update().where(_K.c.kind == kind).values(count=count, bytes=size))
 
     def looked(self, at_ms: int) -> None:

@@ -112,6 +112,7 @@ class Ledger:
         """The latest records that fit (and are older than ``before``), newest first."""
         query = sa.select(_R.c.body).order_by(*(column.desc() for column in _PLACE)).limit(limit)
         if before is not None:
+            # As one tuple: the order of the rows decides, and a page costs the same however far down it is.
             query = query.where(sa.tuple_(*_PLACE) < before)
         if function is not None:
             query = query.where(_R.c.function == function)
@@ -120,6 +121,7 @@ class Ledger:
         if status is not None:
             query = query.where(_R.c.status == status.value)
         if root_id is not None:
+            # The first invocation of a chain names no root: it is the root.
             query = query.where(sa.or_(_R.c.root_id == root_id, _R.c.invocation_id == root_id))
         return self._read(query)
 
@@ -179,6 +181,7 @@ def _percentiles(connection: sa.Connection, column: sa.Column[int], since_ms: in
     rank = sa.func.row_number().over(partition_by=_R.c.function, order_by=column).label("rank")
     among = sa.func.count().over(partition_by=_R.c.function).label("among")
     rows = sa.select(_R.c.function, column.label("value"), rank, among).where(_R.c.ended_at_ms >= since_ms).subquery()
+    # The nearest rank, rounded up in whole numbers: ceil(n * p / 100).
     nearest = [rows.c.rank == (rows.c.among * percent + 99) // 100 for percent in _PERCENTS]
     query = sa.select(rows.c.function, rows.c.among, rows.c.rank, rows.c.value).where(sa.or_(*nearest))
     held: dict[tuple[str, int], dict[int, int]] = {}

@@ -38,6 +38,7 @@ class Logs:
         search: str | None = None,
     ) -> list[LogRow]:
         """The first ``limit`` lines that fit, in order; ``search`` is text that a line contains."""
+        # By id and not by time: who follows asks for what came after the last line that he has.
         query = sa.select(_L).order_by(_L.c.id).limit(limit)
         if function is not None:
             query = query.where(_L.c.function == function)

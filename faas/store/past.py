@@ -56,6 +56,7 @@ class Past:
         """Remove it, unless it serves by now. The highest number of a function stays, as a row without an artifact."""
         this = (_R.c.function == row.function, _R.c.number == row.number, _R.c.artifact == row.artifact)
         with self._engine.begin() as connection:
+            # The lock that deploys take, too: nothing becomes current while this is decided.
             connection.execute(schema.catalog.update().values(version=schema.catalog.c.version))
             if connection.scalar(sa.select(_F.c.current).where(_F.c.name == row.function)) == row.number:
                 return False

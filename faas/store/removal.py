@@ -50,6 +50,7 @@ class Removal:
         """Remove these records. Their logs have a time of their own."""
         if not keys:
             return Went()
+        # Those that were looked up, and not "all before then": the lock is held for no longer than this many rows take.
         these = sa.tuple_(_R.c.invocation_id, _R.c.attempt).in_([(key.invocation_id, key.attempt) for key in keys])
         return self._drop(kept.RECORDS, _R.delete().where(these), sa.func.length(_R.c.body))
 
@@ -89,6 +90,7 @@ class Removal:
             # Recorders take turns by this row, and so does this: two that lock rows in another order could deadlock.
             connection.execute(schema.catalog.update().values(version=schema.catalog.c.version))
             began = time.monotonic()
+            # The sizes come back from the delete itself: to ask for them before would read each row twice.
             rows = connection.execute(delete.returning(size, *id)).all()
             if rows:
                 kept.add_freed(connection, kind, len(rows), sum(row[0] for row in rows))

@@ -50,9 +50,11 @@ class Writer:
             with self._engine.begin() as connection:
                 _lock(connection)
                 self._insert(connection, batch, letters)
+        # Some are there already. Nothing of the batch was written, since all of it was one transaction.
         except sa.exc.IntegrityError:
             with self._engine.begin() as connection:
                 _lock(connection)
+                # Looked up under the same lock, so that no other recorder writes them in between.
                 self._insert(connection, _fresh(connection, batch), letters)
 
     def _insert(self, connection: sa.Connection, batch: Sequence[Packed], letters: Mapping[Key, bytes]) -> None:

@@ -101,7 +101,9 @@ class BucketFolder:
 
     def _open_file(self, key: str) -> int:
         with self._tree.opened_folder_of(key) as (folder, name):
+            # O_NONBLOCK is for pipes and devices, which are no objects: opening one may wait for ever.
             fd = os.open(name, _OBJECT, dir_fd=folder)
+        # Asked of what is open: what a name stands for may change between a look and an open.
         if stat.S_ISREG(os.fstat(fd).st_mode):
             return fd
         os.close(fd)

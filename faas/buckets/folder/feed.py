@@ -64,6 +64,7 @@ class FolderFeed:
         started = watch.Watch(self._tree.root, self._on_object, self._on_folder, self._lost)
         started.start(polling_only=polling_only)
         self._watch = started
+        # What happened before the new watch ran is known to nobody: compare.
         with self._lock:
             self._forget()
 
@@ -75,6 +76,7 @@ class FolderFeed:
     def _settle(self, cursor: str) -> None:
         """Drop what was told, when the new cursor says so; take it back, when the old one comes again."""
         told, self._told = self._told, port.Changes(self._told.cursor)
+        # A cursor of another feed, or none: what its owner has heard is not known here.
         if not cursor or cursor not in (told.cursor, self._before):
             self._forget()
         elif cursor == self._before:
@@ -112,6 +114,7 @@ class FolderFeed:
             return
         with self._lock:
             was_idle = self._is_idle
+            # A weaker sign after a stronger one takes nothing back: it was closed, whatever is said of it later.
             self._signs[key] = max(sign, self._signs.get(key, sign))
             if len(self._signs) > _MOST_KEPT:
                 self._forget()

@@ -59,12 +59,14 @@ class FileWriting:
 
     def descriptor(self) -> int:
         """See `port.Writing.descriptor`."""
+        # Whoever gets it may keep a copy, or a mapping, for as long as it likes.
         self._is_shared = True
         return self._fd
 
     def commit(self, writer: port.Writer | None = None) -> objects.Object:
         """See `port.Writing.commit`. On a file system without extended attributes ``writer`` is not kept."""
         with self._tree.translated():
+            # Before it is synced: the copy, if it takes one, is what has to be on the disk.
             if self._is_shared:
                 self._seal()
             # The bytes are on disk before the name is: no crash shows half an object.

@@ -46,6 +46,7 @@ class Walk:
     def __init__(self, root: int, prefix: str, after: str) -> None:
         self._prefix = prefix
         self._after = after
+        # A descriptor of its own, as the walk may outlive the one of whoever asks.
         self._levels = [self._read(os.dup(root), "", "")]
 
     @property
@@ -117,10 +118,13 @@ class Walk:
             ]
         if not self._holds_all_below(path):
             found = [name for name in found if self._is_wanted(path + name)]
+        # The next one last, where a list gives it without moving the others. A folder sorts with its slash, as its keys
+        # do.
         found.sort(reverse=True)
         return found
 
     def _holds_all_below(self, path: str) -> bool:
+        # All that can be below it fits: then no name needs a look of its own.
         return path.startswith(self._prefix) and path > self._after and keys.fits(path + "x" * keys.MAX_NAME_BYTES)
 
     def _is_wanted(self, key: str) -> bool:
@@ -146,6 +150,7 @@ def _stamp(fd: int) -> _Stamp | None:
     """What changes whenever a name in the folder comes, goes or stands for another file; None while it may not."""
     found = os.fstat(fd)
     changed_ns = max(found.st_mtime_ns, found.st_ctime_ns)
+    # Changed just now: another change within the same step of the clock would leave the stamp as it is.
     if time.time_ns() - changed_ns < _SETTLED_NS:
         return None
     return found.st_dev, found.st_ino, found.st_mtime_ns, found.st_ctime_ns

@@ -76,6 +76,7 @@ def _remove_if_free(folder: int, passing: str) -> bool:
     except OSError:  # it has become an object meanwhile, or is not ours
         return False
     try:
+        # Whoever publishes it holds it shared, so this succeeds only when nobody does.
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         os.unlink(passing, dir_fd=folder)
     except OSError:

@@ -32,6 +32,7 @@ def _unnamed(folder: int) -> int:
     except OSError as error:
         if error.errno not in _NO_UNNAMED_FILES:
             raise
+    # Where the file system has no unnamed files: one whose name is taken away again at once.
     name = passing.name()
     fd = os.open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600, dir_fd=folder)
     os.unlink(name, dir_fd=folder)
@@ -108,6 +109,7 @@ def publish(fd: int, folder: int, name: str, writer: port.Writer | None) -> os.s
     passing.hold(fd)
     source, copy = passing.name(), None
     try:
+        # Under a name in passing at first: a link cannot take the place of what is there, a rename can.
         os.link(f"/proc/self/fd/{fd}", source, dst_dir_fd=folder, follow_symlinks=True)
     except FileNotFoundError:  # this file system has no unnamed files: fd is of a file whose name was removed
         copy = _copy(fd, folder, source, writer)
@@ -127,6 +129,7 @@ def _move(folder: int, source: str, name: str) -> None:
     try:
         os.rename(source, name, src_dir_fd=folder, dst_dir_fd=folder)
     except IsADirectoryError:  # an empty folder, left when its last object went, gives way
+        # One that is not empty stays, and the error says so: a key cannot be object and folder.
         os.rmdir(name, dir_fd=folder)
         os.rename(source, name, src_dir_fd=folder, dst_dir_fd=folder)
 

@@ -102,6 +102,7 @@ class Tree:
 
     def _platform_error(self, error: OSError) -> errors.FaasError:
         reason = error.strerror or str(error)
+        # A link (ELOOP) and a pipe or device (ENXIO) are no objects, and nobody is told that they are there.
         if error.errno in (errno.ENOENT, errno.ELOOP, errno.ENXIO):
             return errors.NotFound(f"no such object in bucket {self.name!r}", bucket=self.name)
         if error.errno in (errno.ENOTDIR, errno.EISDIR, errno.ENOTEMPTY, errno.EEXIST):
@@ -136,8 +137,10 @@ def _step(folder: int, name: str, *, make: bool) -> int:
     except NotADirectoryError:
         if make:
             raise
+        # A file stands where a folder would be: below it there is nothing to be found.
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT)) from None
     if made:
+        # Also its set-group-id bit (02000), by which people share folders of a group.
         os.fchmod(fd, 0o700 | (os.fstat(folder).st_mode & 0o2055))
     return fd
 

@@ -56,6 +56,7 @@ class Walks:
     def take(self, place: Place, root: int) -> listing.Walk | None:
         """The walk that goes on there, awake; None when there is none or a folder has changed. Raises `OSError`."""
         with self._lock:
+            # Taken out under the lock: two that ask for the same page do not share a walk.
             _, walk = self._resting.pop(place, (0.0, None))
         return walk if walk is not None and walk.resume(root) else None
 
@@ -65,6 +66,7 @@ class Walks:
             self._resting.pop(place, None)
             self._resting[place] = self._clock(), walk
             while len(self._resting) > self._most or self.names > self._most_names:
+                # A dictionary keeps its order, so the first one is the oldest.
                 del self._resting[next(iter(self._resting))]
             self._see_to_expiry()
 

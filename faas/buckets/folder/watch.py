@@ -58,6 +58,7 @@ class Watch(events.FileSystemEventHandler):
             try:
                 self._observe(_InotifyObserver(self._limit, self._lost))
             except OSError as error:
+                # No watches are left on this machine; all else is a fault of the folder.
                 if error.errno not in _LIMITS:
                     raise
                 self.limited = True
@@ -113,6 +114,7 @@ class Watch(events.FileSystemEventHandler):
         observer = self._observer
         threads = [observer, *observer.emitters] if observer is not None else []
         if isinstance(observer, _InotifyObserver):
+            # A thread that reads the kernel's events may die while the observer goes on and hears nothing.
             threads.append(observer.inotify)
         return bool(threads) and all(thread.is_alive() for thread in threads)
 
@@ -124,6 +126,7 @@ class Watch(events.FileSystemEventHandler):
         source, target = self._key(event.src_path), self._key(event.dest_path)
         if event.is_directory:
             appeared = target if isinstance(event, events.DirMovedEvent) else source
+            # What is in a folder that appears may have come before it was watched.
             if appeared and not isinstance(event, events.DirDeletedEvent | events.DirModifiedEvent):
                 self._on_folder(appeared + "/")
         elif isinstance(event, events.FileMovedEvent):
@@ -136,6 +139,7 @@ class Watch(events.FileSystemEventHandler):
         if source:
             self._on_object(source, port.Sign.FOUND)
         if target:
+            # What has such a name is being published (`passing`), and gets its own when it is whole.
             by_platform = source.rpartition("/")[2].startswith(_PASSING)
             self._on_object(target, port.Sign.PUBLISHED if by_platform else port.Sign.CLOSED)
 
