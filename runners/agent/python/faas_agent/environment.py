@@ -7,6 +7,7 @@ import resource
 import sys
 import time
 
+from . import imports
 from .connection import Header
 
 
@@ -81,4 +82,5 @@ def _set_import_path(code: str, agent_folder: str, env: Header) -> None:
     """The code's folder, what the function's own ``PYTHONPATH`` names, the base image's Python, and our ``faas``."""
     own = [os.path.join(code, part) for part in str(env.get("PYTHONPATH", "")).split(os.pathsep) if part]
     rest = [entry for entry in sys.path if entry != agent_folder]
+    imports.make_way([code, *own])
     sys.path[:] = list(dict.fromkeys([code, *own, *rest, os.path.join(agent_folder, "importable")]))

@@ -7,8 +7,9 @@ import os
 import socket
 import traceback
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, Callable
 
+MAX_KIND_CHARS = 500
 MAX_MESSAGE_CHARS = 8_000
 MAX_FRAME_CHARS = 1_000
 MAX_FRAMES = 40
@@ -33,10 +34,11 @@ class Fault(Exception):
 def describe(error: BaseException) -> dict[str, Any]:
     """The ``error`` object of a frame: type, message, and the frames from the user's handler inwards."""
     shown = _cause_of(error)
-    frames = _trimmed(traceback.TracebackException.from_exception(shown)).stack.format() if shown else []
+    frames = _formatted(shown, lambda seen: seen.stack.format()) if shown else []
     if isinstance(shown, SyntaxError):
         frames.append(f'  File "{shown.filename}", line {shown.lineno}\n    {(shown.text or "").strip()}\n')
-    return {"type": _kind(error), "message": _message(error)[:MAX_MESSAGE_CHARS], "stack": _clipped(frames)}
+    told = {"type": _kind(error)[:MAX_KIND_CHARS], "message": _message(error)[:MAX_MESSAGE_CHARS]}
+    return {**{key: _text(value) for key, value in told.items()}, "stack": [_text(each) for each in _clipped(frames)]}
 
 
 def as_log(error: BaseException, network: str) -> str:
@@ -45,7 +47,7 @@ def as_log(error: BaseException, network: str) -> str:
     lines = [f"[ERROR] {_kind(error)}: {message}\n" if message else f"[ERROR] {_kind(error)}\n"]
     shown = _cause_of(error)
     if shown is not None:
-        lines += _trimmed(traceback.TracebackException.from_exception(shown)).format()
+        lines += _formatted(shown, lambda seen: list(seen.format()))
     if network == "none" and any(_is_unreachable(link) for link in _chain(error)):
         lines.append("[HINT] this function has no network; write `network: outbound` in faas.yaml to give it one\n")
     return "".join(lines)
@@ -64,6 +66,26 @@ def _message(error: BaseException) -> str:
         return str(error)
     except Exception as failure:  # noqa: BLE001 - the user's __str__ may raise anything; the attempt failed already
         return f"<str() of this {type(error).__name__} raised {type(failure).__name__}>"
+
+
+def _formatted(shown: BaseException, form: Callable[[traceback.TracebackException], list[str]]) -> list[str]:
+    try:
+        return form(_trimmed(traceback.TracebackException.from_exception(shown)))
+    except BaseException:  # noqa: BLE001 - to show source it imports modules, of which the user may have others
+        return [f'  File "{name}", line {line}, in {code}\n' for name, line, code in _places(shown)]
+
+
+def _places(shown: BaseException) -> Iterator[tuple[str, int, str]]:
+    link = shown.__traceback__
+    while link is not None:
+        code = link.tb_frame.f_code
+        if not _is_caller(code.co_filename):
+            yield code.co_filename, link.tb_lineno, code.co_name
+        link = link.tb_next
+
+
+def _text(value: str) -> str:
+    return value.encode("utf-8", "replace").decode()
 
 
 def _trimmed(shown: traceback.TracebackException) -> traceback.TracebackException:

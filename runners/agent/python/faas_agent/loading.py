@@ -8,7 +8,7 @@ import sys
 from types import ModuleType
 from typing import Any, Callable
 
-from . import faults
+from . import faults, imports
 
 Handler = Callable[[Any, Any], Any]
 
@@ -39,8 +39,6 @@ def _split(handler: str) -> tuple[str, str]:
 def _import(path: str, code: str) -> ModuleType:
     module = path.replace("/", ".")
     first = module.partition(".")[0]
-    if first in sys.builtin_module_names:
-        raise faults.Fault("Runtime.BuiltInModuleConflict", f"Cannot use built-in module {path} as a handler module")
     _make_way(first, code)
     importlib.invalidate_caches()
     try:
@@ -52,11 +50,16 @@ def _import(path: str, code: str) -> ModuleType:
 
 
 def _make_way(first: str, code: str) -> None:
-    """Forget a module of the standard library that the agent has imported and the handler's own module is named like.
-
-    In a fresh interpreter the code's folder, first in the path, would have won.
-    """
-    beside = os.path.join(code, first)
-    if first in sys.modules and (os.path.isfile(beside + ".py") or os.path.isfile(os.path.join(beside, "__init__.py"))):
-        for name in [name for name in sys.modules if name == first or name.startswith(first + ".")]:
-            del sys.modules[name]
+    """See that the handler's own module, or the folder that it is in, is found where Python has one of that name."""
+    folder = os.path.join(code, first)
+    is_own = imports.has_module(first, [code])
+    if first == "__main__" and is_own:
+        imports.forget(first)
+    elif first in sys.builtin_module_names or (imports.is_the_interpreters(first) and is_own):
+        raise faults.Fault(
+            "Runtime.BuiltInModuleConflict",
+            f"Cannot use built-in module {first} as a handler module: Python finds its own {first} before any file;"
+            " give the file another name",
+        )
+    elif not is_own and os.path.isdir(folder) and imports.has_module(first, sys.path):
+        imports.share_folder(first, folder)

@@ -8,10 +8,8 @@ import select
 import sys
 import traceback
 
-from . import init, output
+from . import imports, init, output
 from .connection import Closed, Connection, decode_header
-
-_WARM = ("logging", "traceback", "asyncio", "concurrent.futures", "datetime", "decimal", "tempfile", "urllib.parse")
 
 
 def main() -> None:
@@ -32,18 +30,10 @@ def _run(folder: str) -> None:
     version = f"{sys.version_info[0]}.{sys.version_info[1]}"
     connection.send_descriptor({"t": "ready", "pid": os.getpid(), "python": version}, out.reading_end)
     os.close(out.reading_end)
-    _warm_up(connection)
+    imports.warm_up(lambda: bool(select.select([connection], [], [], 0)[0]))
     serving = importlib.import_module("faas_agent.serving")
     server = serving.Server(connection, out, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
     header, _body = connection.receive()
     server.load(decode_header(str(header, "utf-8")))
     server.serve()
     os._exit(0)
-
-
-def _warm_up(connection: Connection) -> None:
-    """Import what most handlers need while nobody waits for anything."""
-    for name in _WARM:
-        if select.select([connection], [], [], 0)[0]:
-            return
-        importlib.import_module(name)

@@ -133,8 +133,10 @@ def _event(body: Data) -> Any:
             end = -1
         # Space around the value, or none at all, is left to the decoder, which takes a second look for it every time.
         return value if end == len(text) else _decode(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise faults.Fault("Runtime.UnmarshalError", f"Unable to unmarshal input: {error}") from error
+    except SystemError as error:  # the decoder looks for its exception in `json`, which may be the user's own
+        raise faults.Fault("Runtime.UnmarshalError", "Unable to unmarshal input: it is not JSON") from error
 
 
 def _as_exit(error: BaseException, request_id: Any) -> tuple[BaseException, bool]:
