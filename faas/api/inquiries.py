@@ -10,7 +10,7 @@ import msgspec
 from aiohttp import web
 
 from faas.api import answers, schemas, state, views
-from faas.core import clock, errors, model, unrun
+from faas.core import clock, errors, json_text, model, unrun
 from faas.queue import whereabouts
 
 _TRIES = 3
@@ -83,7 +83,7 @@ def _result(outcome: model.Outcome | None) -> dict[str, Any]:
         return {}
     if outcome.is_bytes:
         return {"result": base64.b64encode(outcome.body).decode(), "result_is_base64": True, "result_kept": True}
-    return {"result": msgspec.Raw(outcome.body), "result_kept": True}
+    return {"result": msgspec.Raw(json_text.standard(outcome.body)), "result_kept": True}
 
 
 async def list_invocations(request: web.Request) -> web.Response:

@@ -8,7 +8,7 @@ import msgspec
 from aiohttp import web
 
 from faas.api import answers, dead_letters, schemas, state
-from faas.core import errors
+from faas.core import errors, json_text
 from faas.queue import destined
 from faas.store import undelivered
 
@@ -30,7 +30,7 @@ async def undelivered_record(request: web.Request) -> web.Response:
         schemas.Undelivered(
             **msgspec.structs.asdict(_line(found)),
             event=msgspec.Raw(found.invocation.event),
-            result=None if settled.is_bytes else msgspec.Raw(settled.body),
+            result=None if settled.is_bytes else msgspec.Raw(json_text.standard(settled.body)),
         )
     )
 

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from faas.api import schemas
-from faas.core import billing, model
+from faas.core import billing, json_text, model
 from faas.queue import census
 from faas.store import kept, ledger
 
@@ -52,7 +52,7 @@ _SAME = tuple(name for name in schemas.Attempt.__struct_fields__ if name in mode
 def _result(outcome: model.Outcome) -> object:
     if outcome.is_bytes:
         return base64.b64encode(outcome.body).decode()
-    return msgspec.Raw(outcome.body or b"null")
+    return msgspec.Raw(json_text.standard(outcome.body or b"null"))
 
 
 def stats(found: ledger.Stats) -> schemas.FunctionStats:

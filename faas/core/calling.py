@@ -17,7 +17,7 @@ from typing import Literal
 
 import msgspec
 
-from faas.core import durations, errors, headers, model
+from faas.core import durations, errors, headers, json_text, model
 
 Way = Literal["http", "timer", "upload", "destination", "invoke"]
 """How invocations come to be; see `model.Invocation`."""
@@ -142,11 +142,8 @@ def status_url(invocation_id: str) -> str:
 
 def json_event(payload: bytes, hint: str) -> bytes:
     """The payload, when it is one JSON value in UTF-8. Raises `errors.BadRequest` with this hint."""
-    try:
-        payload.decode()
-        msgspec.json.decode(payload, type=msgspec.Raw)
-    except (UnicodeDecodeError, msgspec.DecodeError, RecursionError) as error:
-        raise errors.BadRequest(f"the payload is not JSON: {error}", hint=hint) from error
+    if not json_text.is_json(payload):
+        raise errors.BadRequest(f"the payload is not JSON: {json_text.why_not(payload)}", hint=hint)
     return payload
 
 

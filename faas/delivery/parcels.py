@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from faas.core import events, ids, model
+from faas.core import events, ids, json_text, model
 from faas.queue import destined, outbox
 
 _NO_ENV: Mapping[str, str] = {}
@@ -64,7 +64,13 @@ def _body(settled: destined.Settled, of: model.Invocation, region: str) -> bytes
         attempts=of.attempt,
         settled_ms=record.ended_at_ms,
         event=of.event,
-        result=msgspec.json.encode(base64.b64encode(settled.body).decode()) if settled.is_bytes else settled.body,
+        result=_result(settled),
         error=msgspec.structs.asdict(record.error) if record.error else None,
         region=region,
     )
+
+
+def _result(settled: destined.Settled) -> bytes:
+    if settled.is_bytes:
+        return msgspec.json.encode(base64.b64encode(settled.body).decode())
+    return json_text.standard(settled.body)

@@ -20,7 +20,7 @@ import socket
 from collections.abc import Callable, Coroutine
 from typing import Any, Protocol
 
-from faas.core import clock, events, groups, model, retry
+from faas.core import clock, events, groups, json_text, model, retry
 from runners.sandbox import base, frames, objects, output, verdicts, wire
 
 _log = logging.getLogger(__name__)
@@ -229,7 +229,7 @@ class Channel:
         if len(body) > limit:
             ending = verdicts.Ending(model.Status.ERROR, verdicts.too_large(len(body), limit))
             ran = self._ended_badly(awaited, header.us, header.mem_kb, ending)
-        elif header.bytes or frames.is_json(body):
+        elif header.bytes or json_text.is_result(body):
             logs, cut = self._end_attempt(header.mem_kb)
             ran = base.Ran(
                 status=model.Status.OK,
@@ -240,6 +240,9 @@ class Channel:
                 logs=logs,
                 logs_cut=cut,
             )
+        elif json_text.is_too_deep(body):
+            ending = verdicts.Ending(model.Status.ERROR, verdicts.too_deep(json_text.MOST_NESTED))
+            ran = self._ended_badly(awaited, header.us, header.mem_kb, ending)
         else:
             raise frames.BrokenProtocol("a result that is not JSON")
         self._over = awaited.then, ran

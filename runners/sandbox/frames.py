@@ -168,7 +168,6 @@ Sent = Load | Opened | Done
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(Ready | LoadDone | LoadFailed | Error | Request).decode
-_skip = msgspec.json.Decoder(msgspec.Raw).decode
 
 
 def head(header: Sent, body_bytes: int) -> bytes:
@@ -269,14 +268,3 @@ def _result(data: bytes) -> Result:
         return Result(data[_RESULT.size :].decode(), us, mem_kb, is_bytes == 1)
     except (struct.error, UnicodeDecodeError) as error:
         raise BrokenProtocol(f"a result that no agent sends: {error}") from error
-
-
-def is_json(body: bytes) -> bool:
-    """Whether a body is one JSON value in UTF-8, found without building the value."""
-    try:
-        _skip(body)
-        if not body.isascii():
-            body.decode()
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return False
-    return True

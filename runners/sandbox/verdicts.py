@@ -74,6 +74,11 @@ def too_large(size: int, limit: int) -> model.Failure:
     return model.Failure("Function.ResponseSizeTooLarge", text)
 
 
+def too_deep(levels: int) -> model.Failure:
+    """The error of a result that its encoder took and not everybody could read."""
+    return model.Failure("Runtime.MarshalError", f"Unable to marshal response: nested over {levels} levels deep")
+
+
 def failure(fault: frames.Fault) -> model.Failure:
     """The agent's description of an error as the platform's."""
     return model.Failure(fault.type, fault.message, fault.stack)

@@ -221,6 +221,17 @@ async def test_memory_beyond_the_limit_ends_the_attempt_as_out_of_memory(bench: 
     assert outcome.memory_peak_mb == 192
 
 
+async def test_a_value_that_not_everybody_reads_costs_no_sandbox(bench: Bench) -> None:
+    sandbox = await bench.loaded("app.values")
+    for value, body in {"nan": b'{"x":NaN}', "infinity": b"-Infinity", "half": b'["\\ud800"]'}.items():
+        outcome = await attempts.begun(sandbox, invocation(value))
+        assert (outcome.status, outcome.body, outcome.reusable) == (model.Status.OK, body, True)
+    outcome = await attempts.begun(sandbox, invocation("deep"))
+    assert outcome.error is not None and outcome.error.type == "Runtime.MarshalError"
+    assert "nested over 500 levels deep" in outcome.error.message and outcome.reusable
+    assert (await attempts.begun(sandbox, invocation("nan"))).status is model.Status.OK
+
+
 async def test_output_without_end_is_cut_and_marked_and_slows_nobody(bench: Bench) -> None:
     outcome = await bench.run("app.prints_much", {"mib": 120})
     assert outcome.body == b'"done"' and outcome.logs_cut

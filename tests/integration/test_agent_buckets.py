@@ -107,6 +107,7 @@ def test_refusals_are_the_built_in_errors_and_say_what_was_asked(agent: Agent) -
     assert {name: kind for name, (kind, _message) in found.items()} == {
         "missing": "FileNotFoundError",
         "read only": "PermissionError",
+        "key that is no text": "ValueError",
         "bad key": "ValueError",
         "undeclared": "PermissionError",
         "mode": "ValueError",

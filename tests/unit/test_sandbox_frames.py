@@ -62,14 +62,6 @@ def test_what_no_agent_sends_is_refused(data: bytes) -> None:
         reader.next()
 
 
-@pytest.mark.parametrize(
-    ("body", "expected"),
-    [(b"null", True), (b'{"a":"\xc3\xa4"}', True), (b"{", False), (b"", False), (b"1 2", False), (b'"\xff"', False)],
-)
-def test_a_body_is_json_or_not(body: bytes, expected: bool) -> None:
-    assert frames.is_json(body) is expected
-
-
 def test_a_header_over_its_limit_is_not_sent() -> None:
     with pytest.raises(ValueError, match="header"):
         frames.head(frames.Done(1, "Failed", "x" * frames.MAX_HEADER_BYTES), 0)

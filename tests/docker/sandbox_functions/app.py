@@ -27,6 +27,14 @@ def count(event, context):
     return calls
 
 
+def values(event, context):
+    """What Python's encoder writes and not every reader takes."""
+    deep = []
+    for _ in range(900):
+        deep = [deep]
+    return {"nan": {"x": float("nan")}, "infinity": -float("inf"), "half": ["\ud800"], "deep": deep}[event]
+
+
 def prints(event, context):
     print("out", event)
     print("err", file=sys.stderr)

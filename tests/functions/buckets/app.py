@@ -120,6 +120,7 @@ def refusals(context):
     attempts = {
         "missing": lambda: context.bucket("photos").read_bytes("none"),
         "read only": lambda: context.bucket("photos").write_bytes("a.txt", b""),
+        "key that is no text": lambda: context.bucket("photos").read_bytes("caf\udce9.txt"),
         "bad key": lambda: context.bucket("photos").read_bytes("../a.txt"),
         "undeclared": lambda: context.bucket("other"),
         "mode": lambda: context.bucket("photos").open("a.txt", "ab"),

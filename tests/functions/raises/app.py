@@ -60,6 +60,10 @@ def surrogate(context):
     raise MyError("\ud800")
 
 
+def named_at_length(context):
+    raise type("X" * 100_000, (Exception,), {})
+
+
 def interrupt(context):
     raise KeyboardInterrupt
 

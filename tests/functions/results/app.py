@@ -1,9 +1,29 @@
 """Results of every kind, good and bad."""
 
 import collections
+import dataclasses
 import datetime
 import decimal
+import enum
 import json
+import uuid
+
+Pair = collections.namedtuple("Pair", "x y")
+Number = enum.IntEnum("Number", {"ONE": 1})
+Colour = enum.Enum("Colour", {"RED": "red"})
+
+
+class Word(str, enum.Enum):
+    RED = "red"
+
+
+class Price(decimal.Decimal):
+    pass
+
+
+@dataclasses.dataclass
+class Point:
+    x: int
 
 
 class Odd(dict):
@@ -41,6 +61,25 @@ RESULTS = {
     "datetime": lambda: datetime.datetime(2020, 1, 1),
     "nested bytes": lambda: {"body": b"x"},
     "tuple key": lambda: {(1, 2): "x"},
+    "infinities": lambda: [float("inf"), float("-inf")],
+    "decimals": lambda: [
+        decimal.Decimal("1E+2"),
+        decimal.Decimal("-0.10"),
+        decimal.Decimal("Infinity"),
+        decimal.Decimal("sNaN"),
+        {"of a class": Price(3)},
+    ],
+    "decimals and a surrogate": lambda: ["\ud800", decimal.Decimal("1.5")],
+    "bytes as key": lambda: {b"k": "ü".encode()},
+    "bytes that are no text": lambda: [b"\xff"],
+    "named tuple": lambda: Pair(1, [Pair(2, None)]),
+    "enums that are values": lambda: [Number.ONE, Word.RED],
+    "enum": lambda: Colour.RED,
+    "dataclass": lambda: Point(1),
+    "uuid": lambda: {"id": uuid.UUID(int=1)},
+    "decimal key": lambda: {decimal.Decimal(1): 1},
+    "huge number": lambda: 10**5000,
+    "a text that looks marked": lambda: "number 00 1",
     "circle": _circle,
     "deep": _deep,
     "odd": lambda: Odd(a=1),

@@ -238,8 +238,11 @@ def result_start(request_id: bytes, micros: int, mem_kb: int, body: bytes, raw: 
 
 
 def encode_header(header: Header) -> bytes:
-    """A header as JSON. Raises `ValueError` when it is over the protocol's limit."""
-    data = _encode(header).encode("utf-8", "replace")
+    """A header as JSON. Raises `ValueError` when it is over the protocol's limit, or no text that UTF-8 can hold."""
+    try:
+        data = _encode(header).encode()
+    except UnicodeEncodeError as error:
+        raise ValueError(f"a name that is no text: {error}") from error
     if len(data) > MAX_SENT_HEADER_BYTES:
         raise ValueError(f"a name of at most {MAX_SENT_HEADER_BYTES} bytes was expected")
     return data

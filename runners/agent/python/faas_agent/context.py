@@ -127,7 +127,7 @@ _new = Context.__new__
 def _client_context(text: str) -> ClientContext:
     try:
         given = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise faults.Fault(
             "Runtime.LambdaContextUnmarshalError", f"Unable to parse Client Context JSON: {error}"
         ) from error

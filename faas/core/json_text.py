@@ -1,0 +1,93 @@
+"""JSON as text: what passes as a value here, and what others may read of it. Pure functions over bytes.
+
+Python writes, and reads, what stricter readers refuse: the words ``NaN``, ``Infinity`` and ``-Infinity``, and the
+escape of half a character (``\\ud800``), which is what it has of a file name that is no text. Handlers return them, so
+results may hold them. An event may not, and neither may a document of which a result is only a part.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+
+import msgspec
+
+MOST_NESTED = 500
+"""So many arrays and objects within one another pass everywhere; what is nested deeper may be refused."""
+
+# A decoder gives up where the interpreter's stack ends, which is sooner for who stands deeper in it. Who looks whether
+# a value passes looks this much deeper than it lies, so that it can be read wherever it gets to.
+_BEFORE, _BEHIND = b"[" * 380, b"]" * 380
+_skip = msgspec.json.Decoder(msgspec.Raw).decode
+_SIGNS = (b"NaN", b"Infinity", b"\\ud", b"\\uD")
+_WORDS = ((b"-Infinity", b" 0       "), (b"Infinity", b" 0      "), (b"NaN", b" 0 "))
+_HALF_ESCAPED = re.compile(rb"\\u[dD][89a-fA-F][0-9a-fA-F]{2}")
+_HALF = re.compile("[\ud800-\udfff]")
+
+
+def is_json(body: bytes) -> bool:
+    """Whether a body is one JSON value in UTF-8 that is not nested too deeply, found without building the value."""
+    try:
+        _skip(body if len(body) <= MOST_NESTED else b"".join((_BEFORE, body, _BEHIND)))
+        if not body.isascii():
+            body.decode()
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return False
+    return True
+
+
+def is_result(body: bytes) -> bool:
+    """Whether a body is one JSON value, or would be but for what only Python reads."""
+    return is_json(body) or (_may_be_pythons(body) and is_json(_plain(body)))
+
+
+def is_too_deep(result: bytes) -> bool:
+    """Whether a result is nested deeper than all who read it could follow."""
+    body = _plain(result) if _may_be_pythons(result) else result
+    try:
+        _skip(b"".join((_BEFORE, body, _BEHIND)))
+    except msgspec.MsgspecError:
+        return False
+    except RecursionError:
+        return True
+    return False
+
+
+def is_pythons(result: bytes) -> bool:
+    """Whether a result is none that any reader of JSON takes."""
+    return _may_be_pythons(result) and not is_json(result)
+
+
+def standard(result: bytes) -> bytes:
+    """A result as a part of a JSON document: null for `NaN` and its like, U+FFFD for half a character."""
+    if not is_pythons(result):
+        return result
+    try:
+        value = json.loads(result, parse_constant=lambda _word: None)
+        text = json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+    except (ValueError, RecursionError):  # a number that is too long for Python: the text is still worth reading
+        text = json.dumps(result.decode(errors="replace"), ensure_ascii=False)
+    return _HALF.sub("\ufffd", text).encode()
+
+
+def why_not(body: bytes) -> str:
+    """What keeps a body from being one JSON value, for people."""
+    try:
+        body.decode()
+        _skip(body)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        return str(error)
+    except RecursionError:
+        pass
+    return f"it is nested more than {MOST_NESTED} levels deep"
+
+
+def _may_be_pythons(body: bytes) -> bool:
+    return any(sign in body for sign in _SIGNS)
+
+
+def _plain(body: bytes) -> bytes:
+    """The same length with a number for each word and another character for each half of one: as good, or as bad."""
+    for word, number in _WORDS:
+        body = body.replace(word, number)
+    return _HALF_ESCAPED.sub(rb"\\ufffd", body)
