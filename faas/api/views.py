@@ -27,7 +27,7 @@ def report(outcome: model.Outcome) -> schemas.Report:
             **_fields(record),
             "result": _result(outcome),
             "result_is_base64": outcome.is_bytes,
-            "logs": tuple(schemas.Line(line.at_ms, line.text) for line in record.logs),
+            "logs": tuple(schemas.Line(line.at_ms, line.text) for line in model.each_line(record.logs)),
             "report": billing.report_line(record),
         },
         schemas.Report,

@@ -14,6 +14,7 @@ The life of an invocation::
 from __future__ import annotations
 
 import enum
+from collections.abc import Iterable, Iterator
 from typing import Annotated, Any
 
 import msgspec
@@ -264,10 +265,20 @@ class Invocation(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
 
 
 class LogLine(msgspec.Struct, frozen=True, array_like=True):
-    """One line that an attempt printed, and when the runner read it."""
+    """One line that an attempt printed, and when the runner read it. Of very many short ones several are together."""
 
     at_ms: int
     text: str
+
+
+def each_line(logs: Iterable[LogLine]) -> Iterator[LogLine]:
+    """The same with every line by itself."""
+    for line in logs:
+        if "\n" not in line.text:
+            yield line
+        else:
+            for text in line.text.split("\n"):
+                yield LogLine(line.at_ms, text)
 
 
 class Failure(msgspec.Struct, frozen=True, array_like=True):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import msgspec
 import sqlalchemy as sa
 
@@ -37,7 +39,10 @@ class Logs:
         limit: int = 1000,
         search: str | None = None,
     ) -> list[LogRow]:
-        """The first ``limit`` lines that fit, in order; ``search`` is text that a line contains."""
+        """The first ``limit`` lines that fit, in order; ``search`` is text that a line contains.
+
+        Very short ones, of which there were many, are kept several in a row and have one id: more may come then.
+        """
         # By id and not by time: who follows asks for what came after the last line that he has.
         query = sa.select(_L).order_by(_L.c.id).limit(limit)
         if function is not None:
@@ -51,4 +56,15 @@ class Logs:
         if search is not None:
             query = query.where(_L.c.text.contains(search, autoescape=True))
         with self._engine.connect() as connection:
-            return [LogRow(**row) for row in connection.execute(query).mappings()]
+            rows = [LogRow(**row) for row in connection.execute(query).mappings()]
+        return [line for row in rows for line in _each_line(row, search or "")]
+
+
+def _each_line(row: LogRow, search: str) -> Iterator[LogRow]:
+    """The lines of a row; of those that are together in one, the ones that are looked for."""
+    if "\n" not in row.text:
+        yield row
+        return
+    for text in row.text.split("\n"):
+        if search.lower() in text.lower():
+            yield msgspec.structs.replace(row, text=text)

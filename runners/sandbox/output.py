@@ -19,7 +19,7 @@ from faas.core import clock, model
 READ_BYTES = 64 * 1024
 BETWEEN_BYTES = 16 * 1024
 DISCARD_EVERY_S = 0.001
-MIN_BYTES_PER_LINE = 32
+MIN_BYTES_PER_PART = 32
 _F_GETPIPE_SZ = 1032
 
 Lines = tuple[model.LogLine, ...]
@@ -58,11 +58,10 @@ class Log:
         """The lines, and whether any were cut off (then the last line says so); the log is empty afterwards."""
         if self.is_empty:
             return (), False
-        lines, left_out = self._lines()
-        cut = bool(left_out or self.dropped_bytes)
+        lines = self._lines()
+        cut = bool(self.dropped_bytes)
         if cut:
-            kept = len(self._data) - left_out
-            text = f"[log cut: {kept} bytes kept, {self.dropped_bytes + left_out} bytes dropped]"
+            text = f"[log cut: {len(self._data)} bytes kept, {self.dropped_bytes} bytes dropped]"
             lines.append(model.LogLine(self._times[-1] if self._times else clock.now_ms(), text))
         self._data.clear()
         self._offsets.clear()
@@ -70,18 +69,27 @@ class Log:
         self.dropped_bytes = 0
         return tuple(lines), cut
 
-    def _lines(self) -> tuple[list[model.LogLine], int]:
-        most = max(1, self._max_bytes // MIN_BYTES_PER_LINE)
-        parts = self._data.split(b"\n", most)
-        left_out = len(parts.pop()) if len(parts) > most else 0
-        if parts and not parts[-1] and not left_out:
-            parts.pop()
+    def _lines(self) -> list[model.LogLine]:
         lines, offset = [], 0
-        for part in parts:
+        for part in self._parts():
             at_ms = self._times[bisect_right(self._offsets, offset) - 1]
             lines.append(model.LogLine(at_ms, part.decode("utf-8", "replace").replace("\0", "\ufffd")))
             offset += len(part) + 1
-        return lines, left_out
+        return lines
+
+    def _parts(self) -> list[bytearray]:
+        """What was printed, line by line. Of very many short lines several are one part: each costs a row."""
+        data = self._data
+        if data.count(b"\n") <= self._max_bytes // MIN_BYTES_PER_PART:
+            parts = data.split(b"\n")
+            return parts if parts[-1] else parts[:-1]
+        parts, begin = [], 0
+        while begin < len(data):
+            end = data.find(b"\n", begin + MIN_BYTES_PER_PART - 1)
+            end = len(data) - data.endswith(b"\n") if end < 0 else end
+            parts.append(data[begin:end])
+            begin = end + 1
+        return parts
 
 
 class Output:

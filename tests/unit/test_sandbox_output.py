@@ -5,6 +5,9 @@ from __future__ import annotations
 import asyncio
 import os
 
+import pytest
+
+from faas.core import model
 from runners.sandbox import output
 from tests.eventually import eventually
 
@@ -37,12 +40,22 @@ def test_what_is_over_the_limit_is_dropped_and_said() -> None:
     assert texts(log) == ([], False)
 
 
-def test_very_many_short_lines_are_cut_too() -> None:
+@pytest.mark.parametrize("line", [b"\n", b"a\n", b"line 12345\n", b"x" * 31 + b"\n", b"x" * 40 + b"\n"])
+def test_very_many_short_lines_are_all_kept_several_together(line: bytes) -> None:
     log = output.Log(3200)
-    log.add(b"\n" * 3200, 1)
+    printed = line * (3200 // len(line))
+    log.add(printed, 1)
+    lines, cut = log.take()
+    assert not cut and len(lines) <= 100
+    assert "".join(f"{each.text}\n" for each in model.each_line(lines)).encode() == printed
+
+
+def test_what_is_over_the_limit_is_dropped_of_many_short_lines_too() -> None:
+    log = output.Log(3200)
+    log.add(b"ab\n" * 2000, 1)
     lines, cut = texts(log)
-    assert cut and len(lines) == 101
-    assert lines[-1] == "[log cut: 100 bytes kept, 3100 bytes dropped]"
+    assert cut and lines[-1] == "[log cut: 3200 bytes kept, 2800 bytes dropped]"
+    assert "\n".join(lines[:-1]) == "ab\n" * 1066 + "ab"
 
 
 async def test_output_belongs_to_the_attempt_in_which_it_was_printed() -> None:
