@@ -16,7 +16,6 @@ import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from typing import Any
 
-from faas import artifacts
 from faas.cluster import capacity, catalog, demand, machine
 from faas.core import dispatch, errors, living, model
 from faas.core import settings as settings_module
@@ -94,7 +93,7 @@ class Node:
         place = attempt.Place(self.node, settings.prices.price_gb_s_micro, settings.prices.price_request_nano)
         processors = max((os.cpu_count() or 1) // settings.runners.node_count, 1)
         self._stock = stock.Stock(engine, settings.sandboxes, self.memory, processors)
-        self._pool = self._make_pool(settings, place)
+        self._pool = self._make_pool(settings, place, engine)
         self._tasks = Tasks()
         self._refusals = refusing.Refusing(self.node, queue, versions, self._stock, self.settler)
         self._tender = self._make_tender(place, processors)
@@ -111,8 +110,7 @@ class Node:
         self._shipper.attach(journal)
         return journal
 
-    def _make_pool(self, settings: settings_module.Settings, place: attempt.Place) -> pool.Pool:
-        code = artifacts.Artifacts(settings.data.root)
+    def _make_pool(self, settings: settings_module.Settings, place: attempt.Place, code: pool.Code) -> pool.Pool:
         lease_s = settings.leases.lease_ms / 1000
         return pool.Pool(self._stock, code, self.memory, settings.sandboxes, lease_s, place, self._publish)
 

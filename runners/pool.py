@@ -12,7 +12,6 @@ import asyncio
 import collections
 import logging
 from collections.abc import Callable, Iterable
-from pathlib import Path
 from typing import Protocol
 
 import msgspec
@@ -33,10 +32,10 @@ _log = logging.getLogger(__name__)
 
 
 class Code(Protocol):
-    """Where unpacked artifacts come from; `faas.artifacts.Artifacts` is one."""
+    """Who has the code of revisions at hand: the engine."""
 
-    def unpack(self, digest: str) -> Path:
-        """The folder of an artifact; blocks. Raises `errors.NotFound` and `errors.Unavailable`."""
+    async def fetch(self, artifact: str) -> None:
+        """See `base.Engine.fetch`."""
 
 
 class Room(msgspec.Struct, frozen=True, eq=False):
@@ -112,21 +111,21 @@ class Pool:
     ) -> base.Loaded | None:
         """Add a slot to a lane; what its load answered, or None when there was no more need, or more elsewhere.
 
-        Raises `base.EngineUnavailable`, `base.SandboxLost`, and what unpacking the code raises.
+        Raises `base.EngineUnavailable`, `base.SandboxLost`, and what fetching the code raises.
         """
         sandbox, kind = room.prewarmed, model.ColdStart.PREWARMED
         held = False
         try:
             begun = clock.now_ms()
             # Before a sandbox is started: an artifact that cannot be unpacked costs none.
-            code = await asyncio.to_thread(self._code.unpack, seat.revision.artifact)
+            await self._code.fetch(seat.revision.artifact)
             if sandbox is None:
                 kind = model.ColdStart.FULL
                 sandbox = await self._started(seat, is_wanted)
             if sandbox is None:
                 return None
             self._rooms.discard(room)  # it has started, and the next may have its place
-            loaded = await sandbox.load(seat.revision, code)
+            loaded = await sandbox.load(seat.revision)
             if loaded.error is None:
                 held = True
                 self._add(seat, sandbox, attempt.Birth(kind, begun, clock.now_ms()))

@@ -8,12 +8,14 @@ The life of a sandbox::
 
 If user code fails, the outcome says so; if the sandbox itself fails, `load` raises one of the two errors below, and
 `run` hands over a `SandboxLost` in the outcome's place.
+
+Whoever uses the port knows no path, no descriptor and no control group, and not that a sandbox is on this host: code is
+known by the digest of its artifact, and how it comes to the sandbox is the engine's affair.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Protocol
 
 import msgspec
@@ -91,10 +93,11 @@ class Sandbox(Protocol):
     def on_closed(self, callback: Callable[[Sandbox], None]) -> None:
         """Call ``callback(sandbox)`` once, when the sandbox has gone for whatever reason."""
 
-    async def load(self, revision: model.Revision, code: Path) -> Loaded:
-        """Put the unpacked artifact ``code`` into the sandbox, set the revision's limits, import its handler.
+    async def load(self, revision: model.Revision) -> Loaded:
+        """Show the sandbox the revision's code, set the revision's limits, import its handler.
 
-        Raises `SandboxLost`. A failing import is a `Loaded` with an error.
+        Raises `SandboxLost`, and what `Engine.fetch` raises when the code has gone since. A failing import is a
+        `Loaded` with an error.
         """
 
     def run(self, invocation: model.Invocation, then: Then) -> None:
@@ -105,7 +108,7 @@ class Sandbox(Protocol):
         """
 
     async def close(self) -> None:
-        """End the sandbox and remove all it left on this host. Safe to call twice."""
+        """End the sandbox and remove all it left behind. Safe to call twice."""
 
 
 class Engine(Protocol):
@@ -124,6 +127,12 @@ class Engine(Protocol):
 
     async def check(self) -> None:
         """Raise `EngineUnavailable` when no sandbox could be started now."""
+
+    async def fetch(self, artifact: str) -> None:
+        """Have the code of this digest at hand for sandboxes. Code that is not to be had costs no sandbox so.
+
+        Raises `errors.NotFound` and `errors.Unavailable`.
+        """
 
     async def start(self, spec: Spec) -> Sandbox:
         """A prewarmed sandbox: it runs the agent and no user code.

@@ -22,12 +22,14 @@ import docker.types
 import msgspec
 import requests
 
+from faas import artifacts
 from faas.core import clock, groups, model
 from faas.runtimes import installed, port, table
 from runners.sandbox import (
     abilities,
     base,
     cgroups,
+    channel,
     confinement,
     docker_calls,
     folder,
@@ -84,9 +86,11 @@ class DockerHost:
         users: uids.Uids,
         user: int,
         veils: veil.Veils | None,
+        code: artifacts.Artifacts,
     ) -> None:
         self.name = _NAME_PREFIX + sandbox
-        self.freezer: freezing.Freezer | None = None
+        self._freezer: freezing.Freezer | None = None
+        self._code = code
         self._client = client
         self._calls = calls
         self._sandbox = sandbox
@@ -119,7 +123,7 @@ class DockerHost:
         self._pid = pid
         self._memory = cgroups.group(pid, "memory")
         self._cpu = cgroups.group(pid, "cpu")
-        self.freezer = freezer = freezing.Freezer(cgroups.group(pid, "freezer"), self._on_thaw)
+        self._freezer = freezer = freezing.Freezer(cgroups.group(pid, "freezer"), self._on_thaw)
         self._sockets = socket_memory.Watch(self._memory, pid, lambda: freezer.is_frozen, self._on_sockets_full)
         with contextlib.suppress(OSError):
             self._process = os.pidfd_open(pid)
@@ -140,17 +144,28 @@ class DockerHost:
             return False
         return bool(state["Running"])
 
-    async def place(self, code: Path) -> str:
+    async def show(self, artifact: str) -> str:
         """Link the code into the folder that the container sees."""
         self._on_thaw()
         try:
-            await asyncio.to_thread(self._folder.place, code)
+            await asyncio.to_thread(self._link, artifact)
         except OSError as error:
             raise base.SandboxLost(f"the code could not be placed: {error.strerror}") from error
         if self._pid > 0 and self._veils is not None:
             covered = self._veils.draw(self._pid, self._folder.path, "task", "tmp", TASK)
             await asyncio.wrap_future(covered)
         return TASK
+
+    def _link(self, artifact: str) -> None:
+        self._folder.place(self._code.unpack(artifact))
+
+    def rest(self) -> freezing.Rest | None:
+        """Its cgroup, where this host lets us freeze it."""
+        return freezing.Rest(self._freezer) if self._freezer is not None and self._freezer.works else None
+
+    def watched(self, channel: channel.Channel) -> hosted.Run:
+        """Nothing: the kernel watches its memory."""
+        return channel.run
 
     async def limit(self, config: model.FunctionConfig) -> verdicts.OutOfMemory | None:
         """Set memory and CPU, unless the container was made with them.
@@ -164,8 +179,8 @@ class DockerHost:
         if limited is cgroups.Limited.IN_USE:
             return verdicts.OutOfMemory()
         if limited is cgroups.Limited.YES:
-            if self.freezer is not None:
-                self.freezer.is_held = True  # some engines freeze a container themselves while they change it
+            if self._freezer is not None:
+                self._freezer.is_held = True  # some engines freeze a container themselves while they change it
             self._calls.slow(_update, self._client, self.name, config, self._has).add_done_callback(self._on_updated)
             return None
         try:
@@ -177,8 +192,8 @@ class DockerHost:
 
     def _on_updated(self, told: asyncio.Future[None]) -> None:
         """The limits hold; whether the engine knows them matters only while it is there."""
-        if self.freezer is not None:
-            self.freezer.is_held = False
+        if self._freezer is not None:
+            self._freezer.is_held = False
         if not told.cancelled():
             told.exception()
 
@@ -196,8 +211,8 @@ class DockerHost:
 
     def kill(self) -> None:
         """Kill the agent; process 1 ends with it, and so does the container. `remove` does it where this cannot."""
-        if self.freezer is not None:
-            self.freezer.close()
+        if self._freezer is not None:
+            self._freezer.close()
         if self._sockets is not None:
             self._sockets.close()
         if self._process >= 0:
@@ -241,6 +256,7 @@ class DockerEngine:
         self._root = root
         self._sandboxes = sandboxes
         self._find_bucket = find
+        self._code = artifacts.Artifacts(root)
         self._owner = hosted.Owner()
         self._folders = folder.Folders(folder.place(root))
         self._languages = languages.Languages([])
@@ -288,6 +304,10 @@ class DockerEngine:
         """See `base.Engine.check`: one ping."""
         await self._calls.quick(_ping)
 
+    async def fetch(self, artifact: str) -> None:
+        """See `base.Engine.fetch`: unpacked once for all sandboxes of this machine."""
+        await asyncio.to_thread(self._code.unpack, artifact)
+
     async def start(self, spec: base.Spec) -> base.Sandbox:
         """See `base.Engine.start`."""
         language = self._languages.of(spec)
@@ -297,7 +317,9 @@ class DockerEngine:
         sandbox = self._folders.next_id()
         own = self._folders.folder(sandbox)
         user = await self._user_of(sandbox, self._users)
-        host = DockerHost(self._client, self._calls, sandbox, self._folders, spec, self._users, user, self._veils)
+        host = DockerHost(
+            self._client, self._calls, sandbox, self._folders, spec, self._users, user, self._veils, self._code
+        )
         with own.prepared(lambda: self._folders.let_go(sandbox)) as listener:
             try:
                 await asyncio.to_thread(furnishing.furnish, own, language.agent, self._owner_of(user))

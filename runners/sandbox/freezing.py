@@ -2,7 +2,7 @@
 
 ::
 
-    running ──idle for `AFTER_S`──► frozen ──before an attempt is sent, or an end──► running
+    running ──idle for a while──► frozen ──before an attempt is sent, or an end──► running
 
 Nothing is done for each attempt of a busy sandbox: a timer is left to fire, and looks whether it has been idle since.
 To freeze and to thaw is one write to a file of the container's cgroup, which takes microseconds, so it is done on the
@@ -19,14 +19,7 @@ from pathlib import Path
 
 import msgspec
 
-from faas.core import billing
 from runners.sandbox import cgroups
-
-AFTER_S = 0.02
-"""How long a sandbox is idle before it is frozen: calls that follow one another closely find it running."""
-
-BACKGROUND_S = billing.BACKGROUND_MS / 1000
-"""The same for a function that asks to go on after its attempts."""
 
 
 class Switch(msgspec.Struct, frozen=True):
@@ -94,24 +87,24 @@ class Freezer:
 
 
 class Rest:
-    """The idle times of one sandbox: it is frozen when one takes too long."""
+    """The idle times of one sandbox, as a `hosted.Rest`: it is frozen when one takes too long."""
 
     def __init__(self, freezer: Freezer) -> None:
         self._loop = asyncio.get_running_loop()
         self._freezer = freezer
-        self._after_s = AFTER_S
+        self._after_s = 0.0
         self._is_idle = False
         self._since_s = 0.0
         self._timer: asyncio.TimerHandle | None = None
 
     def end(self) -> None:
-        """Something is about to be sent to the sandbox."""
+        """See `hosted.Rest.end`."""
         self._is_idle = False
         if self._freezer.is_frozen:
             self._freezer.thaw()
 
-    def begin(self, after_s: float = AFTER_S) -> None:
-        """Nothing runs in the sandbox that anybody waits for: freeze it when that lasts ``after_s``."""
+    def begin(self, after_s: float) -> None:
+        """See `hosted.Rest.begin`."""
         self._is_idle = True
         self._after_s = after_s
         self._since_s = self._loop.time()
@@ -129,7 +122,7 @@ class Rest:
             self._freezer.freeze()
 
     def close(self) -> None:
-        """The sandbox ends: never freeze it again. Safe to call twice."""
+        """See `hosted.Rest.close`."""
         self._is_idle = False
         if self._timer is not None:
             self._timer.cancel()

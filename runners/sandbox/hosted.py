@@ -1,27 +1,58 @@
-"""What every sandbox is, whatever contains it: a channel to an agent, and a host that can be limited and ended."""
+"""What every sandbox is, whatever contains it: a channel to an agent, and a place that can be limited and ended.
+
+This module knows no host. What a place is (a container, a process, a pod on another machine) and how it is frozen,
+watched or killed is its engine's affair.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
-from pathlib import Path
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Protocol
 
-from faas.core import groups, model
-from runners.sandbox import base, channel, freezing, greeting, memory_watch, objects, output, verdicts
+from faas.core import billing, groups, model
+from runners.sandbox import base, channel, greeting, objects, verdicts
 
 _log = logging.getLogger(__name__)
 
 
-class Host(Protocol):
-    """One container or process."""
+REST_AFTER_S = 0.02
+"""How long a sandbox is idle before it rests: calls that follow one another closely find it running."""
 
-    freezer: freezing.Freezer | None
-    """What stops it between attempts; None where nothing can."""
+BACKGROUND_S = billing.BACKGROUND_MS / 1000
+"""The same for a function that asks to go on after its attempts."""
 
-    async def place(self, code: Path) -> str:
-        """Show the unpacked artifact to the sandbox; the folder as the sandbox sees it. Raises `base.SandboxLost`."""
+Run = Callable[[model.Invocation, base.Then], None]
+
+
+class Rest(Protocol):
+    """What stops a sandbox between its attempts."""
+
+    def begin(self, after_s: float) -> None:
+        """Nothing runs in the sandbox that anybody waits for: stop it when that lasts ``after_s``."""
+
+    def end(self) -> None:
+        """Something is about to be sent to the sandbox: it runs when this returns."""
+
+    def close(self) -> None:
+        """The sandbox ends: never stop it again. Safe to call twice."""
+
+
+class Place(Protocol):
+    """One container or process, or whatever else the agent runs in."""
+
+    async def show(self, artifact: str) -> str:
+        """Show the code of this digest to the sandbox; the folder as the sandbox sees it.
+
+        Raises `base.SandboxLost`, and what `base.Engine.fetch` raises.
+        """
+
+    def rest(self) -> Rest | None:
+        """What stops it between attempts; None where nothing can."""
+
+    def watched(self, channel: channel.Channel) -> Run:
+        """The channel's ``run``, or another in its stead: some places look more closely while an attempt runs."""
 
     async def limit(self, config: model.FunctionConfig) -> verdicts.OutOfMemory | None:
         """Set the revision's limits; OutOfMemory when more memory is in use already. Raises `base.SandboxLost`."""
@@ -33,7 +64,7 @@ class Host(Protocol):
         """Kill everything in the sandbox, as soon as can be without waiting."""
 
     async def remove(self) -> None:
-        """Kill what still runs and remove all that the sandbox left on this host. Never raises."""
+        """Kill what still runs and remove all that the sandbox left behind. Never raises."""
 
 
 class Owner:
@@ -56,36 +87,34 @@ class Owner:
 
 
 class HostedSandbox:
-    """A `base.Sandbox` over any `Host`. It ends itself when its state is in doubt, and says so to `on_closed`."""
+    """A `base.Sandbox` in any `Place`. It ends itself when its state is in doubt, and says so to `on_closed`."""
 
     def __init__(
         self,
         id: str,
         spec: base.Spec,
-        host: Host,
+        place: Place,
         greeted: greeting.Greeted,
         started_ms: int,
         owner: Owner,
         find_bucket: objects.Find,
         sandboxes: groups.Sandboxes,
-        *,
-        watch: memory_watch.Watch | None = None,
     ) -> None:
         self.id = id
         self.spec = spec
         self.started_ms = started_ms
-        self._host = host
+        self._place = place
         self._owner = owner
         self._limited = False
         self._on_closed: list[Callable[[base.Sandbox], None]] = []
         self._closing: asyncio.Task[None] | None = None
         self._ref = ""
-        self._rest: freezing.Rest | None = None
-        self._rest_after_s = freezing.AFTER_S
+        self._rest: Rest | None = None
+        self._rest_after_s = REST_AFTER_S
         self._channel = channel.Channel(
             greeted.sock, greeted.pipe, self, find_bucket, sandboxes, on_quiet=self._on_quiet
         )
-        self._run = self._channel.run if watch is None else watch.limited_run(self._channel)
+        self._run = place.watched(self._channel)
 
     def __repr__(self) -> str:
         state = "closed" if self._closing is not None else "loaded" if self._ref else "prewarmed"
@@ -98,14 +127,14 @@ class HostedSandbox:
         else:
             self._on_closed.append(callback)
 
-    async def load(self, revision: model.Revision, code: Path) -> base.Loaded:
+    async def load(self, revision: model.Revision) -> base.Loaded:
         """See `base.Sandbox.load`. The handler is imported while the limits are being set."""
         self._ref = revision.ref
         limiting = asyncio.ensure_future(self._limit(revision.config))
         loaded: base.Loaded | None = None
         try:
-            placed = await self._host.place(code)
-            loaded = await self._channel.load(revision, placed)
+            code = await self._place.show(revision.artifact)
+            loaded = await self._channel.load(revision, code)
             over = await limiting
         except base.SandboxLost:
             if loaded is None or loaded.error is None:
@@ -132,17 +161,17 @@ class HostedSandbox:
 
     async def why_gone(self) -> verdicts.Death:
         """Why the socket has closed. Memory that ran out under the stock's limit is not the function's fault."""
-        found = await self._host.why_gone()
+        found = await self._place.why_gone()
         if isinstance(found, verdicts.OutOfMemory) and not self._limited:
             return verdicts.Vanished("it ran out of memory before its limit was set")
         return found
 
     def doom(self) -> None:
         """Nothing more may run here."""
-        self._host.kill()
+        self._place.kill()
         self._begin_closing()
 
-    def keep_output(self, lines: output.Lines) -> None:
+    def keep_output(self, lines: Sequence[model.LogLine]) -> None:
         """What is printed between attempts goes to the platform's log."""
         text = "\n".join(line.text for line in lines)
         _log.info("sandbox_output", extra={"sandbox": self.id, "function": self._ref, "text": text})
@@ -152,14 +181,15 @@ class HostedSandbox:
             self._rest.begin(self._rest_after_s)
 
     def _begin_to_rest(self, config: model.FunctionConfig) -> None:
-        freezer = self._host.freezer
-        if self._closing is None and freezer is not None and freezer.works:
-            self._rest = freezing.Rest(freezer)
-            self._rest.begin()  # what an import leaves running is nobody's attempt, and not billed
-            self._rest_after_s = freezing.BACKGROUND_S if config.background else freezing.AFTER_S
+        if self._closing is not None:
+            return
+        self._rest = self._place.rest()
+        if self._rest is not None:
+            self._rest.begin(REST_AFTER_S)  # what an import leaves running is nobody's attempt, and not billed
+            self._rest_after_s = BACKGROUND_S if config.background else REST_AFTER_S
 
     async def _limit(self, config: model.FunctionConfig) -> verdicts.OutOfMemory | None:
-        over = await self._host.limit(config)
+        over = await self._place.limit(config)
         self._limited = True
         return over
 
@@ -174,4 +204,4 @@ class HostedSandbox:
 
     async def _remove(self) -> None:
         self._channel.close()
-        await self._host.remove()
+        await self._place.remove()

@@ -17,13 +17,14 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from faas import artifacts
 from faas.core import clock, groups, model, tether
 from faas.runtimes import installed, port, table
 from runners.sandbox import (
     base,
+    channel,
     dropped,
     folder,
-    freezing,
     greeting,
     hosted,
     languages,
@@ -52,8 +53,9 @@ class ProcessHost:
         sandboxes: groups.Sandboxes,
         users: dropped.Users | None,
         user: dropped.User | None,
+        code: artifacts.Artifacts,
     ) -> None:
-        self.freezer: freezing.Freezer | None = None
+        self._code = code
         self._sandbox = sandbox
         self._folders = folders
         self._users = users
@@ -75,25 +77,37 @@ class ProcessHost:
             start_new_session=True,
             **(user.popen() if user is not None else {"umask": USUAL_UMASK}),
         )
-        self.watch = memory_watch.Watch(self._process.pid, lambda: self._process.poll() is None, self._has_too_much)
+        self._watch = memory_watch.Watch(self._process.pid, lambda: self._process.poll() is None, self._has_too_much)
 
     async def is_running(self) -> bool:
         """Whether the agent's process lives."""
         return self._process.poll() is None
 
-    async def place(self, code: Path) -> str:
+    async def show(self, artifact: str) -> str:
         """The code where it is, as nothing here keeps a process from reading elsewhere; to another user it is shown."""
-        if not self._is_apart:
-            return str(code)
         try:
-            await asyncio.to_thread(self._folder.place, code)
+            return str(await asyncio.to_thread(self._shown, artifact))
         except OSError as error:
             raise base.SandboxLost(f"the code could not be shown to the sandbox: {error.strerror}") from error
-        return str(self._folder.task)
+
+    def _shown(self, artifact: str) -> Path:
+        code = self._code.unpack(artifact)
+        if not self._is_apart:
+            return code
+        self._folder.place(code)
+        return self._folder.task
+
+    def rest(self) -> None:
+        """Nothing stops it."""
+        return
+
+    def watched(self, channel: channel.Channel) -> hosted.Run:
+        """Its memory is looked at often from the beginning of an attempt on."""
+        return self._watch.limited_run(channel)
 
     async def limit(self, config: model.FunctionConfig) -> verdicts.OutOfMemory | None:
         """Watch the function's memory from now on."""
-        self.watch.begin(config.memory_mb << 20)
+        self._watch.begin(config.memory_mb << 20)
         return None
 
     async def why_gone(self) -> verdicts.Death:
@@ -115,7 +129,7 @@ class ProcessHost:
 
     async def remove(self) -> None:
         """Kill the session and all that has left it, reap the process, remove the folder."""
-        self.watch.end()
+        self._watch.end()
         self.kill()
         try:
             await tether.exited(self._process)
@@ -140,6 +154,7 @@ class ProcessEngine:
         """Blocks. Raises `base.EngineUnavailable` when it runs as root and cannot run processes as others."""
         self._sandboxes = sandboxes
         self._find_bucket = find_bucket
+        self._code = artifacts.Artifacts(root)
         place = folder.place(root)
         is_root = os.geteuid() == 0
         self._users = dropped.Users(root, sandboxes) if is_root else None
@@ -161,6 +176,10 @@ class ProcessEngine:
     async def check(self) -> None:
         """Processes can always be started."""
 
+    async def fetch(self, artifact: str) -> None:
+        """See `base.Engine.fetch`: unpacked once for all sandboxes of this machine."""
+        await asyncio.to_thread(self._code.unpack, artifact)
+
     async def start(self, spec: base.Spec) -> base.Sandbox:
         """See `base.Engine.start`. Memory, CPU and network of ``spec`` bind nobody here."""
         language = self._languages.of(spec)
@@ -180,7 +199,7 @@ class ProcessEngine:
         own.hang_up()
         started_ms = round((clock.steady_s() - begun) * 1000)
         return hosted.HostedSandbox(
-            sandbox, spec, host, greeted, started_ms, self._owner, self._find_bucket, self._sandboxes, watch=host.watch
+            sandbox, spec, host, greeted, started_ms, self._owner, self._find_bucket, self._sandboxes
         )
 
     async def sweep(self) -> int:
@@ -201,7 +220,7 @@ class ProcessEngine:
         try:
             if user is not None:
                 user.own(own)
-            return ProcessHost(sandbox, self._folders, language, self._sandboxes, self._users, user)
+            return ProcessHost(sandbox, self._folders, language, self._sandboxes, self._users, user, self._code)
         except OSError as error:
             self._folders.let_go(sandbox)
             raise base.EngineUnavailable(f"no process could be started: {error.strerror}") from error

@@ -16,6 +16,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from faas import artifacts
 from faas.cli import languages
 from faas.core import ids, model
 from faas.core import settings as settings_module
@@ -94,8 +95,9 @@ class Bench:
         made = await self.engine.start(base.Spec(runtime="python3"))
         self.started.append(made)
         config = model.FunctionConfig(runtime="python3", handler=f"app.{handler}", timeout_ms=20_000)
-        revision = model.Revision(function="f", number=1, artifact="0" * 64, config=config, created_at_ms=0)
-        loaded = await made.load(revision, self._code)
+        digest, _ = artifacts.Artifacts(self.limits.root).pack(self._code)
+        revision = model.Revision(function="f", number=1, artifact=digest, config=config, created_at_ms=0)
+        loaded = await made.load(revision)
         assert loaded.error is None, loaded
         return made
 

@@ -13,11 +13,11 @@ from typing import Any
 import msgspec
 import pytest
 
-from faas import buckets
+from faas import artifacts, buckets
 from faas.buckets.folder import bucket as folders
 from faas.buckets.folder import stamps
 from faas.cli import languages
-from faas.core import ids, model, settings
+from faas.core import errors, ids, model, settings
 from runners.sandbox import base, choose, docker, docker_calls, uids
 from tests import attempts
 from tests.eventually import eventually, eventually_sync
@@ -45,7 +45,7 @@ class Bench:
 
     async def load(self, handler: str, **config: Any) -> tuple[base.Sandbox, base.Loaded]:
         sandbox = await self.start()
-        return sandbox, await sandbox.load(revision(handler, **config), CODE)
+        return sandbox, await sandbox.load(self.revision(handler, **config))
 
     async def loaded(self, handler: str, **config: Any) -> base.Sandbox:
         sandbox, loaded = await self.load(handler, **config)
@@ -55,10 +55,10 @@ class Bench:
     async def run(self, handler: str, event: object = None, **config: Any) -> base.Ran:
         return await attempts.begun(await self.loaded(handler, **config), invocation(event))
 
-
-def revision(handler: str, **config: Any) -> model.Revision:
-    made = model.FunctionConfig(**{"runtime": "python3", "handler": handler, "timeout_ms": 20_000, **config})
-    return model.Revision(function="contract", number=1, artifact="0" * 64, config=made, created_at_ms=0)
+    def revision(self, handler: str, **config: Any) -> model.Revision:
+        digest, _ = artifacts.Artifacts(self.limits.root).pack(CODE)
+        made = model.FunctionConfig(**{"runtime": "python3", "handler": handler, "timeout_ms": 20_000, **config})
+        return model.Revision(function="contract", number=1, artifact=digest, config=made, created_at_ms=0)
 
 
 def invocation(event: object = None) -> model.Invocation:
@@ -170,6 +170,17 @@ async def test_a_module_that_ends_its_process_is_the_functions_fault_also_while_
     assert loaded.status is model.Status.INIT_ERROR
     assert loaded.error is not None
     assert (loaded.error.type, "exit status 3" in loaded.error.message) == ("Runtime.ExitError", True)
+
+
+async def test_code_that_has_gone_is_said_before_and_after_a_sandbox_was_started_for_it(bench: Bench) -> None:
+    with pytest.raises(errors.NotFound, match="no artifact"):
+        await bench.engine.fetch("0" * 64)
+    sandbox = await bench.start()
+    gone = msgspec.structs.replace(bench.revision("app.echo"), artifact="0" * 64)
+    with pytest.raises(errors.NotFound, match="no artifact"):
+        await sandbox.load(gone)
+    await bench.engine.fetch(bench.revision("app.echo").artifact)
+    assert (await sandbox.load(bench.revision("app.echo"))).error is None
 
 
 async def test_a_handler_that_is_missing_is_a_load_error(bench: Bench) -> None:
@@ -471,7 +482,7 @@ async def test_a_container_is_locked_down_as_seen_from_inside(bench: Bench) -> N
 @only_docker
 async def test_outbound_network_is_there_when_asked_for(bench: Bench) -> None:
     sandbox = await bench.start(base.Spec(runtime="python3", network=model.Network.OUTBOUND))
-    await sandbox.load(revision("app.looks_around", network=model.Network.OUTBOUND), CODE)
+    await sandbox.load(bench.revision("app.looks_around", network=model.Network.OUTBOUND))
     seen = json.loads((await attempts.begun(sandbox, invocation())).body)
     assert seen["networks"] == ["eth0", "lo"]
 

@@ -15,7 +15,7 @@ from typing import Any
 import docker
 import pytest
 
-from runners.sandbox import cgroups, confinement, docker_calls, freezing, socket_memory, uids
+from runners.sandbox import cgroups, confinement, docker_calls, freezing, hosted, socket_memory, uids
 from tests import platform as platforms
 from tests.eventually import eventually_sync
 
@@ -258,7 +258,7 @@ def test_calls_that_come_when_a_sandbox_is_being_frozen_are_answered(platform: p
             status = platform.call("/header").status
             if status != 200:
                 wrong.append(status)
-            threading.Event().wait(freezing.AFTER_S)
+            threading.Event().wait(hosted.REST_AFTER_S)
 
     callers = [threading.Thread(target=calls) for _ in range(2)]
     for caller in callers:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from faas import buckets
+from faas import artifacts, buckets
 from faas.cli import languages
 from faas.core import errors, events, ids, model
 from faas.core import settings as settings_module
@@ -46,9 +46,10 @@ async def sandbox(
     engine = await choose.choose(
         settings.data.root, settings.sandboxes, made.get, languages.known(settings.sandboxes.base_image)
     )
+    digest, _ = artifacts.Artifacts(settings.data.root).pack(CODE)
     started = await engine.start(base.Spec(runtime="python3"))
     loaded = await started.load(
-        model.Revision(function="copies", number=1, artifact="0" * 64, config=CONFIG, created_at_ms=0), CODE
+        model.Revision(function="copies", number=1, artifact=digest, config=CONFIG, created_at_ms=0)
     )
     assert loaded.error is None, loaded
     yield started

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from runners.sandbox import freezing, socket_memory
+from runners.sandbox import freezing, hosted, socket_memory
 from tests.eventually import eventually
 
 VERSIONS = {"cgroup.freeze": (b"1", b"0"), "freezer.state": (b"FROZEN", b"THAWED")}
@@ -67,25 +67,25 @@ def test_a_sandbox_runs_on_for_what_is_left_of_its_time(now_s: float, left_s: fl
 async def test_a_sandbox_is_frozen_when_it_was_idle_for_long_and_not_while_it_works(tmp_path: Path) -> None:
     freezer = _freezer(tmp_path)
     rest = freezing.Rest(freezer)
-    rest.begin()
+    rest.begin(hosted.REST_AFTER_S)
     rest.end()
-    await asyncio.sleep(2 * freezing.AFTER_S)
+    await asyncio.sleep(2 * hosted.REST_AFTER_S)
     assert not freezer.is_frozen
-    rest.begin()
+    rest.begin(hosted.REST_AFTER_S)
     await eventually(lambda: freezer.is_frozen)
     rest.end()
     assert not freezer.is_frozen
-    rest.begin()
+    rest.begin(hosted.REST_AFTER_S)
     rest.close()
-    await asyncio.sleep(2 * freezing.AFTER_S)
+    await asyncio.sleep(2 * hosted.REST_AFTER_S)
     assert not freezer.is_frozen
 
 
 async def test_a_sandbox_whose_group_others_change_is_frozen_after_that(tmp_path: Path) -> None:
     freezer = _freezer(tmp_path)
     freezer.is_held = True
-    freezing.Rest(freezer).begin()
-    await asyncio.sleep(3 * freezing.AFTER_S)
+    freezing.Rest(freezer).begin(hosted.REST_AFTER_S)
+    await asyncio.sleep(3 * hosted.REST_AFTER_S)
     assert not freezer.is_frozen
     freezer.is_held = False
     await eventually(lambda: freezer.is_frozen)
