@@ -53,7 +53,12 @@ class Frame(NamedTuple):
 
 
 class Agent:
-    """A started agent. ``requests`` holds the headers of what it asked for (`open`, `commit`, ...)."""
+    """A started agent. ``requests`` holds the headers of what it asked for (`open`, `commit`, ...).
+
+    With ``in_pieces`` no descriptors are passed: it reads and writes objects as it would on another machine.
+    """
+
+    in_pieces = False
 
     def __init__(
         self, sock: socket.socket, buckets: dict[str, Path], process: subprocess.Popen[bytes] | None = None
@@ -63,6 +68,7 @@ class Agent:
         self.buckets = buckets
         self.requests: list[dict[str, Any]] = []
         self.opened: dict[int, tuple[int, Path]] = {}
+        self.reading: dict[int, int] = {}
         self.access: dict[str, str] = {}
         self.pipe = -1
         self._printed: list[bytes] = []
@@ -80,23 +86,7 @@ class Agent:
     def load(self, code: Path, handler: str = "app.handler", **fields: Any) -> Frame:
         """Send `load` with the protocol's fields (those given replace the usual ones) and await the answer."""
         self.access = fields.get("buckets", {})
-        header = {
-            "t": "load",
-            "code": str(code),
-            "handler": handler,
-            "env": {},
-            "function": "thing",
-            "version": "7",
-            "memory_mb": 256,
-            "timeout_ms": 30_000,
-            "region": "local",
-            "account": "000000000000",
-            "max_result_bytes": 6_291_556,
-            "buckets": {},
-            "network": "none",
-            "limits": {"file_bytes": 1 << 30},
-        }
-        self.send({**header, **fields})
+        self.send(load_header(code, handler, **fields))
         return self.next_frame()
 
     def invoke(self, event: Any = None, **fields: Any) -> Frame:
@@ -114,10 +104,10 @@ class Agent:
         """The next frame that is no request for a bucket. Raises `EOFError` when the agent has gone."""
         while True:
             header, body, _descriptors = self._read()
-            if header["t"] not in ("open", "commit", "discard", "list", "delete"):
+            if header["t"] not in ("open", "read", "write", "commit", "discard", "list", "delete"):
                 return Frame(header, body, self.printed())
             self.requests.append(header)
-            self._answer(header)
+            self._answer(header, body)
 
     def printed(self) -> str:
         """What is in the output pipe now."""
@@ -151,7 +141,7 @@ class Agent:
         """Close what this end holds."""
         self.sock.close()
         os.close(self.pipe)
-        for descriptor, _target in self.opened.values():
+        for descriptor in (*self.reading.values(), *(descriptor for descriptor, _target in self.opened.values())):
             os.close(descriptor)
 
     def _read(self) -> tuple[dict[str, Any], bytes, list[int]]:
@@ -189,10 +179,16 @@ class Agent:
             data += chunk
         return bytes(data)
 
-    def _answer(self, header: dict[str, Any]) -> None:
+    def _answer(self, header: dict[str, Any], body: bytes) -> None:
         number = header["n"]
         if header["t"] == "discard":
-            os.close(self.opened.pop(number)[0])
+            os.close(self.reading.pop(number) if number in self.reading else self.opened.pop(number)[0])
+        elif header["t"] == "read":
+            piece = os.pread(self.reading[header["of"]], header["size"], header["offset"])
+            self.send({"t": "done", "n": number}, piece)
+        elif header["t"] == "write":
+            os.pwrite(self.opened[header["of"]][0], body, header["offset"])
+            self.send({"t": "done", "n": number})
         elif header["t"] == "open":
             self._answer_open(header)
         elif header["t"] == "list":
@@ -219,9 +215,14 @@ class Agent:
             self.send({"t": "opened", "n": number, "error": "NotFound", "message": "no such object"})
         else:
             descriptor = os.open(folder, os.O_TMPFILE | os.O_RDWR, 0o644) if writes else os.open(target, os.O_RDONLY)
-            self.send({"t": "opened", "n": number}, descriptors=[descriptor])
+            if self.in_pieces:
+                self.send({"t": "opened", "n": number, "size": os.fstat(descriptor).st_size})
+            else:
+                self.send({"t": "opened", "n": number}, descriptors=[descriptor])
             if writes:
                 self.opened[number] = (descriptor, target)
+            elif self.in_pieces:
+                self.reading[number] = descriptor
             else:
                 os.close(descriptor)
 
@@ -241,6 +242,28 @@ class Agent:
             {"key": key, "size": files[key].stat().st_size, "modified_ms": files[key].stat().st_mtime_ns // 1_000_000}
             for key in keys[: header["limit"]]
         ]
+
+
+def load_header(code: Path, handler: str = "app.handler", **fields: Any) -> dict[str, Any]:
+    """The header of a `load`; the fields given replace the usual ones."""
+    usual = {
+        "t": "load",
+        "code": str(code),
+        "handler": handler,
+        "env": {},
+        "function": "thing",
+        "version": "7",
+        "memory_mb": 256,
+        "timeout_ms": 30_000,
+        "region": "local",
+        "account": "000000000000",
+        "max_result_bytes": 6_291_556,
+        "buckets": {},
+        "network": "none",
+        "limits": {"file_bytes": 1 << 30, "output_bytes": 1 << 18},
+        "objects": "descriptor",
+    }
+    return {**usual, **fields}
 
 
 def invoke_header(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,9 @@ from faas.queue import calls, invocations, records, replies
 from faas.runtimes import table
 from faas.store import database, functions
 from runners import node as runner
-from runners.sandbox import choose
+from runners.sandbox import base, choose, objects
+
+Make = Callable[[settings_module.Settings, objects.Find, table.Runtimes], base.Engine]
 
 
 class Bench:
@@ -47,17 +49,21 @@ class Bench:
         answers = await replies.Replies.open(settings.redis.redis_url, settings.redis.redis_prefix)
         return cls(settings, queue, answers, await asyncio.to_thread(database.open_database, settings.data))
 
-    async def node(self, runtimes: table.Runtimes | None = None, **changes: Any) -> runner.Node:
-        """Start one more node; ``changes`` are settings of its own, ``runtimes`` are the platform's unless given."""
+    async def node(
+        self, runtimes: table.Runtimes | None = None, make: Make | None = None, **changes: Any
+    ) -> runner.Node:
+        """Start one more node; ``changes`` are settings of its own, ``runtimes`` are the platform's unless given.
+
+        ``make`` makes its engine, unless that is the one of the settings.
+        """
         settings = settings_module.changed(self.settings, **changes)
         known = buckets.Known(buckets.opener(settings.data))
         known.adopt(self.store.buckets())
-        engine = await choose.choose(
-            settings.data.root,
-            settings.sandboxes,
-            known.find,
-            runtimes or languages.known(settings.sandboxes.base_image),
-        )
+        wanted = runtimes or languages.known(settings.sandboxes.base_image)
+        if make:
+            engine = make(settings, known.find, wanted)
+        else:
+            engine = await choose.choose(settings.data.root, settings.sandboxes, known.find, wanted)
         queue = await invocations.Queue.connect(settings.redis.redis_url, settings.redis.redis_prefix)
         node = await runner.Node.start(settings, engine, queue, self.store)
         await node.adopt(self.store.catalog_version(), self.store.list_current())

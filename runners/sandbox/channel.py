@@ -6,6 +6,9 @@ The life of a channel::
       │                        │ timeout, broken protocol, end of file
       └──────end of file───────┴──────────────────────────────► over
 
+On one host the socket is a Unix one, whose agent has passed its output's pipe, and takes objects as descriptors. To a
+sandbox on another machine it is a connection of TCP: output and code go as frames (`far_end`), objects in pieces.
+
 An attempt costs one send, one read and two looks at the pipe of the output. The timer is not set and cancelled for each
 attempt: it is left to fire, and looks then whether the attempt of that moment is due. Who waits for an answer hears of
 it when all that came with it has been read, and, where the sandbox is doomed by it, after that: what follows an answer
@@ -18,10 +21,10 @@ import asyncio
 import logging
 import socket
 from collections.abc import Callable, Coroutine
-from typing import Any, Protocol
+from typing import Any, BinaryIO, Protocol
 
 from faas.core import clock, events, groups, json_text, model, retry
-from runners.sandbox import base, frames, objects, output, verdicts, wire
+from runners.sandbox import base, far_end, framed_output, frames, objects, output, verdicts, wire
 
 _log = logging.getLogger(__name__)
 
@@ -29,8 +32,8 @@ _log = logging.getLogger(__name__)
 class Host(Protocol):
     """What the channel needs of the sandbox around it."""
 
-    async def why_gone(self) -> verdicts.Death:
-        """Why the socket has closed."""
+    async def why_gone(self, told: verdicts.Exited | None) -> verdicts.Death:
+        """Why the socket has closed. ``told`` is how the agent ended, by what the sandbox itself said last."""
 
     def doom(self) -> None:
         """The sandbox's state is in doubt: nothing more may run in it. Called once; it must not block."""
@@ -69,21 +72,29 @@ class Channel:
     def __init__(
         self,
         sock: socket.socket,
-        pipe: int,
+        pipe: int | None,
         host: Host,
         find_bucket: objects.Find,
         sandboxes: groups.Sandboxes,
         on_quiet: Callable[[], None] = _nothing,
     ) -> None:
-        """``on_quiet`` is called when what was awaited is told of, and nothing new was asked at that."""
+        """A sandbox that has passed no pipe is on another machine.
+
+        ``on_quiet`` is called when what was awaited is told of, and nothing new was asked at that.
+        """
         self._loop = asyncio.get_running_loop()
-        max_body_bytes = max(sandboxes.max_event_bytes, sandboxes.max_result_bytes) + frames.BODY_MARGIN_BYTES
-        self._wire = wire.Wire(sock, max_body_bytes, self)
+        self._wire = wire.Wire(sock, frames.most_body_bytes(sandboxes, in_pieces=pipe is None), self)
         self._host = host
         self._on_quiet = on_quiet
         self._sandboxes = sandboxes
-        self._objects = objects.Objects(find_bucket)
-        self._output = output.Output(self._loop, pipe, sandboxes.max_log_bytes, host.keep_output)
+        self._objects = objects.Objects(find_bucket, sandboxes.max_file_mb << 20, in_pieces=pipe is None)
+        self._output: output.Output | framed_output.FramedOutput
+        self._far: far_end.FarEnd | None = None
+        if pipe is None:
+            self._output = framed_output.FramedOutput(sandboxes.max_log_bytes, host.keep_output)
+            self._far = far_end.FarEnd(self._output)
+        else:
+            self._output = output.Output(self._loop, pipe, sandboxes.max_log_bytes, host.keep_output)
         self._awaited: _Awaited | None = None
         self._over: tuple[Callable[[Any], None], base.Ran | base.Loaded] | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -97,6 +108,11 @@ class Channel:
     def is_over(self) -> bool:
         """Whether nothing can be sent or heard any more."""
         return self._wire.has_ended
+
+    @property
+    def objects_form(self) -> str:
+        """How objects come and go."""
+        return frames.DESCRIPTOR if self._far is None else frames.STREAM
 
     @property
     def is_busy(self) -> bool:
@@ -127,6 +143,17 @@ class Channel:
             return base.Loaded(init_us=0, error=failure, status=model.Status.INIT_ERROR)
         self._await(_Awaited(then, None, max(self._sandboxes.init_timeout_ms, config.timeout_ms)), head, b"")
         return await future
+
+    async def place(self, code: BinaryIO, folder: str) -> str:
+        """Have a bundle unpacked into a folder of a sandbox on another machine; the folder.
+
+        Raises `base.SandboxLost`. ``code`` is read by threads, and closed.
+        """
+        if self._far is None or self.is_over:
+            code.close()
+            raise base.SandboxLost("the sandbox takes no code over its connection, or has gone")
+        await self._far.place(self._wire, code, folder)
+        return folder
 
     def run(self, invocation: model.Invocation, then: base.Then) -> None:
         """See `base.Sandbox.run`."""
@@ -166,7 +193,10 @@ class Channel:
             max_result_bytes=self._sandboxes.max_result_bytes,
             buckets={name: access.value for name, access in config.buckets.items()},
             network=config.network.value,
-            limits=frames.Limits(self._sandboxes.max_file_mb << 20),
+            limits=frames.Limits(
+                self._sandboxes.max_file_mb << 20, framed_output.most_bytes(self._sandboxes.max_log_bytes)
+            ),
+            objects=self.objects_form,
         )
 
     def _await(self, awaited: _Awaited, head: bytes, body: bytes) -> None:
@@ -192,22 +222,24 @@ class Channel:
 
     def on_part(self) -> None:
         """An agent says nothing, not even a byte, while nothing is asked of it: an answer before it was not its own."""
-        if self._awaited is None:
+        if self._awaited is None and (self._far is None or not self._far.may_begin_so(self._wire)):
             raise frames.BrokenProtocol("a frame that nobody asked for")
 
     def on_frame(self, header: frames.Received, body: bytes) -> None:
         """An answer to what is awaited, or a request of the running attempt; anything else breaks the protocol."""
         awaited = self._awaited
-        if awaited is None:
-            raise frames.BrokenProtocol("a frame that nobody asked for")
-        if isinstance(header, frames.Result) and header.id == awaited.invocation_id:
+        if awaited is not None and isinstance(header, frames.Result) and header.id == awaited.invocation_id:
             self._on_result(awaited, header, body)
+        elif awaited is None or isinstance(header, frames.FarEnd):
+            if self._far is None:
+                raise frames.BrokenProtocol("a frame that nobody asked for")
+            self._far.hear(header, body)
         elif awaited.invocation_id is None:
             self._on_load_answer(awaited, header)
         elif isinstance(header, frames.Error) and header.id == awaited.invocation_id:
             self._on_error(awaited, header)
         elif isinstance(header, frames.Request):
-            self._serve(header)
+            self._serve(header, body)
         else:
             raise frames.BrokenProtocol("an answer to what was not asked")
 
@@ -329,7 +361,7 @@ class Channel:
             self._spawn(self._explain(self._awaited, self._awaited.elapsed_us()))
 
     async def _explain(self, awaited: _Awaited, us: int) -> None:
-        found = await self._host.why_gone()
+        found = await self._host.why_gone(self._far.exited if self._far is not None else None)
         if self._awaited is not awaited:  # closed meanwhile
             return
         if isinstance(found, verdicts.Vanished):
@@ -367,13 +399,13 @@ class Channel:
 
     # -- buckets
 
-    def _serve(self, request: frames.Request) -> None:
+    def _serve(self, request: frames.Request, body: bytes) -> None:
         """Read nothing more until the request is answered, so that a sandbox can only ask as fast as it is served."""
         self._wire.pause()
-        self._spawn(self._answer(request))
+        self._spawn(self._answer(request, body))
 
-    async def _answer(self, request: frames.Request) -> None:
-        answer = await self._objects.serve(request)
+    async def _answer(self, request: frames.Request, body: bytes) -> None:
+        answer = await self._objects.serve(request, body)
         if answer is not None:
             try:
                 await self._wire.deliver(frames.head(answer.header, len(answer.body)), answer.body, answer.descriptor)
@@ -391,6 +423,8 @@ class Channel:
 
     def _end(self) -> None:
         self._wire.end()
+        if self._far is not None:
+            self._far.end()
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

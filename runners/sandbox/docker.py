@@ -144,7 +144,7 @@ class DockerHost:
             return False
         return bool(state["Running"])
 
-    async def show(self, artifact: str) -> str:
+    async def show(self, artifact: str, _channel: channel.Channel) -> str:
         """Link the code into the folder that the container sees."""
         self._on_thaw()
         try:
@@ -197,7 +197,7 @@ class DockerHost:
         if not told.cancelled():
             told.exception()
 
-    async def why_gone(self) -> verdicts.Death:
+    async def why_gone(self, _told: verdicts.Exited | None) -> verdicts.Death:
         """The container's exit, and whether its memory ran out: by its cgroup while it is there, and by the daemon."""
         if self._has_full_sockets:
             return verdicts.OutOfMemory()

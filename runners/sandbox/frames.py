@@ -2,7 +2,10 @@
 
 `docs/reference/agent-protocol.md` describes each frame. What a sandbox sends is decoded strictly: a frame that is not
 exactly one of these is a `BrokenProtocol`. The two that every attempt has, `invoke` and `result`, have a header of
-fixed form, which costs the agent a third of what JSON does; all others are JSON.
+fixed form, which costs the agent a third of what JSON does, and so has `output`; all others are JSON.
+
+What one machine passes as descriptors has a second form for a sandbox on another: output and code come in frames, and
+the bytes of objects in pieces that the sandbox asks for.
 """
 
 from __future__ import annotations
@@ -12,17 +15,24 @@ from typing import Annotated
 
 import msgspec
 
-from faas.core import model
+from faas.core import groups, model
 
 PREFIX = struct.Struct(">II")
 MAX_HEADER_BYTES = 64 * 1024
 MAX_LOAD_HEADER_BYTES = 1024 * 1024
 BODY_MARGIN_BYTES = 64 * 1024
+PIECE_BYTES = 256 * 1024
+"""The most of an object or of code in one frame."""
+DESCRIPTOR, STREAM = "descriptor", "stream"
+"""The forms of objects."""
+OUTPUT_KIND = 3
 _LARGEST = 1 << 53
 _INVOKE = struct.Struct(">IIBHHIIII")
 _INVOKE_KIND = 1
 _RESULT = struct.Struct(">BBIQ")
 _RESULT_KIND = b"\x02"
+_OUTPUT = struct.Struct(">BIQ")
+_OUTPUT_BYTE = bytes((OUTPUT_KIND,))
 
 _Count = Annotated[int, msgspec.Meta(ge=0, le=_LARGEST)]
 
@@ -40,9 +50,15 @@ class Fault(msgspec.Struct, frozen=True):
 
 
 class Ready(msgspec.Struct, frozen=True, tag_field="t", tag="ready"):
-    """The agent runs; the descriptor of its output comes along."""
+    """The agent runs. The descriptor of its output comes along, or the ``token`` that a sandbox elsewhere was given.
+
+    ``objects`` are the forms in which the agent takes objects; ``takes_code`` says that code may come in frames.
+    """
 
     pid: int
+    objects: tuple[str, ...] = (DESCRIPTOR,)
+    token: str = ""
+    takes_code: bool = False
 
 
 class LoadDone(msgspec.Struct, frozen=True, tag_field="t", tag="loaded"):
@@ -90,6 +106,23 @@ class Open(msgspec.Struct, frozen=True, tag_field="t", tag="open"):
     mode: str
 
 
+class Read(msgspec.Struct, frozen=True, tag_field="t", tag="read"):
+    """Bytes of what was opened for reading as ``of``."""
+
+    n: _Count
+    of: _Count
+    offset: _Count
+    size: _Count
+
+
+class Write(msgspec.Struct, frozen=True, tag_field="t", tag="write"):
+    """The body belongs at ``offset`` of what was opened for writing as ``of``."""
+
+    n: _Count
+    of: _Count
+    offset: _Count
+
+
 class Commit(msgspec.Struct, frozen=True, tag_field="t", tag="commit"):
     """Publish what was opened for writing as ``n``."""
 
@@ -97,7 +130,7 @@ class Commit(msgspec.Struct, frozen=True, tag_field="t", tag="commit"):
 
 
 class Discard(msgspec.Struct, frozen=True, tag_field="t", tag="discard"):
-    """Forget what was opened for writing as ``n``. Has no answer."""
+    """Forget what was opened as ``n``. Has no answer."""
 
     n: _Count
 
@@ -120,14 +153,39 @@ class Delete(msgspec.Struct, frozen=True, tag_field="t", tag="delete"):
     key: str
 
 
-Request = Open | Commit | Discard | List | Delete
-Received = Result | Ready | LoadDone | LoadFailed | Error | Request
+Request = Open | Read | Write | Commit | Discard | List | Delete
+
+
+class Output(msgspec.Struct, frozen=True):
+    """The body was printed, and ``dropped`` bytes more, after so many loads and invokes as ``number`` says."""
+
+    number: int
+    dropped: int
+
+
+class Placed(msgspec.Struct, frozen=True, tag_field="t", tag="placed"):
+    """The code that came in frames is in its folder, unless there is an error."""
+
+    error: str = ""
+
+
+class Exited(msgspec.Struct, frozen=True, tag_field="t", tag="exited"):
+    """The agent has ended, with this status as a shell has it; None when it runs on without its connection."""
+
+    status: Annotated[int, msgspec.Meta(ge=0, le=255)] | None
+
+
+FarEnd = Output | Placed | Exited
+"""What the process between an agent and a runner elsewhere says."""
+
+Received = Result | Ready | LoadDone | LoadFailed | Error | Request | FarEnd
 
 
 class Limits(msgspec.Struct, frozen=True):
-    """What a sandbox is told about the sizes it may use."""
+    """What a sandbox is told about the sizes it may use. Output beyond ``output_bytes`` need not be sent."""
 
     file_bytes: int
+    output_bytes: int
 
 
 class Load(msgspec.Struct, frozen=True, kw_only=True, tag_field="t", tag="load"):
@@ -146,28 +204,42 @@ class Load(msgspec.Struct, frozen=True, kw_only=True, tag_field="t", tag="load")
     buckets: dict[str, str]
     network: str
     limits: Limits
+    objects: str = DESCRIPTOR
+
+
+class Code(msgspec.Struct, frozen=True, tag_field="t", tag="code"):
+    """The body is the next piece of a tar that belongs into ``folder``; one without bytes is the last."""
+
+    folder: str
 
 
 class Opened(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="t", tag="opened"):
-    """The answer to `Open`; a descriptor comes along unless it was refused."""
+    """The answer to `Open`, unless it was refused: a descriptor comes along, or ``size`` says that the bytes travel."""
 
     n: int
     error: str | None = None
     message: str | None = None
+    size: int | None = None
 
 
 class Done(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="t", tag="done"):
-    """The answer to `Commit`, `List` and `Delete`."""
+    """The answer to all other requests."""
 
     n: int
     error: str | None = None
     message: str | None = None
 
 
-Sent = Load | Opened | Done
+Sent = Load | Code | Opened | Done
 
 _encode = msgspec.json.Encoder().encode
-_decode = msgspec.json.Decoder(Ready | LoadDone | LoadFailed | Error | Request).decode
+_decode = msgspec.json.Decoder(Ready | LoadDone | LoadFailed | Error | Request | Placed | Exited).decode
+
+
+def most_body_bytes(limits: groups.Sandboxes, *, in_pieces: bool) -> int:
+    """The largest body that an agent sends, by whether it sends objects in pieces."""
+    largest = max(limits.max_event_bytes, limits.max_result_bytes, PIECE_BYTES if in_pieces else 0)
+    return largest + BODY_MARGIN_BYTES
 
 
 def head(header: Sent, body_bytes: int) -> bytes:
@@ -221,6 +293,11 @@ class Reader:
         """Whether a frame has begun to come."""
         return bool(self._held)
 
+    @property
+    def may_be_output(self) -> bool:
+        """Whether the frame that has begun to come may be one of output."""
+        return len(self._held) <= PREFIX.size or self._held[PREFIX.size] == OUTPUT_KIND
+
     def next(self) -> tuple[Received, bytes] | None:
         """The next whole frame, if there is one. Raises `BrokenProtocol`."""
         held = self._held
@@ -253,6 +330,8 @@ def _cut(held: bytes | bytearray, begin: int, end: int) -> bytes:
 def _header(data: bytes) -> Received:
     if data[:1] == _RESULT_KIND:
         return _result(data)
+    if data[:1] == _OUTPUT_BYTE:
+        return _output(data)
     try:
         header: Received = _decode(data)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
@@ -268,3 +347,13 @@ def _result(data: bytes) -> Result:
         return Result(data[_RESULT.size :].decode(), us, mem_kb, is_bytes == 1)
     except (struct.error, UnicodeDecodeError) as error:
         raise BrokenProtocol(f"a result that no agent sends: {error}") from error
+
+
+def _output(data: bytes) -> Output:
+    try:
+        _kind, number, dropped = _OUTPUT.unpack(data)
+    except struct.error as error:
+        raise BrokenProtocol(f"output that no agent sends: {error}") from error
+    if dropped > _LARGEST:
+        raise BrokenProtocol("output that no agent sends")
+    return Output(number, dropped)

@@ -20,11 +20,21 @@ _CREDENTIALS = struct.Struct("3i")
 
 
 class Greeted(msgspec.Struct, frozen=True):
-    """A connected agent. ``pid`` is its process as this host sees it (0 when it cannot), ``pipe`` its output."""
+    """A connected agent.
+
+    ``pid`` is its process as this host sees it (0 when it cannot), ``pipe`` its output, which no other machine passes.
+    """
 
     sock: socket.socket
-    pipe: int
+    pipe: int | None
     pid: int
+    says: frames.Ready
+
+    def close(self) -> None:
+        """Nobody takes it."""
+        self.sock.close()
+        if self.pipe is not None:
+            os.close(self.pipe)
 
 
 async def greet(
@@ -37,6 +47,23 @@ async def greet(
     loop = asyncio.get_running_loop()
     hello = loop.create_task(_hello(listener))
     try:
+        return await meet(hello, launched, is_running)
+    except BaseException:
+        # A cancelled accept stops listening only in a later turn of the loop. Whoever closes the listener before that
+        # leaves its number behind as one that is watched, and the next descriptor of that number would never be: what
+        # waits for it, such as the end of a process, would wait for ever.
+        loop.remove_reader(listener.fileno())
+        raise
+
+
+async def meet(
+    hello: asyncio.Future[Greeted], launched: asyncio.Future[Any], is_running: Callable[[], Awaitable[bool]]
+) -> Greeted:
+    """Wait for the greeting, and until the launch is over. Where it fails nobody takes the greeting.
+
+    Raises what ``launched`` and ``hello`` raise, or `base.SandboxLost` as `greet` does.
+    """
+    try:
         async with asyncio.timeout(WITHIN_S):
             await asyncio.wait({hello, launched}, return_when=asyncio.FIRST_COMPLETED)
             if not hello.done():
@@ -47,27 +74,17 @@ async def greet(
                     raise base.SandboxLost("the sandbox ended before its agent was ready")
             await asyncio.shield(launched)
     except TimeoutError as error:
-        _drop(hello, listener)
+        _drop(hello)
         raise base.SandboxLost(f"the sandbox was not ready within {WITHIN_S:.0f} s") from error
     except BaseException:
-        _drop(hello, listener)
+        _drop(hello)
         raise
     return hello.result()
 
 
-def _drop(hello: asyncio.Task[Greeted], listener: socket.socket) -> None:
-    """Nobody will take the greeting.
-
-    A cancelled accept stops listening only in a later turn of the loop. Whoever closes the listener before that leaves
-    its number behind as one that is watched, and the next descriptor of that number would never be: what waits for it,
-    such as the end of a process, would wait for ever.
-    """
-    if hello.cancel():
-        asyncio.get_running_loop().remove_reader(listener.fileno())
-        return
-    if not hello.cancelled() and hello.exception() is None:
-        hello.result().sock.close()
-        os.close(hello.result().pipe)
+def _drop(hello: asyncio.Future[Greeted]) -> None:
+    if not hello.cancel() and not hello.cancelled() and hello.exception() is None:
+        hello.result().close()
 
 
 async def _hello(listener: socket.socket) -> Greeted:
@@ -76,17 +93,17 @@ async def _hello(listener: socket.socket) -> Greeted:
     sock, _ = listener.accept()
     pipes: list[int] = []
     try:
-        await _ready(sock, pipes)
+        says = await _ready(sock, pipes)
     except BaseException:
         sock.close()
         for pipe in pipes:
             os.close(pipe)
         raise
     credentials = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
-    return Greeted(sock, pipes[0], _CREDENTIALS.unpack(credentials)[0])
+    return Greeted(sock, pipes[0], _CREDENTIALS.unpack(credentials)[0], says)
 
 
-async def _ready(sock: socket.socket, pipes: list[int]) -> None:
+async def _ready(sock: socket.socket, pipes: list[int]) -> frames.Ready:
     sock.setblocking(False)
     reader = frames.Reader(0)
     while True:
@@ -101,13 +118,13 @@ async def _ready(sock: socket.socket, pipes: list[int]) -> None:
         if not data:
             raise base.SandboxLost("the agent ended before it was ready")
         reader.feed(data)
-        found = _next(reader)
+        found = next_frame(reader)
         if found is not None:
-            _check(found, pipes)
-            return
+            return _checked(found, pipes)
 
 
-def _next(reader: frames.Reader) -> frames.Received | None:
+def next_frame(reader: frames.Reader) -> frames.Received | None:
+    """What has come whole; None when nothing has. Raises `base.SandboxLost`."""
     try:
         frame = reader.next()
     except frames.BrokenProtocol as error:
@@ -115,9 +132,10 @@ def _next(reader: frames.Reader) -> frames.Received | None:
     return None if frame is None else frame[0]
 
 
-def _check(found: frames.Received, pipes: list[int]) -> None:
+def _checked(found: frames.Received, pipes: list[int]) -> frames.Ready:
     if not isinstance(found, frames.Ready) or len(pipes) != 1 or not stat.S_ISFIFO(os.fstat(pipes[0]).st_mode):
         raise base.SandboxLost("the agent broke the protocol: its first frame is not `ready` with one pipe")
+    return found
 
 
 async def _readable(sock: socket.socket) -> None:

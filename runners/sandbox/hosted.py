@@ -42,8 +42,10 @@ class Rest(Protocol):
 class Place(Protocol):
     """One container or process, or whatever else the agent runs in."""
 
-    async def show(self, artifact: str) -> str:
+    async def show(self, artifact: str, channel: channel.Channel) -> str:
         """Show the code of this digest to the sandbox; the folder as the sandbox sees it.
+
+        A place that has no other way sends it over the channel.
 
         Raises `base.SandboxLost`, and what `base.Engine.fetch` raises.
         """
@@ -57,8 +59,8 @@ class Place(Protocol):
     async def limit(self, config: model.FunctionConfig) -> verdicts.OutOfMemory | None:
         """Set the revision's limits; OutOfMemory when more memory is in use already. Raises `base.SandboxLost`."""
 
-    async def why_gone(self) -> verdicts.Death:
-        """Why the agent's socket has closed."""
+    async def why_gone(self, told: verdicts.Exited | None) -> verdicts.Death:
+        """Why the agent's socket has closed. ``told`` is what the sandbox said about it, if it could."""
 
     def kill(self) -> None:
         """Kill everything in the sandbox, as soon as can be without waiting."""
@@ -109,6 +111,7 @@ class HostedSandbox:
         self._on_closed: list[Callable[[base.Sandbox], None]] = []
         self._closing: asyncio.Task[None] | None = None
         self._ref = ""
+        self._says = greeted.says
         self._rest: Rest | None = None
         self._rest_after_s = REST_AFTER_S
         self._channel = channel.Channel(
@@ -130,10 +133,12 @@ class HostedSandbox:
     async def load(self, revision: model.Revision) -> base.Loaded:
         """See `base.Sandbox.load`. The handler is imported while the limits are being set."""
         self._ref = revision.ref
+        if revision.config.buckets and self._channel.objects_form not in self._says.objects:
+            return base.Loaded(init_us=0, error=_no_objects(self._channel.objects_form), status=model.Status.INIT_ERROR)
         limiting = asyncio.ensure_future(self._limit(revision.config))
         loaded: base.Loaded | None = None
         try:
-            code = await self._place.show(revision.artifact)
+            code = await self._place.show(revision.artifact, self._channel)
             loaded = await self._channel.load(revision, code)
             over = await limiting
         except base.SandboxLost:
@@ -159,9 +164,9 @@ class HostedSandbox:
         """See `base.Sandbox.close`."""
         await asyncio.shield(self._begin_closing())
 
-    async def why_gone(self) -> verdicts.Death:
+    async def why_gone(self, told: verdicts.Exited | None) -> verdicts.Death:
         """Why the socket has closed. Memory that ran out under the stock's limit is not the function's fault."""
-        found = await self._place.why_gone()
+        found = await self._place.why_gone(told)
         if isinstance(found, verdicts.OutOfMemory) and not self._limited:
             return verdicts.Vanished("it ran out of memory before its limit was set")
         return found
@@ -205,3 +210,8 @@ class HostedSandbox:
     async def _remove(self) -> None:
         self._channel.close()
         await self._place.remove()
+
+
+def _no_objects(form: str) -> model.Failure:
+    text = f"the agent of this language takes no objects in the form of this sandbox ({form}): declare no buckets"
+    return model.Failure("Runtime.NoStreams", text)

@@ -1,12 +1,14 @@
-"""What a running attempt asks of the buckets that its revision declares: descriptors, commits, lists, deletions.
+"""What a running attempt asks of the buckets that its revision declares: objects, commits, lists, deletions.
 
 One request is served at a time. Objects being written stay with the runner until they are committed, discarded, or
-the attempt is over; descriptors for reading only pass through.
+the attempt is over; descriptors for reading only pass through. To a sandbox that no descriptor can be passed to, and
+that asks for bytes in pieces, what it reads stays with the runner too.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 from collections.abc import Callable, Mapping
 from concurrent import futures
@@ -15,23 +17,14 @@ import msgspec
 
 from faas import buckets as buckets_module
 from faas.core import errors, model
-from runners.sandbox import frames, spool
+from runners.sandbox import frames, held, spool
 
 Find = Callable[[str], buckets_module.Bucket | None]
 
-MAX_BEING_WRITTEN = 64
+MAX_BEING_WRITTEN = MAX_BEING_READ = 64
 # One for the node: each thread that works on a huge bucket keeps the event loop from running for some milliseconds.
 _LISTING = futures.ThreadPoolExecutor(1, thread_name_prefix="listing")
 _encode = msgspec.json.Encoder().encode
-
-
-class Refused(Exception):
-    """A request that is answered with an error: one of the protocol's codes, and why."""
-
-    def __init__(self, code: str, message: str) -> None:
-        super().__init__(message)
-        self.code = code
-        self.message = message
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -51,11 +44,15 @@ class Answer(msgspec.Struct, frozen=True):
 class Objects:
     """The buckets of one sandbox, as its revision may use them."""
 
-    def __init__(self, find: Find) -> None:
+    def __init__(self, find: Find, most_bytes: int, *, in_pieces: bool = False) -> None:
+        """``in_pieces`` is for a sandbox on another machine; it may write objects of at most so many bytes."""
         self._find = find
+        self._most_bytes = most_bytes
+        self._in_pieces = in_pieces
         self._declared: Mapping[str, model.Access] = {}
-        self._writing: dict[int, spool.Spool] = {}
-        self._attempt = 0
+        self._writing: held.Held[spool.Spool] = held.Held("written", MAX_BEING_WRITTEN)
+        self._reading: held.Held[buckets_module.Reading] = held.Held("read", MAX_BEING_READ)
+        self._has_asked = False
         self._invocation: model.Invocation | None = None
 
     def declare(self, declared: Mapping[str, model.Access]) -> None:
@@ -68,22 +65,22 @@ class Objects:
 
     def end_attempt(self) -> None:
         """Close what the attempt left open; a request that is still being served closes its own when it is done."""
-        self._attempt += 1
-        if self._writing:
-            for writing in self._writing.values():
-                writing.close()
-            self._writing.clear()
+        if self._has_asked:
+            self._writing.end_attempt()
+            self._reading.end_attempt()
+            self._has_asked = False
 
-    async def serve(self, request: frames.Request) -> Answer | None:
+    async def serve(self, request: frames.Request, body: bytes = b"") -> Answer | None:
         """The answer, or None where the protocol has none. Never raises for what the sandbox asks."""
+        self._has_asked = True
         try:
             if isinstance(request, frames.Open):
                 return await self._open(request)
             if isinstance(request, frames.Discard):
                 self._discard(request)
                 return None
-            return await self._done(request)
-        except Refused as refusal:
+            return Answer(frames.Done(request.n), body=await self._done(request, body))
+        except held.Refused as refusal:
             return _refusal(request, refusal.code, refusal.message)
         except errors.FaasError as error:
             return _refusal(request, _code(error), error.message)
@@ -91,43 +88,51 @@ class Objects:
     async def _open(self, request: frames.Open) -> Answer:
         writes = _is_write(request.mode)
         bucket = self._bucket(request.bucket, write=writes)
-        if not writes:
-            descriptor = await asyncio.to_thread(spool.open_object, bucket, request.key)
-            return Answer(frames.Opened(request.n), descriptor=descriptor, passing=True)
-        if request.n in self._writing or len(self._writing) >= MAX_BEING_WRITTEN:
-            raise Refused("Failed", f"more than {MAX_BEING_WRITTEN} objects are being written at once")
-        attempt = self._attempt
-        writing = await asyncio.to_thread(spool.Spool.begin, bucket, request.key)
-        if attempt != self._attempt:
-            writing.close()
-            raise Refused("Failed", "the invocation is over")
-        self._writing[request.n] = writing
-        return Answer(frames.Opened(request.n), descriptor=writing.descriptor)
+        if writes:
+            writing = await self._writing.open(request.n, lambda: spool.Spool.begin(bucket, request.key))
+            if self._in_pieces:
+                return Answer(frames.Opened(request.n, size=0))
+            return Answer(frames.Opened(request.n), descriptor=writing.descriptor)
+        if self._in_pieces:
+            reading = await self._reading.open(request.n, lambda: bucket.open(request.key))
+            return Answer(frames.Opened(request.n, size=reading.object().size))
+        descriptor = await asyncio.to_thread(spool.open_object, bucket, request.key)
+        return Answer(frames.Opened(request.n), descriptor=descriptor, passing=True)
 
-    async def _done(self, request: frames.Commit | frames.List | frames.Delete) -> Answer:
+    async def _done(
+        self, request: frames.Read | frames.Write | frames.Commit | frames.List | frames.Delete, body: bytes
+    ) -> bytes:
+        """Do it; the body of the answer."""
+        if isinstance(request, frames.Read):
+            return await self._read(request)
         if isinstance(request, frames.List):
-            return Answer(frames.Done(request.n), body=await self._list(request))
-        if isinstance(request, frames.Commit):
-            await self._commit(request)
+            return await self._list(request)
+        if isinstance(request, frames.Write):
+            await self._write(request, body)
+        elif isinstance(request, frames.Commit):
+            await asyncio.to_thread(self._writing.pop(request.n).commit, self._writer())
         else:
             await asyncio.to_thread(self._bucket(request.bucket, write=True).delete, request.key)
-        return Answer(frames.Done(request.n))
+        return b""
 
-    async def _commit(self, request: frames.Commit) -> None:
-        held = self._writing.pop(request.n, None)
-        if held is None:
-            raise Refused("Failed", "this object is not being written")
-        # In one thread call: nobody else may close the descriptor, and so let its number stand for another file.
-        await asyncio.to_thread(held.commit, self._writer())
+    async def _read(self, request: frames.Read) -> bytes:
+        async with self._reading.taken(request.of) as reading:
+            return await asyncio.to_thread(reading.read, request.offset, min(request.size, frames.PIECE_BYTES))
+
+    async def _write(self, request: frames.Write, body: bytes) -> None:
+        if request.offset + len(body) > self._most_bytes:
+            raise held.Refused("TooLarge", f"an object may have at most {self._most_bytes} bytes")
+        async with self._writing.taken(request.of) as writing:
+            await asyncio.to_thread(writing.write_at, request.offset, body)
 
     def _writer(self) -> buckets_module.Writer:
         run = self._invocation
         return buckets_module.Writer(0) if run is None else buckets_module.Writer(run.depth, run.id, run.chain_id)
 
     def _discard(self, request: frames.Discard) -> None:
-        held = self._writing.pop(request.n, None)
-        if held is not None:
-            held.close()
+        for kind in (self._writing, self._reading):
+            with contextlib.suppress(held.Refused):
+                kind.pop(request.n).close()
 
     async def _list(self, request: frames.List) -> bytes:
         bucket = self._bucket(request.bucket, write=False)
@@ -138,12 +143,12 @@ class Objects:
     def _bucket(self, name: str, *, write: bool) -> buckets_module.Bucket:
         access = self._declared.get(name)
         if access is None:
-            raise Refused("Denied", f"the function does not declare bucket {name[:80]!r}")
+            raise held.Refused("Denied", f"the function does not declare bucket {name[:80]!r}")
         if write and access is not model.Access.WRITE:
-            raise Refused("Denied", f"the function declares bucket {name!r} for reading only")
+            raise held.Refused("Denied", f"the function declares bucket {name!r} for reading only")
         bucket = self._find(name)
         if bucket is None:
-            raise Refused("NotFound", f"there is no bucket {name!r}")
+            raise held.Refused("NotFound", f"there is no bucket {name!r}")
         return bucket
 
 
@@ -154,7 +159,7 @@ def _listed(bucket: buckets_module.Bucket, prefix: str, after: str, limit: int) 
 
 def _is_write(mode: str) -> bool:
     if mode not in ("r", "w"):
-        raise Refused("Failed", f"mode {mode[:10]!r} is neither r nor w")
+        raise held.Refused("Failed", f"mode {mode[:10]!r} is neither r nor w")
     return mode == "w"
 
 

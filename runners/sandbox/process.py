@@ -83,7 +83,7 @@ class ProcessHost:
         """Whether the agent's process lives."""
         return self._process.poll() is None
 
-    async def show(self, artifact: str) -> str:
+    async def show(self, artifact: str, _channel: channel.Channel) -> str:
         """The code where it is, as nothing here keeps a process from reading elsewhere; to another user it is shown."""
         try:
             return str(await asyncio.to_thread(self._shown, artifact))
@@ -110,7 +110,7 @@ class ProcessHost:
         self._watch.begin(config.memory_mb << 20)
         return None
 
-    async def why_gone(self) -> verdicts.Death:
+    async def why_gone(self, _told: verdicts.Exited | None) -> verdicts.Death:
         """The exit status of the process, which may take a moment; no status when it runs on without its socket."""
         if self._killed_for_memory:
             return verdicts.OutOfMemory()

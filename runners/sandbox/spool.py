@@ -1,4 +1,4 @@
-"""Objects as file descriptors, which is what a sandbox can be given, whatever the bucket keeps them in.
+"""Objects as file descriptors, which is what a sandbox of this host is given, whatever the bucket keeps them in.
 
 Where an object is a file its own descriptor is passed, and nothing is copied. Where it is not, it goes through an
 unnamed file in the system's temporary folder, whole: before a function reads it, and after a function wrote it.
@@ -31,7 +31,10 @@ def open_object(bucket: buckets.Bucket, key: str) -> int:
 
 
 class Spool:
-    """An object that a sandbox writes through ``descriptor``. Close it; what is not committed then is discarded."""
+    """An object that a sandbox writes through ``descriptor``, or whose pieces it sends in any order.
+
+    Close it; what is not committed then is discarded.
+    """
 
     def __init__(self, writing: buckets.Writing) -> None:
         self._writing = writing
@@ -52,6 +55,14 @@ class Spool:
         except errors.FaasError:
             writing.close()
             raise
+
+    def write_at(self, offset: int, data: bytes) -> None:
+        """Put a piece into its place."""
+        with _translated():
+            rest = memoryview(data)
+            while rest:
+                written = os.pwrite(self.descriptor, rest, offset)
+                rest, offset = rest[written:], offset + written
 
     def commit(self, writer: buckets.Writer) -> None:
         """Publish what was written, and close. Raises what `buckets.Writing.commit` raises."""

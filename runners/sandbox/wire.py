@@ -1,4 +1,4 @@
-"""One non-blocking Unix socket to an agent: whole frames in, frames and descriptors out.
+"""One non-blocking stream socket to an agent: whole frames in, frames out, and descriptors where it is a Unix socket.
 
 A frame is sent in the call that asks for it; the event loop is asked to tell of room only when the socket has none.
 """
@@ -49,6 +49,11 @@ class Wire:
         self.has_ended = False
         sock.setblocking(False)
         self._loop.add_reader(sock.fileno(), self.read)
+
+    @property
+    def may_be_output(self) -> bool:
+        """Whether the frame of which a part has come may be one of output."""
+        return self._reader.may_be_output
 
     def send(self, head: bytes, body: bytes) -> None:
         """Send now what the socket takes, and the rest when it takes more. Raises `OSError` when the peer has gone."""

@@ -95,7 +95,7 @@ class Bench:
         made = await self.engine.start(base.Spec(runtime="python3"))
         self.started.append(made)
         config = model.FunctionConfig(runtime="python3", handler=f"app.{handler}", timeout_ms=20_000)
-        digest, _ = artifacts.Artifacts(self.limits.root).pack(self._code)
+        digest, _ = artifacts.Artifacts(self.limits.data.root).pack(self._code)
         revision = model.Revision(function="f", number=1, artifact=digest, config=config, created_at_ms=0)
         loaded = await made.load(revision)
         assert loaded.error is None, loaded

@@ -21,12 +21,15 @@ from faas.core import errors, ids, model, settings
 from runners.sandbox import base, choose, docker, docker_calls, uids
 from tests import attempts
 from tests.eventually import eventually, eventually_sync
+from tests.far import engine as far
 
 HERE = Path(__file__).parent
 CODE = HERE / "sandbox_functions"
-ENGINES = ["process", pytest.param("docker", marks=pytest.mark.docker)]
+HERE_ONLY = ["process", pytest.param("docker", marks=pytest.mark.docker)]
+ENGINES = [*HERE_ONLY, "far"]
 DOCKER_ONLY = [pytest.param("docker", marks=pytest.mark.docker)]
 only_docker = pytest.mark.parametrize("kind", DOCKER_ONLY, indirect=True)
+only_here = pytest.mark.parametrize("kind", HERE_ONLY, indirect=True)
 MIB = 1 << 20
 
 
@@ -56,7 +59,7 @@ class Bench:
         return await attempts.begun(await self.loaded(handler, **config), invocation(event))
 
     def revision(self, handler: str, **config: Any) -> model.Revision:
-        digest, _ = artifacts.Artifacts(self.limits.root).pack(CODE)
+        digest, _ = artifacts.Artifacts(self.limits.data.root).pack(CODE)
         made = model.FunctionConfig(**{"runtime": "python3", "handler": handler, "timeout_ms": 20_000, **config})
         return model.Revision(function="contract", number=1, artifact=digest, config=made, created_at_ms=0)
 
@@ -93,12 +96,12 @@ def limits(kind: str, tmp_path: Path) -> settings.Settings:
 
 @pytest.fixture
 async def bench(limits: settings.Settings, tmp_path: Path) -> AsyncIterator[Bench]:
-    made = Bench(
-        await choose.choose(
-            limits.data.root, limits.sandboxes, bucket_finder(tmp_path), languages.known(limits.sandboxes.base_image)
-        ),
-        limits,
-    )
+    known = languages.known(limits.sandboxes.base_image)
+    if limits.sandboxes.engine == "far":
+        engine: base.Engine = far.FarEngine(limits, bucket_finder(tmp_path), known, hidden=[tmp_path])
+    else:
+        engine = await choose.choose(limits.data.root, limits.sandboxes, bucket_finder(tmp_path), known)
+    made = Bench(engine, limits)
     yield made
     for sandbox in made.started:
         await sandbox.close()
@@ -156,6 +159,12 @@ async def test_an_attempt_has_its_own_output_and_nothing_of_what_came_between(be
         return True
 
     await eventually(late_output_has_come)
+
+
+async def test_what_was_printed_before_a_death_is_kept_and_so_is_what_children_print(bench: Bench) -> None:
+    outcome = await bench.run("app.prints_and_dies")
+    assert outcome.status is model.Status.ERROR
+    assert [line.text for line in outcome.logs] == ["from a child", "last words"]
 
 
 async def test_an_import_that_fails_is_returned_with_its_output(bench: Bench) -> None:
@@ -357,7 +366,7 @@ async def test_the_runner_itself_refuses_what_the_agent_would_not_ask(bench: Ben
     ]
     outcome = await bench.run("app.asks_past_the_agent", asked, buckets={"photos": model.Access.READ})
     assert json.loads(outcome.body) == [
-        [None, 1],
+        [None, 0 if bench.engine.name == "far" else 1],
         ["Denied", 0],
         ["Denied", 0],
         ["BadKey", 0],
@@ -408,6 +417,7 @@ def _own_descriptors(bench: Bench) -> int:
     return sum(1 for path in _open_files() if ours(path))
 
 
+@only_here
 async def test_a_data_directory_may_have_a_long_path(kind: str, tmp_path: Path) -> None:
     limits = settings.of(data_dir=str(tmp_path / ("long" * 40)), engine=kind)
     engine = await choose.choose(
@@ -418,6 +428,7 @@ async def test_a_data_directory_may_have_a_long_path(kind: str, tmp_path: Path) 
     await engine.close()
 
 
+@only_here
 async def test_a_sweep_removes_what_a_dead_runner_left_and_nothing_of_a_live_one(
     bench: Bench, limits: settings.Settings, kind: str
 ) -> None:

@@ -31,16 +31,21 @@ PATIENT_MS = 60_000
 
 
 class Peer:
-    """A host whose sandbox is the test: it has the far end of the socket, and is told when it is doomed."""
+    """A host whose sandbox is the test: it has the far end of the socket, and is told when it is doomed.
 
-    def __init__(self, find: Callable[[str], buckets.Bucket | None]) -> None:
+    One on another machine has passed no pipe, and sends its output as frames.
+    """
+
+    def __init__(self, find: Callable[[str], buckets.Bucket | None], *, is_far: bool = False) -> None:
         near, self.far = socket.socketpair()
         reading, self.printing = os.pipe()
         self.is_doomed = False
-        self.channel = channel.Channel(near, reading, self, find, LIMITS.sandboxes)
+        if is_far:
+            os.close(reading)
+        self.channel = channel.Channel(near, None if is_far else reading, self, find, LIMITS.sandboxes)
         self.far.setblocking(False)
 
-    async def why_gone(self) -> verdicts.Death:
+    async def why_gone(self, told: verdicts.Exited | None) -> verdicts.Death:
         return verdicts.Exited(1)
 
     def doom(self) -> None:
@@ -122,8 +127,26 @@ REQUESTS = st.fixed_dictionaries(
         "mode": st.sampled_from(["r", "w", "x"]),
     }
 )
+PIECES = st.fixed_dictionaries(
+    {
+        "t": st.sampled_from(["read", "write"]),
+        "n": st.integers(0, 3),
+        "of": st.integers(0, 3),
+        "offset": st.one_of(st.integers(0, 9), st.integers()),
+        "size": st.integers(0, 1 << 60),
+    }
+)
 KINDS = st.sampled_from(
-    ["ready", "loaded", "load_error", "result", "error", "open", "commit", "discard", "list", "delete", "invoke", "", 7]
+    [
+        *("ready", "loaded", "load_error", "result", "error", "open", "commit", "discard", "list", "delete", "invoke"),
+        *("read", "write", "placed", "exited", "code", "", 7),
+    ]
+)
+OUTPUT = st.one_of(
+    st.builds(
+        struct.Struct(">BIQ").pack, st.just(3), st.sampled_from([0, 1, 2, 3, 2**32 - 1]), st.integers(0, 2**64 - 1)
+    ),
+    st.binary(max_size=14).map(lambda rest: b"\x03" + rest),
 )
 RESULTS = st.builds(
     lambda fixed, id: fixed + id,
@@ -140,7 +163,13 @@ RESULTS = st.builds(
     st.binary(max_size=40),
 )
 HEADERS = st.one_of(
-    REQUESTS, RESULTS, st.builds(lambda kind, rest: {"t": kind, **rest}, KINDS, FIELDS), st.none(), TEXTS
+    REQUESTS,
+    PIECES,
+    RESULTS,
+    OUTPUT,
+    st.builds(lambda kind, rest: {"t": kind, **rest}, KINDS, FIELDS),
+    st.none(),
+    TEXTS,
 )
 PREFIXES = st.tuples(st.integers(0, 2**32 - 1), st.integers(0, 2**32 - 1)).map(lambda sizes: struct.pack(">II", *sizes))
 SAID = st.lists(
@@ -161,13 +190,14 @@ async def find(tmp_path: Path) -> AsyncIterator[Callable[[str], buckets.Bucket |
     yield made.get
 
 
+@pytest.mark.parametrize("is_far", [False, True])
 @effort.bounded(150)
 @hypothesis.given(said=SAID, hangs_up=st.booleans(), cut=st.integers(0, 200))
 async def test_whatever_is_said_the_attempt_ends_and_nothing_is_left_open(
-    find: Callable[[str], buckets.Bucket | None], said: list[tuple[bytes, int]], hangs_up: bool, cut: int
+    find: Callable[[str], buckets.Bucket | None], said: list[tuple[bytes, int]], hangs_up: bool, cut: int, is_far: bool
 ) -> None:
     before = await eventually(_open_files)
-    peer = Peer(find)
+    peer = Peer(find, is_far=is_far)
     await peer.load()
     _, outcome = peer.run()
     for data, descriptors in said:
@@ -182,11 +212,12 @@ async def test_whatever_is_said_the_attempt_ends_and_nothing_is_left_open(
     await eventually(lambda: _open_files() <= before, within=30)
 
 
+@pytest.mark.parametrize("is_far", [False, True])
 async def test_requests_without_end_are_served_one_by_one_and_held_nowhere(
-    find: Callable[[str], buckets.Bucket | None],
+    find: Callable[[str], buckets.Bucket | None], is_far: bool
 ) -> None:
     before = _open_files()
-    peer = Peer(find)
+    peer = Peer(find, is_far=is_far)
     await peer.load()
     _, outcome = peer.run()
     flood = frame({"t": "open", "n": 1, "bucket": "seen", "key": "secret", "mode": "r"}) * 50
@@ -229,17 +260,20 @@ async def test_an_answer_to_another_invocation_is_taken_by_nobody(
     ],
 )
 @pytest.mark.parametrize("at_once", [True, False])
+@pytest.mark.parametrize("is_far", [False, True])
 async def test_whatever_comes_after_a_result_retires_the_sandbox(
-    find: Callable[[str], buckets.Bucket | None], more: dict[str, object] | str | None, at_once: bool
+    find: Callable[[str], buckets.Bucket | None], more: dict[str, object] | str | None, at_once: bool, is_far: bool
 ) -> None:
-    peer = Peer(find)
+    peer = Peer(find, is_far=is_far)
     await peer.load(PATIENT_MS)
     invocation_id, outcome = peer.run()
     forged = result(invocation_id, b"1")
     if isinstance(more, dict):
         after = frame({"id": invocation_id, **more})
     else:  # None: the beginning of a frame, which would have the true result taken for its rest
-        after = result(invocation_id, b"") if more == "result" else b"\0\0"
+        # From another machine the beginning of a frame may come that is output: its kind comes after eight bytes.
+        begun = frame({"t": "open"})[:9] if is_far else b"\0\0"
+        after = result(invocation_id, b"") if more == "result" else begun
     peer.say(forged + after if at_once else forged)
     assert (await outcome).body == b"1"
     if not at_once:
@@ -270,6 +304,48 @@ async def test_what_follows_a_result_is_no_part_of_the_attempt_that_its_end_star
     assert isinstance(heard[1], base.SandboxLost)
     assert peer.is_doomed
     peer.close()
+
+
+async def test_a_sandbox_elsewhere_may_print_at_any_time_and_only_so_much(
+    find: Callable[[str], buckets.Bucket | None],
+) -> None:
+    peer = Peer(find, is_far=True)
+    await peer.load(PATIENT_MS)
+    peer.say(printed(1, b"between\n")[:20])
+    await asyncio.sleep(0)
+    peer.say(printed(1, b"between\n")[20:])
+    invocation_id, outcome = peer.run()
+    peer.say(printed(1, b"late\n") + printed(2, b"now\n") + result(invocation_id, b"1"))
+    ran = await outcome
+    assert [line.text for line in ran.logs] == ["now"]
+    _, outcome = peer.run()
+    for _ in range(8):
+        peer.say(printed(3, b"x" * 60_000))
+        await asyncio.sleep(0)
+    ran = await outcome
+    assert ran.error is not None and "more output than is kept" in ran.error.message
+    assert peer.is_doomed
+    peer.close()
+
+
+@pytest.mark.parametrize(
+    "said", [{"t": "placed"}, {"t": "exited", "status": 0}, {"t": "exited", "status": 256}, "output"], ids=str
+)
+async def test_a_sandbox_of_this_host_says_nothing_of_what_one_elsewhere_does(
+    find: Callable[[str], buckets.Bucket | None], said: dict[str, object] | str
+) -> None:
+    peer = Peer(find)
+    await peer.load(PATIENT_MS)
+    _, outcome = peer.run()
+    peer.say(printed(2, b"x") if isinstance(said, str) else frame(said))
+    ran = await outcome
+    assert ran.error is not None and ran.error.type == "Runtime.ProtocolError"
+    peer.close()
+
+
+def printed(number: int, text: bytes) -> bytes:
+    """A frame of output."""
+    return cut(struct.pack(">BIQ", 3, number, 0), text)
 
 
 async def test_a_function_cannot_bill_more_time_than_has_passed(

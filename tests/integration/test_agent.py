@@ -32,6 +32,7 @@ def test_the_agent_says_who_it_is_and_nothing_of_it_is_printed(agent: Agent) -> 
         "t": "ready",
         "pid": agent.process.pid,
         "python": f"{sys.version_info[0]}.{sys.version_info[1]}",
+        "objects": ["descriptor", "stream"],
     }
     frame = agent.load(FUNCTIONS / "echo")
     assert (frame.kind, frame.output) == ("loaded", "")

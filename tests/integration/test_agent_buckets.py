@@ -1,4 +1,4 @@
-"""``context.bucket()`` against real folders, over passed descriptors."""
+"""``context.bucket()`` against real folders, over passed descriptors and in pieces over the connection."""
 
 from __future__ import annotations
 
@@ -24,9 +24,10 @@ def folders(tmp_path: Path) -> dict[str, Path]:
     return folders
 
 
-@pytest.fixture
-def agent(folders: dict[str, Path]) -> Iterator[Agent]:
+@pytest.fixture(params=[False, True], ids=["descriptors", "pieces"])
+def agent(folders: dict[str, Path], request: pytest.FixtureRequest) -> Iterator[Agent]:
     with started_agent(folders) as agent:
+        agent.in_pieces = request.param
         agent.load(FUNCTIONS / "buckets", buckets={"photos": "read", "thumbs": "write"})
         yield agent
 
@@ -79,6 +80,32 @@ def test_what_an_ended_invocation_left_open_cannot_be_used(agent: Agent, folders
     expected = "buckets can be used only while the invocation runs whose context gave them"
     assert agent.invoke("uses_kept").result == [expected, expected]
     assert list(folders["thumbs"].iterdir()) == []
+
+
+def test_an_object_is_read_and_written_at_any_place_of_it(agent: Agent, folders: dict[str, Path]) -> None:
+    (folders["photos"] / "large").write_bytes(bytes(range(256)) * 4_096)
+    assert agent.invoke("seeks").result == {
+        "end": [1_048_576, "fdfeff"],
+        "middle": "80818283",
+        "whole": 1_048_576,
+        "past": "",
+        "negative": "OSError",
+        "lines": 3,
+    }
+    assert (folders["thumbs"] / "patched").read_bytes() == b"HEAD" + b"x" * 600_000 + b"\0" * 8 + b"tail"
+    assert (folders["thumbs"] / "archive.zip").exists()
+
+
+def test_what_a_signal_handler_tears_away_leaves_the_connection_whole(agent: Agent, folders: dict[str, Path]) -> None:
+    (folders["photos"] / "large").write_bytes(b"0123456789" * 300_000)
+    torn, wrong = agent.invoke("is_torn", timeout_ms=60_000).result
+    assert torn > 5
+    assert wrong == 0
+
+
+def test_objects_that_were_let_go_are_closed_at_the_runner_before_the_attempt_ends(agent: Agent) -> None:
+    assert agent.invoke("opens_many").result == 200
+    assert len(agent.reading) <= 1
 
 
 def test_objects_are_listed_in_order_and_by_prefix(agent: Agent) -> None:

@@ -48,6 +48,12 @@ def prints_much(event, context):
     return "done"
 
 
+def prints_and_dies(event, context):
+    subprocess.run([sys.executable, "-c", "print('from a child')"], stdin=subprocess.DEVNULL)
+    print("last words")
+    os.kill(os.getpid(), 9)
+
+
 def leaves(event, context):
     os._exit(event)
 

@@ -1,7 +1,10 @@
 """The bucket client, every way."""
 
+import contextlib
 import json
+import os
 import shutil
+import signal
 import threading
 import zipfile
 
@@ -149,3 +152,71 @@ def threads(context):
     for worker in workers:
         worker.join()
     return [len(read), len(set(read))]
+
+
+def seeks(context):
+    photos, thumbs = context.bucket("photos"), context.bucket("thumbs")
+    found = {}
+    with photos.open("large") as file:
+        found["end"] = [file.seek(0, os.SEEK_END), (file.seek(-3, os.SEEK_END), file.read().hex())[1]]
+        file.seek(0x80)
+        found["middle"] = file.read(4).hex()
+        file.seek(0)
+        found["whole"] = len(file.read())
+        file.seek(5_000_000)
+        found["past"] = file.read().hex()
+        try:
+            file.seek(-1)
+        except (OSError, ValueError):
+            found["negative"] = "OSError"
+    with thumbs.open("patched", "wb") as file:
+        file.write(b"head" + b"x" * 600_000)
+        file.seek(0)
+        file.write(b"HEAD")
+        file.seek(8, os.SEEK_END)
+        file.write(b"tail")
+    with thumbs.open("archive.zip", "wb") as file, zipfile.ZipFile(file, "w") as archive:
+        for name in ("one", "two"):
+            archive.writestr(name, "content")
+    with photos.open("deep/ü a.txt", "r") as file:
+        found["lines"] = 1 + len(file.readlines())
+    return found
+
+
+class Torn(Exception):
+    pass
+
+
+def _tear(_number, _frame):
+    raise Torn
+
+
+def is_torn(context):
+    torn = wrong = 0
+    signal.signal(signal.SIGALRM, _tear)
+    for number in range(200):
+        try:
+            signal.setitimer(signal.ITIMER_REAL, 0.0001 * (1 + number % 40))
+            data = context.bucket("photos").read_bytes("large")
+            wrong += data != b"0123456789" * 300_000
+            with context.bucket("thumbs").open("copy", "wb") as file:
+                file.write(data)
+            signal.setitimer(signal.ITIMER_REAL, 0)
+        except Torn:
+            torn += 1
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    wrong += context.bucket("photos").read_bytes("large") != b"0123456789" * 300_000
+    with contextlib.closing(context.bucket("thumbs").open("whole", "wb")) as file:
+        file.write(b"0123456789" * 300_000)
+    return [torn, wrong]
+
+
+def opens_many(context):
+    opened = 0
+    for number in range(200):
+        file = context.bucket("photos").open("a.txt")
+        opened += file.read() == b"content of a"
+        if number % 2:
+            file.close()
+        del file
+    return opened

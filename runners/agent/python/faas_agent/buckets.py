@@ -2,17 +2,18 @@
 
 The sandbox sees no bucket. It asks the runner, which checks the declaration and passes a descriptor over the socket: of
 the object for reading, of an unnamed file for writing, which becomes the object when it is closed. Readers therefore
-see whole objects or none.
+see whole objects or none. A runner on another machine passes none; there the bytes travel in pieces (`streamed`).
 """
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 from collections.abc import Iterator, Sequence
 from typing import IO, Any, NamedTuple
 
-from . import output
+from . import output, streamed
 from .connection import Connection, Header, Reply
 
 _PAGE = 1_000
@@ -43,18 +44,24 @@ class Store:
             )
         return Bucket(self, name)
 
-    def request(self, what: str, header: Header) -> Reply:
+    def request(self, what: str, header: Header, body: bytes = b"") -> Reply:
         """Ask the runner. Raises the built-in error that says best what it refused, with ``what`` in its message."""
-        reply = self._connection.request(self._attempt, header)
+        reply = self._connection.request(self._attempt, header, body)
         refusal = reply.header.get("error")
         if refusal:
-            kind = _ERRORS.get(refusal, OSError)
-            raise kind(f"{what}: {reply.header.get('message') or refusal}")
+            text = f"{what}: {reply.header.get('message') or refusal}"
+            if refusal == "TooLarge":
+                raise OSError(errno.EFBIG, text)
+            raise _ERRORS.get(refusal, OSError)(text)
         return reply
 
     def forget(self, number: int) -> None:
         """Discard what was opened for writing under this number."""
         self._connection.notify(self._attempt, {"t": "discard", "n": number})
+
+    def release(self, number: int) -> None:
+        """Let go of what was opened for reading under this number, with the next request. Sends nothing."""
+        self._connection.released.append((self._attempt, number))
 
 
 class Bucket:
@@ -79,13 +86,18 @@ class Bucket:
         """
         direction, text = _parse_mode(mode)
         header = {"t": "open", "bucket": self.name, "key": str(key), "mode": direction}
-        reply = self._store.request(f"{self.name}/{key}", header)
-        if reply.descriptor is None:
-            raise OSError(f"{self.name}/{key}: no file came with the answer")
-        if direction == "r":
+        what = f"{self.name}/{key}"
+        reply = self._store.request(what, header)
+        if reply.descriptor is None and "size" not in reply.header:  # the process has as many open as it may
+            raise OSError(f"{what}: no file came with the answer")
+        if direction == "w":
+            writer = ObjectWriter(_raw_writer(self._store, what, reply), self._store, what, reply.header["n"])
+            return TextObjectWriter(writer, encoding=_encoding(text, encoding), newline=newline) if text else writer
+        if reply.descriptor is not None:
             return open(reply.descriptor, "r" if text else "rb", encoding=_encoding(text, encoding), newline=newline)
-        writer = ObjectWriter(reply.descriptor, self._store, self.name, str(key), reply.header["n"])
-        return TextObjectWriter(writer, encoding=_encoding(text, encoding), newline=newline) if text else writer
+        reading = streamed.Reading(self._store, what, reply.header["n"], reply.header["size"])
+        buffered = io.BufferedReader(reading, streamed.PIECE_BYTES)
+        return io.TextIOWrapper(buffered, encoding=_encoding(text, encoding), newline=newline) if text else buffered
 
     def read_bytes(self, key: str) -> bytes:
         """The whole object."""
@@ -132,11 +144,12 @@ class Bucket:
 class ObjectWriter(io.BufferedWriter):
     """An object being written. `close` publishes it."""
 
-    def __init__(self, descriptor: int, store: Store, bucket: str, key: str, number: int) -> None:
-        super().__init__(io.FileIO(descriptor, "wb"))
+    def __init__(self, raw: io.RawIOBase, store: Store, what: str, number: int) -> None:
+        is_file = isinstance(raw, io.FileIO)
+        super().__init__(raw, io.DEFAULT_BUFFER_SIZE if is_file else streamed.PIECE_BYTES)
         self._store = store
         self._number = number
-        self._what = f"{bucket}/{key}"
+        self._what = what
 
     def close(self) -> None:
         """Publish the object. When that fails nothing is published, and the error is raised."""
@@ -179,6 +192,12 @@ class TextObjectWriter(io.TextIOWrapper):
 
     def __del__(self) -> None:
         """Nothing: an unclosed file is not to be published; `ObjectWriter` says so."""
+
+
+def _raw_writer(store: Store, what: str, reply: Reply) -> io.RawIOBase:
+    if reply.descriptor is None:
+        return streamed.Writing(store, what, reply.header["n"])
+    return io.FileIO(reply.descriptor, "wb")
 
 
 def _writer(text: TextObjectWriter) -> ObjectWriter:

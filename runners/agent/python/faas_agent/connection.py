@@ -9,11 +9,15 @@ that thread reads itself. So a lock is held from request to answer, and by whoev
 from __future__ import annotations
 
 import array
+import contextlib
 import json
 import os
+import select
+import signal
 import socket
 import struct
 import threading
+from collections.abc import Iterator
 from typing import Any, NamedTuple, Union
 
 PREFIX = struct.Struct(">II")
@@ -28,6 +32,7 @@ _LARGE_BODY_BYTES = 1 << 15
 _DESCRIPTOR_BYTES = array.array("i").itemsize
 
 _RESULT_FIXED_BYTES = RESULT.size - PREFIX.size
+_NOTHING = contextlib.nullcontext()
 
 Header = dict[str, Any]
 Data = Union[bytes, memoryview]
@@ -58,6 +63,8 @@ class Connection:
         self._view = memoryview(self._buffer)
         self._start = self._end = 0
         self._request_number = 0
+        self.released: list[tuple[int, int]] = []
+        """Attempt and number of what was let go of, which the runner hears with the next request."""
         self.attempt_number = 0
         self.busy = False
 
@@ -68,6 +75,11 @@ class Connection:
         os.chdir(folder)
         sock.connect("s")
         os.chdir("/")
+        return cls.over(sock)
+
+    @classmethod
+    def over(cls, sock: socket.socket) -> Connection:
+        """The connection that is there already."""
         connection = cls(sock)
         os.register_at_fork(after_in_child=connection._leave_to_parent)
         return connection
@@ -126,14 +138,23 @@ class Connection:
             self.busy = False
             self.send(header)
 
-    def request(self, attempt: int, header: Header) -> Reply:
+    def request(self, attempt: int, header: Header, body: bytes = b"") -> Reply:
         """Send a request for the attempt and wait for its answer. Raises `RuntimeError` when the attempt is over."""
         with self._lock:
             self._refuse_after(attempt)
+            self._let_go(attempt)
             self._request_number += 1
             header.setdefault("n", self._request_number)
-            self.send(encode_header(header))
+            data = encode_header(header)
+            with _untorn():
+                self._send(PREFIX.pack(len(data), len(body)) + data, body)
             return self._await_reply(header["n"])
+
+    def _let_go(self, attempt: int) -> None:
+        while self.released:
+            of_attempt, number = self.released.pop()
+            if of_attempt == attempt:
+                self.send(encode_header({"t": "discard", "n": number}))
 
     def notify(self, attempt: int, header: Header) -> None:
         """Send what needs no answer; nothing is sent when the attempt is over."""
@@ -182,10 +203,13 @@ class Connection:
             return
         self._make_room(size)
         while self._end - self._start < size:
-            received = self._receive(descriptors)
+            if descriptors is not None:  # user code waits: a handler of a signal may end that, but tears nothing
+                select.select([self._socket], [], [])
+            with _untorn() if descriptors is not None else _NOTHING:
+                received = self._receive(descriptors)
+                self._end += received
             if not received:
                 raise Closed("the runner has gone")
-            self._end += received
 
     def _receive(self, descriptors: list[int] | None) -> int:
         room = self._view[self._end :]
@@ -220,6 +244,17 @@ class Connection:
         """In a forked child: the socket is the parent's alone, and must close when the parent ends."""
         self._socket.close()
         self._lock = threading.Lock()
+
+
+@contextlib.contextmanager
+def _untorn() -> Iterator[None]:
+    """Hold signals back in this thread: an exception of a handler's must not part what was moved from its count."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    try:  # a handler that is due already is called in the next line, after the signals are held back
+        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def parse_invoke(header: Data) -> tuple[bytes, bytes, int, int, int, str]:

@@ -11,12 +11,16 @@ import traceback
 from . import imports, init, output
 from .connection import Closed, Connection, decode_header
 
+_FAR = ("tcp:", "fd:")
+
 
 def main() -> None:
-    """Run the agent for the folder with the socket that the command line names. Does not return."""
-    init.stay_as_init()
+    """Run the agent for the link that the command line names: a folder with a socket, or a far one. Does not return."""
+    link = sys.argv[1]
+    if not link.startswith(_FAR):
+        init.stay_as_init()
     try:
-        _run(sys.argv[1])
+        _run(_connected(link))
     except (Closed, ConnectionError):
         os._exit(0)
     except BaseException:  # noqa: BLE001 - the last resort: the log gets the reason, the runner sees the socket close
@@ -24,11 +28,18 @@ def main() -> None:
         os._exit(70)
 
 
-def _run(folder: str) -> None:
-    connection = Connection.open(folder)
+def _connected(link: str) -> Connection:
+    if not link.startswith(_FAR):
+        return Connection.open(link)
+    relay = importlib.import_module("faas_agent.relay")
+    return Connection.over(relay.stay(link))
+
+
+def _run(connection: Connection) -> None:
     out = output.Output()
     version = f"{sys.version_info[0]}.{sys.version_info[1]}"
-    connection.send_descriptor({"t": "ready", "pid": os.getpid(), "python": version}, out.reading_end)
+    ready = {"t": "ready", "pid": os.getpid(), "python": version, "objects": ["descriptor", "stream"]}
+    connection.send_descriptor(ready, out.reading_end)
     os.close(out.reading_end)
     imports.warm_up(lambda: bool(select.select([connection], [], [], 0)[0]))
     serving = importlib.import_module("faas_agent.serving")

@@ -1,0 +1,63 @@
+"""What a sandbox on another machine prints: frames that say in which attempt it was printed.
+
+The sandbox is told how much is kept, and sends no more; what it had to drop it counts. So one that sends more than that
+is none of ours, and a function that prints without end costs the runner no more than its log.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from faas.core import clock
+from runners.sandbox import frames, output
+
+
+def most_bytes(max_log_bytes: int) -> int:
+    """What a sandbox may send of the output of one attempt and of the time until the next."""
+    return max_log_bytes + output.BETWEEN_BYTES
+
+
+class FramedOutput:
+    """The output of one sandbox. Between attempts, what comes is the sandbox's own log."""
+
+    def __init__(self, max_log_bytes: int, on_between: Callable[[output.Lines], None]) -> None:
+        self._attempt = output.Log(max_log_bytes)
+        self._between = output.Log(output.BETWEEN_BYTES)
+        self._on_between = on_between
+        self._most = most_bytes(max_log_bytes)
+        self._number = 0
+        self._is_running = False
+        self._last = 0
+        self._left = self._most
+
+    def begin(self) -> None:
+        """An attempt begins: what comes of an earlier one was printed before it."""
+        self._hand_out()
+        self._number += 1
+        self._is_running = True
+
+    def take(self) -> tuple[output.Lines, bool]:
+        """An attempt has ended, and its answer came after all that it printed: that, and whether the log is cut."""
+        self._is_running = False
+        return self._attempt.take()
+
+    def add(self, frame: frames.Output, body: bytes) -> None:
+        """Something was printed. Raises `frames.BrokenProtocol` for more than the sandbox may send."""
+        if not self._last <= frame.number <= self._number:
+            raise frames.BrokenProtocol("output of an attempt that is not now")
+        if frame.number > self._last:
+            self._last, self._left = frame.number, self._most
+        self._left -= len(body)
+        if self._left < 0:
+            raise frames.BrokenProtocol("more output than is kept")
+        log = self._attempt if self._is_running and frame.number == self._number else self._between
+        log.add(body, clock.now_ms())
+        log.dropped_bytes += frame.dropped
+
+    def close(self) -> None:
+        """Nothing more comes. Safe to call twice."""
+        self._hand_out()
+
+    def _hand_out(self) -> None:
+        if not self._between.is_empty:
+            self._on_between(self._between.take()[0])
