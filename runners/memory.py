@@ -1,22 +1,30 @@
-"""The memory that a node shares out among its sandboxes: what is promised to them, whether they use it or not."""
+"""The memory that a node shares out among its sandboxes: what is promised to them, whether they use it or not.
+
+It is a part of this machine's, unless the sandboxes run elsewhere.
+"""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 
 import msgspec
 
 from faas.cluster import machine
+from runners.sandbox import base
 
 
 class Memory:
     """Counts a node's promises in MB. ``total_mb`` 0 is its part of the machine's share, which so many ``nodes`` have.
 
-    What all parties of the machine promise together is for its broker to bound: this is one's ``part`` of that.
+    What all parties of the machine promise together is for its broker to bound: this is one's ``part`` of that. With a
+    ``room`` elsewhere there is no part, and the room takes the place of the machine.
     """
 
-    def __init__(self, total_mb: int, nodes: int = 1, part: machine.Part | None = None) -> None:
-        share_mb = machine.share_mb(total_mb)
+    def __init__(
+        self, total_mb: int, nodes: int = 1, part: machine.Part | None = None, room: base.Room | None = None
+    ) -> None:
+        share_mb = machine.share_mb(total_mb) if room is None else room.memory_mb
         self.total_mb = min(total_mb or share_mb // nodes, share_mb)
         self._part = part
         self.used_mb = 0
@@ -48,6 +56,12 @@ class Memory:
         self.used_mb -= mb
         if self._part is not None:
             self._part.take_back(mb)
+
+
+def processors(room: base.Room | None, nodes: int) -> int:
+    """How many processors one of so many nodes has for its sandboxes, at least one."""
+    total = (os.cpu_count() or 1) if room is None else room.processors
+    return max(total // nodes, 1)
 
 
 class Evictions(msgspec.Struct, frozen=True):

@@ -75,9 +75,10 @@ class Node:
     ) -> None:
         self.node = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
         self.queue = queue
-        self._broker = machine.Broker(settings.data.root / "memory", machine.share_mb(settings.runners.memory_mb))
-        self._part = self._broker.join(self.node)
-        self.memory = memories.Memory(settings.runners.memory_mb, settings.runners.node_count, self._part)
+        memory_mb, node_count = settings.runners.memory_mb, settings.runners.node_count
+        self._broker = machine.Broker(settings.data.root / "memory", machine.share_mb(memory_mb))
+        self._part = self._broker.join(self.node) if engine.room is None else None
+        self.memory = memories.Memory(memory_mb, node_count, self._part, engine.room)
         self.settler = settle.Settler(queue, self.node, settings.queues.max_unrecorded_bytes)
         self._settings = settings
         self._engine = engine
@@ -91,7 +92,7 @@ class Node:
         self._shipper = shipping.Shipper(queue, self.settler.heard)
         self._journal = self._open_journal(settings)
         place = attempt.Place(self.node, settings.prices.price_gb_s_micro, settings.prices.price_request_nano)
-        processors = max((os.cpu_count() or 1) // settings.runners.node_count, 1)
+        processors = memories.processors(engine.room, node_count)
         self._stock = stock.Stock(engine, settings.sandboxes, self.memory, processors)
         self._pool = self._make_pool(settings, place, engine)
         self._tasks = Tasks()
@@ -357,7 +358,8 @@ class Node:
         await self._leave()
         await self._pool.close()
         await self._stock.close()
-        self._part.leave()
+        if self._part is not None:
+            self._part.leave()
         self._parking.close()
         await self._signals.close()
         await self._versions.close()

@@ -48,6 +48,13 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True):
     cpu_milli: int = 1000
 
 
+class Room(msgspec.Struct, frozen=True, kw_only=True):
+    """What a node may share out among sandboxes that do not run on its own machine."""
+
+    memory_mb: int
+    processors: int
+
+
 class Loaded(msgspec.Struct, frozen=True, kw_only=True):
     """The answer to a `load`: ``error`` is None when the handler is ready. ``init_us`` is the time the import took."""
 
@@ -116,6 +123,10 @@ class Engine(Protocol):
 
     name: str
     isolates: bool
+
+    @property
+    def room(self) -> Room | None:
+        """What a node has for its sandboxes; None where that is a part of the machine that it runs on itself."""
 
     @property
     def runtimes(self) -> table.Runtimes:

@@ -241,6 +241,7 @@ class DockerEngine:
     """A `base.Engine` of containers. Make it with `open`."""
 
     name = "docker"
+    room = None
     isolates = True
 
     def __init__(

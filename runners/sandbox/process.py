@@ -146,6 +146,7 @@ class ProcessEngine:
     """A `base.Engine` of processes."""
 
     name = "process"
+    room = None
     isolates = False
 
     def __init__(

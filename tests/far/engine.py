@@ -100,6 +100,7 @@ class FarEngine:
     """A `base.Engine`. ``hidden`` are folders that its sandboxes see empty, besides the data directory."""
 
     name = "far"
+    room: base.Room | None = None
     isolates = True
 
     def __init__(

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from faas import buckets
 from faas.core import model
 from faas.core import settings as settings_module
+from runners.sandbox import base
 from tests import node_bench
 from tests.eventually import eventually
 from tests.far import engine as far
@@ -40,7 +42,14 @@ async def test_an_upload_runs_a_function_elsewhere_whose_object_is_published(
         triggers=(model.UploadTrigger(bucket="photos"),),
     )
     bench.store.activate([revision], declared)
-    await bench.node(make=lambda *given: far.FarEngine(*given, hidden=[tmp_path]), stock_none=1)
+
+    def engine(*given: Any) -> base.Engine:
+        made = far.FarEngine(*given, hidden=[tmp_path])
+        made.room = base.Room(memory_mb=1_000_000, processors=2)  # more than this machine has
+        return made
+
+    node = await bench.node(make=engine, stock_none=1)
+    assert node.memory.free_mb == 1_000_000
     stop = asyncio.Event()
     watching = asyncio.create_task(
         upload.run(

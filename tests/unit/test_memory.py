@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from faas.core import settings
 from runners import memory
+from runners.sandbox import base
 
 
 def test_what_is_awaited_is_not_spare() -> None:
@@ -50,3 +53,13 @@ def test_room_is_made_by_the_stock_first_and_by_no_more_than_it_takes(
     wanted: int, free: int, stock: list[int], idle: list[int], expected: memory.Evictions
 ) -> None:
     assert memory.evictions(wanted, free, stock, idle) == expected
+
+
+def test_what_an_engine_has_elsewhere_takes_the_place_of_the_machine() -> None:
+    room = base.Room(memory_mb=1_000_000, processors=600)
+    assert memory.Memory(0, nodes=4, room=room).total_mb == 250_000
+    assert memory.Memory(512, nodes=4, room=room).total_mb == 512
+    assert memory.Memory(2_000_000, room=room).total_mb == 1_000_000
+    assert memory.processors(room, 4) == 150
+    assert memory.processors(room, 1_000) == 1
+    assert memory.processors(None, 1) == os.cpu_count()
