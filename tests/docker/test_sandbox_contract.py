@@ -90,14 +90,19 @@ def kind(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def limits(kind: str, tmp_path: Path) -> settings.Settings:
     return settings.of(
-        data_dir=str(tmp_path / "data"), engine=kind, tmp_mb=32, max_file_mb=16, max_pids=64, init_timeout_ms=1_000
+        data_dir=str(tmp_path / "data"),
+        engine="auto" if kind == "far" else kind,
+        tmp_mb=32,
+        max_file_mb=16,
+        max_pids=64,
+        init_timeout_ms=1_000,
     )
 
 
 @pytest.fixture
-async def bench(limits: settings.Settings, tmp_path: Path) -> AsyncIterator[Bench]:
+async def bench(kind: str, limits: settings.Settings, tmp_path: Path) -> AsyncIterator[Bench]:
     known = languages.known(limits.sandboxes.base_image)
-    if limits.sandboxes.engine == "far":
+    if kind == "far":
         engine: base.Engine = far.FarEngine(limits, bucket_finder(tmp_path), known, hidden=[tmp_path])
     else:
         engine = await choose.choose(limits.data.root, limits.sandboxes, bucket_finder(tmp_path), known)

@@ -25,13 +25,13 @@ from tests.far import engine as far
 MIB = 1 << 20
 ACCESS = {"photos": model.Access.READ, "thumbs": model.Access.WRITE}
 APP = """
-import errno, os, time
+import errno, os, socket, time
 
 def handler(event, context):
     return globals()[event.pop("do")](context, **event)
 
 def looks(context, hidden):
-    return {"seen": [os.path.exists(path) for path in hidden], "networks": sorted(os.listdir("/sys/class/net")),
+    return {"seen": [os.path.exists(path) for path in hidden], "networks": sorted(name for _, name in socket.if_nameindex()),
             "variables": [name for name in os.environ if "TOKEN" in name],
             "first": open("/proc/1/cmdline").read().split("\\0")[1:4]}
 
