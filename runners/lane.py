@@ -145,7 +145,7 @@ class Lane:
 
     def offer(self, invocation: model.Invocation, caller: dispatch.Caller) -> bool:
         """See `faas.core.dispatch.Dispatch.offer`."""
-        if self.is_draining or not self._takes_hand_offs:
+        if self.is_draining or not self._takes_hand_offs or not self._has_room():
             return False  # what may be tried again waits in Redis meanwhile, whole
         # The whole of the warm path: nobody came before this call, here or in Redis, and a slot is free.
         if len(self.idle) > self.claims.kept and not self.line and not self.claims.something_waits:
@@ -256,15 +256,21 @@ class Lane:
             self.claims.stand_by(claiming.PARK_AFTER_S if self._last_was_line else 0.0)
 
     def _serve_line(self) -> None:
-        while self.line and len(self.idle) > self.claims.kept and self._line_is_next() and self._around.can_hand_off():
+        while self.line and len(self.idle) > self.claims.kept and self._line_is_next() and self._can_hand_off():
             found = self.line.next()
             if found is None:
                 return
             self._hand_off(self.idle.pop(), found.invocation, found.caller)
-        if self.line and not self._around.can_hand_off():
+        if self.line and not self._can_hand_off():
             self.line.disperse()  # whoever takes them tells them why nobody can
         if not self.idle:
             self.claims.unpark()
+
+    def _can_hand_off(self) -> bool:
+        return self._around.can_hand_off() and self._has_room()
+
+    def _has_room(self) -> bool:
+        return self._around.settler.ledger_keeps_up(self.revision.function)
 
     def _line_is_next(self) -> bool:
         return line_is_next(
@@ -294,7 +300,7 @@ class Lane:
 
     def may_claim(self) -> bool:
         """See `claiming.Slots.may_claim`. The node wakes its lanes when the ledger keeps up again."""
-        return not self.is_draining and self._around.settler.may_begin
+        return not self.is_draining and self._around.settler.may_begin(self.revision.function)
 
     def run(self, claims: Sequence[invocations.Claim]) -> None:
         """See `claiming.Slots.run`."""

@@ -19,7 +19,7 @@ from typing import Any
 from faas.cluster import capacity, catalog, demand, machine
 from faas.core import dispatch, errors, living, model
 from faas.core import settings as settings_module
-from faas.queue import active, census, invocations, parking
+from faas.queue import active, invocations, parking
 from faas.runtimes import installed
 from faas.store import functions
 from runners import attempt, holding, line, membership, pool, refusing, seats, settle, stock, tending
@@ -198,8 +198,11 @@ class Node:
         return seat.lane.offer(invocation, caller)
 
     def can_hand_off(self) -> bool:
-        """Whether a hand-off would be written down, and its record find room. Redis may be away meanwhile."""
-        return self._journal.is_fit and self.settler.ledger_keeps_up and not self._is_strict
+        """Whether a hand-off would be written down. Redis may be away meanwhile.
+
+        Whether its record would find room is asked by the lane (`settle.Settler.ledger_keeps_up`).
+        """
+        return self._journal.is_fit and not self._is_strict
 
     @property
     def _is_strict(self) -> bool:
@@ -288,10 +291,12 @@ class Node:
 
         Nothing is claimed while the ledger falls behind: that it keeps up again is found out here.
         """
-        had_room = self.settler.may_begin
-        self.settler.heard(await census.unrecorded_bytes(self.queue))
-        if self.settler.may_begin and not had_room:
-            for lane in self._pool.lanes.values():
+        waited = (
+            [lane for lane in self._pool.lanes.values() if not lane.may_claim()] if self.settler.ledger_lags else ()
+        )
+        await self.settler.ask()
+        for lane in waited:
+            if lane.may_claim():
                 lane.claims.heard()
         if missing := await self._all_around.go_on():
             _log.warning("active_revisions_missed", extra={"revisions": missing})

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -16,7 +16,7 @@ import msgspec
 
 from faas.cluster import leases
 from faas.core import errors, model, retry
-from faas.queue import destined, invocations, retrying
+from faas.queue import bounds, census, destined, invocations, retrying
 from runners import kept
 from runners import slot as slots
 
@@ -31,12 +31,14 @@ class Settler:
     """Settles the attempts of one node that came from the queue.
 
     Past ``most_unrecorded_bytes`` of records that wait for the ledger nothing is accepted, and a quarter later no
-    attempt begins: its record needs room. In between, callers whose calls were accepted last have their answers.
+    attempt begins: its record needs room. In between, callers whose calls were accepted last have their answers. Of
+    both bounds a function gets no more than it leaves free (`faas.queue.bounds.has_room`).
     """
 
     def __init__(self, queue: invocations.Queue, node: str, most_unrecorded_bytes: int) -> None:
         self.unrecorded_bytes = 0
         """Bytes of records that wait for the ledger, by the last answer."""
+        self._own_bytes: dict[str, int] = {}
         self._queue = queue
         self._node = node
         self._most_unrecorded_bytes = most_unrecorded_bytes
@@ -47,14 +49,20 @@ class Settler:
         self._encode = msgspec.msgpack.Encoder().encode
 
     @property
-    def ledger_keeps_up(self) -> bool:
-        """Whether calls are accepted, as far as the records of those before them go."""
-        return self.unrecorded_bytes < self._most_unrecorded_bytes
+    def ledger_lags(self) -> bool:
+        """Whether so much waits for the ledger that a function may have had its share."""
+        return 2 * self.unrecorded_bytes >= self._most_unrecorded_bytes
 
-    @property
-    def may_begin(self) -> bool:
-        """Whether there is room for the records of attempts at what was accepted."""
-        return self.unrecorded_bytes < self._most_unrecorded_bytes * _BEGINS_UP_TO
+    def ledger_keeps_up(self, function: str) -> bool:
+        """Whether calls of a function are accepted, as far as the records of those before them go."""
+        return not self.ledger_lags or self._has_room(function, self._most_unrecorded_bytes)
+
+    def may_begin(self, function: str) -> bool:
+        """Whether there is room for the records of attempts at what was accepted of a function."""
+        return not self.ledger_lags or self._has_room(function, self._most_unrecorded_bytes * _BEGINS_UP_TO)
+
+    def _has_room(self, function: str, most_bytes: float) -> bool:
+        return bounds.has_room(self._own_bytes.get(function, 0), self.unrecorded_bytes, most_bytes)
 
     @property
     def left(self) -> int:
@@ -66,9 +74,15 @@ class Settler:
         """The entries of what is over and not settled yet: on its way to Redis, or kept here."""
         return self._under_way.keys() | self._kept.entries
 
-    def heard(self, unrecorded_bytes: int) -> None:
-        """So many bytes of records wait for the ledger."""
+    def heard(self, unrecorded_bytes: int, own_bytes: Mapping[str, int]) -> None:
+        """So many bytes of records wait for the ledger, of all, and of some functions."""
         self.unrecorded_bytes = unrecorded_bytes
+        self._own_bytes.update(own_bytes)
+
+    async def ask(self) -> None:
+        """Ask Redis what waits for the ledger. Raises `errors.Unavailable`."""
+        self.unrecorded_bytes = await census.unrecorded_bytes(self._queue)
+        self._own_bytes = await census.unrecorded_shares(self._queue) if self.ledger_lags else {}
 
     def settle(self, revision: model.Revision, ended: Ends, claim_next: int, then: Then) -> None:
         """Send the ends of attempts of one revision, and claim so many along with them.
@@ -139,7 +153,8 @@ class Settler:
             then(None)
             return
         finished = invocations.finished(answer.result(), batch)
-        self.unrecorded_bytes = finished.unrecorded_bytes
+        own = {batch[0].invocation.function: finished.own_unrecorded_bytes} if batch else {}
+        self.heard(finished.unrecorded_bytes, own)
         then(finished)
 
     def _arrived(self, ends: Sequence[kept.Kept], error: BaseException | None) -> None:

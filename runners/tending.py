@@ -126,7 +126,7 @@ class Tender:
         settled = clock.steady_s()
         looks = 0
         lane = seat.lane
-        while not lane.is_draining and self._settler.may_begin:
+        while not lane.is_draining and self._settler.may_begin(lane.revision.function):
             load = await self._look(seat)
             if load.waiting_sync + load.waiting_async + len(lane.line) == 0:
                 return
@@ -239,7 +239,7 @@ class Tender:
 
     async def _fail_one(self, seat: seats.Seat, loaded: base.Loaded) -> None:
         """The import failed: that costs one invocation, as the next may find it mended (a file, a clock, luck)."""
-        if not self._settler.may_begin:
+        if not self._settler.may_begin(seat.lane.revision.function):
             return
         # There is no slot to run it: without this it would wait for as long as the import fails.
         for claim in await self._queue.claim(self._place.node, seat.ref, 1):

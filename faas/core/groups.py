@@ -124,7 +124,7 @@ class Queues(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         int,
         _Doc(
             description="Bytes of records that may wait for the ledger before new work is refused; at most a quarter of"
-            " what Redis may use.",
+            " what Redis may use. A function has no more of them than it leaves free.",
             ge=1,
         ),
     ] = 268_435_456

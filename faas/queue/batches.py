@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 from collections.abc import Iterable, Sequence
 
 import msgspec
@@ -26,6 +27,8 @@ class Batch(msgspec.Struct):
     """The invocations (msgpack) of the dead ones among them, by id and attempt."""
     entries: list[str] = msgspec.field(default_factory=list)
     sizes: list[int] = msgspec.field(default_factory=list)
+    owners: list[list[str | int]] = msgspec.field(default_factory=list)
+    """Whose the records of each entry are: each function with its bytes in turn."""
     missed: int = 0
     """Entries among them that had left the stream before this sink came to them."""
     more: bool = False
@@ -34,6 +37,7 @@ class Batch(msgspec.Struct):
     def add(self, entry: bytes, fields: Sequence[bytes] | None) -> None:
         """Take what an entry holds. Raises `Unreadable`, and takes nothing then."""
         values = _values(fields or ())
+        first = len(self.records)
         if fields is None:
             self.missed += 1
         elif b"b" in values:
@@ -44,7 +48,20 @@ class Batch(msgspec.Struct):
             self._add_one(values)
         # Also when it has left: a group has an entry among its pending ones until it is called done.
         self.entries.append(entry.decode())
-        self.sizes.append(sum(map(len, values.values())))
+        size = sum(map(len, values.values()))
+        self.sizes.append(size)
+        self.owners.append(self._owners(first, size))
+
+    def _owners(self, first: int, size: int) -> list[str | int]:
+        """Whose the records from ``first`` on are; the head of an array, and a dead letter, are the first one's."""
+        functions = {record.function for record in self.records[first:]}
+        if len(functions) <= 1:
+            return [part for function in functions for part in (function, size)]
+        sizes: collections.Counter[str] = collections.Counter({self.records[first].function: size})
+        for record, packed in zip(self.records[first + 1 :], self.packed[first + 1 :], strict=True):
+            sizes[self.records[first].function] -= len(packed)
+            sizes[record.function] += len(packed)
+        return [part for share in sizes.items() for part in share]
 
     def _add_one(self, values: dict[bytes, bytes]) -> None:
         try:

@@ -16,7 +16,8 @@ class Bounds(msgspec.Struct, frozen=True, kw_only=True):
 
     Of all of it a function has at most as much as it leaves free, so the half when it is alone, and a caller half of
     what he leaves free, so a third: whoever has nothing here finds room (docs/decisions/0024).
-    Past ``unrecorded_bytes`` of records that wait for the ledger nothing more is accepted: their ends need the room.
+    Past ``unrecorded_bytes`` of records that wait for the ledger nothing more is accepted: their ends need the room. A
+    function gets no more of it than it leaves free, too (`has_room`).
     """
 
     sync: int = 10_000
@@ -66,6 +67,11 @@ class Keeping(msgspec.Struct, frozen=True):
         )
 
 
+def has_room(own_bytes: int, all_bytes: int, most_bytes: float) -> bool:
+    """Whether records of one who has so much of them may be added where at most so much of all may be: his share."""
+    return all_bytes < most_bytes if own_bytes <= 0 else own_bytes < most_bytes - all_bytes
+
+
 def check(answer: list[Any], bounds: Bounds, ref: str, mode: model.Mode) -> None:
     """Raise what an enqueue was refused for: `errors.Throttled`, or `errors.Unavailable` for a key that lapsed."""
     error = refusal(answer, bounds, ref, mode)
@@ -90,6 +96,13 @@ def refusal(answer: list[Any], bounds: Bounds, ref: str, mode: model.Mode) -> er
             " bytes that wait or run: the rest is for others",
             limit=bounds.total_bytes,
             hint="see the settings max_waiting_bytes and max_waiting_total",
+        )
+    if answer[0] == b"records":
+        return errors.Throttled(
+            f"{answer[1]} bytes of records of {ref.rpartition('@')[0]} wait for the ledger: the rest is for others",
+            limit=bounds.unrecorded_bytes,
+            retry_after_s=_LEDGER_AGAIN_S,
+            hint="does it log much, and does a recorder run? see `faas doctor` and the setting max_unrecorded_bytes",
         )
     if answer[0] == b"unrecorded":
         return errors.Throttled(

@@ -60,3 +60,9 @@ async def counted(server: servers.Server) -> recount.Counted:
 async def unrecorded_bytes(server: servers.Server) -> int:
     """The bytes of records that are not in the ledger yet, as counted. Raises `errors.Unavailable`."""
     return int(await server.link.call("HGET", server.keys.held, "unrecorded") or 0)
+
+
+async def unrecorded_shares(server: servers.Server) -> dict[str, int]:
+    """The same of each function that has some. Raises `errors.Unavailable`."""
+    flat = await server.link.call("HGETALL", f"{server.keys.held}:unrecorded")
+    return {name.decode(): int(size) for name, size in zip(flat[::2], flat[1::2], strict=True)}

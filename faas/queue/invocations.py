@@ -69,13 +69,14 @@ class Finish(msgspec.Struct, frozen=True):
 class Finished(msgspec.Struct, frozen=True):
     """The answer to a batch: ``settled`` has one for each finish, False when its lease had lapsed and nothing happened.
 
-    ``left`` counts what waits still for the revision, ``unrecorded_bytes`` what of records waits for the ledger,
-    ``claims`` is the work claimed along with it.
+    ``left`` counts what waits still for the revision, ``unrecorded_bytes`` what of records waits for the ledger, of all
+    and of the function alone, ``claims`` is the work claimed along with it.
     """
 
     settled: tuple[bool, ...]
     left: int
     unrecorded_bytes: int
+    own_unrecorded_bytes: int
     claims: tuple[Claim, ...]
 
 
@@ -259,9 +260,9 @@ def _told(answer: str | BaseException | None) -> str | errors.FaasError:
 
 def finished(answer: list[Any], batch: Sized) -> Finished:
     """What a batch of finishes was answered."""
-    lapsed, left, unrecorded_bytes, claimed = answer
+    lapsed, left, unrecorded_bytes, claimed, own = answer
     settled = tuple(place not in lapsed for place in range(1, len(batch) + 1))
-    return Finished(settled, left, unrecorded_bytes, tuple(claims(claimed)))
+    return Finished(settled, left, unrecorded_bytes, own, tuple(claims(claimed)))
 
 
 def claims(entries: list[list[Any]]) -> list[Claim]:

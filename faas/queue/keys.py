@@ -63,6 +63,7 @@ class Keys(msgspec.Struct, frozen=True):
 
         The hash ``held:shares`` beside it has the bytes of each function under its name, those of each caller under
         ``@`` and its name, and their entries under the same with `` n`` behind. A field lives as long as it has one.
+        The hash ``held:unrecorded`` has the bytes of each function's records that are not in the ledger yet.
         """
         return f"{self.prefix}:held"
 

@@ -165,10 +165,11 @@ class RecordsReader:
         for first in range(0, len(batch.entries), _DONE_AT_ONCE):
             entries = _encode(batch.entries[first : first + _DONE_AT_ONCE])
             sizes = _encode(batch.sizes[first : first + _DONE_AT_ONCE])
+            args: list[str | bytes | int] = [self._room_bytes, entries, sizes, self._group]
+            if self._group == cursors.LEDGER.group:
+                args.append(_encode(batch.owners[first : first + _DONE_AT_ONCE]))
             async with _answered():
-                missed = await scripted.run(
-                    self._client, "recorded", names, self._room_bytes, entries, sizes, self._group
-                )
+                missed = await scripted.run(self._client, "recorded", names, *args)
             if missed:
                 _log.warning("records_not_kept_for_all_sinks", extra={"entries": missed})
 

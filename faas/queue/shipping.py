@@ -19,7 +19,8 @@ class Shipment(msgspec.Struct, frozen=True):
     """A batch of what has ended, from ``start`` (before its first entry) to ``end`` (behind its last) of a journal.
 
     ``records`` is a msgpack array of `model.Record`, b"" for none. ``counts`` says, by ref, how many invocations have
-    ended: they are accepted and done from now on. The next batch of a journal is sent when this one was answered.
+    ended: they are accepted and done from now on; ``sizes`` how many bytes of the records are theirs. The next batch of
+    a journal is sent when this one was answered.
     """
 
     journal: str
@@ -27,17 +28,20 @@ class Shipment(msgspec.Struct, frozen=True):
     end: int
     records: bytes
     counts: Mapping[str, int]
+    sizes: Mapping[str, int] = {}
 
 
 class Shipped(msgspec.Struct, frozen=True):
-    """Up to where Redis has the journal now, and the bytes of records that wait for the ledger.
+    """Up to where Redis has the journal now, and the bytes of records that wait for the ledger, of all and by function.
 
     ``mark`` is at least the batch's end when it was taken, now or before. When it is in the middle of the batch, an
-    earlier batch ended there, and nothing happened: a batch from there on is taken.
+    earlier batch ended there, and nothing happened: a batch from there on is taken. ``own_unrecorded_bytes`` has the
+    functions of a batch that was taken now.
     """
 
     mark: int
     unrecorded_bytes: int
+    own_unrecorded_bytes: Mapping[str, int] = {}
 
 
 def send(server: servers.Server, shipment: Shipment) -> asyncio.Future[Any]:
@@ -53,13 +57,15 @@ def send(server: servers.Server, shipment: Shipment) -> asyncio.Future[Any]:
         shipment.start,
         shipment.end,
         shipment.records,
-        *(part for ref in refs for part in (ref, shipment.counts[ref])),
+        *(part for ref in refs for part in (ref, shipment.counts[ref], shipment.sizes.get(ref, 0))),
     )
 
 
-def shipped(answer: list[int]) -> Shipped:
+def shipped(answer: list[int], shipment: Shipment) -> Shipped:
     """What sending a batch answered."""
-    return Shipped(*answer)
+    mark, unrecorded_bytes, *own = answer
+    functions = [ref.rpartition("@")[0] for ref in shipment.counts]
+    return Shipped(mark, unrecorded_bytes, dict(zip(functions, own, strict=False)))
 
 
 async def mark(server: servers.Server, journal: str) -> int:

@@ -49,5 +49,5 @@ async def _settle_hand_offs(
             lost = unrun.lost(invocation, node.decode(), clock.now_ms(), final=True)
             names = (running, keys.counts(invocation.ref), keys.records, keys.held)
             record, accepted = msgspec.msgpack.encode(lost), int(counted_at_their_end)
-            await fresh.call("EVALSHA", digest, len(names), *names, field, record, accepted)
+            await fresh.call("EVALSHA", digest, len(names), *names, field, record, invocation.function, accepted)
         await fresh.call("DEL", settled)

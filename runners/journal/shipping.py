@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import collections
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -34,9 +34,12 @@ _encode = msgspec.msgpack.Encoder().encode
 
 
 class Shipper:
-    """Ships one journal. ``told`` hears, with each answer, how many bytes of records wait for the ledger."""
+    """Ships one journal. ``told`` hears, with each answer, how many bytes of records wait for the ledger.
 
-    def __init__(self, queue: invocations.Queue, told: Callable[[int], None]) -> None:
+    It is told those of all functions, and of each that the answer is about.
+    """
+
+    def __init__(self, queue: invocations.Queue, told: Callable[[int, Mapping[str, int]], None]) -> None:
         self._queue = queue
         self._told = told
         self._loop = asyncio.get_running_loop()
@@ -114,7 +117,7 @@ class Shipper:
     def _send(self, batch: moves.Shipment) -> None:
         self._sent = batch
         self._is_under_way = True
-        moves.send(self._queue, batch).add_done_callback(self._answered)
+        moves.send(self._queue, batch).add_done_callback(partial(self._answered, batch))
 
     def _read(self, journal: writer.Journal) -> None:
         self._is_under_way = True
@@ -148,7 +151,7 @@ class Shipper:
         self._held_bytes -= size
         return taken
 
-    def _answered(self, answer: asyncio.Future[Any]) -> None:
+    def _answered(self, batch: moves.Shipment, answer: asyncio.Future[Any]) -> None:
         self._is_under_way = False
         journal = self._journal
         if journal is None:
@@ -156,10 +159,10 @@ class Shipper:
         if answer.cancelled() or answer.exception() is not None:
             self._try_later()
             return
-        said = moves.shipped(answer.result())
-        self._told(said.unrecorded_bytes)
+        said = moves.shipped(answer.result(), batch)
+        self._told(said.unrecorded_bytes, said.own_unrecorded_bytes)
         journal.shipped(said.mark)
-        if self._sent is not None and said.mark < self._sent.end:
+        if said.mark < batch.end:
             # Redis has taken a part of it before, in another batch: what is behind that is read anew.
             self._held.clear()
             self._held_bytes = 0
@@ -171,7 +174,8 @@ class Shipper:
 async def ship_rest(queue: invocations.Queue, folder: Path, mark: int, end: int) -> None:
     """Ship a journal that nobody writes any more, up to its end. Raises `errors.Unavailable` and `OSError`."""
     while found := reading.ended(folder, mark, end, _BATCH_BYTES):
-        said = moves.shipped(await moves.send(queue, shipment(folder.name, mark, found)))
+        batch = shipment(folder.name, mark, found)
+        said = moves.shipped(await moves.send(queue, batch), batch)
         if said.mark < found[-1].end:
             raise errors.Unavailable(f"Redis did not take what {folder} holds")
         mark = said.mark
@@ -179,10 +183,16 @@ async def ship_rest(queue: invocations.Queue, folder: Path, mark: int, end: int)
 
 def shipment(journal: str, start: int, ended: Sequence[reading.Ended]) -> moves.Shipment:
     """A batch of what has ended."""
+    records = _encode([msgspec.Raw(one.record) for one in ended])
+    sizes: collections.Counter[str] = collections.Counter()
+    for one in ended:
+        sizes[one.ref] += len(one.record)
+    sizes[ended[0].ref] += len(records) - sum(sizes.values())  # the head of the array is counted too
     return moves.Shipment(
         journal=journal,
         start=start,
         end=ended[-1].end,
-        records=_encode([msgspec.Raw(one.record) for one in ended]),
+        records=records,
         counts=collections.Counter(one.ref for one in ended),
+        sizes=sizes,
     )

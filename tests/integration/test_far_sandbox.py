@@ -31,7 +31,8 @@ def handler(event, context):
     return globals()[event.pop("do")](context, **event)
 
 def looks(context, hidden):
-    return {"seen": [os.path.exists(path) for path in hidden], "networks": sorted(name for _, name in socket.if_nameindex()),
+    return {"seen": [os.path.exists(path) for path in hidden],
+            "networks": sorted(name for _, name in socket.if_nameindex()),
             "variables": [name for name in os.environ if "TOKEN" in name],
             "first": open("/proc/1/cmdline").read().split("\\0")[1:4]}
 

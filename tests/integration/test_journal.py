@@ -57,7 +57,7 @@ def opened(
 
 
 def shipped(root: Path, queue: invocations.Queue) -> tuple[writer.Journal, shipping.Shipper]:
-    shipper = shipping.Shipper(queue, lambda _: None)
+    shipper = shipping.Shipper(queue, lambda *_: None)
     journal = opened(root, on_ended=shipper.add)
     shipper.attach(journal)
     return journal, shipper
@@ -291,7 +291,7 @@ async def test_what_memory_has_no_room_for_is_read_from_the_files(
 
 
 async def test_past_its_bound_a_journal_is_fit_for_nothing_new(root: Path, queue: invocations.Queue) -> None:
-    shipper = shipping.Shipper(queue, lambda _: None)
+    shipper = shipping.Shipper(queue, lambda *_: None)
     journal = opened(root, most_bytes=5_000, on_ended=shipper.add)
     assert journal.is_fit
     await run(journal, 40)
@@ -314,7 +314,7 @@ async def test_on_a_full_disk_what_runs_can_end_and_nothing_new_begins(
                 await run(journal, 20)
             await run(journal, 5)
             with pytest.raises(errors.Unavailable, match="No space left"):
-                writer.Journal.open(disk, "another", most_bytes=1 << 30, on_ended=lambda _: None)
+                writer.Journal.open(disk, "another", most_bytes=1 << 30, on_ended=lambda *_: None)
         await eventually(lambda: journal.is_fit)
         await run(journal, 500)
         left = reading.left(journal.folder, 0)

@@ -208,7 +208,7 @@ class QueueMachine(stateful.RuleBasedStateMachine):
         journal = self.journals[shipment.journal]
 
         async def sent() -> shipping.Shipped:
-            return shipping.shipped(await shipping.send(self.queue, shipment))
+            return shipping.shipped(await shipping.send(self.queue, shipment), shipment)
 
         shipped = self.wait(sent())
         if journal.mark == shipment.start:

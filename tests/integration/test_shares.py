@@ -10,7 +10,20 @@ import msgspec
 import pytest
 
 from faas.core import errors, ids, model, unrun
-from faas.queue import accepting, destined, guards, idempotency, invocations, outbox, retrying, secrets, whereabouts
+from faas.queue import (
+    accepting,
+    census,
+    destined,
+    guards,
+    idempotency,
+    invocations,
+    outbox,
+    records,
+    retrying,
+    secrets,
+    shipping,
+    whereabouts,
+)
 from faas.queue import bounds as limits
 from tests.samples import record
 
@@ -90,6 +103,19 @@ async def test_one_caller_of_any_functions_leaves_room_to_others_of_the_same_fun
         await queue.enqueue(an_invocation(4_000, "e", MALLORY))
 
 
+@pytest.mark.parametrize("is_guarded", [False, True])
+async def test_of_what_may_wait_for_one_revision_a_caller_gets_a_third(
+    queue: invocations.Queue, is_guarded: bool
+) -> None:
+    taken = 0
+    with pytest.raises(errors.Throttled, match="this caller has"):
+        for number in range(200):
+            guard = guards.Guard(key="objects", field=str(number), value="1") if is_guarded else guards.NONE
+            await queue.enqueue(an_invocation(caller=MALLORY), guard)
+            taken += 1
+    assert taken in (66, 67), "of 200, though 300 may wait in all"
+
+
 async def test_what_has_left_gives_its_room_back(queue: invocations.Queue) -> None:
     await fill(queue, 4_000, caller=MALLORY)
     while taken := await queue.claim("n", "a@1", 50):
@@ -147,14 +173,57 @@ async def counted(queue: invocations.Queue) -> dict[str, int]:
     return dict(found)
 
 
+async def counted_unrecorded(queue: invocations.Queue) -> dict[str, int]:
+    """Whose bytes the records are that wait for the ledger, counted one by one."""
+    found: Counter[str] = Counter()
+    for _, fields in await queue.link.call("XRANGE", queue.keys.records, "-", "+"):
+        values = dict(zip(fields[::2], fields[1::2], strict=True))
+        parts = msgspec.msgpack.decode(values[b"b"], type=list[msgspec.Raw]) if b"b" in values else [values[b"r"]]
+        names = [msgspec.msgpack.decode(part, type=model.Record).function for part in parts]
+        found[names[0]] += sum(map(len, values.values())) - sum(map(len, parts))
+        for name, part in zip(names, parts, strict=True):
+            found[name] += len(part)
+    return dict(found)
+
+
+def a_shipment(chance: random.Random, start: int) -> shipping.Shipment:
+    """As a journal brings it: calls of several functions, none of which was in a queue."""
+    ended = [record(an_invocation(1, chance.choice("abc"), mode=model.Mode.SYNC)) for _ in range(chance.randint(1, 20))]
+    packed = msgspec.msgpack.encode(ended)
+    sizes = Counter({f"{ended[0].function}@1": len(packed) - sum(len(msgspec.msgpack.encode(one)) for one in ended)})
+    for one in ended:
+        sizes[f"{one.function}@1"] += len(msgspec.msgpack.encode(one))
+    counts = Counter(f"{one.function}@1" for one in ended)
+    return shipping.Shipment("journal", start, start + 1, packed, counts, sizes)
+
+
 @pytest.mark.parametrize("seed", range(6))
-async def test_shares_never_drift_whatever_happens_in_whatever_order(queue: invocations.Queue, seed: int) -> None:
+async def test_shares_never_drift_whatever_happens_in_whatever_order(
+    queue: invocations.Queue, redis_url: str, seed: int
+) -> None:
     chance = random.Random(seed)
+    ledger = await records.RecordsReader.open(redis_url, queue.keys.prefix, "r")
     claims: list[invocations.Claim] = []
     waiting: list[tuple[str, model.Invocation]] = []
     for _ in range(150):
         do = chance.choice(
-            ("in", "in", "later", "claim", "end", "end", "back", "retry", "due", "cancel", "leave", "out")
+            (
+                "in",
+                "in",
+                "later",
+                "claim",
+                "end",
+                "end",
+                "back",
+                "retry",
+                "due",
+                "cancel",
+                "leave",
+                "out",
+                "ship",
+                "ledger",
+                "refuse",
+            )
         )
         if do in ("in", "later"):
             one = an_invocation(
@@ -178,7 +247,9 @@ async def test_shares_never_drift_whatever_happens_in_whatever_order(queue: invo
         elif do == "back" and claims:
             one_claim = chance.choice(claims)
             await queue.release(
-                one_claim, again=chance.choice((None, msgspec.structs.replace(one_claim.invocation, attempt=300)))
+                one_claim,
+                record=chance.choice((None, record(one_claim.invocation))),
+                again=chance.choice((None, msgspec.structs.replace(one_claim.invocation, attempt=300))),
             )
         elif do == "retry" and claims:
             one_claim = chance.choice(claims)
@@ -197,7 +268,20 @@ async def test_shares_never_drift_whatever_happens_in_whatever_order(queue: invo
                 await accepting.abandon(queue, entry, one, unrun.rejected(one, 1, 1))
         elif do == "out":
             await _deliver(queue, chance)
+        elif do == "ship":
+            shipment = a_shipment(chance, await shipping.mark(queue, "journal"))
+            await shipping.send(queue, shipment)
+            await shipping.send(queue, shipment)
+        elif do == "ledger":
+            await ledger.done(await ledger.read(chance.randint(1, 30), 1))
+        elif do == "refuse":
+            deep = an_invocation(9, chance.choice("abc"))
+            dead = unrun.too_deep(deep, 1, 1, most=16)
+            told = destined.settled(dead, model.Condition.CHAIN_TOO_DEEP)
+            await accepting.refuse(queue, deep, dead, guards.NONE, chance.choice((None, told)))
         assert await shares(queue) == await counted(queue), do
+        assert await census.unrecorded_shares(queue) == await counted_unrecorded(queue), do
+    await ledger.close()
 
 
 async def _deliver(queue: invocations.Queue, chance: random.Random) -> None:

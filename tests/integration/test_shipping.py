@@ -26,11 +26,12 @@ def batch(start: int, end: int, journal: str = "n1") -> shipping.Shipment:
     records = [samples.ended(invocation_id=ids.new_id()) for _ in range(start, end)]
     others = sum(place % 3 == 0 for place in range(start, end))
     counts = {"hello@1": end - start - others, "hello@2": others}
-    return shipping.Shipment(journal, start, end, msgspec.msgpack.encode(records), counts)
+    packed = msgspec.msgpack.encode(records)
+    return shipping.Shipment(journal, start, end, packed, counts, {"hello@1": len(packed)})
 
 
 async def ship(queue: invocations.Queue, shipment: shipping.Shipment) -> shipping.Shipped:
-    return shipping.shipped(await shipping.send(queue, shipment))
+    return shipping.shipped(await shipping.send(queue, shipment), shipment)
 
 
 async def done(queue: invocations.Queue) -> int:
@@ -40,7 +41,7 @@ async def done(queue: invocations.Queue) -> int:
 async def test_a_batch_brings_its_records_in_one_entry_and_counts_of_each_revision(queue: invocations.Queue) -> None:
     shipment = batch(0, 7)
     shipped = await ship(queue, shipment)
-    assert shipped == shipping.Shipped(7, len(shipment.records))
+    assert shipped == shipping.Shipped(7, len(shipment.records), {"hello": len(shipment.records)})
     assert await queue.counts() == {
         "hello@1": model.Counts(accepted=4, done=4),
         "hello@2": model.Counts(accepted=3, done=3),
@@ -51,7 +52,8 @@ async def test_a_batch_brings_its_records_in_one_entry_and_counts_of_each_revisi
 
 async def test_a_batch_that_is_sent_again_changes_nothing_and_is_said_to_be_taken(queue: invocations.Queue) -> None:
     shipment = batch(0, 5)
-    assert await ship(queue, shipment) == await ship(queue, shipment)
+    first, again = await ship(queue, shipment), await ship(queue, shipment)
+    assert (first.mark, first.unrecorded_bytes) == (again.mark, again.unrecorded_bytes)
     await ship(queue, batch(5, 8))
     assert (await ship(queue, shipment)).mark == 8
     assert await done(queue) == 8

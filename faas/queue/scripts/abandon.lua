@@ -12,5 +12,5 @@ share(KEYS[4], ARGV[3], -1, -#entry[2][2])
 if ARGV[4] ~= '' then share(KEYS[4], '@' .. ARGV[4], -1, -#entry[2][2]) end
 redis.call('HINCRBY', KEYS[2], 'done', 1)
 redis.call('XADD', KEYS[3], '*', 'r', ARGV[2])
-redis.call('HINCRBY', KEYS[4], 'unrecorded', #ARGV[2])
+unrecorded(KEYS[4], ARGV[3], #ARGV[2])
 return 1

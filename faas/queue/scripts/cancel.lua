@@ -21,7 +21,7 @@ share(KEYS[7], ARGV[7], -1, -#ARGV[4])
 if ARGV[8] ~= '' then share(KEYS[7], '@' .. ARGV[8], -1, -#ARGV[4]) end
 redis.call('HINCRBY', KEYS[3], 'done', 1)
 redis.call('XADD', KEYS[4], '*', 'r', ARGV[3])
-redis.call('HINCRBY', KEYS[7], 'unrecorded', #ARGV[3])
+unrecorded(KEYS[7], ARGV[7], #ARGV[3])
 redis.call('HSET', KEYS[1], 'settled', 'done', 'outcome', ARGV[5])
 redis.call('PEXPIRE', KEYS[1], ARGV[6])
 return 1

@@ -4,7 +4,8 @@
 -- ARGV  1 ref  2 most that may wait  3 most entries and 4 most bytes of all that is held  5 most bytes of records that are
 --       not in the ledger yet  6 function  7 and on, two for each: invocation (msgpack), its caller ('' for none)
 -- Returns for each its entry id, or {'full', waiting} | {'entries' or 'bytes', held of all} | {'unrecorded', bytes}
---         | {'share', bytes of the function} | {'caller', entries of the caller, bytes of the caller}
+--         | {'share', entries of the function, bytes of the function} | {'caller', the same of the caller}
+--         | {'records', bytes of the function's records that are not in the ledger yet}
 -- A function that has something here gets no more than what it leaves free to the others, a caller no more than half of
 -- that. So whoever has nothing finds room, however much one or some of the others send.
 local held = redis.call('HMGET', KEYS[7], 'entries', 'bytes', 'unrecorded')
@@ -15,6 +16,11 @@ local waiting = redis.call('XLEN', KEYS[1])
 local was_empty = waiting == 0
 if waiting + (#ARGV - 6) / 2 > most and waiting > 0 then waiting = waiting - redis.call('XPENDING', KEYS[1], 'runners')[1] end
 -- Whose shares are at stake: the function, and each caller that is met.
+-- As long as less than the half is taken, nobody has more than is free.
+local own_records = 0
+if 2 * unrecorded >= tonumber(ARGV[5]) then
+  own_records = tonumber(redis.call('HGET', KEYS[7] .. ':unrecorded', ARGV[6]) or 0)
+end
 local shares, is_async = KEYS[7] .. ':shares', KEYS[8] and true or false
 local names, has, fields = {ARGV[6]}, {}, {}
 for at = 8, #ARGV, 2 do
@@ -41,6 +47,8 @@ for at = 7, #ARGV, 2 do
     answer[place] = {'bytes', bytes}
   elseif unrecorded >= tonumber(ARGV[5]) then
     answer[place] = {'unrecorded', unrecorded}
+  elseif own_records > 0 and own_records >= tonumber(ARGV[5]) - unrecorded then
+    answer[place] = {'records', own_records}
   elseif own[1] > 0 and (own[1] >= most_entries - entries - 1 or own[2] + #packed > most_bytes - bytes - #packed) then
     answer[place] = {'share', own[1], own[2]}
   elseif caller and caller[1] > 0 and (2 * caller[1] >= most_entries - entries - 1

@@ -7,7 +7,7 @@
 --       of async ones only: 12 invocation id  13 due in how many ms (0: now)  14 for how many ms the key stands for it
 -- Returns {'ok', entry id ('' when it is not due yet)} | {'full', waiting} | {'entries' or 'bytes', held of all}
 --         | {'share', entries and bytes of the function} | {'caller', entries and bytes of the caller}: see enqueue.lua
---         | {'unrecorded', bytes of such records} | {'known'} | {'lapsed'} when the idempotency key is not this call's any more
+--         | {'unrecorded', bytes of such records} | {'records', those of the function} | {'known'} | {'lapsed'} when the idempotency key is not this call's any more
 if KEYS[12] and redis.call('HGET', KEYS[12], 'id') ~= ARGV[12] then return {'lapsed'} end
 local field, value = ARGV[4], ARGV[5]
 if field ~= '' then
@@ -30,6 +30,10 @@ local held = redis.call('HMGET', KEYS[8], 'entries', 'bytes', 'unrecorded')
 if tonumber(held[1] or 0) >= tonumber(ARGV[7]) then return {'entries', tonumber(held[1])} end
 if tonumber(held[2] or 0) + #ARGV[2] > tonumber(ARGV[8]) then return {'bytes', tonumber(held[2] or 0)} end
 if tonumber(held[3] or 0) >= tonumber(ARGV[9]) then return {'unrecorded', tonumber(held[3])} end
+if 2 * tonumber(held[3] or 0) >= tonumber(ARGV[9]) then
+  local own = tonumber(redis.call('HGET', KEYS[8] .. ':unrecorded', ARGV[10]) or 0)
+  if own > 0 and own >= tonumber(ARGV[9]) - tonumber(held[3]) then return {'records', own} end
+end
 local shares, by, caller, size = KEYS[8] .. ':shares', ARGV[10], '@' .. ARGV[11], #ARGV[2]
 local free_entries, free_bytes = tonumber(ARGV[7]) - tonumber(held[1] or 0), tonumber(ARGV[8]) - tonumber(held[2] or 0)
 local own = redis.call('HMGET', shares, by .. ' n', by, caller .. ' n', caller)

@@ -10,7 +10,7 @@
 --       record (msgpack); 'done' or 'dead'; outcome (msgpack; '' for none); 'success' or 'failure' when it has such a
 --       destination, else ''; settled (msgpack) for that destination; who called it ('' for none)
 -- Returns {places of those that did nothing (1, ...), what waits still for the revision,
---          bytes of records that are not in the ledger yet, claimed entries}
+--          bytes of records that are not in the ledger yet, claimed entries, the function's bytes of such records}
 local queues, outboxes = {sync = KEYS[1], async = KEYS[2]}, {success = KEYS[8], failure = KEYS[9]}
 local entries, starts, sizes, letters = {sync = {}, async = {}}, {}, {}, {}
 for at = 7, #ARGV, 10 do
@@ -45,7 +45,7 @@ for mode, of_mode in pairs(entries) do
   end
 end
 
-local nothing, bytes, settled, unrecorded, into_outboxes = {}, 0, {done = 0, dead = 0}, 0, 0
+local nothing, bytes, settled, recorded, into_outboxes = {}, 0, {done = 0, dead = 0}, 0, 0
 local records, replies, kept, kept_bytes, callers = {}, {}, {}, 0, {}
 for place, at in ipairs(starts) do
   local mode, record, how, outcome, way, key = ARGV[at], ARGV[at + 4], ARGV[at + 5], ARGV[at + 6], ARGV[at + 7], KEYS[9 + place]
@@ -60,9 +60,9 @@ for place, at in ipairs(starts) do
       callers[caller] = {share[1] - 1, share[2] - sizes[place]}
     end
     settled[how] = settled[how] + 1
-    unrecorded = unrecorded + #record
+    recorded = recorded + #record
     if letter and mode == 'async' and how == 'dead' then
-      unrecorded = unrecorded + #letter
+      recorded = recorded + #letter
       redis.call('XADD', KEYS[4], '*', 'r', record, 'i', letter)
     else
       records[#records + 1] = record
@@ -103,13 +103,15 @@ elseif #records > 1 then
   local many = #records
   local head = many < 16 and string.char(144 + many) or string.char(220, math.floor(many / 256), many % 256)
   redis.call('XADD', KEYS[4], '*', 'b', head .. table.concat(records))
-  unrecorded = unrecorded + #head
+  recorded = recorded + #head
 end
+local all, own
+local of = string.match(ARGV[1], '^(.*)@')
 if #nothing < #starts then
   redis.call('HINCRBY', KEYS[5], 'entries', into_outboxes - left_queue)
   redis.call('HINCRBY', KEYS[5], 'bytes', bytes)
   local shares = KEYS[5] .. ':shares'
-  callers[string.match(ARGV[1], '^(.*)@')] = {into_outboxes - left_queue, bytes}
+  callers[of] = {into_outboxes - left_queue, bytes}
   local names, fields, set, gone = {}, {}, {}, {}
   for name in pairs(callers) do
     names[#names + 1] = name
@@ -129,9 +131,10 @@ if #nothing < #starts then
   end
   if #set > 0 then redis.call('HSET', shares, unpack(set)) end
   if #gone > 0 then redis.call('HDEL', shares, unpack(gone)) end
-  unrecorded = redis.call('HINCRBY', KEYS[5], 'unrecorded', unrecorded)
+  all, own = unrecorded(KEYS[5], of, recorded)
 else
-  unrecorded = tonumber(redis.call('HGET', KEYS[5], 'unrecorded') or 0)
+  all = tonumber(redis.call('HGET', KEYS[5], 'unrecorded') or 0)
+  own = tonumber(redis.call('HGET', KEYS[5] .. ':unrecorded', of) or 0)
 end
 
 -- Outcomes are kept in a list, oldest first; some of those go whose time is over, or that are too many.
@@ -167,4 +170,4 @@ for place = 1, 2 do
     if taken == asked then left = left + length - redis.call('XPENDING', KEYS[place], 'runners')[1] end
   end
 end
-return {nothing, left, unrecorded, claimed}
+return {nothing, left, all, claimed, own}

@@ -37,7 +37,7 @@ if ARGV[6] == '' then
 end
 redis.call('HINCRBY', KEYS[6], 'dead', 1)
 redis.call('XADD', KEYS[10], '*', 'r', ARGV[6], 'i', ARGV[3])
-redis.call('HINCRBY', KEYS[2], 'unrecorded', #ARGV[6] + #ARGV[3])
+unrecorded(KEYS[2], ARGV[8], #ARGV[6] + #ARGV[3])
 if KEYS[11] then
   if redis.call('SADD', KEYS[12], ARGV[10]) == 1 then
     redis.pcall('XGROUP', 'CREATE', KEYS[11], 'destinations', '0', 'MKSTREAM')

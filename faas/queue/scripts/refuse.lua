@@ -12,7 +12,7 @@ end
 redis.call('HINCRBY', KEYS[4], 'accepted', 1)
 redis.call('HINCRBY', KEYS[4], ARGV[3], 1)
 redis.call('XADD', KEYS[5], '*', 'r', ARGV[2], 'i', ARGV[6])
-redis.call('HINCRBY', KEYS[7], 'unrecorded', #ARGV[2] + #ARGV[6])
+unrecorded(KEYS[7], string.match(ARGV[1], '^(.*)@'), #ARGV[2] + #ARGV[6])
 if ARGV[4] ~= '' then redis.call('HSET', KEYS[6], ARGV[4], ARGV[5]) end
 if KEYS[8] then
   if redis.call('SADD', KEYS[9], ARGV[8]) == 1 then

@@ -18,7 +18,7 @@ redis.call('SADD', KEYS[6] .. ':active', ARGV[4])
 if KEYS[7] then redis.call('HSET', KEYS[7], 'entry', again) end
 if ARGV[3] ~= '' then
   redis.call('XADD', KEYS[2], '*', 'r', ARGV[3])
-  redis.call('HINCRBY', KEYS[5], 'unrecorded', #ARGV[3])
+  unrecorded(KEYS[5], ARGV[5], #ARGV[3])
 end
 if redis.call('SET', KEYS[4], '1', 'NX', 'PX', 1000) then
   redis.call('XADD', KEYS[3], '*', 'ref', ARGV[4], 'why', 'waiting')

@@ -5,7 +5,7 @@
 -- ARGV  1 entry id  2 record (msgpack)  3 invocation id  4 invocation (msgpack), as it shall wait  5 due in how many ms
 --       6 member of retrying: mode, ref, id  7 why, for whoever asks  8 function  9 caller ('' for none)
 -- Returns what a finish returns: {{1} when nothing happened, else {}, what waits still for the revision,
---          bytes of records that are not in the ledger yet, {}}
+--          bytes of records that are not in the ledger yet, {}, those of the function}
 local finished = redis.call('XACK', KEYS[1], 'runners', ARGV[1])
 if finished == 1 then
   local entry = redis.call('XRANGE', KEYS[1], ARGV[1], ARGV[1])[1]
@@ -18,7 +18,7 @@ if finished == 1 then
     redis.call('HINCRBY', shares, of, #ARGV[4] - (entry and #entry[2][2] or 0))
   end
   redis.call('XADD', KEYS[2], '*', 'r', ARGV[2])
-  redis.call('HINCRBY', KEYS[7], 'unrecorded', #ARGV[2])
+  unrecorded(KEYS[7], ARGV[8], #ARGV[2])
   local time = redis.call('TIME')
   local behind = tonumber(redis.call('HGET', KEYS[3] .. ':clock', 'behind') or 0)
   local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000) + behind
@@ -31,4 +31,6 @@ for place = 5, 6 do
   local length = redis.call('XLEN', KEYS[place])
   if length > 0 then left = left + length - redis.call('XPENDING', KEYS[place], 'runners')[1] end
 end
-return {finished == 0 and {1} or {}, left, tonumber(redis.call('HGET', KEYS[7], 'unrecorded') or 0), {}}
+local all = tonumber(redis.call('HGET', KEYS[7], 'unrecorded') or 0)
+local own = tonumber(redis.call('HGET', KEYS[7] .. ':unrecorded', ARGV[8]) or 0)
+return {finished == 0 and {1} or {}, left, all, {}, own}

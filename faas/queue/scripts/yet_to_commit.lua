@@ -41,6 +41,7 @@ end
 local function subtract(bytes)
   if redis.call('XLEN', KEYS[1]) == 0 then
     redis.call('HSET', KEYS[2], 'unrecorded', 0)
+    redis.call('DEL', KEYS[2] .. ':unrecorded')
   else
     redis.call('HINCRBY', KEYS[2], 'unrecorded', -bytes)
   end
