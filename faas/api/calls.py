@@ -122,6 +122,11 @@ class Calls:
         async with _answered():
             return await whereabouts.unsettled(await self.queue(), function, most)
 
+    async def unrecorded(self, function: str) -> list[model.Record]:
+        """Some of a function's records that the ledger may not have yet. Raises `errors.Unavailable`."""
+        async with _answered():
+            return await whereabouts.unrecorded(await self.queue(), function)
+
     async def cancel(self, invocation: model.Invocation, packed: bytes, record: model.Record) -> bool:
         """Take one out that has not begun; False when it has moved on. Raises `errors.Unavailable`."""
         async with _answered():

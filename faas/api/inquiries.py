@@ -87,15 +87,19 @@ def _result(outcome: model.Outcome | None) -> dict[str, Any]:
 
 
 async def list_invocations(request: web.Request) -> web.Response:
-    """The newest invocations of one function: those in their queues, and those that the ledger knows."""
+    """The newest invocations of one function: those in their queues, and those whose records are written.
+
+    What leaves its queue meanwhile is on its way to the ledger or in it: they are asked in this order.
+    """
     name = request.match_info["name"]
     limit = answers.query(request, ListQuery).limit
     waiting = await request.app[state.CALLS].unsettled(name, limit)
+    unrecorded = await request.app[state.CALLS].unrecorded(name)
     records = await asyncio.to_thread(request.app[state.LEDGER].find, name, None, None, limit * _ATTEMPTS_EACH)
     lines = {
         each.id: schemas.InvocationLine(each.id, each.place, each.attempts, each.accepted_at_ms) for each in waiting
     }
-    for record in records:
+    for record in (*unrecorded, *records):
         if record.final:
             place = whereabouts.Place.DEAD if record.dead else whereabouts.Place.DONE
             lines[record.invocation_id] = schemas.InvocationLine(

@@ -5,12 +5,17 @@ Async invocations can be asked for by their id until their outcome is kept no lo
 
 from __future__ import annotations
 
+import contextlib
 import enum
 
 import msgspec
 
 from faas.core import model
-from faas.queue import invocations, retrying
+from faas.queue import batches, invocations, retrying
+
+_LOOK_AT_ONCE = 5
+_LOOK_BYTES = 2_000_000
+"""Of the stream of records: what takes some milliseconds to read."""
 
 
 class Place(enum.StrEnum):
@@ -111,6 +116,27 @@ async def unsettled(queue: invocations.Queue, function: str, most: int) -> list[
     flat = await queue.run("unsettled", (queue.keys.refs,), queue.keys.prefix, function, most)
     seen = [_seen(Place(flat[at].decode()), _invocation(flat[at + 1])) for at in range(0, len(flat), 2)]
     return sorted(seen, key=lambda each: each.id, reverse=True)
+
+
+async def unrecorded(queue: invocations.Queue, function: str) -> list[model.Record]:
+    """The newest records of one function that some sink has yet to commit, the ledger most likely; bounded in bytes.
+
+    Ask for them after `unsettled` and before the ledger is read: so what moves on meanwhile is found at least once.
+    """
+    found: list[model.Record] = []
+    before, left = "+", _LOOK_BYTES
+    while left > 0:
+        page = await queue.link.call("XREVRANGE", queue.keys.records, before, "-", "COUNT", _LOOK_AT_ONCE)
+        for entry, fields in page:
+            batch = batches.Batch()
+            with contextlib.suppress(batches.Unreadable):
+                batch.add(entry, fields)
+            found += [record for record in batch.records if record.function == function]
+            left -= sum(map(len, fields[1::2]))
+        if len(page) < _LOOK_AT_ONCE:
+            break
+        before = f"({page[-1][0].decode()}"
+    return found
 
 
 def _seen(place: Place, found: model.Invocation) -> Unsettled:

@@ -10,7 +10,7 @@ import pytest
 
 from faas.core import ids, model
 from faas.core import settings as settings_module
-from faas.queue import bounds, invocations, retrying
+from faas.queue import bounds, invocations, retrying, shipping, whereabouts
 from tests import samples, served_api
 from tests.command import faas
 
@@ -79,6 +79,40 @@ class Line(msgspec.Struct):
 async def line(api: served_api.ControlApi) -> Line:
     (found,) = (await api.get("/api/v1/functions/hello/invocations"))["invocations"]
     return Line(found["invocation_id"], found["status"], found["attempts"])
+
+
+@pytest.mark.parametrize(("dead", "status"), [(False, "done"), (True, "dead")])
+async def test_what_is_settled_is_listed_before_the_ledger_has_it(
+    api: served_api.ControlApi, dead: bool, status: str
+) -> None:
+    name = await send(api)
+    async with api.queue() as queue:
+        await put_off(queue)
+        await queue.link.call("ZADD", queue.keys.retrying, "XX", 0, f"async hello@1 {name}")
+        await retrying.move_due(queue)
+        (claim,) = await queue.claim("n1", "hello@1", 1)
+        other = samples.ended(function="other", logs=(model.LogLine(1, "x" * 100_000),))
+        for place in range(12):
+            shipped = shipping.Shipment("n1", place, place + 1, msgspec.msgpack.encode([other]), {"other@1": 1})
+            await shipping.send(queue, shipped)
+        await queue.finish_claimed(claim, samples.record(claim.invocation, dead=dead), node="n1")
+    assert await line(api) == Line(name, status, 2)
+
+
+async def test_a_list_looks_through_a_bounded_part_of_what_the_ledger_does_not_have(api: served_api.ControlApi) -> None:
+    """No recorder runs here."""
+    name = await send(api)
+    async with api.queue() as queue:
+        (claim,) = await queue.claim("n1", "hello@1", 1)
+        await queue.finish_claimed(claim, samples.record(claim.invocation), node="n1")
+        other = samples.ended(function="other", logs=(model.LogLine(1, "x" * 200_000),))
+        await queue.link.call("XADD", queue.keys.records, "*", "r", b"\xc1 no record")
+        for place in range(40):
+            shipped = shipping.Shipment("n1", place, place + 1, msgspec.msgpack.encode([other]), {"other@1": 1})
+            await shipping.send(queue, shipped)
+        assert await whereabouts.unrecorded(queue, "hello") == []
+        assert len(await whereabouts.unrecorded(queue, "other")) < 20
+        assert (await state(api, name))["status"] == "done"
 
 
 async def test_one_that_waits_is_cancelled_and_never_runs(api: served_api.ControlApi) -> None:
