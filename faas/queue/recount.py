@@ -1,8 +1,9 @@
 """What the queues hold, counted one by one beside what the bounds' counter says, while everything goes on.
 
 Redis does nothing else while it looks at an entry, and copies the entry to look at it. So this counts in steps that
-are bounded in entries and bytes, and leaves Redis alone after each step for as long as the step took. The last step is
-one instant: it counts what has come since the steps before it, and reads the counter and how many entries there are.
+are bounded in entries, bytes and time, and leaves Redis alone after each step for as long as the step took. The last
+step is one instant: it counts what has come since the steps before it, and reads the counter and how many entries
+there are.
 
 Entries that were counted and left before that instant are the difference between those counted and those there. Each
 had at most the bytes of the largest. So a counter that is wrong can be told from one that only moved::
@@ -25,6 +26,8 @@ from faas.queue import server as servers
 STEP_ENTRIES = 300
 STEP_BYTES = 1_000_000
 """What one step looks at; one more entry, whatever its size, may be among it."""
+STEP_S = 0.003
+"""How long a step may take, of the processor's time, where these are slow to look at."""
 
 _STREAMS_AT_ONCE = 100
 _MOST_TRIES = 20
@@ -206,7 +209,7 @@ class _Counting:
     async def _recount(self, streams: Iterable[str], *, sums_up: bool) -> list[Any]:
         keys = self._server.keys
         places = [part for stream in streams for part in (stream, self._of(stream).last)]
-        fixed = (keys.prefix, STEP_ENTRIES, STEP_BYTES, int(sums_up))
+        fixed = (keys.prefix, STEP_ENTRIES, STEP_BYTES, int(sums_up), str(STEP_S))
         try:
             async with asyncio.timeout(_STEP_WITHIN_S):
                 answer: list[Any] = await self._server.run(

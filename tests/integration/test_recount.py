@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import Any
 
 import msgspec
 import pytest
@@ -61,6 +62,25 @@ async def test_whatever_waits_is_counted_exactly_in_many_small_steps(queue: invo
     assert held.is_right and held.is_exact, held
     assert held.entries == 3 * 40 + 30 + 10
     assert held.unrecorded_bytes > 0
+
+
+async def test_whatever_waits_is_counted_exactly_when_a_step_has_no_time_for_more_than_a_few(
+    queue: invocations.Queue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recount, "STEP_S", 0.0)
+    steps, recounted = 0, recount._Counting._step
+
+    async def counted(counting: recount._Counting, streams: Any) -> bool:
+        nonlocal steps
+        steps += 1
+        return await recounted(counting, streams)
+
+    monkeypatch.setattr(recount._Counting, "_step", counted)
+    await fill(queue)
+    held = await census.held(queue)
+    assert held.is_right and held.is_exact, held
+    assert held.entries == 3 * 40 + 30 + 10
+    assert steps >= 14, "ten at a time, and some more"
 
 
 @pytest.mark.usefixtures("small_steps")

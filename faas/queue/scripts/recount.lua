@@ -2,17 +2,20 @@
 -- up, do so for every stream that holds work or records, and say what the counter has and how many there are at that instant.
 -- KEYS  1 refs  2 held  3 records
 -- ARGV  1 prefix of the platform's keys  2 most entries and 3 most bytes of a step  4 '1' to sum up
---       5 and on, two for each stream: its name; the id of the last entry that was counted ('-' for none)
+--       5 most seconds of a step that does not sum up
+--       6 and on, two for each stream: its name; the id of the last entry that was counted ('-' for none)
 -- Returns {1 when nothing is left to count, else 0; for each stream: name, entries, bytes, bytes of the largest, last id, ...;
 --          when summed up: entries of the queues and outboxes, of the records, due later, and its bytes (-1: too many for one
 --          step), first of these, last of these, the three as counted}
 local prefix, entries_left, bytes_left = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 local complete, found, known = 1, {}, {}
+-- The clock of the processor: that of `TIME` stands still during a script. It is asked for every ten entries.
+local until_s, is_late, looked_at = os.clock() + tonumber(ARGV[5]), false, 0
 local function walk(stream, last)
   known[stream] = true
   local entries, bytes, largest = 0, 0, 0
   while true do
-    if entries_left <= 0 or bytes_left <= 0 then
+    if entries_left <= 0 or bytes_left <= 0 or is_late then
       complete = 0
       break
     end
@@ -22,11 +25,12 @@ local function walk(stream, last)
     local size = 0
     for place = 2, #entry[2], 2 do size = size + #entry[2][place] end
     entries, bytes, largest, last = entries + 1, bytes + size, math.max(largest, size), entry[1]
-    entries_left, bytes_left = entries_left - 1, bytes_left - size
+    entries_left, bytes_left, looked_at = entries_left - 1, bytes_left - size, looked_at + 1
+    if ARGV[4] ~= '1' and looked_at % 10 == 0 then is_late = os.clock() > until_s end
   end
   for _, part in ipairs({stream, entries, bytes, largest, last}) do found[#found + 1] = part end
 end
-for at = 5, #ARGV, 2 do walk(ARGV[at], ARGV[at + 1]) end
+for at = 6, #ARGV, 2 do walk(ARGV[at], ARGV[at + 1]) end
 if ARGV[4] ~= '1' then return {complete, found} end
 
 local length = 0
