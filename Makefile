@@ -33,6 +33,10 @@ test-postgresql: setup ## store, recorder and control API on a PostgreSQL of the
 		tests/integration/test_api_functions.py tests/integration/test_api_ledger.py tests/integration/test_api_metrics.py \
 		tests/integration/test_retention.py tests/integration/test_upgrade.py
 
+.PHONY: test-wheels
+test-wheels: setup ## deploy and run some twenty packages that hold compiled code, in containers (downloads them; ONLY=numpy)
+	@$(PY) -m pytest tests/long/wheels.py $(addprefix -k ,$(ONLY))
+
 bench: setup ## time against other platforms, as ratios (ONLY='cpu http cold queue' ROUNDS=5 NODES=1,2,4 WRITE=1; needs wrk)
 	@$(PY) -m tests.bench --rounds $(ROUNDS) $(addprefix --only ,$(ONLY)) $(addprefix --nodes ,$(NODES)) \
 		$(addprefix --clients ,$(CLIENTS)) $(addprefix --seconds ,$(SECONDS)) $(if $(WRITE),--write)

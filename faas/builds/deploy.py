@@ -253,7 +253,7 @@ def _loaded(revision: model.Revision, report: ports.LoadReport) -> str:
         f"{revision.function}: the handler {revision.config.handler} does not load: {failure.type}: {failure.message}",
         error_type=failure.type,
         stack=list(failure.stack),
-        logs=[line.text for line in report.logs],
+        logs=[line.text for line in report.logs if line.text != f"[ERROR] {failure.type}: {failure.message}"],
     )
 
 

@@ -10,7 +10,15 @@ from pathlib import Path
 from faas.runtimes import port
 from faas.runtimes.python import building, target
 
-_PACKAGES = ("python3", "ca-certificates", "tzdata")
+_PACKAGES = (
+    *("python3", "ca-certificates", "netbase", "tzdata"),
+    # What a wheel may expect of a system, by the policies of manylinux (PEP 600), and does not bring along. Left out is
+    # libGL, which comes with a graphics stack of 150 MB and is in no slim image.
+    *("libstdc++6", "libgcc-s1", "libatomic1", "zlib1g", "libexpat1", "libglib2.0-0"),
+    *("libx11-6", "libxext6", "libxrender1", "libsm6", "libice6"),
+    # Not in the policies, and asked for by wheels that are much used (lightgbm).
+    "libgomp1",
+)
 _PREPARE = (
     "import compileall, os, sys; assert sys.version_info >= (3, 9), sys.version; "
     "compileall.compile_dir(os.path.dirname(os.__file__), quiet=2, rx=__import__('re').compile('-packages|/test')); "

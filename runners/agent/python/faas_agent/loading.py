@@ -8,7 +8,7 @@ import sys
 from types import ModuleType
 from typing import Any, Callable
 
-from . import faults, imports
+from . import faults, imports, libraries
 
 Handler = Callable[[Any, Any], Any]
 
@@ -43,7 +43,12 @@ def _import(path: str, code: str) -> ModuleType:
     importlib.invalidate_caches()
     try:
         return importlib.import_module(module)
-    except ImportError as error:
+    except (ImportError, OSError) as error:
+        reason = libraries.missing(error, code)
+        if reason:
+            raise faults.Fault("Runtime.ImportModuleError", f"Unable to import module '{path}': {reason}") from None
+        if not isinstance(error, ImportError):
+            raise
         raise faults.Fault("Runtime.ImportModuleError", f"Unable to import module '{path}': {error}", error) from error
     except SyntaxError as error:
         raise faults.Fault("Runtime.UserCodeSyntaxError", f"Syntax error in module '{path}': {error}", error) from error
