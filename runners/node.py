@@ -19,7 +19,7 @@ from typing import Any
 from faas.cluster import capacity, catalog, demand, machine
 from faas.core import dispatch, errors, living, model
 from faas.core import settings as settings_module
-from faas.queue import active, invocations, parking
+from faas.queue import active, invocations, parking, printing
 from faas.runtimes import installed
 from faas.store import functions
 from runners import attempt, holding, line, membership, pool, refusing, seats, settle, stock, tending
@@ -113,7 +113,7 @@ class Node:
 
     def _make_pool(self, settings: settings_module.Settings, place: attempt.Place, code: pool.Code) -> pool.Pool:
         lease_s = settings.leases.lease_ms / 1000
-        return pool.Pool(self._stock, code, self.memory, settings.sandboxes, lease_s, place, self._publish)
+        return pool.Pool(self._stock, code, self.memory, settings.sandboxes, lease_s, place, self._publish, self._print)
 
     def _make_tender(self, place: attempt.Place, processors: int) -> tending.Tender:
         return tending.Tender(
@@ -230,6 +230,11 @@ class Node:
 
     def _publish(self, seat: seats.Seat) -> None:
         capacity.publish(self.queue, self.node, seat.ref, seat.total)
+
+    def _print(self, printed: model.Printed) -> None:
+        """Bring what a sandbox printed between attempts to the ledger. It is in this node's log if that cannot be."""
+        sent = printing.send(self.queue, printed, self._settings.queues.max_unrecorded_bytes)
+        sent.add_done_callback(lambda sent: None if sent.cancelled() else sent.exception())
 
     # -- catalog
 

@@ -56,7 +56,9 @@ class Pool:
         lease_s: float,
         place: attempt.Place,
         publish: Callable[[seats.Seat], None],
+        printed: Callable[[model.Printed], None],
     ) -> None:
+        """``printed`` takes what sandboxes print between attempts."""
         self.seats: dict[str, seats.Seat] = {}
         self._stock = stock
         self._code = code
@@ -65,6 +67,7 @@ class Pool:
         self._lease_s = lease_s
         self._place = place
         self._publish = publish
+        self._printed = printed
         self._hungry: dict[str, seats.Seat] = {}
         self._rooms: set[Room] = set()
         self._current: dict[str, int] = {}
@@ -156,6 +159,7 @@ class Pool:
     def _add(self, seat: seats.Seat, sandbox: base.Sandbox, birth: attempt.Birth) -> None:
         slot = slots.Slot(sandbox, seat.revision, birth, self._place)
         sandbox.on_closed(lambda _: self._gone(seat, slot))
+        sandbox.on_output(lambda lines: self._printed(slot.printed(lines)))
         if slot.is_open:  # else it died on the way here
             self._slots_of[seat.revision.function] += 1
             seat.lane.add(slot)

@@ -52,6 +52,7 @@ class Slot:
         self._background_ms = 0
         self._started_ns = 0
         self._then: Then | None = None
+        self._last = (sandbox.id, 0)
 
     def __repr__(self) -> str:
         state = "busy" if self.is_busy else "idle" if self.is_open else "closed"
@@ -79,6 +80,18 @@ class Slot:
         self._then = then
         self.sandbox.run(invocation, self._over)
 
+    def printed(self, lines: tuple[model.LogLine, ...]) -> model.Printed:
+        """What the sandbox printed since its last attempt ended, as that attempt's."""
+        invocation_id, number = self._last
+        revision = self._revision
+        return model.Printed(
+            function=revision.function,
+            revision=revision.number,
+            invocation_id=invocation_id,
+            attempt=number,
+            lines=lines,
+        )
+
     def _over(self, ran: base.Ran | base.SandboxLost) -> None:
         invocation, then = self._invocation, self._then
         if invocation is None or then is None:
@@ -89,6 +102,7 @@ class Slot:
         self.idle_since_ms = now_ns // 1_000_000
         # Before it is told: who hears of the end may run the next attempt here at once.
         self._invocation = self._then = None
+        self._last = (invocation.id, invocation.attempt)
         if isinstance(ran, base.SandboxLost):
             self.is_reusable = False
             then(self, self._lost(invocation))

@@ -281,6 +281,19 @@ def each_line(logs: Iterable[LogLine]) -> Iterator[LogLine]:
                 yield LogLine(line.at_ms, text)
 
 
+class Printed(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+    """What a sandbox printed after an attempt of its had ended: threads and child processes may go on.
+
+    Of one that had no attempt, ``invocation_id`` is the sandbox's own id and ``attempt`` 0.
+    """
+
+    function: str
+    revision: int
+    invocation_id: str
+    attempt: int
+    lines: tuple[LogLine, ...]
+
+
 class Failure(msgspec.Struct, frozen=True, array_like=True):
     """Why an attempt failed, in the shape that Lambda users know. ``stack`` holds the user's own frames only."""
 

@@ -11,6 +11,7 @@ from faas.core import model
 
 _encode = msgspec.msgpack.Encoder().encode
 _record = msgspec.msgpack.Decoder(model.Record).decode
+_printed = msgspec.msgpack.Decoder(model.Printed).decode
 _parts = msgspec.msgpack.Decoder(list[msgspec.Raw]).decode
 
 Entry = tuple[bytes, Sequence[bytes] | None]
@@ -23,6 +24,8 @@ class Batch(msgspec.Struct):
     records: list[model.Record] = msgspec.field(default_factory=list)
     packed: list[bytes] = msgspec.field(default_factory=list)
     """The msgpack of each record, as it came."""
+    printed: list[model.Printed] = msgspec.field(default_factory=list)
+    """What sandboxes printed between attempts."""
     letters: dict[tuple[str, int], bytes] = msgspec.field(default_factory=dict)
     """The invocations (msgpack) of the dead ones among them, by id and attempt."""
     entries: list[str] = msgspec.field(default_factory=list)
@@ -44,6 +47,8 @@ class Batch(msgspec.Struct):
             found, packed = _unpacked(values[b"b"])
             self.records += found
             self.packed += packed
+        elif b"o" in values:
+            self.printed.append(_printed_of(values[b"o"]))
         else:
             self._add_one(values)
         # Also when it has left: a group has an entry among its pending ones until it is called done.
@@ -86,6 +91,13 @@ class Unreadable(Exception):
     def __init__(self, reason: str, halves: tuple[bytes, ...] = ()) -> None:
         super().__init__(reason)
         self.halves = halves
+
+
+def _printed_of(packed: bytes) -> model.Printed:
+    try:
+        return _printed(packed)
+    except msgspec.DecodeError as error:
+        raise Unreadable(str(error)) from error
 
 
 def _unpacked(array: bytes) -> tuple[list[model.Record], list[bytes]]:

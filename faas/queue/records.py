@@ -1,6 +1,7 @@
 """The records on their way to the sinks: a stream whose entries leave only when every sink has committed them.
 
-An entry holds one record (``r``, with the invocation ``i`` of a dead one) or many (``b``). A recorder that comes back
+An entry holds one record (``r``, with the invocation ``i`` of a dead one) or many (``b``), or what a sandbox printed
+between attempts (``o``). A recorder that comes back
 finds what it had read before; what one that stays away had read, another takes over.
 """
 

@@ -19,7 +19,7 @@ from faas.queue import upgrade
 
 _SCRIPTS = (
     "prepare", "enqueue", "enqueue_once", "refuse", "claim", "finish", "ship", "release", "abandon", "counts", "look",
-    "settle_lost", "forget", "retry", "due", "held",
+    "print", "settle_lost", "forget", "retry", "due", "held",
     "waiting", "missing", "recount", "due_later",
     "find", "cancel", "unsettled", "once", "answered",
     "holders", "bury",

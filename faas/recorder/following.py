@@ -79,7 +79,7 @@ async def _commit(reader: records.RecordsReader, sink: port.Sink) -> batches.Bat
     batch = await reader.read(_BATCH, _BLOCK_MS)
     if batch.missed:
         _log.warning("records_missed", extra={"sink": sink.name, "entries": batch.missed})
-    if batch.records:
+    if batch.records or batch.printed:
         await asyncio.to_thread(sink.commit, batch)
     await reader.done(batch)
     return batch

@@ -32,7 +32,7 @@ class LedgerSink:
         if self._book is None:
             raise errors.Unavailable("the ledger is not open")
         try:
-            self._book.commit(batch.records, batch.packed, batch.letters)
+            self._book.commit(batch.records, batch.packed, batch.letters, batch.printed)
         except sa.exc.DBAPIError as error:
             raise errors.Unavailable(f"the ledger takes no records: {error}") from error
 

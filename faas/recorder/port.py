@@ -26,7 +26,7 @@ class Sink(Protocol):
         """Get ready, however often it is asked to. Raises `errors.Unavailable`: then it is asked again."""
 
     def commit(self, batch: batches.Batch) -> None:
-        """Keep the records whole, or raise `errors.Unavailable`: then they are given again, alone or among others."""
+        """Keep what it holds whole, or raise `errors.Unavailable`: then it is given again, alone or among others."""
 
     def close(self) -> None:
         """Let go of what ``open`` took."""

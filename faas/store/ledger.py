@@ -87,14 +87,15 @@ class Ledger:
         records: Sequence[model.Record],
         packed: Sequence[bytes] = (),
         letters: Mapping[writing.Key, bytes] = _NONE,
+        printed: Sequence[model.Printed] = (),
     ) -> None:
         """Store a batch whole or not at all; records that are there already change nothing.
 
         ``packed`` is the msgpack of each, where the caller has it, and ``letters`` the invocations (msgpack) of the
-        dead ones.
+        dead ones. ``printed`` becomes lines of the attempts that it followed.
         """
         bodies = packed or [_encode(record) for record in records]
-        self._writer.write(list(zip(records, bodies, strict=True)), letters)
+        self._writer.write(list(zip(records, bodies, strict=True)), letters, printed)
 
     def get(self, invocation_id: str) -> list[model.Record]:
         """The attempts of one invocation, in order."""

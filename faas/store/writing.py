@@ -44,26 +44,35 @@ class Writer:
         self._letters = bulk.inserted(dialect, schema.dead_letters)
         self._kept = bulk.added(dialect, schema.kept)
 
-    def write(self, batch: Sequence[Packed], letters: Mapping[Key, bytes]) -> None:
+    def write(
+        self, batch: Sequence[Packed], letters: Mapping[Key, bytes], printed: Sequence[model.Printed] = ()
+    ) -> None:
         """Write the batch whole or not at all; records that are there already change nothing."""
         try:
             with self._engine.begin() as connection:
                 _lock(connection)
-                self._insert(connection, batch, letters)
+                self._insert(connection, batch, letters, printed)
         # Some are there already. Nothing of the batch was written, since all of it was one transaction.
         except sa.exc.IntegrityError:
             with self._engine.begin() as connection:
                 _lock(connection)
                 # Looked up under the same lock, so that no other recorder writes them in between.
-                self._insert(connection, _fresh(connection, batch), letters)
+                self._insert(connection, _fresh(connection, batch), letters, printed)
 
-    def _insert(self, connection: sa.Connection, batch: Sequence[Packed], letters: Mapping[Key, bytes]) -> None:
+    def _insert(
+        self,
+        connection: sa.Connection,
+        batch: Sequence[Packed],
+        letters: Mapping[Key, bytes],
+        printed: Sequence[model.Printed],
+    ) -> None:
         groups = _groups(batch)
         rows = [row for group in groups for row in group.rows]
         self._records.put(connection, rows)
         self._totals.put(connection, [_total(group) for group in groups])
         self._histograms.put(connection, [row for group in groups for row in histograms.rows(group.records)])
         lines = list(_logs(record for record, _ in batch if record.logs))
+        lines += [row for each in dict.fromkeys(printed) for row in _printed(connection, each)]
         self._logs.put(connection, lines)
         if letters:
             self._letters.put(connection, list(_dead(batch, letters)))
@@ -128,11 +137,24 @@ def _total(group: _Group) -> bulk.Row:
     return (_EPOCH + datetime.timedelta(day)).isoformat(), *named, len(group.records), *sums
 
 
+def _printed(connection: sa.Connection, printed: model.Printed) -> Sequence[bulk.Row]:
+    """The rows of what was printed between attempts; none when they are there already."""
+    of = (printed.function, printed.revision, printed.invocation_id, printed.attempt)
+    rows = [(line.at_ms, *of, _kept_text(line.text)) for line in printed.lines]
+    names = ("at_ms", "function", "revision", "invocation_id", "attempt", "text")
+    same = [schema.logs.c[name] == value for name, value in zip(names, rows[0], strict=True)] if rows else []
+    is_there = bool(rows) and connection.execute(sa.select(schema.logs.c.id).where(*same).limit(1)).first()
+    return [] if is_there else rows
+
+
+def _kept_text(text: str) -> str:
+    return text.replace("\0", "\N{REPLACEMENT CHARACTER}")  # PostgreSQL holds no NUL in text
+
+
 def _logs(records: Iterable[model.Record]) -> Iterator[bulk.Row]:
     for record in records:
         for line in record.logs:
-            # PostgreSQL holds no NUL in text.
-            text = line.text.replace("\0", "\N{REPLACEMENT CHARACTER}")
+            text = _kept_text(line.text)
             yield line.at_ms, record.function, record.revision, record.invocation_id, record.attempt, text
 
 

@@ -100,6 +100,9 @@ class Sandbox(Protocol):
     def on_closed(self, callback: Callable[[Sandbox], None]) -> None:
         """Call ``callback(sandbox)`` once, when the sandbox has gone for whatever reason."""
 
+    def on_output(self, callback: Callable[[tuple[model.LogLine, ...]], None]) -> None:
+        """Give what is printed while no attempt runs to ``callback``; what an import prints is the first attempt's."""
+
     async def load(self, revision: model.Revision) -> Loaded:
         """Show the sandbox the revision's code, set the revision's limits, import its handler.
 

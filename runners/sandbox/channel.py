@@ -91,7 +91,7 @@ class Channel:
         self._output: output.Output | framed_output.FramedOutput
         self._far: far_end.FarEnd | None = None
         if pipe is None:
-            self._output = framed_output.FramedOutput(sandboxes.max_log_bytes, host.keep_output)
+            self._output = framed_output.FramedOutput(self._loop, sandboxes.max_log_bytes, host.keep_output)
             self._far = far_end.FarEnd(self._output)
         else:
             self._output = output.Output(self._loop, pipe, sandboxes.max_log_bytes, host.keep_output)
@@ -328,6 +328,8 @@ class Channel:
     def _loaded(self, init_us: int, error: model.Failure | None, status: model.Status) -> base.Loaded:
         self._awaited = None
         logs, cut = self._output.take()
+        if error is None:
+            self._output.put_first(logs)
         return base.Loaded(init_us=init_us, error=error, status=status, logs=logs, logs_cut=cut)
 
     def _end_without_answer(self, awaited: _Awaited, ending: verdicts.Ending, us: int) -> None:

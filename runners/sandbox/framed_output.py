@@ -6,6 +6,7 @@ is none of ours, and a function that prints without end costs the runner no more
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 
 from faas.core import clock
@@ -18,12 +19,13 @@ def most_bytes(max_log_bytes: int) -> int:
 
 
 class FramedOutput:
-    """The output of one sandbox. Between attempts, what comes is the sandbox's own log."""
+    """The output of one sandbox. What comes between attempts goes to ``on_between``."""
 
-    def __init__(self, max_log_bytes: int, on_between: Callable[[output.Lines], None]) -> None:
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, max_log_bytes: int, on_between: Callable[[output.Lines], None]
+    ) -> None:
         self._attempt = output.Log(max_log_bytes)
-        self._between = output.Log(output.BETWEEN_BYTES)
-        self._on_between = on_between
+        self._between = output.Between(loop, on_between, _nothing)
         self._most = most_bytes(max_log_bytes)
         self._number = 0
         self._is_running = False
@@ -32,14 +34,19 @@ class FramedOutput:
 
     def begin(self) -> None:
         """An attempt begins: what comes of an earlier one was printed before it."""
-        self._hand_out()
+        self._between.tell()
         self._number += 1
         self._is_running = True
 
     def take(self) -> tuple[output.Lines, bool]:
         """An attempt has ended, and its answer came after all that it printed: that, and whether the log is cut."""
         self._is_running = False
-        return self._attempt.take()
+        lines, cut = self._attempt.take()
+        return self._between.with_first(lines), cut
+
+    def put_first(self, lines: output.Lines) -> None:
+        """See `output.Between.put_first`."""
+        self._between.put_first(lines)
 
     def add(self, frame: frames.Output, body: bytes) -> None:
         """Something was printed. Raises `frames.BrokenProtocol` for more than the sandbox may send."""
@@ -50,14 +57,17 @@ class FramedOutput:
         self._left -= len(body)
         if self._left < 0:
             raise frames.BrokenProtocol("more output than is kept")
-        log = self._attempt if self._is_running and frame.number == self._number else self._between
+        is_of_attempt = self._is_running and frame.number == self._number
+        log = self._attempt if is_of_attempt else self._between.log
         log.add(body, clock.now_ms())
         log.dropped_bytes += frame.dropped
+        if not is_of_attempt:
+            self._between.came()
 
     def close(self) -> None:
         """Nothing more comes. Safe to call twice."""
-        self._hand_out()
+        self._between.close()
 
-    def _hand_out(self) -> None:
-        if not self._between.is_empty:
-            self._on_between(self._between.take()[0])
+
+def _nothing() -> None:
+    """Whoever prints too much is told so by itself: nothing is held up."""

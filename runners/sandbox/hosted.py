@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine
 from typing import Any, Protocol
 
 from faas.core import billing, groups, model
-from runners.sandbox import base, channel, greeting, objects, verdicts
+from runners.sandbox import base, channel, greeting, objects, output, verdicts
 
 _log = logging.getLogger(__name__)
 
@@ -109,6 +109,7 @@ class HostedSandbox:
         self._owner = owner
         self._limited = False
         self._on_closed: list[Callable[[base.Sandbox], None]] = []
+        self._on_output: Callable[[output.Lines], None] | None = None
         self._closing: asyncio.Task[None] | None = None
         self._ref = ""
         self._says = greeted.says
@@ -129,6 +130,10 @@ class HostedSandbox:
             callback(self)
         else:
             self._on_closed.append(callback)
+
+    def on_output(self, callback: Callable[[output.Lines], None]) -> None:
+        """See `base.Sandbox.on_output`."""
+        self._on_output = callback
 
     async def load(self, revision: model.Revision) -> base.Loaded:
         """See `base.Sandbox.load`. The handler is imported while the limits are being set."""
@@ -176,8 +181,10 @@ class HostedSandbox:
         self._place.kill()
         self._begin_closing()
 
-    def keep_output(self, lines: Sequence[model.LogLine]) -> None:
-        """What is printed between attempts goes to the platform's log."""
+    def keep_output(self, lines: output.Lines) -> None:
+        """What is printed between attempts is the function's, and goes to the platform's log, too."""
+        if self._on_output is not None:
+            self._on_output(lines)
         text = "\n".join(line.text for line in lines)
         _log.info("sandbox_output", extra={"sandbox": self.id, "function": self._ref, "text": text})
 

@@ -1,5 +1,8 @@
 """What a sandbox prints: read from its pipe as it comes, kept up to a limit, handed out per attempt.
 
+What an import prints is the first attempt's. What threads and child processes print between attempts is passed on a
+second after it came.
+
 Reading never waits and takes a bounded number of bytes per turn of the event loop. Past the limit of kept bytes the
 pipe is emptied into nothing, without a copy and at most every millisecond: who prints without end is slowed, and slows
 nobody else.
@@ -19,6 +22,8 @@ from faas.core import clock, model
 READ_BYTES = 64 * 1024
 BETWEEN_BYTES = 16 * 1024
 DISCARD_EVERY_S = 0.001
+TELL_AFTER_S = 1.0
+"""What is printed between attempts is passed on so long after it came, with what came meanwhile."""
 MIN_BYTES_PER_PART = 32
 _F_GETPIPE_SZ = 1032
 
@@ -92,8 +97,65 @@ class Log:
         return parts
 
 
+class Between:
+    """What a sandbox prints while no attempt runs: passed on a second after it came, or kept for the first attempt."""
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        on_between: Callable[[Lines], None],
+        on_told: Callable[[], None],
+    ) -> None:
+        self.log = Log(BETWEEN_BYTES)
+        self._loop = loop
+        self._on_between = on_between
+        self._on_told = on_told
+        self._first: Lines | None = None
+        self._telling: asyncio.TimerHandle | None = None
+
+    def came(self) -> None:
+        """Something may have come into the log: pass it on in a while, unless the first attempt is to have it."""
+        if self._first is None and self._telling is None and not self.log.is_empty:
+            self._telling = self._loop.call_later(TELL_AFTER_S, self._tell_now)
+
+    def put_first(self, lines: Lines) -> None:
+        """Let the next attempt's log begin with these: what was printed by the import that nobody has waited for."""
+        self._first = lines
+
+    def with_first(self, lines: Lines) -> Lines:
+        """An attempt's log, with what it is to begin with."""
+        if self._first is not None:
+            lines, self._first = self._first + lines, None
+        return lines
+
+    def tell(self) -> None:
+        """Pass on what was printed since the last attempt, or keep it for the first one."""
+        if self._telling is not None:
+            self._telling.cancel()
+            self._telling = None
+        if self.log.is_empty:
+            return
+        lines, _cut = self.log.take()
+        if self._first is not None:
+            self._first += lines
+        else:
+            self._on_between(lines)
+
+    def _tell_now(self) -> None:
+        self._telling = None
+        self.tell()
+        self._on_told()
+
+    def close(self) -> None:
+        """Pass on all that is here, also what no attempt came for. Safe to call twice."""
+        lines, self._first = self._first or (), None
+        if lines:
+            self._on_between(lines)
+        self.tell()
+
+
 class Output:
-    """The reading end of a sandbox's pipe, which it owns. Between attempts, what comes is the sandbox's own log."""
+    """The reading end of a sandbox's pipe, which it owns. What comes between attempts goes to ``on_between``."""
 
     def __init__(
         self, loop: asyncio.AbstractEventLoop, pipe: int, max_bytes: int, on_between: Callable[[Lines], None]
@@ -107,9 +169,8 @@ class Output:
         self._look = look.poll
         self._capacity = fcntl.fcntl(pipe, _F_GETPIPE_SZ)
         self._attempt = Log(max_bytes)
-        self._between = Log(BETWEEN_BYTES)
-        self._log = self._between
-        self._on_between = on_between
+        self._between = Between(loop, on_between, self._has_room_again)
+        self._log = self._between.log
         self._nowhere = -1
         self._discarding: asyncio.TimerHandle | None = None
         self._ended = False
@@ -118,15 +179,23 @@ class Output:
     def begin(self) -> None:
         """An attempt begins: what is in the pipe was printed before it."""
         self._empty()
-        if not self._between.is_empty:
-            self._on_between(self._between.take()[0])
+        self._between.tell()
         self._turn_to(self._attempt)
 
     def take(self) -> tuple[Lines, bool]:
         """An attempt has ended: all it printed, and whether the log is cut."""
         self._empty()
-        self._turn_to(self._between)
-        return self._attempt.take()
+        self._turn_to(self._between.log)
+        lines, cut = self._attempt.take()
+        return self._between.with_first(lines), cut
+
+    def put_first(self, lines: Lines) -> None:
+        """See `Between.put_first`."""
+        self._between.put_first(lines)
+
+    def _has_room_again(self) -> None:
+        if self._log is self._between.log:
+            self._turn_to(self._log)
 
     def close(self) -> None:
         """Stop reading. Safe to call twice."""
@@ -137,8 +206,7 @@ class Output:
         if self._nowhere >= 0:
             os.close(self._nowhere)
         self._pipe = self._nowhere = -1
-        if not self._between.is_empty:
-            self._on_between(self._between.take()[0])
+        self._between.close()
 
     def _turn_to(self, log: Log) -> None:
         self._log = log
@@ -149,6 +217,8 @@ class Output:
 
     def _on_readable(self) -> None:
         self._read()
+        if self._log is self._between.log:
+            self._between.came()
         if self._log.is_full and not self._ended and self._discarding is None:
             self._loop.remove_reader(self._pipe)
             self._discarding = self._loop.call_later(DISCARD_EVERY_S, self._discard_more)

@@ -40,9 +40,9 @@ print(json.dumps([missing, zoneinfo.ZoneInfo("Europe/Vienna").key, socket.getser
 
 
 def test_the_image_has_the_libraries_that_wheels_may_expect(settings: settings_module.Settings) -> None:
-    python = next(iter(languages.known(settings)))
+    python = next(iter(languages.known(settings.sandboxes.base_image)))
     with contextlib.closing(docker_calls.connect()) as client:
-        ready = image.ensure(client, settings, python.image)
+        ready = image.ensure(client, settings.data.root, python.image)
         wanted = EVERYWHERE + (BUILT if ready.source.startswith(f"{image.BUILT}:") else ())
         printed = _printed(client, ready.id, ["python3", "-c", LOAD, *wanted])
     assert json.loads(printed) == [[], "Europe/Vienna", 443]

@@ -118,6 +118,15 @@ def test_what_is_committed_is_there(place: Place) -> None:
         assert sorted(place.keys()) == keys_of(records)
 
 
+def test_what_a_sandbox_printed_between_attempts_is_no_record(place: Place) -> None:
+    made = batch(ended(1))
+    printed = model.Printed(function="f", revision=1, invocation_id="i", attempt=1, lines=(model.LogLine(5, "late"),))
+    made.add(b"1-2", (b"o", msgspec.msgpack.encode(printed)))
+    with opened(place) as sink:
+        sink.commit(made)
+        assert sorted(place.keys()) == keys_of(made.records)
+
+
 def test_a_batch_of_none_is_nothing(place: Place) -> None:
     with opened(place) as sink:
         sink.commit(batch([]))

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
+from faas.core import model
 from runners.sandbox import framed_output, frames, output
+from tests.eventually import eventually
 
 
 class Kept:
@@ -13,7 +17,7 @@ class Kept:
     def __init__(self, max_log_bytes: int = 64) -> None:
         self.between: list[str] = []
         self.output = framed_output.FramedOutput(
-            max_log_bytes, lambda lines: self.between.extend(line.text for line in lines)
+            asyncio.get_running_loop(), max_log_bytes, lambda lines: self.between.extend(line.text for line in lines)
         )
 
     def add(self, number: int, text: bytes, dropped: int = 0) -> None:
@@ -24,7 +28,7 @@ class Kept:
         return [line.text for line in lines], cut
 
 
-def test_output_belongs_to_the_attempt_whose_number_it_has_and_else_to_the_sandbox() -> None:
+async def test_output_belongs_to_the_attempt_whose_number_it_has_and_else_to_the_sandbox() -> None:
     kept = Kept()
     kept.add(0, b"before all\n")
     kept.output.begin()
@@ -45,7 +49,7 @@ def test_output_belongs_to_the_attempt_whose_number_it_has_and_else_to_the_sandb
     ]
 
 
-def test_what_the_sandbox_dropped_is_said_in_the_log() -> None:
+async def test_what_the_sandbox_dropped_is_said_in_the_log() -> None:
     kept = Kept()
     kept.output.begin()
     kept.add(1, b"x" * 60)
@@ -53,7 +57,7 @@ def test_what_the_sandbox_dropped_is_said_in_the_log() -> None:
     assert kept.taken() == (["x" * 60, "[log cut: 60 bytes kept, 1000000 bytes dropped]"], True)
 
 
-def test_a_sandbox_may_send_what_is_kept_of_each_attempt_and_no_byte_more() -> None:
+async def test_a_sandbox_may_send_what_is_kept_of_each_attempt_and_no_byte_more() -> None:
     kept = Kept()
     for number in (1, 2):
         kept.output.begin()
@@ -66,10 +70,30 @@ def test_a_sandbox_may_send_what_is_kept_of_each_attempt_and_no_byte_more() -> N
 
 
 @pytest.mark.parametrize("number", [0, 3])
-def test_output_of_the_past_or_the_future_is_none_of_an_agent(number: int) -> None:
+async def test_output_of_the_past_or_the_future_is_none_of_an_agent(number: int) -> None:
     kept = Kept()
     kept.output.begin()
     kept.output.begin()
     kept.add(1, b"x")
     with pytest.raises(frames.BrokenProtocol, match="not now"):
         kept.add(number, b"x")
+
+
+async def test_what_an_import_printed_and_what_came_after_it_begin_the_first_attempts_log() -> None:
+    kept = Kept()
+    kept.output.put_first((model.LogLine(1, "imported"),))
+    kept.add(0, b"by a thread of the module\n")
+    kept.output.begin()
+    kept.add(1, b"of the first\n")
+    assert kept.taken() == (["imported", "by a thread of the module", "of the first"], False)
+    kept.output.begin()
+    assert kept.taken() == ([], False)
+    assert kept.between == []
+
+
+async def test_what_is_printed_between_attempts_is_passed_on_though_none_follows() -> None:
+    kept = Kept()
+    kept.output.begin()
+    kept.taken()
+    kept.add(1, b"by a thread\n")
+    await eventually(lambda: kept.between == ["by a thread"])

@@ -77,6 +77,58 @@ async def test_output_belongs_to_the_attempt_in_which_it_was_printed() -> None:
     os.close(writing)
 
 
+async def test_what_an_import_prints_is_the_first_attempts() -> None:
+    reading, writing = os.pipe()
+    between: list[str] = []
+    kept = output.Output(
+        asyncio.get_running_loop(), reading, 1000, lambda lines: between.extend(line.text for line in lines)
+    )
+    kept.begin()
+    os.write(writing, b"imported\n")
+    kept.put_first(kept.take()[0])
+    os.write(writing, b"by a thread of the import\n")
+    kept.begin()
+    os.write(writing, b"handled\n")
+    assert [line.text for line in kept.take()[0]] == ["imported", "by a thread of the import", "handled"]
+    kept.begin()
+    assert (kept.take(), between) == (((), False), [])
+    kept.close()
+    os.close(writing)
+
+
+async def test_what_an_import_prints_is_told_of_when_there_was_no_attempt() -> None:
+    reading, writing = os.pipe()
+    between: list[str] = []
+    kept = output.Output(
+        asyncio.get_running_loop(), reading, 1000, lambda lines: between.extend(line.text for line in lines)
+    )
+    kept.begin()
+    os.write(writing, b"imported\n")
+    kept.put_first(kept.take()[0])
+    os.write(writing, b"later\n")
+    await eventually(lambda: not kept._between.log.is_empty)
+    kept.close()
+    assert between == ["imported", "later"]
+    os.close(writing)
+
+
+async def test_what_is_printed_after_an_attempt_is_told_of_soon_however_much_it_is() -> None:
+    reading, writing = os.pipe()
+    between: list[str] = []
+    kept = output.Output(
+        asyncio.get_running_loop(), reading, 1000, lambda lines: between.extend(line.text for line in lines)
+    )
+    kept.begin()
+    kept.take()
+    os.write(writing, b"x" * 50_000 + b"\n")
+    await eventually(lambda: len(between) == 2)
+    os.write(writing, b"and more\n")
+    await eventually(lambda: between[2:] == ["and more"])
+    assert len(between[0]) == output.BETWEEN_BYTES
+    kept.close()
+    os.close(writing)
+
+
 async def test_a_writer_never_waits_for_a_log_that_is_full() -> None:
     reading, writing = os.pipe()
     kept = output.Output(asyncio.get_running_loop(), reading, 1000, lambda _lines: None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
 import sys
@@ -90,6 +91,8 @@ class Server:
     def _failed(self, request_id: str, error: BaseException, begun: int) -> None:
         spent = self._spent(begun, "us")
         error, leaving = _as_exit(error, request_id)
+        if leaving:
+            atexit._run_exitfuncs()
         output.say(faults.as_log(error, self._network))
         must_go = leaving or not self._out.is_intact()
         header = {"t": "error", "id": request_id, **spent, "exit": must_go, **retrying.wish(error)}
