@@ -9,6 +9,7 @@ from __future__ import annotations
 import msgspec
 
 from faas.core import billing, model
+from runners import remarking
 from runners.sandbox import base
 
 INVOKE = "invoke"
@@ -35,11 +36,12 @@ class Waited(msgspec.Struct, frozen=True):
 
 
 class Place(msgspec.Struct, frozen=True):
-    """Where an attempt ran, and what a GB-second and a request cost there."""
+    """Where an attempt ran, what a GB-second and a request cost there, and what was said there of answers."""
 
     node: str
     price_gb_s_micro: int
     price_request_nano: int
+    remarks: remarking.Remarks = msgspec.field(default_factory=remarking.Remarks)
 
 
 def waited(accepted_at_ms: int, birth: Birth | None, started_at_ms: int) -> Waited:

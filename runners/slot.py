@@ -107,6 +107,8 @@ class Slot:
             self.is_reusable = False
             then(self, self._lost(invocation))
             return
+        if remarks := self._place.remarks.of(invocation, ran, self.idle_since_ms):
+            ran = msgspec.structs.replace(ran, logs=(*ran.logs, *remarks))
         record = attempt.record(
             invocation,
             self._revision,

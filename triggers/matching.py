@@ -6,10 +6,8 @@ from collections.abc import Iterable
 
 import msgspec
 
-from faas.core import events, model
+from faas.core import events, model, object_keys
 from triggers import catalog
-
-_UNFINISHED = ("~", ".tmp", ".part", ".partial", ".crdownload", ".download", ".swp", ".swx")
 
 
 class Rule(msgspec.Struct, frozen=True):
@@ -60,4 +58,4 @@ def matching(rules: Iterable[Rule], key: str) -> list[Rule]:
 
 def is_ignored(key: str) -> bool:
     """Whether a key is hidden (a name in it starts with a dot) or has the name that programs give unfinished files."""
-    return any(name.startswith(".") for name in key.split("/")) or key.lower().endswith(_UNFINISHED)
+    return object_keys.is_ignored(key)

@@ -7,7 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from faas.core import errors, model
+from faas.core import cron_lines, errors, http_paths, model, patterns
 
 MAX_FUNCTIONS = 1000
 """As many as a manifest may have."""
@@ -34,15 +34,34 @@ def check(project: model.Project, sources: Collection[str]) -> None:
         raise errors.BadRequest(f"there is no source for {', '.join(missing)}", function=missing[0])
     known = {bucket.name for bucket in project.buckets}
     for function in project.functions:
+        for fault in _never_matching(function.config):
+            raise errors.BadRequest(f"{function.name}: {fault}", function=function.name)
         for bucket in _buckets(function.config):
             if bucket not in known:
                 raise errors.BadRequest(f"{function.name}: the project has no bucket {bucket}", function=function.name)
+
+
+def _never_matching(config: model.FunctionConfig) -> Iterator[str]:
+    """What the manifest's own check says, for who sent the project without one."""
+    for trigger in config.triggers:
+        judged: list[tuple[str, str, str]] = []
+        if isinstance(trigger, model.HttpTrigger):
+            judged = [("path", trigger.path, patterns.route_fault(trigger.path))]
+        elif isinstance(trigger, model.UploadTrigger):
+            judged = [("prefix", trigger.prefix, patterns.prefix_fault(trigger.prefix))]
+            judged += [("suffix", end, patterns.suffix_fault(end)) for end in trigger.suffix]
+        elif trigger.cron is not None:
+            judged = [("cron", trigger.cron, cron_lines.fault(trigger.cron))]
+        yield from (f"{key}: found {found[:80]!r}, expected {fault}" for key, found, fault in judged if fault)
 
 
 def without_source(project: model.Project, sources: Collection[str]) -> list[str]:
     """The functions for which nothing was sent and that name no tar by its SHA-256, by name."""
     unsent = (function for function in project.functions if function.name not in sources)
     return sorted(function.name for function in unsent if _SHA256.fullmatch(function.source) is None)
+
+
+Shape = tuple[tuple[http_paths.Kind, str], ...]
 
 
 class Owner(NamedTuple):
@@ -52,21 +71,21 @@ class Owner(NamedTuple):
     methods: tuple[str, ...]
 
 
-def owners(deployed: Sequence[model.Revision], replaced: Collection[str]) -> Mapping[str, Sequence[Owner]]:
+def owners(deployed: Sequence[model.Revision], replaced: Collection[str]) -> Mapping[Shape, Sequence[Owner]]:
     """Who has the routes of one shape, of the deployed functions that the project does not replace."""
-    found: dict[str, list[Owner]] = defaultdict(list)
+    found: dict[Shape, list[Owner]] = defaultdict(list)
     replaced = set(replaced)
     for revision in deployed:
         if revision.function not in replaced:
             for path, methods in _routes(revision.config):
-                found[_shape(path)].append(Owner(revision.function, methods))
+                found[http_paths.shape(path)].append(Owner(revision.function, methods))
     return found
 
 
-def check_routes(function: model.FunctionSpec, owned: Mapping[str, Sequence[Owner]]) -> None:
+def check_routes(function: model.FunctionSpec, owned: Mapping[Shape, Sequence[Owner]]) -> None:
     """Raise `errors.Conflict` when a route belongs to another function."""
     for path, methods in _routes(function.config):
-        for other in owned.get(_shape(path), ()):
+        for other in owned.get(http_paths.shape(path), ()):
             if other.function != function.name and _overlap(methods, other.methods):
                 raise errors.Conflict(
                     f"{function.name}: the route {path} belongs to the function {other.function}",
@@ -124,10 +143,6 @@ def _destinations(config: model.FunctionConfig) -> Iterator[model.Destination]:
 
 def _routes(config: model.FunctionConfig) -> list[tuple[str, tuple[str, ...]]]:
     return [(trigger.path, trigger.methods) for trigger in config.triggers if isinstance(trigger, model.HttpTrigger)]
-
-
-def _shape(path: str) -> str:
-    return "/".join("{}" if part.startswith("{") else part for part in path.split("/"))
 
 
 def _overlap(one: Collection[str], other: Collection[str]) -> bool:

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from faas.cli import output
-from faas.core import errors, manifest_checks
+from faas.core import errors, patterns
 
 _MANIFEST = """\
 functions:                             # every function of this project, by name
@@ -47,7 +47,7 @@ def init_command(*, folder: Path, name: str | None) -> None:
     faas init hello && faas deploy hello
     """
     chosen = _name(name, folder)
-    route = "hello" if chosen in manifest_checks.RESERVED else chosen
+    route = "hello" if chosen in patterns.RESERVED else chosen
     column = 39 - len(f"  {chosen}:")
     files = {
         "faas.yaml": _MANIFEST.format(name=chosen, route=route, pad=" " * max(1, column)),

@@ -121,7 +121,7 @@ def http_head(
         lead = _encode(event)
     except UnicodeEncodeError:
         lead = _encode(_without_surrogates(event))
-    has_text = "content-encoding" not in named and _is_text(named.get("content-type", ""))
+    has_text = named.get("content-encoding", "identity") in ("identity", "") and _is_text(named.get("content-type", ""))
     return HttpHead(f'{lead[: -len(b"}}")].decode()},"requestId":"', has_text)
 
 

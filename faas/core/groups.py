@@ -55,6 +55,14 @@ class Listening(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
             " it.",
         ),
     ] = ""
+    trusted_proxies: Annotated[
+        str,
+        _Doc(
+            description="Addresses and networks, with commas between them, of proxies that the gateway believes: what"
+            " `X-Forwarded-For`, `-Proto`, `-Port` and `-Host` say of a request is taken from them alone.",
+            pattern="^[0-9A-Fa-f:./, ]*$",
+        ),
+    ] = ""
     max_connections: Annotated[
         int, _Doc(description="Open connections of one gateway (never over half of its file descriptors).", ge=1)
     ] = 4_096

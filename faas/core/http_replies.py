@@ -11,7 +11,8 @@ raw bytes                                    200, ``application/octet-stream``
 
 An object with ``statusCode`` that breaks the rules is the function's fault: `errors.FunctionFailed` with the reason.
 So is one with more fields than clients take (`MOST_FIELDS`, `MOST_FIELD_BYTES`): all of this happens on the event loop
-that all functions of the node share, so it is bounded in what it costs.
+that all functions of the node share, so it is bounded in what it costs. What can be sent all the same is sent, and what
+was made of it or left out is told in `Reply.remarks`, which are for the function's log.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from __future__ import annotations
 import base64
 import binascii
 import re
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -54,6 +56,8 @@ _NOT_THE_HANDLERS = frozenset(
         "upgrade",
     }
 )
+_USUAL = frozenset({"content-type", "Content-Type", "cache-control", "Cache-Control", "location", "Location"})
+"""Names that need no look."""
 _PLATFORMS = ("faas-", "faas_")
 """How the names of the platform's own header fields begin; some proxies take an underscore for a hyphen."""
 
@@ -65,40 +69,53 @@ _Scalar = str | int | float | bool | None
 
 
 class Reply(msgspec.Struct, frozen=True):
-    """An HTTP response ready to send. Lengths and connection headers are the server's business, so none are here."""
+    """An HTTP response ready to send. Lengths and connection headers are the server's business, so none are here.
+
+    ``remarks`` say what of the result was taken for something else, or left out.
+    """
 
     status: int
     headers: list[tuple[str, str]]
     body: bytes
+    remarks: tuple[str, ...] = ()
 
 
-class _Probe(msgspec.Struct):
-    """Whether a result is a response at all: any object may hold ``headers`` or ``body`` of its own."""
+class _Answer(msgspec.Struct, forbid_unknown_fields=True):
+    """A response that says nothing that has to be remarked on, as nearly all are."""
 
-    statusCode: Any = msgspec.UNSET
-
-
-class _Answer(_Probe):
-    """The keys of a response that are read; unknown ones are ignored, as those who know the format expect."""
-
+    statusCode: int
     headers: dict[str, _Scalar] | None = None
+    multiValueHeaders: dict[str, list[_Scalar]] | None = None
     cookies: list[str] | None = None
     body: str | None = None
-    isBase64Encoded: Any = None
+    isBase64Encoded: bool | None = None
 
 
 class _Parts(msgspec.Struct):
-    """The same, as it came: to see how large it is before anything is made of it."""
+    """The parts of a result as they came: to see what it is and how large, before anything is made of it."""
 
     statusCode: msgspec.Raw = msgspec.Raw()
     headers: msgspec.Raw = msgspec.Raw()
+    multiValueHeaders: msgspec.Raw = msgspec.Raw()
     cookies: msgspec.Raw = msgspec.Raw()
+    body: msgspec.Raw = msgspec.Raw()
     isBase64Encoded: msgspec.Raw = msgspec.Raw()
 
 
+class _Glance(_Answer, forbid_unknown_fields=True):
+    """The same with a body that is only looked at."""
+
+    body: msgspec.Raw = msgspec.Raw()  # type: ignore[assignment]
+
+
+_SMALL_PARTS = tuple(name for name in _Parts.__struct_fields__ if name != "body")
+_STATUS = b'"statusCode"'
+
 _parts = msgspec.json.Decoder(_Parts).decode
-_probe = msgspec.json.Decoder(_Probe).decode
 _answer = msgspec.json.Decoder(_Answer).decode
+_glance = msgspec.json.Decoder(_Glance).decode
+_keys = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+_any = msgspec.json.Decoder().decode
 _text = msgspec.json.Decoder(str).decode
 
 
@@ -112,20 +129,42 @@ def http_reply(body: bytes, is_bytes: bool) -> Reply:
     if is_bytes:
         return Reply(200, [BYTES], body)
     try:
-        if body.startswith(b"{") or body.lstrip().startswith(b"{"):
-            answer = _read(body)
-            return (
-                _respond(answer)
-                if isinstance(answer, _Answer) and answer.statusCode is not msgspec.UNSET
-                else _plain(body)
-            )
+        if _STATUS in body and (body.startswith(b"{") or body.lstrip().startswith(b"{")):
+            reply = _response(body)
+            return _plain(body) if reply is None else reply
         if body.lstrip().startswith(b'"'):
             return Reply(200, [JSON], _text(body).encode())
         return _plain(body)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise _malformed(str(error)[:_SHOWN], "result is not JSON") from error
+        raise _malformed(_in_short(error), "result is not JSON") from error
     except RecursionError as error:
         raise _malformed("it is nested too deeply", "result cannot be read") from error
+
+
+def remarks(body: bytes) -> tuple[str, ...]:
+    """What is to be said in a function's log of a result that is sent as an HTTP response, or cannot be."""
+    if _STATUS not in body or _is_plainly_right(body):
+        return ()
+    try:
+        return http_reply(body, is_bytes=False).remarks
+    except errors.FunctionFailed as error:
+        return (error.message,)
+
+
+def _is_plainly_right(body: bytes) -> bool:
+    """Whether one look tells that there is nothing to remark on: this is on the path of every call."""
+    if len(body) > _LARGE_BYTES:
+        return False
+    try:
+        seen = _glance(body)
+    except (msgspec.DecodeError, RecursionError):
+        return False
+    if seen.cookies or seen.multiValueHeaders or seen.isBase64Encoded or not 200 <= seen.statusCode <= 599:
+        return False
+    for name, value in (seen.headers or {}).items():
+        if not (name in _USUAL or _NAME(name)) or not (type(value) is str and value.isprintable()):
+            return False
+    return memoryview(seen.body)[:1].tobytes() in (b'"', b"n", b"")
 
 
 def without_cookies(body: bytes) -> bytes:
@@ -137,10 +176,11 @@ def without_cookies(body: bytes) -> bytes:
         if "statusCode" not in answer:
             return body
         answer.pop("cookies", None)
-        headers = bytes(answer.get("headers", b""))
-        if headers.startswith(b"{"):
-            given: dict[str, msgspec.Raw] = msgspec.json.decode(headers, type=dict[str, msgspec.Raw])
-            answer["headers"] = {name: value for name, value in given.items() if name.lower() != "set-cookie"}
+        for part in ("headers", "multiValueHeaders"):
+            headers = bytes(answer.get(part, b""))
+            if headers.startswith(b"{"):
+                given: dict[str, msgspec.Raw] = msgspec.json.decode(headers, type=dict[str, msgspec.Raw])
+                answer[part] = {name: value for name, value in given.items() if name.lower() != "set-cookie"}
         return msgspec.json.encode(answer)
     except (msgspec.DecodeError, RecursionError):
         return body
@@ -153,38 +193,101 @@ def _plain(body: bytes) -> Reply:
     return Reply(200, [JSON], msgspec.json.format(body, indent=-1))
 
 
-def _read(body: bytes) -> _Probe:
-    if len(body) > _LARGE_BYTES and not _is_bounded(body):
-        return _Probe()
-    try:
-        return _answer(body)
-    except msgspec.ValidationError as error:
-        # Any object may hold keys of these names, and others than a response would.
-        probe = _probe(body)
-        if probe.statusCode is msgspec.UNSET:
-            return probe
-        raise _malformed(str(error)[:_SHOWN]) from error
-
-
-def _is_bounded(body: bytes) -> bool:
-    """Whether a large result is a response of which only the body is large; False for one that is no response."""
-    try:
-        parts = _parts(body)
-    except msgspec.ValidationError:
-        return False  # the object holds no value as these keys name it, and no response either
+def _response(body: bytes) -> Reply | None:
+    """The response that an object is; None for one without ``statusCode``, whose keys are its own."""
+    if len(body) <= _LARGE_BYTES:
+        try:
+            return _respond(_answer(body))
+        except msgspec.ValidationError:
+            pass  # it is read part by part below
+    parts = _parts(body)
     if not parts.statusCode:
-        return False
-    for name in ("statusCode", "headers", "cookies", "isBase64Encoded"):
+        return None
+    for name in _SMALL_PARTS:
         if len(getattr(parts, name)) > MOST_FIELD_BYTES:
             raise _malformed(f"{name} has over {MOST_FIELD_BYTES} bytes")
-    return True
+    said: list[str] = _unknown(body) if len(body) <= _LARGE_BYTES else []
+    reply = _respond(_made_of(parts, said))
+    return Reply(reply.status, reply.headers, reply.body, tuple(said))
+
+
+def _unknown(body: bytes) -> list[str]:
+    unknown = sorted(set(_keys(body)) - set(_Parts.__struct_fields__))
+    shown = ", ".join(name[:40] for name in unknown[:8]) + (", …" if len(unknown) > 8 else "")
+    return [f"left out, as it is no part of a response: {shown}"] if unknown else []
+
+
+def _made_of(parts: _Parts, said: list[str]) -> _Answer:
+    """The response that is meant by parts of other types; what is made of them is added to ``said``."""
+    status, given = _status(_any(parts.statusCode)), bytes(parts.statusCode)
+    if not given.isdigit():
+        said.append(f"statusCode is {given[:20].decode(errors='replace')}, taken as {status}")
+    flag = _any(parts.isBase64Encoded) if parts.isBase64Encoded else None
+    if type(flag) is not bool and flag is not None:
+        said.append("isBase64Encoded is neither true nor false, so the body is sent as it stands")
+    return _Answer(
+        statusCode=status,
+        headers=_fields_of(parts.headers),
+        multiValueHeaders=_many_of(parts.multiValueHeaders, said),
+        cookies=_cookies_of(parts.cookies, said),
+        body=_body_of(parts.body, said),
+        isBase64Encoded=flag is True,
+    )
+
+
+def _fields_of(given: msgspec.Raw) -> dict[str, _Scalar] | None:
+    found = _any(given) if given else None
+    if found is not None and not isinstance(found, dict):
+        raise _malformed("headers is no object of names and values")
+    for name, value in (found or {}).items():
+        if isinstance(value, dict | list):
+            raise _malformed(f"headers has no text for {name[:_SHOWN]!r}; several values stand in multiValueHeaders")
+    return found
+
+
+def _many_of(given: msgspec.Raw, said: list[str]) -> dict[str, list[_Scalar]] | None:
+    found = _any(given) if given else None
+    if found is not None and not isinstance(found, dict):
+        raise _malformed("multiValueHeaders is no object of names and lists")
+    many: dict[str, list[_Scalar]] = {}
+    for name, values in (found or {}).items():
+        if not isinstance(values, list):
+            said.append(f"multiValueHeaders has no list for {name[:40]!r}, taken as a list of one")
+        many[name] = values if isinstance(values, list) else [values]
+        if any(isinstance(value, dict | list) for value in many[name]):
+            raise _malformed(f"multiValueHeaders has no texts for {name[:_SHOWN]!r}")
+    return many
+
+
+def _cookies_of(given: msgspec.Raw, said: list[str]) -> list[str] | None:
+    found = _any(given) if given else None
+    if isinstance(found, str):
+        said.append("cookies is a text, taken as a list of one")
+        found = [found]
+    if found is not None and not (isinstance(found, list) and all(isinstance(each, str) for each in found)):
+        raise _malformed("cookies is no list of texts")
+    return found
+
+
+def _body_of(given: msgspec.Raw, said: list[str]) -> str | None:
+    """A body that is no text is sent as the JSON that it is."""
+    raw = bytes(given)
+    if raw[:1] == b'"':
+        return _text(raw)
+    if raw in (b"", b"null"):
+        return None
+    said.append("body is no text, so it is sent as JSON")
+    return (raw if len(raw) > _LARGE_BYTES else msgspec.json.format(raw, indent=-1)).decode()
 
 
 def _respond(answer: _Answer) -> Reply:
     status = _status(answer.statusCode)
-    if len(answer.headers or ()) + len(answer.cookies or ()) > MOST_FIELDS:
+    many = answer.multiValueHeaders
+    count = len(answer.headers or ()) + len(answer.cookies or ()) + (sum(map(len, many.values())) if many else 0)
+    if count > MOST_FIELDS:
         raise _malformed(f"it has over {MOST_FIELDS} headers and cookies")
-    headers, has_type = _headers(answer.headers) if answer.headers else ([], False)
+    given = _merged(answer.headers, many) if many else (answer.headers or {}).items()
+    headers, has_type = _headers(given) if given else ([], False)
     for cookie in answer.cookies or ():
         headers.append(("set-cookie", _sendable(cookie, "a cookie")))
     if not answer.body or status in _NO_BODY:
@@ -193,6 +296,13 @@ def _respond(answer: _Answer) -> Reply:
     if not has_type:
         headers.append(BYTES if encoded else TEXT)
     return Reply(status, headers, _decoded(answer.body) if encoded else answer.body.encode())
+
+
+def _merged(single: dict[str, _Scalar] | None, many: dict[str, list[_Scalar]]) -> list[tuple[str, _Scalar]]:
+    """The fields of both; of a name that is in both, what `multiValueHeaders` says, as API Gateway has it."""
+    several = {name.lower() for name in many}
+    fields = [(name, value) for name, value in (single or {}).items() if name.lower() not in several]
+    return fields + [(name, value) for name, values in many.items() for value in values]
 
 
 def _status(value: Any) -> int:
@@ -204,10 +314,10 @@ def _status(value: Any) -> int:
     raise _malformed(f"statusCode is {repr(value)[:_SHOWN]}, expected a number from 200 to 599")
 
 
-def _headers(given: dict[str, _Scalar]) -> tuple[list[tuple[str, str]], bool]:
+def _headers(given: Iterable[tuple[str, _Scalar]]) -> tuple[list[tuple[str, str]], bool]:
     headers = []
     has_type = False
-    for name, value in given.items():
+    for name, value in given:
         lower = name.lower()
         if value is None or lower in _NOT_THE_HANDLERS or lower.startswith(_PLATFORMS):
             continue
@@ -236,6 +346,13 @@ def _decoded(body: str) -> bytes:
         return base64.b64decode(body.encode("ascii").translate(None, _BLANKS), validate=True)
     except (binascii.Error, ValueError) as error:
         raise _malformed(f"isBase64Encoded is true, but body is not base64: {error}") from error
+
+
+def _in_short(error: Exception) -> str:
+    """What is wrong with JSON, in our words."""
+    if isinstance(error, UnicodeDecodeError) or "utf-8" in str(error).lower():
+        return "it is not in UTF-8"
+    return "it does not end" if "truncated" in str(error) else "it is not written as JSON is"
 
 
 def _malformed(reason: str, what: str = "malformed HTTP response") -> errors.FunctionFailed:

@@ -6,18 +6,25 @@ Every fault of a file is reported at once, each as ``file:line:column: key: foun
 from __future__ import annotations
 
 import functools
-import re
 import urllib.parse
 import zoneinfo
-from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-import cronsim
 import msgspec
 
-from faas.core import durations, errors, manifest_checks, model, shapes, yaml_tree
+from faas.core import (
+    cron_lines,
+    durations,
+    errors,
+    foreign_units,
+    manifest_checks,
+    model,
+    patterns,
+    shapes,
+    yaml_tree,
+)
 
 FILE_NAME = "faas.yaml"
 
@@ -88,7 +95,7 @@ def json_schema() -> dict[str, Any]:
 @functools.cache
 def manifest_shape() -> shapes.Fields:
     """The table: every key of a manifest, with its shape, its default and what it means."""
-    path = shapes.Text("a folder", max_length=1024, examples=("./inbox",))
+    path = shapes.Text("a folder", check=patterns.folder_fault, max_length=1024, examples=("./inbox",))
     bucket = shapes.Fields(
         {"path": shapes.Field(path, "A folder of one's own; without it the bucket lives in the data directory.")}
     )
@@ -112,6 +119,7 @@ def _code() -> shapes.Fields:
     handler = shapes.Text(
         "module.function, package.module.function or folder/module.function",
         pattern=r"(?:[A-Za-z0-9_\-]+[./])*[A-Za-z0-9_\-]+\.[A-Za-z_][A-Za-z0-9_]*",
+        check=patterns.handler_fault,
         max_length=512,
         examples=("app.handler",),
     )
@@ -131,11 +139,16 @@ def _code() -> shapes.Fields:
             ),
             "handler": field(handler, "What to call: module.function.", True),
             "source": field(
-                shapes.Text("a folder", max_length=1024),
+                shapes.Text("a folder", check=patterns.folder_fault, max_length=1024),
                 "The folder with the code; the manifest's own by default. The manifest is no part of the code.",
             ),
             "requirements": field(
-                shapes.Text("a file inside the source", max_length=1024, examples=("requirements.txt",)),
+                shapes.Text(
+                    "a file inside the source",
+                    check=patterns.folder_fault,
+                    max_length=1024,
+                    examples=("requirements.txt",),
+                ),
                 "A file inside the source that lists packages.",
             ),
         }
@@ -150,7 +163,7 @@ def _attempts() -> shapes.Fields:
             for power, letter in ((-1, "K"), (0, "M"), (1, "G"))
             for unit, factor in ((f"{letter}B", _KIB**power), (f"{letter}iB", _KIB**power))
         },
-        64, 10_240, "a size from 64MB to 10GB", round_up=True,
+        64, 10_240, "a size from 64MB to 10GB", round_up=True, translate=foreign_units.size,
     )  # fmt: skip
     cpu = shapes.Amount({"m": Decimal(1)}, 50, 64_000, "cores from 0.05 to 64, or 50m to 64000m", bare=Decimal(1000))
     return shapes.Fields(
@@ -236,7 +249,7 @@ def _destination() -> shapes.Fields:
             "function": field(_LABEL, "A function, which runs on the record."),
             "bucket": field(_LABEL, "A bucket; the record becomes the object `FUNCTION/INVOCATION_ID.json`."),
             "prefix": field(
-                shapes.Text("the beginning of keys", check=_prefix_fault, max_length=512),
+                shapes.Text("the beginning of keys", check=patterns.prefix_fault, max_length=512),
                 "What the object's key begins with; only with `bucket`.",
             ),
             "url": field(
@@ -249,18 +262,6 @@ def _destination() -> shapes.Fields:
             ),
         },
         exactly_one=("function", "bucket", "url"),
-    )
-
-
-def _prefix_fault(prefix: str) -> str:
-    """A key must follow the prefix: the rules of keys are those of `faas.buckets.keys`."""
-    names = prefix.split("/")
-    whole = all(name not in ("", ".", "..") and not name.startswith(".") for name in names[:-1])
-    fits = whole and not names[-1].startswith(".") and "\0" not in prefix
-    return (
-        ""
-        if fits
-        else "the beginning of a key like failed/: no slash first, no name that is empty or starts with a dot"
     )
 
 
@@ -278,25 +279,27 @@ def _url_fault(url: str) -> str:
 def _trigger() -> shapes.Fields:
     field = shapes.Field
     retries = field(_retries(), "In place of the function's; what is not given here is the function's.")
-    key_part = shapes.Text("the beginning or end of keys", max_length=1024)
+    begin = shapes.Text("the beginning of keys", check=patterns.prefix_fault, max_length=1024, examples=("in/",))
+    end = shapes.Text("the end of keys", check=patterns.suffix_fault, max_length=1024, examples=(".jpg",))
     http = shapes.Fields(
         {
             "path": field(
-                shapes.Text("a path", check=_path_fault, max_length=512, examples=("/thumb/{name}",)),
-                "The route; {name} takes one segment.", True,
+                shapes.Text("a path", check=patterns.route_fault, max_length=512, examples=("/thumb/{name}",)),
+                "The route; {name} takes one segment, and {name+} at the end all that follow.", True,
             ),
             "methods": field(shapes.Listed(shapes.Choice(_METHODS), or_one=True), "The methods; every one by default."),
             "max_delay": field(
                 _duration(0, durations.LONGEST_DELAY_MS, "0s to 31d"),
                 "How long callers may delay an async call by `Faas-Delay`; by default they may not.", default="0s",
             ),
+            "cors": field(_cors(), "What pages of other origins may do here; without it nothing."),
             "retries": retries,
         }
     )  # fmt: skip
     timer = shapes.Fields(
         {
             "cron": field(
-                shapes.Text("a cron line of 5 fields, or 6 with seconds first", check=_cron_fault, max_length=200),
+                shapes.Text("a cron line of 5 fields, or 6 with seconds first", check=cron_lines.fault, max_length=200),
                 "Minute, hour, day, month, weekday; six fields begin with seconds.",
             ),
             "every": field(_duration(1_000, 31 * 86_400_000, "1s to 31d"), "The time between two runs, from 1s."),
@@ -309,6 +312,11 @@ def _trigger() -> shapes.Fields:
                 default="skip",
             ),
             "input": field(shapes.Json(), "The event, instead of a scheduled one; any JSON value."),
+            "overlap": field(
+                shapes.Choice(tuple(model.Overlap)),
+                "What to do at a due time while the last run has not ended: let the new one queue, skip it, or replace"
+                " what waits by it. The default is `skip` for `every`, `queue` for `cron` and with `on_missed: all`.",
+            ),
             "retries": retries,
         },
         exactly_one=("cron", "every"),
@@ -316,8 +324,8 @@ def _trigger() -> shapes.Fields:
     upload = shapes.Fields(
         {
             "bucket": field(_LABEL, "The bucket to watch.", True),
-            "prefix": field(key_part, "Only keys that begin with this.", default=""),
-            "suffix": field(shapes.Listed(key_part, or_one=True), "Only keys that end with one of these."),
+            "prefix": field(begin, "Only keys that begin with this.", default=""),
+            "suffix": field(shapes.Listed(end, or_one=True), "Only keys that end with one of these."),
             "retries": retries,
         }
     )
@@ -331,38 +339,42 @@ def _trigger() -> shapes.Fields:
     )
 
 
+def _cors() -> shapes.Fields:
+    field = shapes.Field
+    origin = shapes.Text(
+        "an origin, or *", check=patterns.origin_fault, max_length=300, examples=("https://app.example.com",)
+    )
+    header = shapes.Text("the name of a header field, or *", pattern=r"[!#$%&'*+.^_`|~0-9A-Za-z\-]{1,100}")
+    return shapes.Fields(
+        {
+            "origins": field(
+                shapes.Listed(origin, or_one=True),
+                "The origins whose pages may call; `*` is any, and `https://*.example.com` all below that name.", True,
+            ),
+            "methods": field(
+                shapes.Listed(shapes.Choice(_METHODS), or_one=True), "The methods; those of the route by default."
+            ),
+            "headers": field(
+                shapes.Listed(header, or_one=True), "The header fields that pages may send; any by default."
+            ),
+            "expose": field(
+                shapes.Listed(header, or_one=True),
+                "The header fields of answers that pages may read, beside `Faas-Invocation-Id`, `Faas-Error` and"
+                " `Retry-After`.",
+            ),
+            "credentials": field(
+                shapes.Flag(), "Whether pages may send cookies and the like; not with the origin `*`.", default=False
+            ),
+            "max_age": field(
+                _duration(0, 86_400_000, "0s to 24h"), "How long browsers need not ask again; they choose by default."
+            ),
+        }
+    )  # fmt: skip
+
+
 def _duration(at_least: int, at_most: int, span: str) -> shapes.Amount:
-    return shapes.Amount(_DURATIONS, at_least, at_most, f"a duration from {span}, in whole milliseconds")
-
-
-def _path_fault(path: str) -> str:
-    if path == "/":
-        return ""
-    names: list[str] = []
-    for segment in path.split("/")[1:]:
-        if match := re.fullmatch(r"\{([A-Za-z_][A-Za-z0-9_]*)\}", segment):
-            names.append(match[1])
-        elif not re.fullmatch(r"[A-Za-z0-9._~!$&'()*+,;=:@%\-]+", segment) or segment in (".", ".."):
-            return "a path like /thumb/{name}: a slash first, no empty segments, {name} as a whole segment"
-    if not path.startswith("/"):
-        return "a path that begins with a slash"
-    if len(names) != len(set(names)):
-        return "a path whose {names} differ"
-    if path.split("/")[1] in manifest_checks.RESERVED:
-        return f"a path outside the platform's own ({', '.join(f'/{name}' for name in manifest_checks.RESERVED)})"
-    return ""
-
-
-def _cron_fault(line: str) -> str:
-    try:
-        next(cronsim.CronSim(line, datetime.now(UTC)))
-    except cronsim.CronSimError as error:
-        reason = str(error)
-        reason = reason[:1].lower() + reason[1:]
-        return f"a cron line of 5 fields (minute hour day month weekday), or 6 with seconds first: {reason}"
-    except StopIteration:
-        return "a cron line that comes due some day"
-    return ""
+    expected = f"a duration from {span}, in whole milliseconds"
+    return shapes.Amount(_DURATIONS, at_least, at_most, expected, translate=foreign_units.duration)
 
 
 def _zone_fault(name: str) -> str:
@@ -425,8 +437,27 @@ def _model_trigger(trigger: dict[str, Any], retries: model.Retries) -> model.Tri
     if "retries" in given:
         given = {**given, "retries": _model_retries(given["retries"], retries)}
     if kind == "http":
-        return model.HttpTrigger(**{"max_delay_ms" if key == "max_delay" else key: given[key] for key in given})
+        return _model_route(given)
     if kind == "upload":
         return model.UploadTrigger(**given)
-    renamed = {"every_ms" if key == "every" else key: value for key, value in given.items()}
-    return model.TimerTrigger(**{**renamed, "on_missed": model.OnMissed(given.get("on_missed", "skip"))})
+    return _model_timer(given)
+
+
+def _model_route(given: dict[str, Any]) -> model.HttpTrigger:
+    values = {"max_delay_ms" if key == "max_delay" else key: value for key, value in given.items()}
+    if "cors" in values:
+        cors = dict(values["cors"])
+        age_ms = cors.pop("max_age", None)
+        values["cors"] = model.Cors(**cors, max_age_s=None if age_ms is None else age_ms // 1000)
+    return model.HttpTrigger(**values)
+
+
+def _model_timer(given: dict[str, Any]) -> model.TimerTrigger:
+    values = {"every_ms" if key == "every" else key: value for key, value in given.items()}
+    values["on_missed"] = model.OnMissed(given.get("on_missed", "skip"))
+    if "overlap" in values:
+        values["overlap"] = model.Overlap(values["overlap"])
+    if values.get("input") == msgspec.Raw(b"null"):
+        del values["input"]
+        values["is_input_null"] = True
+    return model.TimerTrigger(**values)

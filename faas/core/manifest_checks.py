@@ -6,10 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from faas.core import shapes
-
-RESERVED = ("fn", "buckets", "healthz", "readyz")
-"""First segments of the gateway's own paths."""
+from faas.core import http_paths, object_keys, shapes
 
 DESTINATIONS = ("on_success", "on_failure")
 """Keys of a function that hold a destination."""
@@ -22,6 +19,8 @@ def check(declared: dict[str, Any], folder: Path, reader: shapes.Reader) -> None
     for name, function in functions.items():
         _known_buckets(name, function, declared.get("buckets", {}), reader)
         _destinations(name, function, reader)
+        _keys(name, function, reader)
+        _crossing(name, function, reader)
         _files(name, function, folder, reader)
     _routes(functions, reader)
 
@@ -70,6 +69,30 @@ def _destinations(name: str, function: dict[str, Any], reader: shapes.Reader) ->
             _fault(reader, (*at, "secret"), f"{secret}, which env does not hold", f"a key of env ({known})")
 
 
+def _keys(name: str, function: dict[str, Any], reader: shapes.Reader) -> None:
+    """A beginning and an end that are right by themselves and that no key can have both."""
+    for at, kind, trigger in _triggers(name, function):
+        ends = trigger.get("suffix", ()) if kind == "upload" else ()
+        for end in ends:
+            if end is not shapes.INVALID and not object_keys.can_match(trigger.get("prefix", ""), end):
+                _fault(reader, (*at, "suffix"), f"{end!r} behind that prefix", "a prefix and a suffix that fit one key")
+
+
+def _crossing(name: str, function: dict[str, Any], reader: shapes.Reader) -> None:
+    """What browsers, or the route itself, never allow of what `cors` allows."""
+    for at, _, trigger in _triggers(name, function):
+        cors = trigger.get("cors", {})
+        if cors.get("credentials") and "*" in cors.get("origins", ()):
+            _fault(
+                reader, (*at, "cors", "credentials"), "true with the origin *", "origins by name: browsers want them"
+            )
+        methods = {*trigger.get("methods", ()), *({"HEAD"} if "GET" in trigger.get("methods", ()) else ())}
+        for method in cors.get("methods", ()):
+            if methods and method is not shapes.INVALID and method not in methods:
+                known = f"a method of the route ({', '.join(sorted(methods))})"
+                _fault(reader, (*at, "cors", "methods"), f"{method}, which the route does not take", known)
+
+
 def _files(name: str, function: dict[str, Any], folder: Path, reader: shapes.Reader) -> None:
     source = _resolved(folder, function.get("source", "."))
     at = ("functions", name, "source")
@@ -87,12 +110,12 @@ def _files(name: str, function: dict[str, Any], folder: Path, reader: shapes.Rea
 
 
 def _routes(functions: dict[str, dict[str, Any]], reader: shapes.Reader) -> None:
-    taken: list[tuple[str, frozenset[str], str, int]] = []
+    taken: list[tuple[object, frozenset[str], str, int]] = []
     for name, function in functions.items():
         for at, kind, trigger in _triggers(name, function):
             if kind != "http" or "path" not in trigger:
                 continue
-            shape = "/".join("{}" if part.startswith("{") else part for part in trigger["path"].split("/"))
+            shape = http_paths.shape(trigger["path"])
             methods = frozenset(trigger.get("methods", ()))
             place = reader.places[(*at, "path")]
             for other_shape, other_methods, other, line in taken:
@@ -119,5 +142,5 @@ def _resolved(folder: Path, path: str) -> Path | None:
 
 
 def _fault(reader: shapes.Reader, at: shapes.Path, found: str, expected: str, hint: str = "") -> None:
-    place = reader.places.get(at) or reader.places[at[:-1]]
+    place = next(reader.places[at[:size]] for size in range(len(at), -1, -1) if at[:size] in reader.places)
     reader.fault(place, at, found, expected, hint)

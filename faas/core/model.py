@@ -62,6 +62,17 @@ class OnMissed(enum.StrEnum):
     ALL = "all"
 
 
+class Overlap(enum.StrEnum):
+    """What a timer does at a due time while its last run has not ended.
+
+    ``queue`` lets the new one wait like any other, ``skip`` leaves it out, ``replace`` takes back what waits.
+    """
+
+    QUEUE = "queue"
+    SKIP = "skip"
+    REPLACE = "replace"
+
+
 class Mode(enum.StrEnum):
     """Whether a caller waits for the answer (``sync``) or got a 202 (``async``). They wait in separate streams."""
 
@@ -82,8 +93,26 @@ class Retries(msgspec.Struct, frozen=True, kw_only=True):
     on: tuple[Status, ...] = (Status.ERROR, Status.TIMEOUT, Status.OOM, Status.INIT_ERROR)
 
 
+class Cors(msgspec.Struct, frozen=True, kw_only=True):
+    """What pages of other origins may do on a route: the gateway tells browsers, and answers what they ask before.
+
+    ``origins`` are those of `faas.core.patterns.origin_fault`; no methods means those of the route, and no headers any
+    that a page wants to send. ``expose`` are header fields of answers that pages may read. ``max_age_s`` is how long a
+    browser need not ask again; None leaves that to it.
+    """
+
+    origins: tuple[str, ...]
+    methods: tuple[str, ...] = ()
+    headers: tuple[str, ...] = ()
+    expose: tuple[str, ...] = ()
+    credentials: bool = False
+    max_age_s: int | None = None
+
+
 class HttpTrigger(msgspec.Struct, frozen=True, kw_only=True, tag="http", tag_field="kind"):
-    """A route of the gateway. ``path`` may hold ``{name}`` segments; no methods means every method.
+    """A route of the gateway. ``path`` may hold ``{name}`` segments, and ``{name+}`` at its end for all that follow.
+
+    No methods means every method.
 
     ``retries`` of a trigger stand in place of the function's. ``max_delay_ms`` is how long callers may ask an async
     call to wait; they may not at all, when it is 0.
@@ -93,12 +122,14 @@ class HttpTrigger(msgspec.Struct, frozen=True, kw_only=True, tag="http", tag_fie
     methods: tuple[str, ...] = ()
     retries: Retries | None = None
     max_delay_ms: int = 0
+    cors: Cors | None = None
 
 
 class TimerTrigger(msgspec.Struct, frozen=True, kw_only=True, tag="timer", tag_field="kind"):
     """Due times: a cron line (5 fields, or 6 with seconds first) in an IANA time zone, or every ``every_ms``.
 
-    ``input`` is any JSON value, which then is the event; None is no input. (`msgspec.Raw | None` cannot be decoded.)
+    ``input`` is any JSON value, which then is the event; None is no input, and ``is_input_null`` says that the value is
+    null. (`msgspec.Raw | None` cannot be decoded.) ``on_overlap`` says what ``overlap`` is by default.
     """
 
     cron: str | None = None
@@ -107,6 +138,14 @@ class TimerTrigger(msgspec.Struct, frozen=True, kw_only=True, tag="timer", tag_f
     on_missed: OnMissed = OnMissed.SKIP
     input: Any = None
     retries: Retries | None = None
+    overlap: Overlap | None = None
+    is_input_null: bool = False
+
+    @property
+    def on_overlap(self) -> Overlap:
+        """What is done at a due time while the last run has not ended. Whoever wants all of the missed wants all."""
+        wants_each = self.every_ms is None or self.on_missed is OnMissed.ALL
+        return self.overlap or (Overlap.QUEUE if wants_each else Overlap.SKIP)
 
 
 class UploadTrigger(msgspec.Struct, frozen=True, kw_only=True, tag="upload", tag_field="kind"):

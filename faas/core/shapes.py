@@ -58,7 +58,8 @@ class Reader:
 
     def wrong(self, node: yaml.Node, at: Path, expected: str, hint: str = "") -> Any:
         """The fault of a node that is not what it should be."""
-        return self.fault(yaml_tree.position(node), at, yaml_tree.shown(node), expected, hint)
+        # What to write instead is often made of what was written, which may be no text that anybody can see or send.
+        return self.fault(yaml_tree.position(node), at, yaml_tree.shown(node), _visible(expected), _visible(hint))
 
     def read(self, shape: Shape, node: yaml.Node, at: Path) -> Any:
         """Read one node, remembering its place for the checks that come later."""
@@ -69,13 +70,18 @@ class Reader:
 def key_path(at: Path) -> str:
     """``functions.thumb.triggers[1].http.path``; ``(the file)`` for the root."""
     text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in at)
-    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text[1:200]) or "(the file)"
+    return _visible(text[1:200]) or "(the file)"
+
+
+def _visible(text: str) -> str:
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """A hint with the closest of the known words, or nothing."""
-    close = difflib.get_close_matches(word[:100], list(known), n=1, cutoff=0.6)
-    return f"did you mean {close[0]}?" if close else ""
+    spelt = {each.lower(): each for each in known}
+    close = difflib.get_close_matches(word[:100].lower(), list(spelt), n=1, cutoff=0.6)
+    return f"did you mean {spelt[close[0]]}?" if close else ""
 
 
 class Text(msgspec.Struct, frozen=True):
@@ -172,21 +178,27 @@ class Amount(msgspec.Struct, frozen=True):
     round_up: bool = False
     bare: Decimal | None = None
     """What a number without a unit counts; None refuses it."""
+    translate: Callable[[str], str] | None = None
+    """Says what to write in place of an amount in another tool's words; "" when it does not know."""
 
     def read(self, node: yaml.Node, at: Path, reader: Reader) -> Any:
         """The whole number of steps."""
         kind = yaml_tree.kind(node)
         match = re.fullmatch(r"([0-9]{1,12}(?:\.[0-9]{1,9})?) ?([A-Za-z]*)", str(node.value))
         if kind not in ("str", "int", "float") or match is None:
-            return reader.wrong(node, at, self.expected)
+            return reader.wrong(node, at, self.expected, self._hint(node))
         step = self.bare if not match[2] else self.units.get(match[2])
         if step is None:
-            return reader.wrong(node, at, self.expected, "" if match[2] else "say the unit")
+            return reader.wrong(node, at, self.expected, self._hint(node) if match[2] else "say the unit")
         steps = Decimal(match[1]) * step
         whole = steps.to_integral_value(ROUND_CEILING)
         if not self.at_least <= steps <= self.at_most or (whole != steps and not self.round_up):
             return reader.wrong(node, at, self.expected)
         return int(whole)
+
+    def _hint(self, node: yaml.Node) -> str:
+        scalar = self.translate is not None and isinstance(node, yaml.ScalarNode) and len(node.value) <= 100
+        return self.translate(node.value) if scalar and self.translate is not None else ""
 
     def schema(self) -> dict[str, Any]:
         """A string with a unit, and a number where one may stand alone."""

@@ -48,7 +48,7 @@ def parse(raw: bytes) -> yaml.Node | None:
     except yaml.reader.ReaderError as error:
         raise Broken(_place_of(text, error.position), _shown_text(text[error.position]), "printable text") from error
     except yaml.MarkedYAMLError as error:
-        raise _broken(error) from error
+        raise _broken(error, text) from error
     except RecursionError as error:
         raise Broken(Position(), "lists or mappings inside one another without end", f"{MAX_DEPTH} levels") from error
     except (ValueError, OverflowError) as error:
@@ -151,9 +151,10 @@ def _place_of(text: str, index: int) -> Position:
 
 
 _EXPECTED = re.compile(r"expected (.+), but (?:found|got) (.+)")
+_BEFORE_VALUE = re.compile(r"(?:^\s*- |: +|[\[,] *)(?=\S)")
 
 
-def _broken(error: yaml.MarkedYAMLError) -> Broken:
+def _broken(error: yaml.MarkedYAMLError, text: str) -> Broken:
     mark = error.problem_mark or error.context_mark
     place = Position(mark.line + 1, mark.column + 1) if mark else Position()
     found = error.problem or error.context or "broken YAML"
@@ -162,7 +163,29 @@ def _broken(error: yaml.MarkedYAMLError) -> Broken:
         expected, found = told.groups()
     if "single document" in (error.context or ""):
         found, expected = "a second document", "one document"
+    if error.problem_mark and (unquoted := _unquoted(text, error.problem_mark)):
+        quoted = f'quotes around it: "{unquoted}"'
+        if "undefined alias" in found:
+            return Broken(place, found.removeprefix("found "), f"an anchor of that name, or {quoted}")
+        return Broken(place, _shown_text(unquoted), quoted)
     return Broken(place, found.removeprefix("found "), expected)
+
+
+def _unquoted(text: str, mark: yaml.error.Mark) -> str:
+    """The value at a place where YAML gave up, when quotes are what it lacks; else nothing.
+
+    What begins like an alias, a tag or another sign of YAML's is meant as text here, and so are braces within a word.
+    """
+    line = (text.splitlines() or [""])[mark.line : mark.line + 1]
+    before = [found.end() for found in _BEFORE_VALUE.finditer(line[0]) if found.end() <= mark.column] if line else []
+    if not before:
+        return ""
+    value = re.split(r",\s|\s#", line[0][before[-1] :])[0].strip()
+    while value and value[-1] in "]}" and value.count(value[-1]) > value.count("[{"["]}".index(value[-1])]):
+        value = value[:-1].rstrip()
+    is_sign = value[:1] in set("*&@`%!") or re.match(r"[?|>-](?!$)", value)
+    is_braced = re.fullmatch(r"[^\s{\[\"']+[{\[].*|[{\[][^\s:,]*[}\]][^\s,]+", value)
+    return value if (is_sign or is_braced) and '"' not in value and value.isprintable() else ""
 
 
 def _bounded(root: yaml.Node) -> None:

@@ -29,6 +29,23 @@ CONFIG = model.FunctionConfig(
     runtime="python3", handler="app.handler", triggers=(model.HttpTrigger(path="/hello/{name}"),)
 )
 HELLO = model.Revision(function="hello", number=1, artifact="0" * 64, config=CONFIG, created_at_ms=0)
+PAGE = "https://app.example"
+OPEN = model.Revision(
+    function="open",
+    number=1,
+    artifact="0" * 64,
+    config=model.FunctionConfig(
+        runtime="python3",
+        handler="app.handler",
+        triggers=(
+            model.HttpTrigger(
+                path="/open", methods=("GET", "PUT"), cors=model.Cors(origins=(PAGE,), max_age_s=60, credentials=True)
+            ),
+            model.HttpTrigger(path="/closed", methods=("GET",)),
+        ),
+    ),
+    created_at_ms=0,
+)
 WITHIN_S = 20
 
 
@@ -38,7 +55,7 @@ class Function:
     def __init__(self) -> None:
         self.says: Callable[[dict[str, Any]], object] | None = lambda event: event
         self.held: list[tuple[model.Invocation, dispatch.Caller]] = []
-        self.table = routes.Routes([HELLO])
+        self.table = routes.Routes([HELLO, OPEN])
         self.loop = asyncio.get_running_loop()
 
     def offer(self, invocation: model.Invocation, caller: dispatch.Caller) -> bool:
@@ -315,6 +332,9 @@ async def test_the_answer_to_head_has_no_body_and_its_length(served: Served) -> 
     [
         ("1.0", "X: y", b"close", False),
         ("1.0", "Connection: keep-alive", b"keep-alive", True),
+        ("1.0", "Connection: X-A, Keep-Alive", b"keep-alive", True),
+        ("1.1", "Connection: X-A, Close", b"close", False),
+        ("1.1", "Connection: keep-alive, X-A", b"", True),
         ("1.1", "Connection: close", b"close", False),
         ("1.1", "X: y", b"", True),
     ],
@@ -387,6 +407,166 @@ async def test_an_absolute_target_names_path_and_domain(served: Served) -> None:
     event = json.loads((await client.answered())[1])
     assert (event["rawPath"], event["rawQueryString"]) == ("/hello/x", "q=1")
     assert event["requestContext"]["domainName"] == "shop.example"
+
+
+@pytest.mark.parametrize(
+    ("target", "host", "domain", "path"),
+    [
+        ("/hello/x", "[::1]:8080", "[::1]", "/hello/x"),
+        ("/hello/x", "shop.example.:8080", "shop.example", "/hello/x"),
+        ("/hello/x", "", "localhost", "/hello/x"),
+        ("/%68ello/%7Ex/../y", "h", "h", "/%68ello/%7Ex/../y"),
+        ("/fn/hello/a%2Fb?c=d", "h", "h", "/a%2Fb"),
+        ("http://[::1]:99/hello/x", "other", "[::1]", "/hello/x"),
+    ],
+)
+async def test_a_target_and_a_host_may_be_written_in_several_ways(
+    served: Served, target: str, host: str, domain: str, path: str
+) -> None:
+    client = await served.client()
+    client.send(f"GET {target} HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
+    event = json.loads((await client.answered())[1])
+    assert (event["requestContext"]["domainName"], event["rawPath"]) == (domain, path)
+    assert event["requestContext"]["http"]["path"] == path
+    assert event["headers"].get("x-forwarded-prefix") == ("/fn/hello" if "/fn/" in target else None)
+
+
+@pytest.mark.parametrize(
+    "begin",
+    [
+        "GET hello/x HTTP/1.1\r\nHost: h", "GET * HTTP/1.1\r\nHost: h", "GET /hello/x HTTP/1.1\r\nHost: a b",
+        "GET /hello/x HTTP/1.1\r\nHost: ::1", "GET /hello/x HTTP/1.1\r\nHost: h:port",
+        "CONNECT h:80 HTTP/1.1\r\nHost: h",
+        "GET /hello/x HTTP/1.1\r\nHost: <script>", "GET /hello/x HTTP/1.1", "GET /\xff HTTP/1.1\r\nHost: h",
+        "BREW /hello/x HTTP/1.1\r\nHost: h", "GET /hello/x HTTP/3.0\r\nHost: h", "GET /hello/x HTTP/1.1\r\nHo st: h",
+        "GET /hello/x HTTP/1.1\r\nHost: h\r\n folded", "GET /hello/x\r\nHost: h", "PRI * HTTP/2.0", "\x16\x03\x01",
+        "GET /hello/x HTTP/1.1\r\nHost: h\r\nContent-Length: x", "{}",
+        "POST /hello/x HTTP/1.1\r\nHost: h\r\nContent-Length: 99999999999999999999999",
+    ],
+)  # fmt: skip
+async def test_what_is_no_request_is_refused_in_our_own_words(served: Served, begin: str) -> None:
+    client = await served.client()
+    client.send(begin.encode("latin-1") + b"\r\n\r\n")
+    head, _, body = (await client.rest()).partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 400 ")
+    message = json.loads(body)["error"]["message"]
+    assert message.startswith("no HTTP request: ")
+    for word in ("bytearray", "encountered", "Invalid", "HPE", "callback", "Missing", "Unexpected", "Error"):
+        assert word not in message
+
+
+async def test_who_asks_about_the_gateway_as_a_whole_is_answered_without_an_invocation(served: Served) -> None:
+    client = await served.client()
+    client.send(b"OPTIONS * HTTP/1.1\r\nHost: h\r\n\r\n" + request("x"))
+    head, _ = await client.answered()
+    assert head.startswith(b"HTTP/1.1 204 ")
+    assert b"Faas-Invocation-Id" not in head
+    assert (await client.answered())[0].startswith(b"HTTP/1.1 200 ")
+
+
+async def test_a_function_sees_no_field_that_was_for_the_gateway(served: Served) -> None:
+    client = await served.client()
+    client.send(
+        b"POST /hello/x HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\nTrailer: X-T\r\nTE: trailers\r\n"
+        b"Connection: keep-alive, X-Named\r\nX-Named: 1\r\n\r\n3\r\nabc\r\n0\r\nX-T: 1\r\n\r\n"
+    )
+    event = json.loads((await client.answered())[1])
+    assert set(event["headers"]) == {"host", "x-named", "x-forwarded-for", "x-forwarded-proto", "x-forwarded-port"}
+    assert event["body"] == "abc"
+
+
+async def test_a_body_that_is_said_not_to_be_compressed_is_text(served: Served) -> None:
+    client = await served.client()
+    client.send(request("x", "Content-Encoding: identity", "Content-Type: text/plain", body=b"text"))
+    event = json.loads((await client.answered())[1])
+    assert (event["isBase64Encoded"], event["body"]) == (False, "text")
+
+
+async def test_a_body_that_is_not_what_it_says_is_the_functions_to_find_out(served: Served) -> None:
+    client = await served.client()
+    client.send(request("x", "Content-Encoding: gzip", body=b"no gzip"))
+    event = json.loads((await client.answered())[1])
+    assert base64.b64decode(event["body"]) == b"no gzip"
+
+
+async def test_head_on_a_route_for_get_runs_as_get_and_has_no_body(served: Served) -> None:
+    client = await served.client()
+    client.send(b"HEAD /closed HTTP/1.1\r\nHost: h\r\n\r\nGET /closed HTTP/1.1\r\nHost: h\r\n\r\n")
+    head, _ = await client.answered(to_head=True)
+    assert head.startswith(b"HTTP/1.1 200 ")
+    head, body = await client.answered()
+    event = json.loads(body)
+    assert (event["requestContext"]["http"]["method"], event["routeKey"]) == ("GET", "GET /closed")
+
+
+def _from_page(method: str, path: str, *fields: str, body: bytes = b"", origin: str = PAGE) -> bytes:
+    lines = [f"{method} {path} HTTP/1.1", "Host: h", f"Origin: {origin}", *fields, f"Content-Length: {len(body)}"]
+    return "\r\n".join([*lines, "", ""]).encode() + body
+
+
+async def test_a_preflight_is_answered_without_an_invocation(served: Served) -> None:
+    served.function.says = None
+    client = await served.client()
+    client.send(
+        _from_page("OPTIONS", "/open", "Access-Control-Request-Method: PUT", "Access-Control-Request-Headers: x-a")
+        + _from_page("OPTIONS", "/fn/open/x", "Access-Control-Request-Method: DELETE")
+        + _from_page("OPTIONS", "/open", "Access-Control-Request-Method: PUT", origin="https://evil.example")
+        + _from_page("OPTIONS", "/open", "Access-Control-Request-Method: DELETE")
+    )
+    head, _ = await client.answered()
+    assert head.startswith(b"HTTP/1.1 204 ")
+    for line in (
+        b"Access-Control-Allow-Origin: https://app.example", b"Access-Control-Allow-Methods: GET, PUT",
+        b"Access-Control-Allow-Headers: x-a", b"Access-Control-Max-Age: 60", b"Access-Control-Allow-Credentials: true",
+        b"Vary: Origin",
+    ):  # fmt: skip
+        assert head.count(line + b"\r\n") == 1, line
+    assert b"Access-Control-Allow-Methods: DELETE" in (await client.answered())[0]
+    assert b"Access-Control" not in (await client.answered())[0]
+    assert b"Access-Control-Allow-Methods: GET, HEAD, PUT" in (await client.answered())[0]
+    assert served.function.held == []
+
+
+async def test_a_route_without_cors_keeps_its_405(served: Served) -> None:
+    client = await served.client()
+    client.send(_from_page("OPTIONS", "/closed", "Access-Control-Request-Method: GET"))
+    head, body = await client.answered()
+    assert head.startswith(b"HTTP/1.1 405 ")
+    assert b"Access-Control" not in head
+    assert "cors" in json.loads(body)["error"]["hint"]
+
+
+async def test_answers_and_errors_of_a_route_tell_browsers_that_pages_may_read_them(
+    run: Callable[..., None], redis_url: str, prefix: str
+) -> None:
+    async with serving(run, redis_url, prefix, max_event_bytes=2000) as served:
+        wanted = b"Access-Control-Allow-Origin: https://app.example\r\n"
+        client = await served.client()
+        client.send(_from_page("GET", "/open"))
+        assert wanted in (await client.answered())[0]
+        served.function.says = lambda _: {"statusCode": 99}
+        client.send(_from_page("GET", "/open"))
+        head, _ = await client.answered()
+        assert head.startswith(b"HTTP/1.1 502 ")
+        assert wanted in head
+        for refused, status in (
+            (_from_page("DELETE", "/open"), 405),
+            (_from_page("PUT", "/open", "Faas-Delay: soon"), 400),
+            (_from_page("PUT", "/open", body=b"x" * 2001), 413),
+            (
+                _from_page("PUT", "/open", "Transfer-Encoding: chunked").replace(b"Content-Length: 0\r\n", b"")
+                + b"zz\r\n",
+                400,
+            ),
+        ):
+            client = await served.client()
+            client.send(refused)
+            head = await client.head()
+            assert head.startswith(b"HTTP/1.1 %d " % status)
+            assert wanted in head
+        client = await served.client()
+        client.send(_from_page("GET", "/closed"))
+        assert b"Access-Control" not in (await client.answered())[0]
 
 
 @pytest.mark.parametrize(

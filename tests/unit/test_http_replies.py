@@ -57,6 +57,7 @@ def test_status_headers_cookies_and_body_are_taken_from_the_answer() -> None:
         ("X-F", "1.5"),
         ("X-T", "true"),
         ("X-Not", "false"),
+        ("x", "y"),
         ("set-cookie", "a=1; Path=/"),
         ("set-cookie", "b=2"),
     ]
@@ -103,8 +104,11 @@ def test_a_body_is_decoded_only_when_it_says_that_it_is_base64() -> None:
         ({"body": "é", "isBase64Encoded": True}, "not base64"),
         ({"headers": ["x"]}, "headers"),
         ({"headers": {"X": ["y"]}}, "headers"),
-        ({"cookies": "a=1"}, "cookies"),
-        ({"body": {"x": 1}}, "body"),
+        ({"cookies": [1]}, "cookies"),
+        ({"cookies": 7}, "cookies"),
+        ({"multiValueHeaders": [1]}, "multiValueHeaders"),
+        ({"multiValueHeaders": {"X": [["y"]]}}, "multiValueHeaders"),
+        ({"multiValueHeaders": {"X": ["a\r\nSet-Cookie: evil=1"]}}, "control character"),
         ({"headers": {"X": "a\r\nSet-Cookie: evil=1"}}, "control character"),
         ({"headers": {"X": "a\x00"}}, "control character"),
         ({"headers": {"X\r\nY": "a"}}, "header name"),
@@ -115,6 +119,57 @@ def test_a_body_is_decoded_only_when_it_says_that_it_is_base64() -> None:
 def test_a_malformed_answer_is_the_functions_fault_and_says_why(wrong: dict[str, Any], reason: str) -> None:
     with pytest.raises(errors.FunctionFailed, match=reason):
         _reply({"statusCode": 200, **wrong})
+
+
+def test_each_of_several_values_is_a_header_of_its_own_in_place_of_a_single_one() -> None:
+    many = {"Set-Cookie": ["a=1", "b=2"], "x-a": ["1", 2, True, None], "X-B": []}
+    reply = _reply({"statusCode": 200, "headers": {"X-A": "single", "X-C": "c"}, "multiValueHeaders": many})
+    assert reply.headers == [
+        ("X-C", "c"), ("Set-Cookie", "a=1"), ("Set-Cookie", "b=2"), ("x-a", "1"), ("x-a", "2"), ("x-a", "true"),
+    ]  # fmt: skip
+    assert reply.remarks == ()
+
+
+@pytest.mark.parametrize(
+    ("given", "body"),
+    [
+        (5, b"5"), (1.5, b"1.5"), (True, b"true"), (0, b"0"), ({"a": [1, 2]}, b'{"a":[1,2]}'), ([], b"[]"),
+        ({"big": "x" * 100_000}, json.dumps({"big": "x" * 100_000}).encode()),
+    ],
+    ids=lambda value: str(value)[:20],
+)  # fmt: skip
+def test_a_body_that_is_no_text_is_sent_as_json(given: Any, body: bytes) -> None:
+    reply = _reply({"statusCode": 201, "body": given})
+    assert (reply.status, reply.body) == (201, body)
+    assert reply.remarks == ("body is no text, so it is sent as JSON",)
+
+
+@pytest.mark.parametrize(
+    ("given", "remark"),
+    [
+        ({"cookies": "a=1"}, "cookies is a text, taken as a list of one"),
+        ({"isBase64Encoded": "true"}, "isBase64Encoded is neither true nor false, so the body is sent as it stands"),
+        ({"isBase64Encoded": 1}, "isBase64Encoded is neither true nor false, so the body is sent as it stands"),
+        ({"statusCode": "404"}, 'statusCode is "404", taken as 404'),
+        ({"multiValueHeaders": {"X": "y"}}, "multiValueHeaders has no list for 'X', taken as a list of one"),
+        ({"statusDescription": "OK", "Body": "x"}, "left out, as it is no part of a response: Body, statusDescription"),
+        ({"header": {"a": "b"}}, "left out, as it is no part of a response: header"),
+    ],
+)
+def test_what_is_left_out_or_taken_for_something_else_is_remarked_on(given: dict[str, Any], remark: str) -> None:
+    body = json.dumps({"statusCode": 200, "body": "eA==", **given}).encode()
+    reply = http_replies.http_reply(body, False)
+    assert reply.remarks == (remark,)
+    assert http_replies.remarks(body) == (remark,)
+    assert reply.body == b"eA=="
+    assert ("set-cookie", "a=1") in reply.headers or "cookies" not in given
+    assert ("X", "y") in reply.headers or "multiValueHeaders" not in given
+
+
+def test_what_cannot_be_sent_is_remarked_on_and_what_is_no_response_is_not() -> None:
+    assert http_replies.remarks(b'{"statusCode":99}')[0].startswith("malformed HTTP response: statusCode is 99")
+    for plain in (b'{"a":1,"header":2}', b'"x"', b"[1]", b'{"a":{"statusCode":"x"}}', b'{"statusCode":200,"body":"x"}'):
+        assert http_replies.remarks(plain) == ()
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b'{"a": NaN}', b'"\\ud800"', b'{"statusCode": 200, "body": "\xff"}', b"x"])
@@ -132,6 +187,10 @@ def test_headers_that_frame_the_message_are_left_to_the_server() -> None:
     ("body", "kept"),
     [
         (b'{"statusCode": 200, "cookies": ["a=1"], "body": "x"}', b'{"statusCode":200,"body":"x"}'),
+        (
+            b'{"statusCode":200,"multiValueHeaders":{"Set-Cookie":["a"],"b":[1]}}',
+            b'{"statusCode":200,"multiValueHeaders":{"b":[1]}}',
+        ),
         (b'{"statusCode":200,"headers":{"SET-COOKIE":"a","b":1}}', b'{"statusCode":200,"headers":{"b":1}}'),
         (b' {"headers": null, "cookies": [], "statusCode": 9}', b'{"headers":null,"statusCode":9}'),
         (b'{"cookies": ["mine"]}', b'{"cookies": ["mine"]}'),

@@ -185,6 +185,7 @@ def test_a_fault_says_where_it_is_what_was_found_and_what_is_expected(folder: Pa
         ("a: \x07", "faas.yaml:1:4"),
         ("a: " + "[" * 5000, "without end"),
         ("a: *nothing", "undefined alias"),
+        ("a: *nothing", 'an anchor of that name, or quotes around it: "*nothing"'),
         ("a: " + "x" * 1_100_000, "expected a file of at most 1048576 bytes"),
         ("a: &a [*a]", "levels"),
         ("functions:\n  Bad_Name:\n    runtime: python3\n    handler: a.b", "2:3: functions.Bad_Name"),

@@ -20,6 +20,11 @@ _WITHOUT_LENGTH = frozenset({204, 304})
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 """The word that a client may wait for before it sends its body; an answer follows it in any case."""
 
+NOTHING = http_replies.Reply(204, [], b"")
+"""The answer to who asks about the gateway as a whole."""
+
+_CROSSING_KEYS = frozenset(f"access-control-{what}" for what in ("allow-origin", "allow-credentials", "expose-headers"))
+
 
 def of_outcome(outcome: model.Outcome) -> http_replies.Reply:
     """The answer that the outcome of a call is."""
@@ -54,22 +59,31 @@ def health(*, is_well: bool) -> http_replies.Reply:
 
 
 def encoded(
-    reply: http_replies.Reply, invocation_id: str, *, ends: bool = False, keeps: bool = False, to_head: bool = False
+    reply: http_replies.Reply,
+    invocation_id: str,
+    *,
+    ends: bool = False,
+    keeps: bool = False,
+    to_head: bool = False,
+    crossing: str = "",
 ) -> bytes:
     """An answer as it is sent. ``ends`` says that the connection ends with it, ``keeps`` to a client of HTTP/1.0 that
-    it does not; to a HEAD request there is no body."""
+    it does not; to a HEAD request there is no body. ``crossing`` are lines that stand in place of the reply's own about
+    other origins, as browsers take no field of them twice."""
     body, fields, has_date = reply.body, "", False
     for field in reply.headers:
         line = _LINES.get(field)
         if line is None:
             key = field[0].lower()
             has_date = has_date or key == _DATE
-            line = "" if key == _ID_KEY else f"{field[0]}: {field[1]}\r\n"
+            is_ours = key == _ID_KEY or (crossing and key in _CROSSING_KEYS)
+            line = "" if is_ours else f"{field[0]}: {field[1]}\r\n"
         fields += line
     if reply.status not in _WITHOUT_LENGTH:
         fields += f"Content-Length: {len(body)}\r\n"
     if invocation_id:
         fields += f"{_ID}: {invocation_id}\r\n"
+    fields += crossing
     if ends or keeps:
         fields += _ENDS if ends else _KEEPS
     begin = _begin(reply.status, 0 if has_date else clock.now_ms() // 1_000)

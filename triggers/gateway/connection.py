@@ -79,9 +79,9 @@ class Connection(asyncio.Protocol):
     """One client's requests. `look` must be called now and then: that is when too slow clients are cut."""
 
     __slots__ = (
-        "_asked", "_client_ip", "_gateway", "_has_ended", "_head", "_home", "_inbox", "_is_full", "_is_held",
-        "_is_turning", "_keep_s", "_known", "_known_bytes", "_loop", "_receive_s", "_running", "_since", "_state",
-        "_transport", "_unread_bytes", "_unread_since", "_until", "held_bytes",
+        "_asked", "_client_ip", "_crossing", "_gateway", "_has_ended", "_head", "_home", "_inbox", "_is_full",
+        "_is_held", "_is_turning", "_keep_s", "_known", "_known_bytes", "_loop", "_receive_s", "_running", "_since",
+        "_state", "_transport", "_unread_bytes", "_unread_since", "_until", "held_bytes",
     )  # fmt: skip
 
     def __init__(self, home: Home, served: gateway.Gateway, loop: asyncio.AbstractEventLoop) -> None:
@@ -104,6 +104,8 @@ class Connection(asyncio.Protocol):
         """Of the request whose body, or answer, is awaited."""
         self._asked: gateway.Asked | None = None
         """What the last head asked for."""
+        self._crossing = ""
+        """The header lines that browsers want of the answer that is to be sent."""
         self._known = b""
         """That head as it came, if it may be remembered."""
         self._known_bytes = -1
@@ -271,6 +273,7 @@ class Connection(asyncio.Protocol):
                 if not is_whole:
                     raise
                 self._inbox.take_body(head, 0)
+                self._crossing = self._gateway.crossing(head)
                 self._gateway.fresh(self._answered).fail(error)
                 return False
             if len(raw) <= _KNOWN_BYTES and not head.is_chunked:
@@ -298,7 +301,7 @@ class Connection(asyncio.Protocol):
 
     def _start(self, asked: gateway.Asked, body: bytes) -> None:
         self._state, self._until = _RUNNING, _NEVER
-        self._head = asked.head
+        self._head, self._crossing = asked.head, asked.crossing
         self._running = one = self._gateway.fresh(self._answered)
         self._gateway.start(one, asked, body)
 
@@ -312,7 +315,9 @@ class Connection(asyncio.Protocol):
         ends = self._home.is_leaving or not head.keeps_alive
         keeps = head.version == "1.0" and not ends
         to_head = head.method == "HEAD"
-        self._transport.write(answering.encoded(reply, invocation_id, ends=ends, keeps=keeps, to_head=to_head))
+        self._transport.write(
+            answering.encoded(reply, invocation_id, ends=ends, keeps=keeps, to_head=to_head, crossing=self._crossing)
+        )
         if self._is_full:
             self._count()
         if ends:
@@ -334,7 +339,8 @@ class Connection(asyncio.Protocol):
         invocation_id = self._gateway.fresh(self._answered).invocation_id
         reply = answering.of_error(error, invocation_id)
         to_head = self._head is not None and self._head.method == "HEAD"
-        self._transport.write(answering.encoded(reply, invocation_id, ends=True, to_head=to_head))
+        crossing = "" if self._head is None else self._gateway.crossing(self._head)
+        self._transport.write(answering.encoded(reply, invocation_id, ends=True, to_head=to_head, crossing=crossing))
         self._part(lingers=True)
 
     def _part(self, *, lingers: bool = False) -> None:

@@ -16,7 +16,7 @@ import msgspec
 
 from faas.core import calling, clock, dispatch, errors, events, headers, http_replies, ids, model, names
 from faas.queue import accepting, calls, chains, guards, idempotency, invocations, replies
-from triggers.gateway import answering, identity, limits, marks, request, routes, running
+from triggers.gateway import answering, crossing, forwarded, identity, limits, marks, request, routes, running
 
 _log = logging.getLogger(__name__)
 
@@ -28,7 +28,8 @@ _NOT_READY_MS = 1_000
 class Asked(msgspec.Struct, frozen=True):
     """What the head of a request asks for, as long as the routes are those of ``table``.
 
-    ``route`` is None for a question about the gateway's health. ``is_plain`` is a sync call without an idempotency key.
+    ``route`` is None for what the gateway answers itself: with ``reply``, or else with its health. ``is_plain`` is a
+    sync call without an idempotency key. ``crossing`` are the header lines that browsers want of the answer.
     """
 
     head: request.Head
@@ -40,6 +41,8 @@ class Asked(msgspec.Struct, frozen=True):
     reply_to: str | None = None
     caller: str | None = None
     is_plain: bool = False
+    crossing: str = ""
+    reply: http_replies.Reply | None = None
 
 
 class Gateway:
@@ -67,36 +70,66 @@ class Gateway:
         table = self.table()
         if head.path in _HEALTH:
             return Asked(head, table)
-        names.refuse_foreign(head.host, self.limits.names)
+        if head.path == "*":
+            return Asked(head, table, reply=answering.NOTHING)
+        seen = forwarded.seen(head, client_ip, self.limits.trusted_proxies)
+        names.refuse_foreign(seen.host, self.limits.names)
+        if (preflight := self._preflight(head, table)) is not None:
+            return preflight
         match = table.find(head.method, head.path)
+        route = match.route
+        if match.path is not None:
+            seen = forwarded.seen(head, client_ip, self.limits.trusted_proxies, route.path)
         if head.length > self.limits.max_event_bytes:
             raise self.too_large()
         call = calling.asked(head.first)
         if call.delay_ms:
-            _refuse_delay(call.delay_ms, match.route)
+            _refuse_delay(call.delay_ms, route)
         chain = self._marks.chain(head.first)
         event = events.http_head(
-            method=head.method,
-            raw_path=head.path,
+            method=route.as_seen(head.method),
+            raw_path=head.path if match.path is None else match.path,
             raw_query=head.query,
-            headers=head.fields,
-            source_ip=client_ip,
+            headers=seen.fields,
+            source_ip=seen.client_ip,
             protocol=f"HTTP/{head.version}",
-            route_key=match.route.key(head.method),
+            route_key=route.key(head.method),
             path_parameters=match.parameters,
-            domain=head.host,
+            domain=seen.host,
         )
         return Asked(
             head=head,
             table=table,
-            route=match.route,
+            route=route,
             event=event,
             call=call,
             chain=chain,
             reply_to=self._answers.address if call.mode is model.Mode.SYNC else None,
-            caller=identity.of_address(client_ip),
+            caller=identity.of_address(seen.client_ip),
             is_plain=call.mode is model.Mode.SYNC and call.key is None and chain.depth <= chains.MAX_DEPTH,
+            crossing=crossing.lines(route.cors, head.first),
         )
+
+    def crossing(self, head: request.Head) -> str:
+        """The header lines that browsers want of an answer which no route gives: that a request is refused."""
+        return crossing.lines(self.table().crossing(head.path), head.first)
+
+    def _preflight(self, head: request.Head, table: routes.Routes) -> Asked | None:
+        """The answer to a browser that asks what a page of another origin may do; None when the function has it."""
+        method = crossing.asked_method(head.method, head.first)
+        cors = None if method is None else table.crossing(head.path)
+        if method is None or cors is None:
+            return None
+        try:
+            route = table.find(method, head.path).route
+        except errors.MethodNotAllowed as error:
+            takes = tuple(error.data["allow"].split(", "))
+        else:
+            if route.cors is None:
+                return None
+            cors, takes = route.cors, tuple(sorted(route.methods))
+        reply = crossing.preflight(cors, takes, method, head.first)
+        return Asked(head, table, crossing=crossing.lines(cors, head.first), reply=reply)
 
     def fresh(self, answered: running.Answered) -> running.Running:
         """A request that is about to be started."""
@@ -109,7 +142,7 @@ class Gateway:
             route, given = asked.route, asked.event
             if route is None or given is None:
                 one.invocation_id = ""  # none is made
-                one.say(self._health(asked.head.path))
+                one.say(asked.reply or self._health(asked.head.path))
                 return
             event = events.http_event(given, body, invocation_id=one.invocation_id, time_ms=one.begun_ms)
             if len(event) > self.limits.max_event_bytes:

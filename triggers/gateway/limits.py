@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
+from faas.core import addresses
+
 LINE_BYTES = 16_384
 """The longest request line (method, target, version)."""
 HEAD_BYTES = 65_536
@@ -19,7 +21,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     ``receive_timeout_ms`` how long the head of a request may take to come, and its body, and an answer to be read
     (which has more time the longer it is). ``keep_alive_ms`` is for how long an idle connection is kept.
     ``max_connection_bytes`` is what all connections may hold of requests that are not whole and answers that are not
-    read. ``names`` are the hosts that requests may name; any, when there are none.
+    read. ``names`` are the hosts that requests may name; any, when there are none. ``trusted_proxies`` are believed in
+    what they say of who asked.
     """
 
     max_event_bytes: int
@@ -30,3 +33,4 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     max_connections: int = 10_000
     max_connection_bytes: int = 268_435_456
     names: frozenset[str] = frozenset()
+    trusted_proxies: tuple[addresses.Network, ...] = ()

@@ -18,6 +18,18 @@ from triggers.gateway import limits
 
 END = b"\r\n\r\n"
 _ABSOLUTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://([^/?#]*)(.*)", re.DOTALL).fullmatch
+_AUTHORITY = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~!$&'()*+,;=%\-]*)(?::([0-9]{0,5}))?").fullmatch
+_TLS, _HTTP2 = b"\x16\x03", b"PRI * HTTP/2"
+_REASONS = (
+    ("method", "it begins with no method of HTTP"),
+    ("http", "expected version 1.0 or 1.1"),
+    ("version", "expected version 1.0 or 1.1"),
+    ("url", "its target holds what URLs do not"),
+    ("content-length", "its Content-Length is no single length, or stands beside Transfer-Encoding"),
+    ("transfer-encoding", "its Transfer-Encoding is not chunked alone, or stands beside Content-Length"),
+    ("header", "a header field is not written Name: value, in one line that CR LF ends"),
+)
+"""What is wrong with a request, by a word of the parser's reason."""
 _CODING, _LENGTH, _EXPECT, _HOST = "transfer-encoding", "content-length", "expect", "host"
 
 
@@ -26,7 +38,8 @@ class Head(msgspec.Struct, frozen=True):
 
     ``fields`` are in the order in which they came, with names in lower case; bytes that are no UTF-8 are lone
     surrogates in them. ``first`` has the first field of each name. ``target`` is as it was sent, ``path`` and ``query``
-    its parts. ``host`` is without its port. ``length`` is that of the body, 0 when it ``is_chunked``.
+    its parts; the path is ``*`` for what asks about the gateway as a whole. ``host`` is without the ``port``, which is
+    '' when none was named. ``length`` is that of the body, 0 when it ``is_chunked``.
     """
 
     method: str
@@ -37,6 +50,7 @@ class Head(msgspec.Struct, frozen=True):
     fields: list[tuple[str, str]]
     first: dict[str, str]
     host: str
+    port: str
     length: int
     is_chunked: bool
     keeps_alive: bool
@@ -52,18 +66,22 @@ def read_head(head: bytes) -> Head:
     except httptools.HttpParserUpgrade:
         pass  # it is not taken up: the answer is that of a request without it
     except httptools.HttpParserError as error:
-        raise _no_http(str(error)) from error
+        raise _no_http(_reason(head, error)) from error
     if len(seen.fields) > limits.FIELDS:
         raise errors.HeadTooLarge(f"the request has over {limits.FIELDS} header fields", limit=limits.FIELDS)
     version = parser.get_http_version()
     if seen.heads != 1 or version not in ("1.0", "1.1"):
         raise _no_http("expected version 1.0 or 1.1")
-    target = seen.target.decode("ascii")
+    try:
+        target = seen.target.decode("ascii")
+    except UnicodeDecodeError as error:
+        raise _no_http("its target holds bytes that are to be escaped") from error
     method = parser.get_method().decode("ascii")
     authority, path, query = _parts(target, method)
     first = dict(reversed(seen.fields))
     if seen.hosts > 1 or (version == "1.1" and not seen.hosts):
         raise _no_http("expected one Host")
+    host, port = host_and_port(authority or first.get(_HOST, ""))
     return Head(
         method=method,
         target=target,
@@ -72,7 +90,8 @@ def read_head(head: bytes) -> Head:
         version=version,
         fields=seen.fields,
         first=first,
-        host=_without_port(authority or first.get(_HOST, "localhost")),
+        host=host or "localhost",
+        port=port,
         length=int(first.get(_LENGTH, 0)),
         is_chunked=_is_chunked(first.get(_CODING), version),
         keeps_alive=seen.keeps_alive,
@@ -89,7 +108,15 @@ def refuse_what_is_no_head(begin: bytes) -> None:
     try:
         httptools.HttpRequestParser(object()).feed_data(begin)
     except httptools.HttpParserError as error:
-        raise _no_http(str(error)) from error
+        raise _no_http(_reason(begin, error)) from error
+
+
+def host_and_port(authority: str) -> tuple[str, str]:
+    """A host without the dot that may end it, and its port; '' for what is not there. Raises `errors.BadRequest`."""
+    found = _AUTHORITY(authority)
+    if found is None:
+        raise _no_http("its Host is none")
+    return found[1].rstrip("."), found[2] or ""
 
 
 def refuse_what_is_too_long(head: bytes | bytearray) -> None:
@@ -147,14 +174,24 @@ def _parts(target: str, method: str) -> tuple[str, str, str]:
     """The authority, when the target names one, its path and its query, all as they were sent."""
     if method == "CONNECT":
         raise _no_http("CONNECT is for proxies, which this is none")
+    if target == "*" and method == "OPTIONS":
+        return "", "*", ""
     absolute = None if target.startswith("/") else _ABSOLUTE(target)
+    if absolute is None and not target.startswith("/"):
+        raise _no_http("expected a target that begins with a slash, or a whole URL")
     authority, rest = absolute.groups() if absolute else ("", target)
     path, _, query = rest.partition("?")
     return authority.rpartition("@")[2], path or "/", query
 
 
-def _without_port(host: str) -> str:
-    return host.partition("]")[0] + "]" if host.startswith("[") else host.partition(":")[0]
+def _reason(begin: bytes, error: Exception) -> str:
+    """What is wrong with a head, in our words: those of the parser are about the parser."""
+    if begin.startswith(_TLS):
+        return "it begins like TLS, and this port has none"
+    if begin.startswith(_HTTP2):
+        return "it begins like HTTP/2, and this port has 1.1"
+    told = str(error).lower()
+    return next((why for word, why in _REASONS if word in told), "its lines are not those of HTTP/1.1")
 
 
 def _no_http(why: str) -> errors.BadRequest:

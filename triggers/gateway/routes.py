@@ -1,18 +1,18 @@
 """Which function answers a request: the routes of all http triggers as one immutable table. Pure, no I/O.
 
-A literal segment wins over a ``{parameter}``, from left to right, so `/thumb/new` is found before `/thumb/{name}`.
-Every function with an http trigger also answers at ``/fn/{its name}`` and below it. The table is a tree of segments, so
-what a look costs does not grow with the number of routes.
+A literal segment wins over a ``{parameter}``, and that over a ``{rest+}``, from left to right, so `/thumb/new` is found
+before `/thumb/{name}`. Every function with an http trigger also answers at ``/fn/{its name}`` and below it, where it
+sees the path behind its name. Paths are compared in their normal form (`faas.core.http_paths`). The table is a tree of
+segments, so what a look costs does not grow with the number of routes.
 """
 
 from __future__ import annotations
 
-import urllib.parse
 from collections.abc import Iterable, Iterator
 
 import msgspec
 
-from faas.core import errors, model
+from faas.core import errors, http_paths, model
 
 _BY_NAME = "fn"
 _NAMED = f"/{_BY_NAME}/"
@@ -28,33 +28,50 @@ class Route(msgspec.Struct, frozen=True):
     methods: frozenset[str]
     revision: model.Revision
     place: int | None = None
+    cors: model.Cors | None = None
+
+    def takes(self, method: str) -> bool:
+        """Whether a request of that method is answered; whoever answers GET answers HEAD."""
+        return not self.methods or self.as_seen(method) in self.methods
+
+    def as_seen(self, method: str) -> str:
+        """The method that the function sees. One that was declared for GET alone is asked nothing else."""
+        return "GET" if method == "HEAD" and self.methods and "HEAD" not in self.methods else method
 
     def key(self, method: str) -> str:
         """The ``routeKey`` of payload format 2.0: method and path as declared."""
-        return f"{method if self.methods else 'ANY'} {self.path}"
+        return f"{self.as_seen(method) if self.methods else 'ANY'} {self.path}"
 
 
 class Match(msgspec.Struct, frozen=True):
-    """A route that fits a request, with its path parameters, decoded."""
+    """A route that fits a request, with its path parameters, decoded.
+
+    ``path`` is the one that the function sees, where that is another than was sent.
+    """
 
     route: Route
     parameters: dict[str, str]
+    path: str | None = None
 
 
 class _Branch:
-    """What follows a begin of paths: the next segment's branches, and the routes that end here, as declared."""
+    """What follows a begin of paths: the next segment's branches, and the routes that end here, as declared.
 
-    __slots__ = ("literals", "parameter", "routes")
+    ``rest`` are those that take all that follows.
+    """
+
+    __slots__ = ("literals", "parameter", "rest", "routes")
 
     def __init__(self) -> None:
         self.literals: dict[str, _Branch] = {}
         self.parameter: _Branch | None = None
+        self.rest: list[Route] = []
         self.routes: list[Route] = []
 
-    def after(self, segment: str) -> _Branch:
+    def after(self, part: http_paths.Part) -> _Branch:
         """The branch of a declared segment, made when there is none."""
-        if not _is_parameter(segment):
-            return self.literals.setdefault(segment, _Branch())
+        if part.kind is http_paths.Kind.LITERAL:
+            return self.literals.setdefault(part.text, _Branch())
         if self.parameter is None:
             self.parameter = _Branch()
         return self.parameter
@@ -71,61 +88,103 @@ class Routes:
         for revision in revisions:
             for place, trigger in enumerate(revision.config.triggers):
                 if isinstance(trigger, model.HttpTrigger):
-                    self._add(Route(trigger.path, frozenset(trigger.methods), revision, place))
+                    self._add(Route(trigger.path, frozenset(trigger.methods), revision, place, trigger.cors))
 
     def _add(self, route: Route) -> None:
-        branch, segments = self._root, _segments(route.path)
-        for segment in segments:
-            branch = branch.after(segment)
-        branch.routes.append(route)
-        if not any(_is_parameter(segment) for segment in segments):
-            self._literal.setdefault("/" + "/".join(segments), []).append(Match(route, {}))
+        parts = http_paths.parts(route.path)
+        branch = self._root
+        for part in parts:
+            if part.kind is http_paths.Kind.REST:
+                _put(branch.rest, route)
+                break
+            branch = branch.after(part)
+        else:
+            _put(branch.routes, route)
+        if all(part.kind is http_paths.Kind.LITERAL for part in parts):
+            matches = self._literal.setdefault("/" + "/".join(part.text for part in parts), [])
+            matches[:] = [Match(each, {}) for each in branch.routes]
         name = route.revision.function
-        self._by_name[name] = Route(f"/{_BY_NAME}/{name}", frozenset(), route.revision)
+        cors = route.cors if name not in self._by_name else self._by_name[name].cors or route.cors
+        self._by_name[name] = Route(f"/{_BY_NAME}/{name}", frozenset(), route.revision, None, cors)
 
     def find(self, method: str, raw_path: str) -> Match:
         """The route for a request. Raises `errors.NotFound`, or `errors.MethodNotAllowed` with ``allow``."""
-        if not raw_path.startswith(_NAMED):
+        if "%" not in raw_path and not raw_path.startswith(_NAMED):
             for match in self._literal.get(raw_path, ()):
-                if not match.route.methods or method in match.route.methods:
+                if match.route.takes(method):
                     return match
-        segments = _segments(raw_path)
-        if len(segments) >= 2 and segments[0] == _BY_NAME and segments[1] in self._by_name:
-            return Match(self._by_name[segments[1]], {})
+        segments = http_paths.segments(raw_path)
+        if segments[0] == _BY_NAME:
+            return self._named(segments, raw_path)
         allowed: set[str] = set()
         for route in self._fitting(segments):
-            if not route.methods or method in route.methods:
-                return Match(route, _parameters(_segments(route.path), segments))
-            allowed |= route.methods
+            if route.takes(method):
+                return Match(route, _parameters(http_paths.parts(route.path), segments))
+            allowed |= route.methods | ({"HEAD"} if "GET" in route.methods else set())
         if allowed:
-            raise errors.MethodNotAllowed(f"{raw_path} does not take {method}", allow=", ".join(sorted(allowed)))
-        raise errors.NotFound(f"no function answers {raw_path}", hint="`faas ls` shows the routes")
+            hint = (
+                "what pages of other origins may do is said by `cors` of the http trigger"
+                if method == "OPTIONS"
+                else ""
+            )
+            allow = ", ".join(sorted(allowed))
+            raise errors.MethodNotAllowed(f"{raw_path} does not take {method}", hint=hint, allow=allow)
+        raise _nobody(raw_path)
+
+    def crossing(self, raw_path: str) -> model.Cors | None:
+        """What pages of other origins may do on a path by whatever method; None when they may do nothing there."""
+        segments = http_paths.segments(raw_path)
+        if segments[0] == _BY_NAME:
+            route = self._by_name.get(segments[1] if len(segments) > 1 else "")
+            return None if route is None else route.cors
+        return next((route.cors for route in self._fitting(segments) if route.cors is not None), None)
+
+    def _named(self, segments: tuple[str, ...], raw_path: str) -> Match:
+        route = self._by_name.get(segments[1] if len(segments) > 1 else "")
+        if route is None:
+            raise _nobody(raw_path)
+        # As it was sent, unless dots in it would lead back out of what lies behind the name.
+        path = http_paths.normal(raw_path) if http_paths.has_dot_segments(raw_path) else raw_path
+        behind = path.lstrip("/").split("/", 2)[2:]
+        return Match(route, {}, "/" + "".join(behind))
 
     def _fitting(self, segments: tuple[str, ...]) -> Iterator[Route]:
         """The routes that fit a path, those with the earlier literals first."""
         last = len(segments)
-        open_ones = [(self._root, 0)]
+        open_ones: list[tuple[_Branch | list[Route], int]] = [(self._root, 0)]
         while open_ones:
             branch, at = open_ones.pop()
+            if isinstance(branch, list):
+                yield from branch
+                continue
             if at == last:
                 yield from branch.routes
                 continue
             segment = segments[at]
+            # What is to be looked at first goes on top.
+            if branch.rest and segment:
+                open_ones.append((branch.rest, at))
             if branch.parameter is not None and segment:
                 open_ones.append((branch.parameter, at + 1))
-            # On top, so that it is looked at first.
             if (literal := branch.literals.get(segment)) is not None:
                 open_ones.append((literal, at + 1))
 
 
-def _segments(path: str) -> tuple[str, ...]:
-    return tuple(path.strip("/").split("/"))
+def _put(routes: list[Route], route: Route) -> None:
+    """Add a route to those of its shape. Whoever declares HEAD answers it before who answers it along with GET."""
+    routes.append(route)
+    routes.sort(key=lambda each: "HEAD" not in each.methods)
 
 
-def _parameters(declared: tuple[str, ...], given: tuple[str, ...]) -> dict[str, str]:
-    pairs = zip(declared, given, strict=True)
-    return {one[1:-1]: urllib.parse.unquote(other) for one, other in pairs if _is_parameter(one)}
+def _nobody(raw_path: str) -> errors.NotFound:
+    return errors.NotFound(f"no function answers {raw_path}", hint="`faas ls` shows the routes")
 
 
-def _is_parameter(segment: str) -> bool:
-    return segment.startswith("{") and segment.endswith("}")
+def _parameters(declared: tuple[http_paths.Part, ...], given: tuple[str, ...]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for at, part in enumerate(declared):
+        if part.kind is http_paths.Kind.REST:
+            found[part.text] = "/".join(given[at:])
+        elif part.kind is http_paths.Kind.ONE:
+            found[part.text] = given[at]
+    return found

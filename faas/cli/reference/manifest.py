@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from faas.cli.reference import markdown
 from faas.core import manifest as manifest_module
-from faas.core import manifest_checks, shapes
+from faas.core import patterns, shapes
 
 EXAMPLE = """\
 buckets:
@@ -38,13 +38,69 @@ _INTRO = (
     "Every fault of a file is told at once, one a line, with its place, what was found and what is expected:",
     '```text\nfaas.yaml:10:13: functions.transcode.memory: found "32MB", expected a size from 64MB to 10GB\n```',
 )
+_PATTERNS = (
+    "## What patterns and paths accept",
+    "Nothing is deployed that can never match. What another tool would understand is refused with what to write "
+    "instead; text that YAML takes for something else is shown in quotes.",
+    markdown.table(
+        ("value", "accepts", "does not mean here, and is refused"),
+        [
+            (
+                "`http.path`",
+                "`/users`, `/users/{id}` (one segment), `/files/{path+}` (all that follow, at the end); what URLs do"
+                " not hold is escaped: `/stra%C3%9Fe`",
+                "`/*`, `**`, `:id`, `<id>`, `<int:id>`, `[id]`, `{id:int}`, `{path:path}`, `^…$` and other regular"
+                " expressions, a query, a host, `GET /x`, a slash at the end, `..`",
+            ),
+            (
+                "`upload.prefix`, `on_….prefix`",
+                "the beginning of keys, letter by letter: `in/`, `in/2026-`",
+                "`/in/`, `./in/`, `in/*`, `in/**`, `~/in/`, `s3://b/in/`, `in\\x`, `in/{user}/`, `^in/`, names that"
+                " begin with a dot",
+            ),
+            (
+                "`upload.suffix`",
+                "the end of keys, letter by letter, capitals included: `.jpg`, `[.jpg, .JPG]`, `/done.txt`",
+                "`*.jpg`, `*.{jpg,png}`, `.jpg,.png`, `\\.jpg$`, names of unfinished files (`.part`, `.tmp`, …), an end"
+                " that no key with that prefix can have",
+            ),
+            (
+                "`buckets.NAME.path`, `source`, `requirements`",
+                "a path, from the manifest's folder or from `/`",
+                "`~/inbox`, `$HOME/inbox`, `C:\\inbox`, `inbox/*`, `s3://…`, `file://…`",
+            ),
+            (
+                "`timer.cron`",
+                "5 fields, or 6 with seconds first; `*`, `a-b`, `a,b`, `*/n`, `a/n`, `MON`, `JAN`, `L`, `LW`, `5L`,"
+                " `MON#2`; days of the week from 0 or 7 (Sunday)",
+                "a step past the end of its field (`*/90`, `*/60`), `?`, `W`, a year, `@daily`, `@every 5m`, `rate(…)`,"
+                " `cron(…)`, `H/15`, `TZ=…`, `FRI-MON`, what never comes (`0 0 30 2 *`)",
+            ),
+            (
+                "`timer.every` and other durations",
+                "a number and `ms`, `s`, `m`, `min`, `h` or `d`: `5m`",
+                "`5 minutes`, `PT5M`, `1h30m`, `00:05:00`, `@every 5m`, a number alone",
+            ),
+            (
+                "`timer.timezone`",
+                "a name of the IANA list: `Europe/Vienna`",
+                "`CEST`, `UTC+2`, `+02:00`",
+            ),
+            (
+                "`http.cors.origins`",
+                "`*`, `https://app.example.com`, `http://localhost:3000`, `https://*.example.com`",
+                "`app.example.com`, a path or a slash behind it, capitals, `null`, the usual port",
+            ),
+        ],
+    ),
+)
 _RULES = (
     "## What is checked besides",
     "- A folder that `source` names exists, and `requirements` is a file inside it.\n"
     "- Every bucket that a function, an upload trigger or a destination names stands under `buckets`.\n"
     "- A function that is a destination is one of the project, or deployed (the deploy looks).\n"
-    "- No two functions answer the same method on the same path.\n"
-    f"- A route is outside the gateway's own paths: {', '.join(f'`/{name}`' for name in manifest_checks.RESERVED)}.\n"
+    "- No two functions answer the same method on the same path, however it is escaped.\n"
+    f"- A route is outside the gateway's own paths: {', '.join(f'`/{name}`' for name in patterns.RESERVED)}.\n"
     "- Two buckets never share a folder, and each is "
     "[where a bucket may be](buckets.md#where-a-bucket-may-be) (the deploy looks).\n"
     "- No key stands twice, and none is unknown.",
@@ -53,7 +109,9 @@ _RULES = (
 
 def page() -> str:
     """The whole page."""
-    return markdown.page("The manifest", [*_INTRO, *_sections("", manifest_module.manifest_shape()), *_RULES])
+    return markdown.page(
+        "The manifest", [*_INTRO, *_sections("", manifest_module.manifest_shape()), *_PATTERNS, *_RULES]
+    )
 
 
 def _sections(at: str, fields: shapes.Fields) -> Iterator[str]:

@@ -1,0 +1,45 @@
+"""Which texts are keys of objects, and which of them never become events; pure functions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+MAX_KEY_BYTES = 1024
+MAX_NAME_BYTES = 255
+
+UNFINISHED = ("~", ".tmp", ".part", ".partial", ".crdownload", ".download", ".swp", ".swx")
+"""How the names end, in any case, that programs give to files which they still write."""
+
+
+def fault_of(key: str) -> str | None:
+    """Why a text is no key; None when it is one."""
+    try:
+        encoded = key.encode()
+    except UnicodeEncodeError:
+        return "it is not text that UTF-8 can hold"
+    if not key:
+        return "it is empty"
+    if len(encoded) > MAX_KEY_BYTES:
+        return f"it is longer than {MAX_KEY_BYTES} bytes"
+    if "\0" in key:
+        return "it holds a NUL character"
+    names = key.split("/")
+    if "" in names:
+        return "it starts or ends with a slash, or has two in a row"
+    if any(name.startswith(".") for name in names):
+        return "a name in it starts with a dot"
+    if any(len(name.encode()) > MAX_NAME_BYTES for name in names):
+        return f"a name in it is longer than {MAX_NAME_BYTES} bytes"
+    return None
+
+
+def is_ignored(key: str, unfinished: Sequence[str] = UNFINISHED) -> bool:
+    """Whether a key is hidden (a name in it starts with a dot) or has the name that programs give unfinished files."""
+    return any(name.startswith(".") for name in key.split("/")) or key.lower().endswith(tuple(unfinished))
+
+
+def can_match(prefix: str, suffix: str, unfinished: Sequence[str] = UNFINISHED) -> bool:
+    """Whether some key that becomes events begins with ``prefix`` and ends with ``suffix``."""
+    overlapping = (prefix + suffix[size:] for size in range(len(suffix) + 1) if prefix.endswith(suffix[:size]))
+    longer = (prefix + between + suffix for between in ("x", "/", "/x", "x/", "/x/", "x/x"))
+    return any(fault_of(key) is None and not is_ignored(key, unfinished) for key in (*overlapping, *longer))

@@ -1,0 +1,53 @@
+"""What a function's log says of answers that are not as HTTP responses are."""
+
+from __future__ import annotations
+
+import json
+
+import msgspec
+
+from faas.core import model
+from runners import remarking
+from runners.sandbox import base
+
+
+def _invocation(revision: int = 1) -> model.Invocation:
+    return model.Invocation(
+        id="1", function="f", revision=revision, trigger="http", mode=model.Mode.SYNC, event=b"{}", accepted_at_ms=1
+    )
+
+
+def _ran(result: object, **fields: object) -> base.Ran:
+    ran = base.Ran(status=model.Status.OK, duration_us=1, memory_peak_mb=1, body=json.dumps(result).encode())
+    return msgspec.structs.replace(ran, **fields)
+
+
+def test_each_thing_is_said_once_of_a_revision() -> None:
+    remarks, invocation = remarking.Remarks(), _invocation()
+    odd = _ran({"statusCode": 200, "cookies": "a=1", "Body": "x"})
+    said = [line.text for line in remarks.of(invocation, odd, 5)]
+    assert said == [
+        "faas: the answer to this request: left out, as it is no part of a response: Body",
+        "faas: the answer to this request: cookies is a text, taken as a list of one",
+    ]
+    assert remarks.of(invocation, odd, 6) == ()
+    assert len(remarks.of(msgspec.structs.replace(invocation, revision=99), odd, 7)) == 2
+    broken = _ran({"statusCode": 99})
+    assert "statusCode is 99" in remarks.of(invocation, broken, 8)[0].text
+
+
+def test_nothing_is_said_of_what_is_no_answer_to_a_request() -> None:
+    remarks, invocation = remarking.Remarks(), _invocation()
+    odd = {"statusCode": 200, "Body": "x"}
+    assert remarks.of(msgspec.structs.replace(invocation, trigger="invoke"), _ran(odd), 1) == ()
+    assert remarks.of(invocation, _ran(odd, is_bytes=True), 1) == ()
+    assert remarks.of(invocation, _ran(odd, status=model.Status.ERROR), 1) == ()
+    assert remarks.of(invocation, _ran({"statusCode": 200, "body": "x"}), 1) == ()
+
+
+def test_what_is_remembered_is_bounded() -> None:
+    remarks = remarking.Remarks()
+    for number in range(20_050):
+        invocation = _invocation(number)
+        remarks.of(invocation, _ran({"statusCode": 200, "x": 1}), 1)
+    assert len(remarks._said) <= 10_001
