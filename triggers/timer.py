@@ -4,6 +4,9 @@ What has fired is known to Redis alone: the guard hash ``timers`` holds, for eac
 for that or an earlier one is refused in the same script that would accept it. The field is ``<function>/<hash of cron,
 period and zone>`` (``#2`` and so on for equal ones), so a deploy that leaves a timer as it is leaves its history too.
 
+While the last run of a timer has not ended, its ``overlap`` decides. The guard tells which run was the last, whoever
+fired it; a due time that is skipped leaves no trace there.
+
 A timer first seen while the scheduler runs starts from now. One found at start goes on from its guard, or from its
 revision's birth when it never fired: what passed since then was missed, and ``on_missed`` decides.
 
@@ -23,8 +26,8 @@ from collections.abc import Awaitable, Callable, Mapping
 
 import msgspec
 
-from faas.core import calling, clock, errors, events, groups, ids, model, numbers
-from faas.queue import guards, inlet, invocations
+from faas.core import calling, clock, errors, events, groups, ids, model, numbers, unrun
+from faas.queue import guards, inlet, invocations, whereabouts
 from triggers import catalog, schedule
 
 _log = logging.getLogger(__name__)
@@ -35,6 +38,7 @@ _LOOK_S = 1.0
 _RETRY_MS = 1_000
 _FORGET_MS = 3_600_000
 _AT_ONCE = 64
+_ENDED = frozenset({whereabouts.Place.DONE, whereabouts.Place.DEAD})
 
 Clock = Callable[[], int]
 Warm = Callable[[str], Awaitable[None]]
@@ -148,11 +152,40 @@ class Scheduler:
         self._plan(timer, now)
 
     async def _fire(self, timer: Timer, due: int) -> None:
+        if not await self._may_fire(timer):
+            _log.info("timer_skipped", extra={"function": timer.revision.function, "due_ms": due})
+            return
         invocation = invocation_of(timer, due, self._clock(), self._sandboxes.region)
         guard = guards.Guard(key=GUARD, field=timer.field, value=str(due), monotonic=True)
         accepted = await self._door.call(lambda queue: queue.enqueue(invocation, guard))
         extra = {"function": timer.revision.function, "invocation_id": invocation.id, "due_ms": due}
         _log.info("timer_fired" if accepted else "timer_fired_elsewhere", extra=extra)
+
+    async def _may_fire(self, timer: Timer) -> bool:
+        """Whether nothing stands against another run: the last one has ended, or may be joined or replaced."""
+        if timer.trigger.on_overlap is model.Overlap.QUEUE:
+            return True
+        held = await self._door.call(lambda queue: guards.item(queue, GUARD, timer.field))
+        last_ms = numbers.whole(held or "")
+        if not last_ms:
+            return True
+        last_id = _id_of(timer, last_ms)
+        found = await self._door.call(lambda queue: whereabouts.find(queue, last_id))
+        if found is None or found.place in _ENDED:
+            return True
+        if timer.trigger.on_overlap is model.Overlap.SKIP:
+            return False
+        await self._take_back(found)
+        return True
+
+    async def _take_back(self, found: whereabouts.Found) -> None:
+        """Settle a run that has not begun. One that runs goes on, and the new one waits for it like any other."""
+        last = found.invocation
+        if last is None or found.place is whereabouts.Place.RUNNING:
+            return
+        record = unrun.replaced(last, self._clock())
+        if await self._door.call(lambda queue: whereabouts.cancel(queue, last, found.packed, record)):
+            _log.info("timer_replaced", extra={"function": last.function, "invocation_id": last.id})
 
     async def _warm_up(self, timer: Timer) -> None:
         if self._warm is None:
@@ -199,10 +232,18 @@ def _field(function: str, trigger: model.TimerTrigger, taken: Mapping[str, Timer
     return next(field for field in itertools.chain([plain], numbered) if field not in taken)
 
 
+def _id_of(timer: Timer, due_ms: int) -> str:
+    return ids.derived_id(due_ms, timer.revision.function, timer.field)
+
+
+def _given(trigger: model.TimerTrigger) -> bytes | None:
+    has_input = trigger.is_input_null or trigger.input is not None
+    return msgspec.json.encode(trigger.input) if has_input else None
+
+
 def invocation_of(timer: Timer, due_ms: int, at_ms: int, region: str) -> model.Invocation:
     """The invocation of one due time; its id is the same whichever scheduler makes it."""
-    revision = timer.revision
-    invocation_id = ids.derived_id(due_ms, revision.function, timer.field)
+    revision, invocation_id = timer.revision, _id_of(timer, due_ms)
     return calling.invocation(
         revision,
         id=invocation_id,
@@ -214,7 +255,7 @@ def invocation_of(timer: Timer, due_ms: int, at_ms: int, region: str) -> model.I
             function=revision.function,
             trigger=timer.place,
             region=region,
-            given=None if timer.trigger.input is None else msgspec.json.encode(timer.trigger.input),
+            given=_given(timer.trigger),
         ),
         at_ms=at_ms,
         place=timer.place,

@@ -20,6 +20,12 @@ def cancelled(invocation: model.Invocation, now_ms: int) -> model.Record:
     return _record(invocation, model.Status.REJECTED, failure, now_ms)
 
 
+def replaced(invocation: model.Invocation, now_ms: int) -> model.Record:
+    """The record of a timer's run that a later due time of the timer took the place of before it began."""
+    failure = model.Failure("Replaced", "a later due time of its timer took its place before it ran")
+    return _record(invocation, model.Status.REJECTED, failure, now_ms)
+
+
 def not_started(invocation: model.Invocation, memory_limit_mb: int, now_ms: int, why: str) -> model.Record:
     """The record of a sync call that never ran because no sandbox can be started."""
     waited_ms = max(now_ms - invocation.accepted_at_ms, 0)

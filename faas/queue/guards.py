@@ -34,6 +34,12 @@ async def items(server: servers.Server, key: str) -> dict[str, str]:
     return dict(zip(texts[::2], texts[1::2], strict=True))
 
 
+async def item(server: servers.Server, key: str, field: str) -> str | None:
+    """One field of a guard's hash; None when there is none."""
+    held = await server.link.call("HGET", server.keys.guard(key), field)
+    return None if held is None else str(held.decode())
+
+
 async def put(server: servers.Server, key: str, field: str, value: str) -> None:
     """Set a guard without enqueueing (a timer that must not fire for the past)."""
     await server.link.call("HSET", server.keys.guard(key), field, value)

@@ -17,6 +17,7 @@ from faas.queue.invocations import Queue
 from faas.store import database
 from faas.store.functions import Functions
 from faas.valkey import embedded
+from tests import samples
 from tests.eventually import eventually
 from triggers import catalog, timer
 
@@ -46,8 +47,11 @@ def functions(settings: settings_module.Settings) -> Functions:
     return Functions(database.open_database(settings.data))
 
 
-def _every(period_ms: int, on_missed: model.OnMissed = model.OnMissed.SKIP) -> model.TimerTrigger:
-    return model.TimerTrigger(every_ms=period_ms, on_missed=on_missed)
+def _every(
+    period_ms: int, on_missed: model.OnMissed = model.OnMissed.SKIP, overlap: model.Overlap = model.Overlap.QUEUE
+) -> model.TimerTrigger:
+    """Nothing runs in most of these tests, so due times have to queue to be seen."""
+    return model.TimerTrigger(every_ms=period_ms, on_missed=on_missed, overlap=overlap)
 
 
 def _deploy(functions: Functions, *triggers: model.Trigger, name: str = "tick") -> model.Revision:
@@ -245,6 +249,71 @@ async def test_timers_with_inputs_of_their_own_on_one_schedule_all_fire(
     async with _scheduler(settings, queue, functions, Clock()):
         await eventually(_is(3, queue))
     assert sorted(map(str, await _events(queue))) == ["{'job': 0}", "{'job': 1}", "{'job': 2}"]
+
+
+async def test_an_input_of_null_is_the_event(
+    settings: settings_module.Settings, queue: Queue, functions: Functions
+) -> None:
+    _deploy(functions, model.TimerTrigger(every_ms=10_000, is_input_null=True))
+    async with _scheduler(settings, queue, functions, Clock()):
+        await eventually(_is(1, queue))
+    assert await _events(queue) == [None]
+
+
+async def _ticks(queue: Queue, clock: Clock, caplog: pytest.LogCaptureFixture, said: str) -> None:
+    """Let a due time come, until the scheduler has said what became of it."""
+    before = caplog.messages.count(said)
+    clock.at_ms += 10_000
+    await eventually(lambda: caplog.messages.count(said) > before)
+
+
+@pytest.mark.parametrize("overlap", [None, model.Overlap.SKIP])
+async def test_a_timer_that_is_slower_than_its_period_skips_due_times_until_it_has_ended(
+    settings: settings_module.Settings,
+    queue: Queue,
+    functions: Functions,
+    caplog: pytest.LogCaptureFixture,
+    overlap: model.Overlap | None,
+) -> None:
+    caplog.set_level("INFO")
+    _deploy(functions, model.TimerTrigger(every_ms=10_000, overlap=overlap))
+    clock = Clock(START)
+    async with _scheduler(settings, queue, functions, clock):
+        await eventually(_is(1, queue))
+        await _ticks(queue, clock, caplog, "timer_skipped")  # it waits
+        (claim,) = await queue.claim("n", "tick@1", 10)
+        await _ticks(queue, clock, caplog, "timer_skipped")  # it runs
+        assert await _waiting(queue) == 0
+        await queue.finish_claimed(claim, samples.record(claim.invocation), node="n")
+        await _ticks(queue, clock, caplog, "timer_fired")
+    assert [event["time"][-3:] for event in await _events(queue)] == ["30Z"]
+
+
+async def test_a_timer_that_replaces_takes_back_what_waits_and_leaves_what_runs(
+    settings: settings_module.Settings, queue: Queue, functions: Functions, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    _deploy(functions, _every(10_000, overlap=model.Overlap.REPLACE))
+    clock = Clock(START)
+    async with _scheduler(settings, queue, functions, clock):
+        await eventually(_is(1, queue))
+        await queue.claim("n", "tick@1", 10)
+        await _ticks(queue, clock, caplog, "timer_fired")  # beside the one that runs
+        assert "timer_replaced" not in caplog.messages
+        for _ in range(2):
+            await _ticks(queue, clock, caplog, "timer_fired")
+            assert await _waiting(queue) == 1
+    assert caplog.messages.count("timer_replaced") == 2
+    assert [event["time"][-3:] for event in await _events(queue)] == ["30Z"]
+    counts = (await queue.counts())["tick@1"]
+    assert (counts.accepted, counts.done, counts.drift) == (4, 2, 0)
+
+
+def test_what_is_due_every_so_often_skips_by_default_and_nothing_else_does() -> None:
+    assert model.TimerTrigger(every_ms=1).on_overlap is model.Overlap.SKIP
+    assert model.TimerTrigger(cron="* * * * *").on_overlap is model.Overlap.QUEUE
+    assert model.TimerTrigger(every_ms=1, on_missed=model.OnMissed.ALL).on_overlap is model.Overlap.QUEUE
+    assert model.TimerTrigger(cron="* * * * *", overlap=model.Overlap.SKIP).on_overlap is model.Overlap.SKIP
 
 
 async def test_the_history_of_a_timer_that_is_gone_is_dropped(
