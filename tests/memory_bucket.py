@@ -49,6 +49,9 @@ class MemoryBucket:
             self.changed.append(key)
         self._wake()
 
+    def unfit(self) -> tuple[buckets.Unfit, ...]:
+        return ()
+
     def stat(self, key: str) -> buckets.Object:
         return self._found(key).object
 

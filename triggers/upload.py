@@ -17,13 +17,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Coroutine
 
 import msgspec
 
 from faas import buckets
 from faas.core import groups, model
 from faas.queue import inlet, invocations
-from triggers import catalog, matching, uploads
+from triggers import catalog, matching, unfit, uploads
 
 _log = logging.getLogger(__name__)
 
@@ -96,7 +97,14 @@ def _started(
     bucket: model.Bucket, rules: tuple[matching.Rule, ...], around: _Around
 ) -> tuple[uploads.BucketTrigger, asyncio.Task[None]]:
     trigger = uploads.BucketTrigger(around.open_bucket(bucket), rules, around.door, around.region)
-    return trigger, asyncio.create_task(trigger.run(), name=f"uploads of {bucket.name}")
+    searching = unfit.watch(around.open_bucket(bucket), lambda: trigger.rules, around.door)
+    return trigger, asyncio.create_task(_both(trigger.run(), searching), name=f"uploads of {bucket.name}")
+
+
+async def _both(*works: Coroutine[None, None, None]) -> None:
+    async with asyncio.TaskGroup() as tasks:
+        for work in works:
+            tasks.create_task(work)
 
 
 async def _end(tasks: list[asyncio.Task[None]]) -> None:

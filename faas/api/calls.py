@@ -9,14 +9,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 
 import msgspec
 
 from faas.cluster import catalog
 from faas.core import errors, groups, model
 from faas.queue import calls as queue_calls
-from faas.queue import census, destined, guards, idempotency, invocations, outbox, replies, whereabouts
+from faas.queue import census, destined, guards, idempotency, invocations, outbox, replies, unfit, whereabouts
 
 _ANSWERS_WITHIN_S = 5
 _SILENT_MS = 3_000
@@ -94,6 +94,11 @@ class Calls:
         """How many records wait for each destination. Raises `errors.Unavailable`."""
         async with _answered():
             return await outbox.lengths(await self.queue())
+
+    async def unfit(self, buckets: Iterable[str]) -> dict[str, unfit.Told]:
+        """What lies in buckets and cannot become an event. Raises `errors.Unavailable`."""
+        async with _answered():
+            return await unfit.of(await self.queue(), buckets)
 
     async def forget_guard(self, key: str, field: str) -> None:
         """Forget that it was done. Raises `errors.Unavailable`."""

@@ -15,7 +15,7 @@ from prometheus_client import core, registry
 
 from faas.cluster import catalog
 from faas.core import model
-from faas.queue import census, outbox
+from faas.queue import census, outbox, unfit
 from faas.store import histograms, kept, ledger
 
 _US_PER_S = 1_000_000
@@ -42,6 +42,7 @@ class Scrape(msgspec.Struct, frozen=True, kw_only=True):
     outboxes: Mapping[outbox.Outbox, int] = {}
     undelivered: Mapping[str, int] = {}
     kept: Mapping[str, kept.Kept] = {}
+    unfit: Mapping[str, unfit.Told] = {}
 
 
 def render(seen: Scrape) -> bytes:
@@ -64,6 +65,7 @@ class _Collector(registry.Collector):
         yield from _destinations(self._seen.outboxes, self._seen.undelivered)
         yield from _nodes(self._seen.nodes)
         yield from _kept(self._seen.kept)
+        yield _unfit(self._seen.unfit)
 
 
 def _counters(totals: Sequence[ledger.Total]) -> Iterator[core.Metric]:
@@ -201,6 +203,16 @@ def _kept(found: Mapping[str, kept.Kept]) -> Iterator[core.Metric]:
         freed.add_metric([kind], each.freed)
         freed_size.add_metric([kind], each.freed_bytes)
     yield from (count, size, freed, freed_size)
+
+
+def _unfit(found: Mapping[str, unfit.Told]) -> core.Metric:
+    family = core.GaugeMetricFamily(
+        "faas_unfit_objects", "What lies in a bucket that a trigger watches and cannot become an event.",
+        labels=["bucket"],
+    )  # fmt: skip
+    for bucket, told in sorted(found.items()):
+        family.add_metric([bucket], told.count)
+    return family
 
 
 def _name(ref: str) -> str:

@@ -51,7 +51,7 @@ def _node(name: str, said: catalog.NodeState) -> schemas.Node:
 
 async def prometheus(request: web.Request) -> web.Response:
     """Everything that was recorded and everything that waits, for Prometheus."""
-    ledger, calls = request.app[state.LEDGER], request.app[state.CALLS]
+    ledger, calls, functions = request.app[state.LEDGER], request.app[state.CALLS], request.app[state.FUNCTIONS]
     seen = metrics.Scrape(
         totals=await asyncio.to_thread(ledger.totals),
         histograms=await asyncio.to_thread(ledger.histograms),
@@ -59,6 +59,7 @@ async def prometheus(request: web.Request) -> web.Response:
         nodes=await calls.nodes(),
         outboxes=await calls.outboxes(),
         undelivered=await asyncio.to_thread(request.app[state.UNDELIVERED].counts),
+        unfit=await calls.unfit(bucket.name for bucket in await asyncio.to_thread(functions.buckets)),
         kept=(await asyncio.to_thread(kept.read, request.app[state.ENGINE])).kinds,
     )
     return web.Response(body=metrics.render(seen), headers={"Content-Type": exposition.CONTENT_TYPE_LATEST})

@@ -8,7 +8,7 @@ a `Writing` and a `Feed` by one at a time. Each method says which errors it may 
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Protocol
 
 import msgspec
@@ -65,6 +65,16 @@ class Changes(msgspec.Struct, frozen=True):
     cursor: str
     signs: Mapping[str, Sign] = msgspec.field(default_factory=dict)
     prefixes: frozenset[str] = frozenset()
+
+
+class Unfit(msgspec.Struct, frozen=True):
+    """Something in a bucket that is no object and that somebody may have meant to be one, and why it is none.
+
+    ``name`` is what its key would be; bytes that are no text are lone surrogates in it, and a slash ends a folder's.
+    """
+
+    name: str
+    why: str
 
 
 class Reading(Protocol):
@@ -175,6 +185,10 @@ class Bucket(Protocol):
         ``wake`` is called, from any thread, when there is something to tell; who is not woken asks all the same once
         a second. Nothing is watched before the first `Feed.since`.
         """
+        ...
+
+    def unfit(self) -> Iterable[Unfit]:
+        """Whatever lies where objects lie and is none, but for names that start with a dot, which nobody means."""
         ...
 
     def sweep(self) -> int:

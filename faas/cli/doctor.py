@@ -24,7 +24,8 @@ _ANSWERS_WITHIN_S = 5.0
 @click.command()
 @options.json_option
 def doctor_command(*, as_json: bool) -> int:
-    """Establish the facts: processes, Redis, bounds, Docker, base image, disk, clock, conservation, nodes, ledger.
+    """Establish the facts: processes, Redis, bounds, Docker, base image, disk, clock, conservation, nodes, objects,
+    ledger.
 
     The control API of a running platform looks (its /api/v1/health answers the same); without one this command does.
     Everything that waits is counted one by one, which takes seconds for hundreds of thousands, and holds up no call.

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from faas.health import disk, facts, ledger, nodes, queues, server
+from faas.health import disk, facts, ledger, nodes, queues, server, unfit
 
 _ALWAYS = (facts.Check("redis", lambda of: server.gather(of.redis, of.queues, of.results)),)
 _THEN = (
     facts.Check("disk", lambda of: disk.gather(of.data)),
     facts.Check("conservation", lambda of: queues.conservation(of.redis)),
     facts.Check("nodes", lambda of: nodes.gather(of.redis, of.data)),
+    facts.Check("objects", lambda of: unfit.gather(of.data, of.redis)),
 )
 
 CHECKS = facts.Checks(

@@ -199,6 +199,13 @@ class Keys(msgspec.Struct, frozen=True):
         """Hash of what was enqueued before: timers' last due times, objects' last versions. Forever."""
         return f"{self.prefix}:guard:{name}"
 
+    def unfit(self, bucket: str) -> str:
+        """String: what a scheduler found in a bucket that cannot become an event (JSON `unfit.Told`).
+
+        It lives for three times as long as the scheduler waits before it looks again.
+        """
+        return f"{self.prefix}:unfit:{bucket}"
+
     def outbox(self, ref: str, way: str) -> str:
         """Stream of records for one revision's destination of ``success`` or ``failure``. Gone when it is empty.
 

@@ -17,7 +17,7 @@ from prometheus_client import parser
 from faas.cluster import catalog
 from faas.core import model
 from faas.core import settings as settings_module
-from faas.queue import destined, outbox
+from faas.queue import destined, outbox, unfit
 from faas.store import database, ledger
 from tests import samples
 from tests.served_api import ControlApi, serving
@@ -185,7 +185,7 @@ async def test_a_name_with_quotes_and_line_ends_breaks_no_line(api: ControlApi) 
 
 
 async def test_every_metric_and_its_labels_are_documented(api: ControlApi) -> None:
-    api.deploy()
+    api.functions.activate([api.deploy()], [model.Bucket(name="photos")])
     await api.call("POST", "/api/v1/functions/hello/invocations", headers={"Faas-Invocation-Type": "async"})
     api.record(cold_start=model.ColdStart.FULL)
     versions = await catalog.Catalog.open(api.settings.redis.redis_url, api.settings.redis.redis_prefix)
@@ -198,6 +198,7 @@ async def test_every_metric_and_its_labels_are_documented(api: ControlApi) -> No
     async with api.queue() as queue:
         settled = msgspec.msgpack.decode(of.settled, type=destined.Settled)
         await outbox.put_back(queue, settled, of.invocation, 1)
+        await unfit.tell(queue, "photos", unfit.Told(1), 60_000)
     shown: dict[str, set[str]] = {}
     for name, labels in await scraped(api):
         family = re.sub("_(bucket|count|sum|created)$", "", name)

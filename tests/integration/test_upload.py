@@ -23,13 +23,16 @@ from faas.buckets.folder import bucket as folders
 from faas.buckets.folder import stamps, watch
 from faas.core import model
 from faas.core import settings as settings_module
+from faas.health import facts
+from faas.health import unfit as health
 from faas.queue import census, guards, outbox, records
+from faas.queue import unfit as unfit_told
 from faas.queue.bounds import Bounds
 from faas.queue.invocations import Queue
 from faas.store import database
 from faas.store.functions import Functions
 from tests.eventually import eventually, eventually_sync
-from triggers import matching, upload
+from triggers import matching, unfit, upload
 
 
 @pytest.fixture
@@ -544,3 +547,47 @@ def test_where_the_kernel_has_no_watches_left_the_folder_is_polled(tmp_path: Pat
         assert process.stdout.readline() == "3/k\n"
         process.communicate()
     assert process.returncode == 0
+
+
+async def test_what_cannot_become_an_event_is_named_once_and_told_as_long_as_it_is_there(
+    settings: settings_module.Settings,
+    queue: Queue,
+    functions: Functions,
+    folder: Path,
+    arrivals: Arrivals,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(unfit, "_EVERY_S", 0.05)
+    monkeypatch.setattr(unfit, "_SHARE", 1)
+    _deploy(functions, model.UploadTrigger(bucket="b"))
+    os.mkfifo(folder / "pipe")
+    async with _watching(settings, queue, functions, folder, arrivals):
+        bad = os.fsencode(folder) + b"/r\xe9sum\xe9.pdf"
+        Path(os.fsdecode(bad)).touch()
+
+        async def told(*names: str) -> bool:
+            found = await unfit_told.of(queue, ["b", "another"])
+            return sorted(name for name, _ in found["b"].shown) == sorted(names)
+
+        await eventually(lambda: told("pipe", "r\\xe9sum\\xe9.pdf"))
+        (folder / "pipe").unlink()
+        await eventually(lambda: told("r\\xe9sum\\xe9.pdf"))
+        named = [record.__dict__ for record in caplog.records if record.message == "no_event"]
+        assert [(each["key"], each["reason"]) for each in named] == [
+            ("pipe", "it is a pipe, which has no content of its own"),
+            ("r\\xe9sum\\xe9.pdf", "its name is not UTF-8"),
+        ]
+        (fact,) = await asyncio.to_thread(lambda: list(health.gather(settings)))
+        assert (fact.name, fact.state) == ("objects", facts.Severity.WARNING)
+        assert "b/r\\xe9sum\\xe9.pdf: its name is not UTF-8" in fact.text
+
+
+async def test_what_was_told_is_forgotten_when_nobody_looks_any_more(queue: Queue) -> None:
+    await unfit_told.tell(queue, "b", unfit_told.Told(1), 50)
+    assert await unfit_told.of(queue, ["b"]) == {"b": unfit_told.Told(1)}
+
+    async def forgotten() -> bool:
+        return await unfit_told.of(queue, ["b"]) == {}
+
+    await eventually(forgotten)

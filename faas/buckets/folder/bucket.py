@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from faas.buckets import keys, objects, port
-from faas.buckets.folder import completeness, feed, files, listing, passing, publishing, stamps, walks
+from faas.buckets.folder import completeness, feed, files, listing, passing, publishing, stamps, unfit, walks
 from faas.buckets.folder import tree as trees
 from faas.core import bucket_places
 
@@ -89,6 +89,15 @@ class BucketFolder:
     def watch(self, wake: Callable[[], None]) -> feed.FolderFeed:
         """See `port.Bucket.watch`. The folder is made when it is not there."""
         return feed.FolderFeed(self._tree, wake)
+
+    def unfit(self) -> Iterator[port.Unfit]:
+        """See `port.Bucket.unfit`."""
+        with self._tree.translated():
+            try:
+                with self._tree.opened_root() as root:
+                    yield from unfit.found(root)
+            except FileNotFoundError:
+                return
 
     def sweep(self) -> int:
         """See `port.Bucket.sweep`."""
