@@ -10,7 +10,7 @@ from typing import Any
 from aiohttp import web
 
 from faas import builds
-from faas.api import app
+from faas.api import app, speaking
 from faas.core import errors, groups
 from faas.core import settings as settings_module
 from faas.health import checks, facts
@@ -67,7 +67,7 @@ def _server(listening: groups.Listening, runner: web.AppRunner) -> server.Server
     assert inner is not None  # noqa: S101 - it was set up
 
     def connection() -> guarded.Guarded:
-        return guarded.Guarded(made, limits, inner())
+        return guarded.Guarded(made, limits, speaking.speaking(inner()))
 
     made = server.Server(limits, connection, runner.cleanup)
     return made

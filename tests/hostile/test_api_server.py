@@ -158,3 +158,34 @@ async def test_our_own_names_and_our_own_pages_come_in(api: ControlApi, attacker
     for host in ("127.0.0.1", "localhost:1", "[::1]:1", "10.0.0.1", socket.gethostname()):
         sent = attacker.head("GET /api/v1/functions", f"Origin: http://{host}", "Connection: close", host=host)
         assert (await attacker.says(sent)).startswith(b"HTTP/1.1 200 ")
+
+
+@pytest.mark.parametrize(
+    ("sent", "status", "code"),
+    [
+        (b"GET /" + b"x" * 20_000 + b" HTTP/1.1\r\nHost: h\r\n\r\n", 414, "target_too_long"),
+        (b"GET / HTTP/1.1\r\nHost: h\r\nX: " + b"y" * 20_000 + b"\r\n\r\n", 431, "head_too_large"),
+        (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n", 400, "bad_request"),
+        (b"BREW / HTTP/9.9\r\n\r\n", 400, "bad_request"),
+        (b"GET / HTTP/1.1\r\nHo st: h\r\n\r\n", 400, "bad_request"),
+        (b"GET / HTTP/1.1\r\nHost: h\r\nContent-Length: x\r\n\r\n", 400, "bad_request"),
+    ],
+)
+async def test_what_is_no_request_is_refused_in_the_shape_of_all_errors(
+    attacker: Attacker, sent: bytes, status: int, code: str
+) -> None:
+    head, _, body = (await attacker.says(sent)).partition(b"\r\n\r\n")
+    assert head.startswith((b"HTTP/1.1 %d " % status, b"HTTP/1.0 %d " % status))
+    error = msgspec.json.decode(body)["error"]
+    assert error["code"] == code
+    for word in ("bytearray", "Invalid", "xxxx", "yyyy", "^", "Got more"):
+        assert word not in error["message"]
+
+
+@pytest.mark.parametrize(
+    "fields", ["Content-Encoding: gzip\r\nContent-Length: 7", "Content-Encoding: deflate\r\nContent-Length: 7"]
+)
+async def test_a_body_that_is_not_packed_as_it_says_is_a_bad_request(attacker: Attacker, fields: str) -> None:
+    sent = attacker.head("POST /api/v1/functions/hello/invocations", *fields.split("\r\n"), "Connection: close")
+    head, _, _ = (await attacker.says(sent + b"no gzip")).partition(b"\r\n\r\n")
+    assert head.startswith((b"HTTP/1.1 400 ", b"HTTP/1.1 404 ")), head
