@@ -47,6 +47,8 @@ def _never_matching(config: model.FunctionConfig) -> Iterator[str]:
         judged: list[tuple[str, str, str]] = []
         if isinstance(trigger, model.HttpTrigger):
             judged = [("path", trigger.path, patterns.route_fault(trigger.path))]
+            origins = trigger.cors.origins if trigger.cors else ()
+            judged += [("origins", origin, patterns.origin_fault(origin)) for origin in origins]
         elif isinstance(trigger, model.UploadTrigger):
             judged = [("prefix", trigger.prefix, patterns.prefix_fault(trigger.prefix))]
             judged += [("suffix", end, patterns.suffix_fault(end)) for end in trigger.suffix]

@@ -78,6 +78,20 @@ def test_a_machine_without_wheels_is_told() -> None:
             "no bucket in",
         ),
         (model.Project(functions=(function("a"),), buckets=(model.Bucket(name="A/b"),)), ["a"], "is no name"),
+        *(
+            (
+                model.Project(functions=(function("a", triggers=(trigger,)),), buckets=(model.Bucket(name="in"),)),
+                ["a"],
+                f"a: {said}",
+            )
+            for trigger, said in (
+                (model.HttpTrigger(path="/*"), "path: found '/\\*', expected a path whose last"),
+                (model.HttpTrigger(path="/a", cors=model.Cors(origins=("a.example",))), "origins: found 'a.example'"),
+                (model.UploadTrigger(bucket="in", prefix="/in/"), "prefix: found '/in/', expected the beginning"),
+                (model.UploadTrigger(bucket="in", suffix=(".a", "*.b")), "suffix: found '\\*.b', expected the end"),
+                (model.TimerTrigger(cron="*/90 * * * *"), "cron: found .* bad minute"),
+            )
+        ),
     ],
 )
 def test_a_project_that_can_never_be_built_is_refused(project: model.Project, sources: list[str], said: str) -> None:

@@ -139,9 +139,11 @@ def test_each_of_several_values_is_a_header_of_its_own_in_place_of_a_single_one(
     ids=lambda value: str(value)[:20],
 )  # fmt: skip
 def test_a_body_that_is_no_text_is_sent_as_json(given: Any, body: bytes) -> None:
-    reply = _reply({"statusCode": 201, "body": given})
+    answer = {"statusCode": 201, "body": given}
+    reply = _reply(answer)
     assert (reply.status, reply.body) == (201, body)
     assert reply.remarks == ("body is no text, so it is sent as JSON",)
+    assert http_replies.remarks(json.dumps(answer).encode()) == reply.remarks
 
 
 @pytest.mark.parametrize(

@@ -262,6 +262,60 @@ def test_a_timer_carries_its_input_as_json(folder: Path) -> None:
     assert msgspec.json.decode(timer.input) == {"a": [1, 2.5, None, True, "text"]}
 
 
+def test_an_input_of_null_is_an_input(folder: Path) -> None:
+    config = _config(folder, "triggers: [{timer: {every: 1s, input: null}}, {timer: {every: 2s}}]")
+    assert [trigger.is_input_null for trigger in config.triggers] == [True, False]  # type: ignore[union-attr]
+    kept = msgspec.json.decode(msgspec.json.encode(config), type=model.FunctionConfig)
+    assert kept == config
+
+
+def test_a_timer_says_what_to_do_when_runs_overlap(folder: Path) -> None:
+    config = _config(folder, "triggers: [{timer: {cron: '* * * * *', overlap: replace}}]")
+    assert config.triggers == (model.TimerTrigger(cron="* * * * *", overlap=model.Overlap.REPLACE),)
+    (fault,) = _faults(folder, _function("triggers: [{timer: {every: 1s, overlap: allow}}]"))
+    assert "expected one of queue, skip, replace" in fault
+
+
+def test_a_route_says_what_pages_of_other_origins_may_do(folder: Path) -> None:
+    config = _config(
+        folder,
+        "triggers: [{http: {path: /a, methods: [GET, PUT], cors: {origins: 'https://*.a.example', methods: HEAD,"
+        " headers: [X-A], expose: [X-B, X-C], credentials: true, max_age: 10m}}}]",
+    )
+    assert config.triggers == (
+        model.HttpTrigger(
+            path="/a",
+            methods=("GET", "PUT"),
+            cors=model.Cors(
+                origins=("https://*.a.example",),
+                methods=("HEAD",),
+                headers=("X-A",),
+                expose=("X-B", "X-C"),
+                credentials=True,
+                max_age_s=600,
+            ),
+        ),
+    )
+    kept = msgspec.json.decode(msgspec.json.encode(config), type=model.FunctionConfig)
+    assert kept == config
+
+
+@pytest.mark.parametrize(
+    ("cors", "message"),
+    [
+        ("{}", "http.cors.origins: found nothing, expected this key"),
+        ("{origins: '*', credentials: true}", "found true with the origin *, expected origins by name"),
+        ("{origins: '*', methods: [PUT]}", "found PUT, which the route does not take, expected a method of the route"),
+        ("{origins: '*', headers: ['X A']}", "expected the name of a header field"),
+        ("{origins: [a.example]}", "(write https://a.example)"),
+        ("{origins: '*', max_age: 2d}", "expected a duration from 0s to 24h"),
+    ],
+)
+def test_what_browsers_or_the_route_never_allow_is_a_fault(folder: Path, cors: str, message: str) -> None:
+    (fault,) = _faults(folder, _function(f"triggers: [{{http: {{path: /a, methods: [GET], cors: {cors}}}}}]"))
+    assert message in fault
+
+
 def test_buckets_of_ones_own_are_absolute_and_differ(folder: Path) -> None:
     project = _load(folder, "buckets: {a: {path: ./in}}\n" + _function(""))
     assert project.buckets == (model.Bucket(name="a", path=str(folder / "in")),)

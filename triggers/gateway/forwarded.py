@@ -7,6 +7,7 @@ only what this gateway saw itself is told. Pure functions; what they find is kep
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable
 
 import msgspec
@@ -39,30 +40,40 @@ def seen(head: request.Head, peer_ip: str, trusted: tuple[addresses.Network, ...
 
     ``prefix`` is what the path lost on its way to the function. Raises `errors.BadRequest` for a host that is none.
     """
-    is_believed = addresses.is_within(peer_ip, trusted)
-    fields = [field for field in head.fields if _is_passed(field[0], is_believed=is_believed)]
-    hops = [part.strip() for part in _all(head.fields, _FOR).split(",") if part.strip()] if is_believed else []
-    claimed = _last(head.fields, _PROTO).lower() if is_believed else ""
+    if not addresses.is_within(peer_ip, trusted):
+        return _of_stranger(head, peer_ip, prefix)
+    fields = [field for field in head.fields if field[0] not in _OWN and field[0] not in _OF_THE_CONNECTION]
+    hops = [part.strip() for part in _all(head.fields, _FOR).split(",") if part.strip()]
+    claimed = _last(head.fields, _PROTO).lower()
     scheme = claimed if claimed in _USUAL_PORTS else "http"
-    host, port = _place(head, is_believed=is_believed)
-    own_port = _last(head.fields, _PORT) if is_believed else ""
+    host, port = _place(head)
+    own_port = _last(head.fields, _PORT)
     fields += [(_PROTO, scheme), (_PORT, own_port if _is_port(own_port) else port or _USUAL_PORTS[scheme])]
-    if peer_ip:
-        fields.append((_FOR, ", ".join([*hops, peer_ip])))
+    fields.append((_FOR, ", ".join([*hops, peer_ip])))
     if prefix:
         outer = _last(fields, _PREFIX)
         fields = [field for field in fields if field[0] != _PREFIX] + [(_PREFIX, outer.rstrip("/") + prefix)]
     return Seen(_client(peer_ip, hops, trusted), host, fields)
 
 
-def _is_passed(name: str, *, is_believed: bool) -> bool:
-    if name in _OWN or name in _OF_THE_CONNECTION:
-        return False
-    return is_believed or not (name.startswith("x-forwarded-") or name in _CLAIMS)
+def _of_stranger(head: request.Head, peer_ip: str, prefix: str) -> Seen:
+    """What nearly every request is, of which every other client sends a new head with each."""
+    fields = [field for field in head.fields if _may_pass(field[0])]
+    fields += ((_PROTO, "http"), (_PORT, head.port or "80"))
+    if peer_ip:
+        fields.append((_FOR, peer_ip))
+    if prefix:
+        fields.append((_PREFIX, prefix))
+    return Seen(peer_ip, head.host, fields)
 
 
-def _place(head: request.Head, *, is_believed: bool) -> tuple[str, str]:
-    claimed = _last(head.fields, _HOST) if is_believed else ""
+@functools.lru_cache(maxsize=1024)
+def _may_pass(name: str) -> bool:
+    return not (name in _OF_THE_CONNECTION or name in _CLAIMS or name.startswith("x-forwarded-"))
+
+
+def _place(head: request.Head) -> tuple[str, str]:
+    claimed = _last(head.fields, _HOST)
     if not claimed:
         return head.host, head.port
     host, port = request.host_and_port(claimed)

@@ -111,6 +111,7 @@ def refuse_what_is_no_head(begin: bytes) -> None:
         raise _no_http(_reason(begin, error)) from error
 
 
+@functools.lru_cache(maxsize=1024)
 def host_and_port(authority: str) -> tuple[str, str]:
     """A host without the dot that may end it, and its port; '' for what is not there. Raises `errors.BadRequest`."""
     found = _AUTHORITY(authority)

@@ -21,7 +21,8 @@ _NAMED = f"/{_BY_NAME}/"
 class Route(msgspec.Struct, frozen=True):
     """One route and the revision that answers it; no methods means all of them.
 
-    ``place`` is where its trigger stands among the revision's; None for the route by the function's name.
+    ``place`` is where its trigger stands among the revision's; None for the route by the function's name. ``parts``
+    are those of its path.
     """
 
     path: str
@@ -29,6 +30,7 @@ class Route(msgspec.Struct, frozen=True):
     revision: model.Revision
     place: int | None = None
     cors: model.Cors | None = None
+    parts: tuple[http_paths.Part, ...] = ()
 
     def takes(self, method: str) -> bool:
         """Whether a request of that method is answered; whoever answers GET answers HEAD."""
@@ -88,20 +90,20 @@ class Routes:
         for revision in revisions:
             for place, trigger in enumerate(revision.config.triggers):
                 if isinstance(trigger, model.HttpTrigger):
-                    self._add(Route(trigger.path, frozenset(trigger.methods), revision, place, trigger.cors))
+                    parts = http_paths.parts(trigger.path)
+                    self._add(Route(trigger.path, frozenset(trigger.methods), revision, place, trigger.cors, parts))
 
     def _add(self, route: Route) -> None:
-        parts = http_paths.parts(route.path)
         branch = self._root
-        for part in parts:
+        for part in route.parts:
             if part.kind is http_paths.Kind.REST:
                 _put(branch.rest, route)
                 break
             branch = branch.after(part)
         else:
             _put(branch.routes, route)
-        if all(part.kind is http_paths.Kind.LITERAL for part in parts):
-            matches = self._literal.setdefault("/" + "/".join(part.text for part in parts), [])
+        if all(part.kind is http_paths.Kind.LITERAL for part in route.parts):
+            matches = self._literal.setdefault("/" + "/".join(part.text for part in route.parts), [])
             matches[:] = [Match(each, {}) for each in branch.routes]
         name = route.revision.function
         cors = route.cors if name not in self._by_name else self._by_name[name].cors or route.cors
@@ -119,7 +121,7 @@ class Routes:
         allowed: set[str] = set()
         for route in self._fitting(segments):
             if route.takes(method):
-                return Match(route, _parameters(http_paths.parts(route.path), segments))
+                return Match(route, _parameters(route.parts, segments))
             allowed |= route.methods | ({"HEAD"} if "GET" in route.methods else set())
         if allowed:
             hint = (
