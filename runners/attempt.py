@@ -101,6 +101,7 @@ def record(
         depth=invocation.depth,
         parent_id=invocation.parent_id,
         root_id=invocation.root_id,
+        object=invocation.object,
         dead=ran.status is not model.Status.OK and invocation.mode is model.Mode.ASYNC,
         error=ran.error,
         logs=ran.logs,

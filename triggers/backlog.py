@@ -10,11 +10,15 @@ from faas import buckets
 
 
 class Look(msgspec.Struct, frozen=True):
-    """One key to look at. ``tries`` counts the looks that led to nothing since it was last heard of."""
+    """One key to look at. ``tries`` counts the looks that led to nothing since it was last heard of.
+
+    ``was_away`` says that it was removed or moved out since it was looked at; it may be back.
+    """
 
     key: str
     sign: buckets.Sign
     tries: int = 0
+    was_away: bool = False
 
 
 class Backlog:
@@ -34,7 +38,8 @@ class Backlog:
         held = self._wanted.get(look.key)
         if held is not None:
             at = min(at, held[0])
-            look = msgspec.structs.replace(look, sign=max(look.sign, held[1].sign))
+            was_away = look.was_away or held[1].was_away
+            look = msgspec.structs.replace(look, sign=max(look.sign, held[1].sign), was_away=was_away)
             self.fresh -= held[1].tries == 0
         self._wanted[look.key] = (at, look)
         self.fresh += look.tries == 0

@@ -16,10 +16,14 @@ PAGE = 10_000
 
 
 class Page(msgspec.Struct, frozen=True):
-    """The keys to look at, the guard fields of keys that are there, and where the next page begins (None: no more)."""
+    """The keys to look at, the guard fields of keys that are there, and where the next page begins (None: no more).
+
+    ``skipped`` are guard fields, with the versions, of objects that were there before a trigger that is to skip them.
+    """
 
     changed: list[str]
     known: set[str]
+    skipped: dict[str, str]
     last: str | None
 
 
@@ -28,11 +32,13 @@ def compare(
 ) -> Page:
     """Which objects of a page concern a rule in a version that its guard does not hold."""
     listed = bucket.list(prefix, after, PAGE)
-    page = Page([], set(), listed[-1].key if len(listed) == PAGE else None)
+    page = Page([], set(), {}, listed[-1].key if len(listed) == PAGE else None)
     for item in listed:
-        fields = {rule.guard_field(item.key) for rule in matching.matching(rules, item.key)}
-        page.known.update(fields)
-        if any(held.get(field) != item.version for field in fields):
+        met = {rule.guard_field(item.key): rule for rule in matching.matching(rules, item.key)}
+        page.known.update(met)
+        before = {field for field, rule in met.items() if field not in held and rule.was_there_before(item)}
+        page.skipped.update(dict.fromkeys(before, item.version))
+        if any(not matching.is_version(held.get(field), item.version) for field in met.keys() - before):
             page.changed.append(item.key)
     return page
 

@@ -2,20 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 import msgspec
 
-from faas.core import events, model, object_keys
+from faas import buckets
+from faas.core import events, model
 from triggers import catalog
 
 
+class News(msgspec.Struct, frozen=True):
+    """A trigger that is new, or fits other keys than ``before``: what was there by ``since_ms`` is not for it."""
+
+    since_ms: int
+    before: model.UploadTrigger | None = None
+
+
 class Rule(msgspec.Struct, frozen=True):
-    """One upload trigger of a current revision; ``place`` is where it stands among the function's triggers."""
+    """One upload trigger of a current revision; ``place`` is where it stands among the function's triggers.
+
+    ``news`` is what of it is not settled yet: about which objects it has to be told that they were there before it.
+    """
 
     revision: model.Revision
     place: int
     trigger: model.UploadTrigger
+    news: News | None = None
+
+    def was_there_before(self, found: buckets.Object) -> bool:
+        """Whether an object that nothing is known of was in the bucket before the trigger, which is to skip it."""
+        news = self.news
+        if news is None or found.appeared_ms > news.since_ms:
+            return False
+        return news.before is None or not news.before.concerns(found.key)
 
     def guard_field(self, key: str) -> str:
         """Where `guard_key` holds the last version of a key that was given to this function.
@@ -36,6 +55,25 @@ def key_of(guard_field: str) -> str:
     return guard_field.rpartition("\x1f")[2]
 
 
+def guard_value(found: buckets.Object, *, was_away: bool) -> str:
+    """What the guard holds of an object that was given to a function: its version.
+
+    One that had gone and came back is the same version and yet to run again, once for each time that it came.
+    """
+    return f"{found.version}+{found.changed_ns}" if was_away else found.version
+
+
+def is_version(held: str | None, version: str) -> bool:
+    """Whether a guard holds a version, however often that came back."""
+    return held is not None and held.partition("+")[0] == version
+
+
+def below(prefixes: Collection[str], fields: Iterable[str]) -> list[str]:
+    """Those guard fields whose keys start with one of the prefixes."""
+    starts = tuple(events.form_key(prefix) for prefix in prefixes)
+    return [field for field in fields if key_of(field).startswith(starts)]
+
+
 def rules_by_bucket(snapshot: catalog.Snapshot) -> dict[str, tuple[Rule, ...]]:
     """The upload triggers in force, by the bucket that they look at."""
     found: dict[str, tuple[Rule, ...]] = {}
@@ -45,17 +83,16 @@ def rules_by_bucket(snapshot: catalog.Snapshot) -> dict[str, tuple[Rule, ...]]:
 
 
 def matching(rules: Iterable[Rule], key: str) -> list[Rule]:
-    """The rules that a key meets, one for each function and prefix; none for names of unfinished files."""
-    if is_ignored(key):
+    """The rules that a key meets, one for each function and prefix; none for what is no key."""
+    if is_hidden(key):
         return []
     found: dict[tuple[str, str], Rule] = {}
     for rule in rules:
-        trigger = rule.trigger
-        if key.startswith(trigger.prefix) and (not trigger.suffix or key.endswith(trigger.suffix)):
-            found.setdefault((rule.revision.function, trigger.prefix), rule)
+        if rule.trigger.concerns(key):
+            found.setdefault((rule.revision.function, rule.trigger.prefix), rule)
     return list(found.values())
 
 
-def is_ignored(key: str) -> bool:
-    """Whether a key is hidden (a name in it starts with a dot) or has the name that programs give unfinished files."""
-    return object_keys.is_ignored(key)
+def is_hidden(key: str) -> bool:
+    """Whether a name in it starts with a dot: then it is no object's key."""
+    return any(name.startswith(".") for name in key.split("/"))

@@ -22,9 +22,9 @@ from collections.abc import Coroutine
 import msgspec
 
 from faas import buckets
-from faas.core import groups, model
+from faas.core import errors, groups, model
 from faas.queue import inlet, invocations
-from triggers import catalog, matching, unfit, uploads
+from triggers import catalog, matching, newcomers, unfit, uploads
 
 _log = logging.getLogger(__name__)
 
@@ -57,9 +57,8 @@ async def run(
     try:
         while not stop.is_set():
             latest = await catalog.newer(functions, known)
-            if latest is not known:
+            if latest is not known and await _adapt(running, latest, around):
                 known = latest
-                await _adapt(running, latest, around)
             await _revive(running, around)
             await catalog.pause(stop, _LOOK_S)
     finally:
@@ -70,9 +69,13 @@ async def _adapt(
     running: dict[model.Bucket, tuple[uploads.BucketTrigger, asyncio.Task[None]]],
     latest: catalog.Snapshot,
     around: _Around,
-) -> None:
-    """Watch the buckets that the catalog's rules name, and no others."""
-    rules = matching.rules_by_bucket(latest)
+) -> bool:
+    """Watch the buckets that the catalog's rules name, and no others; False when Redis does not say what is new."""
+    try:
+        rules = await _with_news(matching.rules_by_bucket(latest), around.door)
+    except errors.Unavailable as error:
+        _log.warning("upload_triggers_wait", extra={"reason": error.message})
+        return False
     wanted = {bucket: rules[bucket.name] for bucket in latest.buckets if bucket.name in rules}
     await _end([running.pop(bucket)[1] for bucket in set(running) - set(wanted)])
     for bucket, of_bucket in wanted.items():
@@ -80,6 +83,19 @@ async def _adapt(
             running[bucket][0].adopt(of_bucket)
         else:
             running[bucket] = _started(bucket, of_bucket, around)
+    return True
+
+
+async def _with_news(
+    rules: dict[str, tuple[matching.Rule, ...]], door: inlet.Inlet
+) -> dict[str, tuple[matching.Rule, ...]]:
+    """The rules, each with what of it is not settled yet. Raises `errors.Unavailable`."""
+    every = [rule for of_bucket in rules.values() for rule in of_bucket]
+    met = await door.call(lambda queue: newcomers.meet(queue, every))
+    return {
+        bucket: tuple(msgspec.structs.replace(rule, news=met[newcomers.field(rule)].news) for rule in of_bucket)
+        for bucket, of_bucket in rules.items()
+    }
 
 
 async def _revive(

@@ -8,10 +8,12 @@ import functools
 import logging
 from collections.abc import Callable
 
+import msgspec
+
 from faas import buckets
 from faas.core import calling, clock, errors, events, ids, model
 from faas.queue import accepting, chains, guards, inlet, invocations
-from triggers import backlog, comparison, complete, matching
+from triggers import backlog, comparison, complete, matching, newcomers
 
 _log = logging.getLogger(__name__)
 
@@ -43,6 +45,7 @@ class BucketTrigger:
         self._room = asyncio.Event()
         self._listing = asyncio.Event()
         self._to_list: set[str] = set()
+        self._away: set[str] = set()
         self._guard_key = matching.guard_key(bucket.name)
 
     def adopt(self, rules: tuple[matching.Rule, ...]) -> None:
@@ -88,23 +91,25 @@ class BucketTrigger:
 
     def _take(self, changes: buckets.Changes) -> None:
         for key, sign in changes.signs.items():
-            self._object_seen(key, sign)
+            self._object_seen(key, sign, was_away=key in changes.gone)
+        self._away |= {name for name in changes.gone if name.endswith("/")}
         for prefix in changes.prefixes:
             self._prefix_seen(prefix)
 
-    def _object_seen(self, key: str, sign: buckets.Sign) -> None:
+    def _object_seen(self, key: str, sign: buckets.Sign, *, was_away: bool) -> None:
         if not matching.matching(self.rules, key):
             return
         if len(self._backlog) >= _MOST_WAITING:
             self._list(buckets.EVERYTHING)
             return
-        self._want(backlog.Look(key, sign), _SETTLE_S if sign is buckets.Sign.FOUND else 0.0)
+        look = backlog.Look(key, sign, was_away=was_away)
+        self._want(look, _SETTLE_S if sign is buckets.Sign.FOUND else 0.0)
 
     def _prefix_seen(self, prefix: str) -> None:
         """List a new folder a little later: files may have been made in it before it was watched."""
         if prefix == buckets.EVERYTHING:
             self._list(prefix)
-        elif not matching.is_ignored(prefix + "any"):
+        elif not matching.is_hidden(prefix):
             asyncio.get_running_loop().call_later(_SETTLE_S, self._list, prefix)
 
     def _list(self, prefix: str) -> None:
@@ -132,12 +137,15 @@ class BucketTrigger:
 
     async def _compare(self, prefixes: set[str] | str) -> None:
         """Look at every object under the prefixes whose version is not the one that was handled last."""
+        rules = self.rules
+        await self._forget_away()
         held = await self._door.call(lambda queue: guards.items(queue, self._guard_key))
         unseen = set(held)
         for prefix in [prefixes] if isinstance(prefixes, str) else sorted(prefixes):
             after: str | None = ""
             while after is not None:
-                page = await asyncio.to_thread(comparison.compare, self._bucket, self.rules, held, prefix, after)
+                page = await asyncio.to_thread(comparison.compare, self._bucket, rules, held, prefix, after)
+                await self._door.call(functools.partial(guards.put_new, key=self._guard_key, values=page.skipped))
                 for key in page.changed:
                     await self._until_room()
                     self._want(backlog.Look(key, buckets.Sign.FOUND), 0)
@@ -146,6 +154,26 @@ class BucketTrigger:
         if prefixes == buckets.EVERYTHING:
             for field in await asyncio.to_thread(comparison.gone, self._bucket, unseen):
                 await self._door.call(functools.partial(_drop, key=self._guard_key, field=field))
+            await self._settle(rules)
+
+    async def _forget_away(self) -> None:
+        """Forget what was handled of folders that were seen to go: what is back in them, or another time, is new."""
+        away, self._away = self._away, set()
+        if not away:
+            return
+        held = await self._door.call(lambda queue: guards.items(queue, self._guard_key))
+        for field in matching.below(away, held):
+            await self._door.call(functools.partial(_drop, key=self._guard_key, field=field))
+
+    async def _settle(self, rules: tuple[matching.Rule, ...]) -> None:
+        """The bucket was compared with these rules, so that nothing is new about them any more."""
+        if all(rule.news is None for rule in rules):
+            return
+        skipped = sum(rule.news is not None for rule in rules)
+        _log.info("upload_triggers_settled", extra={"bucket": self._bucket.name, "triggers": skipped})
+        await self._door.call(lambda queue: newcomers.settle(queue, rules))
+        if self.rules is rules:
+            self.rules = tuple(msgspec.structs.replace(rule, news=None) for rule in rules)
 
     async def _until_room(self) -> None:
         while self._backlog.fresh > _MOST_COMPARED or len(self._backlog) > _MOST_WAITING:
@@ -188,13 +216,19 @@ class BucketTrigger:
             self._again(look, _LONGEST_S)
 
     def _again(self, look: backlog.Look, most_s: float) -> None:
-        later = backlog.Look(look.key, look.sign, look.tries + 1)
+        later = msgspec.structs.replace(look, tries=look.tries + 1)
         self._want(later, min(_SOON_S * 2.0 ** min(look.tries, 16), most_s))
 
     async def _deliver(self, rule: matching.Rule, seen: complete.Seen) -> None:
         assert seen.object is not None  # noqa: S101 - a complete object is there
+        field = rule.guard_field(seen.look.key)
+        value = matching.guard_value(seen.object, was_away=seen.look.was_away)
+        if not seen.look.was_away:
+            held = await self._door.call(lambda queue: guards.get(queue, self._guard_key, field))
+            if matching.is_version(held, seen.object.version):
+                return
         invocation = invocation_of(rule, self._bucket.name, seen, self._region)
-        guard = guards.Guard(key=self._guard_key, field=rule.guard_field(seen.look.key), value=seen.object.version)
+        guard = guards.Guard(key=self._guard_key, field=field, value=value)
         extra = {
             "bucket": self._bucket.name,
             "key": seen.look.key,
@@ -215,7 +249,7 @@ def invocation_of(rule: matching.Rule, bucket: str, seen: complete.Seen, region:
     """The invocation for one complete object."""
     assert seen.object is not None  # noqa: S101 - a complete object is there
     revision, invocation_id = rule.revision, ids.new_id()
-    return calling.invocation(
+    made = calling.invocation(
         revision,
         id=invocation_id,
         way="upload",
@@ -235,6 +269,7 @@ def invocation_of(rule: matching.Rule, bucket: str, seen: complete.Seen, region:
         place=rule.place,
         chain=calling.Chain(seen.depth, seen.parent_id, seen.root_id),
     )
+    return msgspec.structs.replace(made, object=f"{bucket}/{seen.object.key}")
 
 
 async def _drop(queue: invocations.Queue, key: str, field: str) -> None:

@@ -14,6 +14,13 @@ class Object(msgspec.Struct, frozen=True):
     size: int
     modified_ns: int
     version: str
+    changed_ns: int = 0
+    """When it was written, moved into place or marked, where that is known."""
+
+    @property
+    def appeared_ms(self) -> int:
+        """By when it was in the bucket as it is, in Unix milliseconds."""
+        return max(self.modified_ns, self.changed_ns) // 1_000_000
 
     @property
     def modified_ms(self) -> int:

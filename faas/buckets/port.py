@@ -59,12 +59,14 @@ class Changes(msgspec.Struct, frozen=True):
     """What has changed since a cursor, and the cursor that goes on from there.
 
     ``signs`` are keys that were seen (also when the object has gone). Below each of ``prefixes`` anything may have
-    changed: it has to be listed. `EVERYTHING` among them says that the bucket has to be compared as a whole.
+    changed: it has to be listed. `EVERYTHING` among them says that the bucket has to be compared as a whole. ``gone``
+    are those of the keys and prefixes that were seen to go, whether or not they are back by now.
     """
 
     cursor: str
     signs: Mapping[str, Sign] = msgspec.field(default_factory=dict)
     prefixes: frozenset[str] = frozenset()
+    gone: frozenset[str] = frozenset()
 
 
 class Unfit(msgspec.Struct, frozen=True):

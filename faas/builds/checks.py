@@ -52,6 +52,7 @@ def _never_matching(config: model.FunctionConfig) -> Iterator[str]:
         elif isinstance(trigger, model.UploadTrigger):
             judged = [("prefix", trigger.prefix, patterns.prefix_fault(trigger.prefix))]
             judged += [("suffix", end, patterns.suffix_fault(end)) for end in trigger.suffix]
+            judged += [("suffix", end, patterns.upload_fault(trigger, end)) for end in trigger.suffix or ("",)]
         elif trigger.cron is not None:
             judged = [("cron", trigger.cron, cron_lines.fault(trigger.cron))]
         yield from (f"{key}: found {found[:80]!r}, expected {fault}" for key, found, fault in judged if fault)

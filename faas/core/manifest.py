@@ -19,6 +19,7 @@ from faas.core import (
     durations,
     errors,
     foreign_units,
+    globs,
     manifest_checks,
     model,
     patterns,
@@ -326,6 +327,18 @@ def _trigger() -> shapes.Fields:
             "bucket": field(_LABEL, "The bucket to watch.", True),
             "prefix": field(begin, "Only keys that begin with this.", default=""),
             "suffix": field(shapes.Listed(end, or_one=True), "Only keys that end with one of these."),
+            "ignore": field(
+                shapes.Listed(
+                    shapes.Text("a pattern", check=_glob_fault, max_length=1024, examples=("*.bak",)), or_one=True
+                ),
+                "Patterns of keys to leave alone, as `.gitignore` writes them, besides unfinished files; `!*.tmp`"
+                " takes one of these back.",
+            ),
+            "existing": field(
+                shapes.Choice(tuple(model.Existing)),
+                "What a new trigger does about the objects that are there already: skip or run.",
+                default="skip",
+            ),
             "retries": retries,
         }
     )
@@ -337,6 +350,11 @@ def _trigger() -> shapes.Fields:
         },
         exactly_one=("http", "timer", "upload"),
     )
+
+
+def _glob_fault(text: str) -> str:
+    good = globs.pattern(text) is not None and text.strip() == text and "//" not in text and "\0" not in text
+    return "" if good else "a pattern like *.bak, drafts/ or in/**/old, as .gitignore writes them"
 
 
 def _cors() -> shapes.Fields:
@@ -439,7 +457,7 @@ def _model_trigger(trigger: dict[str, Any], retries: model.Retries) -> model.Tri
     if kind == "http":
         return _model_route(given)
     if kind == "upload":
-        return model.UploadTrigger(**given)
+        return model.UploadTrigger(**{**given, "existing": model.Existing(given.get("existing", "skip"))})
     return _model_timer(given)
 
 

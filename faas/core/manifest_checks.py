@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from faas.core import http_paths, object_keys, shapes
+from faas.core import http_paths, model, patterns, shapes
 
 DESTINATIONS = ("on_success", "on_failure")
 """Keys of a function that hold a destination."""
@@ -70,12 +70,16 @@ def _destinations(name: str, function: dict[str, Any], reader: shapes.Reader) ->
 
 
 def _keys(name: str, function: dict[str, Any], reader: shapes.Reader) -> None:
-    """A beginning and an end that are right by themselves and that no key can have both."""
+    """A beginning, an end and what is ignored that are right by themselves, and that no key meets together."""
     for at, kind, trigger in _triggers(name, function):
-        ends = trigger.get("suffix", ()) if kind == "upload" else ()
-        for end in ends:
-            if end is not shapes.INVALID and not object_keys.can_match(trigger.get("prefix", ""), end):
-                _fault(reader, (*at, "suffix"), f"{end!r} behind that prefix", "a prefix and a suffix that fit one key")
+        begin, ignore = trigger.get("prefix", ""), trigger.get("ignore", ())
+        if kind != "upload" or shapes.INVALID in (begin, *ignore):
+            continue
+        for end in trigger.get("suffix") or ("",):
+            made = model.UploadTrigger(bucket=name, prefix=begin, ignore=tuple(ignore))
+            if end is not shapes.INVALID and (expected := patterns.upload_fault(made, end)):
+                key, found = ("suffix", f"{end!r} behind that prefix") if end else ("prefix", repr(begin))
+                _fault(reader, (*at, key), found, expected)
 
 
 def _crossing(name: str, function: dict[str, Any], reader: shapes.Reader) -> None:

@@ -19,6 +19,8 @@ from typing import Annotated, Any
 
 import msgspec
 
+from faas.core import globs
+
 
 class Status(enum.StrEnum):
     """How an attempt ended, as its record says it."""
@@ -71,6 +73,13 @@ class Overlap(enum.StrEnum):
     QUEUE = "queue"
     SKIP = "skip"
     REPLACE = "replace"
+
+
+class Existing(enum.StrEnum):
+    """What a new upload trigger does about the objects that are in its bucket already."""
+
+    SKIP = "skip"
+    RUN = "run"
 
 
 class Mode(enum.StrEnum):
@@ -149,12 +158,32 @@ class TimerTrigger(msgspec.Struct, frozen=True, kw_only=True, tag="timer", tag_f
 
 
 class UploadTrigger(msgspec.Struct, frozen=True, kw_only=True, tag="upload", tag_field="kind"):
-    """Objects of a bucket whose key starts with ``prefix`` and ends with one of ``suffix`` (any, when empty)."""
+    """Objects of a bucket whose key starts with ``prefix`` and ends with one of ``suffix`` (any, when empty).
+
+    ``ignore`` are patterns of keys (`faas.core.globs`) that are left alone, besides those of `UNFINISHED`.
+    """
 
     bucket: str
     prefix: str = ""
     suffix: tuple[str, ...] = ()
+    ignore: tuple[str, ...] = ()
+    existing: Existing = Existing.SKIP
     retries: Retries | None = None
+
+    def concerns(self, key: str) -> bool:
+        """Whether an object of this key is one of them."""
+        fits = key.startswith(self.prefix) and (not self.suffix or key.endswith(self.suffix))
+        return fits and not globs.taken((*UNFINISHED, *self.ignore)).takes(key)
+
+
+UNFINISHED = (
+    "*~", "*.tmp", "*.temp", "*.part", "*.partial", "*.filepart", "*.crdownload", "*.opdownload", "*.download",
+    "*.incomplete", "*.inprogress", "*.aria2", "*.!qb", "*.!ut", "*.!sync", "*.lftp-pget-status", "*.gdownload",
+    "*.sw[nopx]", "#*#", "~$*", "*.sb-????????-??????", "*___jb_tmp___", "*___jb_old___", "thumbs.db", "desktop.ini",
+)  # fmt: skip
+"""Patterns of what no upload trigger wants: what editors, browsers and programs that copy call a file that is not
+finished, and what file managers leave behind. Names that start with a dot are no keys at all, which covers rsync,
+Dropbox, Syncthing, lftp, ProFTPD and iCloud."""
 
 
 Trigger = HttpTrigger | TimerTrigger | UploadTrigger
@@ -271,7 +300,8 @@ class Invocation(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     ``reply_to`` is the reply stream of the process that awaits the outcome. ``depth`` counts the links of a chain of
     functions that triggered one another; ``parent_id`` is the invocation that this one follows from, and ``root_id``
     the first of the chain, both None for the first. ``caller`` is the address that a request came from, as far as
-    shares are counted by it; None for what the platform or the owner of its token asked.
+    shares are counted by it; None for what the platform or the owner of its token asked. ``object`` is what an upload
+    is about, as ``bucket/key``.
 
     It is an array in Redis: new fields go to the end and have defaults, so that what an older platform left is read.
     """
@@ -291,6 +321,7 @@ class Invocation(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     root_id: str | None = None
     trigger_place: int | None = None
     caller: str | None = None
+    object: str | None = None
 
     @property
     def chain_id(self) -> str:
@@ -347,6 +378,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     ``queue_ms`` and ``init_ms`` never overlap: together they are what passed from acceptance to the handler's start.
     ``cost_pico`` is the exact cost in 10^-12 of the currency, which sums add up; ``cost_micro`` is it rounded to 10^-6.
     ``final`` says that the invocation is settled by this attempt, ``dead`` that it failed for good with nobody waiting.
+    ``object`` is that of its invocation.
     """
 
     invocation_id: str
@@ -378,6 +410,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     cost_pico: int = 0
     parent_id: str | None = None
     root_id: str | None = None
+    object: str | None = None
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,14 +1,11 @@
-"""Which texts are keys of objects, and which of them never become events; pure functions."""
+"""Which texts are keys of objects; pure functions."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable
 
 MAX_KEY_BYTES = 1024
 MAX_NAME_BYTES = 255
-
-UNFINISHED = ("~", ".tmp", ".part", ".partial", ".crdownload", ".download", ".swp", ".swx")
-"""How the names end, in any case, that programs give to files which they still write."""
 
 
 def fault_of(key: str) -> str | None:
@@ -33,13 +30,8 @@ def fault_of(key: str) -> str | None:
     return None
 
 
-def is_ignored(key: str, unfinished: Sequence[str] = UNFINISHED) -> bool:
-    """Whether a key is hidden (a name in it starts with a dot) or has the name that programs give unfinished files."""
-    return any(name.startswith(".") for name in key.split("/")) or key.lower().endswith(tuple(unfinished))
-
-
-def can_match(prefix: str, suffix: str, unfinished: Sequence[str] = UNFINISHED) -> bool:
-    """Whether some key that becomes events begins with ``prefix`` and ends with ``suffix``."""
+def can_match(prefix: str, suffix: str, concerns: Callable[[str], bool] = bool) -> bool:
+    """Whether some key begins with ``prefix``, ends with ``suffix``, and is one of those that ``concerns`` takes."""
     overlapping = (prefix + suffix[size:] for size in range(len(suffix) + 1) if prefix.endswith(suffix[:size]))
     longer = (prefix + between + suffix for between in ("x", "/", "/x", "x/", "/x/", "x/x"))
-    return any(fault_of(key) is None and not is_ignored(key, unfinished) for key in (*overlapping, *longer))
+    return any(fault_of(key) is None and concerns(key) for key in (*overlapping, *longer))

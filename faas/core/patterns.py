@@ -11,7 +11,7 @@ import re
 import urllib.parse
 from collections.abc import Callable, Iterable
 
-from faas.core import http_paths, object_keys
+from faas.core import http_paths, model, object_keys
 
 RESERVED = ("fn", "buckets", "healthz", "readyz")
 """First segments of the gateway's own paths."""
@@ -57,6 +57,15 @@ def suffix_fault(suffix: str) -> str:
     """The end of objects' keys."""
     why = _why_no_suffix(suffix)
     return _told("the end of a key: keys", why, _plain_suffix(suffix), _why_no_suffixes)
+
+
+def upload_fault(trigger: model.UploadTrigger, end: str) -> str:
+    """What is wrong with a prefix and one of the suffixes (or "") that are right by themselves."""
+    if not object_keys.can_match(trigger.prefix, end):
+        return "a prefix and a suffix that fit one key"
+    if not object_keys.can_match(trigger.prefix, end, trigger.concerns):
+        return "keys that are not ignored, as names of unfinished files are; `ignore` takes one back, like '!*.tmp'"
+    return ""
 
 
 def folder_fault(path: str) -> str:
@@ -110,11 +119,7 @@ def _why_no_suffix(suffix: str) -> str:
         return ""
     if why := _foreign(suffix, (*_NOT_OF_KEYS[:2], *_NOT_OF_KEYS[3:], _LISTED)):
         return why
-    if object_keys.can_match("", suffix):
-        return ""
-    if object_keys.can_match("", suffix, ()):
-        return "do not end so: names of unfinished files are ignored"
-    return _why_no_key(suffix)
+    return "" if object_keys.can_match("", suffix) else _why_no_key(suffix)
 
 
 def _why_no_suffixes(written: str) -> str:

@@ -87,6 +87,7 @@ def _record(
         depth=invocation.depth,
         parent_id=invocation.parent_id,
         root_id=invocation.root_id,
+        object=invocation.object,
         final=final,
         dead=dead,
         error=failure,

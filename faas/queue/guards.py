@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Mapping
+
 import msgspec
 
 from faas.queue import server as servers
+
+_AT_ONCE = 500
 
 
 class Guard(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,6 +48,21 @@ async def item(server: servers.Server, key: str, field: str) -> str | None:
 async def put(server: servers.Server, key: str, field: str, value: str) -> None:
     """Set a guard without enqueueing (a timer that must not fire for the past)."""
     await server.link.call("HSET", server.keys.guard(key), field, value)
+
+
+async def get(server: servers.Server, key: str, field: str) -> str | None:
+    """What a guard holds."""
+    held = await server.link.call("HGET", server.keys.guard(key), field)
+    return None if held is None else held.decode()
+
+
+async def put_new(server: servers.Server, key: str, values: Mapping[str, str]) -> None:
+    """Set those guards that hold nothing yet."""
+    name = server.keys.guard(key)
+    fields = list(values)
+    for at in range(0, len(fields), _AT_ONCE):
+        some = fields[at : at + _AT_ONCE]
+        await asyncio.gather(*(server.link.call("HSETNX", name, field, values[field]) for field in some))
 
 
 async def drop(server: servers.Server, key: str, field: str) -> None:

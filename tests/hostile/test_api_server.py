@@ -7,6 +7,7 @@ import contextlib
 import socket
 from collections.abc import AsyncIterator
 
+import msgspec
 import pytest
 
 from faas.core import model

@@ -32,7 +32,7 @@ from faas.queue.invocations import Queue
 from faas.store import database
 from faas.store.functions import Functions
 from tests.eventually import eventually, eventually_sync
-from triggers import matching, unfit, upload
+from triggers import matching, newcomers, unfit, upload
 
 
 @pytest.fixture
@@ -324,10 +324,86 @@ async def test_a_new_trigger_and_a_second_function_see_what_is_in_the_bucket(
     second, renewed = Arrivals(queue, "g@1"), Arrivals(queue, "f@2")
     async with _watching(settings, queue, functions, folder, arrivals):
         await eventually(arrivals.are("ready", "a.txt"))
-        _deploy(functions, name="g")
+        _deploy(functions, model.UploadTrigger(bucket="b", existing=model.Existing.RUN), name="g")
         await eventually(second.are("ready", "a.txt", "b.png"))
-        _deploy(functions, model.UploadTrigger(bucket="b", suffix=(".txt", ".png", "ready")))
+        wider = model.UploadTrigger(bucket="b", suffix=(".txt", ".png", "ready"), existing=model.Existing.RUN)
+        _deploy(functions, wider)
         await eventually(renewed.are("b.png"))
+
+
+async def test_a_new_trigger_skips_what_is_there_already_and_so_does_one_that_becomes_wider(
+    settings: settings_module.Settings, queue: Queue, functions: Functions, folder: Path, arrivals: Arrivals
+) -> None:
+    _deploy(functions, model.UploadTrigger(bucket="b", suffix=(".txt", "ready")))
+    for name in ("a.txt", "b.png"):
+        (folder / name).write_text("x")
+    second, renewed = Arrivals(queue, "g@1"), Arrivals(queue, "f@2")
+    async with _watching(settings, queue, functions, folder, arrivals):
+        await eventually(arrivals.are("ready", "a.txt"))
+        _deploy(functions, name="g")
+        _deploy(functions, model.UploadTrigger(bucket="b", suffix=(".txt", ".png", "ready")))
+        await eventually(lambda: _settled(queue, "f", "g"))
+        (folder / "new.png").write_text("x")
+        (folder / "a.txt").write_text("again")
+        await eventually(second.are("new.png", "a.txt"))
+        await eventually(renewed.are("new.png", "a.txt"))
+    async with _watching(settings, queue, functions, folder, renewed):
+        (folder / "last.png").write_text("x")
+        await eventually(lambda: _has(second, "last.png"))
+    assert set(await second.keys()) == {"new.png", "a.txt", "ready", "last.png"}
+
+
+async def _settled(queue: Queue, *names: str) -> bool:
+    held = await guards.items(queue, newcomers.KEY)
+    met = {field.split("\x1f")[1]: value for field, value in held.items() if field}
+    return set(names) <= set(met) and not any("news" in value for value in met.values())
+
+
+async def test_what_came_while_nothing_ran_is_found_although_its_trigger_has_changed_meanwhile(
+    settings: settings_module.Settings, queue: Queue, functions: Functions, folder: Path, arrivals: Arrivals
+) -> None:
+    _deploy(functions, model.UploadTrigger(bucket="b", suffix=(".txt", "ready")))
+    async with _watching(settings, queue, functions, folder, arrivals):
+        pass
+    for name in ("came.txt", "came.png"):
+        (folder / name).write_text("x")
+    _deploy(functions, model.UploadTrigger(bucket="b", suffix=(".txt", ".png", "ready")))
+    renewed = Arrivals(queue, "f@2")
+    async with _watching(settings, queue, functions, folder, renewed):
+        await eventually(renewed.are("ready", "came.txt"))
+
+
+async def test_what_is_moved_out_and_back_within_a_moment_runs_again_once(
+    settings: settings_module.Settings,
+    queue: Queue,
+    functions: Functions,
+    folder: Path,
+    arrivals: Arrivals,
+    tmp_path: Path,
+) -> None:
+    _deploy(functions)
+    (folder / "album").mkdir()
+    for name in ("k", "album/1", "stays"):
+        (folder / name).write_text("x")
+    stop = asyncio.Event()
+    other = asyncio.create_task(upload.run(settings.sandboxes, settings.data, queue, functions, stop))
+    async with _watching(settings, queue, functions, folder, arrivals):
+        await eventually(arrivals.are("ready", "k", "album/1", "stays"))
+        for count in (2, 3):
+            (folder / "k").rename(tmp_path / "k")
+            (tmp_path / "k").rename(folder / "k")
+            await eventually(arrivals.are("ready", "album/1", "stays", *["k"] * count))
+        with (folder / "k").open("a"):
+            pass
+        stop.set()
+        await other
+        (folder / "album").rename(tmp_path / "album")
+        (tmp_path / "album").rename(folder / "album")
+        await eventually(arrivals.are("ready", "album/1", "album/1", "stays", "k", "k", "k"))
+    async with _watching(settings, queue, functions, folder, arrivals):
+        (folder / "last").write_text("x")
+        await eventually(lambda: _has(arrivals, "last"))
+    assert (await arrivals.keys())["k"] == 3
 
 
 @pytest.mark.parametrize(("written_at", "expected"), [("0", 1), ("15", 16), (None, 0), ("nonsense", 0)])
@@ -578,7 +654,7 @@ async def test_what_cannot_become_an_event_is_named_once_and_told_as_long_as_it_
             ("pipe", "it is a pipe, which has no content of its own"),
             ("r\\xe9sum\\xe9.pdf", "its name is not UTF-8"),
         ]
-        (fact,) = await asyncio.to_thread(lambda: list(health.gather(settings)))
+        (fact,) = await asyncio.to_thread(lambda: list(health.gather(settings.data, settings.redis)))
         assert (fact.name, fact.state) == ("objects", facts.Severity.WARNING)
         assert "b/r\\xe9sum\\xe9.pdf: its name is not UTF-8" in fact.text
 

@@ -58,10 +58,6 @@ FOREIGN = {
         ("*.jpg;*.png", "[.jpg, .png]"),
         (".jpg|.png", "[.jpg, .png]"),
         ("in/", ""),
-        (".tmp", ""),
-        (".part", ""),
-        (".CRDOWNLOAD", ""),
-        ("~", ""),
         ("/", ""),
         ("/.jpg", ""),
         ("?.jpg", ".jpg"),
@@ -322,19 +318,32 @@ def _fires(trigger: model.UploadTrigger, key: str) -> bool:
     return bool(matching.matching([matching.Rule(_revision(trigger), 0, trigger)], key))
 
 
+@pytest.mark.parametrize("end", [".tmp", ".part", ".CRDOWNLOAD", ".filepart", "~"])
+def test_an_end_that_is_ignored_is_refused_unless_it_is_taken_back(end: str) -> None:
+    assert "not ignored" in patterns.upload_fault(model.UploadTrigger(bucket="b", suffix=(end,)), end)
+    taken_back = model.UploadTrigger(bucket="b", suffix=(end,), ignore=(f"!*{end}",))
+    assert patterns.upload_fault(taken_back, end) == ""
+    assert _fires(taken_back, f"x{end}")
+
+
+def test_a_folder_that_is_ignored_is_no_prefix() -> None:
+    drafts = model.UploadTrigger(bucket="b", prefix="drafts/", ignore=("drafts/",))
+    assert "not ignored" in patterns.upload_fault(drafts, "")
+
+
 @hypothesis.settings(max_examples=500, deadline=None)
 @hypothesis.given(_TEXTS)
 def test_a_prefix_that_is_taken_has_a_key_that_fires(text: str) -> None:
-    if not patterns.prefix_fault(text):
-        trigger = model.UploadTrigger(bucket="b", prefix=text)
+    trigger = model.UploadTrigger(bucket="b", prefix=text)
+    if not patterns.prefix_fault(text) and not patterns.upload_fault(trigger, ""):
         assert any(_fires(trigger, text + more) for more in ("", "x", "/x"))
 
 
 @hypothesis.settings(max_examples=500, deadline=None)
 @hypothesis.given(_TEXTS)
 def test_a_suffix_that_is_taken_has_a_key_that_fires(text: str) -> None:
-    if not patterns.suffix_fault(text):
-        trigger = model.UploadTrigger(bucket="b", suffix=(text,))
+    trigger = model.UploadTrigger(bucket="b", suffix=(text,))
+    if not patterns.suffix_fault(text) and not patterns.upload_fault(trigger, text):
         assert any(_fires(trigger, more + text) for more in ("", "x", "x/"))
 
 

@@ -35,9 +35,23 @@ def test_prefix_and_suffix_choose_keys(key: str, meets: bool) -> None:
     assert bool(matching.matching(rules, key)) is meets
 
 
-@pytest.mark.parametrize("name", ["a~", "a.tmp", "a.PART", "a.crdownload", ".a.swp", "a.swp", "d/a.partial"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "a~", "a.tmp", "a.PART", "a.crdownload", ".a.swp", "a.swp", "d/a.partial", "x.pdf.filepart", "x.opdownload",
+        "a.pdf.download/a.pdf", "~$report.docx", "#a#", "report.docx.sb-1a2b3c4d-XyZ123", "d/Thumbs.db",
+        "x.ocTransferId12.part", "~syncthing~a.tmp", ".syncthing.a.tmp", ".a.jpg.Xy12Ab", ".dropbox.cache/a", "a.!sync",
+        "a.part/b",
+    ],
+)  # fmt: skip
 def test_names_of_unfinished_files_are_ignored(name: str) -> None:
     assert matching.matching(_rules(model.UploadTrigger(bucket="b")), name) == []
+
+
+def test_what_else_is_ignored_stands_in_the_manifest_and_a_default_can_be_taken_back() -> None:
+    rules = _rules(model.UploadTrigger(bucket="b", ignore=("*.bak", "drafts/", "/top", "!*.tmp", "!*.part")))
+    keys = ("a.bak", "A.BAK", "drafts/a", "d/drafts/a", "drafts", "top", "d/top", "a.tmp", "d/a.part", "a.filepart")
+    assert [key for key in keys if matching.matching(rules, key)] == ["drafts", "d/top", "a.tmp", "d/a.part"]
 
 
 def test_triggers_of_one_function_that_overlap_in_one_prefix_count_once() -> None:

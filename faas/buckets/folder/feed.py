@@ -29,6 +29,7 @@ class FolderFeed:
         self._lock = threading.Lock()
         self._signs: dict[str, port.Sign] = {}
         self._prefixes: set[str] = set()
+        self._gone: set[str] = set()
         self._told = port.Changes("")
         self._before = ""
         self._id = secrets.token_hex(4)
@@ -61,7 +62,7 @@ class FolderFeed:
         self._stop()
         with self._tree.opened_root(make=True):
             pass  # it is there, and may be watched
-        started = watch.Watch(self._tree.root, self._on_object, self._on_folder, self._lost)
+        started = watch.Watch(self._tree.root, self._on_object, self._on_folder, self._lost, self._on_gone)
         started.start(polling_only=polling_only)
         self._watch = started
         # What happened before the new watch ran is known to nobody: compare.
@@ -82,6 +83,7 @@ class FolderFeed:
         elif cursor == self._before:
             self._signs = {**told.signs, **{key: self._stronger(key, told) for key in self._signs}}
             self._prefixes |= told.prefixes
+            self._gone |= told.gone
 
     def _stronger(self, key: str, told: port.Changes) -> port.Sign:
         return max(self._signs[key], told.signs.get(key, port.Sign.FOUND))
@@ -95,8 +97,10 @@ class FolderFeed:
             f"{self._id}-{next(self._numbers)}",
             {key: self._signs.pop(key) for key in keys},
             frozenset(self._prefixes),
+            frozenset(self._gone),
         )
         self._prefixes.clear()
+        self._gone.clear()
         return self._told
 
     @property
@@ -105,6 +109,7 @@ class FolderFeed:
 
     def _forget(self) -> None:
         self._signs.clear()
+        self._gone.clear()
         self._prefixes = {port.EVERYTHING}
 
     # -- told by the watch, in threads of its own
@@ -130,6 +135,17 @@ class FolderFeed:
             if len(self._prefixes) > _MOST_KEPT:
                 self._forget()
         self._wake()
+
+    def _on_gone(self, name: str) -> None:
+        """What is gone is told before its sign, or with it; a folder has no other sign, and is listed again."""
+        if _is_hidden(name):
+            return
+        with self._lock:
+            self._gone.add(name)
+            if len(self._gone) > _MOST_KEPT:
+                self._forget()
+        if name.endswith("/"):
+            self._on_folder(name)
 
     def _lost(self) -> None:
         with self._lock:

@@ -23,7 +23,7 @@ _LINEAGE = re.compile(rb"([0-9a-f-]{36}) ([0-9a-f-]{36})")
 
 def object_of(key: str, found: os.stat_result) -> objects.Object:
     """The object whose file was found so."""
-    return objects.Object(key, found.st_size, found.st_mtime_ns, version_of(found))
+    return objects.Object(key, found.st_size, found.st_mtime_ns, version_of(found), found.st_ctime_ns)
 
 
 def version_of(found: os.stat_result) -> str:

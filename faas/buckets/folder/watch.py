@@ -34,19 +34,28 @@ _EVENTS: list[type[events.FileSystemEvent]] = [
 
 OnObject = Callable[[str, port.Sign], None]
 OnFolder = Callable[[str], None]
+OnGone = Callable[[str], None]
 
 
 class Watch(events.FileSystemEventHandler):
     """A running watch. Its callbacks run in watchdog's threads; keys and prefixes are relative to the bucket.
 
     ``on_object`` gets a key and its sign (also when the object has gone), ``on_folder`` the prefix of a folder that has
-    appeared, ``lost`` says that events are missing.
+    appeared, ``on_gone`` the key or prefix of what has gone, before the others; ``lost`` says that events are missing.
     """
 
-    def __init__(self, root: Path, on_object: OnObject, on_folder: OnFolder, lost: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        root: Path,
+        on_object: OnObject,
+        on_folder: OnFolder,
+        lost: Callable[[], None],
+        on_gone: OnGone = lambda _: None,
+    ) -> None:
         self._root = os.fspath(root.resolve())
         self._on_object = on_object
         self._on_folder = on_folder
+        self._on_gone = on_gone
         self._lost = lost
         self._inode = Path(self._root).stat().st_ino
         self.limited = False
@@ -125,6 +134,8 @@ class Watch(events.FileSystemEventHandler):
         """Translate one event."""
         source, target = self._key(event.src_path), self._key(event.dest_path)
         if event.is_directory:
+            if source and isinstance(event, events.DirMovedEvent | events.DirDeletedEvent):
+                self._on_gone(source + "/")
             appeared = target if isinstance(event, events.DirMovedEvent) else source
             # What is in a folder that appears may have come before it was watched.
             if appeared and not isinstance(event, events.DirDeletedEvent | events.DirModifiedEvent):
@@ -133,10 +144,13 @@ class Watch(events.FileSystemEventHandler):
             self._moved(source, target)
         elif source:
             closed = isinstance(event, events.FileClosedEvent)
+            if isinstance(event, events.FileDeletedEvent):
+                self._on_gone(source)
             self._on_object(source, port.Sign.CLOSED if closed else port.Sign.FOUND)
 
     def _moved(self, source: str, target: str) -> None:
         if source:
+            self._on_gone(source)
             self._on_object(source, port.Sign.FOUND)
         if target:
             # What has such a name is being published (`passing`), and gets its own when it is whole.
