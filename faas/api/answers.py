@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, TypeVar, get_origin
 
 import msgspec
 from aiohttp import web
@@ -31,16 +31,28 @@ def json(value: Any, *, status: int = 200, headers: dict[str, str] | None = None
 
 
 def query(request: web.Request, kind: type[T]) -> T:
-    """The query string as a struct. Raises `errors.BadRequest` for keys and values that it does not know."""
-    given: dict[str, str] = {}
+    """The query string as a struct. Raises `errors.BadRequest` for keys and values that it does not know.
+
+    A key may come again where the struct has a tuple: then its values add up.
+    """
+    given: dict[str, Any] = {}
+    lists = _lists(kind)
     for key, value in request.query.items():
-        if key in given:
+        if key in lists:
+            given.setdefault(key, []).append(value)
+        elif key in given:
             raise errors.BadRequest(f"query: {key} stands there twice", key=key)
-        given[key] = value
+        else:
+            given[key] = value
     try:
         return msgspec.convert(given, kind, strict=False)
     except msgspec.ValidationError as error:
         raise errors.BadRequest(f"query: {error}", hint="see /api/v1/openapi.json") from error
+
+
+def _lists(kind: type[Any]) -> frozenset[str]:
+    """The keys of a query whose values add up."""
+    return frozenset(field.encode_name for field in msgspec.structs.fields(kind) if get_origin(field.type) is tuple)
 
 
 def failure(error: errors.FaasError, headers: dict[str, str] | None = None) -> web.Response:

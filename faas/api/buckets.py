@@ -7,7 +7,7 @@ import functools
 import mimetypes
 import operator
 import urllib.parse
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Annotated
 
 import aiohttp
@@ -16,7 +16,7 @@ from aiohttp import web
 
 from faas import buckets
 from faas.api import answers, holding, schemas, state
-from faas.core import errors
+from faas.core import errors, model, shapes
 
 _CHUNK_BYTES = 1 << 20
 _HINT = "declare it in faas.yaml and deploy"
@@ -48,6 +48,25 @@ def _listed(bucket: buckets.Bucket, asked: ObjectsQuery) -> web.Response:
     found = bucket.list(asked.prefix, asked.after, asked.limit)
     after = found[-1].key if len(found) == asked.limit else None
     return answers.json(schemas.ObjectList(objects=tuple(_shown(each) for each in found), next=after))
+
+
+async def list_buckets(request: web.Request) -> web.Response:
+    """Every bucket, and who uses it."""
+    functions = request.app[state.FUNCTIONS]
+    found, revisions = await asyncio.to_thread(lambda: (functions.buckets(), functions.list_current()))
+    return answers.json(schemas.BucketList(tuple(_used(bucket, revisions) for bucket in found)))
+
+
+def _used(bucket: model.Bucket, revisions: Sequence[model.Revision]) -> schemas.Bucket:
+    name = bucket.name
+    users = {each.function: each.config.buckets[name] for each in revisions if name in each.config.buckets}
+    watch = [
+        each.function
+        for each in revisions
+        for trigger in each.config.triggers
+        if isinstance(trigger, model.UploadTrigger) and trigger.bucket == name
+    ]
+    return schemas.Bucket(name=name, path=bucket.path, functions=users, triggers=tuple(dict.fromkeys(watch)))
 
 
 async def put_object(request: web.Request) -> web.Response:
@@ -116,10 +135,12 @@ async def delete_object(request: web.Request) -> web.Response:
 async def _bucket(request: web.Request) -> buckets.Bucket:
     name = request.match_info["bucket"]
     known = request.app[state.BUCKETS]
-    known.adopt(await asyncio.to_thread(request.app[state.FUNCTIONS].buckets))
+    there = await asyncio.to_thread(request.app[state.FUNCTIONS].buckets)
+    known.adopt(there)
     bucket = known.find(name)
     if bucket is None:
-        raise errors.NotFound(f"no bucket {name!r}", hint=_HINT, bucket=name)
+        close = shapes.did_you_mean(name, [each.name for each in there])
+        raise errors.NotFound(f"no bucket {name!r}", hint=close or _HINT, bucket=name)
     return bucket
 
 
@@ -134,7 +155,7 @@ def _key(request: web.Request) -> str:
 
 def _shown(found: buckets.Object) -> schemas.Object:
     return schemas.Object(
-        key=found.key, size=found.size, modified_ms=found.modified_ms, etag=found.etag, version=found.version
+        key=found.key, size_bytes=found.size, modified_ms=found.modified_ms, etag=found.etag, version=found.version
     )
 
 

@@ -8,7 +8,7 @@ from typing import Annotated
 import msgspec
 from aiohttp import web
 
-from faas.api import answers, schemas, state, views
+from faas.api import answers, beginnings, schemas, state, views
 from faas.core import calling, clock, errors, ids, model
 from faas.queue import guards
 from faas.store import dead_letters
@@ -34,11 +34,12 @@ async def dead_letter(request: web.Request) -> web.Response:
     """One with its event and its history."""
     letter = await _found(request)
     records = await asyncio.to_thread(request.app[state.LEDGER].get, letter.invocation.id)
+    currency = request.app[state.PRICES].currency
     return answers.json(
         schemas.DeadLetter(
             **msgspec.structs.asdict(_line(letter)),
             event=msgspec.Raw(letter.invocation.event),
-            records=tuple(views.attempt(record) for record in records),
+            records=tuple(views.attempt(record, currency) for record in records),
         )
     )
 
@@ -66,8 +67,11 @@ async def drop_dead_letter(request: web.Request) -> web.Response:
 
 
 async def _found(request: web.Request) -> dead_letters.DeadLetter:
-    invocation_id = request.match_info["id"]
-    found = await asyncio.to_thread(request.app[state.DEAD_LETTERS].get, invocation_id)
+    letters = request.app[state.DEAD_LETTERS]
+    invocation_id = await beginnings.whole(
+        request.match_info["id"], lambda text: asyncio.to_thread(letters.ids, text, beginnings.ENOUGH)
+    )
+    found = await asyncio.to_thread(letters.get, invocation_id)
     if found is None:
         raise errors.NotFound(f"no dead letter {invocation_id}", hint="`faas dlq ls` lists them", id=invocation_id)
     return found

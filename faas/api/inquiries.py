@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import msgspec
 from aiohttp import web
 
-from faas.api import answers, schemas, state, views
+from faas.api import answers, beginnings, schemas, state, views
 from faas.core import clock, errors, json_text, model, unrun
 from faas.queue import whereabouts
 
@@ -26,14 +26,14 @@ class ListQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 async def invocation(request: web.Request) -> web.Response:
     """Where an invocation is, its records so far, and its result while that is kept. Raises `errors.NotFound`."""
-    invocation_id = request.match_info["id"]
+    invocation_id = await beginnings.of_invocation(request.app, request.match_info["id"])
     found = await request.app[state.CALLS].find(invocation_id)
     records = await asyncio.to_thread(request.app[state.LEDGER].get, invocation_id)
     if found is None and not records:
         raise _unknown(invocation_id)
     if found is not None and found.outcome is not None and found.outcome.record.attempt > len(records):
         records = [*records, found.outcome.record]  # the recorder is about to write it
-    return answers.json(_state(invocation_id, found, records))
+    return answers.json(_state(invocation_id, found, records, request.app[state.PRICES].currency))
 
 
 def _unknown(invocation_id: str) -> errors.NotFound:
@@ -44,7 +44,9 @@ def _unknown(invocation_id: str) -> errors.NotFound:
     )
 
 
-def _state(invocation_id: str, found: whereabouts.Found | None, records: list[model.Record]) -> schemas.InvocationState:
+def _state(
+    invocation_id: str, found: whereabouts.Found | None, records: list[model.Record], currency: str
+) -> schemas.InvocationState:
     place = _place(found, records)
     waits = found.invocation if found is not None else None
     begun = 0 if waits is None else waits.attempt - (place is not whereabouts.Place.RUNNING)
@@ -54,20 +56,22 @@ def _state(invocation_id: str, found: whereabouts.Found | None, records: list[mo
         status=place,
         settled=place in (whereabouts.Place.DONE, whereabouts.Place.DEAD),
         attempts=max(begun, records[-1].attempt if records else 0),
-        **_lineage(waits or (records[-1] if records else None)),
+        **_origin(waits or (records[-1] if records else None)),
         node=found.node if found else None,
         running_since_ms=since_ms,
         due_at_ms=found.due_at_ms if found else None,
         why=found.why if found else None,
-        records=tuple(views.attempt(record) for record in records),
+        records=tuple(views.attempt(record, currency) for record in records),
         **_result(found.outcome if found else None),
     )
 
 
-def _lineage(known: model.Invocation | model.Record | None) -> dict[str, Any]:
-    if known is None:
-        return {}
-    return {"depth": known.depth, "parent_id": known.parent_id, "root_id": known.root_id}
+def _origin(known: model.Invocation | model.Record | None) -> dict[str, Any]:
+    """What ran, and what for."""
+    return {} if known is None else {name: getattr(known, name) for name in _ORIGIN}
+
+
+_ORIGIN = ("function", "revision", "trigger", "mode", "object", "depth", "parent_id", "root_id")
 
 
 def _place(found: whereabouts.Found | None, records: list[model.Record]) -> whereabouts.Place:
@@ -95,7 +99,7 @@ async def list_invocations(request: web.Request) -> web.Response:
     limit = answers.query(request, ListQuery).limit
     waiting = await request.app[state.CALLS].unsettled(name, limit)
     unrecorded = await request.app[state.CALLS].unrecorded(name)
-    records = await asyncio.to_thread(request.app[state.LEDGER].find, name, None, None, limit * _ATTEMPTS_EACH)
+    records = await asyncio.to_thread(request.app[state.LEDGER].find, name, None, (), limit * _ATTEMPTS_EACH)
     lines = {
         each.id: schemas.InvocationLine(each.id, each.place, each.attempts, each.accepted_at_ms) for each in waiting
     }
@@ -111,7 +115,7 @@ async def list_invocations(request: web.Request) -> web.Response:
 
 async def cancel_invocation(request: web.Request) -> web.Response:
     """Take an async invocation back that has not begun its next attempt. Raises `errors.Conflict` for any other."""
-    invocation_id = request.match_info["id"]
+    invocation_id = await beginnings.of_invocation(request.app, request.match_info["id"])
     for _ in range(_TRIES):  # between look and cancel it may have moved on
         found = await _unsettled(request, invocation_id)
         if found.place is whereabouts.Place.RUNNING or found.invocation is None:
@@ -124,7 +128,7 @@ async def cancel_invocation(request: web.Request) -> web.Response:
 
 async def retry_invocation(request: web.Request) -> web.Response:
     """Let an invocation that is due later run now. Raises `errors.Conflict` when it does not wait for that."""
-    invocation_id = request.match_info["id"]
+    invocation_id = await beginnings.of_invocation(request.app, request.match_info["id"])
     found = await _unsettled(request, invocation_id)
     moved = found.invocation is not None and await request.app[state.CALLS].make_due(found.invocation)
     if not moved:

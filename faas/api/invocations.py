@@ -11,7 +11,7 @@ from aiohttp import web
 
 from faas.api import answers, schemas, state, views
 from faas.api import calls as api_calls
-from faas.core import calling, clock, errors, faults, headers, ids, model
+from faas.core import calling, clock, errors, faults, headers, ids, model, shapes
 from faas.queue import idempotency
 
 _HINT = "text needs quotes: '\"hello\"'"
@@ -96,7 +96,7 @@ async def _run(
     fields = {headers.INVOCATION_ID: outcome.record.invocation_id}
     if (fault := faults.of(outcome.record.status)) is not None:
         fields[headers.ERROR] = fault.in_header
-    return answers.json(views.report(outcome), headers=fields)
+    return answers.json(views.report(outcome, request.app[state.PRICES].currency), headers=fields)
 
 
 def _once(request: web.Request, call: calling.Asked, invocation: model.Invocation) -> idempotency.Asked | None:
@@ -112,7 +112,9 @@ async def current(request: web.Request) -> model.Revision:
     name = request.match_info["name"]
     revision = await asyncio.to_thread(request.app[state.FUNCTIONS].current, name)
     if revision is None:
-        raise errors.NotFound(f"no function is called {name}", hint="`faas ls` lists them", function=name)
+        close = shapes.did_you_mean(name, await asyncio.to_thread(request.app[state.FUNCTIONS].names))
+        hint = f"{close} `faas ls` lists them".strip()
+        raise errors.NotFound(f"no function is called {name}", hint=hint, function=name)
     return revision
 
 

@@ -8,7 +8,7 @@ from typing import Annotated
 import msgspec
 from aiohttp import web
 
-from faas.api import answers, schemas, state, views
+from faas.api import answers, beginnings, schemas, state, views
 from faas.core import clock, errors, model
 from faas.store import ledger
 
@@ -18,15 +18,18 @@ _DAY_MS = 86_400_000
 class RecordsQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Which records: the newest that fit. ``before`` is ``next`` of the page that this one follows.
 
-    ``root_id`` is the first invocation of a chain, whose records come along.
+    ``root_id`` is the first invocation of a chain, whose records come along. ``status`` may come several times.
+    ``order`` puts first what ran longest (``duration``), waited longest (``queue``) or was prepared longest (``init``);
+    then there is no next page.
     """
 
     function: str | None = None
     since_ms: answers.Moment | None = None
-    status: model.Status | None = None
+    status: tuple[model.Status, ...] = ()
     limit: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 100
     before: str | None = None
     root_id: str | None = None
+    order: ledger.Order = "ended"
 
 
 class StatsQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -46,7 +49,11 @@ class BillQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 async def list_records(request: web.Request) -> web.Response:
     """The newest records that fit."""
     asked = answers.query(request, RecordsQuery)
+    currency = request.app[state.PRICES].currency
+    root_id = None if asked.root_id is None else await beginnings.of_invocation(request.app, asked.root_id)
     before = _place(asked.before) if asked.before is not None else None
+    if before is not None and asked.order != "ended":
+        raise errors.BadRequest(f"query: before: pages are in the order of `ended`, not of {asked.order!r}")
     found = await asyncio.to_thread(
         request.app[state.LEDGER].find,
         asked.function,
@@ -54,12 +61,13 @@ async def list_records(request: web.Request) -> web.Response:
         asked.status,
         asked.limit,
         before,
-        asked.root_id,
+        root_id,
+        asked.order,
     )
     return answers.json(
         schemas.Attempts(
-            records=tuple(views.attempt(record) for record in found),
-            next=_cursor(found[-1]) if len(found) == asked.limit else None,
+            records=tuple(views.attempt(record, currency) for record in found),
+            next=_cursor(found[-1]) if len(found) == asked.limit and asked.order == "ended" else None,
         )
     )
 

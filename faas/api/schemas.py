@@ -1,4 +1,7 @@
-"""The bodies of the control API. Sizes, durations and moments have their unit in the name; ``cost`` is micro-units."""
+"""The bodies of the control API. Every size, duration, moment and amount has its unit in its name.
+
+Amounts of money are exact, twice: ``cost_pico`` in whole pico-units and ``cost_decimal`` in the currency, as text.
+"""
 
 from __future__ import annotations
 
@@ -48,8 +51,9 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     billed_ms: int
     memory_mb: Annotated[int, _Doc(description="Peak memory of the attempt.")]
     memory_limit_mb: int
-    cost: Annotated[float, _Doc(description="Micro-units (millionths) of the currency.")]
-    cost_pico: Annotated[int, _Doc(description="The same, exact, in millionths of a micro-unit.")]
+    cost_pico: Annotated[int, _Doc(description="In pico-units: 10^-12 of the currency.")]
+    cost_decimal: Annotated[str, _Doc(description="The same in the currency, as a decimal: `0.00000836`.")]
+    currency: Annotated[str, _Doc(description="The setting `currency`.")]
     accepted_at_ms: int
     started_at_ms: int
     ended_at_ms: int
@@ -58,6 +62,7 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     depth: Annotated[int, _Doc(description="Links of its chain of functions that triggered one another.")]
     parent_id: Annotated[str | None, _Doc(description="The invocation that this one follows from.")]
     root_id: Annotated[str | None, _Doc(description="The first invocation of its chain.")]
+    object: Annotated[str | None, _Doc(description="What an upload was about, as `bucket/key`.")]
     final: bool
     dead: bool
     logs_cut: bool
@@ -90,7 +95,8 @@ class Attempts(msgspec.Struct, frozen=True):
 class InvocationState(msgspec.Struct, frozen=True, kw_only=True):
     """One invocation. ``result`` is there when it went well and its result is kept: async ones, for a set time.
 
-    ``node`` and ``running_since_ms`` are of a running one; ``due_at_ms`` and ``why`` of one that is due later.
+    ``node`` and ``running_since_ms`` are of a running one; ``due_at_ms`` of one that is ``scheduled`` (delayed) or
+    ``retrying``, and ``why`` of the latter. ``object`` is what an upload is about, as ``bucket/key``.
     ``parent_id``, ``root_id`` and ``depth`` are its place in a chain of functions that triggered one another.
     """
 
@@ -98,6 +104,11 @@ class InvocationState(msgspec.Struct, frozen=True, kw_only=True):
     status: whereabouts.Place
     settled: bool
     attempts: Annotated[int, _Doc(description="Attempts that have begun.")]
+    function: str | None = None
+    revision: int | None = None
+    trigger: str | None = None
+    mode: model.Mode | None = None
+    object: str | None = None
     depth: int = 0
     parent_id: str | None = None
     root_id: str | None = None
@@ -225,8 +236,8 @@ class Amount(msgspec.Struct, frozen=True, kw_only=True):
 
     count: int
     billed_ms: int
-    cost: Annotated[float, _Doc(description="Micro-units (millionths) of the currency.")]
-    cost_pico: Annotated[int, _Doc(description="The same, exact, in millionths of a micro-unit.")]
+    cost_pico: Annotated[int, _Doc(description="In pico-units: 10^-12 of the currency.")]
+    cost_decimal: Annotated[str, _Doc(description="The same in the currency, as a decimal: `0.00000836`.")]
 
 
 class BillItem(Amount, frozen=True, kw_only=True):
@@ -368,10 +379,28 @@ class Object(msgspec.Struct, frozen=True, kw_only=True):
     """One object of a bucket. ``version`` changes with its content, and ``etag`` with the version."""
 
     key: str
-    size: int
+    size_bytes: int
     modified_ms: int
     etag: str
     version: str
+
+
+class Bucket(msgspec.Struct, frozen=True, kw_only=True):
+    """A bucket. ``path`` is its folder, null for one in the data directory.
+
+    ``functions`` may use it, each as it says, and ``triggers`` are the functions that its uploads run.
+    """
+
+    name: str
+    path: str | None
+    functions: dict[str, model.Access]
+    triggers: tuple[str, ...]
+
+
+class BucketList(msgspec.Struct, frozen=True):
+    """All buckets, by name."""
+
+    buckets: tuple[Bucket, ...]
 
 
 class ObjectList(msgspec.Struct, frozen=True, kw_only=True):

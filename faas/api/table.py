@@ -266,6 +266,13 @@ LEDGER = (
 BUCKETS = (
     routes.Route(
         method="GET",
+        path="/buckets",
+        handler=buckets.list_buckets,
+        summary="List the buckets, and who uses them.",
+        responses=(_gives(schemas.BucketList, "All buckets, by name."),),
+    ),
+    routes.Route(
+        method="GET",
         path="/buckets/{bucket}",
         handler=buckets.list_objects,
         summary="List objects in the order of their keys.",

@@ -7,7 +7,7 @@ import asyncio
 import msgspec
 from aiohttp import web
 
-from faas.api import answers, dead_letters, schemas, state
+from faas.api import answers, beginnings, dead_letters, schemas, state
 from faas.core import errors, json_text
 from faas.queue import destined
 from faas.store import undelivered
@@ -55,8 +55,11 @@ async def _forget(request: web.Request, found: undelivered.Undelivered) -> None:
 
 
 async def _found(request: web.Request) -> undelivered.Undelivered:
-    invocation_id = request.match_info["id"]
-    found = await asyncio.to_thread(request.app[state.UNDELIVERED].get, invocation_id)
+    kept = request.app[state.UNDELIVERED]
+    invocation_id = await beginnings.whole(
+        request.match_info["id"], lambda text: asyncio.to_thread(kept.ids, text, beginnings.ENOUGH)
+    )
+    found = await asyncio.to_thread(kept.get, invocation_id)
     if found is None:
         raise errors.NotFound(
             f"no undelivered record {invocation_id}", hint="`faas undelivered ls` lists them", id=invocation_id

@@ -14,17 +14,17 @@ from faas.queue import census
 from faas.store import kept, ledger
 
 
-def attempt(record: model.Record) -> schemas.Attempt:
+def attempt(record: model.Record, currency: str) -> schemas.Attempt:
     """A record as the API shows it."""
-    return msgspec.convert(_fields(record), schemas.Attempt)
+    return msgspec.convert(_fields(record, currency), schemas.Attempt)
 
 
-def report(outcome: model.Outcome) -> schemas.Report:
+def report(outcome: model.Outcome, currency: str) -> schemas.Report:
     """The answer to a sync call: the record, what the handler returned, and what it printed."""
     record = outcome.record
     return msgspec.convert(
         {
-            **_fields(record),
+            **_fields(record, currency),
             "result": _result(outcome),
             "result_is_base64": outcome.is_bytes,
             "logs": tuple(schemas.Line(line.at_ms, line.text) for line in model.each_line(record.logs)),
@@ -34,7 +34,7 @@ def report(outcome: model.Outcome) -> schemas.Report:
     )
 
 
-def _fields(record: model.Record) -> dict[str, object]:
+def _fields(record: model.Record, currency: str) -> dict[str, object]:
     fields = {name: getattr(record, name) for name in _SAME}
     failure = record.error
     fields["error"] = schemas.Failure(failure.type, failure.message, failure.stack) if failure else None
@@ -42,7 +42,8 @@ def _fields(record: model.Record) -> dict[str, object]:
     fields["cold_start_kind"] = record.cold_start
     fields["duration_ms"] = record.duration_us / 1000
     fields["memory_mb"] = record.memory_peak_mb
-    fields["cost"] = record.cost_pico / billing.PICO_PER_MICRO
+    fields["cost_decimal"] = billing.decimal(record.cost_pico)
+    fields["currency"] = currency
     return fields
 
 
@@ -94,8 +95,8 @@ def _amount(lines: Sequence[ledger.BillLine]) -> dict[str, Any]:
     return {
         "count": sum(line.count for line in lines),
         "billed_ms": sum(line.billed_ms for line in lines),
-        "cost": pico / billing.PICO_PER_MICRO,
         "cost_pico": pico,
+        "cost_decimal": billing.decimal(pico),
     }
 
 

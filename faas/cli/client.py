@@ -39,7 +39,7 @@ class Client:
         self._address = urllib.parse.urlsplit(where.api)
 
     def get(self, path: str, **query: Any) -> Any:
-        """The JSON at a path; query values that are None are left out."""
+        """The JSON at a path; query values that are None are left out, and those of a list each stand there."""
         return self.send("GET", path, query=query).value
 
     def require(self, within_s: float) -> None:
@@ -139,4 +139,4 @@ def error_of(status: int, content: bytes) -> errors.FaasError:
 
 def _target(path: str, query: Mapping[str, Any] | None) -> str:
     given = {key: value for key, value in (query or {}).items() if value is not None}
-    return f"{path}?{urllib.parse.urlencode(given)}" if given else path
+    return f"{path}?{urllib.parse.urlencode(given, doseq=True)}" if given else path

@@ -7,19 +7,17 @@ import os
 import stat
 import sys
 import tempfile
-import urllib.parse
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Any, Protocol
+from typing import IO, Protocol
 
 import click
 import msgspec
 
-from faas.cli import client, options, output, transfer
+from faas.cli import client, left_out, options, output, places, transfer
 from faas.core import errors
 
 _CHUNK_BYTES = 1 << 20
-_PAGE = 10_000
 
 
 class Remote(msgspec.Struct, frozen=True):
@@ -166,12 +164,8 @@ def _below(key: str, prefix: str) -> str:
 
 
 def _keys(api: client.Client, here: Remote) -> Iterator[str]:
-    path = f"/buckets/{client.quote(here.bucket)}"
-    after: str | None = ""
-    while after is not None:
-        page: dict[str, Any] = api.get(path, prefix=here.key or None, after=after or None, limit=_PAGE)
-        yield from (each["key"] for each in page["objects"])
-        after = page["next"]
+    for each in places.objects(api, places.Place(here.bucket, here.key)):
+        yield each["key"]
 
 
 def _get(api: client.Client, here: Remote, path: Path) -> Copied:
@@ -184,6 +178,7 @@ def _get(api: client.Client, here: Remote, path: Path) -> Copied:
                 with os.fdopen(descriptor, "wb") as file:
                     size = _pour(response, file, str(here))
                 Path(name).chmod(0o666 & ~_umask())
+                left_out.mark_copied(Path(name))
                 Path(name).replace(path)
             except BaseException:
                 Path(name).unlink(missing_ok=True)
@@ -224,7 +219,4 @@ def _joined(key: str, name: str) -> str:
 
 
 def _path(remote: Remote) -> str:
-    try:
-        return f"/buckets/{client.quote(remote.bucket)}/{urllib.parse.quote(remote.key)}"
-    except UnicodeEncodeError as error:
-        raise errors.BadRequest(f"{remote.key!a} cannot be a key: it is not UTF-8", hint="rename the file") from error
+    return places.path(places.Place(remote.bucket, remote.key))

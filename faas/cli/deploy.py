@@ -14,7 +14,19 @@ from typing import IO, Any, NamedTuple
 import click
 import msgspec
 
-from faas.cli import agreeing, client, options, output, pack, platform_dir, progress
+from faas.cli import (
+    aftermath,
+    agreeing,
+    client,
+    layout,
+    left_out,
+    options,
+    output,
+    pack,
+    platform_dir,
+    progress,
+    showing,
+)
 from faas.core import errors, manifest, model
 from faas.core import settings as settings_module
 
@@ -45,6 +57,10 @@ def deploy_command(*, path: Path, agrees: bool, as_json: bool) -> None:
     A source is sent once, however many functions share it, and not at all when the platform has built it before.
     A link in it that leaves the project is refused.
 
+    What is left out of the source is said: secrets and keys always, what `.faasignore` and `.gitignore` name, what
+    tools leave behind, and files that `faas cp` wrote there. So is what the deploy leaves behind (a function that is
+    gone from faas.yaml serves on) or takes over, and how many objects a new upload trigger skips.
+
     A bucket with a `path` lies below a folder of the setting bucket_roots. A folder of the project is asked for, once:
     functions will read and write it as the user who runs the platform. Any other is refused.
 
@@ -55,25 +71,37 @@ def deploy_command(*, path: Path, agrees: bool, as_json: bool) -> None:
     """
     project = manifest.load(path)
     api = client.connect()
-    agreeing.see_to(project, manifest.file_of(path), platform_dir.as_running(options.settings()), agrees=agrees)
+    settings, before = options.settings(), aftermath.served(api)
+    agreeing.see_to(project, manifest.file_of(path), platform_dir.as_running(settings), agrees=agrees)
+    missing: dict[str, list[str]] = {}
     with tempfile.TemporaryFile() as spool:
-        deployment = _upload(api, project, manifest.file_of(path), spool)
+        deployment = _upload(api, project, manifest.file_of(path), spool, missing)
+    if not as_json:
+        for line in left_out.said(missing):
+            output.say(line)
     found = _wait(api, deployment, as_json)
     if found["state"] == "failed":
         error = client.error_of(0, msgspec.json.encode({"error": found["error"]}))
         if not as_json:
             _tell(error)
         raise error
+    after = aftermath.settle(api, project, manifest.file_of(path), settings.data.root, before)
     if as_json:
-        output.emit(found)
+        output.emit({**found, "left_out": missing, **msgspec.to_builtins(after)})
     else:
         _summarize(api, project, found)
+        aftermath.say(after)
 
 
-def _upload(api: client.Client, project: model.Project, declared_in: Path, spool: IO[bytes]) -> str:
-    """Queue the deployment, and send those sources alone that the platform has not built before; its id."""
+def _upload(
+    api: client.Client, project: model.Project, declared_in: Path, spool: IO[bytes], missing: dict[str, list[str]]
+) -> str:
+    """Queue the deployment, and send those sources alone that the platform has not built before; its id.
+
+    ``missing`` gets what is left out of them, by the reason.
+    """
     settings = options.settings()
-    tars = _pack(project, declared_in, settings, spool)
+    tars = _pack(project, declared_in, settings, spool, missing)
     portable = _portable(project, tars)
     try:
         return _send(api, portable, spool, [])
@@ -98,7 +126,11 @@ def _send(api: client.Client, portable: model.Project, spool: IO[bytes], tars: S
 
 
 def _pack(
-    project: model.Project, declared_in: Path, settings: settings_module.Settings, spool: IO[bytes]
+    project: model.Project,
+    declared_in: Path,
+    settings: settings_module.Settings,
+    spool: IO[bytes],
+    missing: dict[str, list[str]],
 ) -> dict[str, Tar]:
     """Pack each distinct source folder once, one after the other in the spool; each folder's tar."""
     leave_out = [settings.data.root, declared_in, *(Path(bucket.path) for bucket in project.buckets if bucket.path)]
@@ -106,13 +138,15 @@ def _pack(
     for function in project.functions:
         if function.source not in tars:
             start = spool.tell()
-            pack.pack(
+            found = pack.pack(
                 Path(function.source),
                 spool,
                 leave_out=leave_out,
                 max_bytes=settings.building.max_source_bytes,
                 project=declared_in.absolute().parent,
             )
+            for reason, names in found.items():
+                missing.setdefault(reason, []).extend(names)
             tars[function.source] = Tar(start, spool.tell(), _sha256(spool, start))
     return tars
 
@@ -191,7 +225,7 @@ def _ask(api: client.Client, deployment: str, since: int) -> dict[str, Any]:
 
 def _tell(error: errors.FaasError) -> None:
     """Print what the function's own code printed and raised as it was loaded; its log may hold the traceback, too."""
-    logs = "\n".join(error.data.get("logs", ()))
+    logs = "\n".join(showing.without_repeats(error.data.get("logs", ()), error.message))
     stack = "\n".join(str(frame).rstrip("\n") for frame in error.data.get("stack", ()))
     for text in (logs, "" if stack in logs else stack):
         if text:
@@ -201,7 +235,7 @@ def _tell(error: errors.FaasError) -> None:
 def _summarize(api: client.Client, project: model.Project, found: dict[str, Any]) -> None:
     routes = {spec.name: _routes(spec) for spec in project.functions}
     output.table(
-        ("FUNCTION", "REVISION", "CHANGED", "URL"),
+        (layout.Column("FUNCTION", cut=True), "REVISION", layout.Column("CHANGED", drop=1), "URL"),
         [
             (each["function"], each["revision"], each["changed"], ", ".join(api.where.gateway + path for path in paths))
             for each in found["functions"]

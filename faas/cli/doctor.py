@@ -44,8 +44,13 @@ def doctor_command(*, as_json: bool) -> int:
         output.emit({"ok": is_well, "facts": [msgspec.structs.asdict(fact) for fact in found]})
     else:
         width = max(len(fact.name) for fact in found)
-        for fact in found:
-            output.line(f"{fact.state:<8} {fact.name:<{width}} {fact.text}" + (f"  ({fact.hint})" if fact.hint else ""))
+        output.facts(
+            (
+                (f"{fact.state:<8} {fact.name:<{width}} ", fact.text + (f"  ({fact.hint})" if fact.hint else ""))
+                for fact in found
+            ),
+            indent=8 + 1 + width + 1,
+        )
     return 0 if is_well else errors.Unavailable.exit_code
 
 

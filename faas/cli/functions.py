@@ -1,32 +1,93 @@
-"""`faas ls`, `faas describe`, `faas rm`."""
+"""`faas ls`, `faas describe`."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import click
+import msgspec
 
-from faas.cli import client, options, output
+from faas.cli import client, layout, options, output, places
 from faas.cli import names as known
+from faas.core import clock, errors, model
+
+_OBJECTS = 1_000
 
 
 @click.command()
+@click.argument("where", required=False, metavar="[BUCKET[/PREFIX]]")
+@click.option(
+    "--sort",
+    type=click.Choice(["name", "newest", "memory"]),
+    default="name",
+    show_default=True,
+    help="What comes first of the functions: names by the alphabet, the last deployed, or the largest.",
+)
+@click.option(
+    "--limit", "-n", type=click.IntRange(1, 1_000_000), default=_OBJECTS, show_default=True, help="Objects at most."
+)
 @options.json_option
-def ls_command(*, as_json: bool) -> None:
-    """List the functions.
+def ls_command(*, where: str | None, sort: str, limit: int, as_json: bool) -> None:
+    """List the functions; or the objects of a BUCKET, those whose keys start with PREFIX, in the order of keys.
 
     \b
     faas ls
-    faas ls --json
+    faas ls photos
+    faas ls photos/in/ --json
     """
-    listed = client.connect().get("/api/v1/functions")["functions"]
+    api = client.connect()
+    if where is None:
+        _list_functions(api, sort, as_json)
+    else:
+        _list_objects(api, places.parse(where), limit, as_json)
+
+
+def _list_functions(api: client.Client, sort: str, as_json: bool) -> None:
+    listed = sorted(api.get("/api/v1/functions")["functions"], key=_ORDERS[sort])
     if as_json:
         output.emit(listed)
         return
     output.table(
-        ("FUNCTION", "REVISION", "RUNTIME", "MEMORY", "TIMEOUT", "TRIGGERS", "DEPLOYED"),
+        (
+            layout.Column("FUNCTION", cut=True),
+            layout.Column("REVISION", drop=4),
+            layout.Column("RUNTIME", drop=2),
+            layout.Column("MEMORY", drop=3),
+            layout.Column("TIMEOUT", drop=1),
+            layout.Column("TRIGGERS", cut=True),
+            layout.Column("DEPLOYED", drop=5),
+        ),
         [_row(function) for function in listed],
     )
+
+
+_ORDERS = {
+    "name": lambda each: each["name"],
+    "newest": lambda each: -each["created_at_ms"],
+    "memory": lambda each: -each["config"]["memory_mb"],
+}
+
+
+def _list_objects(api: client.Client, place: places.Place, limit: int, as_json: bool) -> None:
+    found = list(_objects(api, place, limit))
+    if as_json:
+        output.emit(found)
+        return
+    output.table(
+        ("BYTES", layout.Column("WRITTEN", drop=1), layout.Column("KEY", cut=True)),
+        [(each["size_bytes"], output.moment(each["modified_ms"]), each["key"]) for each in found],
+    )
+    output.say_cut(len(found), limit)
+
+
+def _objects(api: client.Client, place: places.Place, limit: int) -> Any:
+    try:
+        yield from places.objects(api, place, limit)
+    except errors.NotFound as error:
+        if any(each["name"] == place.bucket for each in api.get("/api/v1/functions")["functions"]):
+            hint = f"{place.bucket} is a function: see `faas describe {place.bucket}`"
+            raise errors.NotFound(error.message, hint=hint) from error
+        raise
 
 
 def _row(function: dict[str, Any]) -> tuple[Any, ...]:
@@ -60,6 +121,8 @@ def trigger(found: dict[str, Any]) -> str:
 def describe_command(*, name: str, as_json: bool) -> None:
     """Show everything about the function NAME: its configuration, revisions, URLs, and where its invocations are.
 
+    What is due later are delayed calls and attempts that follow a failure; --json calls them `retrying`.
+
     \b
     faas describe hello
     faas describe hello --json
@@ -67,14 +130,14 @@ def describe_command(*, name: str, as_json: bool) -> None:
     api = client.connect()
     found = api.get(f"/api/v1/functions/{client.quote(name)}")
     found["urls"] = _urls(api.where.gateway, found)
+    found["next_due_at_ms"] = _next_due(found["config"]["triggers"])
     if as_json:
         output.emit(found)
         return
-    for label, value in _facts(found):
-        output.line(f"{label:<12}{value}")
+    output.facts(_facts(found))
     output.line()
     output.table(
-        ("REVISION", "ARTIFACT", "DEPLOYED", "CURRENT"),
+        ("REVISION", layout.Column("ARTIFACT", drop=1), "DEPLOYED", "CURRENT"),
         [
             (str(each["number"]), each["artifact"][:12], output.moment(each["created_at_ms"]), each["current"])
             for each in found["revisions"]
@@ -87,8 +150,17 @@ def _urls(gateway: str, function: dict[str, Any]) -> list[str]:
     return [f"{gateway}{path}" for path in [*paths, f"/fn/{function['name']}"]] if paths else []
 
 
+def _next_due(triggers: list[dict[str, Any]]) -> int | None:
+    """The moment at which the first of its timers is due."""
+    from triggers import schedule
+
+    now_ms = clock.now_ms()
+    timers = [msgspec.convert(each, model.TimerTrigger) for each in triggers if each["kind"] == "timer"]
+    return min((due for each in timers if (due := schedule.next_due(each, now_ms)) is not None), default=None)
+
+
 def _facts(function: dict[str, Any]) -> list[tuple[str, str]]:
-    config, places = function["config"], function["places"]
+    config = function["config"]
     facts = [
         ("function", f"{function['name']}@{function['revision']}"),
         ("runtime", config["runtime"]),
@@ -97,29 +169,32 @@ def _facts(function: dict[str, Any]) -> list[tuple[str, str]]:
         ("cpu", f"{config['cpu_milli'] / 1000:g}"),
         ("timeout", output.duration(config["timeout_ms"])),
         ("network", config["network"]),
-        ("prewarm", str(config["prewarm"])),
+        ("concurrency", f"{config['max_concurrency']} at once, {config['prewarm']} sandboxes held ready"),
+        ("retries", _retries(config["retries"], idempotent=config["idempotent"])),
         ("artifact", function["artifact"]),
     ]
+    facts += [("on success", _destination(config["on_success"]))] if config["on_success"] else []
+    facts += [("on failure", _destination(config["on_failure"]))] if config["on_failure"] else []
     facts += [("env", f"{key}={value}") for key, value in sorted(config["env"].items())]
     facts += [("bucket", f"{bucket}: {access}") for bucket, access in sorted(config["buckets"].items())]
     facts += [("trigger", trigger(each)) for each in config["triggers"]]
+    if function["next_due_at_ms"] is not None:
+        facts.append(("next due", output.moment(function["next_due_at_ms"])))
     facts += [("url", url) for url in function["urls"]]
-    return [*facts, ("invocations", ", ".join(f"{count} {place}" for place, count in places.items()))]
+    shown = ", ".join(f"{count} {output.PLACES.get(place, place)}" for place, count in function["places"].items())
+    return [*facts, ("invocations", shown)]
 
 
-@click.command()
-@click.argument("names", nargs=-1, required=True, metavar="NAME...", shell_complete=known.functions)
-@options.json_option
-def rm_command(*, names: tuple[str, ...], as_json: bool) -> None:
-    """Remove functions. Their records, logs and objects stay.
+def _retries(retries: dict[str, Any], *, idempotent: bool) -> str:
+    most = retries["maximum_retry_attempts"]
+    if not most:
+        return "none"
+    which = "of any call" if idempotent else "of async calls"
+    age, wait = output.duration(retries["maximum_event_age_ms"]), output.duration(retries["backoff_ms"])
+    return f"{most} {which} after {', '.join(retries['on'])}, waiting {wait} and longer, up to an age of {age}"
 
-    \b
-    faas rm hello
-    """
-    api = client.connect()
-    removed = []
-    for name in names:
-        removed.append(api.send("DELETE", f"/api/v1/functions/{client.quote(name)}").value["name"])
-        output.say(f"removed {name}")
-    if as_json:
-        output.emit({"removed": removed})
+
+def _destination(found: dict[str, Any]) -> str:
+    if found["kind"] == "function":
+        return f"the function {found['function']}"
+    return str(found["url"]) if found["kind"] == "url" else f"the bucket {found['bucket']}/{found.get('prefix', '')}"

@@ -6,14 +6,14 @@ from typing import Any
 
 import click
 
-from faas.cli import client, names, options, output
+from faas.cli import client, layout, lazy, names, options, output, showing
 
 _PATH = "/api/v1/invocations"
 
 
-@click.group()
+@click.group(cls=lazy.Group)
 def invocations_group() -> None:
-    """List, show, cancel and retry invocations.
+    """List, show, cancel and retry invocations. An id may be shortened to any beginning that no other has.
 
     \b
     faas invocations ls --function resize --limit 50 --json
@@ -22,10 +22,10 @@ def invocations_group() -> None:
 
 
 @invocations_group.command("ls")
-@click.option("--function", "name", metavar="NAME", shell_complete=names.functions, help="Only of this function.")
-@click.option("--limit", "-n", type=click.IntRange(1, 1_000), default=20, show_default=True, help="How many.")
+@options.functions_option
+@options.limit_option(20, 1_000)
 @options.json_option
-def ls_command(*, name: str | None, limit: int, as_json: bool) -> None:
+def ls_command(*, functions: tuple[str, ...], limit: int, as_json: bool) -> None:
     """List invocations, newest first, with their status and the attempts that have begun.
 
     \b
@@ -33,14 +33,22 @@ def ls_command(*, name: str | None, limit: int, as_json: bool) -> None:
     faas invocations ls --function resize --limit 50 --json
     """
     api = client.connect()
-    chosen = [name] if name is not None else [each["name"] for each in api.get("/api/v1/functions")["functions"]]
-    found = [line for each in chosen for line in _listed(api, each, limit)]
+    chosen = functions or [each["name"] for each in api.get("/api/v1/functions")["functions"]]
+    found = [line for each in dict.fromkeys(chosen) for line in _listed(api, each, limit)]
     newest = sorted(found, key=lambda line: line["invocation_id"], reverse=True)[:limit]
+    if not newest:
+        names.require(api, *functions)
     if as_json:
         output.emit(newest)
         return
     output.table(
-        ("ACCEPTED", "FUNCTION", "INVOCATION", "STATUS", "ATTEMPTS"),
+        (
+            layout.Column("ACCEPTED", drop=2),
+            layout.Column("FUNCTION", cut=True),
+            layout.Column("INVOCATION", is_id=True),
+            "STATUS",
+            layout.Column("ATTEMPTS", drop=1),
+        ),
         [
             (
                 output.moment(each["accepted_at_ms"]),
@@ -50,6 +58,7 @@ def ls_command(*, name: str | None, limit: int, as_json: bool) -> None:
             for each in newest
         ],
     )
+    output.say_cut(len(newest), limit)
 
 
 def _listed(api: client.Client, name: str, limit: int) -> list[dict[str, Any]]:
@@ -61,46 +70,34 @@ def _listed(api: client.Client, name: str, limit: int) -> list[dict[str, Any]]:
 @click.argument("invocation_id")
 @options.json_option
 def show_command(*, invocation_id: str, as_json: bool) -> None:
-    """Show where an invocation is, its attempts so far, and its result while that is kept.
+    """Show what an invocation runs and what for, where it is, its attempts, and its result while that is kept.
 
     \b
     faas invocations show 019a2f6c-0b1e-7c3a-9d52-3f1f6f0f8d11
+    faas invocations show 019a2f6c-0b1e-7c3a       # any beginning that no other has
     """
     found = client.connect().get(f"{_PATH}/{client.quote(invocation_id)}")
     if as_json:
         output.emit(found)
         return
-    for label, value in _facts(found):
-        output.line(f"{label:<12}{value}")
+    output.facts(_facts(found))
+    showing.attempts(found["records"])
     if found["records"]:
-        output.line()
-        output.table(
-            ("ATTEMPT", "ENDED", "STATUS", "DURATION MS", "ERROR"),
-            [
-                (each["attempt"], output.moment(each["ended_at_ms"]), each["status"], each["duration_ms"], _why(each))
-                for each in found["records"]
-            ],
-        )
+        showing.error(found["records"][-1]["error"])
+    if found["result_kept"]:
+        showing.result(found)
 
 
 def _facts(found: dict[str, Any]) -> list[tuple[str, str]]:
-    facts = [("invocation", found["invocation_id"]), ("status", found["status"]), ("attempts", str(found["attempts"]))]
-    if found["parent_id"]:
-        facts += [("parent", found["parent_id"]), ("root", f"{found['root_id']}, {found['depth']} links before")]
+    facts = [("invocation", found["invocation_id"]), *showing.origin(found)]
+    facts += [("status", found["status"]), ("attempts", str(found["attempts"]))]
     if found["node"]:
         facts.append(("running", f"on {found['node']} since {output.moment(found['running_since_ms'])}"))
     if found["due_at_ms"] is not None:
         facts.append(("due", output.moment(found["due_at_ms"])))
     if found["why"]:
         facts.append(("why", found["why"]))
-    if found["result_kept"]:
-        facts.append(("result", str(found["result"])))
     return facts
-
-
-def _why(record: dict[str, Any]) -> str | None:
-    error = record["error"]
-    return None if error is None else f"{error['type']}: {error['message']}"
 
 
 @invocations_group.command("cancel")

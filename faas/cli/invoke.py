@@ -9,12 +9,12 @@ from typing import Any
 
 import click
 
-from faas.cli import client, names, options, output
+from faas.cli import client, names, options, output, showing
 from faas.core import calling, errors, faults, headers, model
 
 _KEYS = (
     "invocation_id", "status", "result", "error", "cold_start", "queue_ms", "init_ms", "duration_ms", "billed_ms",
-    "memory_mb", "cost",
+    "memory_mb", "cost_pico", "cost_decimal", "currency", "result_is_base64",
 )  # fmt: skip
 
 
@@ -41,9 +41,10 @@ def invoke_command(
     """Call the function NAME and print its result.
 
     The event is {} when none is given. What the function printed and the report line go to stderr. The exit code is 8
-    when the function failed and 10 when it ran into its timeout. With --json one object is printed: cost is in
-    millionths of the currency, memory_mb is the peak, and a result of bytes is text in base64. On a terminal,
-    characters that it would obey (escapes, carriage returns, marks of direction) are written out.
+    when the function failed and 10 when it ran into its timeout. With --json one object is printed: cost_pico is exact,
+    in 10^-12 of the currency, and cost_decimal the same in the currency; memory_mb is the peak; a result of bytes is
+    text in base64, and result_is_base64 says so. On a terminal, characters that it would obey (escapes, carriage
+    returns, marks of direction) are written out.
 
     \b
     faas invoke hello --data '{"name": "Ada"}'
@@ -102,8 +103,9 @@ def _ended(answer: dict[str, Any], as_json: bool, raw: bool) -> None:
 
 
 def _print(answer: dict[str, Any], raw: bool) -> None:
-    for line in answer["logs"]:
-        output.say(line["text"], raw=raw)
+    told = _said(answer["error"]) if answer["error"] and answer["status"] != model.Status.TIMEOUT else ""
+    for text in showing.without_repeats([line["text"] for line in answer["logs"]], told):
+        output.say(text, raw=raw)
     if answer["error"] and not _is_logged(answer):
         frames = [frame.rstrip("\n") for frame in answer["error"]["stack"]]
         output.say("\n".join([*frames, _said(answer["error"])]), raw=raw)

@@ -1,4 +1,4 @@
-"""A click group that imports a command's module only when that command is used.
+"""Click groups: one that imports a command's module only when it is used, and what both say of a mistyped command.
 
 `faas --help` lists every command from the table alone, so it starts as fast as click does.
 """
@@ -13,6 +13,18 @@ import click
 from click import shell_completion
 
 from faas.cli import failures, options
+from faas.core import shapes
+
+OTHER_WORDS = {
+    "list": "ls", "get": "show describe", "info": "show describe", "inspect": "show describe", "show": "describe",
+    "describe": "show", "call": "invoke", "run": "invoke", "exec": "invoke", "delete": "rm drop", "del": "rm drop",
+    "remove": "rm drop", "destroy": "rm drop", "rm": "drop", "drop": "rm", "forget": "drop rm", "start": "up",
+    "serve": "up", "stop": "down cancel", "kill": "down cancel", "abort": "cancel", "resend": "retry", "ps": "status",
+    "top": "stats", "metrics": "stats", "tail": "logs", "publish": "deploy", "push": "deploy", "apply": "deploy",
+    "new": "init", "create": "init", "copy": "cp", "cost": "bill", "costs": "bill", "billing": "bill",
+    "health": "doctor", "check": "doctor", "dead-letters": "dlq", "deadletters": "dlq", "runs": "invocations",
+}  # fmt: skip
+"""What other tools call our commands; of several the first that a group has is meant."""
 
 
 class Entry(NamedTuple):
@@ -25,7 +37,28 @@ class Entry(NamedTuple):
     hidden: bool = False
 
 
-class LazyGroup(click.Group):
+_FEW = 8
+"""Commands that are listed to whom a mistyped one is told."""
+
+
+class Group(click.Group):
+    """A group that says which command a mistyped one is most likely meant to be."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command that is meant. Raises `click.UsageError`."""
+        word = args[0]
+        if word.startswith("-") or self.get_command(ctx, word) is not None:
+            return super().resolve_command(ctx, args)
+        known = self.list_commands(ctx)
+        meant = next((other for other in OTHER_WORDS.get(word, "").split() if other in known), word)
+        close = shapes.did_you_mean(meant, known)
+        listed = "" if close or len(known) > _FEW else f"; there is {', '.join(known)}"
+        raise click.UsageError(f"No such command {word!r}{f'; {close}' if close else listed}", ctx)
+
+
+class LazyGroup(Group):
     """A group whose commands are a table of `Entry`. Every command gets the option ``--data-dir``."""
 
     def __init__(self, *args: Any, entries: Mapping[str, Entry], **kwargs: Any) -> None:

@@ -2,40 +2,88 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import click
 
-from faas.cli import client, names, options, output
+from faas.cli import client, layout, names, options, output
 
 _STATUSES = ("ok", "error", "timeout", "oom", "init_error", "lost", "rejected")
+_FAILED = "failed"
+_PERCENTILES = ("p50", "p95", "p99")
 
 
 @click.command()
 @click.argument("name", required=False, shell_complete=names.functions)
 @options.since_option
-@click.option("--status", type=click.Choice(_STATUSES), help="Only attempts that ended so.")
+@click.option(
+    "--status",
+    "statuses",
+    type=click.Choice([*_STATUSES, _FAILED]),
+    multiple=True,
+    help="Only attempts that ended so; several add up, and failed is all but ok.",
+)
 @click.option("--root", "root_id", metavar="INVOCATION_ID", help="Only of the chain that began with this invocation.")
-@click.option("--limit", "-n", type=click.IntRange(1, 10_000), default=20, show_default=True, help="How many.")
+@click.option(
+    "--sort",
+    type=click.Choice(["ended", "duration", "queue", "init"]),
+    default="ended",
+    show_default=True,
+    help="What comes first: the newest, or what ran, waited or was prepared longest.",
+)
+@click.option("--slowest", is_flag=True, help="The same as --sort duration.")
+@options.limit_option(20, 10_000)
 @options.json_option
 def records_command(
-    *, name: str | None, since_ms: int | None, status: str | None, root_id: str | None, limit: int, as_json: bool
+    *,
+    name: str | None,
+    since_ms: int | None,
+    statuses: tuple[str, ...],
+    root_id: str | None,
+    sort: str,
+    slowest: bool,
+    limit: int,
+    as_json: bool,
 ) -> None:
     """List the records of attempts of the function NAME (or of all), newest first.
 
     \b
     faas records
-    faas records transcode --since 1h --status error
+    faas records transcode --since 1h --status failed
+    faas records --slowest --limit 5
     """
-    query = {"function": name, "since_ms": since_ms, "status": status, "root_id": root_id, "limit": limit}
-    found = client.connect().get("/api/v1/invocations", **query)["records"]
+    api = client.connect()
+    found = api.get(
+        "/api/v1/invocations", function=name, since_ms=since_ms, status=_meant(statuses), root_id=root_id, limit=limit,
+        order="duration" if slowest else sort,
+    )["records"]  # fmt: skip
+    if not found:
+        names.require(api, name)
     if as_json:
         output.emit(found)
         return
     output.table(
-        ("ENDED", "FUNCTION", "INVOCATION", "TRIGGER", "STATUS", "COLD", "QUEUE MS", "DURATION MS", "BILLED MS"),
+        (
+            "ENDED",
+            layout.Column("FUNCTION", cut=True),
+            layout.Column("INVOCATION", is_id=True),
+            layout.Column("TRIGGER", drop=3),
+            "STATUS",
+            layout.Column("COLD", drop=4),
+            layout.Column("QUEUE MS", drop=2),
+            "DURATION MS",
+            layout.Column("BILLED MS", drop=1),
+        ),
         [_record(record) for record in found],
     )
+    output.say_cut(len(found), limit)
+
+
+def _meant(statuses: Sequence[str]) -> list[str]:
+    """The statuses of records that were asked for."""
+    failed = [status for status in _STATUSES if status != "ok"] if _FAILED in statuses else []
+    return sorted({*failed, *statuses} - {_FAILED})
 
 
 def _record(record: dict[str, Any]) -> tuple[Any, ...]:
@@ -55,26 +103,54 @@ def _record(record: dict[str, Any]) -> tuple[Any, ...]:
 @click.command()
 @click.argument("name", required=False, shell_complete=names.functions)
 @options.since_option
+@click.option(
+    "--sort",
+    type=click.Choice(["name", "calls", "errors", "cold", *_PERCENTILES]),
+    default="name",
+    show_default=True,
+    help="What comes first: names by the alphabet, or the most of a figure.",
+)
+@click.option("--slowest", is_flag=True, help="The same as --sort p95.")
 @options.json_option
-def stats_command(*, name: str | None, since_ms: int | None, as_json: bool) -> None:
+def stats_command(*, name: str | None, since_ms: int | None, sort: str, slowest: bool, as_json: bool) -> None:
     """Show calls, errors, durations and cold starts of the function NAME (or of all), by default of the last day.
 
     \b
     faas stats
     faas stats hello --since 10m
+    faas stats --slowest
     """
-    found = client.connect().get("/api/v1/stats", function=name, since_ms=since_ms)["functions"]
+    api = client.connect()
+    answered = api.get("/api/v1/stats", function=name, since_ms=since_ms)["functions"]
+    if not answered:
+        names.require(api, name)
+    found = sorted(answered, key=lambda each: _rank(each, "p95" if slowest else sort))
     if as_json:
         output.emit(found)
         return
     output.table(
-        ("FUNCTION", "CALLS", "ERRORS", "COLD", "P50 MS", "P95 MS", "P99 MS", "QUEUE P95 MS", "INIT P95 MS"),
+        (
+            layout.Column("FUNCTION", cut=True),
+            "CALLS",
+            "ERRORS",
+            layout.Column("COLD", drop=4),
+            layout.Column("P50 MS", drop=5),
+            "P95 MS",
+            layout.Column("P99 MS", drop=3),
+            layout.Column("QUEUE P95 MS", drop=2),
+            layout.Column("INIT P95 MS", drop=1),
+        ),
         [_stats(stats) for stats in found],
     )
 
 
+def _rank(stats: dict[str, Any], sort: str) -> tuple[float, str]:
+    figures = {"name": 0, "calls": stats["count"], "errors": stats["errors"], "cold": stats["cold_starts"]}
+    return -(stats["duration_ms"][sort] if sort in _PERCENTILES else figures[sort]), stats["function"]
+
+
 def _stats(stats: dict[str, Any]) -> tuple[Any, ...]:
-    durations = [f"{stats['duration_ms'][rank]:.2f}" for rank in ("p50", "p95", "p99")]
+    durations = [f"{stats['duration_ms'][rank]:.2f}" for rank in _PERCENTILES]
     waits = [f"{stats[what]['p95']:.0f}" for what in ("queue_ms", "init_ms")]
     return (stats["function"], stats["count"], stats["errors"], stats["cold_starts"], *durations, *waits)
 
@@ -82,22 +158,35 @@ def _stats(stats: dict[str, Any]) -> tuple[Any, ...]:
 @click.command()
 @options.since_option
 @click.option("--by", type=click.Choice(["function", "day", "trigger"]), default="function", show_default=True)
+@click.option(
+    "--sort",
+    type=click.Choice(["name", "cost", "billed", "attempts"]),
+    default="name",
+    show_default=True,
+    help="What comes first: names by the alphabet, or the most of a figure.",
+)
 @options.json_option
-def bill_command(*, since_ms: int | None, by: str, as_json: bool) -> None:
+def bill_command(*, since_ms: int | None, by: str, sort: str, as_json: bool) -> None:
     """Add up billed milliseconds and cost. Whole days are counted (UTC), from the one that holds --since.
+
+    With --json a cost is exact, twice: cost_pico are whole millionths of a millionth of the currency, and cost_decimal
+    is the same in the currency itself, as text.
 
     \b
     faas bill
     faas bill --since 7d --by day
-    faas bill --json | jq .total.cost
+    faas bill --json | jq -r '.total.cost_decimal + " " + .currency'
     """
     found = client.connect().get("/api/v1/bill", since_ms=since_ms, by=by)
+    figure = {"cost": "cost_pico", "billed": "billed_ms", "attempts": "count"}.get(sort)
+    if figure is not None:
+        found["lines"].sort(key=lambda line: -line[figure])
     if as_json:
         output.emit(found)
         return
     total, currency = found["total"], found["currency"]
     output.table(
-        (by.upper(), "ATTEMPTS", "BILLED MS", "COST"),
+        (layout.Column(by.upper(), cut=True), "ATTEMPTS", "BILLED MS", "COST"),
         [(line["name"], *_amount(line, currency)) for line in found["lines"]],
         total=("total", *_amount(total, currency)),
     )

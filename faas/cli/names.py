@@ -1,4 +1,4 @@
-"""Names that a shell may complete, asked of the running platform; silence when there is none."""
+"""Names of functions: which ones a shell may complete, and what is said of one that nobody knows."""
 
 from __future__ import annotations
 
@@ -9,10 +9,28 @@ from faas.core import errors
 
 
 def functions(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
-    """Functions whose name starts so."""
+    """Functions whose name starts so; silence where no platform runs."""
     try:
         with ctx.scope(cleanup=False):  # click completes outside of any context, and `--data-dir` stands in it
             listed = client.connect().get("/api/v1/functions")["functions"]
     except errors.FaasError:
         return []
     return [each["name"] for each in listed if each["name"].startswith(incomplete)]
+
+
+def require(api: client.Client, *names: str | None) -> None:
+    """Raise `errors.NotFound` for a name that is no function and left neither records nor lines: most likely a typo.
+
+    For commands that ask for what a function left: those whose answer is empty ask this, too.
+    """
+    for name in filter(None, names):
+        try:
+            api.get(f"/api/v1/functions/{client.quote(name)}")
+        except errors.NotFound:
+            if not _has_left_something(api, name):
+                raise
+
+
+def _has_left_something(api: client.Client, name: str) -> bool:
+    records = api.get("/api/v1/invocations", function=name, limit=1)["records"]
+    return bool(records or api.get("/api/v1/logs", function=name, limit=1)["lines"])

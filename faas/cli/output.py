@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from faas.cli import terminal
+from faas.cli import layout, options, terminal
 
 if TYPE_CHECKING:
     from rich.console import Console
 
 _UNBOUNDED = 100_000
-"""The width of a table that no terminal shows: scripts get whole lines."""
+"""The width of progress that no terminal shows: scripts get whole lines."""
 
 
 def emit(value: Any) -> None:
@@ -27,6 +28,10 @@ def emit(value: Any) -> None:
 def line_of_json(document: str) -> None:
     """Print a JSON document as it is written, on stdout."""
     _write(terminal.shown_json(document, sys.stdout))
+
+
+PLACES = {"retrying": "due later"}
+"""What people read for a place whose name in JSON says less: delayed calls wait there, too."""
 
 
 def line(text: str = "", *, raw: bool = False) -> None:
@@ -44,20 +49,55 @@ def _write(text: str, *, err: bool = False) -> None:
     click.echo(text, err=err, color=True)
 
 
-def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, total: Sequence[Any] | None = None) -> None:
-    """Print rows under their columns on stdout. Columns of numbers stand to the right."""
-    from rich import box
-    from rich.table import Table
+def table(
+    columns: Sequence[str | layout.Column], rows: Iterable[Sequence[Any]], *, total: Sequence[Any] | None = None
+) -> None:
+    """Print rows under their columns on stdout; on a terminal they fit it (`faas.cli.layout`)."""
+    drawn = layout.Table(
+        tuple(each if isinstance(each, layout.Column) else layout.Column(each) for each in columns),
+        tuple(_row(row) for row in rows),
+        None if total is None else _row(total),
+    )
+    header, *rest = layout.lines(drawn, width())
+    _write("\n".join([click.style(header, bold=True) if _has_styles() else header, *rest]))
 
-    cells = [tuple(terminal.shown(_cell(value), sys.stdout) for value in row) for row in rows]
-    drawn = Table(box=box.SIMPLE_HEAD if sys.stdout.isatty() else None, show_footer=total is not None, pad_edge=False)
-    footer = [_cell(value) for value in total] if total is not None else [""] * len(columns)
-    for at, (column, foot) in enumerate(zip(columns, footer, strict=True)):
-        right = bool(cells) and all(_is_number(row[at]) for row in cells)
-        drawn.add_column(column, footer=foot, justify="right" if right else "left", overflow="fold")
-    for row in cells:
-        drawn.add_row(*row)
-    console().print(drawn, markup=False)
+
+def facts(found: Iterable[tuple[str, str]], indent: int = 12) -> None:
+    """Print labels with their values, one a line; on a terminal a long value goes on under its beginning."""
+    for label, value in found:
+        _fact(f"{label:<{indent}}", terminal.shown(value, sys.stdout), indent)
+
+
+def _fact(label: str, value: str, indent: int) -> None:
+    room = width()
+    if room is None or layout.size(value) + indent <= room:
+        _write(label + value)
+        return
+    import textwrap
+
+    room = max(room - indent, 20)
+    parts = [part for line in value.splitlines() for part in textwrap.wrap(line, room, break_on_hyphens=False) or [""]]
+    for at, part in enumerate(parts):
+        _write((label if at == 0 else " " * indent) + part)
+
+
+def width() -> int | None:
+    """How wide the terminal is that gets the data; None where there is none, and nothing is shortened."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+
+
+def say_cut(count: int, limit: int) -> None:
+    """Say on stderr that a list may go on, when it is as long as the default limit."""
+    if count >= limit and options.is_default("limit"):
+        say(f"faas: the first {limit} are shown; --limit shows more")
+
+
+def _has_styles() -> bool:
+    return sys.stdout.isatty() and not console().is_dumb_terminal
+
+
+def _row(row: Sequence[Any]) -> layout.Row:
+    return tuple(" ".join(terminal.shown(_cell(value), sys.stdout).splitlines()) for value in row)
 
 
 def console(*, stderr: bool = False) -> Console:
@@ -67,6 +107,11 @@ def console(*, stderr: bool = False) -> Console:
     stream = sys.stderr if stderr else sys.stdout
     width = None if stream.isatty() else _UNBOUNDED
     return Console(stderr=stderr, highlight=False, soft_wrap=False, markup=False, width=width)
+
+
+def short_id(text: str) -> str:
+    """An id as a terminal shows it: a beginning that tells it from its neighbours. Whole where there is none."""
+    return text[: layout.SHORT_ID] if sys.stdout.isatty() else text
 
 
 def money(pico: int, currency: str) -> str:
@@ -97,7 +142,3 @@ def _cell(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     return f"{value:,}" if isinstance(value, int) else str(value)
-
-
-def _is_number(text: str) -> bool:
-    return text[:1].isdigit() or text == "-"

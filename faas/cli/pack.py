@@ -2,9 +2,9 @@
 
 Names are sorted; owners and times are left out. A link is followed, so that what is sent is whole, when it leads to a
 place in the source or its project; one that leads elsewhere is refused, as it may lead to anything that the person who
-deploys can read. What tools leave behind and no function needs is skipped (`SKIPPED`), as are the platform's data
-directory, the project's buckets, and its manifest: a change to that is a change to the functions that it concerns, not
-to the code of all.
+deploys can read. What no function needs or nobody means to send is left out (`faas.cli.left_out`), as are the
+platform's data directory, the project's buckets, and its manifest: a change to that is a change to the functions that
+it concerns, not to the code of all.
 """
 
 from __future__ import annotations
@@ -18,14 +18,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO, NamedTuple
 
+from faas.cli import left_out
 from faas.core import errors
-
-SKIPPED = frozenset(
-    {
-        ".git", ".hg", ".svn", "__pycache__", ".venv", "venv", "node_modules", ".faas", ".mypy_cache", ".ruff_cache",
-        ".pytest_cache", ".hypothesis", ".tox", ".nox", ".idea", ".vscode", ".DS_Store",
-    }
-)  # fmt: skip
 
 
 class Bounds(NamedTuple):
@@ -45,8 +39,8 @@ class Bounds(NamedTuple):
 
 def pack(
     folder: Path, out: IO[bytes], *, leave_out: Iterable[Path], max_bytes: int, project: Path | None = None
-) -> None:
-    """Write the folder's files to ``out``, without the folders and files to ``leave_out``.
+) -> dict[str, list[str]]:
+    """Write the folder's files to ``out``, without the folders and files to ``leave_out``; what else was left out.
 
     Links may lead to what is in the folder or in ``project``. Raises `errors.BadRequest` for a link that leads
     elsewhere and for what cannot be read, `errors.TooLarge` past ``max_bytes`` and `errors.Unavailable` when ``out``
@@ -57,28 +51,40 @@ def pack(
     within = tuple(Path(os.path.realpath(each)) for each in (folder, project) if each is not None)
     bounds = Bounds(within, frozenset(map(os.path.realpath, leave_out)))
     sizes: Counter[str] = Counter()
+    verdicts = left_out.Verdicts(folder, project)
     with tarfile.open(fileobj=out, mode="w", format=tarfile.PAX_FORMAT) as tar:
-        for path, name in _files(folder, bounds):
+        for path, name in _files(folder, bounds, verdicts):
             with _opened(path, bounds) as file:
                 info = _entry(file, name)
                 sizes[name.partition("/")[0]] += info.size + tarfile.BLOCKSIZE
                 if sizes.total() > max_bytes:
                     raise _too_large(folder, sizes, max_bytes)
                 _add(tar, info, file, path)
+    return verdicts.found
 
 
-def _files(folder: Path, bounds: Bounds) -> Iterator[tuple[Path, str]]:
+def _files(folder: Path, bounds: Bounds, verdicts: left_out.Verdicts) -> Iterator[tuple[Path, str]]:
     found: list[tuple[str, Path]] = []
     for at, folders, files in os.walk(folder, followlinks=True, onerror=_unreadable):
         here = Path(at)
         above = _above(folder, here)
-        folders[:] = [name for name in folders if name not in SKIPPED and _is_below(here / name, above, bounds)]
+        folders[:] = [
+            name
+            for name in sorted(folders)
+            if not _is_left_out(here / name, bounds)
+            and verdicts.reason(here / name, is_folder=True) is None
+            and _is_below(here / name, above, bounds)
+        ]
         for name in files:
             path = here / name
-            if name not in SKIPPED and not name.endswith((".pyc", ".pyo")) and _counts(path, bounds):
+            if _counts(path, bounds) and verdicts.reason(path, is_folder=False) is None:
                 found.append((path.relative_to(folder).as_posix(), path))
     for name, path in sorted(found):
         yield path, name
+
+
+def _is_left_out(path: Path, bounds: Bounds) -> bool:
+    return os.path.realpath(path) in bounds.leave_out
 
 
 def _above(folder: Path, here: Path) -> list[str]:
@@ -88,17 +94,15 @@ def _above(folder: Path, here: Path) -> list[str]:
 
 
 def _is_below(path: Path, above: list[str], bounds: Bounds) -> bool:
-    """Whether to go into a folder: not when it is left out, nor when a link leads back to where we come from."""
+    """Whether to go into a folder: not when a link leads back to where we come from."""
     target = os.path.realpath(path)
-    if target in bounds.leave_out:
-        return False
     bounds.check(path, target)
     return all(os.path.commonpath([target, place]) != target for place in above)
 
 
 def _counts(path: Path, bounds: Bounds) -> bool:
     """Whether it is a file, perhaps behind a link. A link to nothing counts: it is an error, which reading it tells."""
-    if os.path.realpath(path) in bounds.leave_out:
+    if _is_left_out(path, bounds):
         return False
     return path.is_file() or (path.is_symlink() and not path.exists())
 

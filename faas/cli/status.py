@@ -6,9 +6,11 @@ from typing import Any
 
 import click
 
-from faas.cli import client, options, output
+from faas.cli import client, layout, options, output
 
 _PLACES = ("accepted", "waiting", "running", "retrying", "done", "dead", "drift")
+_DROPPED = {"accepted": 1, "done": 2, "drift": 3}
+"""In what order columns are left out on a narrow terminal."""
 
 
 @click.command()
@@ -16,7 +18,8 @@ _PLACES = ("accepted", "waiting", "running", "retrying", "done", "dead", "drift"
 def status_command(*, as_json: bool) -> None:
     """Show where the invocations of each function are, the nodes, and what is kept. Drift is always 0.
 
-    FREED is what was removed because its time had come; bills and totals outlive their records.
+    What is due later are delayed calls and attempts that follow a failure; --json calls them `retrying`. FREED is what
+    was removed because its time had come; bills and totals outlive their records.
 
     \b
     faas status
@@ -31,12 +34,22 @@ def status_command(*, as_json: bool) -> None:
         return
     output.line(f"gateway  {found['gateway']}\napi      {found['api']}\n")
     output.table(
-        ("FUNCTION", *(place.upper() for place in _PLACES)),
+        (
+            layout.Column("FUNCTION", cut=True),
+            *(layout.Column(output.PLACES.get(place, place).upper(), _DROPPED.get(place)) for place in _PLACES),
+        ),
         [(name, *(places[place] for place in _PLACES)) for name, places in found["functions"].items()],
     )
     output.line()
     output.table(
-        ("NODE", "HOST", "PID", "ENGINE", "MEMORY", "SANDBOXES"),
+        (
+            layout.Column("NODE", cut=True),
+            layout.Column("HOST", drop=2),
+            layout.Column("PID", drop=1),
+            layout.Column("ENGINE", drop=3),
+            "MEMORY",
+            layout.Column("SANDBOXES", cut=True),
+        ),
         [
             (node["name"], node["host"], str(node["pid"]), node["engine"], _memory(node), _sandboxes(node))
             for node in found["nodes"]
@@ -56,7 +69,8 @@ def _show_kept(kept: dict[str, Any]) -> None:
     looked = output.moment(kept["looked_at_ms"]) if kept["looked_at_ms"] else "not yet"
     size, free = _mb(kept["database_bytes"]), _mb(kept["database_free_bytes"])
     output.line()
-    output.line(f"database {size} MB, of which {free} are free; last looked for what is past its time: {looked}")
+    text = f"database {size} MB, of which {free} are free; last looked for what is past its time: {looked}"
+    output.facts([("", text)], indent=0)
 
 
 def _kept(kind: str, kept: dict[str, int]) -> tuple[Any, ...]:

@@ -40,6 +40,13 @@ def cost_micro(pico: int) -> int:
     return (pico + PICO_PER_MICRO // 2) // PICO_PER_MICRO
 
 
+def decimal(pico: int) -> str:
+    """Pico-units as an exact decimal of the currency itself: ``decimal(8_360_000)`` is ``0.00000836``."""
+    whole, rest = divmod(pico, 10**12)
+    digits = f"{rest:012d}".rstrip("0")
+    return f"{whole}.{digits:0<2}"
+
+
 def report_line(record: model.Record) -> str:
     """The line after each attempt, in the shape that Lambda users know."""
     parts = [

@@ -8,6 +8,9 @@ import uuid
 
 from faas.core import clock
 
+LENGTH = 36
+"""Characters of an id."""
+
 _DRAWN_BYTES = 8_192
 _DIGITS = 19
 _ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")

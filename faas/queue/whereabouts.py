@@ -19,10 +19,14 @@ _LOOK_BYTES = 2_000_000
 
 
 class Place(enum.StrEnum):
-    """The places of an invocation, as people see them."""
+    """The places of an invocation, as people see them.
+
+    ``scheduled`` and ``retrying`` are one place in Redis, what is due later: before the first attempt and after one.
+    """
 
     WAITING = "waiting"
     RUNNING = "running"
+    SCHEDULED = "scheduled"
     RETRYING = "retrying"
     DONE = "done"
     DEAD = "dead"
@@ -73,8 +77,16 @@ async def find(queue: invocations.Queue, invocation_id: str) -> Found | None:
     if place is Place.RUNNING:
         return msgspec.structs.replace(found, node=answer[2].decode(), running_ms=answer[3])
     if place is Place.RETRYING:
-        return msgspec.structs.replace(found, due_at_ms=int(float(answer[2])), why=answer[3].decode() or None)
+        later = _later(found.invocation)
+        return msgspec.structs.replace(
+            found, place=later, due_at_ms=int(float(answer[2])), why=answer[3].decode() or None
+        )
     return found
+
+
+def _later(waits: model.Invocation | None) -> Place:
+    """What is due later, by whether an attempt of it has begun."""
+    return Place.SCHEDULED if waits is not None and waits.attempt == 1 else Place.RETRYING
 
 
 async def cancel(queue: invocations.Queue, invocation: model.Invocation, packed: bytes, record: model.Record) -> bool:
@@ -142,4 +154,4 @@ async def unrecorded(queue: invocations.Queue, function: str) -> list[model.Reco
 def _seen(place: Place, found: model.Invocation) -> Unsettled:
     # `attempt` numbers the one that comes next, unless it runs.
     attempts = found.attempt if place is Place.RUNNING else found.attempt - 1
-    return Unsettled(place, found.id, attempts, found.accepted_at_ms)
+    return Unsettled(_later(found) if place is Place.RETRYING else place, found.id, attempts, found.accepted_at_ms)

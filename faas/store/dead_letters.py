@@ -9,7 +9,7 @@ import msgspec
 import sqlalchemy as sa
 
 from faas.core import model
-from faas.store import schema
+from faas.store import beginnings, schema
 
 _D = schema.dead_letters
 _invocation = msgspec.msgpack.Decoder(model.Invocation).decode
@@ -37,6 +37,10 @@ class DeadLetters:
             query = query.where(_D.c.function == function)
         with self._engine.connect() as connection:
             return [_letter(row) for row in connection.execute(query)]
+
+    def ids(self, text: str, most: int) -> list[str]:
+        """Up to ``most`` invocations' ids that begin so."""
+        return beginnings.ids(self._engine, _D.c.invocation_id, text, most)
 
     def get(self, invocation_id: str) -> DeadLetter | None:
         """The dead letter of one invocation."""

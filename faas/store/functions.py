@@ -82,6 +82,11 @@ class Functions:
         """What serves now, by name."""
         return self._read(_current().order_by(_F.c.name))
 
+    def names(self) -> list[str]:
+        """The names of the functions that serve now."""
+        with self._engine.connect() as connection:
+            return list(connection.scalars(sa.select(_F.c.name).order_by(_F.c.name)))
+
     def revisions(self, name: str) -> list[model.Revision]:
         """Every revision of a function, oldest first."""
         return self._read(sa.select(_R).where(_R.c.function == name, _IS_THERE).order_by(_R.c.number))

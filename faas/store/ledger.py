@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import datetime
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Literal, NamedTuple
 
 import msgspec
 import sqlalchemy as sa
 
 from faas.core import model
-from faas.store import histograms, schema, writing
+from faas.store import beginnings, histograms, schema, writing
 
 _R = schema.records
 _T = schema.totals
@@ -24,6 +24,8 @@ _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(model.Record).decode
 
 By = Literal["function", "day", "trigger"]
+Order = Literal["ended", "duration", "queue", "init"]
+_FIRST = {"duration": _R.c.duration_us, "queue": _R.c.queue_ms, "init": _R.c.init_ms}
 _NONE: Mapping[writing.Key, bytes] = {}
 
 
@@ -105,13 +107,18 @@ class Ledger:
         self,
         function: str | None = None,
         since_ms: int | None = None,
-        status: model.Status | None = None,
+        status: Collection[model.Status] = (),
         limit: int = 100,
         before: Place | None = None,
         root_id: str | None = None,
+        order: Order = "ended",
     ) -> list[model.Record]:
-        """The latest records that fit (and are older than ``before``), newest first."""
-        query = sa.select(_R.c.body).order_by(*(column.desc() for column in _PLACE)).limit(limit)
+        """The latest records that fit (and are older than ``before``), newest first; or in another ``order``.
+
+        ``status`` are those to find; all, when it is empty.
+        """
+        columns = (*([_FIRST[order]] if order in _FIRST else ()), *_PLACE)
+        query = sa.select(_R.c.body).order_by(*(column.desc() for column in columns)).limit(limit)
         if before is not None:
             # As one tuple: the order of the rows decides, and a page costs the same however far down it is.
             query = query.where(sa.tuple_(*_PLACE) < before)
@@ -119,12 +126,16 @@ class Ledger:
             query = query.where(_R.c.function == function)
         if since_ms is not None:
             query = query.where(_R.c.ended_at_ms >= since_ms)
-        if status is not None:
-            query = query.where(_R.c.status == status.value)
+        if status:
+            query = query.where(_R.c.status.in_([each.value for each in status]))
         if root_id is not None:
             # The first invocation of a chain names no root: it is the root.
             query = query.where(sa.or_(_R.c.root_id == root_id, _R.c.invocation_id == root_id))
         return self._read(query)
+
+    def ids(self, text: str, most: int) -> list[str]:
+        """Up to ``most`` invocations' ids that begin so."""
+        return beginnings.ids(self._engine, _R.c.invocation_id, text, most)
 
     def bill(self, since_ms: int, by: By) -> list[BillLine]:
         """What was billed, from the start of the UTC day that holds ``since_ms``; read from totals, without a scan."""

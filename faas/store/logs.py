@@ -38,26 +38,38 @@ class Logs:
         after_id: int | None = None,
         limit: int = 1000,
         search: str | None = None,
+        until_ms: int | None = None,
+        *,
+        newest: bool = False,
     ) -> list[LogRow]:
-        """The first ``limit`` lines that fit, in order; ``search`` is text that a line contains.
+        """The first ``limit`` lines that fit, or the last when ``newest``, in order.
 
-        Very short ones, of which there were many, are kept several in a row and have one id: more may come then.
+        ``search`` is text that a line contains; ``since_ms`` and ``until_ms`` count as within. Very short lines, of
+        which there were many, are kept several in a row and have one id: more may come then.
         """
         # By id and not by time: who follows asks for what came after the last line that he has.
-        query = sa.select(_L).order_by(_L.c.id).limit(limit)
+        query = sa.select(_L).order_by(_L.c.id.desc() if newest else _L.c.id).limit(limit)
         if function is not None:
             query = query.where(_L.c.function == function)
         if invocation_id is not None:
             query = query.where(_L.c.invocation_id == invocation_id)
         if since_ms is not None:
             query = query.where(_L.c.at_ms >= since_ms)
+        if until_ms is not None:
+            query = query.where(_L.c.at_ms <= until_ms)
         if after_id is not None:
             query = query.where(_L.c.id > after_id)
         if search is not None:
             query = query.where(_L.c.text.contains(search, autoescape=True))
         with self._engine.connect() as connection:
             rows = [LogRow(**row) for row in connection.execute(query).mappings()]
-        return [line for row in rows for line in _each_line(row, search or "")]
+        lines = [line for row in (rows[::-1] if newest else rows) for line in _each_line(row, search or "")]
+        return lines[-limit:] if newest else lines
+
+    def last_id(self) -> int:
+        """The id of the newest line of all; 0 when there is none."""
+        with self._engine.connect() as connection:
+            return int(connection.scalar(sa.select(sa.func.max(_L.c.id))) or 0)
 
 
 def _each_line(row: LogRow, search: str) -> Iterator[LogRow]:

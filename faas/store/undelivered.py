@@ -8,7 +8,7 @@ import msgspec
 import sqlalchemy as sa
 
 from faas.core import model
-from faas.store import schema
+from faas.store import beginnings, schema
 
 _U = schema.undelivered
 _invocation = msgspec.msgpack.Decoder(model.Invocation).decode
@@ -59,6 +59,10 @@ class UndeliveredRecords:
             query = query.where(_U.c.function == function)
         with self._engine.connect() as connection:
             return [_read(row) for row in connection.execute(query)]
+
+    def ids(self, text: str, most: int) -> list[str]:
+        """Up to ``most`` invocations' ids that begin so."""
+        return beginnings.ids(self._engine, _U.c.invocation_id, text, most)
 
     def get(self, invocation_id: str) -> Undelivered | None:
         """The one of an invocation."""

@@ -76,7 +76,7 @@ def test_a_dead_letter_is_sent_again_once(platform: platforms.Platform) -> None:
     name = platform.call("/never", b'{"order": 7}', headers=ASYNC).json()["invocation_id"]
     assert settled(platform, name)["status"] == "dead"
     eventually_sync(lambda: platform.faas("dlq", "show", name).returncode == 0, within=60)
-    letter = json.loads(platform.faas("dlq", "show", name).stdout)
+    letter = json.loads(platform.faas("dlq", "show", name, "--json").stdout)
     assert (json.loads(letter["event"]["body"]), letter["error"]["type"]) == ({"order": 7}, "DoNotRetry")
     (first,), (again,) = (platform.json("dlq", "retry", name) for _ in range(2))
     assert first == again

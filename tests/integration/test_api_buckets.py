@@ -61,7 +61,7 @@ async def test_an_object_comes_back_as_it_was_put_whatever_its_name(
 ) -> None:
     written = await _put(api, key, b"content")
     assert (folder / key).read_bytes() == b"content"
-    assert (written["key"], written["size"]) == (key, 7)
+    assert (written["key"], written["size_bytes"]) == (key, 7)
     async with api.get(_at(key)) as answer:
         assert (answer.status, await answer.read()) == (200, b"content")
         assert answer.headers["ETag"] == f'"{written["etag"]}"'
@@ -74,7 +74,7 @@ async def test_an_object_comes_back_as_it_was_put_whatever_its_name(
 
 
 async def test_an_empty_object_is_an_object(api: aiohttp.ClientSession, folder: Path) -> None:
-    assert (await _put(api, "empty", b""))["size"] == 0
+    assert (await _put(api, "empty", b""))["size_bytes"] == 0
     async with api.get(_at("empty")) as answer:
         assert (answer.status, await answer.read()) == (200, b"")
     assert (folder / "empty").stat().st_size == 0

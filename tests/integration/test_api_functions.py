@@ -81,7 +81,8 @@ async def test_a_call_comes_back_with_what_the_handler_returned_and_what_it_cost
     assert (call.event, call.trigger, call.mode) == (b'{"name": "Ada"}', "invoke", model.Mode.SYNC)
     assert (value["invocation_id"], value["status"], value["result"]) == (call.id, "ok", {"said": ["ü", 1.5, None]})
     assert (value["duration_ms"], value["billed_ms"], value["queue_ms"], value["memory_mb"]) == (1.234, 2, 7, 31)
-    assert (value["cost"], value["cost_pico"], value["cold_start"], value["error"]) == (2.5, 2_500_000, False, None)
+    assert (value["cost_decimal"], value["cost_pico"], value["currency"]) == ("0.0000025", 2_500_000, "USD")
+    assert (value["cold_start"], value["error"]) == (False, None)
     assert value["logs"] == [{"at_ms": 5, "text": "hi"}]
     assert value["report"].startswith(f"REPORT RequestId: {call.id}\tDuration: 1.23 ms")
     assert (await api.get("/api/v1/functions/hello"))["places"]["done"] == 1

@@ -197,7 +197,7 @@ async def test_a_delayed_call_waits_until_it_is_due(api: served_api.ControlApi) 
     status, value = await api.call("POST", path, data=b"{}", headers={"Faas-Delay": "10m"})
     assert status == 202
     found = await state(api, value["invocation_id"])
-    assert (found["status"], found["attempts"]) == ("retrying", 0)
+    assert (found["status"], found["attempts"]) == ("scheduled", 0)
     async with api.queue() as queue:
         assert await queue.claim("n1", "hello@1", 1) == []
         assert (await queue.counts())["hello@1"] == model.Counts(accepted=1, retrying=1)

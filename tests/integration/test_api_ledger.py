@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import decimal
 from collections.abc import AsyncIterator
 from importlib import metadata
 from typing import Any
@@ -100,7 +101,7 @@ async def test_a_bill_adds_up_by_function_day_or_trigger(api: ControlApi) -> Non
         found = await api.get("/api/v1/bill", **query)
         total = found["total"]
         assert total["cost_pico"] == sum(line["cost_pico"] for line in found["lines"]) == total["count"] * 1_500_001
-        assert total["cost"] == total["cost_pico"] / 10**6
+        assert decimal.Decimal(total["cost_decimal"]) * 10**12 == total["cost_pico"]
         return {line["name"]: (line["count"], line["billed_ms"]) for line in found["lines"]}
 
     assert await lines() == {"a": (2, 20), "b": (1, 10)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -82,7 +83,9 @@ async def test_the_command_lists_retries_and_drops(api: served_api.ControlApi) -
     assert len((await command(api, "retry", first, "--json")).json) == 1
     retried = (await command(api, "retry", "--all", "--json")).json
     assert [each["invocation_id"] for each in retried] == [second]
-    await command(api, "drop", "--function", "hello")
+    assert (await faas(api.settings.data.root, "dlq", "drop", "--all")).code == 5, "nobody was asked"
+    assert len(json.loads((await command(api, "ls", "--json")).out)) == 2
+    await command(api, "drop", "--function", "hello", "--yes")
     assert (await command(api, "ls", "--json")).json == []
     assert (await faas(api.settings.data.root, "dlq", "drop")).code == 2
     assert (await faas(api.settings.data.root, "dlq", "show", first)).code == 4

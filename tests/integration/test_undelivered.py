@@ -75,9 +75,10 @@ async def test_the_command_lists_shows_retries_and_drops(api: served_api.Control
     listed = json.loads(await command("ls", "--function", "hello", "--json"))
     assert [each["invocation_id"] for each in listed] == [second, first]
     assert "https://example.com/hook" in await command("ls")
-    assert json.loads(await command("show", first))["reason"] == "the receiver answered 500"
+    assert json.loads(await command("show", first, "--json"))["reason"] == "the receiver answered 500"
     await command("retry", first)
-    await command("drop", "--all")
+    assert (await faas(api.settings.data.root, "undelivered", "drop", "--all")).code == 5, "nobody was asked"
+    await command("drop", "--all", "--yes")
     assert json.loads(await command("ls", "--json")) == []
     assert (await faas(api.settings.data.root, "undelivered", "drop")).code == 2
     async with api.queue() as queue:

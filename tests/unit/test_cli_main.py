@@ -82,6 +82,27 @@ def test_an_unknown_command_is_a_line_and_exit_code_2(tmp_path: Path) -> None:
     assert "Traceback" not in ran.stderr
 
 
+@pytest.mark.parametrize(
+    ("words", "meant"),
+    [
+        ("lgos", "logs"), ("list", "ls"), ("delete", "rm"), ("start", "up"), ("deplyo", "deploy"),
+        ("dlq delete", "drop"),
+        ("dlq lst", "ls"), ("invocations get", "show"), ("undelivered remove", "drop"), ("help recrods", "records"),
+    ],
+)  # fmt: skip
+def test_a_mistyped_command_gets_a_suggestion(words: str, meant: str, tmp_path: Path) -> None:
+    ran = faas(*words.split(), root=tmp_path)
+    assert ran.returncode == 2
+    assert f"did you mean {meant}?" in ran.stderr
+
+
+def test_help_of_a_command_is_what_its_own_option_says(tmp_path: Path) -> None:
+    for words in ((), ("logs",), ("dlq",), ("dlq", "drop")):
+        ran = faas("help", *words, root=tmp_path)
+        assert (ran.returncode, ran.stdout) == (0, faas(*words, "--help", root=tmp_path).stdout)
+    assert faas("help", "logs", "more", root=tmp_path).returncode == 2
+
+
 def test_the_data_directory_is_chosen_before_or_after_the_command(tmp_path: Path) -> None:
     before = faas("--data-dir", str(tmp_path / "a"), "ls", root=tmp_path)
     after = faas("ls", "--data-dir", str(tmp_path / "b"), root=tmp_path)
@@ -155,4 +176,5 @@ def test_what_is_no_moment_is_refused() -> None:
 
 def test_the_version_is_that_of_the_package(tmp_path: Path) -> None:
     assert json.loads(faas("version", "--json", root=tmp_path).stdout)["faas"] == "0.1.0"
+    assert faas("--version", root=tmp_path).stdout == faas("version", root=tmp_path).stdout
     assert isinstance(settings_module.Settings(), settings_module.Settings)

@@ -13,8 +13,14 @@ from typing import Any
 
 import pytest
 
+from faas.cli import left_out as leaving
 from faas.cli import pack
 from faas.core import errors
+
+TOOLS_FOLDERS = (
+    ".git", ".hg", ".svn", "__pycache__", ".venv", "venv", "node_modules", ".faas", ".mypy_cache", ".ruff_cache",
+    ".pytest_cache", ".hypothesis", ".tox", ".nox", ".idea", ".vscode", ".DS_Store", ".cache", ".terraform", "htmlcov",
+)  # fmt: skip
 
 
 def packed(
@@ -51,11 +57,11 @@ def test_another_content_gives_other_bytes(tmp_path: Path) -> None:
 
 def test_names_are_sorted_and_dotfiles_are_in(tmp_path: Path) -> None:
     folder = write(tmp_path, z_py="", a__b_py="")
-    (folder / ".env").write_text("X=1")
-    assert names(packed(folder)) == [".env", "a/b.py", "z.py"]
+    (folder / ".config").write_text("X=1")
+    assert names(packed(folder)) == [".config", "a/b.py", "z.py"]
 
 
-@pytest.mark.parametrize("name", sorted(pack.SKIPPED))
+@pytest.mark.parametrize("name", TOOLS_FOLDERS)
 def test_what_tools_leave_behind_is_left_out(name: str, tmp_path: Path) -> None:
     folder = write(tmp_path, app_py="")
     (folder / name).mkdir()
@@ -193,3 +199,72 @@ def test_sockets_and_pipes_are_left_out(tmp_path: Path) -> None:
     (tmp_path / "linked").symlink_to("pipe")
     (tmp_path / "zeros").symlink_to("/dev/zero")
     assert names(packed(tmp_path)) == ["app.py"]
+
+
+def left_out(folder: Path, project: Path | None = None) -> dict[str, list[str]]:
+    return pack.pack(folder, io.BytesIO(), leave_out=(), max_bytes=1 << 20, project=project)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [".env", ".env.local", "prod.env", "id_rsa", "server.key", "store.p12", ".netrc", ".npmrc", "terraform.tfstate"],
+)
+def test_secrets_are_never_sent_whatever_a_file_says(name: str, tmp_path: Path) -> None:
+    folder = write(tmp_path, app_py="")
+    (folder / name).write_text("SECRET=1")
+    (folder / ".faasignore").write_text(f"!{name}\n!*\n")
+    assert names(packed(folder)) == [".faasignore", "app.py"]
+    assert left_out(folder) == {"secrets and keys, which never leave": [name]}
+
+
+def test_a_private_key_is_told_from_a_certificate_by_what_is_in_the_file(tmp_path: Path) -> None:
+    folder = write(tmp_path, app_py="")
+    body = "A" * 64
+    (folder / "ca.pem").write_text(f"-----BEGIN CERTIFICATE-----\n{body}\n-----END CERTIFICATE-----\n")
+    (folder / "own.pem").write_text(f"-----BEGIN RSA PRIVATE KEY-----\n{body}\n-----END RSA PRIVATE KEY-----\n")
+    (folder / "account.json").write_text('{"private_key": "-----BEGIN PRIVATE KEY-----\\n' + body + '"}')
+    (folder / "notes.txt").write_text("how to write -----BEGIN PRIVATE KEY----- is explained elsewhere")
+    (folder / ".env.example").write_text("SECRET=")
+    assert names(packed(folder)) == [".env.example", "app.py", "ca.pem", "notes.txt"]
+
+
+def test_an_environment_is_left_out_by_whatever_name(tmp_path: Path) -> None:
+    folder = write(tmp_path, app_py="", mine__lib__x_py="")
+    (folder / "mine" / "pyvenv.cfg").write_text("home = /usr/bin")
+    assert left_out(folder) == {"virtual environments": ["mine/"]}
+    assert names(packed(folder)) == ["app.py"]
+
+
+def test_gitignore_and_faasignore_count_below_their_folders_and_the_latter_has_the_last_word(tmp_path: Path) -> None:
+    folder = write(tmp_path / "src", app_py="", build__x="", data__a="", data__b="", deep__build="", deep__only="")
+    (tmp_path / ".gitignore").write_text("*.secret\n")
+    (folder / "x.secret").write_text("")
+    (folder / ".gitignore").write_text("# made\n/build/\ndata/*\n!data/b\n")
+    (folder / ".faasignore").write_text("!data/a\n")
+    (folder / "deep" / ".gitignore").write_text("only\n")
+    kept = ["app.py", "data/a", "data/b", "deep/build"]
+    assert names(packed(folder, project=tmp_path)) == kept
+    assert left_out(folder, tmp_path)["by .gitignore"] == ["build/", "x.secret", "deep/only"]
+
+
+def test_what_cp_wrote_is_left_out_until_it_is_changed_or_asked_for(tmp_path: Path) -> None:
+    folder = write(tmp_path, app_py="", thumb="x", model="x", edited="x")
+    for name in ("thumb", "model", "edited"):
+        leaving.mark_copied(folder / name)
+    (folder / "edited").write_text("longer")
+    (folder / ".faasignore").write_text("!model\n")
+    assert names(packed(folder)) == ["app.py", "edited", "model"]
+    assert left_out(folder)["copied out of buckets by `faas cp`"] == ["thumb"]
+
+
+def test_what_is_left_out_is_said_by_its_reason_and_no_more_than_a_line_of_it() -> None:
+    assert leaving.said({"by .gitignore": [f"f{n}" for n in range(8)], "virtual environments": ["mine/"]}) == [
+        "left out, by .gitignore: f0, f1, f2, f3, f4 and 3 more",
+        "left out, virtual environments: mine/",
+    ]
+
+
+def test_a_pattern_that_is_none_and_a_file_that_is_no_text_hurt_nothing(tmp_path: Path) -> None:
+    folder = write(tmp_path, app_py="")
+    (folder / ".gitignore").write_bytes(b"\xff\xfe[\n!\n/\n\n[z-a]\n")
+    assert names(packed(folder)) == ["app.py"]
