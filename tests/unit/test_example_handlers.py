@@ -184,3 +184,14 @@ def test_a_digest_names_the_day_that_ended_and_counts_by_suffix() -> None:
 
 def test_a_digest_of_an_empty_bucket_has_no_newest_object() -> None:
     assert load("digest").summarized([]) == {"count": 0, "bytes": 0, "newest": None, "by_suffix": {}}
+
+
+@pytest.mark.parametrize(("ending", "mode"), [("png", "I;16"), ("tiff", "I;16"), ("tiff", "I")])
+def test_grey_of_sixteen_bits_keeps_its_shades(context: FolderContext, ending: str, mode: str) -> None:
+    ramp = Image.linear_gradient("L").convert("I").point(lambda value: value * 257)
+    made = io.BytesIO()
+    (ramp if mode == "I" else ramp.convert(mode)).save(made, ending)
+    load("photos/transcode").handler(upload(context, "photos", f"in/ramp.{ending}", made.getvalue()), context)
+    with Image.open(context.root / "thumbs" / "full" / f"ramp.{ending}.webp") as photo:
+        shades = [photo.convert("L").getpixel((5, at)) for at in (2, 128, 253)]
+    assert [abs(int(shade) - wanted) < 12 for shade, wanted in zip(shades, (2, 128, 253), strict=True)] == [True] * 3

@@ -156,7 +156,14 @@ def test_a_requirements_file_that_is_absent_or_not_text_is_one_clear_line(tmp_pa
             "Because flask==3 depends on six>=2 and you require flask==3, we can conclude that you require six>=2."
             "\n         And because you require six==1, we can conclude that your requirements are unsatisfiable.",
             "requirements.txt:3: the requirements cannot be met together: Because flask==3 depends on six>=2 and you"
-            " require flask==3, we can conclude that you require six>=2.\nAnd because you require six==1",
+            " require flask==3, we can conclude that you require six>=2. And because you require six==1, we can"
+            " conclude that your requirements are unsatisfiable.",
+        ),
+        (
+            "Because flask==3 depends on six>=2 and you require six==1, we can conclude that your requirements are"
+            "\n         unsatisfiable.",
+            "requirements.txt:3: the requirements cannot be met together: flask==3 depends on six>=2 and you require"
+            " six==1",
         ),
     ],
 )

@@ -44,6 +44,7 @@ def read_photo(bucket: Any, key: str) -> Image.Image:
         with bucket.open(key, "rb") as source, Image.open(source) as photo:
             photo.load()
             ImageOps.exif_transpose(photo, in_place=True)
+            photo = eight_bits(photo)
             mode = "RGBA" if photo.has_transparency_data else "RGB"
             return photo if photo.mode == mode else photo.convert(mode)  # a photo may be large: no copy without need
     except UnidentifiedImageError as error:
@@ -54,6 +55,13 @@ def read_photo(bucket: Any, key: str) -> Image.Image:
         if error.errno is not None:  # the bucket's fault, not the photo's
             raise
         raise NotAPhoto(f"{key} is damaged: {error}") from error
+
+
+def eight_bits(photo: Image.Image) -> Image.Image:
+    """Grey of 16 bits as grey of 8: what converts it to colours would show all but the darkest as white."""
+    if not photo.mode.startswith("I"):
+        return photo
+    return photo.convert("I").point(lambda value: value * (1 / 256)).convert("L")
 
 
 def write_outputs(photo: Image.Image, thumbs: Any, name: str) -> list[str]:

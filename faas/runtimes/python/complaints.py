@@ -11,6 +11,7 @@ from faas.core import errors
 from faas.runtimes.python import requirements, target
 
 _UNSATISFIABLE = ", we can conclude that your requirements are unsatisfiable."
+_REASONS = re.compile(r"\b(?:[Bb]ecause|conclude)\b")
 _POSITION = re.compile(r"Couldn't parse requirement in `[^`]*` at position (\d+)")
 _MISSING = re.compile(r"Because (\S+) was not found in the package registry")
 _NO_VERSION = re.compile(r"Because there (?:is|are) no versions? of ((\S+?)(?:[=<>!~{].*?)?) and ")
@@ -133,13 +134,19 @@ def _network(said: _Said, asked: requirements.Requirements, _runtime: target.Tar
 
 
 def _other(said: _Said, asked: requirements.Requirements) -> errors.BuildFailed:
-    why = "\n".join(said.causes) if said.causes else said.headline
-    why = why.removesuffix(_UNSATISFIABLE).removesuffix(", we can conclude that your requirements are unsatisfiable")
+    why = _sentence(_flat(said)) if said.causes else said.headline
     conflict = said.headline.startswith("No solution found")
     named = sorted({line.number for line in asked.lines if line.name and _mentions(why, line.name)}) if conflict else []
     line = next((line for line in asked.lines if line.number in named), None)
     text = f"the requirements cannot be met together: {why}" if conflict else why
     return _failed(asked, line, text)
+
+
+def _sentence(why: str) -> str:
+    """uv's reasoning, whole: one that is no longer than a clause loses the words around it, and nothing else."""
+    clause = why.removesuffix(".").removesuffix(_UNSATISFIABLE.removesuffix("."))
+    is_one = clause != why.removesuffix(".") and clause.startswith("Because ") and _REASONS.search(clause[8:]) is None
+    return clause.removeprefix("Because ") if is_one else why
 
 
 def _failed(

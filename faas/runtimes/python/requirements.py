@@ -13,7 +13,7 @@ from pathlib import Path
 
 import msgspec
 
-from faas.core import errors
+from faas.core import errors, texts
 
 _COMMENT = re.compile(r"(^|\s+)#.*$")
 _VARIABLE = re.compile(r"\$\{[A-Z0-9_]+\}")
@@ -201,11 +201,11 @@ def _text(path: Path, file: str, asked_by: Line | None) -> str:
     try:
         if path.stat().st_size > _MAX_BYTES:
             raise _refused(asked_by, f"{file} is larger than {_MAX_BYTES} bytes")
-        return path.read_text("utf-8-sig")
+        return texts.decoded(path.read_bytes())
     except (FileNotFoundError, IsADirectoryError) as error:
         raise _refused(asked_by, f"there is no file {file} in the source") from error
     except UnicodeDecodeError as error:
-        raise _refused(asked_by, f"{file} is not UTF-8 text") from error
+        raise _not_text(file, asked_by, error) from error
 
 
 def _logical_lines(text: str) -> Iterator[tuple[int, str]]:
@@ -224,6 +224,14 @@ def _logical_lines(text: str) -> Iterator[tuple[int, str]]:
         joined = ""
     if stripped := _COMMENT.sub("", joined).strip():
         yield first, stripped
+
+
+def _not_text(file: str, asked_by: Line | None, error: UnicodeDecodeError) -> errors.BuildFailed:
+    at = error.object[: error.start].count(b"\n") + 1
+    named = f"{asked_by.where}: " if asked_by is not None else ""
+    return errors.BuildFailed(
+        f"{named}{file}:{at}: this is not UTF-8 text", hint="save it as UTF-8 in your editor", file=file, line=at
+    )
 
 
 def _refused(line: Line | None, why: str) -> errors.BuildFailed:
