@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from aiohttp import web
 
 from faas.api import state
-from faas.core import errors, ids
+from faas.core import errors, ids, model
 
 LEAST = 4
 """Characters of a beginning that may stand for an id."""
@@ -57,6 +57,11 @@ async def of_invocation(app: web.Application, given: str) -> str:
 
 
 async def _unsettled(app: web.Application, text: str) -> list[str]:
-    names = await asyncio.to_thread(app[state.FUNCTIONS].names)
-    found = [line.id for name in names for line in await app[state.CALLS].unsettled(name, _MOST_UNSETTLED)]
+    calls = app[state.CALLS]
+    busy = {ref.rpartition("@")[0] for ref, places in (await calls.places()).items() if _is_busy(places.counts)}
+    found = [line.id for name in sorted(busy) for line in await calls.unsettled(name, _MOST_UNSETTLED)]
     return [each for each in found if each.startswith(text)]
+
+
+def _is_busy(counts: model.Counts) -> bool:
+    return counts.waiting + counts.running + counts.retrying > 0

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -15,7 +16,7 @@ from typing import Any
 import click
 import msgspec
 
-from faas.cli import child, log_format, options, output, platform_dir, platform_logs, ports, supervisor
+from faas.cli import child, log_format, options, output, platform_dir, platform_logs, ports, supervisor, watching
 from faas.core import errors
 from faas.core import settings as settings_module
 from faas.valkey import embedded, fitness, syncing
@@ -48,12 +49,18 @@ class _Nodes(click.ParamType[int]):
     help="Runtime of the containers by its name in the engine: runsc (gVisor), kata; the engine's default if left out.",
 )
 @click.option("--nodes", type=_Nodes(), help="Node processes to start: a number, or auto (the default).")
+@click.option("--quiet", "-q", is_flag=True, help="In the foreground, print no attempts and no lines of functions.")
 @click.option("--detach", "-d", is_flag=True, help="Return when the platform is ready, and leave it running.")
 @options.json_option
 @click.option("--ready-fd", type=int, hidden=True)
-def up_command(*, detach: bool, as_json: bool, ready_fd: int | None, **flags: Any) -> None:
+def up_command(*, detach: bool, quiet: bool, as_json: bool, ready_fd: int | None, **flags: Any) -> None:
     """Start the platform: the embedded Redis server (unless FAAS_REDIS_URL names one), node, scheduler, recorder,
     control API and builder. What dies is started again; Ctrl-C ends it all, a second one at once.
+
+    In the foreground each attempt and each line that functions print is shown as it is recorded, at most a hundred of
+    each a second; not with --quiet or --json.
+
+    The control API listens on port 8081, or on any free one where that is taken; `faas status` names it.
 
     \b
     faas up                                # in the foreground
@@ -69,7 +76,7 @@ def up_command(*, detach: bool, as_json: bool, ready_fd: int | None, **flags: An
         uvloop.run(_detached(settings, as_json))
         return
     log_format.start(settings.platform_logs)
-    announce = _to_pipe(ready_fd) if ready_fd is not None else (lambda facts: _print(facts, as_json))
+    announce = _to_pipe(ready_fd) if ready_fd is not None else _foreground(settings.data.root, as_json, quiet)
     try:
         uvloop.run(_up(settings, announce))
     except errors.FaasError as error:
@@ -107,7 +114,7 @@ async def _up(settings: settings_module.Settings, announce: Any) -> None:
     with (
         platform_dir.held(root),
         ports.reserve(settings.listening.host, settings.listening.port, "--port") as gateway,
-        ports.reserve(settings.listening.host, settings.listening.api_port, "--api-port") as api,
+        _api_port(settings) as api,
     ):
         token_file = platform_dir.token(root)
         settings = settings_module.changed(settings, port=gateway.getsockname()[1], api_port=api.getsockname()[1])
@@ -153,6 +160,25 @@ async def _up(settings: settings_module.Settings, announce: Any) -> None:
             finally:
                 await _sweep(settings)
                 platform_dir.withdraw(root)
+
+
+def _foreground(root: Path, as_json: bool, quiet: bool) -> Callable[[dict[str, Any]], None]:
+    def announce(facts: dict[str, Any]) -> None:
+        _print(facts, as_json)
+        if not as_json and not quiet:
+            watching.start(root)
+
+    return announce
+
+
+def _api_port(settings: settings_module.Settings) -> socket.socket:
+    """The control API's port. The one that nobody chose gives way where another platform has it."""
+    try:
+        return ports.reserve(settings.listening.host, settings.listening.api_port, "--api-port")
+    except errors.Conflict:
+        if settings.listening.api_port != settings_module.Settings().listening.api_port:
+            raise
+        return ports.reserve(settings.listening.host, 0, "--api-port")
 
 
 async def _publish_changes(changed: asyncio.Event, publish: Callable[[], None]) -> None:

@@ -46,7 +46,14 @@ class Listening(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
     host: Annotated[str, _Doc(description="Address that the gateway and the control API listen on.")] = "127.0.0.1"
     port: Annotated[int, _Doc(description="Port of the gateway; 0 takes any free one.", ge=0, le=65535)] = 8080
-    api_port: Annotated[int, _Doc(description="Port of the control API; 0 takes any free one.", ge=0, le=65535)] = 0
+    api_port: Annotated[
+        int,
+        _Doc(
+            description="Port of the control API; 0 takes any free one, and so does 8081 where that is taken.",
+            ge=0,
+            le=65535,
+        ),
+    ] = 8081
     host_names: Annotated[
         str,
         _Doc(

@@ -165,3 +165,31 @@ def test_a_redis_of_ones_own_is_used_instead_of_the_embedded_one(data: Path, red
         assert not (data / "redis").exists()
         up.terminate()
         assert up.wait(60) == 0
+
+
+def test_in_the_foreground_attempts_and_lines_are_printed_as_they_come(faas: Faas, data: Path, tmp_path: Path) -> None:
+    command = _command(data, "up", "--port", "0", "--engine", "process")
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as up:
+        assert up.stdout is not None
+        told = [up.stdout.readline() for _ in range(3)]
+        assert [line.split()[0] for line in told] == ["gateway", "api", "token"]
+        faas("init", str(tmp_path / "hello"))
+        assert faas("deploy", str(tmp_path / "hello")).returncode == 0
+        assert faas("invoke", "hello", "--data", '{"name": "Ada"}').returncode == 0
+        lines = [up.stdout.readline().split(None, 1)[1] for _ in range(2)]
+        up.send_signal(signal.SIGINT)
+        rest = up.stdout.read()
+    assert any(line == "hello@1 | greeting Ada\n" for line in lines), lines
+    assert any(line.startswith("hello@1 invoke ok ") for line in lines), lines
+    assert (up.returncode, rest) == (0, "")
+
+
+def test_the_control_apis_port_is_the_same_each_time_and_gives_way_where_it_is_taken(faas: Faas) -> None:
+    with socket.socket() as taken:
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            taken.bind(("127.0.0.1", 8081))
+            taken.listen()
+        except OSError:
+            pass  # somebody else has it, which is as good
+        assert not _up(faas)["api"].endswith(":8081")

@@ -139,4 +139,12 @@ async def test_the_document_names_every_parameter_and_which_routes_need_no_token
             assert named == set(re.findall(r"\{(\w+)\}", where))
             assert (operation.get("security") == []) == (where in middleware.OPEN_PATHS)
     records = document["paths"]["/api/v1/invocations"]["get"]["parameters"]
-    assert {each["name"] for each in records} == {"function", "since_ms", "status", "limit", "before", "root_id"}
+    assert {each["name"] for each in records} == {
+        "function",
+        "since_ms",
+        "status",
+        "limit",
+        "before",
+        "root_id",
+        "order",
+    }

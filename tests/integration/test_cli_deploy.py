@@ -234,3 +234,70 @@ def test_a_project_of_init_deploys_and_answers(faas: Faas, tmp_path: Path) -> No
     assert faas("deploy", tmp_path / "greeter").returncode == 0
     answer = json.loads(faas("invoke", function.name, "--data", '{"name": "Ada"}', "--json").stdout)
     assert answer["result"] == {"message": "Hello, Ada!", "invocation_id": answer["invocation_id"]}
+
+
+def test_what_a_deploy_leaves_behind_and_takes_over_is_said_until_it_is_mended(faas: Faas, tmp_path: Path) -> None:
+    folder = write(tmp_path / "mine", "stays", GOOD.format(count=1))
+    manifest = folder / "faas.yaml"
+    one = manifest.read_text()
+    route = "triggers: [http: {path: /leaves}]"
+    manifest.write_text(f"{one}\n  leaves: {{runtime: python3, handler: app.handler, {route}}}\n")
+    assert "left behind" not in faas("deploy", folder).stderr
+    manifest.write_text(one)
+    for _ in range(2):
+        said = faas("deploy", folder).stderr
+        assert "left behind: leaves stands in faas.yaml no more, serves on and runs on http ANY /leaves\n" in said
+        assert "remove it with `faas rm leaves`" in said
+    told = json.loads(faas("deploy", folder, "--json").stdout)
+    assert told["left_behind"] == [{"function": "leaves", "triggers": ["http ANY /leaves"]}]
+    other = write(tmp_path / "other", "stays", GOOD.format(count=2))
+    assert f"took over: stays was deployed from {manifest} before\n" in faas("deploy", other).stderr
+    assert "took over" not in faas("deploy", other).stderr
+    assert faas("rm", "leaves", "--yes").returncode == 0
+    assert "left behind" not in faas("deploy", folder).stderr
+
+
+def test_what_is_left_out_of_a_source_is_said_and_outputs_in_it_make_no_new_revision(
+    faas: Faas, root: Path, tmp_path: Path
+) -> None:
+    folder = write(tmp_path, "clean", GOOD.format(count=1))
+    with (folder / "faas.yaml").open("a") as manifest:
+        manifest.write("\nbuckets: {clean-out: {}}\n")
+    (folder / ".env").write_text("TOKEN=1")
+    (folder / ".gitignore").write_text("*.secret\n")
+    (folder / "x.secret").write_text("")
+    said = faas("deploy", folder).stderr.splitlines()
+    assert "left out, secrets and keys, which never leave: .env" in said
+    assert "left out, by .gitignore: x.secret" in said
+    made = root / "d" / "buckets" / "clean-out" / "in" / "thumb.webp"
+    made.parent.mkdir(parents=True)
+    made.write_text("x")
+    for command in (("cp", "clean-out:in/thumb.webp", folder), ("cp", "-r", "clean-out:", folder / "out")):
+        assert faas(*command).returncode == 0
+    (folder / "up.log").write_text("x")
+    told = json.loads(faas("deploy", folder, "--json").stdout)
+    assert [each["changed"] for each in told["functions"]] == [False]
+    assert sorted(told["left_out"]["copied out of buckets by `faas cp`"]) == ["out/in/thumb.webp", "thumb.webp"]
+
+
+@pytest.mark.parametrize(("existing", "said"), [("skip", "skips 3 objects"), ("run", "runs for 3 objects")])
+def test_a_deploy_says_what_a_new_upload_trigger_does_about_what_is_there(
+    faas: Faas, root: Path, tmp_path: Path, existing: str, said: str
+) -> None:
+    bucket = f"was-there-{existing}"
+    for name in ("in/a.txt", "in/b.txt", "in/c.txt", "in/d.txt.part", "in/e.png", "f.txt"):
+        path = root / "d" / "buckets" / bucket / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("x")
+    trigger = f"triggers: [upload: {{bucket: {bucket}, prefix: in/, suffix: .txt, existing: {existing}}}]"
+    folder = write(tmp_path, f"reads-{existing}", GOOD.format(count=1), f"buckets: {{{bucket}: read}}\n    {trigger}")
+    with (folder / "faas.yaml").open("a") as manifest:
+        manifest.write(f"\nbuckets: {{{bucket}: {{}}}}\n")
+    assert f"reads-{existing}: upload {bucket}/in/*.txt {said} that are there already" in faas("deploy", folder).stderr
+    assert "there already" not in faas("deploy", folder).stderr
+    if existing == "run":
+        eventually_sync(lambda: len(json.loads(faas("records", "reads-run", "--json").stdout)) == 3, within=20)
+    else:
+        (root / "d" / "buckets" / bucket / "in" / "new.txt").write_text("x")
+        (only,) = eventually_sync(lambda: json.loads(faas("records", "reads-skip", "--json").stdout), within=20)
+        assert only["object"] == f"{bucket}/in/new.txt"

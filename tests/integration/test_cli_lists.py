@@ -69,7 +69,8 @@ async def test_no_line_of_a_list_is_wider_than_its_terminal(api: ControlApi, com
     (folder / ("long" * 50)).write_text("x")
     for columns in (80, 60):
         code, lines = await shown(api.settings.data.root, *command, columns=columns)
-        assert (code, max(map(len, lines)) <= columns) == (0, True), "\n".join(lines)
+        assert code == (9 if command == ("doctor",) else 0)  # no node runs here
+        assert max(map(len, lines)) <= columns, "\n".join(lines)
 
 
 async def test_any_beginning_of_an_id_as_it_is_printed_names_the_thing(api: ControlApi) -> None:

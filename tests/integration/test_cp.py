@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import pytest
 
-from faas.cli import client, cp, endpoint, platform_dir
+from faas.cli import client, cp, endpoint, places, platform_dir
 from faas.core import settings as settings_module
 from tests import control_api
 from tests.eventually import eventually
@@ -128,7 +128,7 @@ async def test_more_objects_than_a_page_holds_all_come(platform: Platform) -> No
 async def test_keys_are_asked_for_by_the_page_until_there_are_no_more(
     platform: Platform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cp, "_PAGE", 5)
+    monkeypatch.setattr(places, "_PAGE", 5)
     names = [f"many/{number:02}" for number in range(15)]
     for name in [*names, "more"]:
         platform.put(name, b"x")

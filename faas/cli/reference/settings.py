@@ -11,8 +11,8 @@ from faas.cli.reference import markdown
 from faas.core import settings as settings_module
 
 _INTRO = (
-    "Each setting may stand in `faas.toml` in the data directory (`port = 8081`) and in the environment "
-    "(`FAAS_PORT=8081`). The environment wins over the file, and flags of a command over both. A value that is not of "
+    "Each setting may stand in `faas.toml` in the data directory (`port = 9000`) and in the environment "
+    "(`FAAS_PORT=9000`). The environment wins over the file, and flags of a command over both. A value that is not of "
     "its type or out of its bounds is an error that names the source and the key. `_ms` are milliseconds, `_mb` MiB. "
     "The headings are for reading: they are no part of a setting's name, and no table of `faas.toml`."
 )
