@@ -7,8 +7,11 @@ import hashlib
 import msgspec
 
 
-class Object(msgspec.Struct, frozen=True):
-    """One object. ``version`` is another one whenever the content is replaced or written to."""
+class Object(msgspec.Struct, frozen=True, eq=False):
+    """One object. ``version`` is another one whenever the content is replaced or written to.
+
+    Two are equal that are one version of one key: ``changed_ns`` moves on when a mark or a link is made.
+    """
 
     key: str
     size: int
@@ -16,6 +19,14 @@ class Object(msgspec.Struct, frozen=True):
     version: str
     changed_ns: int = 0
     """When it was written, moved into place or marked, where that is known."""
+
+    def __eq__(self, other: object) -> bool:
+        """Whether it is the same version of the same object."""
+        return isinstance(other, Object) and (self.key, self.version) == (other.key, other.version)
+
+    def __hash__(self) -> int:
+        """As `__eq__` compares."""
+        return hash((self.key, self.version))
 
     @property
     def appeared_ms(self) -> int:

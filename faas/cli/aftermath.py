@@ -98,11 +98,9 @@ def say(aftermath: Aftermath) -> None:
 def _of_existing(found: Existing) -> str:
     count = f"{found.count:,} objects" if found.count != 1 else "1 object"
     count = f"more than {count}" if found.count >= _MOST_COUNTED else count
-    if found.runs:
-        return f"{found.function}: {found.trigger} runs for {count} that {_are(found)} there already (existing: run)"
-    return (
-        f"{found.function}: {found.trigger} skips {count} that {_are(found)} there already; `existing: run` would not"
-    )
+    does = "runs for" if found.runs else "skips"
+    why = "(existing: run)" if found.runs else "(`existing: run` would run for them)"
+    return f"{found.function}: {found.trigger} {does} {count} that {_are(found)} there already {why}"
 
 
 def _are(found: Existing) -> str:

@@ -60,6 +60,7 @@ def records_command(
     )["records"]  # fmt: skip
     if not found:
         names.require(api, name)
+        names.require_invocation(api, root_id)
     if as_json:
         output.emit(found)
         return

@@ -85,8 +85,7 @@ def _stored(api: client.Client, query: dict[str, Any], tail: int) -> Iterator[di
         yield from page
     if some or not tail:
         return
-    if query["invocation_id"] is not None:
-        api.get(f"/api/v1/invocations/{client.quote(query['invocation_id'])}")  # an unknown one is an error
+    names.require_invocation(api, query["invocation_id"])
     names.require(api, query["function"])
 
 

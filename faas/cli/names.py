@@ -31,6 +31,12 @@ def require(api: client.Client, *names: str | None) -> None:
                 raise
 
 
+def require_invocation(api: client.Client, invocation_id: str | None) -> None:
+    """Raise `errors.NotFound` for an id that no invocation has."""
+    if invocation_id is not None:
+        api.get(f"/api/v1/invocations/{client.quote(invocation_id)}")
+
+
 def _has_left_something(api: client.Client, name: str) -> bool:
     records = api.get("/api/v1/invocations", function=name, limit=1)["records"]
     return bool(records or api.get("/api/v1/logs", function=name, limit=1)["lines"])

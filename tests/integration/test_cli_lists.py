@@ -103,6 +103,7 @@ async def test_a_beginning_of_several_ids_is_refused_and_they_are_named(api: Con
     for unknown in ("019a2f6d", "01", "no-id", "%", "019a2f6c%"):
         assert (await faas(api.settings.data.root, "invocations", "show", unknown)).code == 4
         assert (await faas(api.settings.data.root, "logs", "--invocation", unknown)).code == 4
+        assert (await faas(api.settings.data.root, "records", "--root", unknown)).code == 4
 
 
 async def test_a_waiting_invocation_is_found_by_its_beginning_too(api: ControlApi) -> None:
