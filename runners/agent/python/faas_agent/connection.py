@@ -32,7 +32,6 @@ _LARGE_BODY_BYTES = 1 << 15
 _DESCRIPTOR_BYTES = array.array("i").itemsize
 
 _RESULT_FIXED_BYTES = RESULT.size - PREFIX.size
-_NOTHING = contextlib.nullcontext()
 
 Header = dict[str, Any]
 Data = Union[bytes, memoryview]
@@ -63,6 +62,7 @@ class Connection:
         self._view = memoryview(self._buffer)
         self._start = self._end = 0
         self._request_number = 0
+        self._descriptors: list[int] = []
         self.released: list[tuple[int, int]] = []
         """Attempt and number of what was let go of, which the runner hears with the next request."""
         self.attempt_number = 0
@@ -99,7 +99,7 @@ class Connection:
                 if len(data) == middle + body_bytes:
                     return data[PREFIX.size : middle], data[middle:]
             self._hold(data)
-        return self._read_frame(None)
+        return self._read_frame()
 
     def send(self, header: bytes) -> None:
         """Write one frame without a body. ``header`` is the encoded JSON object."""
@@ -169,22 +169,65 @@ class Connection:
             raise RuntimeError("buckets can be used only while the invocation runs whose context gave them")
 
     def _await_reply(self, number: int) -> Reply:
-        # An answer to another number was asked for by code that an exception (of a signal handler, say) tore away.
-        while True:
-            descriptors: list[int] = []
-            data, body = self._read_frame(descriptors)
-            header = decode_header(str(data, "utf-8"))
-            if header.get("n") == number:
-                return Reply(header, bytes(body), descriptors[0] if descriptors else None)
-            for descriptor in descriptors:
-                os.close(descriptor)
+        """Wait for an answer. A signal handler's exception may end that at any time, and leaves all that came whole."""
+        reply = None
+        try:
+            while reply is None:
+                if not self._has_frame():
+                    select.select([self._socket], [], [])
+                with _untorn():
+                    reply = self._next_reply(number)
+        except BaseException:
+            if reply is not None and reply.descriptor is not None:
+                os.close(reply.descriptor)
+            raise
+        return reply
 
-    def _read_frame(self, descriptors: list[int] | None) -> tuple[memoryview, memoryview]:
-        self._fill(PREFIX.size, descriptors)
+    def _next_reply(self, number: int) -> Reply | None:
+        """Take what has come, or a frame that is here; None when that was not the answer."""
+        if not self._has_frame():
+            self._make_room(self._wanted())
+            received = self._receive_rights(self._view[self._end :])
+            if not received:
+                raise Closed("the runner has gone")
+            self._end += received
+            return None
+        data, body = self._read_frame()
+        header = decode_header(str(data, "utf-8"))
+        if header.get("n") == number:
+            return Reply(header, bytes(body), self._descriptor_of(header))
+        self.pass_over(header)  # it was asked for by code that an exception tore away
+        return None
+
+    def _wanted(self) -> int:
+        """How many bytes the next frame takes, as far as that is known."""
+        if self._end - self._start < PREFIX.size:
+            return PREFIX.size
         header_bytes, body_bytes = PREFIX.unpack_from(self._buffer, self._start)
         if header_bytes > MAX_HEADER_BYTES:
             raise Closed(f"a header of {header_bytes} bytes")
-        self._fill(PREFIX.size + header_bytes + body_bytes, descriptors)
+        return int(PREFIX.size + header_bytes + body_bytes)
+
+    def _has_frame(self) -> bool:
+        held = self._end - self._start
+        return held >= PREFIX.size and held >= self._wanted()
+
+    def pass_over(self, header: Header) -> None:
+        """Nobody waits for this answer any more."""
+        descriptor = self._descriptor_of(header)
+        if descriptor is not None:
+            os.close(descriptor)
+
+    def _descriptor_of(self, header: Header) -> int | None:
+        """The descriptor that an answer came with; one read may have brought it along with another answer."""
+        if header["t"] != "opened" or "error" in header or "size" in header or not self._descriptors:
+            return None
+        return self._descriptors.pop(0)
+
+    def _read_frame(self) -> tuple[memoryview, memoryview]:
+        self._fill(PREFIX.size)
+        self._fill(self._wanted())
+        header_bytes, body_bytes = PREFIX.unpack_from(self._buffer, self._start)
         begin = self._start + PREFIX.size
         middle = begin + header_bytes
         self._start = middle + body_bytes
@@ -197,30 +240,24 @@ class Connection:
         self._end = self._start + len(data)
         self._view[self._start : self._end] = data
 
-    def _fill(self, size: int, descriptors: list[int] | None) -> None:
+    def _fill(self, size: int) -> None:
         """Read until ``size`` bytes lie between start and end."""
         if self._end - self._start >= size:
             return
         self._make_room(size)
         while self._end - self._start < size:
-            if descriptors is not None:  # user code waits: a handler of a signal may end that, but tears nothing
-                select.select([self._socket], [], [])
-            with _untorn() if descriptors is not None else _NOTHING:
-                received = self._receive(descriptors)
-                self._end += received
+            received = self._socket.recv_into(self._view[self._end :])
             if not received:
                 raise Closed("the runner has gone")
+            self._end += received
 
-    def _receive(self, descriptors: list[int] | None) -> int:
-        room = self._view[self._end :]
-        if descriptors is None:
-            return self._socket.recv_into(room)
+    def _receive_rights(self, room: memoryview) -> int:
         received, ancillary, _flags, _address = self._socket.recvmsg_into(
             [room], socket.CMSG_SPACE(_DESCRIPTOR_BYTES), socket.MSG_CMSG_CLOEXEC
         )
         for level, kind, data in ancillary:
             if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
-                descriptors.extend(array.array("i", data))
+                self._descriptors.extend(array.array("i", data))
         return received
 
     def _make_room(self, size: int) -> None:

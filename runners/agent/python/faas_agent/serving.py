@@ -60,7 +60,7 @@ class Server:
             if header[0] == INVOKE_KIND:
                 self._invoke(header, body)
             else:
-                _pass_over(header)
+                self._pass_over(header)
 
     def _invoke(self, header: Data, body: Data) -> None:
         begun = _now_ns()
@@ -87,6 +87,13 @@ class Server:
         ended = _now_ns()
         start = result_start(raw_id, (ended - begun) // 1_000, self._memory.kib(ended), result, raw)
         connection.end_attempt(start, result)
+
+    def _pass_over(self, data: Data) -> None:
+        """Late answers to requests that were torn away come between attempts; nothing else does."""
+        header = decode_header(str(data, "utf-8"))
+        if header["t"] not in ("opened", "done"):
+            raise ValueError(f"an unexpected frame: {header['t']}")
+        self._connection.pass_over(header)
 
     def _failed(self, request_id: str, error: BaseException, begun: int) -> None:
         spent = self._spent(begun, "us")
@@ -118,13 +125,6 @@ class Server:
             traceback.print_exception(type(error), error, error.__traceback__)
         output.flush()
         os._exit(_exit_status(error))
-
-
-def _pass_over(data: Data) -> None:
-    """Late answers to requests that were torn away come between attempts; nothing else does."""
-    header = decode_header(str(data, "utf-8"))
-    if header["t"] not in ("opened", "done"):
-        raise ValueError(f"an unexpected frame: {header['t']}")
 
 
 def _event(body: Data) -> Any:
