@@ -42,6 +42,9 @@ def prints_much(context):
         os.write(1, b"x" * 1_048_576)
     return "done"
 
+def prints_last(context):
+    os.write(1, b"last")
+
 def prints_beside_a_large_result(context):
     threading.Thread(target=lambda: [os.write(1, b"beside\\n") for _ in range(20_000)]).start()
     return "x" * 900_000
@@ -77,7 +80,7 @@ class Far:
     def __init__(self, process: subprocess.Popen[bytes], sock: socket.socket) -> None:
         self.process = process
         self.sock = sock
-        self.printed: dict[int, bytes] = {}
+        self.printed: dict[int, bytearray] = {}
         self.dropped: dict[int, int] = {}
         self.ready = self.next()
 
@@ -93,7 +96,7 @@ class Far:
 
     def hear(self, number: int, end: bytes) -> None:
         """Read output until what was printed under this number ends so."""
-        while not self.printed.get(number, b"").endswith(end):
+        while not self.printed.get(number, bytearray()).endswith(end):
             assert self._frame() is None
 
     def _frame(self) -> dict[str, Any] | None:
@@ -103,7 +106,7 @@ class Far:
         if header[0] != 3:
             return {"t": "result", "body": body} if header[0] == 2 else dict(json.loads(header))
         _kind, number, dropped = OUTPUT.unpack(header)
-        self.printed[number] = self.printed.get(number, b"") + body
+        self.printed.setdefault(number, bytearray()).extend(body)
         self.dropped[number] = self.dropped.get(number, 0) + dropped
         return None
 
@@ -119,13 +122,13 @@ class Far:
         return self.next()
 
     def _exactly(self, size: int) -> bytes:
-        data = b""
+        data = bytearray()
         while len(data) < size:
             piece = self.sock.recv(size - len(data))
             if not piece:
                 raise EOFError
             data += piece
-        return data
+        return bytes(data)
 
 
 @pytest.fixture
@@ -172,12 +175,19 @@ def test_what_an_attempt_prints_comes_before_its_result_and_the_rest_has_its_num
     far.hear(2, b"later\n")
 
 
+def test_what_is_printed_last_is_there_when_the_result_is_each_time(far: Far, code: Path) -> None:
+    far.load(code)
+    for number in range(2, 302):
+        assert far.call("prints_last")["body"] == b"null"
+        assert far.printed[number] == b"last"
+
+
 def test_output_never_comes_in_the_middle_of_a_frame(far: Far, code: Path) -> None:
     far.load(code, output_bytes=1 << 30)
     for _ in range(20):
         assert far.call("prints_beside_a_large_result")["body"] == b'"' + b"x" * 900_000 + b'"'
     assert far.call("says_its_socket")
-    assert {line for text in far.printed.values() for line in text.splitlines()} == {b"beside"}
+    assert {line for text in far.printed.values() for line in bytes(text).splitlines()} == {b"beside"}
 
 
 def test_of_output_without_end_so_much_comes_as_is_kept_and_the_rest_is_counted(far: Far, code: Path) -> None:
