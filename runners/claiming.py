@@ -144,7 +144,7 @@ class Claiming:
         return self.state is State.ASKING and clock.steady_s() - self.asked_at < KEPT_FOR_S
 
     def heard(self) -> None:
-        """Something waits. A parked read would have brought it, unless its connection is stuck."""
+        """Hear that something waits. A parked read would have brought it, unless its connection is stuck."""
         if self.state is State.PARKED:
             self.unpark()
         self._move(Event.HEARD)
@@ -178,7 +178,7 @@ class Claiming:
             self._lapse = self._loop.call_later(KEPT_FOR_S, self._lapsed)
 
     def _lapsed(self) -> None:
-        """Let others have the slots that were kept, if the claim under way is as old as that."""
+        """Let others have the slots that were kept for a claim, if the claim under way is as old as that."""
         self._lapse = None
         if self._is_soon_answered:
             # A newer claim is under way than the one that this timer was set for.
@@ -188,7 +188,7 @@ class Claiming:
             self._slots.settle_down()
 
     def found(self, claims: Sequence[invocations.Claim], *, more_wait: bool) -> None:
-        """The answer to a claim."""
+        """Take the answer to a claim."""
         self._kept = 0
         self._move(Event.ALL if more_wait else Event.FEWER)
         if claims:
@@ -196,13 +196,13 @@ class Claiming:
         self._slots.settle_down()
 
     def nothing(self) -> None:
-        """No answer came: whoever finds that something waits says so again."""
+        """Give a claim up that was not answered: whoever finds that something waits says so again."""
         self._kept = 0
         self._move(Event.FEWER)
         self._slots.settle_down()
 
     def tell(self, left: int) -> None:
-        """So many wait still, as a finish that claimed nothing has found."""
+        """Hear how many wait still, as a finish that claimed nothing has found."""
         if left and self.state is State.QUIET:
             self.heard()
         # Another node has taken what was known to wait: whoever stands in line here need not share the slots with it.
@@ -262,7 +262,7 @@ class Claiming:
             self._reads.give_back(read)
 
     def unpark(self) -> None:
-        """No slot is free any more: what comes is for another node."""
+        """End the parked read, since no slot is free any more: what comes is for another node."""
         read, self._parked = self._parked, None
         if read is not None:
             read.wake(self._queue)

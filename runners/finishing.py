@@ -47,7 +47,7 @@ class Finishes:
         return True
 
     def take(self) -> list[End]:
-        """All of them, to be sent now."""
+        """All that has ended, to be sent now."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

@@ -65,7 +65,7 @@ class Keeper:
             self._timer = self._loop.call_later(_TRIED_EVERY_S, self._try_one)
 
     def taken(self, some: Sequence[Kept]) -> None:
-        """Redis took these. When the one that was tried is among them, it is to have all."""
+        """Let outcomes go that Redis took. When the one that was tried is among them, it is to have all."""
         if self._tried is not None and self._tried in some:
             self._tried = None
             self.release()

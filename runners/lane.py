@@ -176,21 +176,21 @@ class Lane:
         self._free(slot)
 
     def _left(self, invocation: model.Invocation) -> None:
-        """The client of a call in line has hung up."""
+        """Settle a call in line whose client has hung up."""
         memory_mb = self.revision.config.memory_mb
         self._around.journal.ended(unrun.rejected(invocation, memory_mb, clock.now_ms()), _nothing)
 
     # -- slots come and go
 
     def add(self, slot: slots.Slot) -> None:
-        """A slot is ready; it was most likely made because something waits."""
+        """Take a slot that is ready; it was most likely made because something waits."""
         self.slots.add(slot)
         self.idle.append(slot)
         self.settle_down()
         self.claims.heard()
 
     def remove(self, slot: slots.Slot) -> None:
-        """The slot's sandbox is gone or going."""
+        """Drop a slot whose sandbox is gone or going."""
         slot.is_open = False
         self.slots.discard(slot)
         if slot in self.idle:
@@ -205,7 +205,7 @@ class Lane:
         self._last_begun_ms = now
 
     def _free(self, slot: slots.Slot) -> None:
-        """An attempt is over; its slot serves whoever is next."""
+        """Let the slot of an attempt that is over serve whoever is next."""
         length_ms = max(slot.took_us / 1000, _SHORTEST_MS)
         # The first attempt counts whole: an average that began at nothing would promise short turns for a while.
         self._attempt_ms += (length_ms - self._attempt_ms) * (_WEIGHT if self._attempt_ms else 1.0)
@@ -363,7 +363,7 @@ class Lane:
             self.claims.tell(finished.left)
 
     def disown(self, entry: str) -> bool:
-        """An entry that this node claimed long ago is to be given back; False when it runs here.
+        """Let an entry be given back that this node claimed long ago; False when it runs here.
 
         Its claim may yet be heard of, late (the node was paused), and is not run then.
         """

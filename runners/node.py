@@ -338,7 +338,7 @@ class Node:
             _log.info("sandboxes_swept", extra={"count": swept})
 
     async def _keep_in_step(self) -> None:
-        """Make sure, whenever the link is back, of what Redis knows of this node and this node of Redis."""
+        """Whenever the link is back, tell Redis what this node holds, and claim what waits there."""
         back = asyncio.Event()
         self.queue.link.when_back(back.set)
         while True:

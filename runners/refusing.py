@@ -72,7 +72,7 @@ class Refusing:
             await self._settle(seat, min(load.waiting_sync, _AT_ONCE), refusal.message)
 
     def forget(self, ref: str) -> None:
-        """Nothing waits for a revision any more."""
+        """Forget a revision for which nothing waits any more."""
         self._failing_since.pop(ref, None)
 
     def _may_run(self, seat: seats.Seat, load: capacity.Load) -> bool:

@@ -38,12 +38,12 @@ class Seat:
 
     @property
     def idle(self) -> list[slots.Slot]:
-        """Those that run nothing."""
+        """The slots that run nothing."""
         return self.lane.idle
 
     @property
     def slots(self) -> set[slots.Slot]:
-        """Those that exist."""
+        """The slots that exist."""
         return self.lane.slots
 
     @property

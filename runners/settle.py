@@ -75,7 +75,7 @@ class Settler:
         return self._under_way.keys() | self._kept.entries
 
     def heard(self, unrecorded_bytes: int, own_bytes: Mapping[str, int]) -> None:
-        """So many bytes of records wait for the ledger, of all, and of some functions."""
+        """Hear how many bytes of records wait for the ledger, of all, and of some functions."""
         self.unrecorded_bytes = unrecorded_bytes
         self._own_bytes.update(own_bytes)
 
@@ -158,7 +158,7 @@ class Settler:
         then(finished)
 
     def _arrived(self, ends: Sequence[kept.Kept], error: BaseException | None) -> None:
-        """Outcomes are not on their way any more. Between there and being kept their entries are never unknown."""
+        """Keep outcomes that Redis did not take. An entry is kept before it counts as not under way any more."""
         if error is None:
             self._kept.taken(ends)
         else:

@@ -32,7 +32,7 @@ Then = Callable[["Slot", Ended], None]
 
 
 class Slot:
-    """One attempt from its start to its record."""
+    """A place for attempts, each from its start to its record."""
 
     def __init__(
         self, sandbox: base.Sandbox, revision: model.Revision, birth: attempt.Birth, place: attempt.Place

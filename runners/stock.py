@@ -95,7 +95,7 @@ class Stock:
         return held.pop(0)
 
     def use(self, current: Iterable[model.Revision]) -> None:
-        """These revisions are current: keep their runtimes in stock. What is there of others waits to be claimed."""
+        """Keep the runtimes of the current revisions in stock. What is there of others waits to be claimed."""
         asked = {revision.config.runtime for revision in current}
         used = {*self._names[:1], *map(self._engine.runtimes.name_of, asked)}
         for name in sorted(used - self._used - self._changed.keys()):
@@ -199,7 +199,7 @@ class Stock:
                 tasks.create_task(self._keep(name), name=f"stock {name}")
 
     async def _keep(self, name: str) -> None:
-        """The same for one runtime. An engine that does not answer is asked again, ever more rarely."""
+        """Keep the stock of one runtime full. An engine that does not answer is asked again, ever more rarely."""
         failures = 0
         changed = self._changed[name]
         while True:

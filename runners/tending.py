@@ -97,7 +97,7 @@ class Tender:
     # -- something waits
 
     def tend(self, ref: str) -> None:
-        """See to it that what waits for a revision gets slots. One task at a time does so."""
+        """Make slots for what waits for a revision. One task at a time does so."""
         # A task that is there looks again by itself, so a second signal has nothing to add.
         if ref not in self._tended:
             task = self._tasks.create_task(self._tend(ref), name=f"tend {ref}")
@@ -238,7 +238,7 @@ class Tender:
         return self._missing(seat, load, len(seat.slots), 0, self._stock.start_ms) > 0
 
     async def _fail_one(self, seat: seats.Seat, loaded: base.Loaded) -> None:
-        """The import failed: that costs one invocation, as the next may find it mended (a file, a clock, luck)."""
+        """Settle one invocation after a failed import: the next may find it mended (a file, a clock, luck)."""
         if not self._settler.may_begin(seat.lane.revision.function):
             return
         # There is no slot to run it: without this it would wait for as long as the import fails.

@@ -44,7 +44,7 @@ def compare(
 
 
 def gone(bucket: buckets.Bucket, fields: Iterable[str]) -> list[str]:
-    """Those guard fields whose object is not there any more."""
+    """The guard fields whose object is not there any more."""
     return [field for field in fields if not _is_there(bucket, field)]
 
 

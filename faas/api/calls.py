@@ -81,7 +81,7 @@ class Calls:
         return [answer if isinstance(answer, errors.FaasError) else None for answer in answers]
 
     async def send_guarded(self, invocation: model.Invocation, guard: guards.Guard) -> None:
-        """The same, unless its guard says that this was done before."""
+        """Send an invocation, unless its guard says that this was done before."""
         async with _answered():
             await (await self.queue()).enqueue(invocation, guard)
 
@@ -106,7 +106,7 @@ class Calls:
             await guards.drop(await self.queue(), key, field)
 
     async def send_once(self, asked: idempotency.Asked, invocation: model.Invocation, delay_ms: int) -> str:
-        """The same with an idempotency key; the id of the invocation that has it. Raises `errors.KeyReused` too."""
+        """Send one with an idempotency key; the id of the invocation that has it. Raises `errors.KeyReused` too."""
         return await idempotency.accept(await self.queue(), asked, invocation, delay_ms=delay_ms)
 
     async def outcome_once(

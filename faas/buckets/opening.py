@@ -37,7 +37,7 @@ class Known:
         self._declared: dict[str, tuple[model.Bucket, port.Bucket]] = {}
 
     def adopt(self, declared: Iterable[model.Bucket]) -> None:
-        """These are the buckets from now on."""
+        """Take the buckets that are declared from now on."""
         before = self._declared
         self._declared = {each.name: self._of(each, before) for each in declared}
 

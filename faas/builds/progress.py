@@ -121,7 +121,7 @@ def later(id: str, since: int, changes: Sequence[Change]) -> Deployment | None:
 
 
 def interrupted(deployment: Deployment) -> Deployment:
-    """The same deployment, given up: its worker was killed more often than is put down to bad luck."""
+    """A deployment that is given up, because its worker was killed more often than is put down to bad luck."""
     return failed(
         deployment,
         errors.Unavailable("the build was interrupted", hint="deploy again; the builder's log may say why it ended"),
@@ -129,7 +129,7 @@ def interrupted(deployment: Deployment) -> Deployment:
 
 
 def failed(deployment: Deployment, error: errors.FaasError) -> Deployment:
-    """The same deployment, ended by an error."""
+    """A deployment as an error has ended it."""
     return msgspec.structs.replace(deployment, state=State.FAILED, error=error.body()["error"])
 
 
@@ -140,15 +140,15 @@ class Progress:
         self._save = save
 
     def begin(self) -> None:
-        """It runs, from the beginning."""
+        """Say that the deployment runs, from its beginning."""
         self._save([Change(state=State.RUNNING)])
 
     def end(self, functions: Sequence[Deployed]) -> None:
-        """All of it is deployed."""
+        """Say that every function is deployed."""
         self._save([Change(state=State.DONE, functions=tuple(functions))])
 
     def fail(self, error: errors.FaasError) -> None:
-        """Nothing of it is deployed."""
+        """Say that nothing of the deployment serves."""
         self._save([Change(state=State.FAILED, error=error.body()["error"])])
 
     @contextlib.contextmanager

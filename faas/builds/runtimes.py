@@ -19,7 +19,7 @@ class Available(msgspec.Struct, frozen=True):
 
     @property
     def name(self) -> str:
-        """As a manifest writes it: ``python3.11``."""
+        """The version as a manifest writes it: ``python3.11``."""
         return self.has.name
 
     def __str__(self) -> str:
@@ -27,7 +27,7 @@ class Available(msgspec.Struct, frozen=True):
 
 
 def known(found: Sequence[installed.Installed], runtimes: table.Runtimes) -> list[Available]:
-    """Those of what nodes have that can be built for here."""
+    """The versions that nodes have and that can be built for here."""
     return [Available(runtime, has) for has in found if (runtime := runtimes.of(has.name)) is not None]
 
 

@@ -160,7 +160,7 @@ class BuildWorker(rq.Worker):
         self.last_cleaned_at = rq.utils.now()  # type: ignore[assignment]
 
     def clean_group_registries(self) -> None:
-        """Nothing: deployments are in no groups."""
+        """Do nothing: deployments are in no groups."""
 
     def teardown(self) -> None:
         """Sign off, unless Redis has gone: then the registration lapses by itself."""

@@ -178,7 +178,7 @@ def _counted(found: Sequence[dict[str, Any]], thing: str) -> str:
 
 
 def require_a_choice(functions: Sequence[str], is_all: bool) -> None:
-    """Nothing is done to all of them unless somebody says so. Raises `errors.BadRequest`."""
+    """Refuse to touch all dead letters unless somebody says so. Raises `errors.BadRequest`."""
     if not functions and not is_all:
         raise errors.BadRequest("which ones?", hint="name them, or use --function NAME or --all")
 

@@ -12,5 +12,5 @@ _AGENTS = Path(agent.__path__[0])
 
 
 def known(base_image: str) -> table.Runtimes:
-    """All of them; the first is the one of which a node always has sandboxes in stock."""
+    """All languages; the first is the one of which a node always has sandboxes in stock."""
     return table.Runtimes((python.Python(_AGENTS / "python", base_image),))

@@ -38,7 +38,7 @@ class Share:
         return self._left > (self._most / 4 if self.left_out else 0)
 
     def wrote(self, size: int) -> None:
-        """So many bytes were written."""
+        """Count bytes that were written."""
         self._left -= size
 
     def is_whole(self, now_s: float) -> bool:

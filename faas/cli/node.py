@@ -169,11 +169,11 @@ class _Ending:
         self._until = 0.0
 
     def begin(self) -> None:
-        """It runs from now on."""
+        """Let the grace period run from now on."""
         self._until = clock.steady_s() + self._grace_s
 
     def left_s(self) -> float:
-        """What is left of it."""
+        """What is left of the grace period, in seconds."""
         return max(self._until - clock.steady_s(), 0.0)
 
 

@@ -35,7 +35,7 @@ class Transfer:
             self._bar[0].stop()
 
     def add(self, size: int) -> None:
-        """So many bytes more have passed."""
+        """Count so many bytes more that have passed."""
         self.size += size
         if self._bar is None and sys.stderr.isatty() and clock.steady_s() - self._began_s > _QUIET_S:
             self._bar = _bar(self._name, self._total)

@@ -126,7 +126,7 @@ class Unauthorized(CallerFault):
 
 
 class Forbidden(CallerFault):
-    """It may be asked for, but not by this caller, or not from there."""
+    """The caller may not ask for this, or not from there."""
 
     http_status = 403
     code = "forbidden"

@@ -21,7 +21,7 @@ class Identity(msgspec.Struct, frozen=True, array_like=True):
 
 
 def own() -> Identity | None:
-    """This process; None where the system does not say."""
+    """The identity of this process; None where the system does not say."""
     return of(os.getpid())
 
 

@@ -55,12 +55,12 @@ class Checks(msgspec.Struct, frozen=True):
     thorough: tuple[Check, ...]
 
     def beside(self, more: Iterable[Check]) -> Checks:
-        """These, and more that are quick."""
+        """These checks, and more that are quick."""
         added = tuple(more)
         return Checks((*self.quick, *added), (*self.thorough, *added))
 
     def of(self, *, thorough: bool) -> tuple[Check, ...]:
-        """Those of one kind."""
+        """The checks of one kind."""
         return self.thorough if thorough else self.quick
 
 

@@ -28,7 +28,7 @@ class Bounds(msgspec.Struct, frozen=True, kw_only=True):
 
     @classmethod
     def of(cls, queues: groups.Queues) -> Bounds:
-        """As the settings say."""
+        """What the settings say."""
         return cls(
             sync=queues.max_waiting,
             asynchronous=queues.max_waiting_async,
@@ -57,7 +57,7 @@ class Keeping(msgspec.Struct, frozen=True):
 
     @classmethod
     def of(cls, results: groups.Results) -> Keeping:
-        """As the settings say."""
+        """What the settings say."""
         return cls(
             results.keep_results_ms,
             results.max_kept_results,

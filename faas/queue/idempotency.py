@@ -211,7 +211,7 @@ def _begin_to_settle(
 
 
 async def _settled(queue: invocations.Queue, asked: Asked, invocation_id: str, answer: bytes, claim_ms: int) -> None:
-    """Tell Redis until it has heard, or the claim has lapsed. What was told twice is done once."""
+    """Tell Redis until it has heard, or the claim has lapsed. The script that hears it twice does it once."""
     keys = (queue.keys.once(asked.name), queue.keys.answers)
     try:
         async with asyncio.timeout(claim_ms / 1000):

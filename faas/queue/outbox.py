@@ -128,12 +128,12 @@ async def again(queue: invocations.Queue, outbox: Outbox, scheduler: str, entry_
 
 
 async def keep(queue: invocations.Queue, outbox: Outbox, scheduler: str, entry_ids: Collection[str]) -> int:
-    """Say that these are being delivered still; how many of them are this scheduler's."""
+    """Say that entries are being delivered still; how many of them are this scheduler's."""
     return int(await queue.run("keep_out", (_stream(queue, outbox),), scheduler, 0, *entry_ids))
 
 
 async def let_go(queue: invocations.Queue, outbox: Outbox, scheduler: str, entry_ids: Collection[str]) -> None:
-    """Let the next scheduler that looks have these."""
+    """Let the next scheduler that looks have entries that this one took."""
     await queue.run("keep_out", (_stream(queue, outbox),), scheduler, _AT_ONCE, *entry_ids)
 
 

@@ -57,7 +57,7 @@ class Revisions:
         await self._forget_the_gone(rows)
 
     def _for_a_while(self, found: Iterable[past.Row]) -> list[past.Row]:
-        """Those that were superfluous a while ago, too."""
+        """The artifacts that were superfluous a while ago, too."""
         now = clock.steady_s()
         self._since = {row.ref: self._since.get(row.ref, now) for row in found}
         return [row for row in found if now - self._since[row.ref] >= self._grace_s]

@@ -112,7 +112,7 @@ class Server:
             self._nobody_left.set()
 
     def hold(self, one: Client, held_bytes: int) -> None:
-        """So much is kept for a client now. It may be what others, or this one, have to make room for."""
+        """Count what is kept for a client now. Past the bound some, perhaps this one, have to give theirs up."""
         self.held_bytes += held_bytes - one.held_bytes
         one.held_bytes = held_bytes
         if self.held_bytes > self._most_bytes:
@@ -193,7 +193,7 @@ class Server:
 
 
 def _of_largest(among: Iterable[Client], weights: dict[Client, int]) -> list[Client]:
-    """Those of ``among`` whose address has the largest weight in all, the longest waiting first."""
+    """The clients of ``among`` whose address has the largest weight in all, the longest waiting first."""
     sums: collections.Counter[str] = collections.Counter()
     for one, weight in weights.items():
         sums[one.address] += weight

@@ -77,12 +77,12 @@ class Notes:
         self._engine = engine
 
     def freed(self, kind: str, count: int, size: int) -> None:
-        """So much was removed that is not in SQL."""
+        """Note how much was removed of what is not in SQL."""
         with self._engine.begin() as connection:
             add_freed(connection, kind, count, size)
 
     def found(self, kind: str, count: int, size: int) -> None:
-        """So much of a kind is there that is not in SQL."""
+        """Note how much is there of a kind that is not in SQL."""
         with self._engine.begin() as connection:
             # Nothing is added, but the row is there then.
             bulk.added(connection.dialect, _K).put(connection, [(kind, 0, 0, 0, 0, 0)])
@@ -90,7 +90,7 @@ class Notes:
             connection.execute(_K.update().where(_K.c.kind == kind).values(count=count, bytes=size))
 
     def looked(self, at_ms: int) -> None:
-        """A look at everything has ended then."""
+        """Note when a look at everything has ended."""
         with self._engine.begin() as connection:
             bulk.added(connection.dialect, _K).put(connection, [(RECORDS, 0, 0, 0, 0, 0)])
             connection.execute(_K.update().where(_K.c.kind == RECORDS).values(looked_at_ms=at_ms))

@@ -59,7 +59,7 @@ class Shipper:
         self._journal = journal
 
     def add(self, ended: Sequence[reading.Ended]) -> None:
-        """These are in the journal now."""
+        """Take calls that have ended and are in the journal now."""
         self._idle.clear()
         # While files are read what comes is in them too, and would be sent twice from memory.
         if not self._reads_files:

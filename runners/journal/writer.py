@@ -87,12 +87,12 @@ class Journal:
         return self._retry is None and not self._is_closed and self.position + self._size - self.mark < self._most_bytes
 
     def began(self, invocation: model.Invocation) -> None:
-        """A call was given to a slot. It is written at the end of this turn of the event loop."""
+        """Write a beginning: a call was given to a slot. It is written at the end of this turn of the event loop."""
         packed = self._running[invocation.id] = form.began(invocation)
         self._append(packed)
 
     def ended(self, record: model.Record, then: Then) -> None:
-        """A call has ended. ``then`` is called as soon as that is written: at the end of this turn, in general."""
+        """Write an end. ``then`` is called as soon as that is written: at the end of this turn, in general."""
         self._running.pop(record.invocation_id, None)
         text = self._encode(record)
         self._append(form.entry(form.ENDED, text))

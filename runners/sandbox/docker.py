@@ -164,7 +164,7 @@ class DockerHost:
         return freezing.Rest(self._freezer) if self._freezer is not None and self._freezer.works else None
 
     def watched(self, channel: channel.Channel) -> hosted.Run:
-        """Nothing: the kernel watches its memory."""
+        """Do nothing: the kernel watches a container's memory."""
         return channel.run
 
     async def limit(self, config: model.FunctionConfig) -> verdicts.OutOfMemory | None:

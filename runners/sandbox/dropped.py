@@ -130,7 +130,7 @@ class Users:
             User(number).kill_all()
 
     def give_back(self, sandbox: str) -> None:
-        """Nothing is left of a sandbox: its user may be another's. Blocks."""
+        """Take a user back of whose sandbox nothing is left. Blocks."""
         for number in self._uids.of(sandbox):
             self._uids.give_back(number, sandbox)
 

@@ -177,7 +177,7 @@ class HostedSandbox:
         return found
 
     def doom(self) -> None:
-        """Nothing more may run here."""
+        """Let nothing more run in this sandbox, and end it."""
         self._place.kill()
         self._begin_closing()
 

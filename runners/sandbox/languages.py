@@ -45,7 +45,7 @@ class Languages:
 
 
 def found(root: Path, wanted: table.Runtimes, version: Version) -> Languages:
-    """Those of the wanted runtimes that are to be had; blocks.
+    """The wanted runtimes that are to be had; blocks.
 
     When one has no version here it is left out. Raises `base.EngineUnavailable` when that is so of all of them for a
     reason.

@@ -98,7 +98,7 @@ class ProcessHost:
         return self._folder.task
 
     def rest(self) -> None:
-        """Nothing stops it."""
+        """Do nothing: nothing stops a process between its attempts."""
         return
 
     def watched(self, channel: channel.Channel) -> hosted.Run:

@@ -157,7 +157,7 @@ class Uids:
         return True
 
     def give_back(self, number: int, sandbox: str) -> None:
-        """Nothing of the sandbox is left. Does nothing when the number is not its own any more."""
+        """Free the number of a sandbox of which nothing is left. Does nothing when it is not its own any more."""
         link = self._root / str(number)
         with contextlib.suppress(OSError):
             if str(link.readlink()) == sandbox:

@@ -72,7 +72,7 @@ class Home(Protocol):
         """The connection is gone."""
 
     def hold(self, connection: Connection, held_bytes: int) -> None:
-        """So much of the client's bytes is kept for it now."""
+        """Count how many of the client's bytes are kept for it now."""
 
 
 class Connection(asyncio.Protocol):

@@ -32,7 +32,7 @@ class Inbox:
         return len(self._bytes) + (len(self._chunks.body) if self._chunks is not None else 0)
 
     def add(self, data: bytes) -> None:
-        """This has come."""
+        """Take bytes that have come."""
         self._bytes += data
 
     def take_head(self) -> bytes | None:
