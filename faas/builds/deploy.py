@@ -57,6 +57,11 @@ class Pending(msgspec.Struct, frozen=True):
         """Whose revision it is."""
         return self.ref.rpartition("@")[0]
 
+    def is_in(self, catalog: Mapping[str, model.Revision]) -> bool:
+        """Whether the revision of that name is this one, and not another that was given the number later."""
+        held = catalog.get(self.ref)
+        return held is not None and (held.artifact, held.config) == (self.artifact, self.config)
+
 
 class Journal:
     """The revisions of a deployment that do not serve yet, on disk, so that whoever comes after a crash finds them.
@@ -70,21 +75,21 @@ class Journal:
 
     def add_revisions(self, built: Sequence[Built]) -> list[model.Revision]:
         """Add revisions to the catalog; they are written down first, so no crash leaves one that nobody knows of."""
-        self._file.write_bytes(msgspec.json.encode([self._next(entry) for entry in built]))
-        return [self._catalog.add_revision(entry.spec.name, entry.artifact, entry.config) for entry in built]
-
-    def _next(self, entry: Built) -> Pending:
-        number = self._catalog.last_number(entry.spec.name) + 1
-        return Pending(f"{entry.spec.name}@{number}", entry.artifact, entry.config)
+        last = self._catalog.last_numbers([entry.spec.name for entry in built])
+        pending = [
+            Pending(f"{entry.spec.name}@{last.get(entry.spec.name, 0) + 1}", entry.artifact, entry.config)
+            for entry in built
+        ]
+        self._file.write_bytes(msgspec.json.encode(pending))
+        return self._catalog.add_revisions([(entry.spec.name, entry.artifact, entry.config) for entry in built])
 
     def discard(self) -> None:
         """Discard all that are not current."""
-        for pending in self.pending():
-            held, current = self._catalog.get(pending.ref), self._catalog.current(pending.function)
-            if held is None or (held.artifact, held.config) != (pending.artifact, pending.config):
-                continue
-            if current is None or current.ref != pending.ref:
-                self._catalog.discard(pending.ref)
+        pending = self.pending()
+        if pending:
+            held = {found.ref: found for found in self._catalog.revisions(*(each.function for each in pending))}
+            current = {revision.ref for revision in self._catalog.list_current()}
+            self._catalog.discard([each.ref for each in pending if each.ref not in current and each.is_in(held)])
         self.close()
 
     def close(self) -> None:
@@ -345,7 +350,7 @@ class _Made:
     def discard(self) -> None:
         """Remove those that no revision has and no other deployment holds."""
         names = {revision.function for revision in self._catalog.list_current()}.union(self._names)
-        referred = {revision.artifact for name in names for revision in self._catalog.revisions(name)}
+        referred = {revision.artifact for revision in self._catalog.revisions(*names)}
         for digest in self._digests - referred:
             if folders.claimed(self._held[self._places.lock("artifact", digest)]):
                 self._store.remove(digest)

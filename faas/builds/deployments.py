@@ -120,7 +120,7 @@ class Builds:
                 args=(id,),
                 job_id=id,
                 description=f"deploy {_some(names)}",
-                timeout=int(loads_s * len(project.functions)) + _GRACE_S,
+                timeout=min(int(loads_s * len(project.functions)) + _GRACE_S, jobs.LONGEST_S),
                 result_ttl=KEPT_S,
                 failure_ttl=KEPT_S,
                 retry=rq.Retry(max=_RUNS - 1),

@@ -31,10 +31,12 @@ _LOG = logging.getLogger(__name__)
 _ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _TIMES = ("created_at", "enqueued_at", "started_at", "ended_at", "last_heartbeat")
 _WORDS = ("status", "origin", "worker_name", "description", "enqueue_at_front_on_retry")
+LONGEST_S = 7 * 24 * 3600
+"""The longest time that a job may say of itself."""
 _NUMBERS = {
-    "timeout": 7 * 24 * 3600,
-    "result_ttl": 7 * 24 * 3600,
-    "failure_ttl": 7 * 24 * 3600,
+    "timeout": LONGEST_S,
+    "result_ttl": LONGEST_S,
+    "failure_ttl": LONGEST_S,
     "retries_left": 10,
     "number_of_retries": 10,
 }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 import msgspec
 import sqlalchemy as sa
@@ -16,6 +16,7 @@ _F = schema.functions
 # A revision that was discarded leaves its number behind: nodes know revisions by their number and never ask again.
 _DISCARDED = ""
 _IS_THERE = _R.c.artifact != _DISCARDED
+_NAMES_AT_ONCE = 500
 # Made here and not at the first use: msgspec 0.22 crashes when two threads are the first to decode a type at once.
 _config = msgspec.json.Decoder(model.FunctionConfig).decode
 
@@ -28,40 +29,58 @@ class Functions:
 
     def add_revision(self, function: str, artifact: str, config: model.FunctionConfig) -> model.Revision:
         """Store the function's next revision; it serves nothing before `activate`."""
-        with self._engine.begin() as connection:
-            _lock(connection)
-            last = _last_number(connection, function)
-            # Rows that only kept a number may go: the one that is added now has a higher one.
-            connection.execute(_R.delete().where(_R.c.function == function, ~_IS_THERE))
-            revision = model.Revision(
-                function=function,
-                number=last + 1,
-                artifact=artifact,
-                config=config,
-                created_at_ms=time.time_ns() // 1_000_000,
-            )
-            values = {name: getattr(revision, name) for name in ("function", "number", "artifact", "created_at_ms")}
-            connection.execute(_R.insert().values(**values, config=msgspec.json.encode(config)))
-        return revision
+        return self.add_revisions([(function, artifact, config)])[0]
 
-    def discard(self, ref: str) -> None:
-        """Forget a revision that is not current, but not its number. Raises `errors.Conflict` when it is current."""
-        name, number = _parse(ref)
+    def add_revisions(self, wanted: Sequence[tuple[str, str, model.FunctionConfig]]) -> list[model.Revision]:
+        """Store the next revisions of different functions, each with its artifact, together or not at all."""
+        names = [function for function, _, _ in wanted]
         with self._engine.begin() as connection:
             _lock(connection)
-            if connection.scalar(sa.select(_F.c.current).where(_F.c.name == name)) == number:
-                raise errors.Conflict(f"{ref} is the current revision", revision=ref)
-            this = (_R.c.function == name, _R.c.number == number)
-            connection.execute(_R.update().where(*this).values(artifact=_DISCARDED, config=b""))
+            last = _last_numbers(connection, names)
+            now_ms = time.time_ns() // 1_000_000
+            revisions = [
+                model.Revision(
+                    function=function,
+                    number=last.get(function, 0) + 1,
+                    artifact=artifact,
+                    config=config,
+                    created_at_ms=now_ms,
+                )
+                for function, artifact, config in wanted
+            ]
+            for some in _some(names):
+                # Rows that only kept a number may go: the one that is added now has a higher one.
+                connection.execute(_R.delete().where(_R.c.function.in_(some), ~_IS_THERE))
+            if revisions:
+                connection.execute(_R.insert(), [_row(revision) for revision in revisions])
+        return revisions
+
+    def discard(self, refs: Collection[str]) -> None:
+        """Forget revisions that are not current, but not their numbers.
+
+        Raises `errors.Conflict` when one is current, and forgets none then.
+        """
+        named = [(ref, *_parse(ref)) for ref in refs]
+        with self._engine.begin() as connection:
+            _lock(connection)
+            rows = connection.execute(sa.select(_F.c.name, _F.c.current)).all()
+            current = {row[0]: row[1] for row in rows}
+            for ref, name, number in named:
+                if current.get(name) == number:
+                    raise errors.Conflict(f"{ref} is the current revision", revision=ref)
+                this = (_R.c.function == name, _R.c.number == number)
+                connection.execute(_R.update().where(*this).values(artifact=_DISCARDED, config=b""))
 
     def activate(self, revisions: Sequence[model.Revision], buckets: Sequence[model.Bucket]) -> int:
         """Make all these revisions current and keep the buckets, together or not at all; the new catalog version."""
         with self._engine.begin() as connection:
             version = _bump(connection)
-            for revision in revisions:
+            for some in _some([revision.function for revision in revisions]):
                 # Not "insert or update", which SQLAlchemy has for each database apart.
-                connection.execute(_F.delete().where(_F.c.name == revision.function))
-                connection.execute(_F.insert().values(name=revision.function, current=revision.number))
+                connection.execute(_F.delete().where(_F.c.name.in_(some)))
+            rows = [{"name": revision.function, "current": revision.number} for revision in revisions]
+            if rows:
+                connection.execute(_F.insert(), rows)
             for bucket in buckets:
                 connection.execute(schema.buckets.delete().where(schema.buckets.c.name == bucket.name))
                 connection.execute(schema.buckets.insert().values(name=bucket.name, path=bucket.path))
@@ -87,14 +106,15 @@ class Functions:
         with self._engine.connect() as connection:
             return list(connection.scalars(sa.select(_F.c.name).order_by(_F.c.name)))
 
-    def revisions(self, name: str) -> list[model.Revision]:
-        """Every revision of a function, oldest first."""
-        return self._read(sa.select(_R).where(_R.c.function == name, _IS_THERE).order_by(_R.c.number))
+    def revisions(self, *names: str) -> list[model.Revision]:
+        """Every revision of some functions, by name, oldest first."""
+        there = sa.select(_R).where(_IS_THERE).order_by(_R.c.function, _R.c.number)
+        return [found for some in _some(names) for found in self._read(there.where(_R.c.function.in_(some)))]
 
-    def last_number(self, name: str) -> int:
-        """The highest number that a revision of the function ever had, discarded ones too; 0 when there was none."""
+    def last_numbers(self, names: Sequence[str]) -> dict[str, int]:
+        """The highest number that a revision of each function ever had, discarded ones too, where there was one."""
         with self._engine.connect() as connection:
-            return _last_number(connection, name)
+            return _last_numbers(connection, names)
 
     def remove(self, name: str) -> int:
         """End a function; its revisions stay, so that numbers never repeat. Raises `errors.NotFound`."""
@@ -121,8 +141,23 @@ class Functions:
             return [_revision(row) for row in connection.execute(query).all()]
 
 
-def _last_number(connection: sa.Connection, function: str) -> int:
-    return int(connection.scalar(sa.select(sa.func.max(_R.c.number)).where(_R.c.function == function)) or 0)
+def _last_numbers(connection: sa.Connection, names: Sequence[str]) -> dict[str, int]:
+    query = sa.select(_R.c.function, sa.func.max(_R.c.number)).group_by(_R.c.function)
+    found: dict[str, int] = {}
+    for some in _some(names):
+        found |= {row[0]: row[1] for row in connection.execute(query.where(_R.c.function.in_(some)))}
+    return found
+
+
+def _some(names: Sequence[str]) -> Iterator[Sequence[str]]:
+    """The names in parts that one statement takes."""
+    for first in range(0, len(names), _NAMES_AT_ONCE):
+        yield names[first : first + _NAMES_AT_ONCE]
+
+
+def _row(revision: model.Revision) -> dict[str, object]:
+    values = {name: getattr(revision, name) for name in ("function", "number", "artifact", "created_at_ms")}
+    return {**values, "config": msgspec.json.encode(revision.config)}
 
 
 def _current() -> sa.Select[tuple[object, ...]]:

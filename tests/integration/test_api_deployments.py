@@ -100,6 +100,7 @@ NESTED = f"--{BOUNDARY}\r\nContent-Type: multipart/mixed; boundary=i\r\n\r\n--i\
         (part('name="project"', b"{") + source() + END, MULTIPART, 400, "project: "),
         (part('name="project"', b'{"functions": 1}') + source() + END, MULTIPART, 400, "project: "),
         (part('name="project"', b"\xff" * 10) + source() + END, MULTIPART, 400, "project: "),
+        (part('name="project"', b'{"x":' + b"[" * 20_000 + b"]" * 20_000 + b"}") + END, MULTIPART, 400, "project: "),
         (part('name="project"', b" " * (1 << 24) + b"{}") + END, MULTIPART, 413, "project: over"),
         (PROJECT + source(content=bytes(300_001)) + END, MULTIPART, 413, "the sources are too large"),
         (PROJECT + source()[:-500], MULTIPART, 400, "the body: "),
@@ -134,6 +135,21 @@ async def test_two_thousand_functions_are_refused(api: Api) -> None:
     status, answer = await api.post(body + b"".join(source(name, b"x") for name in names) + END)
     assert (status, "at most" in answer["error"]["message"]) == (400, True), answer
     assert api.left() == []
+
+
+async def test_as_many_functions_as_a_project_may_have_are_taken_in_and_told_of(api: Api) -> None:
+    """With names as long as names may be: what the job says of itself grows with them, and is believed."""
+    content = tar(api.settings.data.root / "made.tar", {"app.py": "x = 1\n"}).read_bytes()
+    shared = [msgspec.structs.replace(function(f"{number:063d}"), source="shared") for number in range(1_000)]
+    body = part('name="project"', msgspec.json.encode(project(*shared))) + source("shared", content) + END
+    status, answer = await api.post(body)
+    assert status == 202, answer
+    async with (
+        aiohttp.ClientSession(headers={"Authorization": "Bearer t0ken"}) as session,
+        session.get(f"{api.url}{_PATH}/{answer['id']}") as told,
+    ):
+        found = await told.json()
+    assert (told.status, found["state"], len(found["steps"])) == (200, "queued", 5_001), found
 
 
 @pytest.mark.parametrize("sent", [PROJECT + source()[:-500], PROJECT[:-20], b""])

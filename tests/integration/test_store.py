@@ -80,8 +80,8 @@ def test_a_discarded_revision_is_gone_and_its_number_is_not_given_again(engine: 
     catalog = functions.Functions(engine)
     catalog.activate([catalog.add_revision("hello", "a", CONFIG)], [])
     secret = msgspec.structs.replace(CONFIG, env={"TOKEN": "s3cr3t-value"})
-    catalog.discard(catalog.add_revision("hello", "b", secret).ref)
-    assert (catalog.get("hello@2"), catalog.last_number("hello")) == (None, 2)
+    catalog.discard([catalog.add_revision("hello", "b", secret).ref])
+    assert (catalog.get("hello@2"), catalog.last_numbers(["hello", "other"])) == (None, {"hello": 2})
     assert [revision.number for revision in catalog.revisions("hello")] == [1]
     with engine.connect() as connection:
         configs = connection.execute(sa.text("SELECT config FROM revisions WHERE number = 2")).scalars().all()
@@ -213,10 +213,10 @@ def test_a_pending_revision_can_be_discarded_and_a_current_one_not(engine: sa.En
     catalog = functions.Functions(engine)
     serving, pending = (catalog.add_revision("hello", name, CONFIG) for name in ("a", "b"))
     catalog.activate([serving], [])
-    catalog.discard(pending.ref)
+    catalog.discard([pending.ref])
     assert catalog.get(pending.ref) is None
     with pytest.raises(errors.Conflict, match="hello@1 is the current revision"):
-        catalog.discard(serving.ref)
+        catalog.discard([serving.ref])
     with pytest.raises(errors.BadRequest, match="is no revision"):
         catalog.get("hello")
     with pytest.raises(errors.NotFound):
@@ -228,6 +228,25 @@ def test_many_who_add_a_revision_at_once_get_a_number_each(engine: sa.Engine) ->
     with ThreadPoolExecutor(4) as threads:
         added = threads.map(lambda n: catalog.add_revision("hello", str(n), CONFIG), range(12))
     assert sorted(revision.number for revision in added) == list(range(1, 13))
+
+
+def test_revisions_of_many_functions_are_added_and_discarded_together(engine: sa.Engine) -> None:
+    catalog = functions.Functions(engine)
+    names = [f"f{number}" for number in range(1_001)]
+    catalog.activate([catalog.add_revision(names[0], "a", CONFIG)], [])
+    catalog.discard([catalog.add_revision(names[1], "a", CONFIG).ref])
+    added = catalog.add_revisions([(name, "b", CONFIG) for name in names])
+    assert [(one.function, one.number) for one in added] == [(name, 1 + (name in names[:2])) for name in names]
+    assert {one.ref for one in catalog.revisions(*names)} == {"f0@1", *(one.ref for one in added)}
+    catalog.activate(added[:2], [])
+    with pytest.raises(errors.Conflict, match="f1@2 is the current revision"):
+        catalog.discard([one.ref for one in added[2:]] + ["f1@2"])
+    assert len(catalog.revisions(*names)) == 1_002, "none of them is discarded then"
+    catalog.discard([one.ref for one in added[2:]])
+    assert {one.ref for one in catalog.revisions(*names)} == {"f0@1", "f0@2", "f1@2"}
+    assert [one.ref for one in catalog.list_current()] == ["f0@2", "f1@2"]
+    assert catalog.add_revision(names[2], "c", CONFIG).number == 2
+    assert catalog.add_revisions([]) == [] and catalog.revisions() == []
 
 
 def test_a_bucket_that_is_declared_again_moves(engine: sa.Engine) -> None:
