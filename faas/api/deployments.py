@@ -22,7 +22,7 @@ from aiohttp import BodyPartReader, MultipartReader, http_exceptions, web
 from faas import artifacts
 from faas.api import answers, schemas, state
 from faas.builds import checks, folders
-from faas.core import errors, ids, model
+from faas.core import errors, ids, model, unreadable
 
 _MAX_PROJECT_BYTES = 1 << 24
 _CHUNK_BYTES = 1 << 20
@@ -135,7 +135,7 @@ async def _project(part: BodyPartReader) -> model.Project:
             raise errors.TooLarge(f"project: over {_MAX_PROJECT_BYTES} bytes", limit=_MAX_PROJECT_BYTES)
     try:
         return msgspec.json.decode(bytes(content), type=model.Project)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except unreadable.ERRORS as error:
         raise errors.BadRequest(f"project: {error}") from error
 
 

@@ -11,7 +11,7 @@ from aiohttp import web
 
 from faas.api import answers, schemas, state, views
 from faas.api import calls as api_calls
-from faas.core import calling, clock, errors, faults, headers, ids, model, shapes
+from faas.core import calling, clock, errors, faults, headers, ids, model, shapes, unreadable
 from faas.queue import idempotency
 
 _HINT = "text needs quotes: '\"hello\"'"
@@ -49,7 +49,7 @@ async def invoke_batch(request: web.Request) -> web.Response:
         events = msgspec.json.decode(
             await _event(request), type=Annotated[list[msgspec.Raw], msgspec.Meta(max_length=MOST_EVENTS)]
         )
-    except (msgspec.ValidationError, RecursionError) as error:
+    except unreadable.ERRORS as error:
         raise errors.BadRequest(f"expected a JSON array of at most {MOST_EVENTS} events: {error}") from error
     at_ms, fresh = clock.now_ms(), ids.Ids()
     invocations = [

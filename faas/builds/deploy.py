@@ -18,7 +18,7 @@ import msgspec
 
 from faas import artifacts
 from faas.builds import bundle, checks, folders, ports, progress, runtimes, sources
-from faas.core import bucket_places, errors, groups, model
+from faas.core import bucket_places, errors, groups, model, unreadable
 from faas.runtimes import bounds, children
 
 _PLATFORMS_OWN = "Platform."
@@ -100,7 +100,9 @@ class Journal:
         """What was written down."""
         try:
             return msgspec.json.decode(self._file.read_bytes(), type=list[Pending])
-        except (FileNotFoundError, msgspec.DecodeError):  # a crash while it was written: then nothing was added yet
+        except FileNotFoundError:
+            return []
+        except unreadable.ERRORS:  # a crash while it was written: then nothing was added yet
             return []
 
 

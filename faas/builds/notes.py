@@ -13,6 +13,7 @@ from pathlib import Path
 import msgspec
 
 from faas import artifacts
+from faas.core import unreadable
 
 
 class Note(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -34,7 +35,7 @@ class Notes:
 
     def find(self, key: str) -> Note | None:
         """The note of this input, if its artifact is there."""
-        with contextlib.suppress(FileNotFoundError, msgspec.DecodeError):
+        with contextlib.suppress(FileNotFoundError, *unreadable.ERRORS):
             note = _note((self._folder / key).read_bytes())
             if self._store.has(note.artifact):
                 return note

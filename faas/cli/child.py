@@ -20,7 +20,7 @@ from typing import Any
 
 import msgspec
 
-from faas.core import errors, tether
+from faas.core import errors, tether, unreadable
 
 _log = logging.getLogger(__name__)
 
@@ -183,7 +183,7 @@ async def read_ready(descriptor: int) -> dict[str, Any] | None:
         transport.close()
     try:
         return msgspec.json.decode(line, type=dict[str, Any]) if line.endswith(b"\n") else None
-    except msgspec.DecodeError:
+    except unreadable.ERRORS:
         return None
 
 

@@ -15,7 +15,7 @@ from typing import IO, Any, NamedTuple
 import msgspec
 
 from faas.cli import endpoint, options
-from faas.core import errors
+from faas.core import errors, unreadable
 
 _CONNECT_S = 10
 _CHUNK_BYTES = 1 << 20
@@ -67,7 +67,7 @@ class Client:
         """One request whose answer is JSON or empty."""
         with self.open(method, path, body=body, headers=headers, query=query) as response:
             content = response.read()
-            value = msgspec.json.decode(content) if content else None
+            value = _value(content)
             return Reply(response.status, {name.lower(): text for name, text in response.getheaders()}, value)
 
     @contextmanager
@@ -128,11 +128,20 @@ def quote(name: str) -> str:
     return urllib.parse.quote(name, safe="")
 
 
+def _value(content: bytes) -> Any:
+    try:
+        return msgspec.json.decode(content) if content else None
+    except unreadable.ERRORS as error:
+        raise errors.Unavailable(
+            f"no answer of the control API: {content[:200]!r}", hint="what listens there?"
+        ) from error
+
+
 def error_of(status: int, content: bytes) -> errors.FaasError:
     """The error of the tree that an error body stands for."""
     try:
         detail = msgspec.json.decode(content, type=dict[str, dict[str, Any]])["error"]
-    except (msgspec.DecodeError, KeyError):
+    except (*unreadable.ERRORS, KeyError):
         detail = {"message": f"the platform answered {status}: {content[:200].decode(errors='replace')}"}
     return errors.told(detail, status)
 

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from faas.cli import platform_dir
-from faas.core import errors
+from faas.core import errors, unreadable
 
 
 class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,7 +34,7 @@ def find(root: Path) -> Endpoint:
         raise not_running(root) from error
     except PermissionError as error:
         raise errors.Unauthorized(f"{error.filename} is not yours to read", hint="run as who ran `faas up`") from error
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except unreadable.ERRORS as error:
         raise errors.Unavailable(f"{root / 'platform.json'} is broken: {error}", hint="restart the platform") from error
     return Endpoint(api=said.api.rstrip("/"), gateway=said.gateway.rstrip("/"), token=token)
 

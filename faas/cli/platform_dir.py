@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from faas.core import errors, living, settings
+from faas.core import errors, living, settings, unreadable
 
 PLATFORM_FILE = "platform.json"
 TOKEN_FILE = "token"  # noqa: S105 - the name of a file
@@ -151,7 +151,7 @@ def published(root: Path) -> dict[str, Any] | None:
     """What platform.json says, or None when there is none that can be read."""
     try:
         return msgspec.json.decode((root / PLATFORM_FILE).read_bytes(), type=dict[str, Any])
-    except (OSError, msgspec.DecodeError):
+    except (OSError, *unreadable.ERRORS):
         return None
 
 
@@ -180,5 +180,5 @@ def replace(path: Path, content: bytes) -> None:
 def _owner(raw: bytes) -> Owner | None:
     try:
         return msgspec.json.decode(raw, type=Owner)
-    except msgspec.DecodeError:
+    except unreadable.ERRORS:
         return None

@@ -15,7 +15,7 @@ from collections.abc import Callable
 import msgspec
 
 from faas.cluster import catalog, leases
-from faas.core import clock, living
+from faas.core import clock, living, unreadable
 from faas.queue import invocations
 
 _FEWEST_LOOKS = 4
@@ -54,7 +54,7 @@ class Watch:
 def _has_ended(lease: bytes) -> bool:
     try:
         process = msgspec.json.decode(lease, type=catalog.NodeState).process
-    except msgspec.DecodeError:
+    except unreadable.ERRORS:
         return False
     return process is not None and living.is_dead(process)
 

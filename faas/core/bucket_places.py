@@ -22,7 +22,7 @@ from pathlib import Path
 
 import msgspec
 
-from faas.core import errors, groups, model
+from faas.core import errors, groups, model, unreadable
 
 AGREED_FILE = "bucket_folders"
 """In the data directory: the folders that were agreed to, a list in JSON."""
@@ -149,7 +149,7 @@ def agreed(file: Path) -> Collection[str]:
     """The folders that were agreed to; none when the file is not there or is no list of them."""
     try:
         return frozenset(msgspec.json.decode(file.read_bytes(), type=list[str]))
-    except (OSError, msgspec.DecodeError):
+    except (OSError, *unreadable.ERRORS):
         return frozenset()
 
 

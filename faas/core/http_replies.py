@@ -25,7 +25,7 @@ from typing import Any
 
 import msgspec
 
-from faas.core import errors
+from faas.core import errors, unreadable
 
 _HINT = 'return {"statusCode": 200, "headers": {...}, "body": "text"}, or any JSON value without "statusCode"'
 TEXT = ("content-type", "text/plain; charset=utf-8")
@@ -182,7 +182,7 @@ def without_cookies(body: bytes) -> bytes:
                 given: dict[str, msgspec.Raw] = msgspec.json.decode(headers, type=dict[str, msgspec.Raw])
                 answer[part] = {name: value for name, value in given.items() if name.lower() != "set-cookie"}
         return msgspec.json.encode(answer)
-    except (msgspec.DecodeError, RecursionError):
+    except unreadable.ERRORS:
         return body
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from faas.core import errors, groups
+from faas.core import errors, groups, unreadable
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,7 +56,8 @@ def load(
     from_env = {key: value for key, value in from_env.items() if key in GROUP_OF}
     from_flags = {key: value for key, value in (flags or {}).items() if value is not None}
     data_dir = str(from_flags.get("data_dir") or from_env.get("data_dir") or groups.Data().data_dir)
-    file = file or Path(data_dir).expanduser() / "faas.toml"
+    home = _home(data_dir)
+    file = file or home / "faas.toml"
     merged = {**_from_file(file), **_checked(from_env, "environment", "FAAS_"), **from_flags}
     # A file says nothing of the directory in which it was looked for.
     merged["data_dir"] = data_dir
@@ -99,12 +100,21 @@ def place_rq(redis: groups.Redis) -> None:
     os.environ["RQ_KEY_PREFIX"] = f"{redis.redis_prefix}:rq"
 
 
-def _from_file(file: Path) -> dict[str, Any]:
-    if not file.is_file():
-        return {}
+def _home(chosen: str) -> Path:
     try:
-        table = tomllib.loads(file.read_text())
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        return Path(chosen).expanduser()
+    except RuntimeError as error:
+        raise errors.BadRequest(f"data_dir: {chosen[:200]}: nobody of that name has a home directory") from error
+
+
+def _from_file(file: Path) -> dict[str, Any]:
+    try:
+        table = tomllib.loads(file.read_text("utf-8"))
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+        return {}
+    except OSError as error:
+        raise errors.BadRequest(f"{file} cannot be read: {error.strerror}") from error
+    except unreadable.ERRORS as error:  # those of tomllib among them
         raise errors.BadRequest(f"{file}: {error}", hint="write it as TOML: key = value") from error
     return _checked(table, str(file), "")
 
@@ -128,6 +138,8 @@ def _flat(group: msgspec.Struct) -> dict[str, Any]:
 
 def _convert(table: Mapping[str, Any], group: str, where: str = "settings") -> msgspec.Struct:
     try:
+        for value in table.values():
+            str(value).encode()  # msgspec lets half a surrogate pass, and nothing that is written of it later does
         return msgspec.convert(dict(table), GROUPS[group], strict=False)
-    except msgspec.ValidationError as error:
+    except unreadable.ERRORS as error:  # a variable of the environment may be no text
         raise errors.BadRequest(f"{where}: {error}", hint="see docs/reference/settings.md") from error

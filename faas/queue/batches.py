@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from faas.core import model
+from faas.core import model, unreadable
 
 _encode = msgspec.msgpack.Encoder().encode
 _record = msgspec.msgpack.Decoder(model.Record).decode
@@ -71,7 +71,7 @@ class Batch(msgspec.Struct):
     def _add_one(self, values: dict[bytes, bytes]) -> None:
         try:
             record = _record(values[b"r"])
-        except (msgspec.DecodeError, KeyError) as error:
+        except (*unreadable.ERRORS, KeyError) as error:
             raise Unreadable(str(error)) from error
         self.records.append(record)
         self.packed.append(values[b"r"])
@@ -104,11 +104,11 @@ def _unpacked(array: bytes) -> tuple[list[model.Record], list[bytes]]:
     try:
         # Only cut into parts at first: one record that cannot be read must not cost the others.
         parts = _parts(array)
-    except msgspec.DecodeError as error:
+    except unreadable.ERRORS as error:
         raise Unreadable(str(error)) from error
     try:
         return [_record(part) for part in parts], [bytes(part) for part in parts]
-    except msgspec.DecodeError as error:
+    except unreadable.ERRORS as error:
         raise _halved(parts, error) from error
 
 
@@ -123,6 +123,6 @@ def _halved(parts: Iterable[msgspec.Raw], error: Exception) -> Unreadable:
 def _is_record(part: msgspec.Raw) -> bool:
     try:
         _record(part)
-    except msgspec.DecodeError:
+    except unreadable.ERRORS:
         return False
     return True

@@ -18,7 +18,7 @@ from collections.abc import Collection
 
 import msgspec
 
-from faas.core import errors, model
+from faas.core import errors, model, unreadable
 from faas.queue import destined, invocations
 
 _log = logging.getLogger(__name__)
@@ -107,7 +107,7 @@ async def take(queue: invocations.Queue, outbox: Outbox, scheduler: str, most: i
     for at in range(0, len(flat), 4):
         try:
             taken.append(_entry(outbox, flat[at : at + 4]))
-        except msgspec.DecodeError as error:
+        except unreadable.ERRORS as error:
             await _set_aside(queue, outbox, flat[at : at + 3], error)
     return taken
 

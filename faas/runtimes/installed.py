@@ -7,6 +7,8 @@ from collections.abc import Mapping
 
 import msgspec
 
+from faas.core import unreadable
+
 _NAME = re.compile(r"[a-z]{1,30}[0-9]{0,3}(\.[0-9]{1,3}){0,2}")
 
 
@@ -43,6 +45,6 @@ def decode(published: Mapping[bytes, bytes]) -> list[Installed]:
 def _read(field: bytes, value: bytes) -> Installed | None:
     try:
         told, name = msgspec.json.decode(value, type=_Told), field.decode()
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except unreadable.ERRORS:
         return None
     return Installed(name=name, machine=told.machine, libc=told.libc) if _NAME.fullmatch(name) else None

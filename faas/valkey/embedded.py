@@ -20,7 +20,7 @@ from pathlib import Path
 
 import msgspec
 
-from faas.core import errors, living, tether
+from faas.core import errors, living, tether, unreadable
 from faas.valkey import append_only, programs, syncing
 
 _log = logging.getLogger(__name__)
@@ -217,7 +217,7 @@ class EmbeddedServer:
 
         While one of a dead server's group is there, which the lock says, no other group has its id.
         """
-        with contextlib.suppress(msgspec.DecodeError, ProcessLookupError):
+        with contextlib.suppress(*unreadable.ERRORS, ProcessLookupError):
             server = msgspec.json.decode(os.pread(lock, 500, 0).partition(b"\n")[2], type=living.Identity)
             if living.is_dead(server):
                 os.killpg(server.pid, signal.SIGKILL)

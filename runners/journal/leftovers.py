@@ -19,7 +19,7 @@ from pathlib import Path
 
 import msgspec
 
-from faas.core import clock, unrun
+from faas.core import clock, unreadable, unrun
 from faas.queue import invocations
 from faas.queue import shipping as moves
 from runners.journal import format as form
@@ -67,7 +67,7 @@ async def settle(queue: invocations.Queue, root: Path) -> int:
                 _remove_stale(folder)
                 continue
             lost += await _settle_one(queue, folder)
-        except (OSError, msgspec.DecodeError) as error:
+        except (OSError, *unreadable.ERRORS) as error:
             _log.warning("journal_not_settled", extra={"folder": str(folder), "reason": str(error)})
     return lost
 

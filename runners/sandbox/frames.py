@@ -15,7 +15,7 @@ from typing import Annotated
 
 import msgspec
 
-from faas.core import groups, model
+from faas.core import groups, model, unreadable
 
 PREFIX = struct.Struct(">II")
 MAX_HEADER_BYTES = 64 * 1024
@@ -334,7 +334,7 @@ def _header(data: bytes) -> Received:
         return _output(data)
     try:
         header: Received = _decode(data)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+    except unreadable.ERRORS as error:
         raise BrokenProtocol(f"a header that no agent sends: {error}") from error
     return header
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import itertools
+import os
 from pathlib import Path
 
 import pytest
@@ -37,7 +38,7 @@ def test_flat_names_reach_their_groups_and_nothing_else_changes() -> None:
     assert (chosen.listening.port, chosen.redis.redis_prefix) == (81, "mine")
     assert (chosen.listening.host, chosen.queues) == ("127.0.0.1", groups.Queues())
     again = settings_module.changed(chosen, api_port=82)
-    assert (again.listening.port, again.listening.api_port, chosen.listening.api_port) == (81, 82, 0)
+    assert (again.listening.port, again.listening.api_port, chosen.listening.api_port) == (81, 82, 8081)
 
 
 def test_a_child_process_gets_exactly_these_settings(tmp_path: Path) -> None:
@@ -92,3 +93,56 @@ def test_a_room_takes_its_own_groups_and_only_who_wires_takes_all() -> None:
             if isinstance(node, ast.Attribute) and node.attr == "Settings":
                 takes.add(path.relative_to(ROOT).as_posix())
     assert {path for path in takes if not path.startswith("faas/cli/")} | {"faas/core/settings.py"} == WIRES
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"port = ",
+        b"a\0b",
+        b"\xff",
+        b"port = [" + b"[" * 5_000,
+        b"port = 1" + b"0" * 5_000,
+        b"port = 1979-05-27",
+        b"port = inf",
+    ],
+)
+def test_a_file_that_cannot_be_read_is_refused_by_its_name(tmp_path: Path, text: bytes) -> None:
+    file = tmp_path / "faas.toml"
+    file.write_bytes(text)
+    with pytest.raises(errors.BadRequest) as caught:
+        settings_module.load({}, None, file)
+    assert caught.value.message.startswith(str(file))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("FAAS_CURRENCY", "\udcff"),
+        ("FAAS_PORT", "\udcff"),
+        ("FAAS_PORT", "9" * 5_000),
+        ("FAAS_DATA_DIR", "~nobody-has-this-name"),
+        ("FAAS_DATA_DIR", "~nobody-has-this-name/x"),
+        ("FAAS_DATA_DIR", "x" * 300),
+        ("FAAS_DATA_DIR", "/x" * 5_000),
+    ],
+)
+def test_a_variable_that_can_be_no_setting_is_refused(name: str, value: str) -> None:
+    with pytest.raises(errors.BadRequest):
+        settings_module.load({name: value})
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_a_file_of_somebody_else_is_refused_by_its_name(tmp_path: Path) -> None:
+    file = tmp_path / "faas.toml"
+    file.touch(mode=0)
+    with pytest.raises(errors.BadRequest, match="cannot be read"):
+        settings_module.load({}, None, file)
+
+
+def test_a_folder_in_place_of_the_file_is_no_settings(tmp_path: Path) -> None:
+    (tmp_path / "faas.toml").mkdir()
+    assert (
+        settings_module.load({"FAAS_DATA_DIR": str(tmp_path)}).listening.port
+        == settings_module.Settings().listening.port
+    )

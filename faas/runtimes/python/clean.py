@@ -14,7 +14,7 @@ from pathlib import Path
 
 import msgspec
 
-from faas.core import errors
+from faas.core import errors, unreadable
 
 _ORIGIN = "direct_url.json"
 _MOST_ORIGIN_BYTES = 64 * 1024
@@ -63,7 +63,7 @@ def _origin(path: Path) -> str:
     try:
         with path.open("rb") as file:
             return msgspec.json.decode(file.read(_MOST_ORIGIN_BYTES), type=_Origin).url
-    except msgspec.DecodeError:
+    except unreadable.ERRORS:
         return ""
 
 
