@@ -43,12 +43,12 @@ async def take_over(queue: invocations.Queue, node: str, lease: bytes = b"") -> 
 
 async def claims_since(queue: invocations.Queue, node: str, ref: str, idle_ms: int) -> list[invocations.Claim]:
     """What a node claimed so long ago at least and has not settled. Raises `errors.Unavailable`."""
-    found: list[list[Any]] = []
+    found: list[invocations.Claim] = []
     for stream in queue.keys.queues(ref):
         held = await queue.link.call("XPENDING", stream, keyring.GROUP, "IDLE", idle_ms, "-", "+", _PAGE, node)
         for entry, *_ in held:
-            found += await queue.link.call("XRANGE", stream, entry, entry)
-    return invocations.claims(found)
+            found += await _read(queue, stream, await queue.link.call("XRANGE", stream, entry, entry))
+    return found
 
 
 async def forget(queue: invocations.Queue, node: str, stream: str) -> bool:
@@ -96,7 +96,19 @@ async def _requeue(queue: invocations.Queue, node: str, stream: str, entry: str)
     if not found:
         await queue.link.call("XACK", stream, keyring.GROUP, entry)
         return
-    (claim,) = invocations.claims(found)
+    for claim in await _read(queue, stream, found):
+        await _release(queue, node, claim)
+
+
+async def _read(queue: invocations.Queue, stream: str, found: list[list[Any]]) -> list[invocations.Claim]:
+    """The claim of an entry that was found; none, and the entry is put aside, when it is no invocation."""
+    claims = invocations.claims(found)
+    for entry, _ in found if not claims else ():
+        await queue.set_aside(stream, entry.decode())
+    return claims
+
+
+async def _release(queue: invocations.Queue, node: str, claim: invocations.Claim) -> None:
     invocation = claim.invocation
     if not may_run_again(invocation):
         record = _lost(invocation, node, final=True)

@@ -19,18 +19,20 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import logging
 from collections.abc import Sequence, Sized
 from typing import Any
 
 import msgspec
 
-from faas.core import errors, groups, model
+from faas.core import errors, groups, model, unreadable
 from faas.link import link as links
 from faas.queue import accepting, census, destined, fsync, guards, together
 from faas.queue import bounds as limits
 from faas.queue import keys as keyring
 from faas.queue import server as servers
 
+_log = logging.getLogger(__name__)
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(model.Invocation).decode
 
@@ -246,6 +248,11 @@ class Queue(servers.Server):
         )
         return bool(answer == 1)
 
+    async def set_aside(self, stream: str, entry: str) -> None:
+        """Move a claimed entry that is no invocation out of the way of those that are, and keep it for a person."""
+        _log.error("unreadable_entry_set_aside", extra={"stream": stream, "entry": entry})
+        await self.run("set_aside_entry", (stream, self.keys.unreadable), entry)
+
     async def counts(self) -> dict[str, model.Counts]:
         """Where the invocations of every revision are, at one instant."""
         return {ref: places.counts for ref, places in (await census.places(self)).items()}
@@ -266,9 +273,18 @@ def finished(answer: list[Any], batch: Sized) -> Finished:
 
 
 def claims(entries: list[list[Any]]) -> list[Claim]:
-    """What a claim answered: entries of queue streams, as Redis gives them."""
-    # An entry has one field, `i`: the first of the two is its name.
-    return [Claim(entry.decode(), _decode(fields[1]), len(fields[1])) for entry, fields in entries]
+    """What a claim answered: entries of queue streams, as Redis gives them.
+
+    One that is no invocation is left out. Its claim is found by `faas.cluster.leases`, as one that nobody heard of.
+    """
+    found = []
+    for entry, fields in entries:
+        try:
+            # An entry has one field, `i`: the first of the two is its name.
+            found.append(Claim(entry.decode(), _decode(fields[1]), len(fields[1])))
+        except (*unreadable.ERRORS, LookupError) as error:
+            _log.error("unreadable_entry", extra={"entry": entry.decode(), "reason": str(error)[:200]})
+    return found
 
 
 def _told_at(keys: keyring.Keys, invocation: model.Invocation) -> str:

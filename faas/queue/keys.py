@@ -133,7 +133,10 @@ class Keys(msgspec.Struct, frozen=True):
 
     @property
     def unreadable(self) -> str:
-        """Stream of record entries that could not be decoded, as they were, with ``reason``. Kept for a person."""
+        """Stream of entries (records, invocations) that could not be decoded, as they were, with ``reason``.
+
+        Kept for a person.
+        """
         return f"{self.prefix}:unreadable"
 
     def reply(self, address: str) -> str:

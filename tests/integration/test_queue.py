@@ -225,6 +225,54 @@ async def test_an_invocation_that_keeps_losing_its_nodes_is_settled_as_dead(queu
     assert await counts(queue) == model.Counts(accepted=1, dead=1)
 
 
+GARBAGE = [
+    ("i", b"\xff"),
+    ("i", b""),
+    ("i", b"\x91" * 10_000),
+    ("i", msgspec.msgpack.encode({"id": 7})),
+    ("i", msgspec.msgpack.encode(invocation()).replace(b"echo", b"ech\xff")),
+    ("other", b"1"),
+]
+
+
+async def _put(queue: invocations.Queue, field: str, value: bytes) -> None:
+    """An entry that somebody else put into a queue of ours."""
+    await queue.link.call("XADD", queue.keys.queue("echo@3", model.Mode.SYNC), "*", field, value)
+
+
+@pytest.mark.parametrize(("field", "value"), GARBAGE)
+async def test_an_entry_that_is_no_invocation_stops_no_other_and_is_set_aside_with_its_claim(
+    queue: invocations.Queue, field: str, value: bytes
+) -> None:
+    await queue.enqueue(invocation())
+    await _put(queue, field, value)
+    await queue.enqueue(invocation())
+    claims = await queue.claim("n1", "echo@3", 5)
+    assert len(claims) == 2
+    for claim in claims:
+        await queue.finish_claimed(claim, record(claim.invocation), node="n1")
+    assert await leases.claims_since(queue, "n1", "echo@3", 0) == []
+    ((_, fields),) = await queue.link.call("XRANGE", queue.keys.unreadable, "-", "+")
+    assert fields[:2] == [field.encode(), value]
+    assert await counts(queue) == model.Counts(accepted=2, done=2)
+
+
+async def test_a_dead_node_that_had_claimed_what_is_no_invocation_is_taken_over_all_the_same(
+    queue: invocations.Queue,
+) -> None:
+    await queue.link.call("SADD", queue.keys.nodes, "dead")
+    await queue.enqueue(invocation())
+    await _put(queue, "i", b"\xff")
+    await _put(queue, "j", b"")
+    await queue.enqueue(invocation())
+    await queue.claim("dead", "echo@3", 9)
+    async with asyncio.timeout(20):
+        await leases.take_over(queue, "dead")
+    assert await leases.dead_nodes(queue) == []
+    assert len(await queue.claim("n2", "echo@3", 9)) == 2
+    assert await queue.link.call("XLEN", queue.keys.unreadable) == 2
+
+
 async def test_a_node_that_renews_its_lease_is_left_alone(queue: invocations.Queue) -> None:
     await queue.link.call("SADD", queue.keys.nodes, "alive")
     await queue.link.call("SET", queue.keys.node("alive"), "{}", "PX", 60_000)
