@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import stat
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,7 @@ def _bucket_folders(buckets: dict[str, dict[str, Any]], folder: Path, reader: sh
             continue
         at = ("buckets", name, "path")
         path = _resolved(folder, bucket["path"])
-        if path is None or (path.exists() and not path.is_dir()):
+        if path is None or not (_is(path, stat.S_ISDIR) or _may_be_made(path)):
             _fault(reader, at, f"{bucket['path']!r}, which is no folder", "a folder")
         elif path in seen:
             _fault(reader, at, f"the folder of the bucket {seen[path]}", "a folder of its own")
@@ -100,7 +101,7 @@ def _crossing(name: str, function: dict[str, Any], reader: shapes.Reader) -> Non
 def _files(name: str, function: dict[str, Any], folder: Path, reader: shapes.Reader) -> None:
     source = _resolved(folder, function.get("source", "."))
     at = ("functions", name, "source")
-    if source is None or not source.is_dir():
+    if source is None or not _is(source, stat.S_ISDIR):
         _fault(reader, at, f"{function.get('source', '.')!r}, which is no folder", "a folder that exists")
         return
     if "requirements" not in function:
@@ -109,7 +110,7 @@ def _files(name: str, function: dict[str, Any], folder: Path, reader: shapes.Rea
     at = ("functions", name, "requirements")
     if file is None or not file.is_relative_to(source):
         _fault(reader, at, f"{function['requirements']!r}, outside the source", f"a file inside {source}")
-    elif not file.is_file():
+    elif not _is(file, stat.S_ISREG):
         _fault(reader, at, f"{function['requirements']!r}, which is no file", f"a file inside {source}")
 
 
@@ -143,6 +144,25 @@ def _resolved(folder: Path, path: str) -> Path | None:
         return (folder / path).resolve()
     except (OSError, RuntimeError, ValueError):
         return None
+
+
+def _is(path: Path, kind: Callable[[int], bool]) -> bool:
+    """Whether something of that kind is there, and may be looked at."""
+    try:
+        return kind(path.stat().st_mode)
+    except (OSError, ValueError):
+        return False
+
+
+def _may_be_made(path: Path) -> bool:
+    """Whether nothing is there, and something could be: its name is not too long, and above it is no file."""
+    try:
+        path.lstat()
+    except FileNotFoundError:
+        return True
+    except (OSError, ValueError):
+        return False
+    return False
 
 
 def _fault(reader: shapes.Reader, at: shapes.Path, found: str, expected: str, hint: str = "") -> None:

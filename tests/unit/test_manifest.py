@@ -468,3 +468,20 @@ def test_destinations_are_a_function_a_bucket_or_a_url(folder: Path) -> None:
 )
 def test_a_destination_that_cannot_be_meant_is_a_fault(folder: Path, line: str, fault: str) -> None:
     assert any(fault in each for each in _faults(folder, _function(line))), _faults(folder, _function(line))
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "x/" * 500, "loop", "loop/x", "file/x"])
+@pytest.mark.parametrize("line", ["source: {}", "requirements: {}"])
+def test_a_name_that_no_file_can_have_is_a_fault_with_its_place(folder: Path, line: str, name: str) -> None:
+    (folder / "loop").symlink_to("loop")
+    (folder / "file").touch()
+    (fault,) = _faults(folder, _function(line.format(name)))
+    assert fault.startswith("faas.yaml:5:")
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "loop", "loop/x", "file", "file/x"])
+def test_a_folder_of_a_bucket_that_can_never_be_made_is_a_fault_with_its_place(folder: Path, name: str) -> None:
+    (folder / "loop").symlink_to("loop")
+    (folder / "file").touch()
+    (fault,) = _faults(folder, _function("", f"buckets: {{one: {{path: {name}}}}}\n"))
+    assert fault.startswith("faas.yaml:6:")

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
@@ -205,3 +206,22 @@ def test_a_full_disk_is_told_as_such_and_no_path_of_the_builder_is_told(tmp_path
 
 def test_silence_of_the_installer_is_told_too(tmp_path: Path) -> None:
     assert "said nothing" in complaints.explain("", read(tmp_path, "six\n"), PYTHON).message
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "x/" * 3_000, "a\0b", "loop", "folder"])
+@pytest.mark.parametrize("line", ["-r {}", "-c {}", "-f ./{}", "./{}.whl", "a @ ./{}.whl"])
+def test_a_name_that_no_file_can_have_is_one_clear_line(tmp_path: Path, line: str, name: str) -> None:
+    (tmp_path / "loop").symlink_to("loop")
+    (tmp_path / "loop.whl").symlink_to("loop.whl")
+    (tmp_path / "folder.whl").mkdir()
+    with pytest.raises(errors.BuildFailed) as caught:
+        read(tmp_path, line.format(name) + "\n")
+    assert caught.value.message.startswith("requirements.txt:1: ")
+
+
+def test_a_line_of_a_hundred_thousand_blanks_takes_no_time(tmp_path: Path) -> None:
+    blanks = " " * 100_000
+    began_s = time.process_time()
+    asked = read(tmp_path, f"six{blanks}>=1{blanks}x\n".replace("x\n", "\n") + f"idna{blanks}#{blanks}\n{blanks}\n")
+    assert time.process_time() - began_s < 1
+    assert [line.text for line in asked.lines] == ["six >=1", "idna"]

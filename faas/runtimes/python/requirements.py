@@ -8,14 +8,14 @@ read the machine's files and environment. What is not known to be harmless is re
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+import stat
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import msgspec
 
 from faas.core import errors, texts
 
-_COMMENT = re.compile(r"(^|\s+)#.*$")
 _VARIABLE = re.compile(r"\$\{[A-Z0-9_]+\}")
 _SHORT = re.compile(r"(-[a-zA-Z])(?:\s*=?\s*)(.*)")
 _LONG = re.compile(r"(--[a-z][a-z-]*)(?:(?:\s*=\s*|\s+)(.*))?")
@@ -100,9 +100,9 @@ class _Reader:
         )
 
     def _include(self, name: str, folder: Path, *, constraint: bool, asked_by: Line | None) -> None:
-        path = (folder / name).resolve()
-        if not path.is_relative_to(self._source):
-            raise _refused(asked_by, f"{name} is outside of the source folder")
+        path = _resolved(folder, name)
+        if path is None or not path.is_relative_to(self._source):
+            raise _refused(asked_by, f"{name[:200]} is outside of the source folder")
         if path in self._seen:
             return
         self._seen.add(path)
@@ -139,7 +139,7 @@ class _Reader:
         if value.startswith(("https://", "http://")):
             return value
         folder = self._inside(line, value)
-        if not folder.is_dir():
+        if not _is(folder, stat.S_ISDIR):
             raise _refused(line, f"there is no folder {value} in the source")
         self._wheels += sorted(path.relative_to(self._source).as_posix() for path in folder.glob("*.whl"))
         return "./" + folder.relative_to(self._source).as_posix()
@@ -172,16 +172,16 @@ class _Reader:
         path = self._inside(line, target)
         if path.suffix != ".whl":
             raise _refused(line, f"{target} is no wheel, and building it would run its code during the deploy")
-        if not path.is_file():
-            raise _refused(line, f"there is no file {target} in the source")
+        if not _is(path, stat.S_ISREG):
+            raise _refused(line, f"there is no file {target[:200]} in the source")
         self._wheels.append(path.relative_to(self._source).as_posix())
 
     def _inside(self, line: Line, target: str) -> Path:
         if _PLAIN_PATH.fullmatch(target) is None:
             raise _refused(line, f"{target} is no plain path: letters, digits and any of . _ + ! / - are possible")
-        path = (self._source / target).resolve()
-        if not path.is_relative_to(self._source):
-            raise _refused(line, f"{target} is outside of the source folder")
+        path = _resolved(self._source, target)
+        if path is None or not path.is_relative_to(self._source):
+            raise _refused(line, f"{target[:200]} is outside of the source folder")
         return path
 
 
@@ -198,14 +198,30 @@ def _is_target(text: str) -> bool:
 
 
 def _text(path: Path, file: str, asked_by: Line | None) -> str:
+    if not _is(path, stat.S_ISREG):
+        raise _refused(asked_by, f"there is no file {file[:200]} in the source")
     try:
         if path.stat().st_size > _MAX_BYTES:
             raise _refused(asked_by, f"{file} is larger than {_MAX_BYTES} bytes")
         return texts.decoded(path.read_bytes())
-    except (FileNotFoundError, IsADirectoryError) as error:
-        raise _refused(asked_by, f"there is no file {file} in the source") from error
     except UnicodeDecodeError as error:
         raise _not_text(file, asked_by, error) from error
+
+
+def _resolved(folder: Path, name: str) -> Path | None:
+    """Where a name leads; None where no file can be: it holds a NUL, or links that go round."""
+    try:
+        return (folder / name).resolve()
+    except (OSError, ValueError, RuntimeError):
+        return None
+
+
+def _is(path: Path, kind: Callable[[int], bool]) -> bool:
+    """Whether something of that kind is there. A name that is too long for any file is none."""
+    try:
+        return kind(path.stat().st_mode)
+    except (OSError, ValueError):
+        return False
 
 
 def _logical_lines(text: str) -> Iterator[tuple[int, str]]:
@@ -218,11 +234,10 @@ def _logical_lines(text: str) -> Iterator[tuple[int, str]]:
         if joined.endswith("\\") and not is_comment:
             joined = joined[:-1]
             continue
-        stripped = _COMMENT.sub("", joined).strip()
-        if stripped:
+        if stripped := _stripped(joined):
             yield first, stripped
         joined = ""
-    if stripped := _COMMENT.sub("", joined).strip():
+    if stripped := _stripped(joined):
         yield first, stripped
 
 
@@ -232,6 +247,14 @@ def _not_text(file: str, asked_by: Line | None, error: UnicodeDecodeError) -> er
     return errors.BuildFailed(
         f"{named}{file}:{at}: this is not UTF-8 text", hint="save it as UTF-8 in your editor", file=file, line=at
     )
+
+
+def _stripped(line: str) -> str:
+    """A line without its comment, and with one space for each run of blanks: over long runs, patterns take for ever."""
+    at = line.find("#")
+    while at > 0 and not line[at - 1].isspace():
+        at = line.find("#", at + 1)
+    return " ".join((line if at < 0 else line[:at]).split())
 
 
 def _refused(line: Line | None, why: str) -> errors.BuildFailed:

@@ -7,8 +7,10 @@ that counts is held while uv works (`faas.runtimes.bounds`).
 from __future__ import annotations
 
 import email.parser
+import lzma
 import re
 import zipfile
+import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -17,6 +19,11 @@ from faas.runtimes import bounds
 
 _MOST_METADATA_BYTES = 1024 * 1024
 _METADATA = re.compile(r"[^/]+\.dist-info/METADATA")
+_BROKEN = (zipfile.BadZipFile, OSError, ValueError, RuntimeError, EOFError, zlib.error, lzma.LZMAError)
+"""What `zipfile` raises for an archive that is damaged, encrypted or packed in a way that it does not know.
+
+What unpacks raises errors of its own, and NotImplementedError is a RuntimeError.
+"""
 _URL = re.compile(r"https?://[^\s?#]+\.whl(?:[?#]\S*)?(?:\s|$)", re.IGNORECASE)
 
 
@@ -41,7 +48,7 @@ def check(source: Path, wheels: Iterable[str], bound: bounds.Bound) -> None:
 def _opened(source: Path, name: str) -> zipfile.ZipFile:
     try:
         return zipfile.ZipFile(source / name)
-    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
+    except _BROKEN as error:
         raise errors.BuildFailed(f"{name} is no wheel that can be read: {error}") from error
 
 
@@ -52,14 +59,18 @@ def _direct(archive: zipfile.ZipFile, entries: list[zipfile.ZipInfo]) -> Iterato
             for line in _required(archive, entry):
                 if "@" in line.partition(";")[0]:
                     yield line.partition("@")[2].strip()
+                elif "=?" in line:  # in words that are encoded, which uv reads, anything may stand
+                    yield line
 
 
 def _required(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> list[str]:
     try:
         with archive.open(entry) as file:
             text = file.read(_MOST_METADATA_BYTES + 1)
-    except (zipfile.BadZipFile, OSError, ValueError, RuntimeError, NotImplementedError) as error:
+    except _BROKEN as error:
         raise errors.BuildFailed(f"{entry.filename} cannot be read: {error}") from error
     if len(text) > _MOST_METADATA_BYTES:
         raise errors.BuildFailed(f"{entry.filename} is larger than {_MOST_METADATA_BYTES} bytes")
-    return email.parser.BytesHeaderParser().parsebytes(text).get_all("Requires-Dist", [])
+    # Metadata is UTF-8. Given bytes, the parser would answer with something else than text for what is not ASCII.
+    parsed = email.parser.HeaderParser().parsestr(text.decode(errors="replace"))
+    return parsed.get_all("Requires-Dist", [])
