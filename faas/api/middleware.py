@@ -42,6 +42,11 @@ async def errors_as_json(request: web.Request, handler: Handler) -> web.StreamRe
         return answers.failure(errors.FaasError("the control API failed", hint="its log says why"))
 
 
+def shaped(request: web.BaseRequest, error: web.HTTPException) -> web.Response:
+    """An error of aiohttp's own in the one shape, where no middleware sees it: an ``Expect`` that is not known."""
+    return answers.failure(_translated(request, error), _kept(error))
+
+
 @web.middleware
 async def strangers_refused(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Refuse what a page of another site makes a browser send, also by a name of its own that leads here."""
@@ -78,7 +83,7 @@ def _authorized(request: web.Request) -> bool:
     return scheme.lower() == "bearer" and hmac.compare_digest(given.strip().encode(errors="replace"), expected)
 
 
-def _translated(request: web.Request, error: web.HTTPException) -> errors.FaasError:
+def _translated(request: web.BaseRequest, error: web.HTTPException) -> errors.FaasError:
     if isinstance(error, web.HTTPNotFound):
         return errors.NotFound(f"no such path: {request.path}", hint="see /api/v1/openapi.json")
     if isinstance(error, web.HTTPMethodNotAllowed):

@@ -1,4 +1,7 @@
-"""How the control API answers what is no HTTP: in the shape that all its errors have, and in its own words."""
+"""How the control API answers what is no HTTP: in the shape that all its errors have, and in its own words.
+
+It is not logged: anybody may send it without end, and it may hold the token of somebody who meant well.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ import logging
 
 from aiohttp import http_exceptions, web, web_protocol
 
-from faas.api import answers
+from faas.api import answers, middleware
 from faas.core import errors
 
 _log = logging.getLogger(__name__)
@@ -25,13 +28,21 @@ class Speaking(web_protocol.RequestHandler):
         message: str | None = None,
     ) -> web.StreamResponse:
         """See `aiohttp.web.RequestHandler`. The connection ends with the answer."""
+        if request.writer.output_size > 0 or isinstance(exc, ConnectionError):
+            raise ConnectionError("an answer is on its way already, or there is nobody to hear one")
         if status >= 500:
             _log.error("request_broken", exc_info=exc)
-        if request.writer.output_size > 0:
-            raise ConnectionError("an answer is on its way already")
         answer = answers.failure(error_of(exc) if status < 500 else errors.FaasError("the control API failed"))
         answer.force_close()
         return answer
+
+    async def finish_response(
+        self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
+    ) -> tuple[web.StreamResponse, bool]:
+        """See aiohttp. What it answers before any middleware has the shape of errors, too."""
+        if isinstance(resp, web.HTTPException) and resp.status >= 400:
+            resp = middleware.shaped(request, resp)
+        return await super().finish_response(request, resp, start_time)
 
 
 def error_of(exc: BaseException | None) -> errors.FaasError:

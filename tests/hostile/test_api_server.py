@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+import struct
 from collections.abc import AsyncIterator
 
 import msgspec
@@ -190,3 +191,35 @@ async def test_a_body_that_is_not_packed_as_it_says_is_a_bad_request(attacker: A
     sent = attacker.head("POST /api/v1/functions/hello/invocations", *fields.split("\r\n"), "Connection: close")
     head, _, _ = (await attacker.says(sent + b"no gzip")).partition(b"\r\n\r\n")
     assert head.startswith((b"HTTP/1.1 400 ", b"HTTP/1.1 404 ")), head
+    "sent",
+    [
+        b"hello\r\n\r\n",
+        b"\x16\x03\x01\x02\x00",
+        b"GET / HTTP/1.1\r\nHost: a\r\nContent-Length: x\r\n\r\n",
+        b"GET / HTTP/9.9\r\nHost: a\r\nAuthorization: Bearer secret\r\n\r\n",
+        b"POST /api/v1/functions HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+        b"GET /healthz HTTP/1.1\r\nHost: a\r\nExpect: nothing\r\nConnection: close\r\n\r\n",
+        b"GET /nowhere HTTP/1.1\r\nHost: a\r\nExpect: nothing\r\nConnection: close\r\n\r\n",
+    ],
+)
+async def test_what_is_no_http_is_answered_in_the_shape_of_all_errors_and_fills_no_log(
+    attacker: Attacker, caplog: pytest.LogCaptureFixture, sent: bytes
+) -> None:
+    said = await attacker.says(sent)
+    assert said.startswith((b"HTTP/1.1 400 ", b"HTTP/1.0 400 ", b"HTTP/1.1 401 ", b"HTTP/1.1 417 ")), said
+    head, _, body = said.partition(b"\r\n\r\n")
+    assert f"content-length: {len(body)}\r\n".encode() in head.lower() + b"\r\n"
+    assert set(msgspec.json.decode(body)["error"]) >= {"code", "message"}
+    assert caplog.text == ""
+
+
+async def test_who_goes_while_he_is_told_to_go_on_fills_no_log(
+    attacker: Attacker, caplog: pytest.LogCaptureFixture
+) -> None:
+    for _ in range(20):
+        sent = attacker.head("POST /api/v1/functions/x/invocations", "Expect: 100-continue", "Content-Length: 9")
+        one = await attacker.open(sent)
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        one.close()
+    assert (await attacker.says(attacker.head("GET /healthz", "Connection: close"))).startswith(b"HTTP/1.1 200 ")
+    assert caplog.text == ""
