@@ -20,6 +20,7 @@ from faas.core import errors
 
 _HEADER_BYTES = 1024 * 1024
 _CHUNK_BYTES = 256 * 1024
+_LARGEST_OFFSET = 2**62
 _PATH_BYTES = 1024
 _SKIPPED = frozenset({"__pycache__"})
 
@@ -155,6 +156,8 @@ class _Guarded(io.RawIOBase):
         self._archive = archive
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        if not 0 <= offset <= _LARGEST_OFFSET:
+            raise tarfile.ReadError(f"a header points to byte {offset}")
         return self._archive.seek(offset, whence)
 
     def tell(self) -> int:

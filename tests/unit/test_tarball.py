@@ -156,3 +156,17 @@ def test_whatever_is_changed_in_an_archive_it_unpacks_or_is_refused(
     with contextlib.suppress(errors.FaasError):
         artifacts.extract(io.BytesIO(damaged), folder, LIMITS)
     assert [path.name for path in folder.parent.iterdir()] == ["in"]
+
+
+@pytest.mark.parametrize(
+    "size", [b"\x80" + b"\xff" * 11, b"\x80" + bytes(3) + b"\x40" + bytes(7), b"\xff" * 10 + b"\xf0\0"]
+)
+@pytest.mark.parametrize("name", ["__pycache__/x", "x"])
+def test_a_header_that_points_past_every_file_or_before_its_begin_is_refused(
+    tmp_path: Path, name: str, size: bytes
+) -> None:
+    whole = bytearray(archive(entry(name)).getvalue())
+    whole[124:136], whole[148:156] = size, b" " * 8
+    whole[148:156] = f"{sum(whole[:512]):06o}\0 ".encode()
+    with pytest.raises(errors.FaasError):
+        artifacts.extract(io.BytesIO(bytes(whole)), tmp_path, LIMITS)
