@@ -191,6 +191,9 @@ async def test_a_body_that_is_not_packed_as_it_says_is_a_bad_request(attacker: A
     sent = attacker.head("POST /api/v1/functions/hello/invocations", *fields.split("\r\n"), "Connection: close")
     head, _, _ = (await attacker.says(sent + b"no gzip")).partition(b"\r\n\r\n")
     assert head.startswith((b"HTTP/1.1 400 ", b"HTTP/1.1 404 ")), head
+
+
+@pytest.mark.parametrize(
     "sent",
     [
         b"hello\r\n\r\n",

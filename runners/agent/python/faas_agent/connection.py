@@ -96,7 +96,7 @@ class Connection:
             if len(data) >= PREFIX.size:
                 header_bytes, body_bytes = PREFIX.unpack_from(data)
                 middle = PREFIX.size + header_bytes
-                if len(data) == middle + body_bytes:
+                if header_bytes and len(data) == middle + body_bytes:
                     return data[PREFIX.size : middle], data[middle:]
             self._hold(data)
         return self._read_frame()
@@ -193,7 +193,7 @@ class Connection:
             self._end += received
             return None
         data, body = self._read_frame()
-        header = decode_header(str(data, "utf-8"))
+        header = read_header(data)
         if header.get("n") == number:
             return Reply(header, bytes(body), self._descriptor_of(header))
         self.pass_over(header)  # it was asked for by code that an exception tore away
@@ -204,7 +204,7 @@ class Connection:
         if self._end - self._start < PREFIX.size:
             return PREFIX.size
         header_bytes, body_bytes = PREFIX.unpack_from(self._buffer, self._start)
-        if header_bytes > MAX_HEADER_BYTES:
+        if not 0 < header_bytes <= MAX_HEADER_BYTES:
             raise Closed(f"a header of {header_bytes} bytes")
         return int(PREFIX.size + header_bytes + body_bytes)
 
@@ -220,7 +220,7 @@ class Connection:
 
     def _descriptor_of(self, header: Header) -> int | None:
         """The descriptor that an answer came with; one read may have brought it along with another answer."""
-        if header["t"] != "opened" or "error" in header or "size" in header or not self._descriptors:
+        if header.get("t") != "opened" or "error" in header or "size" in header or not self._descriptors:
             return None
         return self._descriptors.pop(0)
 
@@ -307,6 +307,14 @@ def result_start(request_id: bytes, micros: int, mem_kb: int, body: bytes, raw: 
     """The `result` frame up to its body."""
     size = _RESULT_FIXED_BYTES + len(request_id)
     return RESULT.pack(size, len(body), RESULT_KIND, raw, mem_kb, micros) + request_id
+
+
+def read_header(data: Data) -> Header:
+    """The header of a frame that is JSON. Raises `ValueError` and `Closed`."""
+    header = decode_header(str(data, "utf-8"))
+    if not isinstance(header, dict):
+        raise Closed("a header that is no object")
+    return header
 
 
 def encode_header(header: Header) -> bytes:

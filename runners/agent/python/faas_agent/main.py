@@ -9,7 +9,7 @@ import sys
 import traceback
 
 from . import imports, init, output
-from .connection import Closed, Connection, decode_header
+from .connection import Closed, Connection, read_header
 
 _FAR = ("tcp:", "fd:")
 
@@ -45,6 +45,6 @@ def _run(connection: Connection) -> None:
     serving = importlib.import_module("faas_agent.serving")
     server = serving.Server(connection, out, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
     header, _body = connection.receive()
-    server.load(decode_header(str(header, "utf-8")))
+    server.load(read_header(header))
     server.serve()
     os._exit(0)

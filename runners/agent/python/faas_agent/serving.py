@@ -11,7 +11,7 @@ import traceback
 from typing import Any
 
 from . import coroutines, environment, faults, loading, logs, memory, output, results, retrying, signals, tracing
-from .connection import INVOKE_KIND, Connection, Data, Header, decode_header, encode_header, parse_invoke, result_start
+from .connection import INVOKE_KIND, Connection, Data, Header, encode_header, parse_invoke, read_header, result_start
 from .context import ContextMaker
 
 _decoder: Any = json.JSONDecoder()
@@ -90,9 +90,10 @@ class Server:
 
     def _pass_over(self, data: Data) -> None:
         """Late answers to requests that were torn away come between attempts; nothing else does."""
-        header = decode_header(str(data, "utf-8"))
-        if header["t"] not in ("opened", "done"):
-            raise ValueError(f"an unexpected frame: {header['t']}")
+        header = read_header(data)
+        kind = header.get("t")
+        if kind not in ("opened", "done"):
+            raise ValueError(f"an unexpected frame: {kind!r}")
         self._connection.pass_over(header)
 
     def _failed(self, request_id: str, error: BaseException, begun: int) -> None:
