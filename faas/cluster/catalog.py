@@ -8,7 +8,7 @@ import msgspec
 import redis.asyncio
 
 from faas.cluster import streams
-from faas.core import errors, living
+from faas.core import errors, living, unreadable
 from faas.link import client as redis_client
 from faas.queue import keys as keyring
 from faas.queue import scripted
@@ -73,11 +73,8 @@ class Catalog:
             members = await self._client.smembers(self._keys.nodes)
             names = sorted(streams.text(member) for member in members)
             held = await self._client.mget([self._keys.node(name) for name in names]) if names else []
-        return {
-            name: msgspec.json.decode(state, type=NodeState)
-            for name, state in zip(names, held, strict=True)
-            if state is not None
-        }
+        said = {name: _state(state) for name, state in zip(names, held, strict=True) if state is not None}
+        return {name: state for name, state in said.items() if state is not None}
 
     async def renew(self, node: str, state: NodeState, lease_ms: int) -> None:
         """Renew a node's lease and say how it is. Raises `errors.Unavailable`."""
@@ -87,6 +84,14 @@ class Catalog:
     async def close(self) -> None:
         """Drop the connection."""
         await self._client.aclose()
+
+
+def _state(lease: bytes | str) -> NodeState | None:
+    """What a node says of itself; None for what no node of this version says."""
+    try:
+        return msgspec.json.decode(lease, type=NodeState)
+    except unreadable.ERRORS:
+        return None
 
 
 class Announcements:

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 import msgspec
 import redis.asyncio
 
 from faas.cluster import streams
-from faas.core import errors, ids, model
+from faas.core import errors, ids, model, unreadable
 from faas.link import client as redis_client
 from faas.queue import keys as keyring
 from faas.queue import scripted
 
 _GROUP = "nodes"
 _ANSWER_KEPT_S = 60
+_log = logging.getLogger(__name__)
 
 
 class LoadReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,7 +73,19 @@ class Demand:
         """Requests that no other node has read; empty after ``block_ms``. Raises `errors.Unavailable`."""
         with redis_client.translated():
             got = await self._client.xreadgroup(_GROUP, node, {self._keys.demand: ">"}, count=count, block=block_ms)
-        return [_request(*entry) for entry in streams.entries(got)]
+        found = [(entry, _request(entry, fields)) for entry, fields in streams.entries(got)]
+        for entry, request in found:
+            if request is None:
+                _log.error("unreadable_demand", extra={"entry": entry.decode()})
+                await self._forget(entry.decode())
+        return [request for _, request in found if request is not None]
+
+    async def _forget(self, entry: str) -> None:
+        with redis_client.translated():
+            async with self._client.pipeline(transaction=True) as pipeline:
+                pipeline.xack(self._keys.demand, _GROUP, entry)
+                pipeline.xdel(self._keys.demand, entry)
+                await pipeline.execute()
 
     async def done(self, request: Request, *, more: bool) -> None:
         """The request was looked at; ``more`` says that a further signal for the revision is of use at once.
@@ -99,6 +113,10 @@ class Demand:
         await self._client.aclose()
 
 
-def _request(entry: bytes, fields: dict[bytes, bytes]) -> Request:
-    texts = {key.decode(): value.decode() for key, value in fields.items()}
-    return Request(entry.decode(), texts["ref"], texts["why"], texts.get("reply", ""))
+def _request(entry: bytes, fields: dict[bytes, bytes]) -> Request | None:
+    """What an entry asks for; None for one that asks for nothing that is known."""
+    try:
+        texts = {key.decode(): value.decode() for key, value in fields.items()}
+        return Request(entry.decode(), texts["ref"], texts["why"], texts.get("reply", ""))
+    except (*unreadable.ERRORS, LookupError):
+        return None

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 
 import msgspec
 
-from faas.core import errors, ids, model
+from faas.core import errors, ids, model, unreadable
 from faas.link import link as links
 from faas.queue import keys as keyring
 
 _AGAIN_S = 0.2
+_log = logging.getLogger(__name__)
 
 
 class Replies:
@@ -71,9 +73,12 @@ class Replies:
         got = await self._link.call("XREAD", "COUNT", 512, "BLOCK", 5000, "STREAMS", self._stream, "0-0")
         entries = got[0][1] if got else ()
         for _, fields in entries:
-            # `i`, an id, `o`, an outcome; again for each other that ended in the same step.
-            for place in range(1, len(fields), 4):
-                self._resolve(fields[place].decode(), fields[place + 2])
+            try:
+                # `i`, an id, `o`, an outcome; again for each other that ended in the same step.
+                for place in range(1, len(fields), 4):
+                    self._resolve(fields[place].decode(), fields[place + 2])
+            except (*unreadable.ERRORS, LookupError) as error:  # it is nobody's, or whoever waits runs out of time
+                _log.error("unreadable_reply", extra={"reason": str(error)[:200]})
         if entries:
             self._link.tell("XDEL", self._stream, *(entry for entry, _ in entries))
 

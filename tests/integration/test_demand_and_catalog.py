@@ -11,6 +11,8 @@ import redis.asyncio
 
 from faas.cluster import catalog, demand
 from faas.core import errors
+from faas.link import client as redis_client
+from faas.queue import keys as keyring
 from faas.valkey import embedded
 
 STATE = catalog.NodeState(catalog=1, host="h", pid=1, memory_mb=1024)
@@ -110,3 +112,30 @@ async def test_a_lease_is_renewed_while_the_memory_of_redis_is_full(own: redis.a
     await versions.renew("n1", STATE, 10_000)
     assert await versions.nodes() == {"n1": STATE}
     await versions.close()
+
+
+async def test_a_signal_that_asks_for_nothing_known_is_removed_and_those_behind_it_are_heard(
+    redis_url: str, prefix: str
+) -> None:
+    signals, keys = await demand.Demand.open(redis_url, prefix), keyring.Keys(prefix)
+    client = redis_client.connect(redis_url)
+    for fields in ({"x": "y"}, {"ref": b"\xff", "why": "load"}, {"ref": "a@1"}):
+        await client.xadd(keys.demand, fields)
+    await signals.warm("echo@3")
+    (request,) = await signals.read("n1", 10, 1)
+    assert (request.ref, request.why) == ("echo@3", "warm")
+    assert await client.xlen(keys.demand) == 1
+    await client.aclose()
+    await signals.close()
+
+
+async def test_a_node_that_says_what_nobody_understands_hides_no_other(redis_url: str, prefix: str) -> None:
+    nodes, keys = await catalog.Catalog.open(redis_url, prefix), keyring.Keys(prefix)
+    client = redis_client.connect(redis_url)
+    for name, said in (("odd", b"\xff"), ("old", b"[]"), ("deep", b"[" * 100_000)):
+        await client.sadd(keys.nodes, name)
+        await client.set(keys.node(name), said)
+    await nodes.renew("n1", STATE, 60_000)
+    assert list(await nodes.nodes()) == ["n1"]
+    await client.aclose()
+    await nodes.close()

@@ -138,6 +138,21 @@ async def test_the_caller_hears_the_outcome_on_its_reply_stream(queue: invocatio
     await heard.close()
 
 
+async def test_a_reply_that_cannot_be_read_leaves_those_behind_it_and_those_who_wait_for_them(
+    queue: invocations.Queue, redis_url: str
+) -> None:
+    heard = await replies.Replies.open(redis_url, queue.keys.prefix)
+    call = invocation(model.Mode.SYNC, reply_to=heard.address)
+    future = heard.expect(call.id)
+    stream = queue.keys.reply(heard.address)
+    for fields in (("i", call.id, "o", b"\xff"), ("i", b"\xff", "o", b""), ("i", call.id), ("x", "y")):
+        await queue.link.call("XADD", stream, "*", *fields)
+    outcome = model.Outcome(record=record(call), body=b"1")
+    await queue.link.call("XADD", stream, "*", "i", call.id, "o", msgspec.msgpack.encode(outcome))
+    assert await asyncio.wait_for(future, 20) == outcome
+    await heard.close()
+
+
 async def test_of_nodes_that_find_work_and_no_slot_one_makes_the_first(queue: invocations.Queue) -> None:
     for node in ("n1", "n2"):
         await queue.link.call("SADD", queue.keys.nodes, node)
