@@ -45,6 +45,10 @@ bench: setup ## time against other platforms, as ratios (ONLY='cpu http cold que
 torture: setup ## real platform, seeded work and seeded faults, checked from outside (MINUTES=20 SEED=1 WRITE=1)
 	@$(PY) -m tests.torture --minutes $(MINUTES) --seed $(SEED) $(if $(WRITE),--write)
 
+.PHONY: fuzz
+fuzz: setup ## inputs without end for each edge of the platform (MINUTES=60 SEED=1 ONLY='gateway frames'; 20 minutes by default)
+	@$(PY) -m tests.fuzz --minutes $(MINUTES) --seed $(SEED) $(addprefix --only ,$(ONLY))
+
 check: setup ## format, lint, types, layers, and the shape of the code
 	@$(PY) -m ruff format --check $(SOURCES)
 	@$(PY) -m ruff check $(SOURCES)
