@@ -73,10 +73,10 @@ def docker(settings: settings_module.Settings) -> Iterator[facts.Fact]:
 
 
 def _sandboxes(has: abilities.Abilities, settings: settings_module.Settings) -> Iterator[facts.Fact]:
-    from runners.sandbox import abilities, base, promises, uids
+    from runners.sandbox import base, promises, support, uids
 
     try:
-        abilities.check_runtime(settings.sandboxes.sandbox_runtime, has)
+        support.check(settings.data.root, settings.sandboxes, has, os.geteuid())
         given = uids.given(settings.sandboxes.sandbox_uids, has)
     except base.EngineUnavailable as error:
         yield facts.Fact("sandboxes", facts.Severity.FAILED, error.message, error.hint)

@@ -109,7 +109,7 @@ def down_command(*, as_json: bool) -> None:
 async def _up(settings: settings_module.Settings, announce: Any) -> None:
     from runners.sandbox import choose
 
-    await choose.check_runtime(settings.data.root, settings.sandboxes)
+    await choose.check_engine(settings.data.root, settings.sandboxes)
     root = settings.data.root
     with (
         platform_dir.held(root),

@@ -20,15 +20,19 @@ from typing import Any
 import docker
 import docker.errors
 import docker.types
+import msgspec
 import requests
 
 from faas.core import groups
 from faas.runtimes import bounds, children, port
-from runners.sandbox import choose, docker_calls, image
+from runners.sandbox import abilities, base, choose, confinement, docker_calls, image
 
 LABEL = "faas.build"
 _NAME = re.compile(r"/faas-build-[0-9a-f]{16}")
 _UID = 1_900_000_001
+_REMAPPED_UID = 60_001
+"""Where the engine maps users, so that there are few; none of the sandboxes'."""
+
 _MOST_SAID = 1024 * 1024
 _MOST_PIDS = 256
 _PASSED = re.compile(r"UV_.*|SSL_CERT_.*|(HTTPS?|ALL|NO)_PROXY|TMPDIR|LANG", re.IGNORECASE)
@@ -87,10 +91,14 @@ class _Container:
         self._own = [path for path in (*job.fills, *job.caches, *job.reads) if path.is_relative_to(root)]
         self._id = ""
         _sweep(client)
-        _give(self._own, _user())
+        has = abilities.ask(client)
+        user = user_for(has, os.getuid(), os.getgid())
+        _give(self._own, user.on_host)
         try:
             self._id = client.create_container(
-                image_id, **_asked(job, longest_s), host_config=_host(client, job, bound, _network(client, building))
+                image_id,
+                **_asked(job, longest_s, user.inside),
+                host_config=_host(client, job, bound, _network(client, building), has),
             )["Id"]
             client.start(self._id)
         except BaseException:
@@ -118,6 +126,31 @@ class _Container:
         _give(self._own, (os.getuid(), os.getgid()))
 
 
+class User(msgspec.Struct, frozen=True):
+    """Whose processes a build's are: user and group in the container, and the numbers that they have on the host."""
+
+    inside: tuple[int, int]
+    on_host: tuple[int, int]
+
+
+def user_for(has: abilities.Abilities, uid: int, gid: int) -> User:
+    """A build's user for an engine, when the platform's is ``uid``. Raises `base.EngineUnavailable`.
+
+    It is nobody else, unless the platform is not root: then it is the platform's, to whom the folders belong.
+    """
+    if uid != 0:
+        # In a rootless engine of that user he has the number 0, whose rights end there.
+        return User((0, 0) if has.is_rootless else (uid, gid), (uid, gid))
+    inside = _REMAPPED_UID if has.remaps_users else _UID
+    on_host = has.on_host(inside)
+    if on_host is None:
+        raise base.EngineUnavailable(
+            "the engine maps users to others and does not say to which, so no build can be given its folders",
+            hint="set build_place to process, or use an engine without userns-remap",
+        )
+    return User((inside, inside), (on_host, on_host))
+
+
 def _network(client: docker.APIClient, building: groups.Building) -> str:
     """The network of a build. An engine that can make no rules for packets may have been started without a bridge."""
     if building.build_network:
@@ -125,9 +158,9 @@ def _network(client: docker.APIClient, building: groups.Building) -> str:
     return "bridge" if any(each["Name"] == "bridge" for each in client.networks()) else "host"
 
 
-def _asked(job: children.Job, longest_s: float) -> dict[str, Any]:
+def _asked(job: children.Job, longest_s: float, user: tuple[int, int]) -> dict[str, Any]:
     command = ["python3" if word == sys.executable else word for word in job.command]
-    uid, gid = _user()
+    uid, gid = user
     return {
         "name": f"faas-build-{secrets.token_hex(8)}",
         # The container ends by itself also when nobody is left to end it.
@@ -143,7 +176,9 @@ def _asked(job: children.Job, longest_s: float) -> dict[str, Any]:
     }
 
 
-def _host(client: docker.APIClient, job: children.Job, bound: bounds.Bound, network: str) -> dict[str, Any]:
+def _host(
+    client: docker.APIClient, job: children.Job, bound: bounds.Bound, network: str, has: abilities.Abilities
+) -> dict[str, Any]:
     filled: dict[str, Mapping[str, str]] = {
         str(path): {"bind": str(path), "mode": "rw"} for path in (*job.fills, *job.caches)
     }
@@ -154,16 +189,21 @@ def _host(client: docker.APIClient, job: children.Job, bound: bounds.Bound, netw
         binds=read | filled,
         network_mode=network,
         mem_limit=children.MEMORY_BYTES,
-        memswap_limit=children.MEMORY_BYTES,
+        memswap_limit=confinement.with_swap(children.MEMORY_BYTES, has),
         pids_limit=_MOST_PIDS,
         cap_drop=["ALL"],
         security_opt=["no-new-privileges"],
         read_only=True,
         tmpfs={"/tmp": "size=64m,mode=1777"},  # noqa: S108  the container's own
-        ulimits=[docker.types.Ulimit(name="fsize", soft=bound.file_bytes, hard=bound.file_bytes)],
+        ulimits=_ulimits(bound, has),
         log_config=docker.types.LogConfig(type="json-file", config={"max-size": "4m", "max-file": "1"}),
     )
     return made
+
+
+def _ulimits(bound: bounds.Bound, has: abilities.Abilities) -> list[docker.types.Ulimit]:
+    limits = [("fsize", bound.file_bytes), *confinement.asked_by_podman(has)]
+    return [docker.types.Ulimit(name=name, soft=most, hard=most) for name, most in limits]
 
 
 def _tools(job: children.Job) -> Iterator[Path]:
@@ -174,11 +214,6 @@ def _tools(job: children.Job) -> Iterator[Path]:
         yield Path(cafile)
     if Path("/etc/uv").is_dir():
         yield Path("/etc/uv")
-
-
-def _user() -> tuple[int, int]:
-    """Whose processes a build's are: ours, unless we are root."""
-    return (_UID, _UID) if os.getuid() == 0 else (os.getuid(), os.getgid())
 
 
 def _give(folders: Iterable[Path], to: tuple[int, int]) -> None:

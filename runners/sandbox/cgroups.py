@@ -14,6 +14,8 @@ import msgspec
 
 ROOT = Path("/sys/fs/cgroup")
 
+_MOST_BYTES = 1 << 62
+
 LEAST_SWAP_BYTES = 4096
 """Swap in version 2: with none at all, engines leave the limit out for systemd, which lifts it when it is reloaded."""
 
@@ -88,6 +90,18 @@ def _cpu_files(folder: Path, wanted: Limits) -> list[tuple[Path, str]]:
         (folder / "cpu.cfs_quota_us", str(wanted.quota_us)),
         (folder / "cpu.shares", str(wanted.shares)),
     ]
+
+
+def memory_limit_bytes(memory: Path) -> int | None:
+    """The limit of memory that holds; None where none is set, or none can be read."""
+    for name in ("memory.max", "memory.limit_in_bytes"):
+        try:
+            text = (memory / name).read_text().strip()
+        except OSError:
+            continue
+        # Version 2 says "max" for none, version 1 the most that it can count.
+        return int(text) if text.isdecimal() and int(text) < _MOST_BYTES else None
+    return None
 
 
 def oom_kills(group: Path) -> int | None:

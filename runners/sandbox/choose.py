@@ -24,7 +24,7 @@ from pathlib import Path
 
 from faas.core import groups
 from faas.runtimes import table
-from runners.sandbox import abilities, base, docker, docker_calls, folder, image, objects, process
+from runners.sandbox import abilities, base, docker, docker_calls, folder, image, objects, process, support
 
 DOCKER, PROCESS = docker.DockerEngine.name, process.ProcessEngine.name
 _ENGINES = (DOCKER, PROCESS)
@@ -81,33 +81,33 @@ def decide(asked: str, known: str | None, *, docker_answers: bool, is_root: bool
     return PROCESS
 
 
-async def check_runtime(root: Path, sandboxes: groups.Sandboxes) -> None:
-    """Raise `base.EngineUnavailable` for a runtime of containers that was asked for and cannot be had.
+async def check_engine(root: Path, sandboxes: groups.Sandboxes) -> None:
+    """Raise `base.EngineUnavailable` for an engine that is not supported, or has no such runtime as was asked for.
 
     An engine that does not answer now is asked again by the nodes.
     """
-    if not sandboxes.sandbox_runtime:
-        return
     if sandboxes.engine == PROCESS or (sandboxes.engine == "auto" and written_down(root) == PROCESS):
-        raise base.EngineUnavailable(
-            f"sandbox_runtime is {sandboxes.sandbox_runtime[:60]!r}, and plain processes have none",
-            hint="leave it out, or start with --engine docker",
-        )
+        if sandboxes.sandbox_runtime:
+            raise base.EngineUnavailable(
+                f"sandbox_runtime is {sandboxes.sandbox_runtime[:60]!r}, and plain processes have none",
+                hint="leave it out, or start with --engine docker",
+            )
+        return
     with contextlib.suppress(_Away):
-        await asyncio.to_thread(_look_for_runtime, sandboxes.sandbox_runtime)
+        await asyncio.to_thread(_look_at_engine, root, sandboxes)
 
 
 class _Away(Exception):
     """The engine does not answer."""
 
 
-def _look_for_runtime(name: str) -> None:
+def _look_at_engine(root: Path, sandboxes: groups.Sandboxes) -> None:
     try:
         client = docker_calls.connect(docker_calls.PING_WITHIN_S)
     except base.EngineUnavailable as error:
         raise _Away from error
     with contextlib.closing(client):
-        abilities.check_runtime(name, abilities.ask(client))
+        support.check(root, sandboxes, abilities.ask(client), os.geteuid())
 
 
 def written_down(root: Path) -> str | None:

@@ -7,14 +7,18 @@ so.
 from __future__ import annotations
 
 import functools
+import os
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from runners.sandbox import abilities
+from runners.sandbox import abilities, cgroups
 
 MAX_OPEN_FILES = 1024
+MAX_PROCESSES = 32_768
+"""Of a user, where an engine needs a number: what holds is the limit of the container's processes."""
+
 MAX_PENDING_SIGNALS = 1024
 MAX_QUEUED_BYTES = 819_200
 
@@ -43,12 +47,12 @@ _MASKED = (
 """What engines mask, and more; a list of one's own takes the place of theirs."""
 
 
-def fields(has: abilities.Abilities, max_file_bytes: int) -> dict[str, Any]:
-    """The part of a container's ``HostConfig`` that confines it."""
+def fields(has: abilities.Abilities, max_file_bytes: int, filter_file: str = "") -> dict[str, Any]:
+    """The part of a container's ``HostConfig`` that confines it; ``filter_file`` is for engines that want one."""
     return {
         "ReadonlyRootfs": True,
         "CapDrop": ["ALL"],
-        "SecurityOpt": ["no-new-privileges", *_filter(has)],
+        "SecurityOpt": ["no-new-privileges", *_filter(has, filter_file), *_masks(has)],
         "MaskedPaths": list(_MASKED),
         "Ulimits": [
             {"Name": name, "Soft": most, "Hard": most}
@@ -58,14 +62,41 @@ def fields(has: abilities.Abilities, max_file_bytes: int) -> dict[str, Any]:
                 ("sigpending", MAX_PENDING_SIGNALS),
                 ("msgqueue", MAX_QUEUED_BYTES),
                 ("core", 0),
+                *asked_by_podman(has)[1:],
             )
         ],
     }
 
 
-def _filter(has: abilities.Abilities) -> list[str]:
+def with_swap(memory_bytes: int, has: abilities.Abilities) -> int:
+    """The limit of memory and swap together: no swap, as far as the version of cgroups can say so for good."""
+    return memory_bytes + (cgroups.LEAST_SWAP_BYTES if has.cgroups == 2 else 0)
+
+
+def _filter(has: abilities.Abilities, file: str) -> list[str]:
     """The engine's own filter is left in place on a processor whose calls ours does not know."""
-    return [f"seccomp={filter_text()}"] if has.has_seccomp and knows(has) else []
+    return [f"seccomp={file or filter_text()}"] if has.has_seccomp and knows(has) else []
+
+
+def asked_by_podman(has: abilities.Abilities) -> list[tuple[str, int]]:
+    """Numbers without which Podman asks for some that a root without all capabilities may not give."""
+    return [("nofile", MAX_OPEN_FILES), ("nproc", MAX_PROCESSES)] if has.maker == abilities.PODMAN else []
+
+
+def _masks(has: abilities.Abilities) -> list[str]:
+    """Podman passes over ``MaskedPaths``, and takes an option that Docker does not know."""
+    return [f"mask={':'.join(_MASKED)}"] if has.maker == abilities.PODMAN else []
+
+
+def filter_file(has: abilities.Abilities, folder: Path) -> str:
+    """A file with our filter, for an engine that reads it by name (Podman); else no name. Raises `OSError`."""
+    if has.maker != abilities.PODMAN:
+        return ""
+    path = folder / "seccomp.json"
+    fresh = folder / f".seccomp.{os.getpid()}"
+    fresh.write_text(filter_text())
+    fresh.replace(path)
+    return str(path)
 
 
 def knows(has: abilities.Abilities) -> bool:

@@ -40,7 +40,9 @@ from runners.sandbox import (
     image,
     languages,
     objects,
+    podman,
     socket_memory,
+    support,
     sweeping,
     uids,
     veil,
@@ -59,7 +61,7 @@ LABEL_RUNNER = "faas.runner"
 LABEL_NODE = "faas.node"
 LABEL_SANDBOX = "faas.sandbox"
 _NAME_PREFIX = "faas-"
-_SHARES_THE_KERNEL = ("", "runc", "crun")
+_SHARES_THE_KERNEL = ("runc", "crun", "io.containerd.runc.v2")
 """Runtimes whose containers see the host's files as they are; others have a kernel of their own between."""
 
 _log = logging.getLogger(__name__)
@@ -71,6 +73,7 @@ class Container(msgspec.Struct, frozen=True, kw_only=True):
     labels: dict[str, str]
     sandboxes: groups.Sandboxes
     has: abilities.Abilities = abilities.Abilities()
+    filter_file: str = ""
 
 
 class DockerHost:
@@ -127,6 +130,15 @@ class DockerHost:
         self._sockets = socket_memory.Watch(self._memory, pid, lambda: freezer.is_frozen, self._on_sockets_full)
         with contextlib.suppress(OSError):
             self._process = os.pidfd_open(pid)
+
+    def check_limited(self) -> None:
+        """Raise `base.EngineUnavailable` where the engine has set no limit, whatever it says of itself.
+
+        Rootless engines say that they limit memory also where their user was given no control groups. Nothing is known
+        of a container whose process or control group this host does not show.
+        """
+        if self._memory is not None and cgroups.memory_limit_bytes(self._memory) != self._spec.memory_mb << 20:
+            raise support.unlimited()
 
     def _on_thaw(self) -> None:
         if self._sockets is not None:
@@ -194,8 +206,10 @@ class DockerHost:
         """The limits hold; whether the engine knows them matters only while it is there."""
         if self._freezer is not None:
             self._freezer.is_held = False
-        if not told.cancelled():
-            told.exception()
+        error = None if told.cancelled() else told.exception()
+        if isinstance(error, base.EngineUnavailable):
+            # systemd, by which some engines set limits, then knows the old ones and sets them when it is reloaded.
+            _log.warning("engine_not_told_of_limits", extra={"sandbox": self._sandbox, "reason": error.message})
 
     async def why_gone(self, _told: verdicts.Exited | None) -> verdicts.Death:
         """The container's exit, and whether its memory ran out: by its cgroup while it is there, and by the daemon."""
@@ -263,7 +277,7 @@ class DockerEngine:
         self._languages = languages.Languages([])
         self._container = Container(sandboxes=sandboxes, labels={})
         self._users: uids.Uids | None = None
-        self._veils = veil.Veils() if sandboxes.sandbox_runtime in _SHARES_THE_KERNEL else None
+        self._veils: veil.Veils | None = None
 
     @classmethod
     async def open(
@@ -281,12 +295,14 @@ class DockerEngine:
             client = await calls.quick(docker_calls.connect)
             undo.callback(client.close)
             has = await calls.quick(abilities.ask, client)
-            abilities.check_runtime(sandboxes.sandbox_runtime, has)
+            support.check(root, sandboxes, has, os.geteuid())
             users = await asyncio.to_thread(uids.open_for, root, sandboxes, has)
             engine = cls(client, calls, root, sandboxes, find_bucket)
             undo.callback(engine._folders.close)
             engine._users = users
             engine._container = await asyncio.to_thread(engine._own, has)
+            if (sandboxes.sandbox_runtime or has.default_runtime) in _SHARES_THE_KERNEL:
+                engine._veils = veil.Veils()
             engine._languages = await calls.slow(engine._found, runtimes, progress)
             undo.pop_all()
         return engine
@@ -331,6 +347,12 @@ class DockerEngine:
                 raise
         own.hang_up()
         host.watch(greeted.pid)
+        try:
+            host.check_limited()
+        except base.EngineUnavailable:
+            greeted.close()
+            self._owner.spawn(host.remove(), f"remove {sandbox}")
+            raise
         started_ms = round((clock.steady_s() - begun) * 1000)
         return hosted.HostedSandbox(
             sandbox, spec, host, greeted, started_ms, self._owner, self._find_bucket, self._sandboxes
@@ -354,8 +376,8 @@ class DockerEngine:
         self._client.close()
 
     def _owner_of(self, user: int) -> int | None:
-        """Whom the host may give a sandbox's folders to; None where it may not, or has another number for the user."""
-        return user if os.geteuid() == 0 and not self._container.has.remaps_users else None
+        """Whom the host may give a sandbox's folders to; None where it may not, or does not know its number."""
+        return self._container.has.on_host(user) if os.geteuid() == 0 else None
 
     async def _user_of(self, sandbox: str, users: uids.Uids) -> int:
         try:
@@ -370,7 +392,11 @@ class DockerEngine:
             LABEL_RUNNER: self._folders.runner,
             LABEL_NODE: socket.gethostname(),
         }
-        return Container(sandboxes=self._sandboxes, labels=labels, has=has)
+        try:
+            file = confinement.filter_file(has, self._folders.root)
+        except OSError as error:
+            raise base.EngineUnavailable(f"the filter of calls cannot be written: {error.strerror}") from error
+        return Container(sandboxes=self._sandboxes, labels=labels, has=has, filter_file=file)
 
     def _found(self, runtimes: table.Runtimes, progress: image.Progress) -> languages.Languages:
         def version(runtime: port.Runtime) -> tuple[str, str]:
@@ -404,11 +430,11 @@ def _options(
         "Hostname": "sandbox",
         "Labels": {**container.labels, LABEL_SANDBOX: sandbox},
         "HostConfig": {
-            **confinement.fields(container.has, sandboxes.max_file_mb << 20),
+            **confinement.fields(container.has, sandboxes.max_file_mb << 20, container.filter_file),
             "NetworkMode": "none" if spec.network is model.Network.NONE else "bridge",
             "Runtime": sandboxes.sandbox_runtime,
             "Memory": spec.memory_mb << 20,
-            "MemorySwap": _with_swap(spec.memory_mb << 20, container.has),
+            "MemorySwap": confinement.with_swap(spec.memory_mb << 20, container.has),
             "CpuPeriod": CPU_PERIOD_US,
             "CpuQuota": _quota_us(spec.cpu_milli),
             "CpuShares": _shares(spec.cpu_milli) if container.has.has_cpu_shares else 0,
@@ -451,16 +477,14 @@ def _limits(config: model.FunctionConfig) -> cgroups.Limits:
     )
 
 
-def _with_swap(memory_bytes: int, has: abilities.Abilities) -> int:
-    """The limit of memory and swap together: no swap, as far as the version of cgroups can say so for good."""
-    return memory_bytes + (cgroups.LEAST_SWAP_BYTES if has.cgroups == 2 else 0)
-
-
 def _update(client: docker.APIClient, name: str, config: model.FunctionConfig, has: abilities.Abilities) -> None:
+    if has.maker == abilities.PODMAN:
+        podman.update(client, name, _limits(config), confinement.with_swap(config.memory_mb << 20, has))
+        return
     client.update_container(
         name,
         mem_limit=config.memory_mb << 20,
-        memswap_limit=_with_swap(config.memory_mb << 20, has),
+        memswap_limit=confinement.with_swap(config.memory_mb << 20, has),
         cpu_period=CPU_PERIOD_US,
         cpu_quota=_quota_us(config.cpu_milli),
         cpu_shares=_shares(config.cpu_milli) if has.has_cpu_shares else None,

@@ -141,8 +141,11 @@ def _checked(found: frames.Received, pipes: list[int]) -> frames.Ready:
 async def _readable(sock: socket.socket) -> None:
     loop = asyncio.get_running_loop()
     event = asyncio.Event()
-    loop.add_reader(sock.fileno(), event.set)
+    number = sock.fileno()
+    loop.add_reader(number, event.set)
     try:
         await event.wait()
     finally:
-        loop.remove_reader(sock.fileno())
+        # Whoever cancelled this may have closed it; then `_drop` has stopped the watching, and has no number any more.
+        if sock.fileno() == number:
+            loop.remove_reader(number)

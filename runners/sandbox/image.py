@@ -110,7 +110,8 @@ def _any(client: docker.APIClient, root: Path, wanted: port.Image, progress: Pro
 
 
 def _there(client: docker.APIClient, wanted: port.Image, built: str) -> str | None:
-    tags: list[str] = [tag for found in client.images() for tag in found.get("RepoTags") or ()]
+    # Podman puts a registry before every name, also before those that have none.
+    tags = [str(tag).removeprefix("localhost/") for found in client.images() for tag in found.get("RepoTags") or ()]
     if wanted.pulled in tags:
         return wanted.pulled
     like = {tag: int(fits[1]) for tag in tags if (fits := re.fullmatch(wanted.like, tag))} if wanted.like else {}

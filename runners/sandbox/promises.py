@@ -23,6 +23,8 @@ def gaps(has: abilities.Abilities, is_root: bool) -> list[Gap]:
         found.append(Gap(f"the filter of calls is the engine's own: ours does not know {has.machine}", ""))
     if not has.has_cpu_shares:
         found.append(Gap("functions that compute at once are not given processors by their size", ""))
+    if "swap" in has.cannot_limit:
+        found.append(Gap("a function may take swap beside its memory", "boot with swapaccount=1, or turn swap off"))
     if is_root and not has.remaps_users:
         return found
     why = "the engine maps users to others" if has.remaps_users else "the platform does not run as root"
@@ -39,7 +41,7 @@ def gaps(has: abilities.Abilities, is_root: bool) -> list[Gap]:
 def described(has: abilities.Abilities, runtime: str) -> str:
     """The engine in one line."""
     parts = [
-        f"engine {has.version} answers",
+        f"{has.maker} {has.version} answers",
         f"runtime {runtime or has.default_runtime} (of {', '.join(has.runtimes) or 'unknown'})",
         f"cgroup v{has.cgroups}",
         "seccomp" if has.has_seccomp else "no seccomp",
