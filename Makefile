@@ -17,7 +17,7 @@ SOURCES := faas triggers runners tests examples tools
 .PHONY: help setup demo test test-postgresql check format bench docker-stop clean
 
 help: ## list every chore
-	@grep -E '^[a-z-]+:.*## ' Makefile | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
+	@grep -E '^[a-z0-9-]+:.*## ' Makefile | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
 
 setup: ## virtual environment, pinned packages, Docker where it can be had, and the base image
 	@sh tools/setup.sh
@@ -36,6 +36,10 @@ test-postgresql: setup ## store, recorder and control API on a PostgreSQL of the
 .PHONY: test-wheels
 test-wheels: setup ## deploy and run some twenty packages that hold compiled code, in containers (downloads them; ONLY=numpy)
 	@$(PY) -m pytest tests/long/wheels.py $(addprefix -k ,$(ONLY))
+
+.PHONY: test-cgroup2
+test-cgroup2: ## sandboxes on version 2 of cgroups, systemd and Debian trixie, in an emulator (root; ONLY='tests/...')
+	@sh tests/guest/run.sh $(ONLY)
 
 bench: setup ## time against other platforms, as ratios (ONLY='cpu http cold queue' ROUNDS=5 NODES=1,2,4 WRITE=1; needs wrk)
 	@$(PY) -m tests.bench --rounds $(ROUNDS) $(addprefix --only ,$(ONLY)) $(addprefix --nodes ,$(NODES)) \

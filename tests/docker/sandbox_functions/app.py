@@ -208,3 +208,12 @@ def asks_past_the_agent(event, context):
             sock.recv(body_bytes, socket.MSG_WAITALL)
         answers.append([header.get("error"), len(descriptors)])
     return answers
+
+
+def holds(event, context):
+    """Take so many MiB at once, and keep them."""
+    kept.append(b"x" * (event << 20))
+    return event
+
+
+kept = []

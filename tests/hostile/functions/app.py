@@ -129,6 +129,7 @@ def _answers(address):
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _ADD_KEY, _PERF_EVENT_OPEN, _BPF = 248, 298, 321
+_LIMITS = ("memory.max", "memory.high", "memory.swap.max", "cpu.max", "pids.max")
 _PTRACE_SEIZE, _CLONE_NEWUSER, _CLONE_NEWNS, _AF_PACKET = 0x4206, 0x10000000, 0x00020000, 17
 
 
@@ -157,6 +158,9 @@ def gains(event, context):
         "leaves its control group": lambda: _write("/sys/fs/cgroup/memory/cgroup.procs", str(os.getpid())),
         "lifts its memory limit": lambda: _write("/sys/fs/cgroup/memory/memory.limit_in_bytes", "-1"),
         "leads ended groups to a program": lambda: _write("/sys/fs/cgroup/memory/release_agent", "/bin/sh"),
+        "leaves its control group of version 2": lambda: _write("/sys/fs/cgroup/cgroup.procs", str(os.getpid())),
+        "makes a control group of version 2": lambda: os.mkdir("/sys/fs/cgroup/own"),
+        **{f"lifts {name}": lambda name=name: _write(f"/sys/fs/cgroup/{name}", "max") for name in _LIMITS},
         "reads the kernel's memory": lambda: open("/proc/kcore", "rb").read(1)[0],
         "reads the kernel's log": lambda: open("/dev/kmsg", "rb"),
         "reads a disk": lambda: open("/dev/sda", "rb"),
