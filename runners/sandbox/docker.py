@@ -109,6 +109,7 @@ class DockerHost:
         self._process = -1
         self._sockets: socket_memory.Watch | None = None
         self._has_full_sockets = False
+        self._is_ending = False
         self._memory: Path | None = None
         self._cpu: Path | None = None
 
@@ -207,7 +208,7 @@ class DockerHost:
         if self._freezer is not None:
             self._freezer.is_held = False
         error = None if told.cancelled() else told.exception()
-        if isinstance(error, base.EngineUnavailable):
+        if isinstance(error, base.EngineUnavailable) and not self._is_ending:
             # systemd, by which some engines set limits, then knows the old ones and sets them when it is reloaded.
             _log.warning("engine_not_told_of_limits", extra={"sandbox": self._sandbox, "reason": error.message})
 
@@ -225,6 +226,7 @@ class DockerHost:
 
     def kill(self) -> None:
         """Kill the agent; process 1 ends with it, and so does the container. `remove` does it where this cannot."""
+        self._is_ending = True
         if self._freezer is not None:
             self._freezer.close()
         if self._sockets is not None:

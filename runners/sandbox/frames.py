@@ -52,13 +52,15 @@ class Fault(msgspec.Struct, frozen=True):
 class Ready(msgspec.Struct, frozen=True, tag_field="t", tag="ready"):
     """The agent runs. The descriptor of its output comes along, or the ``token`` that a sandbox elsewhere was given.
 
-    ``objects`` are the forms in which the agent takes objects; ``takes_code`` says that code may come in frames.
+    ``objects`` are the forms in which the agent takes objects; ``takes_code`` says that code may come in frames. An
+    agent whose descriptors cannot leave its kernel ``wants`` one in place of passing one: that of its ``output``.
     """
 
     pid: int
     objects: tuple[str, ...] = (DESCRIPTOR,)
     token: str = ""
     takes_code: bool = False
+    wants: str = ""
 
 
 class LoadDone(msgspec.Struct, frozen=True, tag_field="t", tag="loaded"):
@@ -213,6 +215,10 @@ class Code(msgspec.Struct, frozen=True, tag_field="t", tag="code"):
     folder: str
 
 
+class Lent(msgspec.Struct, frozen=True, tag_field="t", tag="lent"):
+    """The answer to a `Ready` that wants something; the descriptor comes along."""
+
+
 class Opened(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="t", tag="opened"):
     """The answer to `Open`, unless it was refused: a descriptor comes along, or ``size`` says that the bytes travel."""
 
@@ -230,7 +236,7 @@ class Done(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="t", tag="
     message: str | None = None
 
 
-Sent = Load | Code | Opened | Done
+Sent = Load | Code | Lent | Opened | Done
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(Ready | LoadDone | LoadFailed | Error | Request | Placed | Exited).decode

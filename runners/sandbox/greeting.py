@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import fcntl
 import os
 import socket
 import stat
@@ -16,6 +18,8 @@ from runners.sandbox import base, frames
 
 WITHIN_S = 60.0
 LOOK_EVERY_S = 1.0
+PIPE_BYTES = 1 << 18
+"""What agents ask for, too."""
 _CREDENTIALS = struct.Struct("3i")
 
 
@@ -120,6 +124,8 @@ async def _ready(sock: socket.socket, pipes: list[int]) -> frames.Ready:
         reader.feed(data)
         found = next_frame(reader)
         if found is not None:
+            if isinstance(found, frames.Ready) and found.wants == "output" and not pipes:
+                pipes.append(_lend_output(sock))
             return _checked(found, pipes)
 
 
@@ -130,6 +136,21 @@ def next_frame(reader: frames.Reader) -> frames.Received | None:
     except frames.BrokenProtocol as error:
         raise base.SandboxLost(f"the agent broke the protocol: {error}") from error
     return None if frame is None else frame[0]
+
+
+def _lend_output(sock: socket.socket) -> int:
+    """Give the agent a pipe for its output; the reading end."""
+    reading, writing = os.pipe2(os.O_CLOEXEC)
+    with contextlib.suppress(OSError):  # a smaller one only makes for more reads
+        fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
+    try:
+        socket.send_fds(sock, [frames.head(frames.Lent(), 0)], [writing])
+    except OSError as error:
+        os.close(reading)
+        raise base.SandboxLost("the agent ended before it had its output") from error
+    finally:
+        os.close(writing)
+    return reading
 
 
 def _checked(found: frames.Received, pipes: list[int]) -> frames.Ready:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from pathlib import Path
@@ -14,7 +15,7 @@ from faas.core import errors
 from faas.core import settings as settings_module
 from faas.runtimes import bounds, children
 from faas.runtimes.python import installing, requirements, target
-from runners.sandbox import base, building, docker_calls
+from runners.sandbox import abilities, base, building, docker_calls
 from tests import wheels
 
 pytestmark = pytest.mark.docker
@@ -82,7 +83,9 @@ def test_what_installs_is_a_user_with_no_rights_who_sees_nothing_of_the_host(
         " touch /x 2>&1; env | grep -c FAAS; ls /root/.ssh /var/run/docker.sock 2>&1",
     ).stdout
     lines = told.splitlines()
-    assert lines[0] == str(building._user()[0]) != "0"
+    with contextlib.closing(docker_calls.connect()) as client:
+        user = building.user_for(abilities.ask(client), os.getuid(), os.getgid())
+    assert lines[0] == str(user.inside[0]) != "0"
     assert {line.split()[1] for line in lines if line.startswith("Cap")} == {"0000000000000000"}
     assert "NoNewPrivs:\t1" in lines
     assert "Seccomp:\t2" in lines

@@ -112,7 +112,8 @@ async def test_stock_that_waits_keeps_its_limits(engine: base.Engine, client: do
 
 def test_what_installs_packages_keeps_its_limits(settings: settings_module.Settings, client: docker.APIClient) -> None:
     python = next(iter(languages.known(settings.sandboxes.base_image))).image
-    where = building.BuildPlace(settings_module.changed(settings, build_place="container"), python)
+    chosen = settings_module.changed(settings, build_place="container")
+    where = building.BuildPlace(chosen.data.root, chosen.building, chosen.sandboxes.engine, python)
     filled = settings.data.root / "filled"
     filled.mkdir()
     job = children.Job(command=["/bin/sleep", "600"], cwd=Path("/"), env={}, fills=(filled,), network=True)

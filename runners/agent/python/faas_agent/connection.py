@@ -121,6 +121,16 @@ class Connection:
         rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [descriptor]))]
         self._socket.sendmsg((PREFIX.pack(len(data), 0), data), rights)
 
+    def lent(self, header: Header) -> int:
+        """Write one frame without a body; the descriptor of the answer, which the caller has to close."""
+        self.send(encode_header(header))
+        self._make_room(PREFIX.size)
+        self._end += self._receive_rights(self._view[self._end :])
+        self._read_frame()
+        if len(self._descriptors) != 1:
+            raise Closed("a descriptor was expected")
+        return self._descriptors.pop()
+
     def begin_attempt(self) -> None:
         """From now until `end_attempt`, threads may make requests."""
         self.attempt_number += 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import os
 import select
@@ -39,8 +40,14 @@ def _run(connection: Connection) -> None:
     out = output.Output()
     version = f"{sys.version_info[0]}.{sys.version_info[1]}"
     ready = {"t": "ready", "pid": os.getpid(), "python": version, "objects": ["descriptor", "stream"]}
-    connection.send_descriptor(ready, out.reading_end)
-    os.close(out.reading_end)
+    try:
+        connection.send_descriptor(ready, out.reading_end)
+        os.close(out.reading_end)
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+        # Of a kernel of its own (gVisor) nothing that was made inside can leave: the runner makes the pipe.
+        out.lead_to(connection.lent({**ready, "wants": "output"}))
     imports.warm_up(lambda: bool(select.select([connection], [], [], 0)[0]))
     serving = importlib.import_module("faas_agent.serving")
     server = serving.Server(connection, out, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))

@@ -25,13 +25,21 @@ class Output:
         _enlarge(writing_end)
         with open(os.devnull, "rb") as nothing:
             os.dup2(nothing.fileno(), 0)
+        self._lead_to(writing_end)
+        self._stdout, self._stderr = _stream(1, "<stdout>"), _stream(2, "<stderr>")
+        sys.stdout = sys.__stdout__ = self._stdout  # type: ignore[misc]
+        sys.stderr = sys.__stderr__ = self._stderr  # type: ignore[misc]
+
+    def lead_to(self, writing_end: int) -> None:
+        """Lead it into another pipe, whose reading end the runner has."""
+        os.close(self.reading_end)
+        self._lead_to(writing_end)
+
+    def _lead_to(self, writing_end: int) -> None:
         os.dup2(writing_end, 1)
         os.dup2(writing_end, 2)
         os.close(writing_end)
         self._inode = os.fstat(1).st_ino
-        self._stdout, self._stderr = _stream(1, "<stdout>"), _stream(2, "<stderr>")
-        sys.stdout = sys.__stdout__ = self._stdout  # type: ignore[misc]
-        sys.stderr = sys.__stderr__ = self._stderr  # type: ignore[misc]
 
     def is_intact(self) -> bool:
         """Whether both descriptors still lead to the runner; a handler may have closed them."""
