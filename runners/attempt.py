@@ -35,7 +35,7 @@ class Waited(msgspec.Struct, frozen=True):
     cold_start: model.ColdStart = model.ColdStart.NONE
 
 
-class Place(msgspec.Struct, frozen=True):
+class NodeRates(msgspec.Struct, frozen=True):
     """Where an attempt ran, what a GB-second and a request cost there, and what was said there of answers."""
 
     node: str
@@ -61,7 +61,7 @@ def record(
     revision: model.Revision,
     waited: Waited,
     ran: base.Ran,
-    place: Place,
+    place: NodeRates,
     *,
     sandbox: str,
     ended_at_ms: int,

@@ -20,7 +20,7 @@ _TRIED_EVERY_S = 0.2
 _log = logging.getLogger(__name__)
 
 
-class Kept(msgspec.Struct, frozen=True, eq=False):
+class KeptAttempt(msgspec.Struct, frozen=True, eq=False):
     """An attempt from the queue that is over: how it was claimed, and how it ended."""
 
     revision: model.Revision
@@ -28,7 +28,7 @@ class Kept(msgspec.Struct, frozen=True, eq=False):
     ended: slots.Ended
 
 
-Settle = Callable[[Sequence[Kept]], None]
+Settle = Callable[[Sequence[KeptAttempt]], None]
 
 
 class Keeper:
@@ -41,9 +41,9 @@ class Keeper:
         self._is_open = is_open
         self._settle = settle
         self._loop = asyncio.get_running_loop()
-        self._kept: list[Kept] = []
+        self._kept: list[KeptAttempt] = []
         self._timer: asyncio.TimerHandle | None = None
-        self._tried: Kept | None = None
+        self._tried: KeptAttempt | None = None
 
     def __len__(self) -> int:
         return len(self._kept)
@@ -53,7 +53,7 @@ class Keeper:
         """The entries by which they were claimed."""
         return {one.claim.entry for one in self._kept}
 
-    def keep(self, some: Sequence[Kept], why: str) -> None:
+    def keep(self, some: Sequence[KeptAttempt], why: str) -> None:
         """Keep outcomes until Redis takes them."""
         if not self._kept and self._tried is None:
             _log.warning("outcomes_kept", extra={"reason": why})
@@ -64,7 +64,7 @@ class Keeper:
         if self._timer is None and self._tried is None:
             self._timer = self._loop.call_later(_TRIED_EVERY_S, self._try_one)
 
-    def taken(self, some: Sequence[Kept]) -> None:
+    def taken(self, some: Sequence[KeptAttempt]) -> None:
         """Let outcomes go that Redis took. When the one that was tried is among them, it is to have all."""
         if self._tried is not None and self._tried in some:
             self._tried = None

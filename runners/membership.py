@@ -36,7 +36,7 @@ class Membership:
         self._lease_ms = lease_ms
         self._journals = journals
         self._state = state
-        self._watch = watch.Watch(lease_ms)
+        self._watch = watch.NodeWatch(lease_ms)
         self._beat_number = 0
 
     async def renew(self) -> None:

@@ -22,7 +22,7 @@ class Memory:
     """
 
     def __init__(
-        self, total_mb: int, nodes: int = 1, part: machine.Part | None = None, room: base.Room | None = None
+        self, total_mb: int, nodes: int = 1, part: machine.Part | None = None, room: base.EngineRoom | None = None
     ) -> None:
         share_mb = machine.share_mb(total_mb) if room is None else room.memory_mb
         self.total_mb = min(total_mb or share_mb // nodes, share_mb)
@@ -58,7 +58,7 @@ class Memory:
             self._part.take_back(mb)
 
 
-def processors(room: base.Room | None, nodes: int) -> int:
+def processors(room: base.EngineRoom | None, nodes: int) -> int:
     """How many processors one of so many nodes has for its sandboxes, at least one."""
     total = (os.cpu_count() or 1) if room is None else room.processors
     return max(total // nodes, 1)

@@ -91,7 +91,7 @@ class Node:
         self._is_draining = False
         self._shipper = shipping.Shipper(queue, self.settler.heard)
         self._journal = self._open_journal(settings)
-        place = attempt.Place(self.node, settings.prices.price_gb_s_micro, settings.prices.price_request_nano)
+        place = attempt.NodeRates(self.node, settings.prices.price_gb_s_micro, settings.prices.price_request_nano)
         processors = memories.processors(engine.room, node_count)
         self._stock = stock.Stock(engine, settings.sandboxes, self.memory, processors)
         self._pool = self._make_pool(settings, place, engine)
@@ -111,11 +111,13 @@ class Node:
         self._shipper.attach(journal)
         return journal
 
-    def _make_pool(self, settings: settings_module.Settings, place: attempt.Place, code: pool.Code) -> pool.Pool:
+    def _make_pool(
+        self, settings: settings_module.Settings, place: attempt.NodeRates, code: pool.CodeSource
+    ) -> pool.Pool:
         lease_s = settings.leases.lease_ms / 1000
         return pool.Pool(self._stock, code, self.memory, settings.sandboxes, lease_s, place, self._publish, self._print)
 
-    def _make_tender(self, place: attempt.Place, processors: int) -> tending.Tender:
+    def _make_tender(self, place: attempt.NodeRates, processors: int) -> tending.Tender:
         return tending.Tender(
             self.queue,
             self._signals,

@@ -31,7 +31,7 @@ _STARTS_AHEAD = 2
 _log = logging.getLogger(__name__)
 
 
-class Code(Protocol):
+class CodeSource(Protocol):
     """Who has the code of revisions at hand: the engine."""
 
     async def fetch(self, artifact: str) -> None:
@@ -50,11 +50,11 @@ class Pool:
     def __init__(
         self,
         stock: stocks.Stock,
-        code: Code,
+        code: CodeSource,
         memory: memories.Memory,
         sandboxes: groups.Sandboxes,
         lease_s: float,
-        place: attempt.Place,
+        place: attempt.NodeRates,
         publish: Callable[[seats.Seat], None],
         printed: Callable[[model.Printed], None],
     ) -> None:

@@ -57,7 +57,7 @@ class Refusing:
         others = (await self._versions.nodes()).items()
         self._others_can_start = any(state.can_start for name, state in others if name != self._node)
 
-    async def refuse(self, seat: seats.Seat, load: capacity.Load) -> None:
+    async def refuse(self, seat: seats.Seat, load: capacity.Need) -> None:
         """Tell who waits for a revision, if it is in vain and has been for a while. Raises `errors.Unavailable`."""
         why = self._stock.away
         if why is None or self._may_run(seat, load):
@@ -75,7 +75,7 @@ class Refusing:
         """Forget a revision for which nothing waits any more."""
         self._failing_since.pop(ref, None)
 
-    def _may_run(self, seat: seats.Seat, load: capacity.Load) -> bool:
+    def _may_run(self, seat: seats.Seat, load: capacity.Need) -> bool:
         ready = self._stock.ready_for(self._stock.kind(seat.revision.config))
         return bool(seat.slots or ready) or load.slots > seat.total or self._others_can_start
 

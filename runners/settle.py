@@ -43,7 +43,7 @@ class Settler:
         self._node = node
         self._most_unrecorded_bytes = most_unrecorded_bytes
         self._loop = asyncio.get_running_loop()
-        self._under_way: dict[str, kept.Kept] = {}
+        self._under_way: dict[str, kept.KeptAttempt] = {}
         self._kept = kept.Keeper(lambda: queue.link.is_open, self._settle_kept)
         self._tasks: set[asyncio.Task[None]] = set()
         self._encode = msgspec.msgpack.Encoder().encode
@@ -90,22 +90,22 @@ class Settler:
         ``then`` gets what Redis answered, or None when nothing could be sent, and what has ended is kept. It is not
         called when all of them are tried again and nothing was to be claimed.
         """
-        self._settle(revision.ref, [kept.Kept(revision, claim, end) for claim, end in ended], claim_next, then)
+        self._settle(revision.ref, [kept.KeptAttempt(revision, claim, end) for claim, end in ended], claim_next, then)
 
     def resend(self) -> None:
         """Settle what is kept, now that Redis is back. What fails again stays."""
         self._kept.release()
 
-    def _settle_kept(self, some: Sequence[kept.Kept]) -> None:
-        by_ref: dict[str, list[kept.Kept]] = {}
+    def _settle_kept(self, some: Sequence[kept.KeptAttempt]) -> None:
+        by_ref: dict[str, list[kept.KeptAttempt]] = {}
         for one in some:
             by_ref.setdefault(one.revision.ref, []).append(one)
         for ref, ends in by_ref.items():
             self._settle(ref, ends, 0, _nothing)
 
-    def _settle(self, ref: str, ends: Sequence[kept.Kept], claim_next: int, then: Then) -> None:
+    def _settle(self, ref: str, ends: Sequence[kept.KeptAttempt], claim_next: int, then: Then) -> None:
         self._under_way.update((one.claim.entry, one) for one in ends)
-        finishes: list[tuple[kept.Kept, invocations.Finish]] = []
+        finishes: list[tuple[kept.KeptAttempt, invocations.Finish]] = []
         for one in ends:
             invocation = one.claim.invocation
             rules = retry.policy(one.revision.config, invocation.mode, invocation.trigger_place)
@@ -119,7 +119,7 @@ class Settler:
         if finishes or claim_next:
             self._send(ref, finishes, claim_next, then)
 
-    def _finish(self, one: kept.Kept, decision: retry.Decision | None) -> invocations.Finish:
+    def _finish(self, one: kept.KeptAttempt, decision: retry.Decision | None) -> invocations.Finish:
         invocation, ended = one.claim.invocation, one.ended
         settled = None if decision is None else _settled(one, decision.condition)
         return invocations.Finish(
@@ -133,7 +133,7 @@ class Settler:
         return self._encode(ended.outcome) if invocation.reply_to is not None else b""
 
     def _send(
-        self, ref: str, finishes: Sequence[tuple[kept.Kept, invocations.Finish]], claim_next: int, then: Then
+        self, ref: str, finishes: Sequence[tuple[kept.KeptAttempt, invocations.Finish]], claim_next: int, then: Then
     ) -> None:
         ends, batch = [one for one, _ in finishes], [finish for _, finish in finishes]
         answer = self._queue.send_finishes(ref, self._node, batch, claim_next)
@@ -141,7 +141,7 @@ class Settler:
 
     def _sent(
         self,
-        ends: Sequence[kept.Kept],
+        ends: Sequence[kept.KeptAttempt],
         batch: Sequence[invocations.Finish],
         then: Then,
         answer: asyncio.Future[Any],
@@ -157,7 +157,7 @@ class Settler:
         self.heard(finished.unrecorded_bytes, own)
         then(finished)
 
-    def _arrived(self, ends: Sequence[kept.Kept], error: BaseException | None) -> None:
+    def _arrived(self, ends: Sequence[kept.KeptAttempt], error: BaseException | None) -> None:
         """Keep outcomes that Redis did not take. An entry is kept before it counts as not under way any more."""
         if error is None:
             self._kept.taken(ends)
@@ -166,7 +166,7 @@ class Settler:
         for one in ends:
             self._under_way.pop(one.claim.entry, None)
 
-    def _try_again(self, one: kept.Kept, after_ms: int) -> None:
+    def _try_again(self, one: kept.KeptAttempt, after_ms: int) -> None:
         # Lost, and due at once: that goes back into its queue in one step. All else waits until it is due.
         if after_ms or one.ended.record.status is not model.Status.LOST:
             record, again = _not_final(one.ended), leases.next_attempt(one.claim.invocation)
@@ -177,7 +177,7 @@ class Settler:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _give_back(self, one: kept.Kept) -> None:
+    async def _give_back(self, one: kept.KeptAttempt) -> None:
         again = leases.next_attempt(one.claim.invocation)
         try:
             await self._queue.release(one.claim, record=_not_final(one.ended), again=again)
@@ -197,7 +197,7 @@ def _kept(outcome: model.Outcome, most_bytes: int) -> model.Outcome:
 
 def _decided(ended: slots.Ended, rules: model.Retries) -> retry.Decision:
     invocation, record = ended.invocation, ended.record
-    known = retry.Ended(
+    known = retry.EndedAttempt(
         attempt=invocation.attempt,
         mode=invocation.mode,
         status=record.status,
@@ -207,7 +207,7 @@ def _decided(ended: slots.Ended, rules: model.Retries) -> retry.Decision:
     return retry.decide(known, rules, random.random())  # noqa: S311 - spreads retries, hides nothing
 
 
-def _settled(one: kept.Kept, condition: model.Condition) -> destined.Settled | None:
+def _settled(one: kept.KeptAttempt, condition: model.Condition) -> destined.Settled | None:
     """What goes to the destination of an async invocation; None when it has none."""
     if one.revision.config.destination(condition) is None:
         return None

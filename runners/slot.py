@@ -35,7 +35,7 @@ class Slot:
     """A place for attempts, each from its start to its record."""
 
     def __init__(
-        self, sandbox: base.Sandbox, revision: model.Revision, birth: attempt.Birth, place: attempt.Place
+        self, sandbox: base.Sandbox, revision: model.Revision, birth: attempt.Birth, place: attempt.NodeRates
     ) -> None:
         self.sandbox = sandbox
         self.idle_since_ms = self.born_at_ms = birth.ready_at_ms

@@ -54,7 +54,7 @@ class Tender:
         pool: pool.Pool,
         stock: stock.Stock,
         settler: settle.Settler,
-        place: attempt.Place,
+        place: attempt.NodeRates,
         use_seat: UseSeat,
         tasks: Nursery,
         processors: int,
@@ -71,7 +71,7 @@ class Tender:
         self._processors = processors
         self._refusals = refusals
         self._tended: dict[str, asyncio.Task[None]] = {}
-        self._waits: dict[str, capacity.Load] = {}
+        self._waits: dict[str, capacity.Need] = {}
         self._not_before: dict[str, float] = {}
 
     async def read(self) -> None:
@@ -84,7 +84,7 @@ class Tender:
             except errors.Unavailable:
                 await asyncio.sleep(_READ_AGAIN_S)
 
-    async def _take(self, request: demand.Request) -> None:
+    async def _take(self, request: demand.DemandEntry) -> None:
         if request.why == "load":
             self._tasks.create_task(self._load(request), name=f"load {request.ref}")
             return
@@ -143,7 +143,7 @@ class Tender:
             await asyncio.sleep(_LOOK_AGAIN_S[min(looks, len(_LOOK_AGAIN_S) - 1)])
             looks += 1
 
-    async def _look(self, seat: seats.Seat) -> capacity.Load:
+    async def _look(self, seat: seats.Seat) -> capacity.Need:
         """What waits in Redis for the revision. While it is away only the line counts."""
         try:
             # The mark goes first: whatever is enqueued after the look below is signalled anew.
@@ -154,9 +154,9 @@ class Tender:
             # With nothing in line there is nothing to do without Redis.
             if not seat.lane.line:
                 raise
-            return capacity.Load(0, 0, seat.total)
+            return capacity.Need(0, 0, seat.total)
 
-    def _share_line(self, seat: seats.Seat, load: capacity.Load) -> None:
+    def _share_line(self, seat: seats.Seat, load: capacity.Need) -> None:
         """Send calls on to the queue that have no slot to wait for here, or for which others have slots."""
         lane = seat.lane
         if not seat.total:
@@ -164,7 +164,7 @@ class Tender:
         elif lane.line.longest_ms() >= _SHARED_AFTER_MS and (elsewhere := load.slots - seat.total) > 0:
             lane.line.disperse(min(elsewhere, len(lane.line)))
 
-    def _make_some(self, seat: seats.Seat, load: capacity.Load, lasted_ms: float) -> int:
+    def _make_some(self, seat: seats.Seat, load: capacity.Need, lasted_ms: float) -> int:
         # Else each node would make the first slot for one and the same call.
         if load.is_anothers and not seat.total:
             return 0
@@ -182,7 +182,7 @@ class Tender:
         self._pool.has_enough(seat)
         return made
 
-    def _missing(self, seat: seats.Seat, load: capacity.Load, slots_known: int, making: int, lasted_ms: float) -> int:
+    def _missing(self, seat: seats.Seat, load: capacity.Need, slots_known: int, making: int, lasted_ms: float) -> int:
         lane, start_ms = seat.lane, self._stock.start_ms
         attempt_ms, in_line = lane.attempt_ms(), len(lane.line)
         now_s = clock.steady_s()
@@ -254,7 +254,7 @@ class Tender:
 
     # -- a deploy tries its code, a timer is due soon, a function wants slots held ready
 
-    async def _load(self, request: demand.Request) -> None:
+    async def _load(self, request: demand.DemandEntry) -> None:
         try:
             report = await self._tried(request.ref)
             # Answered before it is done: a node that dies in between leaves the request to another, and the deploy an

@@ -178,7 +178,7 @@ class Scheduler:
         await self._take_back(found)
         return True
 
-    async def _take_back(self, found: whereabouts.Found) -> None:
+    async def _take_back(self, found: whereabouts.Whereabouts) -> None:
         """Settle a run that has not begun. One that runs goes on, and the new one waits for it like any other."""
         last = found.invocation
         if last is None or found.place is whereabouts.Place.RUNNING:

@@ -105,19 +105,19 @@ class Calls:
         async with _answered():
             await guards.drop(await self.queue(), key, field)
 
-    async def send_once(self, asked: idempotency.Asked, invocation: model.Invocation, delay_ms: int) -> str:
+    async def send_once(self, asked: idempotency.KeyedCall, invocation: model.Invocation, delay_ms: int) -> str:
         """Send one with an idempotency key; the id of the invocation that has it. Raises `errors.KeyReused` too."""
         return await idempotency.accept(await self.queue(), asked, invocation, delay_ms=delay_ms)
 
     async def outcome_once(
-        self, asked: idempotency.Asked, invocation: model.Invocation, config: model.FunctionConfig
+        self, asked: idempotency.KeyedCall, invocation: model.Invocation, config: model.FunctionConfig
     ) -> model.Outcome:
         """`outcome` with an idempotency key: that of the first call that had it. Raises `errors.KeyReused` too."""
         within_ms = self._queues.max_queue_wait_ms + config.timeout_ms
         run = functools.partial(self.outcome, invocation, config)
         return await idempotency.answer(await self.queue(), asked, invocation.id, run, within_ms=within_ms)
 
-    async def find(self, invocation_id: str) -> whereabouts.Found | None:
+    async def find(self, invocation_id: str) -> whereabouts.Whereabouts | None:
         """Where an async invocation is. Raises `errors.Unavailable`."""
         async with _answered():
             return await whereabouts.find(await self.queue(), invocation_id)

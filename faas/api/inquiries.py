@@ -45,7 +45,7 @@ def _unknown(invocation_id: str) -> errors.NotFound:
 
 
 def _state(
-    invocation_id: str, found: whereabouts.Found | None, records: list[model.Record], currency: str
+    invocation_id: str, found: whereabouts.Whereabouts | None, records: list[model.Record], currency: str
 ) -> schemas.InvocationState:
     place = _place(found, records)
     waits = found.invocation if found is not None else None
@@ -74,7 +74,7 @@ def _origin(known: model.Invocation | model.Record | None) -> dict[str, Any]:
 _ORIGIN = ("function", "revision", "trigger", "mode", "object", "depth", "parent_id", "root_id")
 
 
-def _place(found: whereabouts.Found | None, records: list[model.Record]) -> whereabouts.Place:
+def _place(found: whereabouts.Whereabouts | None, records: list[model.Record]) -> whereabouts.Place:
     last = records[-1] if records else None
     if last is not None and last.final:
         return whereabouts.Place.DEAD if last.dead else whereabouts.Place.DONE
@@ -136,7 +136,7 @@ async def retry_invocation(request: web.Request) -> web.Response:
     return answers.json(schemas.Moved(invocation_id, "due"))
 
 
-async def _unsettled(request: web.Request, invocation_id: str) -> whereabouts.Found:
+async def _unsettled(request: web.Request, invocation_id: str) -> whereabouts.Whereabouts:
     found = await request.app[state.CALLS].find(invocation_id)
     if found is None and not await asyncio.to_thread(request.app[state.LEDGER].get, invocation_id):
         raise _unknown(invocation_id)

@@ -99,7 +99,7 @@ async def _run(
     return answers.json(views.report(outcome, request.app[state.PRICES].currency), headers=fields)
 
 
-def _once(request: web.Request, call: calling.Asked, invocation: model.Invocation) -> idempotency.Asked | None:
+def _once(request: web.Request, call: calling.Asked, invocation: model.Invocation) -> idempotency.KeyedCall | None:
     """What the idempotency key stands for: the mode, the event and the client context."""
     if call.key is None:
         return None

@@ -76,7 +76,7 @@ def _cursor(record: model.Record) -> str:
     return f"{record.ended_at_ms}.{record.attempt}.{record.invocation_id}"
 
 
-def _place(cursor: str) -> ledger.Place:
+def _place(cursor: str) -> ledger.PagePlace:
     ended_at_ms, _, rest = cursor.partition(".")
     attempt, _, invocation_id = rest.partition(".")
     try:
@@ -85,7 +85,7 @@ def _place(cursor: str) -> ledger.Place:
             raise ValueError("out of bounds")
     except ValueError as error:
         raise errors.BadRequest(f"query: before: {cursor!r} is no `next` of a page") from error
-    return ledger.Place(at_ms, invocation_id, number)
+    return ledger.PagePlace(at_ms, invocation_id, number)
 
 
 async def stats(request: web.Request) -> web.Response:

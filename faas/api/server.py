@@ -57,7 +57,7 @@ async def run(
 
 def _server(listening: groups.Listening, runner: web.AppRunner) -> server.Server:
     """A server as the gateway has one, on whose connections aiohttp speaks HTTP."""
-    limits = server.Limits(
+    limits = server.PortLimits(
         receive_timeout_ms=listening.receive_timeout_ms,
         keep_alive_ms=listening.keep_alive_ms,
         max_connections=listening.max_connections,

@@ -2,6 +2,6 @@
 
 from faas.artifacts.disk import full, is_full, out_of_space
 from faas.artifacts.store import Artifacts
-from faas.artifacts.tarball import BadTar, Limits, extract
+from faas.artifacts.tarball import ArchiveLimits, BadTar, extract
 
-__all__ = ["Artifacts", "BadTar", "Limits", "extract", "full", "is_full", "out_of_space"]
+__all__ = ["ArchiveLimits", "Artifacts", "BadTar", "extract", "full", "is_full", "out_of_space"]

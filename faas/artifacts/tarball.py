@@ -31,14 +31,14 @@ class BadTar(errors.BadRequest):
     code = "bad_source"
 
 
-class Limits(msgspec.Struct, frozen=True, kw_only=True):
+class ArchiveLimits(msgspec.Struct, frozen=True, kw_only=True):
     """How much an archive may unpack to."""
 
     max_bytes: int
     max_entries: int
 
 
-def extract(archive: BinaryIO, folder: Path, limits: Limits) -> int:
+def extract(archive: BinaryIO, folder: Path, limits: ArchiveLimits) -> int:
     """Write the files of a plain, seekable tar into the empty ``folder``; the number of their bytes.
 
     Files get mode 0644 or 0755, folders 0755; bytecode caches are left out. Raises `BadTar`, `errors.TooLarge` and

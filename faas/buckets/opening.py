@@ -20,7 +20,7 @@ def opener(data: groups.Data) -> Open:
     Another kind of bucket is another branch here, on another field of the declaration.
     """
     kept = walks.Walks()
-    places = bucket_places.Places(data)
+    places = bucket_places.BucketPlaces(data)
 
     def open_bucket(declared: model.Bucket) -> port.Bucket:
         folder = Path(declared.path) if declared.path is not None else bucket_places.of_its_own(data, declared.name)

@@ -26,7 +26,7 @@ class Bundler:
     It is found by the SHA-256 of the tar before anything is unpacked; and by the files, when only their tar differs.
     """
 
-    def __init__(self, places: folders.Folders, store: artifacts.Artifacts, max_bytes: int) -> None:
+    def __init__(self, places: folders.BuildFolders, store: artifacts.Artifacts, max_bytes: int) -> None:
         self._places = places
         self._store = store
         self._layers = layers.Layers(places)

@@ -64,28 +64,28 @@ def without_source(project: model.Project, sources: Collection[str]) -> list[str
     return sorted(function.name for function in unsent if _SHA256.fullmatch(function.source) is None)
 
 
-Shape = tuple[tuple[http_paths.Kind, str], ...]
+Shape = tuple[tuple[http_paths.SegmentKind, str], ...]
 
 
-class Owner(NamedTuple):
+class RouteOwner(NamedTuple):
     """A function that has a route, and the route's methods."""
 
     function: str
     methods: tuple[str, ...]
 
 
-def owners(deployed: Sequence[model.Revision], replaced: Collection[str]) -> Mapping[Shape, Sequence[Owner]]:
+def owners(deployed: Sequence[model.Revision], replaced: Collection[str]) -> Mapping[Shape, Sequence[RouteOwner]]:
     """Who has the routes of one shape, of the deployed functions that the project does not replace."""
-    found: dict[Shape, list[Owner]] = defaultdict(list)
+    found: dict[Shape, list[RouteOwner]] = defaultdict(list)
     replaced = set(replaced)
     for revision in deployed:
         if revision.function not in replaced:
             for path, methods in _routes(revision.config):
-                found[http_paths.shape(path)].append(Owner(revision.function, methods))
+                found[http_paths.shape(path)].append(RouteOwner(revision.function, methods))
     return found
 
 
-def check_routes(function: model.FunctionSpec, owned: Mapping[Shape, Sequence[Owner]]) -> None:
+def check_routes(function: model.FunctionSpec, owned: Mapping[Shape, Sequence[RouteOwner]]) -> None:
     """Raise `errors.Conflict` when a route belongs to another function."""
     for path, methods in _routes(function.config):
         for other in owned.get(http_paths.shape(path), ()):

@@ -27,7 +27,7 @@ JOURNAL = "pending.json"
 """In a deployment's folder while revisions of it may have to be discarded."""
 
 
-class Request(msgspec.Struct, frozen=True, kw_only=True):
+class Uploaded(msgspec.Struct, frozen=True, kw_only=True):
     """What was uploaded: the project, and by function the tar in the deployment's folder.
 
     A function without a tar has the SHA-256 of one that was built before as its ``source``.
@@ -63,13 +63,13 @@ class Pending(msgspec.Struct, frozen=True):
         return held is not None and (held.artifact, held.config) == (self.artifact, self.config)
 
 
-class Journal:
+class PendingRevisions:
     """The revisions of a deployment that do not serve yet, on disk, so that whoever comes after a crash finds them.
 
     Change and discard only while holding the functions' locks.
     """
 
-    def __init__(self, folder: Path, catalog: ports.Catalog) -> None:
+    def __init__(self, folder: Path, catalog: ports.Functions) -> None:
         self._file = folder / JOURNAL
         self._catalog = catalog
 
@@ -114,9 +114,9 @@ class Deployer:
         data: groups.Data,
         building: groups.Building,
         destinations: groups.Destinations,
-        catalog: ports.Catalog,
+        catalog: ports.Functions,
         nodes: ports.Nodes,
-        place: children.Place | None = None,
+        place: children.ProgramPlace | None = None,
     ) -> None:
         self._data = data
         self._building = building
@@ -124,16 +124,16 @@ class Deployer:
         self._catalog = catalog
         self._nodes = nodes
         self._place = place
-        self._places = folders.Folders(data.root)
+        self._places = folders.BuildFolders(data.root)
         self._store = artifacts.Artifacts(data.root)
         self._bundler = bundle.Bundler(self._places, self._store, building.max_artifact_bytes)
 
-    def deploy(self, request: Request, folder: Path, steps: progress.Progress) -> list[progress.Deployed]:
+    def deploy(self, request: Uploaded, folder: Path, steps: progress.Progress) -> list[progress.Deployed]:
         """Build, load and activate a project. After any error what served before serves on, and nothing is left."""
         project = bucket_places.settled(request.project, self._data)
         request = msgspec.structs.replace(request, project=project)
         names = sorted(function.name for function in project.functions)
-        journal = Journal(folder, self._catalog)
+        journal = PendingRevisions(folder, self._catalog)
         with self._functions_held(names) as stack:
             journal.discard()
             made = _Made(self._places, self._store, self._catalog, names, stack)
@@ -161,7 +161,7 @@ class Deployer:
 
     def _build_all(
         self,
-        request: Request,
+        request: Uploaded,
         folder: Path,
         steps: progress.Progress,
         made: _Made,
@@ -195,7 +195,7 @@ class Deployer:
         self,
         built: Sequence[Built],
         served: Mapping[str, model.Revision],
-        journal: Journal,
+        journal: PendingRevisions,
         steps: progress.Progress,
     ) -> list[model.Revision]:
         same = {entry.spec.name: served[entry.spec.name] for entry in built if _is_served(entry, served)}
@@ -229,7 +229,7 @@ class Deployer:
 
     def forget(self, folder: Path) -> None:
         """Discard the revisions of a deployment that will not run again."""
-        journal = Journal(folder, self._catalog)
+        journal = PendingRevisions(folder, self._catalog)
         with self._functions_held([pending.function for pending in journal.pending()]):
             journal.discard()
 
@@ -293,7 +293,7 @@ class _Build:
         runtime: runtimes.Available,
         uploads: sources.Sources,
         work: Path,
-        place: children.Place | None,
+        place: children.ProgramPlace | None,
     ) -> None:
         self._bundler = bundler
         self._function = function
@@ -324,9 +324,9 @@ class _Made:
 
     def __init__(
         self,
-        places: folders.Folders,
+        places: folders.BuildFolders,
         store: artifacts.Artifacts,
-        catalog: ports.Catalog,
+        catalog: ports.Functions,
         names: Sequence[str],
         stack: contextlib.ExitStack,
     ) -> None:

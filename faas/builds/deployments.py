@@ -48,7 +48,7 @@ class Builds:
         self._redis = redis
         self._building = building
         self._languages = languages
-        self._places = folders.Folders(data.root)
+        self._places = folders.BuildFolders(data.root)
         self._connection = redis_py.Redis.from_url(redis.redis_url)
 
     def submit(self, project: model.Project, sources: Mapping[str, Path]) -> str:
@@ -175,5 +175,5 @@ def _take_in(project: model.Project, sources: Mapping[str, Path], folder: Path) 
         if path is not None and path not in tars:
             tars[path] = f"{len(tars)}.tar"
             shutil.move(path, folder / tars[path])
-    request = deploy.Request(project=project, tars={name: tars[path] for name, path in sources.items()})
+    request = deploy.Uploaded(project=project, tars={name: tars[path] for name, path in sources.items()})
     (folder / "request.json").write_bytes(msgspec.json.encode(request))

@@ -26,7 +26,7 @@ import msgspec
 from faas.core import ids
 
 
-class Folders(msgspec.Struct, frozen=True):
+class BuildFolders(msgspec.Struct, frozen=True):
     """The folders of one data directory."""
 
     root: Path

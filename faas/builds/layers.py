@@ -36,7 +36,7 @@ class Layer(msgspec.Struct, frozen=True, kw_only=True):
 class Layers:
     """Makes layers and finds those made before."""
 
-    def __init__(self, places: folders.Folders) -> None:
+    def __init__(self, places: folders.BuildFolders) -> None:
         self._places = places
 
     def layer(self, asked: port.Packages, work: Path, programs: children.Programs) -> Layer:

@@ -46,7 +46,7 @@ class Nodes(Protocol):
         """Tell all of a new catalog, and wait a little; whether all have loaded it."""
 
 
-class Catalog(Protocol):
+class Functions(Protocol):
     """The functions that exist: the part of `faas.store.functions.Functions` that deploying needs."""
 
     def add_revisions(self, wanted: Sequence[tuple[str, str, model.FunctionConfig]]) -> list[model.Revision]: ...

@@ -35,7 +35,9 @@ class Sources:
 
     def __init__(self, work: Path, building: groups.Building) -> None:
         self._work = work
-        self._limits = artifacts.Limits(max_bytes=building.max_artifact_bytes, max_entries=building.max_source_files)
+        self._limits = artifacts.ArchiveLimits(
+            max_bytes=building.max_artifact_bytes, max_entries=building.max_source_files
+        )
         self._uploads: dict[Path, Upload] = {}
         self._unpacked: dict[Path, Source] = {}
 

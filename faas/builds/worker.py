@@ -65,7 +65,7 @@ def worker_main(
     building: groups.Building,
     destinations: groups.Destinations,
     runtimes: table.Runtimes,
-    place: children.Place | None = None,
+    place: children.ProgramPlace | None = None,
 ) -> None:
     """Run deployments of these languages until SIGTERM or SIGINT. Call it from the main thread.
 
@@ -186,7 +186,7 @@ class BuildWorker(rq.Worker):
         runner = _RUNNER.get()
         if not ids.is_id(job.id):  # anybody's word: it may name any folder, and this one is removed
             return
-        folder = folders.Folders(runner.data.root).deployment(job.id)
+        folder = folders.BuildFolders(runner.data.root).deployment(job.id)
         if folder.is_dir() and not self.stopping:
             with runner.make() as deployer:
                 _sweep(folder, queue, deployer)
@@ -238,7 +238,7 @@ def run_deployment(id: str) -> rq.Retry | None:
     """The RQ job. Returns a `rq.Retry` when it was interrupted; every other end is in the job's ``meta``."""
     job = rq.get_current_job()
     runner = _RUNNER.get()
-    folder = folders.Folders(runner.data.root).deployment(id) if ids.is_id(id) else None
+    folder = folders.BuildFolders(runner.data.root).deployment(id) if ids.is_id(id) else None
     if job is None or job.id != id or folder is None or not folder.is_dir():
         _LOG.warning("deployment_gone", extra={"deployment": id})
         return None
@@ -261,7 +261,7 @@ def _run(runner: _Runner, job: Job, folder: Path) -> None:
     shutil.rmtree(folder / "work", ignore_errors=True)
     try:
         steps.begin()
-        request = msgspec.json.decode((folder / "request.json").read_bytes(), type=deploy.Request)
+        request = msgspec.json.decode((folder / "request.json").read_bytes(), type=deploy.Uploaded)
         with artifacts.out_of_space(), runner.make() as deployer:
             steps.end(deployer.deploy(request, folder, steps))
         _LOG.info("deployment_done", extra={"deployment": job.id})
@@ -289,7 +289,7 @@ def recover(data: groups.Data, queue: rq.Queue, deployer: deploy.Deployer) -> No
 
     A deployment runs exactly while its folder's lock is held, so nothing that another builder runs is touched.
     """
-    deployments_left = folders.Folders(data.root).deployments
+    deployments_left = folders.BuildFolders(data.root).deployments
     left = sorted(deployments_left.iterdir()) if deployments_left.is_dir() else []
     for folder in left:
         with folders.held_if_free(folder / "lock") as free:

@@ -35,7 +35,7 @@ class TakenOver(msgspec.Struct, frozen=True):
     before: str
 
 
-class Existing(msgspec.Struct, frozen=True):
+class AlreadyThere(msgspec.Struct, frozen=True):
     """Objects that are in the bucket of a new upload trigger, and whether it runs for them. ``count`` is bounded."""
 
     function: str
@@ -49,7 +49,7 @@ class Aftermath(msgspec.Struct, frozen=True, kw_only=True):
 
     left_behind: tuple[LeftBehind, ...] = ()
     taken_over: tuple[TakenOver, ...] = ()
-    existing: tuple[Existing, ...] = ()
+    existing: tuple[AlreadyThere, ...] = ()
 
 
 def served(api: client.Client) -> dict[str, dict[str, Any]]:
@@ -95,7 +95,7 @@ def say(aftermath: Aftermath) -> None:
         output.say(_of_existing(each))
 
 
-def _of_existing(found: Existing) -> str:
+def _of_existing(found: AlreadyThere) -> str:
     count = f"{found.count:,} objects" if found.count != 1 else "1 object"
     count = f"more than {count}" if found.count >= _MOST_COUNTED else count
     does = "runs for" if found.runs else "skips"
@@ -103,7 +103,7 @@ def _of_existing(found: Existing) -> str:
     return f"{found.function}: {found.trigger} {does} {count} that {_are(found)} there already {why}"
 
 
-def _are(found: Existing) -> str:
+def _are(found: AlreadyThere) -> str:
     return "is" if found.count == 1 else "are"
 
 
@@ -111,7 +111,7 @@ def _triggers(function: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(functions.trigger(each) for each in function["config"]["triggers"])
 
 
-def _existing(api: client.Client, project: model.Project, before: Mapping[str, dict[str, Any]]) -> list[Existing]:
+def _existing(api: client.Client, project: model.Project, before: Mapping[str, dict[str, Any]]) -> list[AlreadyThere]:
     found = []
     for function in project.functions:
         had = _uploads(before.get(function.name))
@@ -120,7 +120,7 @@ def _existing(api: client.Client, project: model.Project, before: Mapping[str, d
                 count = _count(api, trigger)
                 if count:
                     shown = functions.trigger({**msgspec.to_builtins(trigger), "kind": "upload"})
-                    found.append(Existing(function.name, shown, count, trigger.existing is model.Existing.RUN))
+                    found.append(AlreadyThere(function.name, shown, count, trigger.existing is model.Existing.RUN))
     return found
 
 
@@ -132,7 +132,7 @@ def _uploads(function: Mapping[str, Any] | None) -> set[tuple[str, str]]:
 def _count(api: client.Client, trigger: model.UploadTrigger) -> int:
     """How many objects a trigger concerns; 0 as well when nobody can say."""
     try:
-        found = places.objects(api, places.Place(trigger.bucket, trigger.prefix), _MOST_COUNTED)
+        found = places.objects(api, places.KeyPlace(trigger.bucket, trigger.prefix), _MOST_COUNTED)
         return sum(trigger.concerns(each["key"]) for each in found)
     except errors.FaasError:
         return 0

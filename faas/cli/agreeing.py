@@ -23,7 +23,7 @@ def see_to(project: model.Project, declared_in: Path, settings: settings_module.
     Folders outside of the project are left to the platform, which knows its own settings. Raises `errors.Conflict`
     for what nobody agrees to, and `errors.Unauthorized` when the data directory is not this user's.
     """
-    wanted = unsettled(project, declared_in.resolve().parent, bucket_places.Places(settings.data))
+    wanted = unsettled(project, declared_in.resolve().parent, bucket_places.BucketPlaces(settings.data))
     if not wanted:
         return
     if not agrees:
@@ -31,14 +31,14 @@ def see_to(project: model.Project, declared_in: Path, settings: settings_module.
     _write_down(settings.data.root, [bucket.path for bucket in wanted if bucket.path])
 
 
-def unsettled(project: model.Project, folder: Path, places: bucket_places.Places) -> list[model.Bucket]:
+def unsettled(project: model.Project, folder: Path, places: bucket_places.BucketPlaces) -> list[model.Bucket]:
     """The buckets that lie in the project's ``folder`` and where nothing else lets a bucket be."""
     return [
         bucket
         for bucket in project.buckets
         if bucket.path is not None
         and Path(bucket.path).is_relative_to(folder)
-        and places.verdict(bucket.path) is bucket_places.Verdict.NOT_BELOW
+        and places.verdict(bucket.path) is bucket_places.PlaceVerdict.NOT_BELOW
     ]
 
 

@@ -30,7 +30,7 @@ _STEADY_AFTER_S = 10.0
 _TAIL_BYTES = 8_192
 
 
-class Spec(msgspec.Struct, frozen=True, kw_only=True):
+class ChildSpec(msgspec.Struct, frozen=True, kw_only=True):
     """What to run. ``command`` gets the flag ``--ready-fd N`` and writes one line of JSON there once it serves.
 
     ``phase`` orders the end: lower phases are stopped, and have gone, before the next is asked to stop.
@@ -55,7 +55,7 @@ def deaths_in_a_row(before: int, lived_s: float) -> int:
 class Child:
     """Keeps one process running from `start` until `stop`. Use it from the main thread's event loop."""
 
-    def __init__(self, spec: Spec, logs: Path, on_change: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, spec: ChildSpec, logs: Path, on_change: Callable[[], None] = lambda: None) -> None:
         self.spec = spec
         self.log_path = logs / f"{spec.name}.log"
         self.restarts = 0

@@ -23,7 +23,7 @@ _CHUNK_BYTES = 1 << 20
 Content = bytes | IO[bytes] | Iterable[bytes]
 
 
-class Reply(NamedTuple):
+class ApiReply(NamedTuple):
     """A successful answer: its status, its headers (names in lower case) and its JSON."""
 
     status: int
@@ -63,12 +63,12 @@ class Client:
         body: Content | None = None,
         headers: Mapping[str, str] | None = None,
         query: Mapping[str, Any] | None = None,
-    ) -> Reply:
+    ) -> ApiReply:
         """One request whose answer is JSON or empty."""
         with self.open(method, path, body=body, headers=headers, query=query) as response:
             content = response.read()
             value = _value(content)
-            return Reply(response.status, {name.lower(): text for name, text in response.getheaders()}, value)
+            return ApiReply(response.status, {name.lower(): text for name, text in response.getheaders()}, value)
 
     @contextmanager
     def open(

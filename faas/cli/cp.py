@@ -164,7 +164,7 @@ def _below(key: str, prefix: str) -> str:
 
 
 def _keys(api: client.Client, here: Remote) -> Iterator[str]:
-    for each in places.objects(api, places.Place(here.bucket, here.key)):
+    for each in places.objects(api, places.KeyPlace(here.bucket, here.key)):
         yield each["key"]
 
 
@@ -219,4 +219,4 @@ def _joined(key: str, name: str) -> str:
 
 
 def _path(remote: Remote) -> str:
-    return places.path(places.Place(remote.bucket, remote.key))
+    return places.path(places.KeyPlace(remote.bucket, remote.key))

@@ -68,7 +68,7 @@ _ORDERS = {
 }
 
 
-def _list_objects(api: client.Client, place: places.Place, limit: int, as_json: bool) -> None:
+def _list_objects(api: client.Client, place: places.KeyPlace, limit: int, as_json: bool) -> None:
     found = list(_objects(api, place, limit))
     if as_json:
         output.emit(found)
@@ -80,7 +80,7 @@ def _list_objects(api: client.Client, place: places.Place, limit: int, as_json: 
     output.say_cut(len(found), limit)
 
 
-def _objects(api: client.Client, place: places.Place, limit: int) -> Any:
+def _objects(api: client.Client, place: places.KeyPlace, limit: int) -> Any:
     try:
         yield from places.objects(api, place, limit)
     except errors.NotFound as error:

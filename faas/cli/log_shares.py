@@ -46,7 +46,7 @@ class Share:
         return not self.left_out and (now_s - self._at_s) > _MINUTE_S
 
 
-class Shares:
+class LogShares:
     """The shares of all functions that write to one log; 0 ``most_bytes`` bounds none."""
 
     def __init__(self, most_bytes: int) -> None:
@@ -74,7 +74,7 @@ class Handler(logging.StreamHandler[TextIO]):
 
     def __init__(self, most_bytes: int, stream: TextIO | None = None) -> None:
         super().__init__(stream)
-        self._shares = Shares(most_bytes)
+        self._shares = LogShares(most_bytes)
         self._written = 0
 
     def emit(self, record: logging.LogRecord) -> None:

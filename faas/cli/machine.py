@@ -106,7 +106,7 @@ def buckets(settings: settings_module.Settings) -> Iterator[facts.Fact]:
     from faas.health import ledger
 
     declared = ledger.buckets(settings.data)
-    refused = bucket_places.refusals(bucket_places.Places(platform_dir.as_running(settings).data), declared)
+    refused = bucket_places.refusals(bucket_places.BucketPlaces(platform_dir.as_running(settings).data), declared)
     for error in refused:
         yield facts.Fact("bucket", facts.Severity.FAILED, error.message, error.hint)
     if declared and not refused:

@@ -235,7 +235,7 @@ def _serving(
 ) -> contextlib.AbstractAsyncContextManager[str]:
     """Answer requests on the gateway's port; at the end, those here get the grace period for their answers."""
     grace_s = settings.runners.grace_ms / 1000
-    return port.serving(server.Server(served), settings.listening.host, settings.listening.port, grace_s=grace_s)
+    return port.serving(server.GatewayServer(served), settings.listening.host, settings.listening.port, grace_s=grace_s)
 
 
 @contextlib.asynccontextmanager

@@ -22,7 +22,7 @@ from faas.cli import left_out
 from faas.core import errors
 
 
-class Bounds(NamedTuple):
+class AllowedPlaces(NamedTuple):
     """Where a packed file may really be, and where not; places without links."""
 
     within: tuple[Path, ...]
@@ -49,7 +49,7 @@ def pack(
     if not folder.is_dir():
         raise errors.BadRequest(f"source: {folder} is no folder")
     within = tuple(Path(os.path.realpath(each)) for each in (folder, project) if each is not None)
-    bounds = Bounds(within, frozenset(map(os.path.realpath, leave_out)))
+    bounds = AllowedPlaces(within, frozenset(map(os.path.realpath, leave_out)))
     sizes: Counter[str] = Counter()
     verdicts = left_out.Verdicts(folder, project)
     with tarfile.open(fileobj=out, mode="w", format=tarfile.PAX_FORMAT) as tar:
@@ -63,7 +63,7 @@ def pack(
     return verdicts.found
 
 
-def _files(folder: Path, bounds: Bounds, verdicts: left_out.Verdicts) -> Iterator[tuple[Path, str]]:
+def _files(folder: Path, bounds: AllowedPlaces, verdicts: left_out.Verdicts) -> Iterator[tuple[Path, str]]:
     found: list[tuple[str, Path]] = []
     for at, folders, files in os.walk(folder, followlinks=True, onerror=_unreadable):
         here = Path(at)
@@ -83,7 +83,7 @@ def _files(folder: Path, bounds: Bounds, verdicts: left_out.Verdicts) -> Iterato
         yield path, name
 
 
-def _is_left_out(path: Path, bounds: Bounds) -> bool:
+def _is_left_out(path: Path, bounds: AllowedPlaces) -> bool:
     return os.path.realpath(path) in bounds.leave_out
 
 
@@ -93,14 +93,14 @@ def _above(folder: Path, here: Path) -> list[str]:
     return [os.path.realpath(place) for place in way]
 
 
-def _is_below(path: Path, above: list[str], bounds: Bounds) -> bool:
+def _is_below(path: Path, above: list[str], bounds: AllowedPlaces) -> bool:
     """Whether to go into a folder: not when a link leads back to where we come from."""
     target = os.path.realpath(path)
     bounds.check(path, target)
     return all(os.path.commonpath([target, place]) != target for place in above)
 
 
-def _counts(path: Path, bounds: Bounds) -> bool:
+def _counts(path: Path, bounds: AllowedPlaces) -> bool:
     """Whether it is a file, perhaps behind a link. A link to nothing counts: it is an error, which reading it tells."""
     if _is_left_out(path, bounds):
         return False
@@ -108,7 +108,7 @@ def _counts(path: Path, bounds: Bounds) -> bool:
 
 
 @contextlib.contextmanager
-def _opened(path: Path, bounds: Bounds) -> Iterator[IO[bytes]]:
+def _opened(path: Path, bounds: AllowedPlaces) -> Iterator[IO[bytes]]:
     """The file, open, once it is known to be where it may be: a link may have been exchanged since it was found."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)

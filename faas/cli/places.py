@@ -16,7 +16,7 @@ _PAGE = 10_000
 _SPLIT = re.compile(r"[/:]")
 
 
-class Place(msgspec.Struct, frozen=True):
+class KeyPlace(msgspec.Struct, frozen=True):
     """A key of a bucket, or the start of many keys."""
 
     bucket: str
@@ -26,15 +26,15 @@ class Place(msgspec.Struct, frozen=True):
         return f"{self.bucket}/{self.key}"
 
 
-def parse(text: str) -> Place:
+def parse(text: str) -> KeyPlace:
     """The place that is meant; without a slash or a colon it is a whole bucket."""
     found = _SPLIT.search(text)
     if found is None:
-        return Place(text, "")
-    return Place(text[: found.start()], text[found.end() :])
+        return KeyPlace(text, "")
+    return KeyPlace(text[: found.start()], text[found.end() :])
 
 
-def path(place: Place) -> str:
+def path(place: KeyPlace) -> str:
     """The path of an object in the control API. Raises `errors.BadRequest`."""
     try:
         return f"/buckets/{client.quote(place.bucket)}/{urllib.parse.quote(place.key)}"
@@ -42,7 +42,7 @@ def path(place: Place) -> str:
         raise errors.BadRequest(f"{place.key!a} cannot be a key: it is not UTF-8", hint="rename the file") from error
 
 
-def objects(api: client.Client, place: Place, most: int | None = None) -> Iterator[dict[str, Any]]:
+def objects(api: client.Client, place: KeyPlace, most: int | None = None) -> Iterator[dict[str, Any]]:
     """The objects whose keys start so, in order; ``most`` of them. Raises `errors.NotFound` for no such bucket."""
     after: str | None = ""
     left = most

@@ -61,7 +61,7 @@ def _listed(functions: Sequence[str]) -> str:
     return f"the function{'s' if len(functions) > 1 else ''} {', '.join(functions)}"
 
 
-def _single(objects: list[places.Place], *, agrees: bool) -> list[places.Place]:
+def _single(objects: list[places.KeyPlace], *, agrees: bool) -> list[places.KeyPlace]:
     for place in objects:
         if not place.key or place.key.endswith("/"):
             raise errors.BadRequest(f"{place} names no object", hint=f"faas rm -r {place} removes what is below it")
@@ -70,8 +70,8 @@ def _single(objects: list[places.Place], *, agrees: bool) -> list[places.Place]:
     return objects
 
 
-def _chosen(api: client.Client, starts: Sequence[places.Place], *, agrees: bool) -> list[places.Place]:
-    found = [places.Place(start.bucket, each["key"]) for start in starts for each in places.objects(api, start)]
+def _chosen(api: client.Client, starts: Sequence[places.KeyPlace], *, agrees: bool) -> list[places.KeyPlace]:
+    found = [places.KeyPlace(start.bucket, each["key"]) for start in starts for each in places.objects(api, start)]
     if not found:
         raise errors.NotFound(f"no object's key starts with {', '.join(map(str, starts))}", hint="see `faas ls BUCKET`")
     below = ", ".join(map(str, starts))
@@ -87,7 +87,7 @@ def _functions(api: client.Client, functions: Sequence[str]) -> list[str]:
     return removed
 
 
-def _objects(api: client.Client, objects: Sequence[places.Place]) -> list[str]:
+def _objects(api: client.Client, objects: Sequence[places.KeyPlace]) -> list[str]:
     removed = []
     for place in objects:
         api.send("DELETE", places.path(place))

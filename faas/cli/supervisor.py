@@ -65,7 +65,7 @@ class Supervisor:
         self._file_keeper = asyncio.create_task(whole, name="keep the append-only file whole")
         return url
 
-    async def start(self, specs: Sequence[child_module.Spec]) -> None:
+    async def start(self, specs: Sequence[child_module.ChildSpec]) -> None:
         """Start all children at once and wait until each is ready. Raises the first one's `errors.Unavailable`."""
         self.children = [child_module.Child(spec, self._logs, self._on_change) for spec in specs]
         try:

@@ -239,7 +239,7 @@ async def _unless_stopped(starting: Any, stop: asyncio.Event) -> bool:
     return False
 
 
-def _specs(settings: settings_module.Settings) -> list[child.Spec]:
+def _specs(settings: settings_module.Settings) -> list[child.ChildSpec]:
     environ = settings_module.to_environ(settings)
     nodes = [
         ("node" if number == 1 else f"node-{number}", "node") for number in range(1, settings.runners.node_count + 1)
@@ -247,7 +247,7 @@ def _specs(settings: settings_module.Settings) -> list[child.Spec]:
     rest = [(name, name) for name in ("scheduler", "builder", "api", "recorder")]
     phases = {"node": _NODES, "recorder": _STOPS_LAST}
     return [
-        child.Spec(
+        child.ChildSpec(
             name=name,
             command=[sys.executable, "-m", "faas.cli.main", command],
             environ=environ,

@@ -9,7 +9,7 @@ import msgspec
 from faas.queue import server as servers
 
 
-class Load(msgspec.Struct, frozen=True):
+class Need(msgspec.Struct, frozen=True):
     """What waits for a revision, and how many slots exist or are being made for it on all living nodes.
 
     ``is_anothers`` says that there is none yet, and that another node is about to make the first one.
@@ -21,7 +21,7 @@ class Load(msgspec.Struct, frozen=True):
     is_anothers: bool = False
 
 
-async def look(server: servers.Server, node: str, ref: str) -> Load:
+async def look(server: servers.RedisServer, node: str, ref: str) -> Need:
     """What waits for a revision and how many slots there are for it. Raises `errors.Unavailable`.
 
     A node that finds that there is none is the one to make the first, for a second.
@@ -29,10 +29,10 @@ async def look(server: servers.Server, node: str, ref: str) -> Load:
     keys = server.keys
     names = (*keys.queues(ref), keys.nodes, keys.first(ref))
     waiting_sync, waiting_async, slots, is_anothers = await server.run("look", names, keys.prefix, ref, node)
-    return Load(waiting_sync, waiting_async, slots, bool(is_anothers))
+    return Need(waiting_sync, waiting_async, slots, bool(is_anothers))
 
 
-def publish(server: servers.Server, node: str, ref: str, number: int) -> None:
+def publish(server: servers.RedisServer, node: str, ref: str, number: int) -> None:
     """Say how many slots a node has, or is making, for a revision. The lease bounds how long that is believed."""
     if number:
         server.link.tell("HSET", server.keys.slots(node), ref, number)
@@ -40,7 +40,7 @@ def publish(server: servers.Server, node: str, ref: str, number: int) -> None:
         server.link.tell("HDEL", server.keys.slots(node), ref)
 
 
-def publish_all(server: servers.Server, node: str, numbers: Mapping[str, int], lease_ms: int) -> None:
+def publish_all(server: servers.RedisServer, node: str, numbers: Mapping[str, int], lease_ms: int) -> None:
     """Say it of every revision anew, whatever became of what was said before (Redis was away, or full)."""
     tell, slots = server.link.tell, server.keys.slots(node)
     tell("MULTI")

@@ -35,7 +35,7 @@ class NodeState(msgspec.Struct, frozen=True, kw_only=True):
     """What its journal holds that Redis has not got yet."""
     beat: int = 0
     """How often it has renewed: no two renewals of a node say the same."""
-    process: living.Identity | None = None
+    process: living.ProcessIdentity | None = None
     """By which others on its machine see at once that it has ended."""
 
 

@@ -29,7 +29,7 @@ class LoadReport(msgspec.Struct, frozen=True, kw_only=True):
     logs: tuple[model.LogLine, ...] = ()
 
 
-class Request(msgspec.Struct, frozen=True):
+class DemandEntry(msgspec.Struct, frozen=True):
     """One entry of the demand stream. ``reply`` is the list that awaits a `LoadReport`, empty when nobody does."""
 
     entry: str
@@ -69,7 +69,7 @@ class Demand:
         with redis_client.translated():
             await self._client.xadd(self._keys.demand, {"ref": ref, "why": "warm"})
 
-    async def read(self, node: str, count: int, block_ms: int) -> list[Request]:
+    async def read(self, node: str, count: int, block_ms: int) -> list[DemandEntry]:
         """Requests that no other node has read; empty after ``block_ms``. Raises `errors.Unavailable`."""
         with redis_client.translated():
             got = await self._client.xreadgroup(_GROUP, node, {self._keys.demand: ">"}, count=count, block=block_ms)
@@ -87,7 +87,7 @@ class Demand:
                 pipeline.xdel(self._keys.demand, entry)
                 await pipeline.execute()
 
-    async def done(self, request: Request, *, more: bool) -> None:
+    async def done(self, request: DemandEntry, *, more: bool) -> None:
         """The request was looked at; ``more`` says that a further signal for the revision is of use at once.
 
         Raises `errors.Unavailable`.
@@ -100,7 +100,7 @@ class Demand:
                     pipeline.delete(self._keys.demanded(request.ref))
                 await pipeline.execute()
 
-    async def answer(self, request: Request, report: LoadReport) -> None:
+    async def answer(self, request: DemandEntry, report: LoadReport) -> None:
         """Tell whoever asked for a `load` how it went. Raises `errors.Unavailable`."""
         with redis_client.translated():
             async with self._client.pipeline(transaction=True) as pipeline:
@@ -113,10 +113,10 @@ class Demand:
         await self._client.aclose()
 
 
-def _request(entry: bytes, fields: dict[bytes, bytes]) -> Request | None:
+def _request(entry: bytes, fields: dict[bytes, bytes]) -> DemandEntry | None:
     """What an entry asks for; None for one that asks for nothing that is known."""
     try:
         texts = {key.decode(): value.decode() for key, value in fields.items()}
-        return Request(entry.decode(), texts["ref"], texts["why"], texts.get("reply", ""))
+        return DemandEntry(entry.decode(), texts["ref"], texts["why"], texts.get("reply", ""))
     except (*unreadable.ERRORS, LookupError):
         return None

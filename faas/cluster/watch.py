@@ -28,7 +28,7 @@ class Watched(msgspec.Struct, frozen=True):
     still_s: float = 0.0
 
 
-class Watch:
+class NodeWatch:
     """One node's eyes on all the others. `dead` is to be called with each heartbeat."""
 
     def __init__(self, lease_ms: int, clock: Callable[[], float] = clock.steady_s) -> None:

@@ -32,7 +32,7 @@ _DELETED = " (deleted)"
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 
 
-class Verdict(enum.Enum):
+class PlaceVerdict(enum.Enum):
     """What is said of a folder; the value is the reason."""
 
     FITS = ""
@@ -51,23 +51,23 @@ class Roots(msgspec.Struct, frozen=True):
     given: tuple[Path, ...]
 
 
-def judge(place: Path, roots: Roots, agreed: Collection[str]) -> Verdict:
+def judge(place: Path, roots: Roots, agreed: Collection[str]) -> PlaceVerdict:
     """The verdict on a folder by the table above. ``place`` is absolute and holds no links."""
     if roots.data.is_relative_to(place) and roots.data != place:
-        return Verdict.HOLDS_DATA
+        return PlaceVerdict.HOLDS_DATA
     if any(place.is_relative_to(each) for each in _THE_SYSTEMS):
-        return Verdict.THE_SYSTEMS
+        return PlaceVerdict.THE_SYSTEMS
     if roots.own.is_relative_to(place):
-        return Verdict.HOLDS_BUCKETS if place != roots.data else Verdict.IS_DATA
+        return PlaceVerdict.HOLDS_BUCKETS if place != roots.data else PlaceVerdict.IS_DATA
     if place.is_relative_to(roots.own):
-        return Verdict.FITS
+        return PlaceVerdict.FITS
     if place.is_relative_to(roots.data):
-        return Verdict.IS_DATA
+        return PlaceVerdict.IS_DATA
     below = any(place.is_relative_to(root) for root in roots.given)
-    return Verdict.FITS if below or str(place) in agreed else Verdict.NOT_BELOW
+    return PlaceVerdict.FITS if below or str(place) in agreed else PlaceVerdict.NOT_BELOW
 
 
-class Places:
+class BucketPlaces:
     """The judgement for one platform. The folders of `bucket_roots` are where they were when this was made."""
 
     def __init__(self, data: groups.Data) -> None:
@@ -76,21 +76,21 @@ class Places:
         self.roots = Roots(_real(data.root), _real(data.root / "buckets"), given)
         self._fit: set[str] = set()
 
-    def verdict(self, place: str) -> Verdict:
+    def verdict(self, place: str) -> PlaceVerdict:
         """The verdict on a folder that is absolute and holds no links."""
         if place in self._fit:
-            return Verdict.FITS
+            return PlaceVerdict.FITS
         found = judge(Path(place), self.roots, ())
-        if found is Verdict.FITS:
+        if found is PlaceVerdict.FITS:
             self._fit.add(place)
-        elif found is Verdict.NOT_BELOW:  # may have been agreed to, which may be taken back
+        elif found is PlaceVerdict.NOT_BELOW:  # may have been agreed to, which may be taken back
             found = judge(Path(place), self.roots, agreed(self._agreed_file))
         return found
 
     def require(self, bucket: str, place: str) -> None:
         """Raise `errors.Conflict` when the bucket may not be in a folder, which is absolute and holds no links."""
         found = self.verdict(place)
-        if found is not Verdict.FITS:
+        if found is not PlaceVerdict.FITS:
             raise refused(bucket, place, found)
 
     def require_open(self, bucket: str, folder: int) -> None:
@@ -118,9 +118,9 @@ class Places:
 def settled(project: model.Project, data: groups.Data) -> model.Project:
     """A project that is about to be deployed, with the folders that the paths of its buckets really are.
 
-    Raises what `Places.settled` raises.
+    Raises what `BucketPlaces.settled` raises.
     """
-    places = Places(data)
+    places = BucketPlaces(data)
     return msgspec.structs.replace(project, buckets=tuple(map(places.settled, project.buckets)))
 
 
@@ -135,10 +135,10 @@ def resolved(bucket: model.Bucket) -> str:
     raise errors.BadRequest(f"the bucket {bucket.name}: {path[:80]!r} is no absolute path of a folder")
 
 
-def refused(bucket: str, place: str, verdict: Verdict) -> errors.Conflict:
+def refused(bucket: str, place: str, verdict: PlaceVerdict) -> errors.Conflict:
     """The error of a bucket in a folder where it may not be."""
     hint = "choose another folder"
-    if verdict is Verdict.NOT_BELOW:
+    if verdict is PlaceVerdict.NOT_BELOW:
         hint = "name it, or a folder above it, in the setting bucket_roots (FAAS_BUCKET_ROOTS) and restart the platform"
     return errors.Conflict(
         f"the bucket {bucket} may not be in {place}: {verdict.value}", hint=hint, bucket=bucket, reason=verdict.name
@@ -161,7 +161,7 @@ def of_its_own(data: groups.Data, name: str) -> Path:
     return data.root / "buckets" / name if _NAME.fullmatch(name) else data.root
 
 
-def refusals(places: Places, buckets: Sequence[model.Bucket]) -> list[errors.FaasError]:
+def refusals(places: BucketPlaces, buckets: Sequence[model.Bucket]) -> list[errors.FaasError]:
     """What is wrong with the places of buckets that are deployed, one error for each that is refused."""
     found: list[errors.FaasError] = []
     for bucket in buckets:
@@ -172,7 +172,7 @@ def refusals(places: Places, buckets: Sequence[model.Bucket]) -> list[errors.Faa
     return found
 
 
-def own(places: Places, name: str) -> str:
+def own(places: BucketPlaces, name: str) -> str:
     """Where a bucket without a path really is: a folder of the data directory, unless somebody put a link there."""
     return os.path.realpath(places.roots.own / name)
 

@@ -60,7 +60,7 @@ def deciding(patterns: Sequence[Pattern], path: str, *, is_folder: bool) -> Patt
     return next((each for each in reversed(patterns) if each.fits(path, is_folder=is_folder)), None)
 
 
-class Taken:
+class Matched:
     """Whether patterns take a path or one of the folders that it lies in; for many paths."""
 
     def __init__(self, patterns: Iterable[str], *, any_case: bool = False) -> None:
@@ -87,9 +87,9 @@ class Taken:
 
 
 @functools.cache
-def taken(patterns: tuple[str, ...]) -> Taken:
-    """`Taken` of patterns that are asked for often, whatever the case of letters."""
-    return Taken(patterns, any_case=True)
+def taken(patterns: tuple[str, ...]) -> Matched:
+    """`Matched` of patterns that are asked for often, whatever the case of letters."""
+    return Matched(patterns, any_case=True)
 
 
 def _translated(body: str) -> str:

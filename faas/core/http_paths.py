@@ -13,7 +13,7 @@ _ESCAPE = re.compile(r"%([0-9A-Fa-f]{2})")
 _PARAMETER = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)(\+?)\}").fullmatch
 
 
-class Kind(enum.Enum):
+class SegmentKind(enum.Enum):
     """What a segment of a route takes: its own text, any one segment, or all that follow."""
 
     LITERAL = enum.auto()
@@ -21,10 +21,10 @@ class Kind(enum.Enum):
     REST = enum.auto()
 
 
-class Part(NamedTuple):
+class PathSegment(NamedTuple):
     """A segment of a route: ``text`` is what it says, with nothing escaped, or the name of its parameter."""
 
-    kind: Kind
+    kind: SegmentKind
     text: str
 
 
@@ -49,21 +49,21 @@ def segments(path: str) -> tuple[str, ...]:
     return tuple(urllib.parse.unquote(each) if "%" in each else each for each in found)
 
 
-def parts(route: str) -> tuple[Part, ...]:
+def parts(route: str) -> tuple[PathSegment, ...]:
     """The segments of a route: ``{name}`` is a parameter for one segment, ``{name+}`` for all that follow."""
     return tuple(_part(segment) for segment in normal(route).strip("/").split("/"))
 
 
-def shape(route: str) -> tuple[tuple[Kind, str], ...]:
+def shape(route: str) -> tuple[tuple[SegmentKind, str], ...]:
     """A route without the names of its parameters: routes of one shape answer the same paths."""
-    return tuple((kind, text if kind is Kind.LITERAL else "") for kind, text in parts(route))
+    return tuple((kind, text if kind is SegmentKind.LITERAL else "") for kind, text in parts(route))
 
 
-def _part(segment: str) -> Part:
+def _part(segment: str) -> PathSegment:
     found = _PARAMETER(segment)
     if found is None:
-        return Part(Kind.LITERAL, urllib.parse.unquote(segment))
-    return Part(Kind.REST if found[2] else Kind.ONE, found[1])
+        return PathSegment(SegmentKind.LITERAL, urllib.parse.unquote(segment))
+    return PathSegment(SegmentKind.REST if found[2] else SegmentKind.ONE, found[1])
 
 
 def _unescaped(escape: re.Match[str]) -> str:

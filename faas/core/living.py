@@ -12,7 +12,7 @@ import msgspec
 _DEAD_STATES = ("Z", "X")
 
 
-class Identity(msgspec.Struct, frozen=True, array_like=True):
+class ProcessIdentity(msgspec.Struct, frozen=True, array_like=True):
     """A process. ``space`` names the boot and the process ids' namespace: elsewhere the same id is another process."""
 
     space: str
@@ -20,18 +20,18 @@ class Identity(msgspec.Struct, frozen=True, array_like=True):
     started: int
 
 
-def own() -> Identity | None:
+def own() -> ProcessIdentity | None:
     """The identity of this process; None where the system does not say."""
     return of(os.getpid())
 
 
-def of(pid: int) -> Identity | None:
+def of(pid: int) -> ProcessIdentity | None:
     """A process that lives; None where the system does not say."""
     found = _stat(pid)
-    return Identity(_space(), pid, found[1]) if found and _space() else None
+    return ProcessIdentity(_space(), pid, found[1]) if found and _space() else None
 
 
-def is_dead(identity: Identity) -> bool:
+def is_dead(identity: ProcessIdentity) -> bool:
     """Whether a process is known to have ended. One of another machine or namespace never is."""
     if not _space() or identity.space != _space():
         return False

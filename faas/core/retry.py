@@ -56,7 +56,7 @@ class Decision(msgspec.Struct, frozen=True):
     condition: model.Condition = model.Condition.RETRIES_EXHAUSTED
 
 
-class Ended(msgspec.Struct, frozen=True, kw_only=True):
+class EndedAttempt(msgspec.Struct, frozen=True, kw_only=True):
     """What is known of the attempt that ended. ``age_ms`` counts from the invocation's acceptance."""
 
     attempt: int
@@ -74,7 +74,7 @@ def policy(config: model.FunctionConfig, mode: model.Mode, trigger_place: int | 
     return own or config.retries
 
 
-def decide(ended: Ended, retries: model.Retries, draw: float) -> Decision:
+def decide(ended: EndedAttempt, retries: model.Retries, draw: float) -> Decision:
     """What follows. ``draw`` is a random number from 0 up to 1: the backoff is that part of its bound."""
     if ended.status is model.Status.OK:
         return Decision(Next.SETTLE, condition=model.Condition.SUCCESS)
@@ -87,7 +87,7 @@ def decide(ended: Ended, retries: model.Retries, draw: float) -> Decision:
     return Decision(Next.DEAD if ended.mode is model.Mode.ASYNC else Next.SETTLE, condition=why)
 
 
-def _after_ms(ended: Ended, retries: model.Retries, draw: float) -> int | None:
+def _after_ms(ended: EndedAttempt, retries: model.Retries, draw: float) -> int | None:
     if ended.status is model.Status.LOST:
         return lost_again_ms(ended.attempt, draw) if ended.attempt < MOST_LOST else None
     wish = ended.wish or Wish()

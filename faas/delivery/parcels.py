@@ -29,7 +29,7 @@ class Parcel(msgspec.Struct, frozen=True, kw_only=True):
     env: Mapping[str, str] = _NO_ENV
 
 
-def of_record(entry: outbox.Entry, env: Mapping[str, str], region: str) -> Parcel:
+def of_record(entry: outbox.OutboxRecord, env: Mapping[str, str], region: str) -> Parcel:
     """The record of a settled invocation, in the shape of Lambda's."""
     of = entry.invocation
     return Parcel(
@@ -49,7 +49,7 @@ def of_message(posted: outbox.Posted) -> Parcel:
     return Parcel(id=message.id, about=message.id, of=message.of, body=message.body, attempt=posted.attempt)
 
 
-def delivery_id(entry: outbox.Entry) -> str:
+def delivery_id(entry: outbox.OutboxRecord) -> str:
     """The id of the delivery, which is that of the invocation when it goes to a function: the same however often."""
     return ids.derived_id(entry.settled.record.ended_at_ms, "destination", entry.invocation.id, entry.outbox.way)
 

@@ -117,8 +117,8 @@ class Deliveries:
         for sender in self._senders.values():
             await sender.end()
 
-    def _around(self) -> Around:
-        return Around(self.door, self.name, self.stale_ms, self.handle)
+    def _around(self) -> SenderTools:
+        return SenderTools(self.door, self.name, self.stale_ms, self.handle)
 
     async def handle(self, entry: outbox.Taken) -> int | None:
         """Try once: in how many ms to try again, None when it has left the outbox."""
@@ -202,7 +202,7 @@ class Deliveries:
                 await asyncio.sleep(_AWAY_S)
 
 
-class Around(NamedTuple):
+class SenderTools(NamedTuple):
     """What a sender works with: the queue, its scheduler's name, since when others are gone, and how to try once."""
 
     door: inlet.Inlet
@@ -214,7 +214,7 @@ class Around(NamedTuple):
 class Sender:
     """What one scheduler delivers of one outbox."""
 
-    def __init__(self, box: outbox.Outbox, of: Around) -> None:
+    def __init__(self, box: outbox.Outbox, of: SenderTools) -> None:
         self._box = box
         self._of = of
         self._room = asyncio.Semaphore(AT_ONCE)

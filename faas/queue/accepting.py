@@ -27,7 +27,7 @@ class Once(msgspec.Struct, frozen=True):
 
 
 async def enqueue(
-    server: servers.Server,
+    server: servers.RedisServer,
     bounds: limits.Bounds,
     invocation: model.Invocation,
     guard: guards.Guard,
@@ -83,7 +83,7 @@ def _entrance_keys(
 
 
 async def refuse(
-    server: servers.Server,
+    server: servers.RedisServer,
     invocation: model.Invocation,
     record: model.Record,
     guard: guards.Guard,
@@ -112,7 +112,7 @@ async def refuse(
 
 
 def abandon(
-    server: servers.Server, entry: str, invocation: model.Invocation, record: model.Record
+    server: servers.RedisServer, entry: str, invocation: model.Invocation, record: model.Record
 ) -> asyncio.Future[Any]:
     """Settle a waiting call whose caller has gone; 0 when a node has claimed it, which then runs it to its end.
 

@@ -8,7 +8,7 @@ _PAGE = 100
 _FROM_THE_FIRST = "0"
 
 
-async def waiting(server: servers.Server) -> list[str]:
+async def waiting(server: servers.RedisServer) -> list[str]:
     """The revisions for which something waits; those that hold nothing are active no more.
 
     Raises `errors.Unavailable`, as all here do.
@@ -16,12 +16,12 @@ async def waiting(server: servers.Server) -> list[str]:
     return [ref.decode() for ref in await server.run("waiting", (server.keys.refs,), server.keys.prefix)]
 
 
-async def refs(server: servers.Server) -> set[str]:
+async def refs(server: servers.RedisServer) -> set[str]:
     """The revisions whose queues hold something, and some that hold nothing any more."""
     return {ref.decode() for ref in await server.link.call("SMEMBERS", server.keys.active)}
 
 
-async def find_missing(server: servers.Server) -> list[str]:
+async def find_missing(server: servers.RedisServer) -> list[str]:
     """Look at all revisions once, some at a time; those that had work and were not active. Now they are."""
     look = Round(server)
     found = await look.go_on()
@@ -33,7 +33,7 @@ async def find_missing(server: servers.Server) -> list[str]:
 class Round:
     """Looking at all revisions, about a hundred at each step, again and again."""
 
-    def __init__(self, server: servers.Server) -> None:
+    def __init__(self, server: servers.RedisServer) -> None:
         self._server = server
         self._cursor = _FROM_THE_FIRST
 

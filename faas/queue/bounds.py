@@ -42,7 +42,7 @@ class Bounds(msgspec.Struct, frozen=True, kw_only=True):
         return self.sync if mode is model.Mode.SYNC else self.asynchronous
 
 
-class Keeping(msgspec.Struct, frozen=True):
+class KeptOutcomes(msgspec.Struct, frozen=True):
     """How long the outcomes of async invocations are kept, how many at most, and how large a result may be.
 
     All of them together have up to ``most_bytes``: then the oldest goes. The answers of idempotency keys have up to
@@ -56,7 +56,7 @@ class Keeping(msgspec.Struct, frozen=True):
     answers_bytes: int = 256 * 1024 * 1024
 
     @classmethod
-    def of(cls, results: groups.Results) -> Keeping:
+    def of(cls, results: groups.Results) -> KeptOutcomes:
         """What the settings say."""
         return cls(
             results.keep_results_ms,

@@ -18,7 +18,7 @@ class Places(msgspec.Struct, frozen=True):
     oldest_waiting_ms: int
 
 
-async def places(server: servers.Server) -> dict[str, Places]:
+async def places(server: servers.RedisServer) -> dict[str, Places]:
     """The places of every revision's invocations. Raises `errors.Unavailable`."""
     flat = await server.run("counts", (server.keys.refs,), server.keys.prefix)
     # Lua answers with a flat list: eight values a revision.
@@ -45,24 +45,24 @@ def with_handed_off(counted: Mapping[str, Places], handed_off: Iterable[Mapping[
     return found
 
 
-async def held(server: servers.Server) -> recount.Held:
+async def held(server: servers.RedisServer) -> recount.Recounted:
     """What there is, counted while everything goes on (`faas.queue.recount`). Raises `errors.Unavailable`."""
     return await recount.held(server)
 
 
-async def counted(server: servers.Server) -> recount.Counted:
+async def counted(server: servers.RedisServer) -> recount.Counted:
     """What the bounds' counter says. Raises `errors.Unavailable`."""
     found = await server.link.call("HMGET", server.keys.held, "entries", "bytes", "unrecorded")
     entries, size, unrecorded = (int(value or 0) for value in found)
     return entries, size, unrecorded
 
 
-async def unrecorded_bytes(server: servers.Server) -> int:
+async def unrecorded_bytes(server: servers.RedisServer) -> int:
     """The bytes of records that are not in the ledger yet, as counted. Raises `errors.Unavailable`."""
     return int(await server.link.call("HGET", server.keys.held, "unrecorded") or 0)
 
 
-async def unrecorded_shares(server: servers.Server) -> dict[str, int]:
+async def unrecorded_shares(server: servers.RedisServer) -> dict[str, int]:
     """The same of each function that has some. Raises `errors.Unavailable`."""
     flat = await server.link.call("HGETALL", f"{server.keys.held}:unrecorded")
     return {name.decode(): int(size) for name, size in zip(flat[::2], flat[1::2], strict=True)}

@@ -32,31 +32,31 @@ NONE = Guard(key="none", field="", value="")
 """Refuses nothing."""
 
 
-async def items(server: servers.Server, key: str) -> dict[str, str]:
+async def items(server: servers.RedisServer, key: str) -> dict[str, str]:
     """Every field of a guard's hash. Raises `errors.Unavailable`, as all here do."""
     flat = await server.link.call("HGETALL", server.keys.guard(key))
     texts = [item.decode() for item in flat]
     return dict(zip(texts[::2], texts[1::2], strict=True))
 
 
-async def item(server: servers.Server, key: str, field: str) -> str | None:
+async def item(server: servers.RedisServer, key: str, field: str) -> str | None:
     """One field of a guard's hash; None when there is none."""
     held = await server.link.call("HGET", server.keys.guard(key), field)
     return None if held is None else str(held.decode())
 
 
-async def put(server: servers.Server, key: str, field: str, value: str) -> None:
+async def put(server: servers.RedisServer, key: str, field: str, value: str) -> None:
     """Set a guard without enqueueing (a timer that must not fire for the past)."""
     await server.link.call("HSET", server.keys.guard(key), field, value)
 
 
-async def get(server: servers.Server, key: str, field: str) -> str | None:
+async def get(server: servers.RedisServer, key: str, field: str) -> str | None:
     """What a guard holds."""
     held = await server.link.call("HGET", server.keys.guard(key), field)
     return None if held is None else held.decode()
 
 
-async def put_new(server: servers.Server, key: str, values: Mapping[str, str]) -> None:
+async def put_new(server: servers.RedisServer, key: str, values: Mapping[str, str]) -> None:
     """Set those guards that hold nothing yet."""
     name = server.keys.guard(key)
     fields = list(values)
@@ -65,6 +65,6 @@ async def put_new(server: servers.Server, key: str, values: Mapping[str, str]) -
         await asyncio.gather(*(server.link.call("HSETNX", name, field, values[field]) for field in some))
 
 
-async def drop(server: servers.Server, key: str, field: str) -> None:
+async def drop(server: servers.RedisServer, key: str, field: str) -> None:
     """Forget a guard (an object was deleted)."""
     await server.link.call("HDEL", server.keys.guard(key), field)

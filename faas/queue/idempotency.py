@@ -42,7 +42,7 @@ _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(model.Outcome).decode
 
 
-class Asked(msgspec.Struct, frozen=True):
+class KeyedCall(msgspec.Struct, frozen=True):
     """What a caller asks once: the key's name in Redis, the digest of the request, how long the answer is kept.
 
     ``function`` and ``address`` (of the caller; '' for none) are by whose shares it counts.
@@ -67,7 +67,7 @@ def _as_it_is(outcome: model.Outcome) -> model.Outcome:
 
 def asked(
     key: str, function: str, caller: bytes, request: tuple[bytes, ...], keep_ms: int, address: str | None = None
-) -> Asked:
+) -> KeyedCall:
     """What a request with this key asks. Raises `errors.BadRequest` for a key that is empty or too long.
 
     A key is its caller's own: what another asks under the same key is another thing. ``caller`` says all that tells
@@ -83,10 +83,10 @@ def asked(
         digest.update(len(part).to_bytes(8, "big") + part)
     whose = hashlib.sha256(caller).hexdigest()
     name = hashlib.sha256(f"{function}\0{whose}\0{key}".encode(errors="surrogateescape")).hexdigest()[:32]
-    return Asked(name, digest.hexdigest(), keep_ms, function, address or "")
+    return KeyedCall(name, digest.hexdigest(), keep_ms, function, address or "")
 
 
-async def accept(queue: invocations.Queue, asked: Asked, invocation: model.Invocation, *, delay_ms: int = 0) -> str:
+async def accept(queue: invocations.Queue, asked: KeyedCall, invocation: model.Invocation, *, delay_ms: int = 0) -> str:
     """Enqueue an async invocation, unless this was done before; the id of the one that was accepted.
 
     Raises `errors.KeyReused`, and what enqueueing raises.
@@ -106,7 +106,7 @@ async def accept(queue: invocations.Queue, asked: Asked, invocation: model.Invoc
 
 async def answer(
     queue: invocations.Queue,
-    asked: Asked,
+    asked: KeyedCall,
     invocation_id: str,
     run: Callable[[], Awaitable[model.Outcome]],
     *,
@@ -131,7 +131,7 @@ async def answer(
 
 async def _kept(
     queue: invocations.Queue,
-    asked: Asked,
+    asked: KeyedCall,
     invocation_id: str,
     run: Callable[[], Awaitable[model.Outcome]],
     to_keep: Callable[[model.Outcome], model.Outcome],
@@ -148,7 +148,7 @@ async def _kept(
 
 
 async def _claimed(
-    queue: invocations.Queue, asked: Asked, invocation_id: str, claim_ms: int, within_ms: int
+    queue: invocations.Queue, asked: KeyedCall, invocation_id: str, claim_ms: int, within_ms: int
 ) -> _Known | None:
     """None when the key is this call's now; else the call that had it, once it is accepted or answered.
 
@@ -196,21 +196,23 @@ def _has_failed(sent: asyncio.Future[Any]) -> bool:
     return sent.done() and not sent.cancelled() and sent.exception() is not None
 
 
-async def _settle(queue: invocations.Queue, asked: Asked, invocation_id: str, answer: bytes, claim_ms: int) -> None:
+async def _settle(queue: invocations.Queue, asked: KeyedCall, invocation_id: str, answer: bytes, claim_ms: int) -> None:
     """Keep an answer, or let go of the key ('' for none). What takes longer than a caller waits goes on by itself."""
     settling = _begin_to_settle(queue, asked, invocation_id, answer, claim_ms)
     await asyncio.wait({settling}, timeout=calls.ACCEPTED_WITHIN_S)
 
 
 def _begin_to_settle(
-    queue: invocations.Queue, asked: Asked, invocation_id: str, answer: bytes, claim_ms: int
+    queue: invocations.Queue, asked: KeyedCall, invocation_id: str, answer: bytes, claim_ms: int
 ) -> asyncio.Task[None]:
     # The link and the clock, which it waits for, hold on to it.
     settling = _settled(queue, asked, invocation_id, answer, claim_ms)
     return asyncio.create_task(settling, name="settle idempotency key")
 
 
-async def _settled(queue: invocations.Queue, asked: Asked, invocation_id: str, answer: bytes, claim_ms: int) -> None:
+async def _settled(
+    queue: invocations.Queue, asked: KeyedCall, invocation_id: str, answer: bytes, claim_ms: int
+) -> None:
     """Tell Redis until it has heard, or the claim has lapsed. The script that hears it twice does it once."""
     keys = (queue.keys.once(asked.name), queue.keys.answers)
     try:

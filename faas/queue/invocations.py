@@ -82,7 +82,7 @@ class Finished(msgspec.Struct, frozen=True):
     claims: tuple[Claim, ...]
 
 
-class Queue(servers.Server):
+class Queue(servers.RedisServer):
     """The queues of one platform over one link. Every method raises `errors.Unavailable` when Redis is away.
 
     Its link opens itself again after a loss, so whoever holds the queue goes on using it.
@@ -93,7 +93,7 @@ class Queue(servers.Server):
         link: links.Link,
         keys: keyring.Keys,
         bounds: limits.Bounds,
-        keeping: limits.Keeping,
+        keeping: limits.KeptOutcomes,
         synced: fsync.Fsync | None,
     ) -> None:
         super().__init__(link, keys)
@@ -109,7 +109,7 @@ class Queue(servers.Server):
         prefix: str,
         bounds: limits.Bounds = limits.Bounds(),  # noqa: B008 - frozen
         *,
-        keeping: limits.Keeping = limits.Keeping(),  # noqa: B008 - frozen
+        keeping: limits.KeptOutcomes = limits.KeptOutcomes(),  # noqa: B008 - frozen
         strict: bool = False,
     ) -> Queue:
         """Open a link, load the scripts, and check that what Redis holds is of a format this platform knows."""
@@ -124,7 +124,7 @@ class Queue(servers.Server):
             redis.redis_url,
             redis.redis_prefix,
             limits.Bounds.of(queues),
-            keeping=limits.Keeping.of(results),
+            keeping=limits.KeptOutcomes.of(results),
             strict=redis.is_strict,
         )
 

@@ -52,7 +52,7 @@ class Outbox(msgspec.Struct, frozen=True):
         return "" if self.is_of_messages else self.ref.rpartition("@")[0]
 
 
-class Entry(msgspec.Struct, frozen=True):
+class OutboxRecord(msgspec.Struct, frozen=True):
     """One record to deliver. ``attempt`` counts how often it was taken, by whichever scheduler."""
 
     outbox: Outbox
@@ -82,7 +82,7 @@ class Posted(msgspec.Struct, frozen=True):
         return int(self.id.partition("-")[0])
 
 
-Taken = Entry | Posted
+Taken = OutboxRecord | Posted
 """What was taken out of an outbox to be delivered."""
 
 
@@ -231,4 +231,4 @@ def _entry(outbox: Outbox, found: list[bytes]) -> Taken:
     name, first, second, attempt = found
     if outbox.is_of_messages:
         return Posted(outbox, name.decode(), _message(first), _destination(second), int(attempt))
-    return Entry(outbox, name.decode(), _settled(first), _invocation(second), int(attempt))
+    return OutboxRecord(outbox, name.decode(), _settled(first), _invocation(second), int(attempt))

@@ -14,7 +14,7 @@ packed = msgspec.msgpack.Encoder().encode
 """What an entry of the stream holds of it."""
 
 
-def send(server: servers.Server, printed: model.Printed, most_bytes: int) -> asyncio.Future[Any]:
+def send(server: servers.RedisServer, printed: model.Printed, most_bytes: int) -> asyncio.Future[Any]:
     """Send it, before this returns. The answer is whether there was room; it raises `errors.Unavailable`."""
     keys = server.keys
     return server.run("print", (keys.records, keys.held), packed(printed), most_bytes)

@@ -40,7 +40,7 @@ Counted = tuple[int, int, int]
 """What the bounds' counter has: entries, their bytes, and bytes of records that wait for the ledger."""
 
 
-class Held(msgspec.Struct, frozen=True, kw_only=True):
+class Recounted(msgspec.Struct, frozen=True, kw_only=True):
     """What waits or runs, and the records that wait for the ledger: counted one by one, and by the bounds' counter.
 
     ``moved_bytes`` is by how much ``bytes`` may be too many, as some left while they were counted; None when so much
@@ -118,7 +118,7 @@ def moved(walked: Walked, there: int) -> int | None:
     return None if left < 0 else left * walked.largest
 
 
-async def held(server: servers.Server) -> Held:
+async def held(server: servers.RedisServer) -> Recounted:
     """What there is. It takes seconds when hundreds of thousands wait. Raises `errors.Unavailable`."""
     missing = await active.find_missing(server)
     counting = _Counting(server)
@@ -134,7 +134,7 @@ async def held(server: servers.Server) -> Held:
 class _Counting:
     """One count: how far it has come in each stream."""
 
-    def __init__(self, server: servers.Server) -> None:
+    def __init__(self, server: servers.RedisServer) -> None:
         self._server = server
         self._walked: dict[str, Walked] = {}
         self._until_s = clock.steady_s() + _MOST_S
@@ -170,7 +170,7 @@ class _Counting:
         self._take(found)
         return _Instant(bool(is_complete), queued, records, Later(later, first, last, size), tuple(counted))
 
-    def as_found(self, instant: _Instant, before: Later, missing: tuple[str, ...]) -> Held:
+    def as_found(self, instant: _Instant, before: Later, missing: tuple[str, ...]) -> Recounted:
         """What the count comes to."""
         records = self._server.keys.records
         queued = _sum(walked for stream, walked in self._walked.items() if stream != records)
@@ -179,7 +179,7 @@ class _Counting:
         later = before if instant.later.bytes < 0 and instant.later.is_as(before) else instant.later
         is_known = instant.is_complete and later.bytes >= 0
         entries, size, unrecorded = instant.counted
-        return Held(
+        return Recounted(
             entries=instant.queued + later.entries,
             bytes=queued.bytes + max(later.bytes, 0),
             unrecorded_bytes=recorded.bytes,

@@ -47,7 +47,7 @@ def send(
     )
 
 
-async def move_due(server: servers.Server, most: int = 100) -> tuple[int, int | None]:
+async def move_due(server: servers.RedisServer, most: int = 100) -> tuple[int, int | None]:
     """Put what has come due back into its queue: how many, and in how many ms the next is due (None: never).
 
     Raises `errors.Unavailable`.

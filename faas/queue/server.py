@@ -35,7 +35,7 @@ _BEGIN = {
 """What scripts begin with that share a part."""
 
 
-class Server:
+class RedisServer:
     """The link, the keys and the scripts. Everything raises `errors.Unavailable` when Redis is away."""
 
     def __init__(self, link: links.Link, keys: keyring.Keys) -> None:

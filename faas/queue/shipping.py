@@ -44,7 +44,7 @@ class Shipped(msgspec.Struct, frozen=True):
     own_unrecorded_bytes: Mapping[str, int] = {}
 
 
-def send(server: servers.Server, shipment: Shipment) -> asyncio.Future[Any]:
+def send(server: servers.RedisServer, shipment: Shipment) -> asyncio.Future[Any]:
     """Send a batch, before this returns; `shipped` reads the answer. It raises `errors.Unavailable`."""
     keys, refs = server.keys, tuple(shipment.counts)
     return server.run(
@@ -68,11 +68,11 @@ def shipped(answer: list[int], shipment: Shipment) -> Shipped:
     return Shipped(mark, unrecorded_bytes, dict(zip(functions, own, strict=False)))
 
 
-async def mark(server: servers.Server, journal: str) -> int:
+async def mark(server: servers.RedisServer, journal: str) -> int:
     """Up to where Redis has a journal; 0 when it does not know it. Raises `errors.Unavailable`."""
     return int(await server.link.call("HGET", server.keys.journals, journal) or 0)
 
 
-async def forget(server: servers.Server, journal: str) -> None:
+async def forget(server: servers.RedisServer, journal: str) -> None:
     """The journal is gone, and nobody will send of it again. Raises `errors.Unavailable`."""
     await server.link.call("HDEL", server.keys.journals, journal)

@@ -43,7 +43,7 @@ class _Batch:
 class Together:
     """What a queue accepts in a turn. `enqueue` gives the future of its entry."""
 
-    def __init__(self, server: servers.Server, bounds: limits.Bounds) -> None:
+    def __init__(self, server: servers.RedisServer, bounds: limits.Bounds) -> None:
         self._server = server
         self._bounds = bounds
         self._loop = asyncio.get_running_loop()

@@ -20,12 +20,12 @@ _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(Told).decode
 
 
-async def tell(server: servers.Server, bucket: str, told: Told, for_ms: int) -> None:
+async def tell(server: servers.RedisServer, bucket: str, told: Told, for_ms: int) -> None:
     """Keep what was found in a bucket; it is forgotten when nobody looks any more. Raises `errors.Unavailable`."""
     await server.link.call("SET", server.keys.unfit(bucket), _encode(told), "PX", for_ms)
 
 
-async def of(server: servers.Server, buckets: Iterable[str]) -> dict[str, Told]:
+async def of(server: servers.RedisServer, buckets: Iterable[str]) -> dict[str, Told]:
     """What was found, by bucket; those that nobody looked into lately are missing. Raises `errors.Unavailable`."""
     names = sorted(buckets)
     if not names:

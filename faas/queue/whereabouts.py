@@ -32,7 +32,7 @@ class Place(enum.StrEnum):
     DEAD = "dead"
 
 
-class Found(msgspec.Struct, frozen=True, kw_only=True):
+class Whereabouts(msgspec.Struct, frozen=True, kw_only=True):
     """An async invocation and its place. ``invocation`` is there until it is settled, ``outcome`` from then on.
 
     ``packed`` is the invocation as it lies in Redis: one that an older platform wrote has fewer fields there.
@@ -64,7 +64,7 @@ _outcome = msgspec.msgpack.Decoder(model.Outcome).decode
 _encode = msgspec.msgpack.Encoder().encode
 
 
-async def find(queue: invocations.Queue, invocation_id: str) -> Found | None:
+async def find(queue: invocations.Queue, invocation_id: str) -> Whereabouts | None:
     """Where an async invocation is; None when Redis does not know it (any more). Raises `errors.Unavailable`."""
     keys = queue.keys
     answer = await queue.run("find", (keys.call(invocation_id), keys.retrying), keys.prefix, invocation_id)
@@ -72,8 +72,8 @@ async def find(queue: invocations.Queue, invocation_id: str) -> Found | None:
         return None
     place, held = Place(answer[0].decode()), answer[1]
     if place in (Place.DONE, Place.DEAD):
-        return Found(place=place, outcome=_outcome(held) if held else None)
-    found = Found(place=place, invocation=_invocation(held), packed=held)
+        return Whereabouts(place=place, outcome=_outcome(held) if held else None)
+    found = Whereabouts(place=place, invocation=_invocation(held), packed=held)
     if place is Place.RUNNING:
         return msgspec.structs.replace(found, node=answer[2].decode(), running_ms=answer[3])
     if place is Place.RETRYING:
@@ -92,7 +92,7 @@ def _later(waits: model.Invocation | None) -> Place:
 async def cancel(queue: invocations.Queue, invocation: model.Invocation, packed: bytes, record: model.Record) -> bool:
     """Settle an async invocation, as it was found waiting or retrying, with a record; False when it has moved on.
 
-    ``packed`` is `Found.packed`. Nothing goes to a destination: whoever takes it back knows.
+    ``packed`` is `Whereabouts.packed`. Nothing goes to a destination: whoever takes it back knows.
     """
     keys, ref = queue.keys, invocation.ref
     answer = await queue.run(

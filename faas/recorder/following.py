@@ -20,7 +20,7 @@ _BACKOFF_S = (0.1, 0.5, 1.0, 2.0, 5.0)
 _log = logging.getLogger("faas.recorder")
 
 
-class Source(msgspec.Struct, frozen=True):
+class RecordSource(msgspec.Struct, frozen=True):
     """Where records come from. Past ``room_bytes`` of them sinks that may miss some do."""
 
     redis_url: str
@@ -34,7 +34,7 @@ class Source(msgspec.Struct, frozen=True):
         )
 
 
-async def follow(source: Source, sink: port.Sink, cursor: cursors.Cursor, stop: asyncio.Event) -> None:
+async def follow(source: RecordSource, sink: port.Sink, cursor: cursors.Cursor, stop: asyncio.Event) -> None:
     """Give a sink all records until ``stop`` is set. While Redis or the sink is away, say so once, wait and go on."""
     outage = _Outage(stop, sink.name)
     is_open = False
@@ -62,7 +62,7 @@ def _close(sink: port.Sink) -> None:
         _log.exception("sink_not_closed", extra={"sink": sink.name})
 
 
-async def _commit_all(source: Source, sink: port.Sink, cursor: cursors.Cursor, outage: _Outage) -> None:
+async def _commit_all(source: RecordSource, sink: port.Sink, cursor: cursors.Cursor, outage: _Outage) -> None:
     reader = await source.reader(cursor)
     try:
         while not outage.stop.is_set():

@@ -37,7 +37,7 @@ async def run(
     ValueError when two have one name: they would share a cursor, and each would get a part.
     """
     # Past half of what may wait for the ledger there is no room for what others may miss.
-    source = following.Source(redis.redis_url, redis.redis_prefix, queues.max_unrecorded_bytes // 2)
+    source = following.RecordSource(redis.redis_url, redis.redis_prefix, queues.max_unrecorded_bytes // 2)
     places = {cursors.of(sink.name, may_miss=sink.may_miss): sink for sink in beside}
     if len(places) < len(beside):
         raise ValueError(f"two sinks have one name: {sorted(sink.name for sink in beside)}")
@@ -47,7 +47,7 @@ async def run(
         running.create_task(_keep_room(source, list(places), stop), name="room for records")
 
 
-async def _keep_room(source: following.Source, wanted: list[cursors.Cursor], stop: asyncio.Event) -> None:
+async def _keep_room(source: following.RecordSource, wanted: list[cursors.Cursor], stop: asyncio.Event) -> None:
     """Remove what is kept for a sink that is no more; and, for ever, what there is no room to keep for some."""
     keys, client = keyring.Keys(source.prefix), redis_client.connect(source.redis_url)
     is_told = False

@@ -54,7 +54,7 @@ class Job:
         self,
         settings: settings_module.Settings,
         engine: sa.Engine,
-        server: servers.Server,
+        server: servers.RedisServer,
         versions: catalog.Catalog,
         stop: asyncio.Event,
         *,
@@ -65,11 +65,11 @@ class Job:
         self._engine = engine
         self._server = server
         self._versions = versions
-        self._notes = kept.Notes(engine)
+        self._notes = kept.RemovalNotes(engine)
         self._past = past.Past(engine)
         taking = steps.Steps(stop)
         root = settings.data.root
-        self._ledger = ledger.Ledger(settings.retention, server, removal.Removal(engine), taking, synced_s)
+        self._ledger = ledger.OldRecords(settings.retention, server, removal.Removal(engine), taking, synced_s)
         self._revisions = revisions.Revisions(root, settings.retention, server, self._past, self._notes, grace_s)
         self._bundles = revisions.Bundles(root, self._past, self._notes, settings.building.max_artifact_bytes)
 
@@ -79,7 +79,7 @@ class Job:
         engine = await asyncio.to_thread(database.open_database, settings.data)
         try:
             keys = keyring.Keys(settings.redis.redis_prefix)
-            server = servers.Server(await servers.opened(settings.redis.redis_url, keys), keys)
+            server = servers.RedisServer(await servers.opened(settings.redis.redis_url, keys), keys)
         except BaseException:
             await asyncio.to_thread(engine.dispose)
             raise

@@ -25,13 +25,13 @@ SYNCED_S = 3.0
 """Within so long what Redis was told is on its disk, and on that of its journals."""
 
 
-class Ledger:
+class OldRecords:
     """Removes what SQL holds of past invocations."""
 
     def __init__(
         self,
         retention: groups.Retention,
-        server: servers.Server,
+        server: servers.RedisServer,
         removing: removal.Removal,
         taking: steps.Steps,
         synced_s: float = SYNCED_S,

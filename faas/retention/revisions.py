@@ -35,9 +35,9 @@ class Revisions:
         self,
         root: Path,
         retention: groups.Retention,
-        server: servers.Server,
+        server: servers.RedisServer,
         revisions: past.Past,
-        notes: kept.Notes,
+        notes: kept.RemovalNotes,
         grace_s: float = GRACE_S,
     ) -> None:
         self._retention = retention
@@ -45,7 +45,7 @@ class Revisions:
         self._past = revisions
         self._notes = notes
         self._grace_s = grace_s
-        self._places = folders.Folders(root)
+        self._places = folders.BuildFolders(root)
         self._since: dict[str, float] = {}
 
     async def look(self, now_ms: int) -> None:
@@ -85,9 +85,9 @@ class Revisions:
 class Bundles:
     """Removes artifacts, packed and unpacked."""
 
-    def __init__(self, root: Path, revisions: past.Past, notes: kept.Notes, max_artifact_bytes: int) -> None:
+    def __init__(self, root: Path, revisions: past.Past, notes: kept.RemovalNotes, max_artifact_bytes: int) -> None:
         self._store = artifacts.Artifacts(root)
-        self._places = folders.Folders(root)
+        self._places = folders.BuildFolders(root)
         self._bundler = bundle.Bundler(self._places, self._store, max_artifact_bytes)
         self._past = revisions
         self._notes = notes

@@ -19,7 +19,7 @@ _NAMED = 3
 _LARGE = 2**62
 
 
-class Taken(msgspec.Struct, frozen=True):
+class DiskUse(msgspec.Struct, frozen=True):
     """What folders hold: bytes of the disk (or of the files, if those are more), files and folders."""
 
     size: int = 0
@@ -61,7 +61,7 @@ class Bound(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
-def taken(folder: Path, enough_bytes: int, enough_files: int) -> Taken:
+def taken(folder: Path, enough_bytes: int, enough_files: int) -> DiskUse:
     """What a folder holds, while others write to it; counted no further than it takes to be over one of the bounds."""
     size = files = 0
     left = [str(folder)]
@@ -73,10 +73,10 @@ def taken(folder: Path, enough_bytes: int, enough_files: int) -> Taken:
                     if entry.is_dir(follow_symlinks=False):
                         left.append(entry.path)
                     if size > enough_bytes or files > enough_files:
-                        return Taken(size, files)
+                        return DiskUse(size, files)
         except (FileNotFoundError, NotADirectoryError):  # it was renamed or removed meanwhile
             continue
-    return Taken(size, files)
+    return DiskUse(size, files)
 
 
 def largest(folder: Path) -> str:

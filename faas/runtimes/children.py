@@ -37,7 +37,7 @@ os.execv(sys.argv[2], sys.argv[2:])
 """
 
 
-class Ended(msgspec.Struct, frozen=True):
+class ProgramEnd(msgspec.Struct, frozen=True):
     """How a program ended and what it said (the last of it, when it said much)."""
 
     code: int
@@ -45,7 +45,7 @@ class Ended(msgspec.Struct, frozen=True):
     stderr: str
 
 
-class Job(msgspec.Struct, frozen=True, kw_only=True):
+class Program(msgspec.Struct, frozen=True, kw_only=True):
     """A program to run. ``fills`` and ``caches`` are the folders that it may write to (see `bounds.Bound`),
     ``reads`` what else it reads of ours.
 
@@ -62,20 +62,20 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     network: bool = False
 
 
-class Running(Protocol):
+class RunningProgram(Protocol):
     """A program that runs."""
 
-    def ended(self, within_s: float) -> Ended | None:
+    def ended(self, within_s: float) -> ProgramEnd | None:
         """How it ended; None when it has not after ``within_s``."""
 
     def kill(self) -> None:
         """End it and all that it started, and forget it. Safe to call twice, and when it has ended."""
 
 
-class Place(Protocol):
+class ProgramPlace(Protocol):
     """Where programs of builds run."""
 
-    def start(self, job: Job, bound: bounds.Bound, longest_s: float) -> Running:
+    def start(self, job: Program, bound: bounds.Bound, longest_s: float) -> RunningProgram:
         """Start a program. It is ended after ``longest_s`` also when we have gone. Raises `errors.Unavailable`."""
 
 
@@ -106,12 +106,12 @@ class Deadline:
 class Programs:
     """Runs the programs of one function's build: until its deadline, within its bound, in a place."""
 
-    def __init__(self, deadline: Deadline, bound: bounds.Bound, place: Place | None = None) -> None:
+    def __init__(self, deadline: Deadline, bound: bounds.Bound, place: ProgramPlace | None = None) -> None:
         self.bound = bound
         self._deadline = deadline
         self._place = place or Here()
 
-    def run(self, job: Job) -> Ended:
+    def run(self, job: Program) -> ProgramEnd:
         """Run a program to its end.
 
         Raises `errors.BuildFailed` when the deadline passes first and `errors.TooLarge` when it fills its folders past
@@ -134,10 +134,10 @@ class Programs:
 
 
 class Here:
-    """A `Place`: a process of this machine and user, with limits that it cannot raise."""
+    """A `ProgramPlace`: a process of this machine and user, with limits that it cannot raise."""
 
-    def start(self, job: Job, bound: bounds.Bound, longest_s: float) -> Running:
-        """See `Place.start`."""
+    def start(self, job: Program, bound: bounds.Bound, longest_s: float) -> RunningProgram:
+        """See `ProgramPlace.start`."""
         limits = {
             "RLIMIT_FSIZE": bound.file_bytes,
             "RLIMIT_DATA": MEMORY_BYTES,
@@ -149,7 +149,7 @@ class Here:
 
 
 class _Child:
-    def __init__(self, command: Sequence[str], job: Job) -> None:
+    def __init__(self, command: Sequence[str], job: Program) -> None:
         # Closed by `kill`: what is said goes to files, so that no program waits for us to read it.
         self._said: tuple[IO[bytes], IO[bytes]] = (tempfile.TemporaryFile(), tempfile.TemporaryFile())  # noqa: SIM115
         with tempfile.TemporaryFile() as stdin:
@@ -159,12 +159,12 @@ class _Child:
                 command, cwd=job.cwd, env=dict(job.env), stdin=stdin, stdout=self._said[0], stderr=self._said[1]
             )
 
-    def ended(self, within_s: float) -> Ended | None:
+    def ended(self, within_s: float) -> ProgramEnd | None:
         try:
             code = self._process.wait(within_s)
         except subprocess.TimeoutExpired:
             return None
-        return Ended(code, *(_last(file) for file in self._said))
+        return ProgramEnd(code, *(_last(file) for file in self._said))
 
     def kill(self) -> None:
         self._process.kill()

@@ -44,7 +44,7 @@ class State(enum.Enum):
 class Guarded(asyncio.Protocol):
     """Passes everything on to aiohttp's protocol ``inner``, and watches how long it takes."""
 
-    def __init__(self, home: server.Server, limits: server.Limits, inner: asyncio.Protocol) -> None:
+    def __init__(self, home: server.Server, limits: server.PortLimits, inner: asyncio.Protocol) -> None:
         self.held_bytes = 0
         self._home = home
         self._inner = inner
@@ -113,17 +113,17 @@ class Guarded(asyncio.Protocol):
 
     @property
     def address(self) -> str:
-        """See `server.Client`."""
+        """See `server.ClientConnection`."""
         peer = self._transport.get_extra_info("peername")
         return str(peer[0]) if peer else ""
 
     @property
     def waits_since(self) -> float | None:
-        """See `server.Client`."""
+        """See `server.ClientConnection`."""
         return None if self._state is State.AT_WORK and not self._is_full else self._since
 
     def look(self, now: float) -> None:
-        """See `server.Client`."""
+        """See `server.ClientConnection`."""
         if self._is_full:
             if self._reads_too_slowly(now):
                 self._transport.abort()
@@ -133,16 +133,16 @@ class Guarded(asyncio.Protocol):
             self._transport.abort()
 
     def make_room(self) -> None:
-        """See `server.Client`."""
+        """See `server.ClientConnection`."""
         self._transport.abort()
 
     def end(self) -> None:
-        """See `server.Client`."""
+        """See `server.ClientConnection`."""
         if self._state is not State.AT_WORK:
             self._transport.close()
 
     def abort(self) -> None:
-        """See `server.Client`."""
+        """See `server.ClientConnection`."""
         self._transport.abort()
 
     # -- what happens to requests

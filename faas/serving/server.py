@@ -28,7 +28,7 @@ _LEFT_HELD = 7 / 8
 """What remains, of the bytes that connections may hold, when some had to give up theirs: not to look each time."""
 
 
-class Limits(msgspec.Struct, frozen=True, kw_only=True):
+class PortLimits(msgspec.Struct, frozen=True, kw_only=True):
     """The bounds of one port; see the settings of these names."""
 
     receive_timeout_ms: int
@@ -37,7 +37,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     max_connection_bytes: int
 
 
-class Client(Protocol):
+class ClientConnection(Protocol):
     """One connection, as the server sees it."""
 
     held_bytes: int
@@ -71,7 +71,7 @@ class Server:
     """
 
     def __init__(
-        self, limits: Limits, make: Callable[[], asyncio.Protocol], done: Callable[[], Awaitable[None]]
+        self, limits: PortLimits, make: Callable[[], asyncio.Protocol], done: Callable[[], Awaitable[None]]
     ) -> None:
         self.is_leaving = False
         # The other half of the file descriptors is for sandboxes and what else the process opens.
@@ -82,8 +82,8 @@ class Server:
         self._most_bytes = limits.max_connection_bytes
         self._make = make
         self._done = done
-        self._admitted: set[Client] = set()
-        self._refused: set[Client] = set()
+        self._admitted: set[ClientConnection] = set()
+        self._refused: set[ClientConnection] = set()
         self._looking: asyncio.TimerHandle | None = None
         self._nobody_left = asyncio.Event()
         self._look_for_room_at = 0.0
@@ -92,7 +92,7 @@ class Server:
         """One connection."""
         return self._make()
 
-    def admit(self, one: Client) -> errors.FaasError | None:
+    def admit(self, one: ClientConnection) -> errors.FaasError | None:
         """Count a new connection, or say why there is no room for it. Those admitted are counted by being here."""
         if self._looking is None:
             self._looking = asyncio.get_running_loop().call_later(self._look_every_s, self._look)
@@ -102,7 +102,7 @@ class Server:
         self._refused.add(one)
         return errors.Unavailable(f"{self.most} connections are open", hint="see the setting max_connections")
 
-    def dismiss(self, one: Client) -> None:
+    def dismiss(self, one: ClientConnection) -> None:
         """The connection is gone."""
         self._refused.discard(one)
         self._admitted.discard(one)
@@ -111,7 +111,7 @@ class Server:
         if not self._admitted:
             self._nobody_left.set()
 
-    def hold(self, one: Client, held_bytes: int) -> None:
+    def hold(self, one: ClientConnection, held_bytes: int) -> None:
         """Count what is kept for a client now. Past the bound some, perhaps this one, have to give theirs up."""
         self.held_bytes += held_bytes - one.held_bytes
         one.held_bytes = held_bytes
@@ -147,7 +147,7 @@ class Server:
                 if self.held_bytes <= self._most_bytes * _LEFT_HELD:
                     return
 
-    def _part_with(self, one: Client) -> None:
+    def _part_with(self, one: ClientConnection) -> None:
         # It is counted no more from now on, whatever time its socket takes to close; it is still looked after.
         self._admitted.discard(one)
         self._refused.add(one)
@@ -192,7 +192,7 @@ class Server:
                 await self._nobody_left.wait()
 
 
-def _of_largest(among: Iterable[Client], weights: dict[Client, int]) -> list[Client]:
+def _of_largest(among: Iterable[ClientConnection], weights: dict[ClientConnection, int]) -> list[ClientConnection]:
     """The clients of ``among`` whose address has the largest weight in all, the longest waiting first."""
     sums: collections.Counter[str] = collections.Counter()
     for one, weight in weights.items():

@@ -70,7 +70,7 @@ def add_freed(connection: sa.Connection, kind: str, count: int, size: int) -> No
     bulk.added(connection.dialect, _K).put(connection, [row])
 
 
-class Notes:
+class RemovalNotes:
     """What the job writes down that removes things."""
 
     def __init__(self, engine: sa.Engine) -> None:

@@ -29,7 +29,7 @@ _FIRST = {"duration": _R.c.duration_us, "queue": _R.c.queue_ms, "init": _R.c.ini
 _NONE: Mapping[writing.Key, bytes] = {}
 
 
-class Place(NamedTuple):
+class PagePlace(NamedTuple):
     """A record's place among all, by the moment it ended: what a page of records goes on from."""
 
     ended_at_ms: int
@@ -80,9 +80,9 @@ class Ledger:
         self._engine = engine
 
     @functools.cached_property
-    def _writer(self) -> writing.Writer:
+    def _writer(self) -> writing.BatchWriter:
         # Its statements take some 20 ms to compile, and most ledgers are only read.
-        return writing.Writer(self._engine)
+        return writing.BatchWriter(self._engine)
 
     def commit(
         self,
@@ -109,7 +109,7 @@ class Ledger:
         since_ms: int | None = None,
         status: Collection[model.Status] = (),
         limit: int = 100,
-        before: Place | None = None,
+        before: PagePlace | None = None,
         root_id: str | None = None,
         order: Order = "ended",
     ) -> list[model.Record]:

@@ -31,7 +31,7 @@ _BODY = _R.c.keys().index("body")
 _encode = msgspec.msgpack.Encoder().encode
 
 
-class Writer:
+class BatchWriter:
     """Writes batches to one kind of database."""
 
     def __init__(self, engine: sa.Engine) -> None:

@@ -218,7 +218,7 @@ class EmbeddedServer:
         While one of a dead server's group is there, which the lock says, no other group has its id.
         """
         with contextlib.suppress(*unreadable.ERRORS, ProcessLookupError):
-            server = msgspec.json.decode(os.pread(lock, 500, 0).partition(b"\n")[2], type=living.Identity)
+            server = msgspec.json.decode(os.pread(lock, 500, 0).partition(b"\n")[2], type=living.ProcessIdentity)
             if living.is_dead(server):
                 os.killpg(server.pid, signal.SIGKILL)
 
@@ -295,7 +295,7 @@ class EmbeddedServer:
         return errors.Unavailable(f"the embedded Redis server cannot use {self.folder}: {reason}", hint=hint)
 
 
-def _owner(server: living.Identity | None) -> bytes:
+def _owner(server: living.ProcessIdentity | None) -> bytes:
     """What the lock says: a line with our process id, for people, and the server for whoever comes after it."""
     return f"{os.getpid()}\n".encode() + (msgspec.json.encode(server) if server else b"")
 

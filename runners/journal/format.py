@@ -69,7 +69,7 @@ class Began(msgspec.Struct, frozen=True, array_like=True):
         )
 
 
-class Entry(msgspec.Struct, frozen=True):
+class JournalEntry(msgspec.Struct, frozen=True):
     """One entry as it was read: the position behind it, its kind and its text."""
 
     end: int
@@ -120,7 +120,7 @@ def read_record(text: bytes) -> model.Record:
     return _decode_record(text)
 
 
-def entries(segment: bytes, start: int) -> Iterator[Entry]:
+def entries(segment: bytes, start: int) -> Iterator[JournalEntry]:
     """The whole entries of a segment that starts at a position, up to the first that is torn or not there."""
     at = 0
     # An entry has a kind at least, so one that would end with its prefix is none.
@@ -133,7 +133,7 @@ def entries(segment: bytes, start: int) -> Iterator[Entry]:
         at = begin + length
         # Of another kind is what a later version wrote: it is whole, and passed over.
         if payload[0] in (_BEGAN_KIND, _ENDED_KIND):
-            yield Entry(start + at, payload[0], payload[1:])
+            yield JournalEntry(start + at, payload[0], payload[1:])
 
 
 def segment_name(start: int) -> str:

@@ -17,7 +17,7 @@ class Left(msgspec.Struct, frozen=True):
     end: int
 
 
-class Ended(msgspec.Struct, frozen=True):
+class EndedCall(msgspec.Struct, frozen=True):
     """A call that has ended: the position behind its entry, its revision, and its record in msgpack."""
 
     end: int
@@ -39,21 +39,21 @@ def left(folder: Path, mark: int) -> Left:
     return Left(tuple(running.values()), end)
 
 
-def ended(folder: Path, mark: int, up_to: int, most_bytes: int) -> list[Ended]:
+def ended(folder: Path, mark: int, up_to: int, most_bytes: int) -> list[EndedCall]:
     """What has ended between two positions, as far as so many bytes of records go (one at least). Raises `OSError`."""
-    found: list[Ended] = []
+    found: list[EndedCall] = []
     size = 0
     for one in _from(folder, mark):
         if one.end > up_to or (found and size + len(one.text) > most_bytes):
             break
         if one.is_end and one.end > mark:
             record = form.read_record(one.text)
-            found.append(Ended(one.end, f"{record.function}@{record.revision}", one.text))
+            found.append(EndedCall(one.end, f"{record.function}@{record.revision}", one.text))
             size += len(one.text)
     return found
 
 
-def _from(folder: Path, mark: int) -> Iterator[form.Entry]:
+def _from(folder: Path, mark: int) -> Iterator[form.JournalEntry]:
     """The entries of the segment in which the mark lies, and of those after it."""
     kept = form.segments(folder)
     # Its head says what was running when it began, so no earlier one is needed.

@@ -44,7 +44,7 @@ class Shipper:
         self._told = told
         self._loop = asyncio.get_running_loop()
         self._journal: writer.Journal | None = None
-        self._held: collections.deque[reading.Ended] = collections.deque()
+        self._held: collections.deque[reading.EndedCall] = collections.deque()
         self._held_bytes = 0
         self._reads_files = False
         self._sent: moves.Shipment | None = None
@@ -58,7 +58,7 @@ class Shipper:
         """Ship this journal."""
         self._journal = journal
 
-    def add(self, ended: Sequence[reading.Ended]) -> None:
+    def add(self, ended: Sequence[reading.EndedCall]) -> None:
         """Take calls that have ended and are in the journal now."""
         self._idle.clear()
         # While files are read what comes is in them too, and would be sent twice from memory.
@@ -127,7 +127,7 @@ class Shipper:
         reads = self._loop.run_in_executor(None, reading.ended, *places)
         reads.add_done_callback(partial(self._has_read, journal, journal.position))
 
-    def _has_read(self, journal: writer.Journal, up_to: int, reads: asyncio.Future[list[reading.Ended]]) -> None:
+    def _has_read(self, journal: writer.Journal, up_to: int, reads: asyncio.Future[list[reading.EndedCall]]) -> None:
         self._is_under_way = False
         if self._journal is None or reads.cancelled():
             return
@@ -141,8 +141,8 @@ class Shipper:
             self._reads_files = journal.position > up_to
             self._ship_soon()
 
-    def _taken(self) -> list[reading.Ended]:
-        taken: list[reading.Ended] = []
+    def _taken(self) -> list[reading.EndedCall]:
+        taken: list[reading.EndedCall] = []
         size = 0
         while self._held and len(taken) < _AT_MOST and size < _BATCH_BYTES:
             one = self._held.popleft()
@@ -181,7 +181,7 @@ async def ship_rest(queue: invocations.Queue, folder: Path, mark: int, end: int)
         mark = said.mark
 
 
-def shipment(journal: str, start: int, ended: Sequence[reading.Ended]) -> moves.Shipment:
+def shipment(journal: str, start: int, ended: Sequence[reading.EndedCall]) -> moves.Shipment:
     """A batch of what has ended."""
     records = _encode([msgspec.Raw(one.record) for one in ended])
     sizes: collections.Counter[str] = collections.Counter()

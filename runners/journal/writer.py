@@ -26,7 +26,7 @@ _TRIED_EVERY_S = 0.2
 _log = logging.getLogger(__name__)
 
 Then = Callable[[], None]
-Written = Callable[[Sequence[reading.Ended]], None]
+Written = Callable[[Sequence[reading.EndedCall]], None]
 
 
 class _Segment(msgspec.Struct, frozen=True):
@@ -153,7 +153,7 @@ class Journal:
 
     def _written(self) -> None:
         start, thens = self.position, self._thens
-        ends = [reading.Ended(start + end, ref, text) for end, ref, text in self._ends]
+        ends = [reading.EndedCall(start + end, ref, text) for end, ref, text in self._ends]
         self.position += self._size
         # Before anybody is told: who hears that his call has ended may begin the next one, which is of the next write.
         self._parts, self._ends, self._thens, self._size = [], [], [], 0

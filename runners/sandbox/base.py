@@ -48,7 +48,7 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True):
     cpu_milli: int = 1000
 
 
-class Room(msgspec.Struct, frozen=True, kw_only=True):
+class EngineRoom(msgspec.Struct, frozen=True, kw_only=True):
     """What a node may share out among sandboxes that do not run on its own machine."""
 
     memory_mb: int
@@ -128,7 +128,7 @@ class Engine(Protocol):
     isolates: bool
 
     @property
-    def room(self) -> Room | None:
+    def room(self) -> EngineRoom | None:
         """What a node has for its sandboxes; None where that is a part of the machine that it runs on itself."""
 
     @property

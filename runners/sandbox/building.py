@@ -40,7 +40,7 @@ _GRACE_S = 5
 
 
 class BuildPlace:
-    """A `children.Place`: for what reaches the network a container of the runtime's image, if the engine is Docker.
+    """A `children.ProgramPlace`: what reaches the network has a container of the runtime's image, if there is Docker.
 
     A data directory whose engine is Docker never installs outside of one because Docker is away.
     """
@@ -53,8 +53,8 @@ class BuildPlace:
         self._wanted = wanted
         self._here = children.Here()
 
-    def start(self, job: children.Job, bound: bounds.Bound, longest_s: float) -> children.Running:
-        """See `children.Place.start`. Raises `base.EngineUnavailable`."""
+    def start(self, job: children.Program, bound: bounds.Bound, longest_s: float) -> children.RunningProgram:
+        """See `children.ProgramPlace.start`. Raises `base.EngineUnavailable`."""
         if not job.network or not self._in_containers():
             return self._here.start(job, bound, longest_s)
         client = docker_calls.connect()
@@ -81,7 +81,7 @@ class _Container:
         self,
         client: docker.APIClient,
         image_id: str,
-        job: children.Job,
+        job: children.Program,
         bound: bounds.Bound,
         longest_s: float,
         root: Path,
@@ -105,7 +105,7 @@ class _Container:
             self.kill()
             raise
 
-    def ended(self, within_s: float) -> children.Ended | None:
+    def ended(self, within_s: float) -> children.ProgramEnd | None:
         try:
             code = self._client.wait(self._id, timeout=within_s)["StatusCode"]  # type: ignore[arg-type]
         except requests.exceptions.Timeout:
@@ -115,7 +115,7 @@ class _Container:
                 return None
             raise docker_calls.away(error) from error
         said = (self._client.logs(self._id, stdout=out, stderr=not out, tail=10_000) for out in (True, False))
-        return children.Ended(code, *(text[-_MOST_SAID:].decode(errors="replace") for text in said))
+        return children.ProgramEnd(code, *(text[-_MOST_SAID:].decode(errors="replace") for text in said))
 
     def kill(self) -> None:
         if self._id:
@@ -158,7 +158,7 @@ def _network(client: docker.APIClient, building: groups.Building) -> str:
     return "bridge" if any(each["Name"] == "bridge" for each in client.networks()) else "host"
 
 
-def _asked(job: children.Job, longest_s: float, user: tuple[int, int]) -> dict[str, Any]:
+def _asked(job: children.Program, longest_s: float, user: tuple[int, int]) -> dict[str, Any]:
     command = ["python3" if word == sys.executable else word for word in job.command]
     uid, gid = user
     return {
@@ -177,7 +177,7 @@ def _asked(job: children.Job, longest_s: float, user: tuple[int, int]) -> dict[s
 
 
 def _host(
-    client: docker.APIClient, job: children.Job, bound: bounds.Bound, network: str, has: abilities.Abilities
+    client: docker.APIClient, job: children.Program, bound: bounds.Bound, network: str, has: abilities.Abilities
 ) -> dict[str, Any]:
     filled: dict[str, Mapping[str, str]] = {
         str(path): {"bind": str(path), "mode": "rw"} for path in (*job.fills, *job.caches)
@@ -206,7 +206,7 @@ def _ulimits(bound: bounds.Bound, has: abilities.Abilities) -> list[docker.types
     return [docker.types.Ulimit(name=name, soft=most, hard=most) for name, most in limits]
 
 
-def _tools(job: children.Job) -> Iterator[Path]:
+def _tools(job: children.Program) -> Iterator[Path]:
     """The program, and what says whom it believes."""
     yield Path(job.command[0])
     cafile = ssl.get_default_verify_paths().cafile

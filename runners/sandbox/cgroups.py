@@ -28,7 +28,7 @@ class Limited(enum.Enum):
     UNKNOWN = enum.auto()
 
 
-class Limits(msgspec.Struct, frozen=True, kw_only=True):
+class Allowance(msgspec.Struct, frozen=True, kw_only=True):
     """Memory without swap, in bytes; a quota of processor time in each period, in microseconds; and shares of 1024."""
 
     memory_bytes: int
@@ -49,7 +49,7 @@ def group(pid: int, controller: str, proc: Path = Path("/proc"), root: Path = RO
     return None
 
 
-def limit(memory: Path | None, cpu: Path | None, wanted: Limits) -> Limited:
+def limit(memory: Path | None, cpu: Path | None, wanted: Allowance) -> Limited:
     """Set new limits on the groups of a process. ``UNKNOWN``: nothing is certain, the engine has to do it.
 
     Version 1 refuses a limit below what is in use (EBUSY); version 2 takes it and kills, which `oom_kills` counts.
@@ -72,7 +72,7 @@ def _write(values: list[tuple[Path, str]]) -> None:
         file.write_text(value)
 
 
-def _memory_files(folder: Path, wanted: Limits) -> list[tuple[Path, str]]:
+def _memory_files(folder: Path, wanted: Allowance) -> list[tuple[Path, str]]:
     """Version 1 counts memory and swap together, and that limit is never below the one of memory alone."""
     if (folder / "memory.max").exists():
         return [(folder / "memory.max", str(wanted.memory_bytes)), (folder / "memory.swap.max", str(LEAST_SWAP_BYTES))]
@@ -81,7 +81,7 @@ def _memory_files(folder: Path, wanted: Limits) -> list[tuple[Path, str]]:
     return [(file, str(wanted.memory_bytes)) for file in files if file.exists()]
 
 
-def _cpu_files(folder: Path, wanted: Limits) -> list[tuple[Path, str]]:
+def _cpu_files(folder: Path, wanted: Allowance) -> list[tuple[Path, str]]:
     if (folder / "cpu.max").exists():
         # How shares become a weight differs among engines: each does it itself, when it is told.
         return [(folder / "cpu.max", f"{wanted.quota_us} {wanted.period_us}")]

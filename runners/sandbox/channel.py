@@ -29,7 +29,7 @@ from runners.sandbox import base, far_end, framed_output, frames, objects, outpu
 _log = logging.getLogger(__name__)
 
 
-class Host(Protocol):
+class Holder(Protocol):
     """What the channel needs of the sandbox around it."""
 
     async def why_gone(self, told: verdicts.Exited | None) -> verdicts.Death:
@@ -73,7 +73,7 @@ class Channel:
         self,
         sock: socket.socket,
         pipe: int | None,
-        host: Host,
+        host: Holder,
         find_bucket: objects.Find,
         sandboxes: groups.Sandboxes,
         on_quiet: Callable[[], None] = _nothing,
@@ -193,7 +193,7 @@ class Channel:
             max_result_bytes=self._sandboxes.max_result_bytes,
             buckets={name: access.value for name, access in config.buckets.items()},
             network=config.network.value,
-            limits=frames.Limits(
+            limits=frames.Sizes(
                 self._sandboxes.max_file_mb << 20, framed_output.most_bytes(self._sandboxes.max_log_bytes)
             ),
             objects=self.objects_form,

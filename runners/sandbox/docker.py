@@ -67,7 +67,7 @@ _SHARES_THE_KERNEL = ("runc", "crun", "io.containerd.runc.v2")
 _log = logging.getLogger(__name__)
 
 
-class Container(msgspec.Struct, frozen=True, kw_only=True):
+class ContainerKind(msgspec.Struct, frozen=True, kw_only=True):
     """All that is the same in the containers of one engine."""
 
     labels: dict[str, str]
@@ -82,9 +82,9 @@ class DockerHost:
     def __init__(
         self,
         client: docker.APIClient,
-        calls: docker_calls.Calls,
+        calls: docker_calls.CallThreads,
         sandbox: str,
-        folders: folder.Folders,
+        folders: folder.SandboxFolders,
         spec: base.Spec,
         users: uids.Uids,
         user: int,
@@ -107,13 +107,13 @@ class DockerHost:
         self._spec = spec
         self._launched: asyncio.Future[None] | None = None
         self._process = -1
-        self._sockets: socket_memory.Watch | None = None
+        self._sockets: socket_memory.SocketWatch | None = None
         self._has_full_sockets = False
         self._is_ending = False
         self._memory: Path | None = None
         self._cpu: Path | None = None
 
-    def launch(self, container: Container, language: languages.Language) -> asyncio.Future[None]:
+    def launch(self, container: ContainerKind, language: languages.Language) -> asyncio.Future[None]:
         """Create and start it."""
         self._has = container.has
         options = _options(container, language, self._spec, self._folder, self._sandbox, self._user)
@@ -128,7 +128,7 @@ class DockerHost:
         self._memory = cgroups.group(pid, "memory")
         self._cpu = cgroups.group(pid, "cpu")
         self._freezer = freezer = freezing.Freezer(cgroups.group(pid, "freezer"), self._on_thaw)
-        self._sockets = socket_memory.Watch(self._memory, pid, lambda: freezer.is_frozen, self._on_sockets_full)
+        self._sockets = socket_memory.SocketWatch(self._memory, pid, lambda: freezer.is_frozen, self._on_sockets_full)
         with contextlib.suppress(OSError):
             self._process = os.pidfd_open(pid)
 
@@ -263,7 +263,7 @@ class DockerEngine:
     def __init__(
         self,
         client: docker.APIClient,
-        calls: docker_calls.Calls,
+        calls: docker_calls.CallThreads,
         root: Path,
         sandboxes: groups.Sandboxes,
         find: objects.Find,
@@ -274,10 +274,10 @@ class DockerEngine:
         self._sandboxes = sandboxes
         self._find_bucket = find
         self._code = artifacts.Artifacts(root)
-        self._owner = hosted.Owner()
-        self._folders = folder.Folders(folder.place(root))
+        self._owner = hosted.Removals()
+        self._folders = folder.SandboxFolders(folder.place(root))
         self._languages = languages.Languages([])
-        self._container = Container(sandboxes=sandboxes, labels={})
+        self._container = ContainerKind(sandboxes=sandboxes, labels={})
         self._users: uids.Uids | None = None
         self._veils: veil.Veils | None = None
 
@@ -291,7 +291,7 @@ class DockerEngine:
         progress: image.Progress = image.quiet,
     ) -> DockerEngine:
         """Connect, and find, pull or build the image of each runtime. Raises `base.EngineUnavailable`."""
-        calls = docker_calls.Calls()
+        calls = docker_calls.CallThreads()
         with contextlib.ExitStack() as undo:
             undo.callback(calls.close)
             client = await calls.quick(docker_calls.connect)
@@ -388,7 +388,7 @@ class DockerEngine:
             self._folders.let_go(sandbox)
             raise
 
-    def _own(self, has: abilities.Abilities) -> Container:
+    def _own(self, has: abilities.Abilities) -> ContainerKind:
         labels = {
             LABEL_DATA_DIR: data_dir_label(self._root),
             LABEL_RUNNER: self._folders.runner,
@@ -398,7 +398,7 @@ class DockerEngine:
             file = confinement.filter_file(has, self._folders.root)
         except OSError as error:
             raise base.EngineUnavailable(f"the filter of calls cannot be written: {error.strerror}") from error
-        return Container(sandboxes=self._sandboxes, labels=labels, has=has, filter_file=file)
+        return ContainerKind(sandboxes=self._sandboxes, labels=labels, has=has, filter_file=file)
 
     def _found(self, runtimes: table.Runtimes, progress: image.Progress) -> languages.Languages:
         def version(runtime: port.Runtime) -> tuple[str, str]:
@@ -417,7 +417,7 @@ def data_dir_label(root: Path) -> str:
 
 
 def _options(
-    container: Container, language: languages.Language, spec: base.Spec, own: folder.Folder, sandbox: str, user: int
+    container: ContainerKind, language: languages.Language, spec: base.Spec, own: folder.Folder, sandbox: str, user: int
 ) -> dict[str, Any]:
     """The body of the call that creates a container."""
     sandboxes = container.sandboxes
@@ -470,8 +470,8 @@ def _create_and_start(client: docker.APIClient, name: str, options: dict[str, An
     client.start(name)
 
 
-def _limits(config: model.FunctionConfig) -> cgroups.Limits:
-    return cgroups.Limits(
+def _limits(config: model.FunctionConfig) -> cgroups.Allowance:
+    return cgroups.Allowance(
         memory_bytes=config.memory_mb << 20,
         quota_us=_quota_us(config.cpu_milli),
         period_us=CPU_PERIOD_US,
@@ -549,7 +549,7 @@ def _sandbox_of(container: dict[str, Any]) -> str | None:
     return sandbox if is_ours else None
 
 
-def _sweep(client: docker.APIClient, folders: folder.Folders, data_dir: str) -> int:
+def _sweep(client: docker.APIClient, folders: folder.SandboxFolders, data_dir: str) -> int:
     def found() -> list[str]:
         labels = {"label": f"{LABEL_DATA_DIR}={data_dir}"}
         return [name for each in client.containers(all=True, filters=labels) if (name := _sandbox_of(each))]

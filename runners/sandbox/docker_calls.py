@@ -63,7 +63,7 @@ def away(error: Exception) -> base.EngineUnavailable:
     )
 
 
-class Calls:
+class CallThreads:
     """Threads for calls. Starting and removing takes long and has threads of its own, so that claims never wait for it.
 
     Every method raises `base.EngineUnavailable` for the daemon's and the connection's errors, except that

@@ -137,7 +137,7 @@ class Door:
 async def _ready(sock: socket.socket) -> frames.Ready:
     """What a sandbox says first. It says nothing more until it is spoken to. Raises `base.SandboxLost`."""
     loop = asyncio.get_running_loop()
-    reader = frames.Reader(0)
+    reader = frames.FrameReader(0)
     while True:
         try:
             data = await loop.sock_recv(sock, frames.MAX_HEADER_BYTES)

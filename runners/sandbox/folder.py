@@ -109,7 +109,7 @@ class Folder(msgspec.Struct, frozen=True):
         shutil.rmtree(self.path, ignore_errors=True)
 
 
-class Folders:
+class SandboxFolders:
     """All folders of one data directory, seen by one runner, whose lock is held until `close`.
 
     What belongs to a dead runner is left behind, and so is what this one has let go of and could not remove.

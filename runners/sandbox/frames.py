@@ -41,7 +41,7 @@ class BrokenProtocol(Exception):
     """The sandbox sent something that its agent never sends."""
 
 
-class Fault(msgspec.Struct, frozen=True):
+class UserFault(msgspec.Struct, frozen=True):
     """An error of user code, as the agent describes it."""
 
     type: str
@@ -75,7 +75,7 @@ class LoadFailed(msgspec.Struct, frozen=True, tag_field="t", tag="load_error"):
 
     init_us: _Count
     mem_kb: _Count
-    error: Fault
+    error: UserFault
 
 
 class Result(msgspec.Struct, frozen=True):
@@ -93,7 +93,7 @@ class Error(msgspec.Struct, frozen=True, tag_field="t", tag="error"):
     id: str
     us: _Count
     mem_kb: _Count
-    error: Fault
+    error: UserFault
     exit: bool = False
     no_retry: bool = False
     retry_after_ms: _Count | None = None
@@ -183,7 +183,7 @@ FarEnd = Output | Placed | Exited
 Received = Result | Ready | LoadDone | LoadFailed | Error | Request | FarEnd
 
 
-class Limits(msgspec.Struct, frozen=True):
+class Sizes(msgspec.Struct, frozen=True):
     """What a sandbox is told about the sizes it may use. Output beyond ``output_bytes`` need not be sent."""
 
     file_bytes: int
@@ -205,7 +205,7 @@ class Load(msgspec.Struct, frozen=True, kw_only=True, tag_field="t", tag="load")
     max_result_bytes: int
     buckets: dict[str, str]
     network: str
-    limits: Limits
+    limits: Sizes
     objects: str = DESCRIPTOR
 
 
@@ -278,7 +278,7 @@ def invoke(invocation: model.Invocation, timeout_ms: int, trace_id: str) -> byte
     return fixed + id + trace + context
 
 
-class Reader:
+class FrameReader:
     """Cuts what arrives into frames, holding no more than one frame of the largest size and one read."""
 
     def __init__(self, max_body_bytes: int) -> None:

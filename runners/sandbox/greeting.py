@@ -109,7 +109,7 @@ async def _hello(listener: socket.socket) -> Greeted:
 
 async def _ready(sock: socket.socket, pipes: list[int]) -> frames.Ready:
     sock.setblocking(False)
-    reader = frames.Reader(0)
+    reader = frames.FrameReader(0)
     while True:
         await _readable(sock)
         try:
@@ -129,7 +129,7 @@ async def _ready(sock: socket.socket, pipes: list[int]) -> frames.Ready:
             return _checked(found, pipes)
 
 
-def next_frame(reader: frames.Reader) -> frames.Received | None:
+def next_frame(reader: frames.FrameReader) -> frames.Received | None:
     """What has come whole; None when nothing has. Raises `base.SandboxLost`."""
     try:
         frame = reader.next()

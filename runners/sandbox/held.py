@@ -31,7 +31,7 @@ class Closes(Protocol):
 T = TypeVar("T", bound=Closes)
 
 
-class Held(Generic[T]):
+class HeldThings(Generic[T]):
     """Things of one kind, by the numbers that the sandbox gave them. ``doing`` says for people what they are open for.
 
     At most ``most`` at once: each is a descriptor of the node, or a connection.

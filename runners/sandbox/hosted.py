@@ -69,7 +69,7 @@ class Place(Protocol):
         """Kill what still runs and remove all that the sandbox left behind. Never raises."""
 
 
-class Owner:
+class Removals:
     """The tasks that outlive whoever asked for them: the removals of an engine's sandboxes."""
 
     def __init__(self) -> None:
@@ -98,7 +98,7 @@ class HostedSandbox:
         place: Place,
         greeted: greeting.Greeted,
         started_ms: int,
-        owner: Owner,
+        owner: Removals,
         find_bucket: objects.Find,
         sandboxes: groups.Sandboxes,
     ) -> None:

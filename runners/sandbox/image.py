@@ -54,7 +54,7 @@ _ANSWER = re.compile(r"runtime=([a-z][a-z0-9]*(?:[.-][a-z0-9]+)*)")
 _FORMAT = "1"
 
 
-class Image(msgspec.Struct, frozen=True):
+class ReadyImage(msgspec.Struct, frozen=True):
     """An image that sandboxes start from: its id, the name it was made from, and what it has ("python3.11")."""
 
     id: str
@@ -66,7 +66,7 @@ def quiet(_line: str) -> None:
     """Progress that nobody wants to see."""
 
 
-def ensure(client: docker.APIClient, root: Path, wanted: port.Image, progress: Progress = quiet) -> Image:
+def ensure(client: docker.APIClient, root: Path, wanted: port.Image, progress: Progress = quiet) -> ReadyImage:
     """A runtime's image, ready to use; blocks for as long as that takes. Raises `base.EngineUnavailable`."""
     try:
         with _locked(root / "image.lock"):
@@ -212,7 +212,7 @@ def _build_digest(release: str, wanted: port.Image) -> str:
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:12]
 
 
-def _ready(client: docker.APIClient, source: str, wanted: port.Image, progress: Progress) -> Image:
+def _ready(client: docker.APIClient, source: str, wanted: port.Image, progress: Progress) -> ReadyImage:
     found = _inspect(client, source)
     if found is None:
         raise base.EngineUnavailable(f"the base image {source} has gone", hint="start again")
@@ -228,11 +228,11 @@ def _ready(client: docker.APIClient, source: str, wanted: port.Image, progress: 
     return ready
 
 
-def _made(client: docker.APIClient, source: str, name: str) -> Image | None:
+def _made(client: docker.APIClient, source: str, name: str) -> ReadyImage | None:
     """The image of this name; None when there is none, or one that was not made ready here."""
     found = _inspect(client, name)
     runtime = ((found or {}).get("Config", {}).get("Labels") or {}).get(LABEL_RUNTIME)
-    return None if found is None or runtime is None else Image(found["Id"], source, runtime)
+    return None if found is None or runtime is None else ReadyImage(found["Id"], source, runtime)
 
 
 def _prepare(client: docker.APIClient, source: str, id: str, tag: str, wanted: port.Image) -> None:

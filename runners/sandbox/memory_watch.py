@@ -37,7 +37,7 @@ def next_look_s(last_s: float, *, is_busy: bool) -> float:
     return LOOK_EVERY_S if is_busy else min(last_s * 2, IDLE_LOOK_EVERY_S)
 
 
-class Watch:
+class MemoryWatch:
     """The watch over one process. ``is_running`` says whether it lives, ``on_over`` is called when it has too much."""
 
     def __init__(self, pid: int, is_running: Callable[[], bool], on_over: Callable[[], None]) -> None:

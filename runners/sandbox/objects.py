@@ -50,8 +50,8 @@ class Objects:
         self._most_bytes = most_bytes
         self._in_pieces = in_pieces
         self._declared: Mapping[str, model.Access] = {}
-        self._writing: held.Held[spool.Spool] = held.Held("written", MAX_BEING_WRITTEN)
-        self._reading: held.Held[buckets_module.Reading] = held.Held("read", MAX_BEING_READ)
+        self._writing: held.HeldThings[spool.Spool] = held.HeldThings("written", MAX_BEING_WRITTEN)
+        self._reading: held.HeldThings[buckets_module.Reading] = held.HeldThings("read", MAX_BEING_READ)
         self._has_asked = False
         self._invocation: model.Invocation | None = None
 

@@ -11,7 +11,7 @@ from runners.sandbox import cgroups
 _API = "v4.0.0/libpod"
 
 
-def update(client: docker.APIClient, name: str, limits: cgroups.Limits, with_swap_bytes: int) -> None:
+def update(client: docker.APIClient, name: str, limits: cgroups.Allowance, with_swap_bytes: int) -> None:
     """Set new limits on a container that runs. Raises what Docker's client raises."""
     untyped: Any = client
     wanted = {

@@ -48,7 +48,7 @@ class ProcessHost:
     def __init__(
         self,
         sandbox: str,
-        folders: folder.Folders,
+        folders: folder.SandboxFolders,
         language: languages.Language,
         sandboxes: groups.Sandboxes,
         users: dropped.Users | None,
@@ -63,7 +63,7 @@ class ProcessHost:
         self._folder = own = folders.folder(sandbox)
         self._killed_for_memory = False
         tmp = str(own.tmp)
-        python = users.python if users is not None else readable_python.Python(sys.executable)
+        python = users.python if users is not None else readable_python.Interpreter(sys.executable)
         command = language.runtime.command_here(str(language.agent), str(own.link))
         if command[0] == sys.executable:  # which another user may not be able to run
             command[0] = python.path
@@ -77,7 +77,9 @@ class ProcessHost:
             start_new_session=True,
             **(user.popen() if user is not None else {"umask": USUAL_UMASK}),
         )
-        self._watch = memory_watch.Watch(self._process.pid, lambda: self._process.poll() is None, self._has_too_much)
+        self._watch = memory_watch.MemoryWatch(
+            self._process.pid, lambda: self._process.poll() is None, self._has_too_much
+        )
 
     async def is_running(self) -> bool:
         """Whether the agent's process lives."""
@@ -160,9 +162,9 @@ class ProcessEngine:
         is_root = os.geteuid() == 0
         self._users = dropped.Users(root, sandboxes) if is_root else None
         self._home = dropped.Home(place) if is_root else None
-        self._folders = folder.Folders(place, self._home.path if self._home is not None else None)
+        self._folders = folder.SandboxFolders(place, self._home.path if self._home is not None else None)
         self._languages = languages.found(self._folders.home, runtimes, _version)
-        self._owner = hosted.Owner()
+        self._owner = hosted.Removals()
 
     @property
     def runtimes(self) -> table.Runtimes:

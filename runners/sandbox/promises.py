@@ -7,34 +7,40 @@ import msgspec
 from runners.sandbox import abilities, confinement
 
 
-class Gap(msgspec.Struct, frozen=True):
+class BrokenPromise(msgspec.Struct, frozen=True):
     """A promise that does not hold here, and what to do about it."""
 
     text: str
     hint: str
 
 
-def gaps(has: abilities.Abilities, is_root: bool) -> list[Gap]:
+def gaps(has: abilities.Abilities, is_root: bool) -> list[BrokenPromise]:
     """What does not hold here."""
     found = []
     if not has.has_seccomp:
-        found.append(Gap("calls of the kernel are not filtered", "use an engine with seccomp"))
+        found.append(BrokenPromise("calls of the kernel are not filtered", "use an engine with seccomp"))
     elif not confinement.knows(has):
-        found.append(Gap(f"the filter of calls is the engine's own: ours does not know {has.machine}", ""))
+        found.append(BrokenPromise(f"the filter of calls is the engine's own: ours does not know {has.machine}", ""))
     if not has.has_cpu_shares:
-        found.append(Gap("functions that compute at once are not given processors by their size", ""))
+        found.append(BrokenPromise("functions that compute at once are not given processors by their size", ""))
     if "swap" in has.cannot_limit:
-        found.append(Gap("a function may take swap beside its memory", "boot with swapaccount=1, or turn swap off"))
+        found.append(
+            BrokenPromise("a function may take swap beside its memory", "boot with swapaccount=1, or turn swap off")
+        )
     if is_root and not has.remaps_users:
         return found
     why = "the engine maps users to others" if has.remaps_users else "the platform does not run as root"
     found.append(
-        Gap(f"functions of one source see one another's locks on it: {why}", "see docs/explanation/security.md")
+        BrokenPromise(
+            f"functions of one source see one another's locks on it: {why}", "see docs/explanation/security.md"
+        )
     )
     if not is_root:
-        found.append(Gap("sandboxes are not frozen between attempts: the platform does not run as root", ""))
+        found.append(BrokenPromise("sandboxes are not frozen between attempts: the platform does not run as root", ""))
         if has.cgroups == 1:
-            found.append(Gap("what lies unread in sockets is not limited", "use version 2 of cgroups, or run as root"))
+            found.append(
+                BrokenPromise("what lies unread in sockets is not limited", "use version 2 of cgroups, or run as root")
+            )
     return found
 
 

@@ -27,16 +27,16 @@ _LEFT_OUT = frozenset({"test", "tests", "site-packages", "dist-packages", "idlel
 _PROBE = "import json, socket, tempfile"
 
 
-class Python(msgspec.Struct, frozen=True):
+class Interpreter(msgspec.Struct, frozen=True):
     """An executable, and what its environment has to have."""
 
     path: str
     environ: Mapping[str, str] = {}
 
 
-def find(user: int, cache: Path = CACHE) -> Python:
+def find(user: int, cache: Path = CACHE) -> Interpreter:
     """A Python that the user can run. Blocks. Raises `base.EngineUnavailable` when there is none."""
-    own = Python(sys.executable)
+    own = Interpreter(sys.executable)
     why = _fault(own, user)
     if not why:
         return own
@@ -49,7 +49,7 @@ def find(user: int, cache: Path = CACHE) -> Python:
     return linked
 
 
-def _fault(python: Python, user: int) -> str:
+def _fault(python: Interpreter, user: int) -> str:
     """Why a user cannot run it; empty when it can."""
     command = [python.path, "-I", "-S", "-c", _PROBE]
     try:
@@ -76,7 +76,7 @@ def _refusal(why: str) -> base.EngineUnavailable:
     )
 
 
-def _linked(cache: Path) -> Python:
+def _linked(cache: Path) -> Interpreter:
     """The links, made when they are not there. Raises `OSError`."""
     executable = Path(sys.executable).resolve()
     library = Path(sysconfig.get_path("stdlib"))
@@ -85,7 +85,7 @@ def _linked(cache: Path) -> Python:
         _make(target, executable, library)
     found = target / "bin" / executable.name
     shared = {"LD_LIBRARY_PATH": str(target / "lib")} if any((target / "lib").glob("libpython*")) else {}
-    return Python(str(found), shared)
+    return Interpreter(str(found), shared)
 
 
 def _make(target: Path, executable: Path, library: Path) -> None:

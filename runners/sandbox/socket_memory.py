@@ -28,7 +28,7 @@ _USAGE = "memory.kmem.tcp.usage_in_bytes"
 _USED = b"sockets: used "
 
 
-class Watch:
+class SocketWatch:
     """Looks at one control group while its sandbox runs; does nothing where the host does not let it, or need not."""
 
     def __init__(

@@ -24,7 +24,7 @@ _log = logging.getLogger(__name__)
 
 
 def sweep(
-    folders: folder.Folders, found: Callable[[], Iterable[str]], remove: Callable[[str], bool], settle_s: float
+    folders: folder.SandboxFolders, found: Callable[[], Iterable[str]], remove: Callable[[str], bool], settle_s: float
 ) -> int:
     """Remove what is left behind of all sandboxes that are ``found`` or have a folder; how many were removed.
 
@@ -43,7 +43,7 @@ def sweep(
     return len(left) - len(stuck)
 
 
-async def sweep_at_the_end(folders: folder.Folders, sweep: Callable[[], Awaitable[int]]) -> None:
+async def sweep_at_the_end(folders: folder.SandboxFolders, sweep: Callable[[], Awaitable[int]]) -> None:
     """Whoever closes an engine may be the last: remove all of its own, and wait out those that died a moment ago."""
     folders.let_go_of_all()
     with contextlib.suppress(TimeoutError):

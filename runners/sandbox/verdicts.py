@@ -79,7 +79,7 @@ def too_deep(levels: int) -> model.Failure:
     return model.Failure("Runtime.MarshalError", f"Unable to marshal response: nested over {levels} levels deep")
 
 
-def failure(fault: frames.Fault) -> model.Failure:
+def failure(fault: frames.UserFault) -> model.Failure:
     """The agent's description of an error as the platform's."""
     return model.Failure(fault.type, fault.message, fault.stack)
 

@@ -42,7 +42,7 @@ class Wire:
         self._loop = asyncio.get_running_loop()
         self._socket = sock
         self._listener = listener
-        self._reader = frames.Reader(max_body_bytes)
+        self._reader = frames.FrameReader(max_body_bytes)
         self._unsent: list[memoryview] = []
         self._room: asyncio.Future[None] | None = None
         self._is_paused = False

@@ -44,13 +44,13 @@ def install(settings: settings_module.Settings, text: str, where: building.Build
     wanted = target.Target(python=f"{sys.version_info.major}.{sys.version_info.minor}")
     asked = installing.Packages(requirements.read(source, "requirements.txt"), source, wanted)
     work = settings.data.root / "builds/one/work/layers"
-    return layers.Layers(folders.Folders(settings.data.root)).layer(asked, work, programs(where))
+    return layers.Layers(folders.BuildFolders(settings.data.root)).layer(asked, work, programs(where))
 
 
-def said(settings: settings_module.Settings, script: str, seconds: float = 60, **changes: str) -> children.Ended:
+def said(settings: settings_module.Settings, script: str, seconds: float = 60, **changes: str) -> children.ProgramEnd:
     filled = settings.data.root / "filled"
     filled.mkdir(exist_ok=True)
-    job = children.Job(
+    job = children.Program(
         command=["/bin/sh", "-c", script], cwd=Path("/"), env={**os.environ}, fills=(filled,), network=True
     )
     return programs(place(settings, **changes), seconds).run(job)

@@ -42,7 +42,7 @@ def _wanted(limits: settings.Settings, script: str) -> port.Image:
 
 
 @contextlib.contextmanager
-def _ready(client: docker.APIClient, limits: settings.Settings, wanted: port.Image) -> Iterator[image.Image]:
+def _ready(client: docker.APIClient, limits: settings.Settings, wanted: port.Image) -> Iterator[image.ReadyImage]:
     ready = image.ensure(client, limits.data.root, wanted)
     yield ready
     client.remove_image(ready.id, force=True)

@@ -211,7 +211,7 @@ async def test_a_container_that_only_has_our_labels_is_left_alone_and_names_no_f
 
 @pytest.mark.parametrize("sandbox", ["../victim", "/", "", ".", "000000000000-1\n", "000000000000-1/..", "x" * 5_000])
 def test_what_is_no_id_of_a_sandbox_has_no_folder(tmp_path: Path, sandbox: str) -> None:
-    folders = folder.Folders(tmp_path / "sandboxes")
+    folders = folder.SandboxFolders(tmp_path / "sandboxes")
     with pytest.raises(ValueError, match="no id of a sandbox"):
         folders.folder(sandbox)
     folders.close()

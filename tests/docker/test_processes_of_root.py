@@ -294,7 +294,7 @@ def test_a_python_that_lies_in_a_closed_folder_is_linked_to_where_others_may_rea
         assert readable_python._fault(found, 2_000_000_000) == ""
         assert readable_python._linked(Path(cache)) == found
         assert not list(Path(cache).rglob("site-packages"))
-    closed = readable_python.Python(str(tmp_path / "python"))
+    closed = readable_python.Interpreter(str(tmp_path / "python"))
     (tmp_path / "python").symlink_to(found.path)
     assert readable_python._fault(closed, 2_000_000_000) != ""
 

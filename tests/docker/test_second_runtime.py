@@ -54,7 +54,7 @@ async def _deploy(bench: node_bench.Bench, files: dict[str, str | bytes], **conf
     deployer = deploy.Deployer(
         bench.settings.data, bench.settings.building, bench.settings.destinations, bench.store, known
     )
-    await asyncio.to_thread(deployer.deploy, deploy.Request(project=made, tars={"hello": "0.tar"}), folder, steps)
+    await asyncio.to_thread(deployer.deploy, deploy.Uploaded(project=made, tars={"hello": "0.tar"}), folder, steps)
     for node in bench.nodes:
         await node.adopt(bench.store.catalog_version(), bench.store.list_current())
     revision = bench.store.current("hello")

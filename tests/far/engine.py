@@ -44,7 +44,7 @@ class FarPlace:
         self._process = process
         self._own = own
         self._code = code
-        self._watch: memory_watch.Watch | None = None
+        self._watch: memory_watch.MemoryWatch | None = None
         self._channel: channel.Channel | None = None
         self._has_too_much = False
 
@@ -63,7 +63,7 @@ class FarPlace:
 
     async def limit(self, config: model.FunctionConfig) -> verdicts.OutOfMemory | None:
         pid = _last_child(self._process.pid)
-        self._watch = memory_watch.Watch(pid, lambda: self._process.poll() is None, self._on_too_much)
+        self._watch = memory_watch.MemoryWatch(pid, lambda: self._process.poll() is None, self._on_too_much)
         if self._channel is not None:
             self._watch.limited_run(self._channel)
         self._watch.begin(config.memory_mb << 20)
@@ -100,7 +100,7 @@ class FarEngine:
     """A `base.Engine`. ``hidden`` are folders that its sandboxes see empty, besides the data directory."""
 
     name = "far"
-    room: base.Room | None = None
+    room: base.EngineRoom | None = None
     isolates = True
 
     def __init__(
@@ -120,7 +120,7 @@ class FarEngine:
         self._hidden = [limits.data.root, *hidden]
         self._code = artifacts.Artifacts(limits.data.root)
         self._languages = languages.Languages([_language(runtime) for runtime in runtimes])
-        self._owner = hosted.Owner()
+        self._owner = hosted.Removals()
         self._count = 0
 
     @property

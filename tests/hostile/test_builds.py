@@ -34,7 +34,7 @@ def install(root: Path, text: str, files: dict[str, bytes] | None = None, second
         (source / name).write_bytes(content)
     asked = installing.Packages(requirements.read(source, "requirements.txt"), source, TARGET)
     programs = children.Programs(children.Deadline("f", seconds), BOUND)
-    return layers.Layers(folders.Folders(root / "data")).layer(asked, root / "data/work", programs)
+    return layers.Layers(folders.BuildFolders(root / "data")).layer(asked, root / "data/work", programs)
 
 
 def left(root: Path) -> list[str]:
@@ -196,13 +196,13 @@ def test_a_program_of_a_build_cannot_take_more_than_its_memory_or_raise_its_limi
     programs = children.Programs(children.Deadline("f", 30), BOUND)
     greedy = "import resource\ntry: resource.setrlimit(resource.RLIMIT_DATA, (-1, -1))\nexcept ValueError: pass\n"
     greedy += "held = bytearray(4 * 1024 ** 3)"
-    ended = programs.run(children.Job(command=[sys.executable, "-c", greedy], cwd=tmp_path, env={}))
+    ended = programs.run(children.Program(command=[sys.executable, "-c", greedy], cwd=tmp_path, env={}))
     assert (ended.code, ended.stderr.split()[-1]) == (1, "MemoryError")
 
 
 def test_a_program_of_a_build_has_no_capabilities_and_gains_none(tmp_path: Path) -> None:
     programs = children.Programs(children.Deadline("f", 30), BOUND)
-    ended = programs.run(children.Job(command=["/bin/cat", "/proc/self/status"], cwd=tmp_path, env={}))
+    ended = programs.run(children.Program(command=["/bin/cat", "/proc/self/status"], cwd=tmp_path, env={}))
     told = dict(line.split(":\t", 1) for line in ended.stdout.splitlines() if ":\t" in line)
     assert {int(told[name], 16) for name in ("CapEff", "CapPrm", "CapBnd")} == {0}
     assert told["NoNewPrivs"] == "1"

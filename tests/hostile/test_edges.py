@@ -52,7 +52,7 @@ class Function:
 class Platform:
     """A gateway that listens, and what is behind it."""
 
-    def __init__(self, port: int, served: server.Server, function: Function, queue: invocations.Queue) -> None:
+    def __init__(self, port: int, served: server.GatewayServer, function: Function, queue: invocations.Queue) -> None:
         self.port = port
         self.server = served
         self.function = function
@@ -102,7 +102,7 @@ async def serving(redis_url: str, prefix: str, **bounds: object) -> AsyncIterato
     wide: dict[str, object] = {"max_connections": 100, "receive_timeout_ms": 60_000, "max_connection_bytes": 1_048_576}
     given = limits.Limits(max_event_bytes=6_000_000, max_queue_wait_ms=500, **{**wide, **bounds})  # type: ignore[arg-type]
     function = Function()
-    served = server.Server(gateways.Gateway(queue, answers, function, lambda: TABLE, given))
+    served = server.GatewayServer(gateways.Gateway(queue, answers, function, lambda: TABLE, given))
     try:
         async with ports.serving(served, "127.0.0.1", 0, grace_s=0.1, farewell_s=0.0) as url:
             yield Platform(int(url.rsplit(":", 1)[1]), served, function, queue)

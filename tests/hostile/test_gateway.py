@@ -87,7 +87,7 @@ async def gateway(redis_url: str, prefix: str) -> AsyncIterator[Gateway]:
     answers = await replies.Replies.open(redis_url, prefix)
     table, function = routes.Routes([REVISION]), Answers()
     made = gateways.Gateway(queue, answers, function, lambda: table, LIMITS)
-    async with ports.serving(server.Server(made), "127.0.0.1", 0, grace_s=20, farewell_s=0.0) as url:
+    async with ports.serving(server.GatewayServer(made), "127.0.0.1", 0, grace_s=20, farewell_s=0.0) as url:
         yield Gateway(("127.0.0.1", int(url.rsplit(":", 1)[1])), function)
     await answers.close()
     queue.close()

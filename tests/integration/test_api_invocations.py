@@ -162,8 +162,8 @@ async def ended(queue: invocations.Queue) -> str:
     return sent.id
 
 
-@pytest.mark.parametrize("keeping", [bounds.Keeping(most=2), bounds.Keeping(most_bytes=1_200)])
-async def test_no_more_outcomes_are_kept_than_may_be(redis_url: str, prefix: str, keeping: bounds.Keeping) -> None:
+@pytest.mark.parametrize("keeping", [bounds.KeptOutcomes(most=2), bounds.KeptOutcomes(most_bytes=1_200)])
+async def test_no_more_outcomes_are_kept_than_may_be(redis_url: str, prefix: str, keeping: bounds.KeptOutcomes) -> None:
     queue = await invocations.Queue.connect(redis_url, prefix, keeping=keeping)
     for _ in range(3):
         await ended(queue)
@@ -173,7 +173,7 @@ async def test_no_more_outcomes_are_kept_than_may_be(redis_url: str, prefix: str
 
 
 async def test_outcomes_whose_time_is_over_leave_the_count(redis_url: str, prefix: str) -> None:
-    queue = await invocations.Queue.connect(redis_url, prefix, keeping=bounds.Keeping(for_ms=60_000))
+    queue = await invocations.Queue.connect(redis_url, prefix, keeping=bounds.KeptOutcomes(for_ms=60_000))
     for _ in range(3):
         await queue.link.call("DEL", queue.keys.call(await ended(queue)))  # as when its time is over
     assert await queue.link.call("GET", f"{queue.keys.kept}:bytes") == b"500"

@@ -365,7 +365,7 @@ def test_a_started_builder_sweeps_what_ended_deployments_left(
     folder = settings.data.root / "builds/0190-gone"
     folder.mkdir(parents=True)
     made = deploy.Built(spec=function(), artifact="0" * 64, config=function().config)
-    deploy.Journal(folder, catalog).add_revisions([made])
+    deploy.PendingRevisions(folder, catalog).add_revisions([made])
     (folder / "work").mkdir()
     start()
     eventually_sync(lambda: not folder.exists(), within=15)
@@ -421,7 +421,7 @@ def _load_with_a_node(
     async def serve() -> None:
         node = await demand.Demand.open(settings.redis.redis_url, settings.redis.redis_prefix)
         answered = 0
-        held: list[demand.Request] = []
+        held: list[demand.DemandEntry] = []
         while not stop.is_set():
             held += await node.read("test-node", 16, 50)
             if len(held) == min(4, len(refs) - answered):
@@ -467,7 +467,7 @@ def _node_answers(settings: settings_module.Settings, report: demand.LoadReport 
     async def answer() -> str:
         node = await demand.Demand.open(settings.redis.redis_url, settings.redis.redis_prefix)
         try:
-            requests: list[demand.Request] = []
+            requests: list[demand.DemandEntry] = []
             while not requests:
                 requests = await node.read("test-node", 1, 15_000)
             if report is not None:

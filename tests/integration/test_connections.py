@@ -35,7 +35,7 @@ async def serving(redis_url: str, prefix: str, *, farewell_s: float = 0.1, **bou
     given = limits.Limits(max_event_bytes=1000, max_queue_wait_ms=1000, **{**wide, **bounds})
     made = gateways.Gateway(queue, answers, dispatch.NoHandOff(), lambda: table, given)
     try:
-        async with ports.serving(server.Server(made), "127.0.0.1", 0, grace_s=20, farewell_s=farewell_s) as url:
+        async with ports.serving(server.GatewayServer(made), "127.0.0.1", 0, grace_s=20, farewell_s=farewell_s) as url:
             yield int(url.rsplit(":", 1)[1])
     finally:
         await answers.close()

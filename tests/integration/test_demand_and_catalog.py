@@ -50,7 +50,7 @@ async def test_without_redis_every_request_is_one_clear_error(tmp_path: Path) ->
     server = embedded.EmbeddedServer(tmp_path)
     asking = await demand.Demand.open(await server.start(), "t")
     await server.stop()
-    request = demand.Request("1-1", "echo@3", "load", "t:load:1")
+    request = demand.DemandEntry("1-1", "echo@3", "load", "t:load:1")
     for attempt in (
         asking.warm("echo@3"),
         asking.ask_load("echo@3", 50),

@@ -50,7 +50,7 @@ class Platform:
         names = [one.name for one in made.functions]
         checks.check(made, names)
         changes: list[progress.Change] = []
-        request = deploy.Request(project=made, tars=dict.fromkeys(names, "0.tar"))
+        request = deploy.Uploaded(project=made, tars=dict.fromkeys(names, "0.tar"))
         deployer = deploy.Deployer(
             self.settings.data, self.settings.building, self.settings.destinations, self.catalog, nodes or self.nodes
         )
@@ -132,7 +132,7 @@ def test_a_source_that_was_built_before_is_not_unpacked_again_and_need_not_be_th
         faas.settings.data, faas.settings.building, faas.settings.destinations, faas.catalog, faas.nodes
     )
     steps = progress.Progress(lambda told: None)
-    deployer.deploy(deploy.Request(project=project(third), tars={}), folder, steps)
+    deployer.deploy(deploy.Uploaded(project=project(third), tars={}), folder, steps)
     assert current(faas, "third").artifact == current(faas).artifact
 
 
@@ -146,7 +146,7 @@ def test_a_source_whose_artifact_has_gone_is_asked_for(faas: Platform) -> None:
     folder = faas.settings.data.root / "builds/unsent"
     folder.mkdir()
     with pytest.raises(errors.SourceMissing) as caught:
-        deployer.deploy(deploy.Request(project=project(unsent), tars={}), folder, progress.Progress(lambda told: None))
+        deployer.deploy(deploy.Uploaded(project=project(unsent), tars={}), folder, progress.Progress(lambda told: None))
     assert caught.value.data == {"missing": ["0" * 64], "function": "hello"}
     faas.deploy(project(function(memory_mb=512)), APP)
     assert len(faas.left()) == 1
@@ -320,7 +320,7 @@ def test_a_revision_left_pending_by_a_killed_run_is_discarded_and_nothing_else(f
     served = current(faas)
     folder = faas.settings.data.root / "builds/killed"
     folder.mkdir(parents=True)
-    journal = deploy.Journal(folder, faas.catalog)
+    journal = deploy.PendingRevisions(folder, faas.catalog)
     journal.add_revisions([deploy.Built(spec=function(), artifact="0" * 64, config=served.config)])
     deployer = deploy.Deployer(
         faas.settings.data, faas.settings.building, faas.settings.destinations, faas.catalog, faas.nodes
@@ -347,7 +347,7 @@ def test_a_full_disk_fails_the_deploy_with_one_clear_line_and_what_served_serves
     folder = faas.settings.data.root / "builds/full"
     folder.mkdir(parents=True)
     tar(folder / "0.tar", {**APP, "big.bin": bytes(range(256)) * 2000})
-    request = deploy.Request(project=project(function()), tars={"hello": "0.tar"})
+    request = deploy.Uploaded(project=project(function()), tars={"hello": "0.tar"})
     program = """
 import resource, sys
 from pathlib import Path
@@ -359,7 +359,7 @@ from faas.store import database, functions
 from tests.importing_nodes import ImportingNodes
 settings = settings_module.of(data_dir=sys.argv[1])
 catalog = functions.Functions(database.open_database(settings.data))
-request = msgspec.json.decode(sys.argv[2], type=deploy.Request)
+request = msgspec.json.decode(sys.argv[2], type=deploy.Uploaded)
 resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, 300_000))
 try:
     steps = progress.Progress(lambda told: None)

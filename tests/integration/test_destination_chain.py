@@ -237,7 +237,7 @@ async def test_a_loop_through_a_url_of_the_own_gateway_ends_with_a_record(
     table = routes.Routes([])
     bounds = limits.Limits(max_event_bytes=6_000_000, max_queue_wait_ms=20_000)
     made = gateways.Gateway(platform.queue, platform.bench.answers, dispatch.NoHandOff(), lambda: table, bounds)
-    async with port.serving(server.Server(made), "127.0.0.1", 0, grace_s=5, farewell_s=0.0) as url:
+    async with port.serving(server.GatewayServer(made), "127.0.0.1", 0, grace_s=5, farewell_s=0.0) as url:
         route = model.HttpTrigger(path="/source")
         source = platform.function("writes", "source", buckets={"out": model.Access.WRITE}, triggers=(route,))
         platform.function(

@@ -45,7 +45,7 @@ async def test_an_upload_runs_a_function_elsewhere_whose_object_is_published(
 
     def engine(*given: Any) -> base.Engine:
         made = far.FarEngine(*given, hidden=[tmp_path])
-        made.room = base.Room(memory_mb=1_000_000, processors=2)  # more than this machine has
+        made.room = base.EngineRoom(memory_mb=1_000_000, processors=2)  # more than this machine has
         return made
 
     node = await bench.node(make=engine, stock_none=1)

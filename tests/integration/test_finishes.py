@@ -159,7 +159,7 @@ async def test_more_are_finished_at_once_than_one_step_may_have(queue: invocatio
 async def test_of_outcomes_past_what_may_be_kept_the_oldest_go_also_when_many_come_at_once(
     redis_url: str, prefix: str
 ) -> None:
-    queue = await invocations.Queue.connect(redis_url, prefix, keeping=bounds.Keeping(most=10))
+    queue = await invocations.Queue.connect(redis_url, prefix, keeping=bounds.KeptOutcomes(most=10))
     claims = await claimed(queue, 400)
     await send(queue, [finish(claim) for claim in claims])
     found = [await whereabouts.find(queue, claim.invocation.id) for claim in claims]

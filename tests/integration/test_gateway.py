@@ -40,7 +40,7 @@ async def client(redis_url: str, prefix: str, queue: invocations.Queue) -> Async
     table = routes.Routes([HELLO])
     gateway = gateways.Gateway(queue, answers, dispatch.NoHandOff(), lambda: table, LIMITS)
     async with (
-        port.serving(server.Server(gateway), "127.0.0.1", 0, grace_s=5, farewell_s=0.0) as url,
+        port.serving(server.GatewayServer(gateway), "127.0.0.1", 0, grace_s=5, farewell_s=0.0) as url,
         aiohttp.ClientSession(base_url=url) as session,
     ):
         yield session
@@ -200,7 +200,7 @@ async def test_a_client_that_hangs_up_leaves_nothing_waiting(redis_url: str, que
     async def counts() -> model.Counts:
         return (await queue.counts()).get(HELLO.ref, model.Counts())
 
-    async with port.serving(server.Server(gateway), "127.0.0.1", 0, grace_s=5, farewell_s=0.0) as url:
+    async with port.serving(server.GatewayServer(gateway), "127.0.0.1", 0, grace_s=5, farewell_s=0.0) as url:
         reader, writer = await asyncio.open_connection("127.0.0.1", int(url.rsplit(":", 1)[1]))
         writer.write(b"GET /hello/x HTTP/1.1\r\nHost: h\r\n\r\n")
         await writer.drain()

@@ -162,7 +162,7 @@ async def _serve(redis_url: str, prefix: str, given: limits.Limits, started: fut
     answers = await replies.Replies.open(redis_url, prefix)
     function, stop = Function(), asyncio.Event()
     made = gateways.Gateway(queue, answers, function, lambda: function.table, given)
-    async with ports.serving(server.Server(made), "127.0.0.1", 0, grace_s=5, farewell_s=0.0) as url:
+    async with ports.serving(server.GatewayServer(made), "127.0.0.1", 0, grace_s=5, farewell_s=0.0) as url:
         started.set_result((Served(url, function), stop))
         await stop.wait()
     await answers.close()

@@ -115,7 +115,7 @@ def ended(invocation: model.Invocation) -> model.Outcome:
     return model.Outcome(record=samples.record(invocation))
 
 
-async def answer(queue: invocations.Queue, asked: idempotency.Asked, one: model.Invocation) -> model.Outcome:
+async def answer(queue: invocations.Queue, asked: idempotency.KeyedCall, one: model.Invocation) -> model.Outcome:
     """The answer to a call that ends at once, if it runs."""
 
     async def run() -> model.Outcome:
@@ -321,7 +321,7 @@ async def test_a_call_that_began_late_is_not_said_to_have_never_run(redis_url: s
 async def test_the_bytes_of_a_key_that_is_used_again_after_its_time_are_counted_once(queue: invocations.Queue) -> None:
     asks = [idempotency.asked(key, "f", b"", (b"1",), 60_000) for key in "abc"]
 
-    async def accept(asked: idempotency.Asked) -> None:
+    async def accept(asked: idempotency.KeyedCall) -> None:
         await idempotency.accept(queue, asked, sent())
         await queue.claim("n1", "f@1", 1)
 
@@ -339,10 +339,10 @@ async def test_the_bytes_of_a_key_that_is_used_again_after_its_time_are_counted_
 async def test_no_more_answers_are_kept_than_may_be_and_none_goes_before_its_time(
     redis_url: str, prefix: str, mode: model.Mode
 ) -> None:
-    queue = await invocations.Queue.connect(redis_url, prefix, keeping=bounds.Keeping(answers_bytes=400))
+    queue = await invocations.Queue.connect(redis_url, prefix, keeping=bounds.KeptOutcomes(answers_bytes=400))
     asks = [idempotency.asked(key, "f", b"", (b"1",), 60_000) for key in "abc"]
 
-    async def call(asked: idempotency.Asked) -> str:
+    async def call(asked: idempotency.KeyedCall) -> str:
         one = msgspec.structs.replace(sent(mode), function=asked.function)
         if mode is model.Mode.ASYNC:
             return await idempotency.accept(queue, asked, one)

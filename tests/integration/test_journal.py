@@ -51,7 +51,7 @@ def nothing() -> None:
 
 
 def opened(
-    root: Path, most_bytes: int = 1 << 30, on_ended: Callable[[Sequence[reading.Ended]], None] = lambda _: None
+    root: Path, most_bytes: int = 1 << 30, on_ended: Callable[[Sequence[reading.EndedCall]], None] = lambda _: None
 ) -> writer.Journal:
     return writer.Journal.open(root, NAME, most_bytes=most_bytes, on_ended=on_ended)
 
@@ -113,7 +113,7 @@ async def test_an_answer_that_fails_costs_no_other(root: Path, caplog: pytest.Lo
     def fails() -> None:
         raise ValueError("no such client")
 
-    shipped: list[reading.Ended] = []
+    shipped: list[reading.EndedCall] = []
     journal = opened(root, on_ended=shipped.extend)
     answered = asyncio.Event()
     for then in (fails, answered.set):

@@ -31,7 +31,7 @@ def install(root: Path, text: str, runtime: target.Target = HERE, work: str = "w
     for name, content in files.items():
         (source / name).write_bytes(content)
     asked = installing.Packages(requirements.read(source, "requirements.txt"), source, runtime)
-    return layers.Layers(folders.Folders(root)).layer(asked, root / work, programs())
+    return layers.Layers(folders.BuildFolders(root)).layer(asked, root / work, programs())
 
 
 def test_requirements_are_installed_compiled_and_found_again(tmp_path: Path) -> None:
@@ -146,5 +146,5 @@ def test_a_runtime_that_this_machine_cannot_compile_for_gets_source_only_and_a_n
 def test_what_takes_longer_than_a_build_may_is_ended_and_told(tmp_path: Path) -> None:
     with pytest.raises(errors.BuildFailed, match=r"f: the build took longer than 0\.2 s"):
         programs(0.2).run(
-            children.Job(command=[sys.executable, "-c", "import time; time.sleep(60)"], cwd=tmp_path, env={})
+            children.Program(command=[sys.executable, "-c", "import time; time.sleep(60)"], cwd=tmp_path, env={})
         )

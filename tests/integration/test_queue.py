@@ -123,7 +123,7 @@ async def test_a_burst_leaves_one_demand_signal(queue: invocations.Queue) -> Non
     for _ in range(20):
         await queue.enqueue(invocation())
     assert await queue.link.call("XLEN", queue.keys.demand) == 1
-    assert await capacity.look(queue, "n1", "echo@3") == capacity.Load(0, 20, 0)
+    assert await capacity.look(queue, "n1", "echo@3") == capacity.Need(0, 20, 0)
 
 
 async def test_the_caller_hears_the_outcome_on_its_reply_stream(queue: invocations.Queue, redis_url: str) -> None:

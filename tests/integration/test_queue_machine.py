@@ -149,7 +149,7 @@ class QueueMachine(stateful.RuleBasedStateMachine):
     @stateful.rule(target=entries, key=st.sampled_from("ab"), digest=st.sampled_from("12"))
     def enqueue_with_key(self, key: str, digest: str) -> Any:
         invocation = made(model.Mode.ASYNC)
-        asked = idempotency.Asked(key, digest, 60_000)
+        asked = idempotency.KeyedCall(key, digest, 60_000)
         known = self.keys.get(key)
         waiting = sum(k.place == "waiting" and k.invocation.mode == invocation.mode for k in self.known.values())
         try:

@@ -93,7 +93,7 @@ async def test_a_counter_that_is_wrong_by_one_is_found(queue: invocations.Queue,
 
 
 async def test_nothing_is_counted_exactly_where_nothing_is(queue: invocations.Queue) -> None:
-    assert await census.held(queue) == recount.Held(
+    assert await census.held(queue) == recount.Recounted(
         entries=0, bytes=0, unrecorded_bytes=0, counted_entries=0, counted_bytes=0, counted_unrecorded_bytes=0
     )
 

@@ -410,7 +410,7 @@ async def test_nothing_goes_while_a_node_does_not_know_the_catalog_yet(platform:
 
 async def test_nothing_goes_that_a_deploy_holds(platform: Platform) -> None:
     made = platform.deploy("hello", [90, 80])
-    places = folders.Folders(platform.settings.data.root)
+    places = folders.BuildFolders(platform.settings.data.root)
     with folders.held(places.lock("function", "hello")):
         await platform.look(keep_revisions=1)
         assert platform.refs("hello") == ["hello@1", "hello@2"]

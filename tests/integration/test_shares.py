@@ -34,7 +34,7 @@ HOUR_MS = 3_600_000
 @pytest.fixture
 async def queue(redis_url: str, prefix: str) -> AsyncIterator[invocations.Queue]:
     bounds = limits.Bounds(sync=100, asynchronous=200, total=300, total_bytes=100_000)
-    keeping = limits.Keeping(answers_bytes=100_000)
+    keeping = limits.KeptOutcomes(answers_bytes=100_000)
     opened = await invocations.Queue.connect(redis_url, prefix, bounds, keeping=keeping)
     yield opened
     opened.close()

@@ -288,7 +288,7 @@ def test_records_of_one_moment_are_paged_by_their_ids(engine: sa.Engine) -> None
     seen: list[str] = []
     before = None
     while page := book.find(limit=1, before=before):
-        before = ledger.Place(page[0].ended_at_ms, page[0].invocation_id, page[0].attempt)
+        before = ledger.PagePlace(page[0].ended_at_ms, page[0].invocation_id, page[0].attempt)
         seen.append(page[0].invocation_id)
     assert seen == sorted((record.invocation_id for record in made), reverse=True)
 

@@ -40,9 +40,9 @@ _FAILS = "import sys; print('faas: no engine here', file=sys.stderr); sys.exit(9
 MakeTree = Callable[..., supervisor.Supervisor]
 
 
-def _spec(name: str, code: str, *arguments: str, phase: int = 0) -> child.Spec:
+def _spec(name: str, code: str, *arguments: str, phase: int = 0) -> child.ChildSpec:
     command = [sys.executable, "-c", code, *arguments]
-    return child.Spec(name=name, command=command, environ={"PATH": "/usr/bin"}, phase=phase)
+    return child.ChildSpec(name=name, command=command, environ={"PATH": "/usr/bin"}, phase=phase)
 
 
 def _alive(pid: int | None) -> bool:
@@ -90,7 +90,7 @@ async def test_a_child_that_fails_at_the_start_is_told_in_its_own_words(make_tre
 
 
 async def test_a_command_that_does_not_exist_is_named(make_tree: MakeTree) -> None:
-    spec = child.Spec(name="odd", command=["/nowhere/at-all"], environ={}, phase=0)
+    spec = child.ChildSpec(name="odd", command=["/nowhere/at-all"], environ={}, phase=0)
     with pytest.raises(errors.Unavailable, match="odd did not start: /nowhere/at-all: No such file"):
         await make_tree().start([spec])
 

@@ -530,7 +530,7 @@ async def test_a_bucket_that_a_deploy_adds_is_watched_from_then_on(
 @pytest.mark.parametrize("polling_only", [False, True])
 def test_inotify_and_polling_tell_of_the_same_objects(tmp_path: Path, polling_only: bool) -> None:
     seen: dict[str, buckets.Sign] = {}
-    watching = watch.Watch(tmp_path, lambda key, sign: seen.update({key: sign}), lambda _: None, lambda: None)
+    watching = watch.FolderWatch(tmp_path, lambda key, sign: seen.update({key: sign}), lambda _: None, lambda: None)
     watching.start(polling_only=polling_only)
     try:
         assert watching.is_polling is polling_only
@@ -543,11 +543,11 @@ def test_inotify_and_polling_tell_of_the_same_objects(tmp_path: Path, polling_on
 
 def test_a_folder_that_is_not_there_cannot_be_watched(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="No such file"):
-        watch.Watch(tmp_path / "none", lambda *_: None, lambda _: None, lambda: None)
+        watch.FolderWatch(tmp_path / "none", lambda *_: None, lambda _: None, lambda: None)
 
 
 def test_a_folder_that_is_met_twice_is_watched_once_and_nothing_is_said(tmp_path: Path) -> None:
-    watching = watch.Watch(tmp_path, lambda *_: None, lambda _: None, lambda: None)
+    watching = watch.FolderWatch(tmp_path, lambda *_: None, lambda _: None, lambda: None)
     watching.start()
     try:
         observer = watching._observer
@@ -566,7 +566,7 @@ def test_a_folder_that_is_met_twice_is_watched_once_and_nothing_is_said(tmp_path
 
 
 def test_a_watch_whose_thread_has_died_is_not_current(tmp_path: Path) -> None:
-    watching = watch.Watch(tmp_path, lambda *_: None, lambda _: None, lambda: None)
+    watching = watch.FolderWatch(tmp_path, lambda *_: None, lambda _: None, lambda: None)
     watching.start()
     try:
         assert watching.is_current()
@@ -581,7 +581,7 @@ def test_a_watch_whose_thread_has_died_is_not_current(tmp_path: Path) -> None:
 def test_an_overflow_of_the_kernels_queue_is_told_and_the_watch_goes_on(tmp_path: Path) -> None:
     seen: set[str] = set()
     lost = threading.Event()
-    watching = watch.Watch(tmp_path, lambda key, _: seen.add(key), lambda _: None, lost.set)
+    watching = watch.FolderWatch(tmp_path, lambda key, _: seen.add(key), lambda _: None, lost.set)
     watching.start()
     most = int(Path("/proc/sys/fs/inotify/max_queued_events").read_text())
     try:
@@ -601,7 +601,7 @@ _FEW_WATCHES = """
 import sys, pathlib
 from faas.buckets.folder import watch
 root = pathlib.Path(sys.argv[1])
-watching = watch.Watch(root, lambda key, sign: print(key, flush=True), lambda _: None, lambda: None)
+watching = watch.FolderWatch(root, lambda key, sign: print(key, flush=True), lambda _: None, lambda: None)
 watching.start()
 print("polling", watching.is_polling, watching.limited, flush=True)
 (root / "3" / "k").write_text("x")

@@ -25,12 +25,12 @@ class Others:
 
     def __init__(self, queue: invocations.Queue, versions: catalog.Catalog) -> None:
         self.now_s = 0.0
-        self.watch = watch.Watch(LEASE_MS, lambda: self.now_s)
+        self.watch = watch.NodeWatch(LEASE_MS, lambda: self.now_s)
         self._queue = queue
         self._versions = versions
         self._beats = 0
 
-    async def renew(self, node: str, process: living.Identity | None = None) -> None:
+    async def renew(self, node: str, process: living.ProcessIdentity | None = None) -> None:
         self._beats += 1
         state = catalog.NodeState(catalog=1, host="h", pid=1, memory_mb=1, beat=self._beats, process=process)
         await self._versions.renew(node, state, 3_600_000)

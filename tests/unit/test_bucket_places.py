@@ -14,7 +14,7 @@ from faas.cli import agreeing
 from faas.core import bucket_places, errors, model
 from faas.core import settings as settings_module
 
-V = bucket_places.Verdict
+V = bucket_places.PlaceVerdict
 ROOTS = bucket_places.Roots(Path("/srv/faas"), Path("/srv/faas/buckets"), (Path("/data/in"), Path("/mnt")))
 
 
@@ -43,7 +43,7 @@ ROOTS = bucket_places.Roots(Path("/srv/faas"), Path("/srv/faas/buckets"), (Path(
         ("/agreed/inbox/deeper", V.NOT_BELOW),
     ],
 )
-def test_a_folder_is_judged_by_where_it_is(place: str, verdict: bucket_places.Verdict) -> None:
+def test_a_folder_is_judged_by_where_it_is(place: str, verdict: bucket_places.PlaceVerdict) -> None:
     assert bucket_places.judge(Path(place), ROOTS, {"/agreed/inbox"}) is verdict
 
 
@@ -139,7 +139,7 @@ def test_a_link_in_place_of_a_bucket_without_a_path_leads_nowhere(
     (tmp_path / "data" / "buckets" / "own").rename(tmp_path / "away")
     (tmp_path / "data" / "buckets" / "own").symlink_to(tmp_path / "outside")
     refuses_everything(bucket)
-    assert bucket_places.refusals(bucket_places.Places(chosen.data), [model.Bucket(name="own")])
+    assert bucket_places.refusals(bucket_places.BucketPlaces(chosen.data), [model.Bucket(name="own")])
 
 
 def test_an_operator_may_lead_a_bucket_without_a_path_to_a_root(
@@ -181,7 +181,7 @@ def test_a_link_at_the_deploy_is_judged_and_kept_as_the_folder_that_it_leads_to(
     (tmp_path / "allowed" / "real").mkdir()
     (tmp_path / "in").symlink_to(tmp_path / "allowed" / "real")
     (tmp_path / "allowed" / "out").symlink_to(tmp_path / "outside")
-    places = bucket_places.Places(chosen.data)
+    places = bucket_places.BucketPlaces(chosen.data)
     kept = places.settled(model.Bucket(name="own", path=str(tmp_path / "in")))
     assert kept.path == str(tmp_path / "allowed" / "real")
     with pytest.raises(errors.Conflict):
@@ -216,7 +216,7 @@ def test_a_folder_of_the_project_is_agreed_to_once_and_no_other(
     assert not (tmp_path / "data" / bucket_places.AGREED_FILE).exists()
     agree(project, folder, chosen, agrees=True)
     agree(project, folder, chosen, agrees=False)
-    places = bucket_places.Places(chosen.data)
+    places = bucket_places.BucketPlaces(chosen.data)
     assert places.verdict(str(folder / "inbox")) is V.FITS
     assert places.verdict(str(tmp_path / "outside")) is V.NOT_BELOW
     assert os.stat(tmp_path / "data" / bucket_places.AGREED_FILE).st_mode & 0o077 == 0
@@ -227,4 +227,4 @@ def test_nobody_agrees_to_the_data_directory_or_the_system_though_they_be_in_the
 ) -> None:
     (tmp_path / "data").mkdir()
     never: dict[str, Any] = {"data": tmp_path / "data", "up": tmp_path, "keys": tmp_path / "data" / "redis"}
-    assert agreeing.unsettled(project_with(tmp_path, **never), tmp_path, bucket_places.Places(chosen.data)) == []
+    assert agreeing.unsettled(project_with(tmp_path, **never), tmp_path, bucket_places.BucketPlaces(chosen.data)) == []

@@ -30,12 +30,12 @@ class Api:
         self.bodies: list[bytes] = []
         self._missing = missing
 
-    def send(self, method: str, path: str, *, body: Iterable[bytes], headers: Mapping[str, str]) -> client.Reply:
+    def send(self, method: str, path: str, *, body: Iterable[bytes], headers: Mapping[str, str]) -> client.ApiReply:
         self.bodies.append(b"".join(body))
         if self._missing is not None:
             missing, self._missing = list(self._missing), None
             raise errors.SourceMissing("there is no source", missing=missing)
-        return client.Reply(202, {}, {"id": "1"})
+        return client.ApiReply(202, {}, {"id": "1"})
 
 
 @pytest.fixture
@@ -76,7 +76,7 @@ def test_what_is_asked_for_is_sent_once_however_many_functions_share_it(folder: 
 
 def test_a_platform_that_asks_for_what_was_sent_already_is_asked_no_third_time(folder: Path) -> None:
     class Forgetful(Api):
-        def send(self, *arguments: Any, **options: Any) -> client.Reply:
+        def send(self, *arguments: Any, **options: Any) -> client.ApiReply:
             self._missing = ["0" * 64]
             return super().send(*arguments, **options)
 

@@ -16,7 +16,7 @@ def head(*fields: str, host: str = "h.example:8080") -> request.Head:
     return request.read_head("\r\n".join(lines).encode())
 
 
-def told(seen: forwarded.Seen) -> dict[str, str]:
+def told(seen: forwarded.Forwarded) -> dict[str, str]:
     return dict(seen.fields)
 
 

@@ -96,7 +96,7 @@ async def test_sockets_are_looked_at_while_a_sandbox_runs_until_they_hold_too_mu
     usage.write_text(f"{socket_memory.MOST_BYTES}\n")
     (tmp_path / "memory.kmem.tcp.limit_in_bytes").write_text("9223372036854771712\n")
     frozen, over = [False], Thaws()
-    watch = socket_memory.Watch(tmp_path, 0, lambda: frozen[0], over)
+    watch = socket_memory.SocketWatch(tmp_path, 0, lambda: frozen[0], over)
     assert (tmp_path / "memory.kmem.tcp.limit_in_bytes").read_text() == str(socket_memory.LIMIT_BYTES)
     watch.wake()
     await asyncio.sleep(2 * socket_memory.LOOK_EVERY_S)
@@ -112,7 +112,7 @@ async def test_sockets_are_looked_at_while_a_sandbox_runs_until_they_hold_too_mu
 async def test_where_sockets_are_counted_with_all_memory_nobody_looks(tmp_path: Path) -> None:
     over = Thaws()
     for group in (None, tmp_path):
-        watch = socket_memory.Watch(group, 0, lambda: False, over)
+        watch = socket_memory.SocketWatch(group, 0, lambda: False, over)
         watch.wake()
         watch.close()
     assert over.count == 0
@@ -123,7 +123,7 @@ async def test_sockets_are_counted_where_their_memory_is_not(tmp_path: Path) -> 
     counts = tmp_path / "7" / "net" / "sockstat"
     over = Thaws()
     counts.write_text(f"sockets: used {socket_memory.MOST_SOCKETS}\nTCP: inuse 9999\n")
-    watch = socket_memory.Watch(None, 7, lambda: False, over, tmp_path)
+    watch = socket_memory.SocketWatch(None, 7, lambda: False, over, tmp_path)
     watch.wake()
     await asyncio.sleep(2 * socket_memory.LOOK_EVERY_S)
     assert over.count == 0

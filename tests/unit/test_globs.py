@@ -59,7 +59,7 @@ def _is_ignored(rules: list[globs.Pattern], path: str, depth: int) -> bool:
 
 
 def test_the_last_pattern_that_fits_decides_and_a_folder_takes_what_is_in_it() -> None:
-    taken = globs.Taken(["*.tmp", "*.download", "!keep.tmp", "out/"], any_case=True)
+    taken = globs.Matched(["*.tmp", "*.download", "!keep.tmp", "out/"], any_case=True)
     assert [path for path in ("a.TMP", "x.download/y", "d/keep.tmp", "out/x", "out", "b") if taken.takes(path)] == [
         "a.TMP", "x.download/y", "out/x",
     ]  # fmt: skip
@@ -69,4 +69,4 @@ def test_the_last_pattern_that_fits_decides_and_a_folder_takes_what_is_in_it() -
 def test_no_text_is_too_strange_to_be_a_pattern_or_none(text: str, path: str) -> None:
     made = globs.pattern(text)
     assert made is None or made.fits(path, is_folder=True) in (True, False)
-    globs.Taken([text]).takes(path)
+    globs.Matched([text]).takes(path)

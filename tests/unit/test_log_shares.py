@@ -89,7 +89,7 @@ def test_without_a_bound_everything_is_written(time: Clock) -> None:
 
 
 def test_a_million_names_are_not_all_remembered(time: Clock) -> None:
-    shares = log_shares.Shares(1024)
+    shares = log_shares.LogShares(1024)
     for number in range(50_000):
         shares.of(f"f{number}", time.now_s)
     assert len(shares._shares) <= 10_000

@@ -56,7 +56,7 @@ def test_room_is_made_by_the_stock_first_and_by_no_more_than_it_takes(
 
 
 def test_what_an_engine_has_elsewhere_takes_the_place_of_the_machine() -> None:
-    room = base.Room(memory_mb=1_000_000, processors=600)
+    room = base.EngineRoom(memory_mb=1_000_000, processors=600)
     assert memory.Memory(0, nodes=4, room=room).total_mb == 250_000
     assert memory.Memory(512, nodes=4, room=room).total_mb == 512
     assert memory.Memory(2_000_000, room=room).total_mb == 1_000_000

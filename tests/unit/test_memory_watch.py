@@ -53,7 +53,7 @@ async def test_what_a_process_takes_while_it_is_idle_and_while_it_is_busy_is_fou
     process: subprocess.Popen[bytes], *, is_busy: bool
 ) -> None:
     over: list[bool] = []
-    watch = memory_watch.Watch(process.pid, lambda: process.poll() is None, lambda: over.append(True))
+    watch = memory_watch.MemoryWatch(process.pid, lambda: process.poll() is None, lambda: over.append(True))
     run = watch.limited_run(Channel())
     watch.begin(100 * MB)
     if is_busy:
@@ -66,7 +66,7 @@ async def test_what_a_process_takes_while_it_is_idle_and_while_it_is_busy_is_fou
 
 
 async def test_an_attempt_wakes_a_watch_that_had_become_seldom(process: subprocess.Popen[bytes]) -> None:
-    watch = memory_watch.Watch(process.pid, lambda: process.poll() is None, lambda: None)
+    watch = memory_watch.MemoryWatch(process.pid, lambda: process.poll() is None, lambda: None)
     run = watch.limited_run(Channel())
     watch.begin(1 << 40)
     await eventually(lambda: watch.wait_s > 0.3, within=10)

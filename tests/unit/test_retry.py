@@ -15,7 +15,7 @@ PLAIN = model.Retries()
 
 def decide(retries: model.Retries = PLAIN, **given: Any) -> retry.Decision:
     known = {"attempt": 1, "mode": model.Mode.ASYNC, "status": model.Status.ERROR, "age_ms": 0, **given}
-    return retry.decide(retry.Ended(**known), retries, HALF)
+    return retry.decide(retry.EndedAttempt(**known), retries, HALF)
 
 
 @pytest.mark.parametrize(

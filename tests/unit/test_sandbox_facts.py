@@ -103,7 +103,7 @@ def test_code_is_shown_as_links_to_the_artifact(tmp_path: Path) -> None:
 
 
 def test_a_sandbox_is_left_behind_when_its_runner_has_let_go_of_it_or_has_gone(tmp_path: Path) -> None:
-    one, other = folder.Folders(tmp_path), folder.Folders(tmp_path)
+    one, other = folder.SandboxFolders(tmp_path), folder.SandboxFolders(tmp_path)
     held, dropped = one.next_id(), one.next_id()
     for sandbox in (held, dropped):
         one.folder(sandbox).make()
@@ -119,7 +119,7 @@ def test_a_sandbox_is_left_behind_when_its_runner_has_let_go_of_it_or_has_gone(t
 def test_a_dead_runner_is_forgotten_when_it_has_been_dead_for_a_while_and_nothing_of_it_is_stuck(
     tmp_path: Path,
 ) -> None:
-    mine = folder.Folders(tmp_path)
+    mine = folder.SandboxFolders(tmp_path)
     (tmp_path / "0123456789ab.lock").touch()
     late = "0123456789ab-7"  # a container that the engine had not made yet at the first look
     assert sweeping.sweep(mine, tuple, lambda _: True, settle_s=60) == 0
@@ -131,7 +131,7 @@ def test_a_dead_runner_is_forgotten_when_it_has_been_dead_for_a_while_and_nothin
     mine.close()
 
 
-LIMITS = cgroups.Limits(memory_bytes=256 << 20, quota_us=50_000, period_us=100_000, shares=512)
+LIMITS = cgroups.Allowance(memory_bytes=256 << 20, quota_us=50_000, period_us=100_000, shares=512)
 
 
 @pytest.mark.parametrize(("before", "order"), [(128 << 20, ["memsw", "alone"]), (512 << 20, ["alone", "memsw"])])

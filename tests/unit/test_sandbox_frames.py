@@ -23,7 +23,7 @@ def frame(header: bytes, body: bytes = b"") -> bytes:
 @given(st.lists(st.integers(1, 40), min_size=1))
 def test_frames_are_found_wherever_the_stream_is_cut(cuts: list[int]) -> None:
     stream = frame(RESULT, b"body") + frame(DISCARD)
-    reader, found = frames.Reader(100), []
+    reader, found = frames.FrameReader(100), []
     while stream:
         size = cuts[len(found) % len(cuts)]
         reader.feed(stream[:size])
@@ -56,7 +56,7 @@ def test_frames_are_found_wherever_the_stream_is_cut(cuts: list[int]) -> None:
     ],
 )
 def test_what_no_agent_sends_is_refused(data: bytes) -> None:
-    reader = frames.Reader(100)
+    reader = frames.FrameReader(100)
     reader.feed(data)
     with pytest.raises(frames.BrokenProtocol):
         reader.next()

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from faas import artifacts
 from faas.core import errors
 
-LIMITS = artifacts.Limits(max_bytes=100_000, max_entries=50)
+LIMITS = artifacts.ArchiveLimits(max_bytes=100_000, max_entries=50)
 
 
 def entry(name: str, content: bytes = b"", **fields: object) -> tuple[tarfile.TarInfo, bytes]:
@@ -94,7 +94,7 @@ def test_a_hard_link_to_what_is_not_in_the_archive_is_refused(tmp_path: Path, ta
 
 
 def test_more_bytes_or_files_than_allowed_are_refused(tmp_path: Path) -> None:
-    small = artifacts.Limits(max_bytes=10, max_entries=2)
+    small = artifacts.ArchiveLimits(max_bytes=10, max_entries=2)
     for number, source in enumerate(
         [
             archive(entry("a", b"x" * 11)),

@@ -199,7 +199,7 @@ def _resting(root: Path) -> listing.Walk:
 
 def test_the_oldest_walks_give_way_to_more_than_may_rest(root: Path) -> None:
     kept = walks.Walks(most=2)
-    places = [walks.Place(root, "", f"k{number}") for number in range(3)]
+    places = [walks.WalkPlace(root, "", f"k{number}") for number in range(3)]
     for place in places:
         kept.keep(place, _resting(root))
     assert len(kept) == 2
@@ -211,19 +211,19 @@ def test_the_oldest_walks_give_way_to_more_than_may_rest(root: Path) -> None:
 def test_the_names_that_rest_are_bounded_and_a_walk_of_more_is_not_kept(root: Path) -> None:
     kept = walks.Walks(most_names=17)
     for number in range(4):
-        kept.keep(walks.Place(root, "", f"k{number}"), _resting(root))  # eight names each
+        kept.keep(walks.WalkPlace(root, "", f"k{number}"), _resting(root))  # eight names each
     assert (len(kept), kept.names) == (2, 16)
     narrow = walks.Walks(most_names=7)
-    narrow.keep(walks.Place(root, "", "k"), _resting(root))
+    narrow.keep(walks.WalkPlace(root, "", "k"), _resting(root))
     assert len(narrow) == 0
 
 
 def test_a_walk_that_nobody_asks_for_is_thrown_away(root: Path) -> None:
     clock = Clock()
     kept = walks.Walks(idle_s=30, clock=clock)
-    kept.keep(walks.Place(root, "", "old"), _resting(root))
+    kept.keep(walks.WalkPlace(root, "", "old"), _resting(root))
     clock.now_s = 20
-    kept.keep(walks.Place(root, "", "young"), _resting(root))
+    kept.keep(walks.WalkPlace(root, "", "young"), _resting(root))
     clock.now_s = 30
     kept.expire()
     assert len(kept) == 1
@@ -234,5 +234,5 @@ def test_a_walk_that_nobody_asks_for_is_thrown_away(root: Path) -> None:
 
 def test_walks_expire_by_themselves(root: Path) -> None:
     kept = walks.Walks(idle_s=0.05)
-    kept.keep(walks.Place(root, "", "k"), _resting(root))
+    kept.keep(walks.WalkPlace(root, "", "k"), _resting(root))
     eventually_sync(lambda: len(kept) == 0)

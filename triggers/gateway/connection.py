@@ -59,7 +59,7 @@ _READS = (_AWAITING, _HEAD, _BODY)
 """In these a request is read; in the others what comes has to wait."""
 
 
-class Home(Protocol):
+class ConnectionCounter(Protocol):
     """Where connections are counted; `faas.serving.server.Server` is it."""
 
     is_leaving: bool
@@ -84,7 +84,7 @@ class Connection(asyncio.Protocol):
         "_state", "_transport", "_unread_bytes", "_unread_since", "_until", "held_bytes",
     )  # fmt: skip
 
-    def __init__(self, home: Home, served: gateway.Gateway, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, home: ConnectionCounter, served: gateway.Gateway, loop: asyncio.AbstractEventLoop) -> None:
         self._home = home
         self._gateway = served
         self._loop = loop
@@ -102,7 +102,7 @@ class Connection(asyncio.Protocol):
         """What the client had to read still when it last read something, and when that was."""
         self._head: request.Head | None = None
         """Of the request whose body, or answer, is awaited."""
-        self._asked: gateway.Asked | None = None
+        self._asked: gateway.Resolved | None = None
         """What the last head asked for."""
         self._crossing = ""
         """The header lines that browsers want of the answer that is to be sent."""
@@ -190,12 +190,12 @@ class Connection(asyncio.Protocol):
 
     @property
     def address(self) -> str:
-        """See `faas.serving.server.Client`; connections of one customer come from one."""
+        """See `faas.serving.server.ClientConnection`; connections of one customer come from one."""
         return identity.of_address(self._ip()) or ""
 
     @property
     def waits_since(self) -> float | None:
-        """See `faas.serving.server.Client`."""
+        """See `faas.serving.server.ClientConnection`."""
         is_free = self._state is _RUNNING or (self._state is _PARTING and not self._is_full)
         return None if is_free and not self._is_held else self._since
 
@@ -299,7 +299,7 @@ class Connection(asyncio.Protocol):
             self._start(self._asked, body)
         return body is not None
 
-    def _start(self, asked: gateway.Asked, body: bytes) -> None:
+    def _start(self, asked: gateway.Resolved, body: bytes) -> None:
         self._state, self._until = _RUNNING, _NEVER
         self._head, self._crossing = asked.head, asked.crossing
         self._running = one = self._gateway.fresh(self._answered)

@@ -27,7 +27,7 @@ _OF_THE_CONNECTION = frozenset(
 _USUAL_PORTS = {"http": "80", "https": "443"}
 
 
-class Seen(msgspec.Struct, frozen=True):
+class Forwarded(msgspec.Struct, frozen=True):
     """The client's address and the host that it named, and the header fields as the function sees them."""
 
     client_ip: str
@@ -35,7 +35,7 @@ class Seen(msgspec.Struct, frozen=True):
     fields: list[tuple[str, str]]
 
 
-def seen(head: request.Head, peer_ip: str, trusted: tuple[addresses.Network, ...], prefix: str = "") -> Seen:
+def seen(head: request.Head, peer_ip: str, trusted: tuple[addresses.Network, ...], prefix: str = "") -> Forwarded:
     """What is known of a request that came from ``peer_ip``.
 
     ``prefix`` is what the path lost on its way to the function. Raises `errors.BadRequest` for a host that is none.
@@ -53,10 +53,10 @@ def seen(head: request.Head, peer_ip: str, trusted: tuple[addresses.Network, ...
     if prefix:
         outer = _last(fields, _PREFIX)
         fields = [field for field in fields if field[0] != _PREFIX] + [(_PREFIX, outer.rstrip("/") + prefix)]
-    return Seen(_client(peer_ip, hops, trusted), host, fields)
+    return Forwarded(_client(peer_ip, hops, trusted), host, fields)
 
 
-def _of_stranger(head: request.Head, peer_ip: str, prefix: str) -> Seen:
+def _of_stranger(head: request.Head, peer_ip: str, prefix: str) -> Forwarded:
     """What nearly every request is, of which every other client sends a new head with each."""
     fields = [field for field in head.fields if _may_pass(field[0])]
     fields += ((_PROTO, "http"), (_PORT, head.port or "80"))
@@ -64,7 +64,7 @@ def _of_stranger(head: request.Head, peer_ip: str, prefix: str) -> Seen:
         fields.append((_FOR, peer_ip))
     if prefix:
         fields.append((_PREFIX, prefix))
-    return Seen(peer_ip, head.host, fields)
+    return Forwarded(peer_ip, head.host, fields)
 
 
 @functools.lru_cache(maxsize=1024)

@@ -25,7 +25,7 @@ _SILENT_MS = 2_000
 _NOT_READY_MS = 1_000
 
 
-class Asked(msgspec.Struct, frozen=True):
+class Resolved(msgspec.Struct, frozen=True):
     """What the head of a request asks for, as long as the routes are those of ``table``.
 
     ``route`` is None for what the gateway answers itself: with ``reply``, or else with its health. ``is_plain`` is a
@@ -65,13 +65,13 @@ class Gateway:
         self._ids = ids.Ids()
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def asked(self, head: request.Head, client_ip: str) -> Asked:
+    def asked(self, head: request.Head, client_ip: str) -> Resolved:
         """What a head asks for. Raises `errors.FaasError` for what is refused whatever its body is."""
         table = self.table()
         if head.path in _HEALTH:
-            return Asked(head, table)
+            return Resolved(head, table)
         if head.path == "*":
-            return Asked(head, table, reply=answering.NOTHING)
+            return Resolved(head, table, reply=answering.NOTHING)
         seen = forwarded.seen(head, client_ip, self.limits.trusted_proxies)
         names.refuse_foreign(seen.host, self.limits.names)
         if (preflight := self._preflight(head, table)) is not None:
@@ -97,7 +97,7 @@ class Gateway:
             path_parameters=match.parameters,
             domain=seen.host,
         )
-        return Asked(
+        return Resolved(
             head=head,
             table=table,
             route=route,
@@ -114,7 +114,7 @@ class Gateway:
         """The header lines that browsers want of an answer which no route gives: that a request is refused."""
         return crossing.lines(self.table().crossing(head.path), head.first)
 
-    def _preflight(self, head: request.Head, table: routes.Routes) -> Asked | None:
+    def _preflight(self, head: request.Head, table: routes.Routes) -> Resolved | None:
         """The answer to a browser that asks what a page of another origin may do; None when the function has it."""
         method = crossing.asked_method(head.method, head.first)
         cors = None if method is None else table.crossing(head.path)
@@ -129,14 +129,14 @@ class Gateway:
                 return None
             cors, takes = route.cors, tuple(sorted(route.methods))
         reply = crossing.preflight(cors, takes, method, head.first)
-        return Asked(head, table, crossing=crossing.lines(cors, head.first), reply=reply)
+        return Resolved(head, table, crossing=crossing.lines(cors, head.first), reply=reply)
 
     def fresh(self, answered: running.Answered) -> running.Running:
         """A request that is about to be started."""
         now_ms = clock.now_ms()
         return running.Running(self._ids.at(now_ms), now_ms, answered, self._enqueue)
 
-    def start(self, one: running.Running, asked: Asked, body: bytes) -> None:
+    def start(self, one: running.Running, asked: Resolved, body: bytes) -> None:
         """Work on a request. It may be answered before this returns."""
         try:
             route, given = asked.route, asked.event
@@ -153,7 +153,7 @@ class Gateway:
         except Exception:  # noqa: BLE001 - whatever is not foreseen costs its own request only
             one.break_down()
 
-    def _invoke(self, one: running.Running, asked: Asked, route: routes.Route, event: bytes, body: bytes) -> None:
+    def _invoke(self, one: running.Running, asked: Resolved, route: routes.Route, event: bytes, body: bytes) -> None:
         revision, call = route.revision, asked.call
         invocation = calling.invocation(
             revision,
@@ -240,7 +240,7 @@ class Gateway:
     async def _once(
         self,
         one: running.Running,
-        asked: Asked,
+        asked: Resolved,
         key: str,
         invocation: model.Invocation,
         config: model.FunctionConfig,

@@ -17,7 +17,7 @@ _LOOK_EVERY_S = 1.0
 class Marks:
     """Reads marks by the secret that all processes of the platform share. Call it in a running loop."""
 
-    def __init__(self, server: servers.Server) -> None:
+    def __init__(self, server: servers.RedisServer) -> None:
         self._server = server
         self._secret = b""
         self._looked_at = -_LOOK_EVERY_S

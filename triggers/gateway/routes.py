@@ -30,7 +30,7 @@ class Route(msgspec.Struct, frozen=True):
     revision: model.Revision
     place: int | None = None
     cors: model.Cors | None = None
-    parts: tuple[http_paths.Part, ...] = ()
+    parts: tuple[http_paths.PathSegment, ...] = ()
 
     def takes(self, method: str) -> bool:
         """Whether a request of that method is answered; whoever answers GET answers HEAD."""
@@ -70,9 +70,9 @@ class _Branch:
         self.rest: list[Route] = []
         self.routes: list[Route] = []
 
-    def after(self, part: http_paths.Part) -> _Branch:
+    def after(self, part: http_paths.PathSegment) -> _Branch:
         """The branch of a declared segment, made when there is none."""
-        if part.kind is http_paths.Kind.LITERAL:
+        if part.kind is http_paths.SegmentKind.LITERAL:
             return self.literals.setdefault(part.text, _Branch())
         if self.parameter is None:
             self.parameter = _Branch()
@@ -96,13 +96,13 @@ class Routes:
     def _add(self, route: Route) -> None:
         branch = self._root
         for part in route.parts:
-            if part.kind is http_paths.Kind.REST:
+            if part.kind is http_paths.SegmentKind.REST:
                 _put(branch.rest, route)
                 break
             branch = branch.after(part)
         else:
             _put(branch.routes, route)
-        if all(part.kind is http_paths.Kind.LITERAL for part in route.parts):
+        if all(part.kind is http_paths.SegmentKind.LITERAL for part in route.parts):
             matches = self._literal.setdefault("/" + "/".join(part.text for part in route.parts), [])
             matches[:] = [Match(each, {}) for each in branch.routes]
         name = route.revision.function
@@ -182,11 +182,11 @@ def _nobody(raw_path: str) -> errors.NotFound:
     return errors.NotFound(f"no function answers {raw_path}", hint="`faas ls` shows the routes")
 
 
-def _parameters(declared: tuple[http_paths.Part, ...], given: tuple[str, ...]) -> dict[str, str]:
+def _parameters(declared: tuple[http_paths.PathSegment, ...], given: tuple[str, ...]) -> dict[str, str]:
     found: dict[str, str] = {}
     for at, part in enumerate(declared):
-        if part.kind is http_paths.Kind.REST:
+        if part.kind is http_paths.SegmentKind.REST:
             found[part.text] = "/".join(given[at:])
-        elif part.kind is http_paths.Kind.ONE:
+        elif part.kind is http_paths.SegmentKind.ONE:
             found[part.text] = given[at]
     return found

@@ -8,12 +8,12 @@ from faas.serving import server
 from triggers.gateway import connection, gateway
 
 
-class Server(server.Server):
+class GatewayServer(server.Server):
     """Makes a `connection.Connection` of each client. Call it in a running event loop."""
 
     def __init__(self, served: gateway.Gateway) -> None:
         given = served.limits
-        limits = server.Limits(
+        limits = server.PortLimits(
             receive_timeout_ms=given.receive_timeout_ms,
             keep_alive_ms=given.keep_alive_ms,
             max_connections=given.max_connections,

@@ -31,7 +31,7 @@ class BucketFolder:
         name: str,
         root: Path,
         kept: walks.Walks | None = None,
-        places: bucket_places.Places | None = None,
+        places: bucket_places.BucketPlaces | None = None,
     ) -> None:
         self.name = name
         self.root = root
@@ -73,7 +73,7 @@ class BucketFolder:
         with self._tree.translated():
             try:
                 with self._tree.opened_root() as root:
-                    return _page(self._kept, walks.Place(self.root, prefix, after), root, max(limit, 0))
+                    return _page(self._kept, walks.WalkPlace(self.root, prefix, after), root, max(limit, 0))
             except FileNotFoundError:  # a bucket whose folder nobody has made yet is empty
                 return []
 
@@ -119,7 +119,7 @@ class BucketFolder:
         raise self._tree.missing(key)
 
 
-def _page(kept: walks.Walks, place: walks.Place, root: int, limit: int) -> list[objects.Object]:
+def _page(kept: walks.Walks, place: walks.WalkPlace, root: int, limit: int) -> list[objects.Object]:
     """The next objects from a place on, by the walk that rests there or by a new one. Raises `OSError`."""
     walk = kept.take(place, root) or listing.Walk(root, place.prefix, place.after)
     try:

@@ -23,7 +23,7 @@ class FolderFeed:
     def __init__(self, tree: trees.Tree, wake: Callable[[], None]) -> None:
         self._tree = tree
         self._wake = wake
-        self._watch: watch.Watch | None = None
+        self._watch: watch.FolderWatch | None = None
         self._using = threading.Lock()
         self._is_over = False
         self._lock = threading.Lock()
@@ -62,7 +62,7 @@ class FolderFeed:
         self._stop()
         with self._tree.opened_root(make=True):
             pass  # it is there, and may be watched
-        started = watch.Watch(self._tree.root, self._on_object, self._on_folder, self._lost, self._on_gone)
+        started = watch.FolderWatch(self._tree.root, self._on_object, self._on_folder, self._lost, self._on_gone)
         started.start(polling_only=polling_only)
         self._watch = started
         # What happened before the new watch ran is known to nobody: compare.

@@ -26,7 +26,7 @@ class Tree:
     ``places`` judges where that really is; without one it may be anywhere.
     """
 
-    def __init__(self, name: str, root: Path, places: bucket_places.Places | None = None) -> None:
+    def __init__(self, name: str, root: Path, places: bucket_places.BucketPlaces | None = None) -> None:
         self.name = name
         self.root = root
         self._places = places
@@ -76,7 +76,7 @@ class Tree:
             return self._make_root()
         return fd if self._places is None else self._judged(self._places, fd)
 
-    def _judged(self, places: bucket_places.Places, fd: int) -> int:
+    def _judged(self, places: bucket_places.BucketPlaces, fd: int) -> int:
         try:
             places.require_open(self.name, fd)
         except BaseException:

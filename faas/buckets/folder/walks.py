@@ -19,7 +19,7 @@ _MOST_NAMES = 1_000_000
 _IDLE_S = 30.0
 
 
-class Place(NamedTuple):
+class WalkPlace(NamedTuple):
     """Where a walk goes on: the bucket's folder, the prefix that is asked for, and the last key that was given."""
 
     root: Path
@@ -42,7 +42,7 @@ class Walks:
         self._idle_s = idle_s
         self._clock = clock
         self._lock = threading.Lock()
-        self._resting: dict[Place, tuple[float, listing.Walk]] = {}
+        self._resting: dict[WalkPlace, tuple[float, listing.Walk]] = {}
         self._timer: threading.Timer | None = None
 
     def __len__(self) -> int:
@@ -53,14 +53,14 @@ class Walks:
         """How many names they hold in all."""
         return sum(walk.names for _, walk in self._resting.values())
 
-    def take(self, place: Place, root: int) -> listing.Walk | None:
+    def take(self, place: WalkPlace, root: int) -> listing.Walk | None:
         """The walk that goes on there, awake; None when there is none or a folder has changed. Raises `OSError`."""
         with self._lock:
             # Taken out under the lock: two that ask for the same page do not share a walk.
             _, walk = self._resting.pop(place, (0.0, None))
         return walk if walk is not None and walk.resume(root) else None
 
-    def keep(self, place: Place, walk: listing.Walk) -> None:
+    def keep(self, place: WalkPlace, walk: listing.Walk) -> None:
         """Keep a walk that rests. The oldest ones give way; one that is too large is not kept."""
         with self._lock:
             self._resting.pop(place, None)

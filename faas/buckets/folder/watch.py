@@ -37,7 +37,7 @@ OnFolder = Callable[[str], None]
 OnGone = Callable[[str], None]
 
 
-class Watch(events.FileSystemEventHandler):
+class FolderWatch(events.FileSystemEventHandler):
     """A running watch. Its callbacks run in watchdog's threads; keys and prefixes are relative to the bucket.
 
     ``on_object`` gets a key and its sign (also when the object has gone), ``on_folder`` the prefix of a folder that has

@@ -29,7 +29,7 @@ class Trouble(msgspec.Struct, frozen=True):
     text: str
 
 
-class Compiled(msgspec.Struct, frozen=True, kw_only=True):
+class CompiledModules(msgspec.Struct, frozen=True, kw_only=True):
     """What became of a folder's modules."""
 
     files: int = 0
@@ -44,26 +44,26 @@ def compiler(python: str) -> str | None:
     return shutil.which(f"python{python}")
 
 
-def compile_tree(folder: Path, python: str, programs: children.Programs) -> Compiled:
+def compile_tree(folder: Path, python: str, programs: children.Programs) -> CompiledModules:
     """Compile every module below ``folder``. One that does not compile is reported and costs only its own bytecode.
 
     Raises `errors.BuildFailed` when the deadline passes, `errors.TooLarge` when the bytecode takes too much room.
     """
     interpreter = compiler(python)
     if interpreter is None:
-        return Compiled(note=f"shipped as source: there is no Python {python} on this machine to compile it")
+        return CompiledModules(note=f"shipped as source: there is no Python {python} on this machine to compile it")
     files = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*.py") if path.is_file())
     troubles: list[Trouble] = []
     for start in range(0, len(files), _FILES_PER_PROCESS):
         troubles += _compile(interpreter, python, folder, files[start : start + _FILES_PER_PROCESS], programs)
-    return Compiled(files=len(files), troubles=tuple(troubles), note=f"{len(files)} modules")
+    return CompiledModules(files=len(files), troubles=tuple(troubles), note=f"{len(files)} modules")
 
 
 def _compile(
     interpreter: str, python: str, folder: Path, files: list[str], programs: children.Programs
 ) -> list[Trouble]:
     work = msgspec.json.encode({"folder": str(folder), "prefix": MOUNTED_AT, "files": files}).decode()
-    job = children.Job(
+    job = children.Program(
         command=[interpreter, "-S", "-s", str(_SCRIPT), python],
         cwd=Path("/"),
         env={"PYTHONHASHSEED": "0", "PYTHONDONTWRITEBYTECODE": "1"},

@@ -150,14 +150,14 @@ def _sentence(why: str) -> str:
 
 
 def _failed(
-    asked: requirements.Requirements, line: requirements.Line | None, why: str, hint: str = ""
+    asked: requirements.Requirements, line: requirements.RequirementLine | None, why: str, hint: str = ""
 ) -> errors.BuildFailed:
     if line is None:
         return errors.BuildFailed(f"{asked.file}: {why}", hint=hint, file=asked.file)
     return errors.BuildFailed(f"{line.where}: {why}", hint=hint, file=line.file, line=line.number)
 
 
-def _line_at(asked: requirements.Requirements, position: int) -> requirements.Line | None:
+def _line_at(asked: requirements.Requirements, position: int) -> requirements.RequirementLine | None:
     """The line at an offset of the file that uv got, which has one line for each of ours."""
     for line in asked.lines:
         position -= len(line.text.encode()) + 1

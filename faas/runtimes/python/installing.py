@@ -58,7 +58,7 @@ class Packages:
         bytecode.compile_tree(files, self._target.python, programs)
         return _INSTALLED.findall(ended.stderr)
 
-    def _job(self, files: Path, work: Path) -> children.Job:
+    def _job(self, files: Path, work: Path) -> children.Program:
         asked = work / "asked"
         asked.mkdir()
         wanted, limits = asked / "requirements.txt", asked / "constraints.txt"
@@ -67,7 +67,7 @@ class Packages:
         downloads = work / "downloads"
         downloads.mkdir(exist_ok=True)
         command = _command(self._asked.options, self._target, files, wanted, limits, downloads)
-        return children.Job(
+        return children.Program(
             command=command,
             cwd=self._source,
             env={**_environment(), "TMPDIR": str(downloads)},
@@ -77,7 +77,7 @@ class Packages:
             network=True,
         )
 
-    def _failed(self, ended: children.Ended, work: Path, bound: bounds.Bound) -> errors.FaasError:
+    def _failed(self, ended: children.ProgramEnd, work: Path, bound: bounds.Bound) -> errors.FaasError:
         if "File too large" in ended.stderr:  # what RLIMIT_FSIZE says
             return bound.passed("one file of the requirements is larger than all may be together")
         if ended.code in (126, 127):

@@ -37,7 +37,7 @@ _FLAGS = {
 _MAX_BYTES = 1024 * 1024
 
 
-class Line(msgspec.Struct, frozen=True):
+class RequirementLine(msgspec.Struct, frozen=True):
     """One requirement and where it stands, for people."""
 
     file: str
@@ -60,12 +60,12 @@ class Requirements(msgspec.Struct, frozen=True, kw_only=True):
     """All that a requirements file and those it includes ask for. ``wheels`` are files of the source folder."""
 
     file: str
-    lines: tuple[Line, ...] = ()
-    constraints: tuple[Line, ...] = ()
+    lines: tuple[RequirementLine, ...] = ()
+    constraints: tuple[RequirementLine, ...] = ()
     options: tuple[str, ...] = ()
     wheels: tuple[str, ...] = ()
 
-    def of(self, name: str) -> Line | None:
+    def of(self, name: str) -> RequirementLine | None:
         """The line that asks for a package, if one does."""
         return next((line for line in self.lines if line.name == canonical(name)), None)
 
@@ -84,7 +84,7 @@ class _Reader:
     def __init__(self, source: Path, file: str) -> None:
         self._source = source.resolve()
         self._file = file
-        self._lines: dict[bool, list[Line]] = {False: [], True: []}
+        self._lines: dict[bool, list[RequirementLine]] = {False: [], True: []}
         self._options: list[str] = []
         self._wheels: list[str] = []
         self._seen: set[Path] = set()
@@ -99,7 +99,7 @@ class _Reader:
             wheels=tuple(self._wheels),
         )
 
-    def _include(self, name: str, folder: Path, *, constraint: bool, asked_by: Line | None) -> None:
+    def _include(self, name: str, folder: Path, *, constraint: bool, asked_by: RequirementLine | None) -> None:
         path = _resolved(folder, name)
         if path is None or not path.is_relative_to(self._source):
             raise _refused(asked_by, f"{name[:200]} is outside of the source folder")
@@ -108,7 +108,7 @@ class _Reader:
         self._seen.add(path)
         file = path.relative_to(self._source).as_posix()
         for number, text in _logical_lines(_text(path, file, asked_by)):
-            line = Line(file, number, text)
+            line = RequirementLine(file, number, text)
             if _VARIABLE.search(text):
                 raise _refused(line, "environment variables are not put into requirements")
             if text.startswith("-"):
@@ -117,7 +117,7 @@ class _Reader:
                 self._requirement(line)
                 self._lines[constraint].append(line)
 
-    def _option(self, line: Line, folder: Path, *, constraint: bool) -> None:
+    def _option(self, line: RequirementLine, folder: Path, *, constraint: bool) -> None:
         found = _LONG.fullmatch(line.text) or _SHORT.fullmatch(line.text)
         option, value = (found[1], (found[2] or "").strip()) if found else (line.text, "")
         if option in _FLAGS and not value:
@@ -135,7 +135,7 @@ class _Reader:
         else:
             raise _refused(line, f"{option} is not possible: a deploy installs wheels and runs no code of a package")
 
-    def _link(self, line: Line, value: str) -> str:
+    def _link(self, line: RequirementLine, value: str) -> str:
         if value.startswith(("https://", "http://")):
             return value
         folder = self._inside(line, value)
@@ -144,7 +144,7 @@ class _Reader:
         self._wheels += sorted(path.relative_to(self._source).as_posix() for path in folder.glob("*.whl"))
         return "./" + folder.relative_to(self._source).as_posix()
 
-    def _requirement(self, line: Line) -> None:
+    def _requirement(self, line: RequirementLine) -> None:
         words = line.text.split()
         for word in words[1:]:
             if word.startswith("-") and not word.startswith("--hash="):
@@ -159,7 +159,7 @@ class _Reader:
         elif _NAMED.fullmatch(line.text) is None:
             raise _refused(line, f"{words[0]} is neither a package nor a wheel: a path begins with ./ and ends in .whl")
 
-    def _target(self, line: Line, target: str) -> None:
+    def _target(self, line: RequirementLine, target: str) -> None:
         scheme = _SCHEME.match(target)
         if scheme is None:
             self._local_wheel(line, target)
@@ -168,7 +168,7 @@ class _Reader:
         elif not re.split(r"[?#]", target)[0].endswith(".whl"):
             raise _refused(line, f"{target} is no wheel, and building it would run its code during the deploy")
 
-    def _local_wheel(self, line: Line, target: str) -> None:
+    def _local_wheel(self, line: RequirementLine, target: str) -> None:
         path = self._inside(line, target)
         if path.suffix != ".whl":
             raise _refused(line, f"{target} is no wheel, and building it would run its code during the deploy")
@@ -176,7 +176,7 @@ class _Reader:
             raise _refused(line, f"there is no file {target[:200]} in the source")
         self._wheels.append(path.relative_to(self._source).as_posix())
 
-    def _inside(self, line: Line, target: str) -> Path:
+    def _inside(self, line: RequirementLine, target: str) -> Path:
         if _PLAIN_PATH.fullmatch(target) is None:
             raise _refused(line, f"{target} is no plain path: letters, digits and any of . _ + ! / - are possible")
         path = _resolved(self._source, target)
@@ -185,7 +185,7 @@ class _Reader:
         return path
 
 
-def _check_rest(line: Line, rest: str) -> None:
+def _check_rest(line: RequirementLine, rest: str) -> None:
     """After a path or a URL there is nothing but a marker and hashes."""
     if rest.strip() and not rest.strip().startswith((";", "--hash=")):
         raise _refused(line, f"{rest.strip()} stands where only a marker (; …) or --hash= may")
@@ -197,7 +197,7 @@ def _is_target(text: str) -> bool:
     return bool(_SCHEME.match(word) or word.startswith((".", "/", "~")) or _ARCHIVE.search(word))
 
 
-def _text(path: Path, file: str, asked_by: Line | None) -> str:
+def _text(path: Path, file: str, asked_by: RequirementLine | None) -> str:
     if not _is(path, stat.S_ISREG):
         raise _refused(asked_by, f"there is no file {file[:200]} in the source")
     try:
@@ -241,7 +241,7 @@ def _logical_lines(text: str) -> Iterator[tuple[int, str]]:
         yield first, stripped
 
 
-def _not_text(file: str, asked_by: Line | None, error: UnicodeDecodeError) -> errors.BuildFailed:
+def _not_text(file: str, asked_by: RequirementLine | None, error: UnicodeDecodeError) -> errors.BuildFailed:
     at = error.object[: error.start].count(b"\n") + 1
     named = f"{asked_by.where}: " if asked_by is not None else ""
     return errors.BuildFailed(
@@ -257,7 +257,7 @@ def _stripped(line: str) -> str:
     return " ".join((line if at < 0 else line[:at]).split())
 
 
-def _refused(line: Line | None, why: str) -> errors.BuildFailed:
+def _refused(line: RequirementLine | None, why: str) -> errors.BuildFailed:
     if line is None:
         return errors.BuildFailed(why, hint="`requirements` names a file in the function's source folder")
     return errors.BuildFailed(f"{line.where}: {why}", file=line.file, line=line.number)

@@ -16,7 +16,7 @@ from faas.builds import sources
 from faas.core import errors
 from tests.fuzz import edge, mutate
 
-_LIMITS = artifacts.Limits(max_bytes=200_000, max_entries=200)
+_LIMITS = artifacts.ArchiveLimits(max_bytes=200_000, max_entries=200)
 _NAMES = (
     "app.py", "a/b.py", "a", "a/", "./a", "a/./b", "a//b", "..", "../x", "a/../../x", "/etc/x", "/", "", ".",
     "x" * 300, "x/" * 600 + "y",

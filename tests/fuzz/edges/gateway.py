@@ -108,7 +108,7 @@ class GatewayEdge(edge.Edge):
         table = routes.Routes([_revision()])
         made = gateways.Gateway(queue, answers, _Well(), lambda: table, _LIMITS)
         stack.push_async_callback(made.close)
-        self._server = server.Server(made)
+        self._server = server.GatewayServer(made)
         url = await stack.enter_async_context(ports.serving(self._server, "127.0.0.1", 0, grace_s=5, farewell_s=0.0))
         self._address = ("127.0.0.1", int(url.rsplit(":", 1)[1]))
 
