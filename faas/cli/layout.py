@@ -3,9 +3,9 @@
 Nothing wraps inside a cell. What is too wide gives way in this order, each step only as far as needed:
 
 1. ids are shortened to beginnings that tell them apart, which every command takes in place of the whole;
-2. columns are left out, those with the lowest `Column.drop` first;
-3. texts of `Column.cut` columns end in "…", the widest first;
-4. lines end in "…" where nothing else helps.
+2. texts of `Column.cut` columns end in "…", the widest first, but keep 24 characters;
+3. columns are left out, those with the lowest `Column.drop` first;
+4. those texts are cut further, and lines end in "…" where nothing else helps.
 
 Where there is no terminal there is no width, and all is whole.
 """
@@ -23,6 +23,9 @@ _GAP = "  "
 _CUT = "…"
 _LEAST = 8
 """Characters that a cut text keeps."""
+
+_ROOM = 24
+"""Characters of such a text that are worth more than another column."""
 
 _NUMBER = re.compile(r"-|[0-9][0-9,]*(?:\.[0-9]+)?(?: [^0-9\s]+)?")
 
@@ -67,8 +70,8 @@ def fitted(table: Table, width: int) -> Table:
     """The table as wide as ``width`` at most, as far as its columns can give way."""
     if _width(table) > width:
         table = _with_short_ids(table)
-    while _width(table) > width and any(column.drop is not None for column in table.columns):
-        table = _without(table, min(_droppable(table))[1])
+    while _needed(table) > width and (droppable := _droppable(table)):
+        table = _without(table, min(droppable)[1])
     return _with_cut_texts(table, width)
 
 
@@ -144,8 +147,17 @@ def _widths(table: Table) -> list[int]:
 
 
 def _width(table: Table) -> int:
-    widths = _widths(table)
-    return sum(widths) + len(_GAP) * (len(widths) - 1)
+    return sum(_widths(table)) + _gaps(table)
+
+
+def _needed(table: Table) -> int:
+    """The width below which a column is left out."""
+    sizes = zip(table.columns, _widths(table), strict=True)
+    return sum(min(each, _ROOM) if column.cut else each for column, each in sizes) + _gaps(table)
+
+
+def _gaps(table: Table) -> int:
+    return len(_GAP) * (len(table.columns) - 1)
 
 
 def _is_right(table: Table, at: int) -> bool:

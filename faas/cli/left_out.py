@@ -181,8 +181,8 @@ def _stamp(path: Path) -> bytes:
     return f"{status.st_mtime_ns}-{status.st_size}".encode()
 
 
-def said(found: Mapping[str, list[str]], most: int = 5) -> list[str]:
-    """A line for each reason: ``left out, by .gitignore: build/, notes.txt and 3 more``."""
+def said(found: Mapping[str, list[str]], most: int = 3) -> list[str]:
+    """A line for each reason: ``left out, by .gitignore: build/, notes.txt, x and 3 more``."""
     lines = []
     for reason, names in found.items():
         more = f" and {len(names) - most} more" if len(names) > most else ""

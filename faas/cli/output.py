@@ -30,6 +30,8 @@ def line_of_json(document: str) -> None:
     _write(terminal.shown_json(document, sys.stdout))
 
 
+_LONG = ((86_400_000, "d"), (3_600_000, "h"), (60_000, "min"))
+
 PLACES = {"retrying": "due later"}
 """What people read for a place whose name in JSON says less: delayed calls wait there, too."""
 
@@ -121,12 +123,15 @@ def money(pico: int, currency: str) -> str:
 
 
 def duration(milliseconds: float) -> str:
-    """A duration that a person reads at a glance: ``0.42 ms``, ``12 ms``, ``3.2 s``, ``4 min``."""
+    """A duration that a person reads at a glance: ``0.42 ms``, ``12 ms``, ``3.2 s``, ``4 min``, ``6 h``."""
     if milliseconds < 10:
         return f"{milliseconds:.2f} ms"
     if milliseconds < 1_000:
         return f"{milliseconds:.0f} ms"
-    return f"{milliseconds / 1_000:.1f} s" if milliseconds < 120_000 else f"{milliseconds / 60_000:.0f} min"
+    if milliseconds < 120_000:
+        return f"{milliseconds / 1_000:.1f} s"
+    whole = next((each for each in _LONG if milliseconds >= 2 * each[0] and not milliseconds % each[0]), _LONG[-1])
+    return f"{milliseconds / whole[0]:.0f} {whole[1]}"
 
 
 def moment(at_ms: int) -> str:

@@ -36,6 +36,13 @@ def test_ids_give_way_first_then_columns_in_their_order_then_texts() -> None:
     assert names(55) == ["FUNCTION", "INVOCATION", "MS"]
 
 
+def test_a_long_text_gives_way_before_a_column_does_and_keeps_what_tells_something() -> None:
+    table = layout.Table((layout.Column("DIED", drop=1), layout.Column("ERROR", cut=True)), (("12:00", "e" * 90),))
+    assert layout.fitted(table, 40).rows == (("12:00", "e" * 32 + "…"),)
+    assert layout.fitted(table, 31).rows == (("12:00", "e" * 23 + "…"),)
+    assert layout.fitted(table, 30).rows == (("e" * 29 + "…",),)
+
+
 def test_short_ids_are_as_long_as_tells_them_apart() -> None:
     assert layout.short_length(IDS) == 36
     assert layout.short_length(["019a2f6c-0b1e-7c3a-9d52", "119a2f6c-0b1e-7c3a-9d52"]) == layout.SHORT_ID

@@ -259,7 +259,7 @@ def test_what_cp_wrote_is_left_out_until_it_is_changed_or_asked_for(tmp_path: Pa
 
 def test_what_is_left_out_is_said_by_its_reason_and_no_more_than_a_line_of_it() -> None:
     assert leaving.said({"by .gitignore": [f"f{n}" for n in range(8)], "virtual environments": ["mine/"]}) == [
-        "left out, by .gitignore: f0, f1, f2, f3, f4 and 3 more",
+        "left out, by .gitignore: f0, f1, f2 and 5 more",
         "left out, virtual environments: mine/",
     ]
 
