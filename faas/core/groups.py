@@ -236,7 +236,7 @@ class Sandboxes(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     max_event_bytes: Annotated[int, _Doc(description="Largest event of an invocation.", ge=1)] = 6_291_556
     max_result_bytes: Annotated[int, _Doc(description="Largest result of a handler.", ge=1)] = 6_291_556
     max_log_bytes: Annotated[int, _Doc(description="Log bytes kept of one attempt.", ge=0)] = 262_144
-    tmp_mb: Annotated[int, _Doc(description="Size of /tmp in a sandbox.", ge=1)] = 512
+    tmp_mb: Annotated[int, _Doc(description="Largest size of /tmp in a sandbox; it is part of the memory.", ge=1)] = 512
     max_pids: Annotated[int, _Doc(description="Processes and threads of a sandbox.", ge=8)] = 256
     max_file_mb: Annotated[int, _Doc(description="Largest file that a sandbox may write.", ge=1)] = 2_048
     init_timeout_ms: Annotated[int, _Doc(description="Longest import of a handler (its timeout, if longer).", ge=1)] = (

@@ -41,6 +41,7 @@ from runners.sandbox import (
     languages,
     objects,
     podman,
+    rooms,
     socket_memory,
     support,
     sweeping,
@@ -52,6 +53,7 @@ from runners.sandbox import (
 AGENT = "/var/runtime"
 LINK = "/var/faas"
 TASK = "/var/task"
+HOST_NAME = "sandbox"
 CPU_PERIOD_US = 100_000
 MIN_QUOTA_US = 1_000
 SHARES_PER_CPU = 1024
@@ -103,6 +105,7 @@ class DockerHost:
         self._user = user
         self._veils = veils
         self._pid = 0
+        self._tmp_mb = 0
         self._has = abilities.Abilities()
         self._spec = spec
         self._launched: asyncio.Future[None] | None = None
@@ -116,6 +119,7 @@ class DockerHost:
     def launch(self, container: ContainerKind, language: languages.Language) -> asyncio.Future[None]:
         """Create and start it."""
         self._has = container.has
+        self._tmp_mb = container.sandboxes.tmp_mb
         options = _options(container, language, self._spec, self._folder, self._sandbox, self._user)
         self._launched = self._calls.slow(_create_and_start, self._client, self.name, options)
         return self._launched
@@ -181,6 +185,16 @@ class DockerHost:
         return channel.run
 
     async def limit(self, config: model.FunctionConfig) -> verdicts.OutOfMemory | None:
+        """Set memory and CPU, and the size of the folders that are in memory."""
+        resized = None
+        if self._pid > 0 and self._veils is not None:
+            resized = self._veils.resize(self._pid, rooms.of(config.memory_mb, self._tmp_mb))
+        over = await self._limit(config)
+        if resized is not None:
+            await asyncio.wrap_future(resized)
+        return over
+
+    async def _limit(self, config: model.FunctionConfig) -> verdicts.OutOfMemory | None:
         """Set memory and CPU, unless the container was made with them.
 
         A call to the engine costs more than all else that a claim does, so they are written where this host lets us;
@@ -429,11 +443,13 @@ def _options(
         "WorkingDir": "/",
         # Its number has no name in the image, and some libraries ask for one.
         "Env": ["HOME=/tmp", "USER=sandbox", "LOGNAME=sandbox"],
-        "Hostname": "sandbox",
+        "Hostname": HOST_NAME,
         "Labels": {**container.labels, LABEL_SANDBOX: sandbox},
         "HostConfig": {
             **confinement.fields(container.has, sandboxes.max_file_mb << 20, container.filter_file),
             "NetworkMode": "none" if spec.network is model.Network.NONE else "bridge",
+            # Without a network the engine gives its name no address, and much code asks for its own.
+            "ExtraHosts": [f"{HOST_NAME}:127.0.0.1"] if spec.network is model.Network.NONE else [],
             "Runtime": sandboxes.sandbox_runtime,
             "Memory": spec.memory_mb << 20,
             "MemorySwap": confinement.with_swap(spec.memory_mb << 20, container.has),

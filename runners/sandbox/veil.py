@@ -14,14 +14,15 @@ import concurrent.futures
 import ctypes
 import logging
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 _CLONE_FS, _CLONE_NEWNS = 0x0200, 0x20000
 # The numbers of these calls are the same on every processor.
-_MOVE_MOUNT, _FSOPEN, _FSCONFIG, _FSMOUNT = 429, 430, 431, 432
+_MOVE_MOUNT, _FSOPEN, _FSCONFIG, _FSMOUNT, _FSPICK = 429, 430, 431, 432, 433
 _FROM_THE_DESCRIPTOR = 4
-_TEXT, _CREATE = 1, 6
+_TEXT, _CREATE, _RECONFIGURE = 1, 6, 7
 _CLOSED_ON_EXEC = 1
 _READ_ONLY, _NO_SETUID, _NO_DEVICES = 1, 2, 4
 _HERE = -100
@@ -45,6 +46,10 @@ class Veils:
         """
         return self._thread.submit(self._drawn, pid, folder, f"{task}:{empty}", target)
 
+    def resize(self, pid: int, sizes: Mapping[str, int]) -> concurrent.futures.Future[bool]:
+        """Give folders in memory of the container of a process these sizes, in MB; whether they have them."""
+        return self._thread.submit(self._resized, pid, sizes)
+
     def close(self) -> None:
         """End the thread."""
         self._thread.submit(self._leave)
@@ -58,10 +63,7 @@ class Veils:
         if not self._works:
             return False
         try:
-            if self._home < 0:
-                _checked(_libc.unshare(_CLONE_FS))
-                self._home = os.open("/proc/thread-self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
-            there = os.open(f"/proc/{pid}/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
+            there = self._namespace(pid)
         except OSError as error:
             return self._given_up(error)
         try:
@@ -70,6 +72,31 @@ class Veils:
             return self._given_up(error)
         finally:
             os.close(there)
+        return True
+
+    def _namespace(self, pid: int) -> int:
+        if self._home < 0:
+            _checked(_libc.unshare(_CLONE_FS))
+            self._home = os.open("/proc/thread-self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
+        return os.open(f"/proc/{pid}/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
+
+    def _resized(self, pid: int, sizes: Mapping[str, int]) -> bool:
+        if not self._works:
+            return False
+        try:
+            there = self._namespace(pid)
+            try:
+                _checked(_libc.setns(there, _CLONE_NEWNS))
+                try:
+                    for folder, size_mb in sizes.items():
+                        _resize(folder.encode(), f"{size_mb}m".encode())
+                finally:
+                    _checked(_libc.setns(self._home, _CLONE_NEWNS))
+            finally:
+                os.close(there)
+        except OSError as error:  # they stay as large as the engine has made them
+            _log.debug("folders_not_resized", extra={"reason": error.strerror})
+            return False
         return True
 
     def _cover(self, there: int, folder: Path, layers: str, target: bytes) -> None:
@@ -101,6 +128,15 @@ def _overlay(layers: bytes) -> int:
         return _call(_FSMOUNT, made, _CLOSED_ON_EXEC, _READ_ONLY | _NO_SETUID | _NO_DEVICES)
     finally:
         os.close(made)
+
+
+def _resize(folder: bytes, size: bytes) -> None:
+    picked = _call(_FSPICK, _HERE, folder, _CLOSED_ON_EXEC)
+    try:
+        _call(_FSCONFIG, picked, _TEXT, b"size", size, 0)
+        _call(_FSCONFIG, picked, _RECONFIGURE, None, None, 0)
+    finally:
+        os.close(picked)
 
 
 def _call(number: int, *arguments: Any) -> int:

@@ -250,7 +250,7 @@ def test_what_another_tool_writes_is_refused_with_what_to_write(
 @pytest.mark.parametrize(
     ("judge", "text"),
     [(judge, text) for judge, texts in GOOD.items() for text in texts],
-    ids=lambda each: str(each)[:30],
+    ids=lambda each: getattr(each, "__name__", repr(each)[:40]),
 )
 def test_what_can_match_is_taken(judge: Callable[[str], str], text: str) -> None:
     assert judge(text) == ""
