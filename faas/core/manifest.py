@@ -111,19 +111,22 @@ def manifest_shape() -> shapes.Fields:
 
 
 def _function() -> shapes.Fields:
-    parts = (_code(), _attempts(), _reach(), _work())
+    parts = (_code(), _attempts(), _reach(), _work(), _style())
     return shapes.Fields({key: field for part in parts for key, field in part.fields.items()})
 
 
-def _code() -> shapes.Fields:
-    field = shapes.Field
-    handler = shapes.Text(
+def _callable() -> shapes.Text:
+    return shapes.Text(
         "module.function, package.module.function or folder/module.function",
         pattern=r"(?:[A-Za-z0-9_\-]+[./])*[A-Za-z0-9_\-]+\.[A-Za-z_][A-Za-z0-9_]*",
         check=patterns.handler_fault,
         max_length=512,
         examples=("app.handler",),
     )
+
+
+def _code() -> shapes.Fields:
+    field = shapes.Field
     # Which ones there are is known where it is deployed, not where the manifest is read.
     runtime = shapes.Text(
         "a language like python3, or a version of it like python3.11",
@@ -138,7 +141,7 @@ def _code() -> shapes.Fields:
                 "The language; python3 takes any version that nodes have. A deploy refuses what none has.",
                 True,
             ),
-            "handler": field(handler, "What to call: module.function.", True),
+            "handler": field(_callable(), "What to call: module.function.", True),
             "source": field(
                 shapes.Text("a folder", check=patterns.folder_fault, max_length=1024),
                 "The folder with the code; the manifest's own by default. The manifest is no part of the code.",
@@ -215,6 +218,28 @@ def _work() -> shapes.Fields:
                 "Whether what an attempt leaves running goes on until the next one, for a minute at most; that time is"
                 " billed with the next attempt. Else a sandbox is frozen while it has no attempt.",
                 default=_DEFAULTS["background"],
+            ),
+        }
+    )
+
+
+def _style() -> shapes.Fields:
+    field = shapes.Field
+    return shapes.Fields(
+        {
+            "style": field(
+                shapes.Choice(tuple(model.Style)),
+                "How the handler is called: as one of AWS Lambda, or of Alibaba's Function Compute (fc). By default as"
+                " it shows itself, and else as one of Lambda.",
+                default="auto",
+            ),
+            "initializer": field(
+                _callable(),
+                "What to call once when a sandbox starts, with the context: module.function. It makes the style fc.",
+            ),
+            "pre_stop": field(
+                _callable(),
+                "What to call before an idle sandbox ends, for 3 s at most: module.function. It makes the style fc.",
             ),
         }
     )
@@ -419,6 +444,8 @@ def _project(declared: dict[str, Any], folder: Path) -> model.Project:
 def _spec(name: str, given: dict[str, Any], folder: Path) -> model.FunctionSpec:
     renamed = {"memory": "memory_mb", "cpu": "cpu_milli", "timeout": "timeout_ms"}
     config = {renamed.get(key, key): value for key, value in given.items() if key not in ("source", "requirements")}
+    if "style" in config:
+        config["style"] = model.Style(config["style"])
     if "network" in config:
         config["network"] = model.Network(config["network"])
     if "buckets" in config:

@@ -22,6 +22,7 @@ def check(declared: dict[str, Any], folder: Path, reader: shapes.Reader) -> None
         _destinations(name, function, reader)
         _keys(name, function, reader)
         _crossing(name, function, reader)
+        _style(name, function, reader)
         _files(name, function, folder, reader)
     _routes(functions, reader)
 
@@ -96,6 +97,13 @@ def _crossing(name: str, function: dict[str, Any], reader: shapes.Reader) -> Non
             if methods and method is not shapes.INVALID and method not in methods:
                 known = f"a method of the route ({', '.join(sorted(methods))})"
                 _fault(reader, (*at, "cors", "methods"), f"{method}, which the route does not take", known)
+
+
+def _style(name: str, function: dict[str, Any], reader: shapes.Reader) -> None:
+    """Lambda calls nothing but the handler."""
+    for key in ("initializer", "pre_stop"):
+        if key in function and function.get("style") == "lambda":
+            _fault(reader, ("functions", name, key), f"{key} with `style: lambda`", "it only with `style: fc`")
 
 
 def _files(name: str, function: dict[str, Any], folder: Path, reader: shapes.Reader) -> None:

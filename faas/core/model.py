@@ -224,6 +224,14 @@ class Condition(enum.StrEnum):
     CHAIN_TOO_DEEP = "ChainTooDeep"
 
 
+class Style(enum.StrEnum):
+    """Whose handlers a function's handler is one of: Lambda's, Function Compute's, or what it shows by itself."""
+
+    AUTO = "auto"
+    LAMBDA = "lambda"
+    FC = "fc"
+
+
 class FunctionConfig(msgspec.Struct, frozen=True, kw_only=True):
     """Everything about a revision that is not code. Two revisions with equal configuration and code are one."""
 
@@ -243,6 +251,9 @@ class FunctionConfig(msgspec.Struct, frozen=True, kw_only=True):
     on_success: Destination | None = None
     on_failure: Destination | None = None
     background: bool = False
+    style: Style = Style.AUTO
+    initializer: str | None = None
+    pre_stop: str | None = None
 
     @property
     def max_delay_ms(self) -> int:

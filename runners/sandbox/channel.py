@@ -18,6 +18,7 @@ is never taken for a part of the next attempt.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import socket
 from collections.abc import Callable, Coroutine
@@ -168,6 +169,12 @@ class Channel:
         self._objects.begin_attempt(invocation)
         self._await(_Awaited(then, invocation.id, self._timeout_ms), head, invocation.event)
 
+    def stop(self) -> None:
+        """Ask an idle agent to end by itself: then the host is doomed. Nothing happens when something runs."""
+        if self._awaited is None and not self.is_over:
+            with contextlib.suppress(OSError):
+                self._wire.send(frames.head(frames.Stop(), 0), b"")
+
     def close(self) -> None:
         """Let go of socket and pipe; what is awaited fails with `base.SandboxLost`. Safe to call twice."""
         self._end()
@@ -197,6 +204,9 @@ class Channel:
                 self._sandboxes.max_file_mb << 20, framed_output.most_bytes(self._sandboxes.max_log_bytes)
             ),
             objects=self.objects_form,
+            style=config.style.value,
+            initializer=config.initializer,
+            pre_stop=config.pre_stop,
         )
 
     def _await(self, awaited: _Awaited, head: bytes, body: bytes) -> None:

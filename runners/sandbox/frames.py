@@ -207,6 +207,13 @@ class Load(msgspec.Struct, frozen=True, kw_only=True, tag_field="t", tag="load")
     network: str
     limits: Sizes
     objects: str = DESCRIPTOR
+    style: str = "auto"
+    initializer: str | None = None
+    pre_stop: str | None = None
+
+
+class Stop(msgspec.Struct, frozen=True, tag_field="t", tag="stop"):
+    """Run what the function wants to be run before its sandbox ends, and end."""
 
 
 class Code(msgspec.Struct, frozen=True, tag_field="t", tag="code"):
@@ -236,7 +243,7 @@ class Done(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="t", tag="
     message: str | None = None
 
 
-Sent = Load | Code | Lent | Opened | Done
+Sent = Load | Stop | Code | Lent | Opened | Done
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(Ready | LoadDone | LoadFailed | Error | Request | Placed | Exited).decode

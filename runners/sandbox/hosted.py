@@ -7,12 +7,15 @@ watched or killed is its engine's affair.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable, Coroutine
 from typing import Any, Protocol
 
 from faas.core import billing, groups, model
 from runners.sandbox import base, channel, greeting, objects, output, verdicts
+
+PRE_STOP_WITHIN_S = 3.0
 
 _log = logging.getLogger(__name__)
 
@@ -115,6 +118,8 @@ class HostedSandbox:
         self._says = greeted.says
         self._rest: Rest | None = None
         self._rest_after_s = REST_AFTER_S
+        self._has_pre_stop = False
+        self._ends = asyncio.Event()
         self._channel = channel.Channel(
             greeted.sock, greeted.pipe, self, find_bucket, sandboxes, on_quiet=self._on_quiet
         )
@@ -153,6 +158,7 @@ class HostedSandbox:
         finally:
             limiting.cancel()
         if over is None:
+            self._has_pre_stop = loaded.error is None and revision.config.pre_stop is not None
             self._begin_to_rest(revision.config)
             return loaded
         self.doom()
@@ -167,7 +173,18 @@ class HostedSandbox:
 
     async def close(self) -> None:
         """See `base.Sandbox.close`."""
+        if self._has_pre_stop and self._closing is None and not self._channel.is_busy:
+            await self._stop()
         await asyncio.shield(self._begin_closing())
+
+    async def _stop(self) -> None:
+        """Let the function's ``pre_stop`` run."""
+        self._has_pre_stop = False
+        if self._rest is not None:
+            self._rest.end()
+        self._channel.stop()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._ends.wait(), PRE_STOP_WITHIN_S)
 
     async def why_gone(self, told: verdicts.Exited | None) -> verdicts.Death:
         """Why the socket has closed. Memory that ran out under the stock's limit is not the function's fault."""
@@ -207,6 +224,7 @@ class HostedSandbox:
 
     def _begin_closing(self) -> asyncio.Task[None]:
         if self._closing is None:
+            self._ends.set()
             if self._rest is not None:
                 self._rest.close()
             self._closing = self._owner.spawn(self._remove(), f"close {self.id}")

@@ -201,6 +201,7 @@ class Output:
         """Stop reading. Safe to call twice."""
         if self._pipe < 0:
             return
+        self._empty()
         self._stop()
         os.close(self._pipe)
         if self._nowhere >= 0:

@@ -265,6 +265,48 @@ async def test_a_value_that_not_everybody_reads_costs_no_sandbox(bench: Bench) -
     assert (await attempts.begun(sandbox, invocation("nan"))).status is model.Status.OK
 
 
+@only_docker
+async def test_a_sandbox_without_a_network_knows_its_own_name(bench: Bench) -> None:
+    outcome = await bench.run("app.names")
+    assert json.loads(outcome.body) == {
+        "own address": "127.0.0.1",
+        "ways to it": ["127.0.0.1"],
+        "full name": "localhost",
+        "localhost": "127.0.0.1",
+        "user": "sandbox",
+        "home": "/tmp",
+    }
+
+
+@only_docker
+async def test_tmp_promises_no_more_than_the_memory_has(limits: settings.Settings, tmp_path: Path) -> None:
+    large = settings.changed(limits, tmp_mb=512, max_file_mb=512)
+    bench = Bench(
+        await choose.choose(
+            large.data.root, large.sandboxes, bucket_finder(tmp_path), languages.known(large.sandboxes.base_image)
+        ),
+        large,
+    )
+    try:
+        outcome = await bench.run("app.fills_tmp", memory_mb=192)
+        told = {"promised": 144, "written": 3, "error": "No space left on device"}
+        assert (outcome.status, json.loads(outcome.body)) == (model.Status.OK, told)
+    finally:
+        for sandbox in bench.started:
+            await sandbox.close()
+        await bench.engine.close()
+
+
+@pytest.mark.parametrize("memory_mb", [64, 128])
+async def test_what_is_to_run_before_an_idle_sandbox_ends_runs_for_a_time(bench: Bench, memory_mb: int) -> None:
+    sandbox = await bench.loaded("app.echo", style=model.Style.FC, pre_stop="app.stops", memory_mb=memory_mb)
+    printed: list[model.LogLine] = []
+    sandbox.on_output(printed.extend)
+    assert (await attempts.begun(sandbox, invocation([1]))).body == b"[1]"
+    await sandbox.close()
+    assert [line.text for line in printed] == ["stopping contract"]
+
+
 async def test_output_without_end_is_cut_and_marked_and_slows_nobody(bench: Bench) -> None:
     outcome = await bench.run("app.prints_much", {"mib": 120})
     assert outcome.body == b'"done"' and outcome.logs_cut

@@ -316,6 +316,18 @@ def test_what_browsers_or_the_route_never_allow_is_a_fault(folder: Path, cors: s
     assert message in fault
 
 
+def test_a_style_goes_with_its_hooks(folder: Path) -> None:
+    text = "functions: {a: {runtime: python3, handler: app.h, style: %s, initializer: app.i, pre_stop: app.p}}"
+    (folder / "faas.yaml").write_text(text % "fc")
+    config = manifest.load(folder).functions[0].config
+    assert (config.style, config.initializer, config.pre_stop) == (model.Style.FC, "app.i", "app.p")
+    (folder / "faas.yaml").write_text(text % "lambda")
+    with pytest.raises(errors.ManifestErrors) as refused:
+        manifest.load(folder)
+    found = [fault.message for fault in refused.value.errors]
+    assert len(found) == 2 and all("with `style: lambda`" in message for message in found), found
+
+
 def test_buckets_of_ones_own_are_absolute_and_differ(folder: Path) -> None:
     project = _load(folder, "buckets: {a: {path: ./in}}\n" + _function(""))
     assert project.buckets == (model.Bucket(name="a", path=str(folder / "in")),)

@@ -35,6 +35,46 @@ def values(event, context):
     return {"nan": {"x": float("nan")}, "infinity": -float("inf"), "half": ["\ud800"], "deep": deep}[event]
 
 
+def names(event, context):
+    """Who it is, by all the ways that libraries ask."""
+    import getpass
+    import pathlib
+    import socket
+
+    own = socket.gethostname()
+    return {
+        "own address": socket.gethostbyname(own),
+        "ways to it": sorted({where[4][0] for where in socket.getaddrinfo(own, 80, type=socket.SOCK_STREAM)}),
+        "full name": socket.getfqdn(),
+        "localhost": socket.gethostbyname("localhost"),
+        "user": getpass.getuser(),
+        "home": str(pathlib.Path.home()),
+    }
+
+
+def fills_tmp(event, context):
+    """What `/tmp` promises, and how many files of 45 MB it takes."""
+    import os
+
+    found = os.statvfs("/tmp")
+    written = 0
+    try:
+        for number in range(10):
+            with open(f"/tmp/{number}", "wb") as file:
+                for _ in range(45):
+                    file.write(b"x" * (1 << 20))
+            written += 1
+    except OSError as error:
+        return {"promised": found.f_blocks * found.f_frsize >> 20, "written": written, "error": error.strerror}
+
+
+def stops(context):
+    """What runs before an idle sandbox ends."""
+    print("stopping", context.function.name)
+    if context.function.memory == 64:
+        time.sleep(60)
+
+
 def prints(event, context):
     print("out", event)
     print("err", file=sys.stderr)

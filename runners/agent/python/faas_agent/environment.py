@@ -29,6 +29,10 @@ def prepare(load: Header, identity: Identity, agent_folder: str) -> None:
     code = str(load["code"])
     _limit(load.get("limits") or {})
     _set_environment(load, identity, agent_folder)
+    if load.get("style") == "fc":
+        from . import fc
+
+        fc.prepare(load, identity)
     os.chdir(code)
     _set_import_path(code, agent_folder, load.get("env") or {})
     sys.argv = [""]

@@ -10,7 +10,20 @@ import time
 import traceback
 from typing import Any
 
-from . import coroutines, environment, faults, loading, logs, memory, output, results, retrying, signals, tracing
+from . import (
+    adapting,
+    coroutines,
+    environment,
+    faults,
+    loading,
+    logs,
+    memory,
+    output,
+    results,
+    retrying,
+    signals,
+    tracing,
+)
 from .connection import INVOKE_KIND, Connection, Data, Header, encode_header, parse_invoke, read_header, result_start
 from .context import ContextMaker
 
@@ -32,6 +45,7 @@ class Server:
         self._trace = tracing.TraceId()
         self._pid = os.getpid()
         self._network = ""
+        self._event: Any = _event
         self._max_result_bytes = 0
         self._termination = signals.Termination(lambda: connection.busy)
 
@@ -43,12 +57,15 @@ class Server:
         identity = environment.Identity(header)
         try:
             environment.prepare(header, identity, self._agent_folder)
-            self._handler = loading.load_handler(header["handler"], header["code"])
+            handler = loading.load_handler(header["handler"], header["code"])
+            adapted = adapting.adapt(handler, header, identity)
         except BaseException as error:  # noqa: BLE001 - whatever user code raises while it is imported is its load error
             self._leave_if_child(error)
             self._load_failed(error, begun)
             return
         self._leave_if_child(None)
+        self._handler, self._on_stop = adapted.call, adapted.stop
+        self._event = bytes if adapted.takes_bytes else _event
         self._contexts = ContextMaker(self._connection, identity, header.get("buckets") or {})
         output.flush()
         self._connection.send(encode_header({"t": "loaded", **self._spent(begun, "init_us")}))
@@ -59,8 +76,8 @@ class Server:
             header, body = self._connection.receive()
             if header[0] == INVOKE_KIND:
                 self._invoke(header, body)
-            else:
-                self._pass_over(header)
+            elif self._is_stop(header):
+                self._stop()
 
     def _invoke(self, header: Data, body: Data) -> None:
         begun = _now_ns()
@@ -71,7 +88,7 @@ class Server:
         self._trace.set(trace_id)
         try:
             deadline = begun + timeout_ms * 1_000_000
-            event = _event(body)
+            event = self._event(body)
             context = self._contexts.make(request_id, attempt, depth, client_context, deadline)
             value = self._handler(event, context)
             if hasattr(value, "__await__"):
@@ -88,13 +105,26 @@ class Server:
         start = result_start(raw_id, (ended - begun) // 1_000, self._memory.kib(ended), result, raw)
         connection.end_attempt(start, result)
 
-    def _pass_over(self, data: Data) -> None:
-        """Late answers to requests that were torn away come between attempts; nothing else does."""
+    def _is_stop(self, data: Data) -> bool:
+        """Whether the sandbox is to end. Else what comes between attempts are late answers, to requests torn away."""
         header = read_header(data)
         kind = header.get("t")
-        if kind not in ("opened", "done"):
+        if kind not in ("opened", "done", "stop"):
             raise ValueError(f"an unexpected frame: {kind!r}")
         self._connection.pass_over(header)
+        return bool(kind == "stop")
+
+    def _stop(self) -> None:
+        """Run what the function wants to be run before its sandbox ends, and end."""
+        try:
+            if self._on_stop is not None:
+                self._on_stop()
+        except BaseException as error:  # noqa: BLE001 - nobody waits for it but the log
+            self._leave_if_child(error)
+            output.say(faults.as_log(error, self._network))
+        self._leave_if_child(None)
+        output.flush()
+        os._exit(0)
 
     def _failed(self, request_id: str, error: BaseException, begun: int) -> None:
         spent = self._spent(begun, "us")
