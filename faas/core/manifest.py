@@ -35,6 +35,7 @@ _LABEL = shapes.Text(
 )
 _VARIABLE = shapes.Text("a name of letters, digits and underscores", pattern=r"[A-Za-z_][A-Za-z0-9_]{0,254}")
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+_METHOD = shapes.Choice(_METHODS, patterns.method_hint)
 _KIB = Decimal(1024)
 _DURATIONS = {
     "ms": Decimal(1), "s": Decimal(1000), "m": Decimal(60_000), "min": Decimal(60_000), "h": Decimal(3_600_000),
@@ -313,7 +314,7 @@ def _trigger() -> shapes.Fields:
                 shapes.Text("a path", check=patterns.route_fault, max_length=512, examples=("/thumb/{name}",)),
                 "The route; {name} takes one segment, and {name+} at the end all that follow.", True,
             ),
-            "methods": field(shapes.Listed(shapes.Choice(_METHODS), or_one=True), "The methods; every one by default."),
+            "methods": field(shapes.Listed(_METHOD, or_one=True), "The methods; every one by default."),
             "max_delay": field(
                 _duration(0, durations.LONGEST_DELAY_MS, "0s to 31d"),
                 "How long callers may delay an async call by `Faas-Delay`; by default they may not.", default="0s",
@@ -395,7 +396,7 @@ def _cors() -> shapes.Fields:
                 "The origins whose pages may call; `*` is any, and `https://*.example.com` all below that name.", True,
             ),
             "methods": field(
-                shapes.Listed(shapes.Choice(_METHODS), or_one=True), "The methods; those of the route by default."
+                shapes.Listed(_METHOD, or_one=True), "The methods; those of the route by default."
             ),
             "headers": field(
                 shapes.Listed(header, or_one=True), "The header fields that pages may send; any by default."

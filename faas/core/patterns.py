@@ -81,9 +81,17 @@ def route_fault(path: str) -> str:
 
 
 def handler_fault(handler: str) -> str:
-    """What to call: module.function."""
-    module, _, function = handler.rpartition(".")
-    return f"module.function: the function's name, not the file's (write {module}.handler)" if function == "py" else ""
+    """What to call, as servers and other platforms write it: ``app:handler``, ``app.py``, ``./app.handler()``."""
+    plain = handler.removesuffix("()").replace("\\", "/").removeprefix("./")
+    plain = plain.replace(".py:", ".").replace(":", ".")
+    if plain.endswith(".py"):
+        plain = plain.removesuffix(".py") + ".handler"
+    return "" if plain == handler else f"module.function, no file and no call (write {plain})"
+
+
+def method_hint(method: str) -> str:
+    """What to write in place of another tool's word for every method."""
+    return "leave methods out: then every one is answered" if method.upper() in ("*", "ANY", "ALL") else ""
 
 
 def origin_fault(origin: str) -> str:

@@ -103,10 +103,14 @@ class Text(msgspec.Struct, frozen=True):
             return reader.fault(
                 yaml_tree.position(node), at, f"{len(text)} characters", f"at most {self.max_length} characters"
             )
-        if not yaml_tree.sendable(text) or (self.pattern and not re.fullmatch(self.pattern, text)):
+        if not yaml_tree.sendable(text):
             return reader.wrong(node, at, self.expected)
-        expected = self.check(text) if self.check else ""
-        return reader.wrong(node, at, expected) if expected else text
+        # First, as it knows better what is wrong.
+        if self.check and (expected := self.check(text)):
+            return reader.wrong(node, at, expected)
+        if self.pattern and not re.fullmatch(self.pattern, text):
+            return reader.wrong(node, at, self.expected)
+        return text
 
     def schema(self) -> dict[str, Any]:
         """A string."""
@@ -122,12 +126,15 @@ class Choice(msgspec.Struct, frozen=True):
     """One of a few words."""
 
     words: tuple[str, ...]
+    translate: Callable[[str], str] | None = None
+    """Says what to write in place of another tool's word; "" when it does not know."""
 
     def read(self, node: yaml.Node, at: Path, reader: Reader) -> Any:
         """The word."""
         if isinstance(node, yaml.ScalarNode) and node.value in self.words:
             return str(node.value)
-        hint = did_you_mean(node.value, self.words) if isinstance(node, yaml.ScalarNode) else ""
+        word = str(node.value)[:100] if isinstance(node, yaml.ScalarNode) else ""
+        hint = (self.translate(word) if self.translate else "") or did_you_mean(word, self.words)
         return reader.wrong(node, at, f"one of {', '.join(self.words)}", hint)
 
     def schema(self) -> dict[str, Any]:

@@ -472,6 +472,29 @@ def test_every_pattern_of_a_manifest_is_judged() -> None:
         assert part in told, part
 
 
+@pytest.mark.parametrize(
+    ("handler", "written"),
+    [
+        ("app:handler", "app.handler"),
+        ("app.py", "app.handler"),
+        ("app.py:main", "app.main"),
+        ("./app.handler", "app.handler"),
+        ("src\\app.handler", "src/app.handler"),
+        ("app.handler()", "app.handler"),
+    ],
+)
+def test_a_handler_as_a_server_names_it_is_told_as_it_is_written_here(handler: str, written: str) -> None:
+    told = _faults(_project("http: {path: /a}").replace("handler: app.handler", f"handler: '{handler}'"))
+    assert f"expected module.function, no file and no call (write {written})" in told
+
+
+@pytest.mark.parametrize(
+    ("method", "hint"), [("ANY", "leave methods out"), ("'*'", "leave methods out"), ("get", "did you mean GET?")]
+)
+def test_a_method_of_another_tool_is_told(method: str, hint: str) -> None:
+    assert hint in _faults(_project(f"http: {{path: /a, methods: [{method}]}}"))
+
+
 def test_a_prefix_and_a_suffix_that_no_key_can_have_are_refused() -> None:
     for end in ("/x" + "y" * 200, "x" * 200):
         prefix = "a/" * 450

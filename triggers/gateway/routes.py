@@ -16,6 +16,8 @@ from faas.core import errors, http_paths, model
 
 _BY_NAME = "fn"
 _NAMED = f"/{_BY_NAME}/"
+_SHOWN = 200
+"""How much of a path a refusal tells."""
 
 
 class Route(msgspec.Struct, frozen=True):
@@ -130,7 +132,7 @@ class Routes:
                 else ""
             )
             allow = ", ".join(sorted(allowed))
-            raise errors.MethodNotAllowed(f"{raw_path} does not take {method}", hint=hint, allow=allow)
+            raise errors.MethodNotAllowed(f"{raw_path[:_SHOWN]} does not take {method}", hint=hint, allow=allow)
         raise _nobody(raw_path)
 
     def crossing(self, raw_path: str) -> model.Cors | None:
@@ -179,7 +181,7 @@ def _put(routes: list[Route], route: Route) -> None:
 
 
 def _nobody(raw_path: str) -> errors.NotFound:
-    return errors.NotFound(f"no function answers {raw_path}", hint="`faas ls` shows the routes")
+    return errors.NotFound(f"no function answers {raw_path[:_SHOWN]}", hint="`faas ls` shows the routes")
 
 
 def _parameters(declared: tuple[http_paths.PathSegment, ...], given: tuple[str, ...]) -> dict[str, str]:
