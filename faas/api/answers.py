@@ -7,7 +7,7 @@ from typing import Annotated, Any, TypeVar, get_origin
 import msgspec
 from aiohttp import web
 
-from faas.core import errors
+from faas.core import errors, json_words
 from faas.core import headers as names
 
 T = TypeVar("T")
@@ -47,7 +47,7 @@ def query(request: web.Request, kind: type[T]) -> T:
     try:
         return msgspec.convert(given, kind, strict=False)
     except msgspec.ValidationError as error:
-        raise errors.BadRequest(f"query: {error}", hint="see /api/v1/openapi.json") from error
+        raise errors.BadRequest(f"query: {json_words.why(error)}", hint="see /api/v1/openapi.json") from error
 
 
 def _lists(kind: type[Any]) -> frozenset[str]:

@@ -22,7 +22,7 @@ from aiohttp import BodyPartReader, MultipartReader, http_exceptions, web
 from faas import artifacts
 from faas.api import answers, schemas, state
 from faas.builds import checks, folders
-from faas.core import errors, ids, model, unreadable
+from faas.core import errors, ids, json_words, model, unreadable
 
 _MAX_PROJECT_BYTES = 1 << 24
 _CHUNK_BYTES = 1 << 20
@@ -122,7 +122,7 @@ def _understood() -> Iterator[None]:
     try:
         yield
     except http_exceptions.HttpProcessingError as error:
-        raise errors.BadRequest(f"the body: {' '.join(error.message.split())}") from error
+        raise errors.BadRequest("the body does not come as its header says") from error
     except (ValueError, RuntimeError) as error:
         raise errors.BadRequest(f"the body: {error}") from error
 
@@ -136,7 +136,7 @@ async def _project(part: BodyPartReader) -> model.Project:
     try:
         return msgspec.json.decode(bytes(content), type=model.Project)
     except unreadable.ERRORS as error:
-        raise errors.BadRequest(f"project: {error}") from error
+        raise errors.BadRequest(f"project: {json_words.why(error)}") from error
 
 
 def _wanted(part: BodyPartReader, wanted: Collection[str], sources: Collection[str]) -> str:

@@ -11,7 +11,7 @@ from aiohttp import web
 
 from faas.api import answers, schemas, state, views
 from faas.api import calls as api_calls
-from faas.core import calling, clock, errors, faults, headers, ids, model, shapes, unreadable
+from faas.core import calling, clock, errors, faults, headers, ids, json_words, model, shapes, unreadable
 from faas.queue import idempotency
 
 _HINT = "text needs quotes: '\"hello\"'"
@@ -50,7 +50,9 @@ async def invoke_batch(request: web.Request) -> web.Response:
             await _event(request), type=Annotated[list[msgspec.Raw], msgspec.Meta(max_length=MOST_EVENTS)]
         )
     except unreadable.ERRORS as error:
-        raise errors.BadRequest(f"expected a JSON array of at most {MOST_EVENTS} events: {error}") from error
+        raise errors.BadRequest(
+            f"expected a JSON array of at most {MOST_EVENTS} events: {json_words.why(error)}"
+        ) from error
     at_ms, fresh = clock.now_ms(), ids.Ids()
     invocations = [
         calling.invocation(

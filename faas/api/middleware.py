@@ -6,7 +6,7 @@ import hmac
 import logging
 from collections.abc import Awaitable, Callable
 
-from aiohttp import http_exceptions, web
+from aiohttp import web
 
 from faas.api import answers, speaking
 from faas.core import errors, names
@@ -33,8 +33,8 @@ async def errors_as_json(request: web.Request, handler: Handler) -> web.StreamRe
         if error.status < 400:
             raise
         return answers.failure(_translated(request, error), _kept(error))
-    except http_exceptions.HttpProcessingError as error:  # the body is not as its header says
-        return answers.failure(speaking.error_of(error))
+    except web.RequestPayloadError as error:  # the body is not as its header says
+        return answers.failure(speaking.error_of(error.__cause__))
     except ConnectionResetError:  # the client has gone: there is nobody to answer, and nothing is wrong here
         raise
     except Exception:  # the last line of defence: the stack goes to the log, the caller gets a plain 500

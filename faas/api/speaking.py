@@ -6,6 +6,7 @@ It is not logged: anybody may send it without end, and it may hold the token of 
 from __future__ import annotations
 
 import logging
+from typing import Any
 
 from aiohttp import http_exceptions, web, web_protocol
 
@@ -43,6 +44,11 @@ class Speaking(web_protocol.RequestHandler):
         if isinstance(resp, web.HTTPException) and resp.status >= 400:
             resp = middleware.shaped(request, resp)
         return await super().finish_response(request, resp, start_time)
+
+    def log_exception(self, *args: Any, **kw: Any) -> None:
+        """See `aiohttp.web.RequestHandler`. A body that breaks its own rules was answered, and is nothing to log."""
+        if not isinstance(kw.get("exc_info"), web.RequestPayloadError):
+            super().log_exception(*args, **kw)
 
 
 def error_of(exc: BaseException | None) -> errors.FaasError:

@@ -25,7 +25,7 @@ from typing import Any
 
 import msgspec
 
-from faas.core import errors, unreadable
+from faas.core import errors, json_words, unreadable
 
 _HINT = 'return {"statusCode": 200, "headers": {...}, "body": "text"}, or any JSON value without "statusCode"'
 TEXT = ("content-type", "text/plain; charset=utf-8")
@@ -136,7 +136,7 @@ def http_reply(body: bytes, is_bytes: bool) -> Reply:
             return Reply(200, [JSON], _text(body).encode())
         return _plain(body)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise _malformed(_in_short(error), "result is not JSON") from error
+        raise _malformed(json_words.why(error), "result is not JSON") from error
     except RecursionError as error:
         raise _malformed("it is nested too deeply", "result cannot be read") from error
 
@@ -345,14 +345,7 @@ def _decoded(body: str) -> bytes:
     try:
         return base64.b64decode(body.encode("ascii").translate(None, _BLANKS), validate=True)
     except (binascii.Error, ValueError) as error:
-        raise _malformed(f"isBase64Encoded is true, but body is not base64: {error}") from error
-
-
-def _in_short(error: Exception) -> str:
-    """What is wrong with JSON, in our words."""
-    if isinstance(error, UnicodeDecodeError) or "utf-8" in str(error).lower():
-        return "it is not in UTF-8"
-    return "it does not end" if "truncated" in str(error) else "it is not written as JSON is"
+        raise _malformed("isBase64Encoded is true, but body is not base64") from error
 
 
 def _malformed(reason: str, what: str = "malformed HTTP response") -> errors.FunctionFailed:

@@ -12,6 +12,8 @@ import re
 
 import msgspec
 
+from faas.core import json_words
+
 MOST_NESTED = 500
 """So many arrays and objects within one another pass everywhere; what is nested deeper may be refused."""
 
@@ -76,7 +78,7 @@ def why_not(body: bytes) -> str:
         body.decode()
         _skip(body)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        return str(error)
+        return json_words.why(error)
     except RecursionError:
         pass
     return f"it is nested more than {MOST_NESTED} levels deep"
