@@ -18,7 +18,7 @@ PAGE = 10_000
 class Page(msgspec.Struct, frozen=True):
     """The keys to look at, the guard fields of keys that are there, and where the next page begins (None: no more).
 
-    ``skipped`` are guard fields, with the versions, of objects that were there before a trigger that is to skip them.
+    ``skipped`` are guard fields, with their values, of objects that were there before a trigger that is to skip them.
     """
 
     changed: list[str]
@@ -37,8 +37,8 @@ def compare(
         met = {rule.guard_field(item.key): rule for rule in matching.matching(rules, item.key)}
         page.known.update(met)
         before = {field for field, rule in met.items() if field not in held and rule.was_there_before(item)}
-        page.skipped.update(dict.fromkeys(before, item.version))
-        if any(not matching.is_version(held.get(field), item.version) for field in met.keys() - before):
+        page.skipped.update(dict.fromkeys(before, matching.skipped_value(item)))
+        if any(not rule.has_met(held.get(field), item.version) for field, rule in met.items() if field not in before):
             page.changed.append(item.key)
     return page
 

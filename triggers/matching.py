@@ -10,12 +10,14 @@ from faas import buckets
 from faas.core import events, model
 from triggers import catalog
 
+_SKIPPED = "skipped "
+
 
 class News(msgspec.Struct, frozen=True):
     """A trigger that is new, or fits other keys than ``before``: what was there by ``since_ms`` is not for it."""
 
     since_ms: int
-    before: model.UploadTrigger | None = None
+    before: tuple[model.UploadTrigger, ...] = ()
 
 
 class Rule(msgspec.Struct, frozen=True):
@@ -34,7 +36,18 @@ class Rule(msgspec.Struct, frozen=True):
         news = self.news
         if news is None or found.appeared_ms > news.since_ms:
             return False
-        return news.before is None or not news.before.concerns(found.key)
+        return not any(part.concerns(found.key) for part in news.before)
+
+    def has_met(self, held: str | None, version: str) -> bool:
+        """Whether a guard says that this version needs no run, however often it came back.
+
+        One that was skipped does need one, once the trigger asks for what is there.
+        """
+        if held is None:
+            return False
+        is_skipped = held.startswith(_SKIPPED)
+        is_same = held.removeprefix(_SKIPPED).partition("+")[0] == version
+        return is_same and not (is_skipped and self.trigger.existing is model.Existing.RUN)
 
     def guard_field(self, key: str) -> str:
         """Where `guard_key` holds the last version of a key that was given to this function.
@@ -63,9 +76,9 @@ def guard_value(found: buckets.Object, *, was_away: bool) -> str:
     return f"{found.version}+{found.changed_ns}" if was_away else found.version
 
 
-def is_version(held: str | None, version: str) -> bool:
-    """Whether a guard holds a version, however often that came back."""
-    return held is not None and held.partition("+")[0] == version
+def skipped_value(found: buckets.Object) -> str:
+    """What the guard holds of an object that was there before a trigger that is to skip it."""
+    return _SKIPPED + found.version
 
 
 def below(prefixes: Collection[str], fields: Iterable[str]) -> list[str]:

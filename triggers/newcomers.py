@@ -13,7 +13,7 @@ as any other: what it meets without a guard runs, also what came while nothing r
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
@@ -28,13 +28,18 @@ _BEGUN = ""
 
 
 class Met(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A trigger that was met; ``news`` until it is settled."""
+    """A trigger that was met, with its parts: one function may have several of one prefix. ``news`` until settled."""
 
-    trigger: model.UploadTrigger
+    parts: tuple[model.UploadTrigger, ...]
     news: matching.News | None = None
 
 
-_decode = msgspec.json.Decoder(Met).decode
+def _decode(held: str | None) -> Met | None:
+    """What is held; what cannot be read is as good as nothing."""
+    try:
+        return None if held is None else msgspec.json.decode(held, type=Met)
+    except msgspec.DecodeError:
+        return None
 
 
 def field(rule: matching.Rule) -> str:
@@ -59,39 +64,42 @@ async def meet(queue: invocations.Queue, rules: Iterable[matching.Rule]) -> dict
 
 def now_met(rules: Iterable[matching.Rule], held: Mapping[str, str]) -> dict[str, Met]:
     """What is to be known of the triggers in force, after what was."""
-    found: dict[str, Met] = {}
+    together: dict[str, list[matching.Rule]] = {}
     for rule in rules:
-        name = field(rule)
-        if name not in found:  # two triggers of one prefix count once: the first decides
-            before = _decode(held[name]) if name in held else None
-            found[name] = _met(rule, before, is_first=_BEGUN not in held)
-    return found
+        together.setdefault(field(rule), []).append(rule)
+    is_first = _BEGUN not in held
+    return {name: _met(parts, _decode(held.get(name)), is_first=is_first) for name, parts in together.items()}
 
 
-def _met(rule: matching.Rule, before: Met | None, *, is_first: bool) -> Met:
-    trigger, made_at_ms = rule.trigger, rule.revision.created_at_ms
-    if is_first or trigger.existing is model.Existing.RUN:
-        return Met(trigger)
+def _met(rules: Sequence[matching.Rule], before: Met | None, *, is_first: bool) -> Met:
+    parts, made_at_ms = tuple(rule.trigger for rule in rules), rules[0].revision.created_at_ms
+    if is_first or all(part.existing is model.Existing.RUN for part in parts):
+        return Met(parts)
     if before is None:
-        return Met(trigger, matching.News(made_at_ms))
-    if _wants(before.trigger) == _wants(trigger):
-        return Met(trigger, before.news)
+        return Met(parts, matching.News(made_at_ms))
+    if _wants(before.parts) == _wants(parts):
+        return Met(parts, before.news)
     # Before a change is settled there may come another: then what was settled last still holds.
-    settled = before.trigger if before.news is None else before.news.before
-    return Met(trigger, matching.News(made_at_ms, settled))
+    settled = before.parts if before.news is None else before.news.before
+    return Met(parts, matching.News(made_at_ms, settled))
 
 
-def _wants(trigger: model.UploadTrigger) -> tuple[object, ...]:
-    return trigger.suffix, trigger.ignore
+def _wants(parts: Iterable[model.UploadTrigger]) -> set[tuple[object, ...]]:
+    return {(part.suffix, part.ignore) for part in parts}
+
+
+def news_for(rule: matching.Rule, met: Mapping[str, Met]) -> matching.News | None:
+    """What is not settled of a rule; nothing ever of one that asks for what is there."""
+    return None if rule.trigger.existing is model.Existing.RUN else met[field(rule)].news
 
 
 async def settle(queue: invocations.Queue, rules: Iterable[matching.Rule]) -> None:
     """The bucket of these was compared as a whole: nothing is new about them any more."""
     held = await guards.items(queue, KEY)
     for rule in rules:
-        met = _decode(held[field(rule)]) if field(rule) in held else None
+        met = _decode(held.get(field(rule)))
         if rule.news is not None and met is not None and met.news == rule.news:
-            await guards.put(queue, KEY, field(rule), _encode(Met(met.trigger)))
+            await guards.put(queue, KEY, field(rule), _encode(Met(met.parts)))
 
 
 def _encode(met: Met) -> str:

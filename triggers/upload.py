@@ -93,7 +93,7 @@ async def _with_news(
     every = [rule for of_bucket in rules.values() for rule in of_bucket]
     met = await door.call(lambda queue: newcomers.meet(queue, every))
     return {
-        bucket: tuple(msgspec.structs.replace(rule, news=met[newcomers.field(rule)].news) for rule in of_bucket)
+        bucket: tuple(msgspec.structs.replace(rule, news=newcomers.news_for(rule, met)) for rule in of_bucket)
         for bucket, of_bucket in rules.items()
     }
 

@@ -225,7 +225,7 @@ class BucketTrigger:
         value = matching.guard_value(seen.object, was_away=seen.look.was_away)
         if not seen.look.was_away:
             held = await self._door.call(lambda queue: guards.get(queue, self._guard_key, field))
-            if matching.is_version(held, seen.object.version):
+            if rule.has_met(held, seen.object.version):
                 return
         invocation = invocation_of(rule, self._bucket.name, seen, self._region)
         guard = guards.Guard(key=self._guard_key, field=field, value=value)

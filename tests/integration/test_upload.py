@@ -351,6 +351,10 @@ async def test_a_new_trigger_skips_what_is_there_already_and_so_does_one_that_be
         (folder / "last.png").write_text("x")
         await eventually(lambda: _has(second, "last.png"))
     assert set(await second.keys()) == {"new.png", "a.txt", "ready", "last.png"}
+    _deploy(functions, model.UploadTrigger(bucket="b", existing=model.Existing.RUN), name="g")
+    third = Arrivals(queue, "g@2")
+    async with _watching(settings, queue, functions, folder, third):
+        await eventually(third.are("ready", "b.png"))
 
 
 async def _settled(queue: Queue, *names: str) -> bool:
