@@ -17,7 +17,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
-from faas.core import events, model
+from faas.core import events, model, unreadable
 from faas.queue import guards, invocations
 from triggers import matching
 
@@ -38,7 +38,7 @@ def _decode(held: str | None) -> Met | None:
     """What is held; what cannot be read is as good as nothing."""
     try:
         return None if held is None else msgspec.json.decode(held, type=Met)
-    except msgspec.DecodeError:
+    except unreadable.ERRORS:
         return None
 
 

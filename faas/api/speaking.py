@@ -46,8 +46,8 @@ class Speaking(web_protocol.RequestHandler):
         return await super().finish_response(request, resp, start_time)
 
     def log_exception(self, *args: Any, **kw: Any) -> None:
-        """See `aiohttp.web.RequestHandler`. A body that breaks its own rules was answered, and is nothing to log."""
-        if not isinstance(kw.get("exc_info"), web.RequestPayloadError):
+        """See `aiohttp.web.RequestHandler`. What a client sent is not worth a stack: a body that breaks its own rules."""
+        if not isinstance(kw.get("exc_info"), web.RequestPayloadError | http_exceptions.HttpProcessingError):
             super().log_exception(*args, **kw)
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from faas.cli import client, functions, output, places, platform_dir
-from faas.core import errors, model
+from faas.core import errors, model, unreadable
 
 DEPLOYED_FILE = "deployed.json"
 _MOST_COUNTED = 100_000
@@ -141,7 +141,7 @@ def _count(api: client.Client, trigger: model.UploadTrigger) -> int:
 def _known(root: Path) -> dict[str, Sequence[str]]:
     try:
         return msgspec.json.decode((root / DEPLOYED_FILE).read_bytes(), type=dict[str, Sequence[str]])
-    except (OSError, msgspec.DecodeError):
+    except (OSError, *unreadable.ERRORS):
         return {}
 
 

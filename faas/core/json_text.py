@@ -12,7 +12,7 @@ import re
 
 import msgspec
 
-from faas.core import json_words
+from faas.core import json_words, unreadable
 
 MOST_NESTED = 500
 """So many arrays and objects within one another pass everywhere; what is nested deeper may be refused."""
@@ -33,7 +33,7 @@ def is_json(body: bytes) -> bool:
         _skip(body if len(body) <= MOST_NESTED else b"".join((_BEFORE, body, _BEHIND)))
         if not body.isascii():
             body.decode()
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+    except unreadable.ERRORS:
         return False
     return True
 
@@ -48,10 +48,10 @@ def is_too_deep(result: bytes) -> bool:
     body = _plain(result) if _may_be_pythons(result) else result
     try:
         _skip(b"".join((_BEFORE, body, _BEHIND)))
-    except msgspec.MsgspecError:
-        return False
     except RecursionError:
         return True
+    except ValueError:
+        return False
     return False
 
 
@@ -77,7 +77,7 @@ def why_not(body: bytes) -> str:
     try:
         body.decode()
         _skip(body)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except ValueError as error:
         return json_words.why(error)
     except RecursionError:
         pass

@@ -96,7 +96,7 @@ class Unreadable(Exception):
 def _printed_of(packed: bytes) -> model.Printed:
     try:
         return _printed(packed)
-    except msgspec.DecodeError as error:
+    except unreadable.ERRORS as error:
         raise Unreadable(str(error)) from error
 
 

@@ -9,7 +9,7 @@ import msgspec
 
 from tests.fuzz import edge
 
-_LINE = re.compile(rb"HTTP/1\.[01] (\d{3}) [^\r\n\x00]*\r\n")
+_LINE = re.compile(rb"HTTP/(?:1\.[01]|0\.9) (\d{3}) [^\r\n\x00]*\r\n")
 _FIELD = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([^\r\n\x00]*?)[ \t]*\r\n")
 _NO_BODY = (204, 304)
 _EXPECTED = frozenset({501, 502, 503, 504, 508})

@@ -206,6 +206,7 @@ async def test_a_body_that_is_not_packed_as_it_says_is_a_bad_request(
         b"GET / HTTP/9.9\r\nHost: a\r\nAuthorization: Bearer secret\r\n\r\n",
         b"POST /api/v1/functions HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
         b"GET /healthz HTTP/1.1\r\nHost: a\r\nExpect: nothing\r\nConnection: close\r\n\r\n",
+        b"POST /nowhere HTTP/1.1\r\nHost: a\r\nContent-Encoding: deflate\r\nContent-Length: 4\r\n\r\nabcd",
         b"GET /nowhere HTTP/1.1\r\nHost: a\r\nExpect: nothing\r\nConnection: close\r\n\r\n",
     ],
 )
