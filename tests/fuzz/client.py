@@ -70,13 +70,19 @@ async def _heard(one: socket.socket, patience_s: float | None) -> Heard:
 
 
 async def _piece(one: socket.socket, patience_s: float | None) -> bytes:
+    """What comes next. To cancel a read could lose what has just come, so a timer says that nothing more is sent."""
     loop = asyncio.get_running_loop()
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(patience_s):
-            return await loop.sock_recv(one, _READ_BYTES)
+    timer = None if patience_s is None else loop.call_later(patience_s, _say_that_all_is_sent, one)
+    try:
+        return await loop.sock_recv(one, _READ_BYTES)
+    finally:
+        if timer is not None:
+            timer.cancel()
+
+
+def _say_that_all_is_sent(one: socket.socket) -> None:
     with contextlib.suppress(OSError):
         one.shutdown(socket.SHUT_WR)
-    return await loop.sock_recv(one, _READ_BYTES)
 
 
 def pieces(given: bytes) -> list[bytes]:

@@ -129,7 +129,7 @@ class _Run:
             for _ in range(self._edge.at_once):
                 group.create_task(self._lane(inputs))
         await self.look()
-        self.report.end_kib = watching.memory_kib()
+        self.report.end_kib = self._memory_kib()
         self.report.ways = len(self._ways)
         if self.report.grown_kib > MOST_GROWTH_KIB:
             self._note(f"memory grew by {self.report.grown_kib} KiB", "memory grew", b"")
@@ -138,10 +138,16 @@ class _Run:
     def _inputs(self, until: Until) -> Iterator[bytes]:
         while until.part(self.report) < 1 and len(self.report.findings) < _MOST_FINDINGS:
             if not self.report.start_kib and self.report.inputs >= _LEAST_WARM and until.part(self.report) > _WARM_PART:
-                self.report.start_kib = watching.memory_kib()
-            yield self._next()
+                self.report.start_kib = self._memory_kib()
+            with self._watch.excused():
+                given = self._next()
+            yield given
         if not self.report.start_kib:  # too short a run to say anything
-            self.report.start_kib = watching.memory_kib()
+            self.report.start_kib = self._memory_kib()
+
+    def _memory_kib(self) -> int:
+        with self._watch.excused():
+            return watching.memory_kib()
 
     def _next(self) -> bytes:
         if self._chance.random() < self._edge.made_anew:
@@ -188,17 +194,22 @@ class _Run:
                 self._note(f"the loop was held up for {longest_s:.3f} s", "held up", given)
 
     async def _tried(self, given: bytes) -> str:
-        began_s = time.thread_time()
-        async with asyncio.timeout(self._edge.patience_s):
-            way = await self._edge.attempt(given)
-        took_s = time.thread_time() - began_s
+        way, took_s = await self._timed(given)
         if self._edge.at_once == 1:
+            if took_s > self._edge.most_cpu_s:  # again: it may have been something else the first time
+                took_s = min(took_s, (await self._timed(given))[1])
             self.report.longest_s = max(self.report.longest_s, took_s)
             if took_s > self._edge.most_cpu_s:
                 raise edges.Broken(f"took {took_s:.3f} s of the processor")
         if seen := self._errors.take():
             raise edges.Broken(f"behind the back of whoever asked: {seen[0]}")
         return way
+
+    async def _timed(self, given: bytes) -> tuple[str, float]:
+        began_s = time.thread_time()
+        async with asyncio.timeout(self._edge.patience_s):
+            way = await self._edge.attempt(given)
+        return way, time.thread_time() - began_s
 
     async def _found(self, given: bytes, error: Exception) -> None:
         where = place(error)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+import time
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -81,14 +82,16 @@ class Finalizer(Planted):
 
 
 class Slow(Planted):
-    most_cpu_s = 0.02
+    most_cpu_s = 0.004
 
     async def fail(self) -> None:
-        sum(range(3_000_000))
+        until_s = time.thread_time() + 0.006
+        while time.thread_time() < until_s:
+            pass
 
 
 class Stuck(Planted):
-    patience_s = 0.05
+    patience_s = 0.005
 
     async def fail(self) -> None:
         await asyncio.Event().wait()
@@ -96,16 +99,22 @@ class Stuck(Planted):
 
 @pytest.mark.parametrize("kind", [Behind, Lost, Finalizer, Slow, Stuck])
 async def test_what_no_answer_tells_of_is_found_too(kind: type[Planted], tmp_path: Path) -> None:
-    report = await found(kind(), tmp_path)
+    report = await found(kind(), tmp_path, inputs=80)
     assert any(b"bug" in finding.given for finding in report.findings)
 
 
 class Together(Slow):
     at_once = 4
+    most_cpu_s = 0.05
+
+    async def fail(self) -> None:
+        until_s = time.thread_time() + 0.06
+        while time.thread_time() < until_s:
+            pass
 
 
 async def test_a_loop_that_is_held_up_by_one_of_several_inputs_is_noticed(tmp_path: Path) -> None:
-    report = await found(Together(), tmp_path)
+    report = await found(Together(), tmp_path, inputs=15)
     assert [finding.where for finding in report.findings] == ["held up"]
 
 

@@ -141,7 +141,6 @@ class FieldsEdge(edge.Edge):
     """Header fields of the platform's own, as the gateway and the control API read them on their loops."""
 
     name = "fields"
-    most_cpu_s = 0.05
     most_bytes = 70_000
     tokens = (b"sync", b"ASYNC", b"90s", b"1.5h", b"31d", b"0ms", b"999999999.999d", b".", b"a" * 36, b"0" * 64,
     b"example.com", b"*.", b"[::1]",
