@@ -46,7 +46,7 @@ class Speaking(web_protocol.RequestHandler):
         return await super().finish_response(request, resp, start_time)
 
     def log_exception(self, *args: Any, **kw: Any) -> None:
-        """See `aiohttp.web.RequestHandler`. What a client sent is not worth a stack: a body that breaks its own rules."""
+        """See `aiohttp.web.RequestHandler`. What a client sent badly is not worth a stack."""
         if not isinstance(kw.get("exc_info"), web.RequestPayloadError | http_exceptions.HttpProcessingError):
             super().log_exception(*args, **kw)
 

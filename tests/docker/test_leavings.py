@@ -137,7 +137,7 @@ async def test_what_a_live_runner_could_not_remove_is_swept_by_itself(engine: ba
 
 
 async def test_what_a_dead_runner_left_frozen_is_removed_soon_and_its_user_is_free(
-    engine: base.Engine, tmp_path: Path
+    engine: base.Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     other = await asyncio.create_subprocess_exec(
         sys.executable,
@@ -156,13 +156,54 @@ async def test_what_a_dead_runner_left_frozen_is_removed_soon_and_its_user_is_fr
     other.kill()
     await other.wait()
     assert len(list((tmp_path / "uids").iterdir())) == 1, "it may still run"
+    state, remove, states = freezing.switch(group).file, engine_module._remove, []
+
+    def seen(of: docker.APIClient, name: str) -> None:
+        states.append(state.read_bytes().strip())
+        remove(of, name)
+
+    # Some engines thaw what they kill, others do not; the kernel kills nobody who is frozen.
+    monkeypatch.setattr(engine_module, "_remove", seen)
     begun = clock.steady_s()
     assert await engine.sweep() == 1
     assert clock.steady_s() - begun < 5
+    assert states in ([b"THAWED"], [b"0"])
     with pytest.raises(docker.errors.NotFound):
         client.inspect_container(f"faas-{theirs}")
     client.close()
     assert list((tmp_path / "uids").iterdir()) == []
+
+
+async def test_a_user_is_its_sandboxes_until_that_has_gone_and_free_right_after(
+    engine: base.Engine, tmp_path: Path
+) -> None:
+    mine = await engine.start(base.Spec(runtime="python3"))
+    held = list((tmp_path / "uids").iterdir())
+    assert len(held) == 1
+    await engine.sweep()
+    assert list((tmp_path / "uids").iterdir()) == held
+    await mine.close()
+    await eventually(lambda: list((tmp_path / "uids").iterdir()) == [], within=30)
+
+
+def _freezer_of(client: docker.APIClient, sandbox: str) -> Path:
+    found = cgroups.group(client.inspect_container(f"faas-{sandbox}")["State"]["Pid"], "freezer")
+    assert found is not None
+    return found
+
+
+async def test_a_frozen_sandbox_is_thawed_before_it_is_killed(engine: base.Engine) -> None:
+    mine = await engine.start(base.Spec(runtime="python3"))
+    client = docker.APIClient()
+    state = freezing.switch(_freezer_of(client, mine.id))
+    freezing.Freezer(state.file.parent, lambda: None).freeze()
+    await eventually(lambda: state.file.read_bytes().strip() in (b"FROZEN", b"1"))
+    host: Any = mine._host  # type: ignore[attr-defined]
+    host.freezer.is_frozen = True
+    host.kill()
+    await eventually(lambda: not client.inspect_container(f"faas-{mine.id}")["State"]["Running"], within=20)
+    await mine.close()
+    client.close()
 
 
 async def test_starts_that_are_given_up_at_any_moment_keep_no_user_and_no_folder(
