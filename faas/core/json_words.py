@@ -10,7 +10,7 @@ _FORM = (
     (re.compile(r"Expected `([^`]*)`, got `([^`]*)`"), "expected {0}, found {1}"),
     (re.compile(r"missing required field `([^`]*)`"), "{0} is missing"),
     (re.compile(r"unknown field `([^`]*)`"), "{0} is not known"),
-    (re.compile(r"Invalid (?:enum )?value (.+?)(?: - at|$)"), "{0} is none that may stand there"),
+    (re.compile(r"Invalid (?:enum )?value"), "the value is none of those that may stand there"),
     (re.compile(r"Expected `([^`]*)`(.*?)(?: - at|$)"), "expected {0}{1}"),
 )
 

@@ -89,6 +89,7 @@ def test_a_machine_without_wheels_is_told() -> None:
                 (model.HttpTrigger(path="/a", cors=model.Cors(origins=("a.example",))), "origins: found 'a.example'"),
                 (model.UploadTrigger(bucket="in", prefix="/in/"), "prefix: found '/in/', expected the beginning"),
                 (model.UploadTrigger(bucket="in", suffix=(".a", "*.b")), "suffix: found '\\*.b', expected the end"),
+                (model.UploadTrigger(bucket="in", suffix=(".part",)), "suffix: found '.part', .* unfinished files"),
                 (model.TimerTrigger(cron="*/90 * * * *"), "cron: found .* bad minute"),
             )
         ),

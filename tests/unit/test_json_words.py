@@ -37,7 +37,7 @@ def told(raw: bytes, form: object = Form) -> str:
         (b"{}", "limit is missing"),
         (b'{"limit": 1, "x": 2}', "x is not known"),
         (b'{"limit": 0}', "limit: expected int >= 1"),
-        (b'{"limit": 1, "kind": "c"}', "kind: 'c' is none that may stand there"),
+        (b'{"limit": 1, "kind": "c"}', "kind: the value is none of those that may stand there"),
         (b'{"limit": 1, "names": ["a", 2]}', "names[1]: expected str, found int"),
     ],
 )
