@@ -25,10 +25,11 @@ _TRIGGERS = (
     model.UploadTrigger(bucket="own", prefix="in/", suffix=(".jpg", "\u00e9")),
 )
 _IDS = b"0190b5a0-0000-7000-8000-000000000001 0190b5a0-0000-7000-8000-000000000002"
+_STAY = (b"folder", b"link", b"pipe")
 _NAMES = (
     b"a", b"in/a.jpg", b"in/\xc3\xa9", b"in/e\xcc\x81", b"\xff", b"in/\xff.jpg", b"a b", b"a\nb", b"a\x1b[2J",
     b"\xe2\x80\xae", b".hidden", b"in/.x",
-    b"a~", b"a.part", b"x" * 255, b"x" * 256, b"d/" * 200 + b"x", b"a+b%20c", b"a%2fb", b"-", b"'", b'"', b"\\", b"*",
+    b"a~", b"a.part", b"x" * 255, b"x" * 256, b"d/" * 12 + b"x", b"a+b%20c", b"a%2fb", b"-", b"'", b'"', b"\\", b"*",
     b"\x01", b"\x7f",
     b"\xed\xa0\x80", b"a\x1fb", b"in/a\x1f.jpg", b"\xe2\x80\xa8",
 )  # fmt: skip
@@ -110,13 +111,26 @@ class ObjectEdge(edge.Edge):
         changes = self._feed.since(self._cursor)
         self._cursor = changes.cursor
         self._bucket.sweep()
-        for sign in changes.signs:
-            sign.encode()
+        # A sign may be of what is no object: whoever looks at it finds that out.
+        for seen in complete.see_all(self._bucket, [backlog.Look(*sign) for sign in changes.signs.items()]):
+            for rule in matching.matching(self._rules, seen.look.key):
+                rule.guard_field(seen.look.key)
 
     def _make(self) -> None:
-        (self._root / "folder").mkdir(parents=True)
-        (self._root / "link").symlink_to(self._outside)
-        os.mkfifo(self._root / "pipe")
+        (self._root / "folder").mkdir(parents=True, exist_ok=True)
+        with contextlib.suppress(FileExistsError):
+            (self._root / "link").symlink_to(self._outside)
+            os.mkfifo(self._root / "pipe")
+
+    def _clear(self) -> None:
+        """Remove what came, and make anew what went: an empty folder gives way to an object."""
+        with os.scandir(os.fsencode(self._root)) as entries:
+            came = [(each.path, each.is_dir(follow_symlinks=False)) for each in entries if each.name not in _STAY]
+        for path, is_folder in came:
+            shutil.rmtree(path) if is_folder else os.unlink(path)
+        if not (self._root / "folder").is_dir():
+            (self._root / "folder").unlink(missing_ok=True)
+        self._make()
 
     @contextlib.contextmanager
     def _dropped(self, name: bytes, marks: tuple[bytes, ...]) -> Iterable[bool]:
@@ -125,8 +139,7 @@ class ObjectEdge(edge.Edge):
         try:
             yield is_there
         finally:
-            shutil.rmtree(os.fsencode(self._root))
-            self._make()
+            self._clear()
 
     def _triggered(self) -> str:
         page = comparison.compare(self._bucket, self._rules, {}, buckets.EVERYTHING, "")
