@@ -8,6 +8,8 @@ import time
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from tests import patience
+
 T = TypeVar("T")
 _STEP_S = 0.01
 
@@ -18,7 +20,7 @@ async def eventually(condition: Callable[[], Any], within: float = 5) -> Any:
     It may be sync or async. An AssertionError means "not yet" too, and is raised when the time is up; a condition
     that only asserts ends with ``return True``.
     """
-    until = time.monotonic() + within
+    until = time.monotonic() + within * patience.FACTOR
     while True:
         met, value, failure = await _tried(condition)
         if met:
@@ -30,7 +32,7 @@ async def eventually(condition: Callable[[], Any], within: float = 5) -> Any:
 
 def eventually_sync(condition: Callable[[], T], within: float = 5) -> T:
     """The same for tests without an event loop."""
-    until = time.monotonic() + within
+    until = time.monotonic() + within * patience.FACTOR
     while True:
         failure, value = None, None
         try:

@@ -18,6 +18,7 @@ import msgspec
 
 from faas.cli import platform_dir
 from tests import clock as clocks
+from tests import patience
 from tests.eventually import eventually_sync
 
 PATIENT = {"init_timeout_ms": "120000", "load_timeout_ms": "150000"}
@@ -59,7 +60,7 @@ class Platform:
             input=stdin,
             capture_output=True,
             check=False,
-            timeout=170,
+            timeout=170 * patience.FACTOR,
         )
         return subprocess.CompletedProcess(
             done.args, done.returncode, done.stdout.decode(), done.stderr.decode(errors="replace")
@@ -82,7 +83,7 @@ class Platform:
             stderr=subprocess.STDOUT,
             text=True,
             check=False,
-            timeout=170,
+            timeout=170 * patience.FACTOR,
         )
         assert done.returncode == 0, done.stdout
         return done.stdout
@@ -111,7 +112,7 @@ class Platform:
     def _request(self, url: str, body: bytes | None, method: str | None, headers: dict[str, str]) -> Answer:
         request = urllib.request.Request(url, data=body, method=method, headers=headers)
         try:
-            with urllib.request.urlopen(request, timeout=120) as got:
+            with urllib.request.urlopen(request, timeout=120 * patience.FACTOR) as got:
                 return Answer(got.status, {k.lower(): v for k, v in got.headers.items()}, got.read())
         except urllib.error.HTTPError as error:
             return Answer(error.code, {k.lower(): v for k, v in error.headers.items()}, error.read())
@@ -159,6 +160,8 @@ def running(
 
     ``docker_host`` is another engine than this machine's, ``clock`` another wall clock.
     """
+    if patience.FACTOR > 1:
+        settings = {"load_timeout_ms": str(round(60_000 * patience.FACTOR)), **settings}
     environ = {"DOCKER_HOST": docker_host} if docker_host else {}
     environ |= clock.environment() if clock else {}
     platform = Platform(data, environ | {f"FAAS_{name.upper()}": value for name, value in settings.items()})

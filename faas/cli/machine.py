@@ -81,7 +81,7 @@ def _sandboxes(has: abilities.Abilities, settings: settings_module.Settings) -> 
     except base.EngineUnavailable as error:
         yield facts.Fact("sandboxes", facts.Severity.FAILED, error.message, error.hint)
         return
-    found = promises.gaps(has, os.geteuid() == 0)
+    found = promises.gaps(has, os.geteuid() == 0, settings.sandboxes.sandbox_runtime)
     for gap in found:
         yield facts.Fact("sandboxes", facts.Severity.WARNING, gap.text, gap.hint)
     if not found:

@@ -10,6 +10,8 @@ import msgspec
 
 DOCKER, PODMAN = "Docker", "Podman"
 
+_ON_THE_HOSTS_KERNEL = ("runc", "crun", "io.containerd.runc.v2")
+
 _LIMITS = {"MemoryLimit": "memory", "PidsLimit": "processes", "CpuCfsQuota": "processor time", "SwapLimit": "swap"}
 """Fields of an engine's answer that are false where it cannot limit something."""
 
@@ -38,6 +40,10 @@ class Abilities(msgspec.Struct, frozen=True, kw_only=True):
     cannot_limit: tuple[str, ...] = ()
     """What of a container it says that it cannot limit: some of `_LIMITS`."""
 
+    def shares_kernel(self, runtime: str) -> bool:
+        """Whether containers of a runtime (empty: the default) are on the host's kernel, which sees their files."""
+        return (runtime or self.default_runtime) in _ON_THE_HOSTS_KERNEL
+
     def on_host(self, user: int) -> int | None:
         """The number on the host of a container's user; None where it is another one that nobody tells."""
         if not self.remaps_users:
@@ -54,7 +60,7 @@ def ask(client: docker.APIClient) -> Abilities:
 def parse(info: dict[str, Any]) -> Abilities:
     """The engine's answer, in which older ones, and other makers', leave things out."""
     security = {option.partition(",")[0] for option in info.get("SecurityOptions") or ()}
-    is_rootless = "name=rootless" in security
+    is_rootless = "name=rootless" in security or bool(info.get("Rootless"))  # the latter is Podman's word for it
     version = str(info.get("CgroupVersion") or "1")
     runtimes: dict[str, Any] = info.get("Runtimes") or {}
     return Abilities(

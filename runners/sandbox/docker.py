@@ -63,8 +63,6 @@ LABEL_RUNNER = "faas.runner"
 LABEL_NODE = "faas.node"
 LABEL_SANDBOX = "faas.sandbox"
 _NAME_PREFIX = "faas-"
-_SHARES_THE_KERNEL = ("runc", "crun", "io.containerd.runc.v2")
-"""Runtimes whose containers see the host's files as they are; others have a kernel of their own between."""
 
 _log = logging.getLogger(__name__)
 
@@ -137,13 +135,8 @@ class DockerHost:
             self._process = os.pidfd_open(pid)
 
     def check_limited(self) -> None:
-        """Raise `base.EngineUnavailable` where the engine has set no limit, whatever it says of itself.
-
-        Rootless engines say that they limit memory also where their user was given no control groups. Nothing is known
-        of a container whose process or control group this host does not show.
-        """
-        if self._memory is not None and cgroups.memory_limit_bytes(self._memory) != self._spec.memory_mb << 20:
-            raise support.unlimited()
+        """See `support.check_limited`."""
+        support.check_limited(self._memory, self._spec.memory_mb << 20)
 
     def _on_thaw(self) -> None:
         if self._sockets is not None:
@@ -317,7 +310,7 @@ class DockerEngine:
             undo.callback(engine._folders.close)
             engine._users = users
             engine._container = await asyncio.to_thread(engine._own, has)
-            if (sandboxes.sandbox_runtime or has.default_runtime) in _SHARES_THE_KERNEL:
+            if has.shares_kernel(sandboxes.sandbox_runtime):
                 engine._veils = veil.Veils()
             engine._languages = await calls.slow(engine._found, runtimes, progress)
             undo.pop_all()

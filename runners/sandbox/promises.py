@@ -14,9 +14,12 @@ class BrokenPromise(msgspec.Struct, frozen=True):
     hint: str
 
 
-def gaps(has: abilities.Abilities, is_root: bool) -> list[BrokenPromise]:
-    """What does not hold here."""
+def gaps(has: abilities.Abilities, is_root: bool, runtime: str = "") -> list[BrokenPromise]:
+    """What does not hold here with a runtime; empty is the engine's default."""
     found = []
+    if not has.shares_kernel(runtime):
+        text = f"calls are answered by the kernel that {runtime or has.default_runtime} brings: our filter is not used"
+        found.append(BrokenPromise(text, "see docs/how-to/other-engines.md"))
     if not has.has_seccomp:
         found.append(BrokenPromise("calls of the kernel are not filtered", "use an engine with seccomp"))
     elif not confinement.knows(has):
@@ -27,15 +30,14 @@ def gaps(has: abilities.Abilities, is_root: bool) -> list[BrokenPromise]:
         found.append(
             BrokenPromise("a function may take swap beside its memory", "boot with swapaccount=1, or turn swap off")
         )
-    if is_root and not has.remaps_users:
-        return found
-    why = "the engine maps users to others" if has.remaps_users else "the platform does not run as root"
-    found.append(
-        BrokenPromise(
-            f"functions of one source see one another's locks on it: {why}", "see docs/explanation/security.md"
+    if has.remaps_users:
+        text = "one function can use up the inotify instances of all others, and of whoever the engine runs as"
+        found.append(
+            BrokenPromise(text, "raise fs.inotify.max_user_instances, or use an engine that does not map users")
         )
-    )
     if not is_root:
+        text = "functions of one source see one another's locks on it: the platform does not run as root"
+        found.append(BrokenPromise(text, "see docs/explanation/security.md"))
         found.append(BrokenPromise("sandboxes are not frozen between attempts: the platform does not run as root", ""))
         if has.cgroups == 1:
             found.append(

@@ -5,10 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 from faas.core import groups
-from runners.sandbox import abilities, base
+from runners.sandbox import abilities, base, cgroups
 
 _LEAST = ("memory", "processes", "processor time")
 """What an engine has to limit: without it one function takes the machine from all others."""
+
+_HOW_TO_LIMIT = (
+    "a rootless engine needs version 2 of cgroups and systemd, which gives its user memory, cpu and pids"
+    " (Delegate=); or use an engine of root"
+)
 
 
 def check(root: Path, sandboxes: groups.Sandboxes, has: abilities.Abilities, user: int) -> None:
@@ -23,13 +28,16 @@ def check(root: Path, sandboxes: groups.Sandboxes, has: abilities.Abilities, use
     _check_path(str(root), has)
 
 
-def unlimited() -> base.EngineUnavailable:
-    """The error for an engine whose containers have no limits."""
-    return base.EngineUnavailable(
-        "the engine has started a container without the limit of memory that was asked for",
-        hint="a rootless engine needs version 2 of cgroups and systemd, which gives its user memory, cpu and pids"
-        " (Delegate=); or use an engine of root",
-    )
+def check_limited(memory: Path | None, wanted_bytes: int) -> None:
+    """Raise `base.EngineUnavailable` where an engine has not set a limit of memory, whatever it says of itself.
+
+    ``memory`` is the control group of a container that was just started; nothing is known where this host shows none.
+    Rootless engines say that they limit memory also where their user was given no control groups.
+    """
+    if memory is not None and cgroups.memory_limit_bytes(memory) != wanted_bytes:
+        raise base.EngineUnavailable(
+            "the engine has started a container without the limit of memory that was asked for", hint=_HOW_TO_LIMIT
+        )
 
 
 def _check_runtime(name: str, has: abilities.Abilities) -> None:
@@ -56,12 +64,14 @@ def _check_sockets(runtime: str, has: abilities.Abilities) -> None:
 
 
 def _check_limits(has: abilities.Abilities) -> None:
-    missing = [what for what in _LEAST if what in has.cannot_limit]
+    # No engine gives control groups of version 1 to a user, and Podman says all the same that it limits.
+    cannot = _LEAST if has.is_rootless and has.cgroups == 1 else has.cannot_limit
+    missing = [what for what in _LEAST if what in cannot]
     if missing:
         kind = f"{'rootless ' if has.is_rootless else ''}{has.maker}"
         raise base.EngineUnavailable(
-            f"{kind} {has.version} cannot limit the {', '.join(missing)} of a container here",
-            hint=unlimited().hint,
+            f"{kind} {has.version} cannot limit {', '.join(missing)} of a container here",
+            hint=_HOW_TO_LIMIT,
         )
 
 

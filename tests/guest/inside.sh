@@ -30,9 +30,10 @@ if [ -s .guest-arguments ]; then
     set --
     while IFS= read -r argument; do set -- "$@" "$argument"; done <.guest-arguments
 else
-    set -- tests/docker/test_sandbox_contract.py tests/docker/test_limits_stay.py tests/docker/test_memory_in_use.py \
+    set -- -m docker tests/docker/test_sandbox_contract.py tests/docker/test_limits_stay.py tests/docker/test_memory_in_use.py \
         tests/hostile/test_kernel.py
 fi
 # Everything takes ten times as long as elsewhere, or more.
+export TEST_PATIENCE=10
 .venv/bin/python -m pytest --color=no -v -p no:cacheprovider --timeout 1800 --junitxml "$result/junit.xml" "$@" 2>&1
 finish $?

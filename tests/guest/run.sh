@@ -61,9 +61,11 @@ trap 'exit 143' TERM
 # Whether a processor's own means (KVM) start a kernel here. Some machines have the device, and start nothing by it.
 has_kvm() {
     [ -w /dev/kvm ] || return 1
-    timeout -k 5 60 qemu-system-x86_64 -accel kvm -cpu host -m 512 -display none -monitor none -no-reboot \
-        -serial stdio -kernel "$home/vmlinuz-$key" -initrd "$home/initrd-$key" \
-        -append "console=ttyS0 root=/dev/none rdinit=/bin/none panic=-1" </dev/null 2>/dev/null | grep -q 'Linux version'
+    (
+        timeout -k 5 60 qemu-system-x86_64 -accel kvm -cpu host -m 512 -display none -monitor none -no-reboot \
+            -serial stdio -kernel "$home/vmlinuz-$key" -initrd "$home/initrd-$key" \
+            -append "console=ttyS0 root=/dev/none rdinit=/bin/none panic=-1" </dev/null | grep -q 'Linux version'
+    ) 2>/dev/null
 }
 
 # boot IMAGE WHAT [OPTIONS OF QEMU]: ends when the guest has switched itself off.
@@ -77,7 +79,7 @@ boot() {
     if has_kvm; then how='-accel kvm -cpu host'; else how='-accel tcg,thread=multi -cpu max'; fi
     say "starting the guest ($how)"
     # shellcheck disable=SC2086 # one word for each option
-    timeout -k 30 "$longest_s" nice qemu-system-x86_64 $how -smp 2 -m "$memory_mb" \
+    timeout -k 30 "$longest_s" qemu-system-x86_64 $how -smp 2 -m "$memory_mb" \
         -display none -monitor none -no-reboot -serial stdio \
         -kernel "$home/vmlinuz-$key" -initrd "$home/initrd-$key" \
         -append "root=LABEL=root rw console=ttyS0 quiet faas.guest=$what" \

@@ -61,6 +61,12 @@ def test_on_a_host_that_has_it_all_every_promise_holds_and_else_each_gap_is_name
     for what in ("not filtered", "locks", "not frozen", "sockets", "processors"):
         assert what in told
     assert "the platform does not run as root" in promises.gaps(has, is_root=False)[0].text
+    mapped = abilities.parse({**HERE, "SecurityOptions": ["name=seccomp", "name=userns"]})
+    (gap,) = promises.gaps(mapped, is_root=True)
+    assert "inotify instances of all others" in gap.text
+    for runtime, default in (("runsc", "runc"), ("", "runsc")):
+        (gap,) = promises.gaps(abilities.parse({**HERE, "DefaultRuntime": default}), is_root=True, runtime=runtime)
+        assert gap.text == "calls are answered by the kernel that runsc brings: our filter is not used"
     assert [gap.text for gap in promises.gaps(abilities.parse({**HERE, "Architecture": "s390x"}), is_root=True)] == [
         "the filter of calls is the engine's own: ours does not know s390x"
     ]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from faas.core import settings as settings_module
@@ -74,8 +76,18 @@ def test_podman_which_passes_over_a_runtime_is_refused_with_one() -> None:
 )
 def test_an_engine_that_cannot_limit_a_container_is_refused(field: str, what: str) -> None:
     error = refused({**ROOTLESS, field: False}, user=1000)
-    assert error.message == f"rootless Docker 26.1.5 cannot limit the {what} of a container here"
+    assert error.message == f"rootless Docker 26.1.5 cannot limit {what} of a container here"
     assert "Delegate=" in error.hint
+
+
+def test_a_rootless_engine_with_version_1_of_cgroups_is_refused_whatever_it_says() -> None:
+    error = refused({**PODMAN, "CgroupVersion": "1", "Rootless": True}, user=1000)
+    assert error.message == "rootless Podman 4.3.1 cannot limit memory, processes, processor time of a container here"
+
+
+def test_rootless_podman_says_so_in_its_own_way() -> None:
+    error = refused({**PODMAN, "Rootless": True}, user=0)
+    assert "Podman is rootless, and the platform runs as root" in error.message
 
 
 def test_a_rootless_engine_cannot_reach_what_is_roots() -> None:
@@ -86,3 +98,29 @@ def test_a_path_that_podman_would_take_apart_is_refused() -> None:
     error = refused(PODMAN, data_dir="/srv/a,ro=false,b")
     assert "/srv/a,ro=false,b has a comma" in error.message
     check(settings_module.of(data_dir="/srv/a,b"), abilities.parse(DOCKER), 0)
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "is_refused"),
+    [
+        ("memory.max", "134217728\n", False),
+        ("memory.max", "max\n", True),
+        ("memory.max", "268435456\n", True),
+        ("memory.limit_in_bytes", "134217728\n", False),
+        ("memory.limit_in_bytes", "9223372036854771712\n", True),
+        ("memory.current", "1\n", True),
+    ],
+)
+def test_an_engine_that_only_says_that_it_limits_memory_is_found_out(
+    tmp_path: Path, file: str, text: str, is_refused: bool
+) -> None:
+    (tmp_path / file).write_text(text)
+    if is_refused:
+        with pytest.raises(base.EngineUnavailable, match="without the limit of memory"):
+            support.check_limited(tmp_path, 128 << 20)
+    else:
+        support.check_limited(tmp_path, 128 << 20)
+
+
+def test_of_a_container_that_cannot_be_seen_nothing_is_known() -> None:
+    support.check_limited(None, 128 << 20)
