@@ -305,10 +305,19 @@ def _url_fault(url: str) -> str:
 
 def _trigger() -> shapes.Fields:
     field = shapes.Field
-    retries = field(_retries(), "In place of the function's; what is not given here is the function's.")
-    begin = shapes.Text("the beginning of keys", check=patterns.prefix_fault, max_length=1024, examples=("in/",))
-    end = shapes.Text("the end of keys", check=patterns.suffix_fault, max_length=1024, examples=(".jpg",))
-    http = shapes.Fields(
+    return shapes.Fields(
+        {
+            "http": field(_http(), "A route of the gateway."),
+            "timer": field(_timer(), "Due times."),
+            "upload": field(_upload(), "New and changed objects of a bucket."),
+        },
+        exactly_one=("http", "timer", "upload"),
+    )
+
+
+def _http() -> shapes.Fields:
+    field = shapes.Field
+    return shapes.Fields(
         {
             "path": field(
                 shapes.Text("a path", check=patterns.route_fault, max_length=512, examples=("/thumb/{name}",)),
@@ -320,10 +329,14 @@ def _trigger() -> shapes.Fields:
                 "How long callers may delay an async call by `Faas-Delay`; by default they may not.", default="0s",
             ),
             "cors": field(_cors(), "What pages of other origins may do here; without it nothing."),
-            "retries": retries,
+            "retries": _own_retries(),
         }
     )  # fmt: skip
-    timer = shapes.Fields(
+
+
+def _timer() -> shapes.Fields:
+    field = shapes.Field
+    return shapes.Fields(
         {
             "cron": field(
                 shapes.Text("a cron line of 5 fields, or 6 with seconds first", check=cron_lines.fault, max_length=200),
@@ -344,11 +357,17 @@ def _trigger() -> shapes.Fields:
                 "What to do at a due time while the last run has not ended: let the new one queue, skip it, or replace"
                 " what waits by it. The default is `skip` for `every`, `queue` for `cron` and with `on_missed: all`.",
             ),
-            "retries": retries,
+            "retries": _own_retries(),
         },
         exactly_one=("cron", "every"),
     )  # fmt: skip
-    upload = shapes.Fields(
+
+
+def _upload() -> shapes.Fields:
+    field = shapes.Field
+    begin = shapes.Text("the beginning of keys", check=patterns.prefix_fault, max_length=1024, examples=("in/",))
+    end = shapes.Text("the end of keys", check=patterns.suffix_fault, max_length=1024, examples=(".jpg",))
+    return shapes.Fields(
         {
             "bucket": field(_LABEL, "The bucket to watch.", True),
             "prefix": field(begin, "Only keys that begin with this.", default=""),
@@ -365,17 +384,13 @@ def _trigger() -> shapes.Fields:
                 "What a new trigger does about the objects that are there already: skip or run.",
                 default="skip",
             ),
-            "retries": retries,
+            "retries": _own_retries(),
         }
     )
-    return shapes.Fields(
-        {
-            "http": field(http, "A route of the gateway."),
-            "timer": field(timer, "Due times."),
-            "upload": field(upload, "New and changed objects of a bucket."),
-        },
-        exactly_one=("http", "timer", "upload"),
-    )
+
+
+def _own_retries() -> shapes.Field:
+    return shapes.Field(_retries(), "In place of the function's; what is not given here is the function's.")
 
 
 def _glob_fault(text: str) -> str:
