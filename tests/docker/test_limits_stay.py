@@ -116,7 +116,7 @@ def test_what_installs_packages_keeps_its_limits(settings: settings_module.Setti
     where = building.BuildPlace(chosen.data.root, chosen.building, chosen.sandboxes.engine, python)
     filled = settings.data.root / "filled"
     filled.mkdir()
-    job = children.Job(command=["/bin/sleep", "600"], cwd=Path("/"), env={}, fills=(filled,), network=True)
+    job = children.Program(command=["/bin/sleep", "600"], cwd=Path("/"), env={}, fills=(filled,), network=True)
     running = where.start(job, bounds.Bound(max_bytes=MIB, max_files=10), 600)
     try:
         (found,) = client.containers(filters={"label": building.LABEL})
