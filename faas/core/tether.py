@@ -14,8 +14,15 @@ from types import MappingProxyType
 
 # Setting the signal between fork and exec (preexec_fn) is not safe in a process with threads, so a bare interpreter
 # sets it on itself and becomes the command. The parent may have died before that: then nobody would ever end us.
+# Another user it becomes before that, as the kernel forgets the signal with a change of user. `Popen` could do it, but
+# only in a whole copy of the parent's memory map, and the parent waits until that has become the command: up to 40 ms.
 _LAUNCH = """
 import ctypes, os, sys
+if sys.argv[3]:
+    user = int(sys.argv[3])
+    os.setgroups([])
+    os.setgid(user)
+    os.setuid(user)
 if ctypes.CDLL(None).prctl(1, 9, 0, 0, 0) != 0 or os.getppid() != int(sys.argv[1]):
     os._exit(125)
 for limit in filter(None, sys.argv[2].split(",")):
@@ -25,22 +32,27 @@ for limit in filter(None, sys.argv[2].split(",")):
     value = value if hard == resource.RLIM_INFINITY else min(value, hard)
     resource.setrlimit(kind, (value, value))
 try:
-    os.execv(sys.argv[3], sys.argv[3:])
+    os.execv(sys.argv[4], sys.argv[4:])
 except OSError as error:
-    sys.exit(f"{sys.argv[3]}: {error.strerror}")
+    sys.exit(f"{sys.argv[4]}: {error.strerror}")
 """
 
 
 def tethered(
-    command: Sequence[str], python: str = sys.executable, limits: Mapping[int, int] = MappingProxyType({})
+    command: Sequence[str],
+    python: str = sys.executable,
+    limits: Mapping[int, int] = MappingProxyType({}),
+    user: int | None = None,
 ) -> list[str]:
     """The command line that runs ``command`` (its first word a path) so that it gets SIGKILL when we end.
 
-    ``python`` is the interpreter that does it, for a command that runs as another user. ``limits`` has the most of each
-    kind of resource (``resource.RLIMIT_NOFILE``): who becomes another user may set them only on itself.
+    ``python`` is the interpreter that does it, for a command that runs as another ``user``: with that number, the group
+    of the same and no other. ``limits`` has the most of each kind of resource (``resource.RLIMIT_NOFILE``): who becomes
+    another user may set them only on itself.
     """
     told = ",".join(f"{kind}={value}" for kind, value in limits.items())
-    return [python, "-I", "-S", "-c", _LAUNCH, str(os.getpid()), told, *command]
+    becomes = "" if user is None else str(user)
+    return [python, "-I", "-S", "-c", _LAUNCH, str(os.getpid()), told, becomes, *command]
 
 
 async def exited(process: subprocess.Popen[bytes]) -> int:

@@ -21,7 +21,6 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
@@ -29,7 +28,6 @@ from faas.core import groups
 from runners.sandbox import base, folder, readable_python, uids
 
 _ABOVE = Path("/var/tmp")  # noqa: S108 - the name within is the data directory's secret, and whose it is is checked
-_UMASK = 0o022
 _ROUNDS = 20
 _KILL_ALL = """
 import os, sys
@@ -45,10 +43,6 @@ class User(msgspec.Struct, frozen=True):
     """Whom a sandbox's processes run as: a number of a user, and of a group that has no other member."""
 
     number: int
-
-    def popen(self) -> dict[str, Any]:
-        """What `subprocess.Popen` is to be given."""
-        return {"user": self.number, "group": self.number, "extra_groups": [], "umask": _UMASK}
 
     def own(self, made: folder.Folder) -> None:
         """Close a sandbox's folder to all but this user, to whom only ``tmp`` belongs."""

@@ -67,15 +67,16 @@ class ProcessHost:
         command = language.runtime.command_here(str(language.agent), str(own.link))
         if command[0] == sys.executable:  # which another user may not be able to run
             command[0] = python.path
+        most, number = _most(sandboxes, is_apart=user is not None), None if user is None else user.number
         self._process = subprocess.Popen(
-            tether.tethered(command, python.path, _most(sandboxes, is_apart=user is not None)),
+            tether.tethered(command, python.path, most, number),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             cwd="/",
             env={"PATH": _PATH, "HOME": tmp, "TMPDIR": tmp, **python.environ},
             start_new_session=True,
-            **(user.popen() if user is not None else {"umask": USUAL_UMASK}),
+            umask=USUAL_UMASK,
         )
         self._watch = memory_watch.MemoryWatch(
             self._process.pid, lambda: self._process.poll() is None, self._has_too_much
