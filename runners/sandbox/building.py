@@ -126,21 +126,21 @@ class _Container:
         _give(self._own, (os.getuid(), os.getgid()))
 
 
-class User(msgspec.Struct, frozen=True):
+class BuildUser(msgspec.Struct, frozen=True):
     """Whose processes a build's are: user and group in the container, and the numbers that they have on the host."""
 
     inside: tuple[int, int]
     on_host: tuple[int, int]
 
 
-def user_for(has: abilities.Abilities, uid: int, gid: int) -> User:
+def user_for(has: abilities.Abilities, uid: int, gid: int) -> BuildUser:
     """A build's user for an engine, when the platform's is ``uid``. Raises `base.EngineUnavailable`.
 
     It is nobody else, unless the platform is not root: then it is the platform's, to whom the folders belong.
     """
     if uid != 0:
         # In a rootless engine of that user he has the number 0, whose rights end there.
-        return User((0, 0) if has.is_rootless else (uid, gid), (uid, gid))
+        return BuildUser((0, 0) if has.is_rootless else (uid, gid), (uid, gid))
     inside = _REMAPPED_UID if has.remaps_users else _UID
     on_host = has.on_host(inside)
     if on_host is None:
@@ -148,7 +148,7 @@ def user_for(has: abilities.Abilities, uid: int, gid: int) -> User:
             "the engine maps users to others and does not say to which, so no build can be given its folders",
             hint="set build_place to process, or use an engine without userns-remap",
         )
-    return User((inside, inside), (on_host, on_host))
+    return BuildUser((inside, inside), (on_host, on_host))
 
 
 def _network(client: docker.APIClient, building: groups.Building) -> str:

@@ -106,14 +106,14 @@ def test_where_users_are_mapped_to_is_read_from_the_engines_folder(
 
 
 def test_a_build_runs_as_nobody_else_or_as_the_platforms_user() -> None:
-    def user(options: list[str], uid: int, root: str = "/d/1000.1000") -> building.User:
+    def user(options: list[str], uid: int, root: str = "/d/1000.1000") -> building.BuildUser:
         has = abilities.parse({"SecurityOptions": options, "DockerRootDir": root})
         return building.user_for(has, uid, uid)
 
-    assert user([], 0) == building.User((1_900_000_001,) * 2, (1_900_000_001,) * 2)
-    assert user(["name=userns"], 0) == building.User((60_001,) * 2, (61_001,) * 2)
-    assert user([], 1000) == building.User((1000, 1000), (1000, 1000))
-    assert user(["name=rootless"], 1000) == building.User((0, 0), (1000, 1000))
+    assert user([], 0) == building.BuildUser((1_900_000_001,) * 2, (1_900_000_001,) * 2)
+    assert user(["name=userns"], 0) == building.BuildUser((60_001,) * 2, (61_001,) * 2)
+    assert user([], 1000) == building.BuildUser((1000, 1000), (1000, 1000))
+    assert user(["name=rootless"], 1000) == building.BuildUser((0, 0), (1000, 1000))
     assert 60_001 not in uids.parse(uids.REMAPPED)
     with pytest.raises(base.EngineUnavailable, match="does not say to which"):
         user(["name=userns"], 0, "/var/lib/docker")
