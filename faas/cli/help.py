@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import click
 
+from faas.cli import output
+
 
 @click.command()
 @click.argument("words", nargs=-1, metavar="[COMMAND...]")
@@ -25,4 +27,4 @@ def help_command(ctx: click.Context, words: tuple[str, ...]) -> None:
         if command is None:
             raise click.UsageError(f"No such command {word!r}", found)
         found = click.Context(command, info_name=word, parent=found)
-    click.echo(found.get_help())
+    output.line(found.get_help())

@@ -43,9 +43,9 @@ def version_option() -> click.Option:
 
 def _show_version(ctx: click.Context, _param: click.Parameter, value: bool) -> None:
     if value and not ctx.resilient_parsing:
-        from faas.cli import version
+        from faas.cli import output, version
 
-        click.echo(version.line())
+        output.line(version.line())
         ctx.exit()
 
 

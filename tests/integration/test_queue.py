@@ -255,7 +255,7 @@ async def _put(queue: invocations.Queue, field: str, value: bytes) -> None:
     await queue.link.call("XADD", queue.keys.queue("echo@3", model.Mode.SYNC), "*", field, value)
 
 
-@pytest.mark.parametrize(("field", "value"), GARBAGE)
+@pytest.mark.parametrize(("field", "value"), GARBAGE, ids=map(str, range(len(GARBAGE))))
 async def test_an_entry_that_is_no_invocation_stops_no_other_and_is_set_aside_with_its_claim(
     queue: invocations.Queue, field: str, value: bytes
 ) -> None:

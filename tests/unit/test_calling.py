@@ -72,6 +72,7 @@ def test_an_invocation_is_made_of_all_that_was_asked() -> None:
         "root_id": "root",
         "trigger_place": 1,
         "caller": None,
+        "object": None,
     }
 
 
