@@ -12,6 +12,7 @@ import docker
 import msgspec
 import pytest
 
+from faas import artifacts
 from faas.cli import languages
 from faas.core import ids, model
 from faas.core import settings as settings_module
@@ -57,11 +58,12 @@ def group(client: docker.APIClient, name: str) -> Path:
     return found
 
 
-def revision(memory_mb: int) -> model.Revision:
+def revision(settings: settings_module.Settings, memory_mb: int) -> model.Revision:
+    digest, _ = artifacts.Artifacts(settings.data.root).pack(CODE)
     config = model.FunctionConfig(
         runtime="python3", handler="app.holds", memory_mb=memory_mb, cpu_milli=1500, timeout_ms=60_000
     )
-    return model.Revision(function="stays", number=1, artifact="0" * 64, config=config, created_at_ms=0)
+    return model.Revision(function="stays", number=1, artifact=digest, config=config, created_at_ms=0)
 
 
 def invocation(event: Any) -> model.Invocation:
@@ -77,10 +79,10 @@ def invocation(event: Any) -> model.Invocation:
 
 
 async def test_a_function_cannot_hold_more_than_its_memory_after_a_reload(
-    engine: base.Engine, client: docker.APIClient
+    engine: base.Engine, client: docker.APIClient, settings: settings_module.Settings
 ) -> None:
     sandbox = await engine.start(base.Spec(runtime="python3"))
-    loaded = await sandbox.load(revision(memory_mb=192), CODE)
+    loaded = await sandbox.load(revision(settings, memory_mb=192))
     assert loaded.error is None, loaded
     own = group(client, f"faas-{sandbox.id}")
     # The engine is told of the limits after they hold, and tells systemd.
