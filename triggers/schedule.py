@@ -68,7 +68,7 @@ def _local(trigger: model.TimerTrigger, at_ms: int) -> datetime.datetime:
     # cronsim has a short way for this UTC object, and none for the zone of that name.
     try:
         zone = datetime.UTC if trigger.timezone == "UTC" else zoneinfo.ZoneInfo(trigger.timezone)
-    except (zoneinfo.ZoneInfoNotFoundError, ValueError) as error:
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError) as error:  # the last: a folder, or too long a name
         raise errors.BadRequest(f"no time zone {trigger.timezone!r}") from error
     return datetime.datetime.fromtimestamp(at_ms // 1000, zone)
 

@@ -31,9 +31,11 @@ class Speaking(web_protocol.RequestHandler):
         """See `aiohttp.web.RequestHandler`. The connection ends with the answer."""
         if request.writer.output_size > 0 or isinstance(exc, ConnectionError):
             raise ConnectionError("an answer is on its way already, or there is nobody to hear one")
-        if status >= 500:
+        # What aiohttp says of an `Expect` that is no text cannot be encoded, which is the client's doing.
+        is_ours = status >= 500 and not isinstance(exc, UnicodeEncodeError)
+        if is_ours:
             _log.error("request_broken", exc_info=exc)
-        answer = answers.failure(error_of(exc) if status < 500 else errors.FaasError("the control API failed"))
+        answer = answers.failure(errors.FaasError("the control API failed") if is_ours else error_of(exc))
         answer.force_close()
         return answer
 

@@ -91,7 +91,16 @@ def test_a_date_that_never_comes_is_never_due() -> None:
         schedule.next_due(_cron("0 0 30 2 *", "UTC"), 0)
 
 
-@pytest.mark.parametrize(("line", "zone"), [("* * *", "UTC"), ("99 * * * *", "UTC"), ("* * * * *", "Mars/Base")])
+@pytest.mark.parametrize(
+    ("line", "zone"),
+    [
+        ("* * *", "UTC"),
+        ("99 * * * *", "UTC"),
+        ("* * * * *", "Mars/Base"),
+        ("* * * * *", "Australia"),
+        ("* * * * *", "A/" + "x" * 300),
+    ],
+)
 def test_an_unreadable_timer_is_a_bad_request(line: str, zone: str) -> None:
     with pytest.raises(errors.BadRequest):
         schedule.next_due(_cron(line, zone), 0)
