@@ -9,9 +9,11 @@ import random
 import re
 import urllib.parse
 import uuid
+import warnings
 from collections.abc import Iterable
 from typing import Any
 
+import aiohttp
 import jsonschema
 import msgspec
 
@@ -71,6 +73,9 @@ class ApiEdge(edge.Edge):
 
     async def open(self, around: edge.Around) -> None:
         """Serve, and know good values of all that the document names."""
+        # A warning of aiohttp's about a part that it cannot name is not raised where no tests run.
+        for kind in (aiohttp.BadContentDispositionHeader, aiohttp.BadContentDispositionParam):
+            warnings.simplefilter("ignore", kind)
         data = around.home / "data"
         data.mkdir()
         settings = settings_module.of(

@@ -194,6 +194,6 @@ def _drop(root: Path, name: bytes, marks: tuple[bytes, ...]) -> bool:
             for attribute, value in zip(_ATTRIBUTES, marks, strict=True):
                 if value:
                     os.setxattr(file.fileno(), attribute, value)
-    except OSError:
+    except (OSError, RecursionError):
         return False
     return True

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable
 
 from faas.core import errors, http_replies
+from runners.sandbox import frames
 from tests.fuzz import edge, responses, trees
 from triggers.gateway import answering
 
@@ -56,7 +57,8 @@ class ResultEdge(edge.Edge):
             way = f"{reply.status // 100} {len(reply.headers)} {bool(reply.body)}"
         _check_sent(answering.encoded(reply, _ID), reply)
         kept = http_replies.without_cookies(given)
-        _check_kept(kept)
+        if frames.is_json(given):  # the runner takes nothing else
+            _check_kept(kept)
         return way
 
 
