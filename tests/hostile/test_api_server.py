@@ -99,20 +99,20 @@ async def test_a_head_that_comes_byte_by_byte_ends_its_connection(attacker: Atta
     await eventually(is_cut, within=WITHIN_S)
 
 
-async def test_more_half_heads_than_connections_may_be_keep_nobody_out_for_long(patient: ControlApi) -> None:
+async def test_more_half_heads_than_connections_may_be_keep_nobody_out_for_long(
+    settings: settings_module.Settings,
+) -> None:
     """Also when a head may take long to come: who waits longest makes room."""
-    async with contextlib.AsyncExitStack() as stack:
-        await _take_all_connections(patient, Attacker(patient, stack))
+    long = settings_module.changed(settings, receive_timeout_ms=120_000, keep_alive_ms=60_000, max_connections=60)
+    async with serving(long) as api, contextlib.AsyncExitStack() as stack:
+        attacker = Attacker(api, stack)
+        for _ in range(200):
+            await attacker.open(b"GET /healthz HTTP/1.1\r\nHost: a\r\nX-Slow: ")
 
+        async def is_answered() -> bool:
+            return (await api.get("/api/v1/functions")) is not None
 
-async def _take_all_connections(api: ControlApi, attacker: Attacker) -> None:
-    for _ in range(200):
-        await attacker.open(b"GET /healthz HTTP/1.1\r\nHost: a\r\nX-Slow: ")
-
-    async def is_answered() -> bool:
-        return (await api.get("/api/v1/functions")) is not None
-
-    await eventually(is_answered, within=WITHIN_S)
+        await eventually(is_answered, within=WITHIN_S)
 
 
 async def test_an_idle_connection_ends_after_its_time(patient: ControlApi) -> None:

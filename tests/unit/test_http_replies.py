@@ -258,6 +258,19 @@ def test_deep_nesting_does_not_stop_cookies_from_being_left_out() -> None:
     assert http_replies.without_cookies(deep) == deep
 
 
+def test_cookies_are_left_out_of_a_large_response_and_nothing_else() -> None:
+    large = {
+        "statusCode": 201,
+        "headers": {"Set-Cookie": "a=1", "X-A": "1"},
+        "cookies": ["b=2"],
+        "body": "é\0" * 50_000,
+    }
+    kept = events.http_reply(http_replies.without_cookies(json.dumps(large).encode()), is_bytes=False)
+    assert kept == _reply({"statusCode": 201, "headers": {"X-A": "1"}, "body": large["body"]})
+    own = json.dumps({"cookies": ["b=2"] * 50_000}).encode()
+    assert http_replies.without_cookies(own) is own
+
+
 @pytest.mark.parametrize("name", ["Faas-Error", "faas-invocation-id", "FAAS-Anything", "Faas_Error", "faas-"])
 def test_header_fields_of_the_platform_are_left_out_whatever_a_handler_says(name: str) -> None:
     body = json.dumps({"statusCode": 200, "headers": {name: "platform", "X-Faas-Error": "mine"}}).encode()
