@@ -30,7 +30,9 @@ _HALF = re.compile("[\ud800-\udfff]")
 def is_json(body: bytes) -> bool:
     """Whether a body is one JSON value in UTF-8 that is not nested too deeply, found without building the value."""
     try:
-        _skip(body if len(body) <= MOST_NESTED else b"".join((_BEFORE, body, _BEHIND)))
+        _skip(body)
+        if body.count(b"[") + body.count(b"{") > MOST_NESTED:
+            _skip(b"".join((_BEFORE, body, _BEHIND)))
         if not body.isascii():
             body.decode()
     except unreadable.ERRORS:
