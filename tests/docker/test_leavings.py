@@ -198,9 +198,9 @@ async def test_a_frozen_sandbox_is_thawed_before_it_is_killed(engine: base.Engin
     state = freezing.switch(_freezer_of(client, mine.id))
     freezing.Freezer(state.file.parent, lambda: None).freeze()
     await eventually(lambda: state.file.read_bytes().strip() in (b"FROZEN", b"1"))
-    host: Any = mine._host  # type: ignore[attr-defined]
-    host.freezer.is_frozen = True
-    host.kill()
+    place: Any = mine._place  # type: ignore[attr-defined]
+    place._freezer.is_frozen = True
+    place.kill()
     await eventually(lambda: not client.inspect_container(f"faas-{mine.id}")["State"]["Running"], within=20)
     await mine.close()
     client.close()

@@ -110,7 +110,7 @@ class Torture:
     async def _quiet(self) -> invocations.Queue:
         """Take the timer away, and wait until nothing is under way."""
         until = time.monotonic() + _QUIET_WITHIN_S
-        done = await asyncio.to_thread(self._stage.platform.faas, "rm", "ticks")
+        done = await asyncio.to_thread(self._stage.platform.faas, "rm", "ticks", "--yes")
         assert done.returncode == 0, done.stderr
         queue = await self._connected(until)
         # What is awaited happens in other processes.

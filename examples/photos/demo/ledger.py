@@ -40,4 +40,4 @@ def _attempts(own: platform.Platform, function: str, status: Mapping[str, Any]) 
     records = (
         watch.until(written, f"the record of each of {ended} invocations of {function}", _WITHIN_S) if ended else []
     )
-    return attempts.join(records, own.ask("logs", function) if ended else [])
+    return attempts.join(records, own.ask("logs", function, "--tail", "all") if ended else [])

@@ -141,7 +141,7 @@ class _Peer:
         self._timeout_ms = 5_000 if patient else 30
         self._channel = channel.Channel(near, reading, self, find, _SETTINGS.sandboxes)
 
-    async def why_gone(self) -> verdicts.Death:
+    async def why_gone(self, _told: verdicts.Exited | None) -> verdicts.Death:
         return verdicts.Exited(1)
 
     def doom(self) -> None:
