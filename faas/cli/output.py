@@ -18,6 +18,11 @@ if TYPE_CHECKING:
 _UNBOUNDED = 100_000
 """The width of progress that no terminal shows: scripts get whole lines."""
 
+_LONG = ((86_400_000, "d"), (3_600_000, "h"), (60_000, "min"))
+
+PLACES = {"retrying": "due later"}
+"""What people read for a place whose name in JSON says less: delayed calls wait there, too."""
+
 
 def emit(value: Any) -> None:
     """Print ``value`` as one JSON document on stdout: indented on a terminal, one line otherwise."""
@@ -28,12 +33,6 @@ def emit(value: Any) -> None:
 def line_of_json(document: str) -> None:
     """Print a JSON document as it is written, on stdout."""
     _write(terminal.shown_json(document, sys.stdout))
-
-
-_LONG = ((86_400_000, "d"), (3_600_000, "h"), (60_000, "min"))
-
-PLACES = {"retrying": "due later"}
-"""What people read for a place whose name in JSON says less: delayed calls wait there, too."""
 
 
 def line(text: str = "", *, raw: bool = False) -> None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from faas.core import http_paths, model, patterns, shapes
+from faas.core import http_paths, model, patterns, shapes, written_paths
 
 DESTINATIONS = ("on_success", "on_failure")
 """Keys of a function that hold a destination."""
@@ -33,8 +33,8 @@ def _bucket_folders(buckets: dict[str, dict[str, Any]], folder: Path, reader: sh
         if "path" not in bucket:
             continue
         at = ("buckets", name, "path")
-        path = _resolved(folder, bucket["path"])
-        if path is None or not (_is(path, stat.S_ISDIR) or _may_be_made(path)):
+        path = written_paths.resolved(folder, bucket["path"])
+        if path is None or not (written_paths.is_kind(path, stat.S_ISDIR) or _may_be_made(path)):
             _fault(reader, at, f"{bucket['path']!r}, which is no folder", "a folder")
         elif path in seen:
             _fault(reader, at, f"the folder of the bucket {seen[path]}", "a folder of its own")
@@ -107,18 +107,18 @@ def _style(name: str, function: dict[str, Any], reader: shapes.Reader) -> None:
 
 
 def _files(name: str, function: dict[str, Any], folder: Path, reader: shapes.Reader) -> None:
-    source = _resolved(folder, function.get("source", "."))
+    source = written_paths.resolved(folder, function.get("source", "."))
     at = ("functions", name, "source")
-    if source is None or not _is(source, stat.S_ISDIR):
+    if source is None or not written_paths.is_kind(source, stat.S_ISDIR):
         _fault(reader, at, f"{function.get('source', '.')!r}, which is no folder", "a folder that exists")
         return
     if "requirements" not in function:
         return
-    file = _resolved(source, function["requirements"])
+    file = written_paths.resolved(source, function["requirements"])
     at = ("functions", name, "requirements")
     if file is None or not file.is_relative_to(source):
         _fault(reader, at, f"{function['requirements']!r}, outside the source", f"a file inside {source}")
-    elif not _is(file, stat.S_ISREG):
+    elif not written_paths.is_kind(file, stat.S_ISREG):
         _fault(reader, at, f"{function['requirements']!r}, which is no file", f"a file inside {source}")
 
 
@@ -145,21 +145,6 @@ def _triggers(name: str, function: dict[str, Any]) -> Iterator[tuple[shapes.Path
         if trigger is not shapes.INVALID:
             for kind, given in trigger.items():
                 yield ("functions", name, "triggers", index, kind), kind, given
-
-
-def _resolved(folder: Path, path: str) -> Path | None:
-    try:
-        return (folder / path).resolve()
-    except (OSError, RuntimeError, ValueError):
-        return None
-
-
-def _is(path: Path, kind: Callable[[int], bool]) -> bool:
-    """Whether something of that kind is there, and may be looked at."""
-    try:
-        return kind(path.stat().st_mode)
-    except (OSError, ValueError):
-        return False
 
 
 def _may_be_made(path: Path) -> bool:

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import re
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
 
-from faas.core import errors, texts
+from faas.core import errors, texts, written_paths
 
 _VARIABLE = re.compile(r"\$\{[A-Z0-9_]+\}")
 _SHORT = re.compile(r"(-[a-zA-Z])(?:\s*=?\s*)(.*)")
@@ -100,7 +100,7 @@ class _Reader:
         )
 
     def _include(self, name: str, folder: Path, *, constraint: bool, asked_by: RequirementLine | None) -> None:
-        path = _resolved(folder, name)
+        path = written_paths.resolved(folder, name)
         if path is None or not path.is_relative_to(self._source):
             raise _refused(asked_by, f"{name[:200]} is outside of the source folder")
         if path in self._seen:
@@ -139,7 +139,7 @@ class _Reader:
         if value.startswith(("https://", "http://")):
             return value
         folder = self._inside(line, value)
-        if not _is(folder, stat.S_ISDIR):
+        if not written_paths.is_kind(folder, stat.S_ISDIR):
             raise _refused(line, f"there is no folder {value} in the source")
         self._wheels += sorted(path.relative_to(self._source).as_posix() for path in folder.glob("*.whl"))
         return "./" + folder.relative_to(self._source).as_posix()
@@ -172,14 +172,14 @@ class _Reader:
         path = self._inside(line, target)
         if path.suffix != ".whl":
             raise _refused(line, f"{target} is no wheel, and building it would run its code during the deploy")
-        if not _is(path, stat.S_ISREG):
+        if not written_paths.is_kind(path, stat.S_ISREG):
             raise _refused(line, f"there is no file {target[:200]} in the source")
         self._wheels.append(path.relative_to(self._source).as_posix())
 
     def _inside(self, line: RequirementLine, target: str) -> Path:
         if _PLAIN_PATH.fullmatch(target) is None:
             raise _refused(line, f"{target} is no plain path: letters, digits and any of . _ + ! / - are possible")
-        path = _resolved(self._source, target)
+        path = written_paths.resolved(self._source, target)
         if path is None or not path.is_relative_to(self._source):
             raise _refused(line, f"{target[:200]} is outside of the source folder")
         return path
@@ -198,7 +198,7 @@ def _is_target(text: str) -> bool:
 
 
 def _text(path: Path, file: str, asked_by: RequirementLine | None) -> str:
-    if not _is(path, stat.S_ISREG):
+    if not written_paths.is_kind(path, stat.S_ISREG):
         raise _refused(asked_by, f"there is no file {file[:200]} in the source")
     try:
         if path.stat().st_size > _MAX_BYTES:
@@ -206,22 +206,6 @@ def _text(path: Path, file: str, asked_by: RequirementLine | None) -> str:
         return texts.decoded(path.read_bytes())
     except UnicodeDecodeError as error:
         raise _not_text(file, asked_by, error) from error
-
-
-def _resolved(folder: Path, name: str) -> Path | None:
-    """Where a name leads; None where no file can be: it holds a NUL, or links that go round."""
-    try:
-        return (folder / name).resolve()
-    except (OSError, ValueError, RuntimeError):
-        return None
-
-
-def _is(path: Path, kind: Callable[[int], bool]) -> bool:
-    """Whether something of that kind is there. A name that is too long for any file is none."""
-    try:
-        return kind(path.stat().st_mode)
-    except (OSError, ValueError):
-        return False
 
 
 def _logical_lines(text: str) -> Iterator[tuple[int, str]]:
