@@ -94,17 +94,34 @@ def measure(home: Path, asked: wanted.Wanted, say: Callable[[str], None]) -> lis
     samples = []
     with contextlib.ExitStack() as stack:
         started = _start(home, stack, say)
-        sleeping = _start_sleeping(home, stack, say)
         cases = {case.name: case for case in choose(list(started), asked)}
+        asleep = cases.pop(ASLEEP, None)
         for number, name, contender in rounds.product(list(cases), list(started), asked.rounds):
             case = cases[name]
             if contender not in case.contenders:
                 continue
             say(f"http: round {number + 1} of {asked.rounds}, {name}, {contender}")
-            if name == ASLEEP:
-                _grow(sleeping)
-            figures = _measure(sleeping if name == ASLEEP else started[contender], case)
+            figures = _measure(started[contender], case)
             samples.append(rounds.Sample(case=name, contender=contender, round=number, figures=figures))
+    if asleep:
+        samples += _measure_asleep(home, asleep, asked.rounds, say)
+    return samples
+
+
+def _measure_asleep(home: Path, case: Case, count: int, say: Callable[[str], None]) -> list[rounds.Sample]:
+    """Samples of the case that is compared with nothing but its own slots.
+
+    They come after all others: tens of sandboxes that start and end would take processor time from what is measured
+    next.
+    """
+    samples = []
+    with contextlib.ExitStack() as stack:
+        sleeping = _start_sleeping(home, stack, say)
+        for number in range(count):
+            say(f"http: round {number + 1} of {count}, {case.name}, {FAAS}")
+            _grow(sleeping)
+            figures = _measure(sleeping, case)
+            samples.append(rounds.Sample(case=case.name, contender=FAAS, round=number, figures=figures))
     return samples
 
 
@@ -168,10 +185,7 @@ def _start_sleeping(home: Path, stack: contextlib.ExitStack, say: Callable[[str]
 
 
 def _grow(one: Started) -> None:
-    """Give a function its load until it has as many sandboxes as it gets.
-
-    In each round: while the others had their turns it was idle for longer than sandboxes are kept.
-    """
+    """Give a function its load until it has as many sandboxes as it gets."""
     until = time.monotonic() + _GROWN_WITHIN_S
     before, now = -1, 0
     while now > before and time.monotonic() < until:
