@@ -11,7 +11,7 @@ from aiohttp import web
 
 from faas.api import answers, schemas, state, views
 from faas.api import calls as api_calls
-from faas.core import calling, clock, errors, faults, headers, ids, json_words, model, shapes, unreadable
+from faas.core import calling, clock, errors, faults, headers, ids, json_words, large_json, model, shapes, unreadable
 from faas.queue import idempotency
 
 _HINT = "text needs quotes: '\"hello\"'"
@@ -129,4 +129,9 @@ async def _event(request: web.Request) -> bytes:
         body += chunk
         if len(body) > limit:
             raise calling.too_large(limit)
-    return calling.json_event(bytes(body) or b"{}", _HINT)
+    if len(body) <= large_json.LARGE_BYTES:
+        return calling.json_event(bytes(body) or b"{}", _HINT)
+    event = bytes(body)
+    if not await large_json.apart(large_json.is_json, event):
+        await large_json.apart(calling.json_event, event, _HINT)  # which says why
+    return event

@@ -10,9 +10,10 @@ raw bytes                                    200, ``application/octet-stream``
 ===========================================  ==========================================================================
 
 An object with ``statusCode`` that breaks the rules is the function's fault: `errors.FunctionFailed` with the reason.
-So is one with more fields than clients take (`MOST_FIELDS`, `MOST_FIELD_BYTES`): all of this happens on the event loop
-that all functions of the node share, so it is bounded in what it costs. What can be sent all the same is sent, and what
-was made of it or left out is told in `Reply.remarks`, which are for the function's log.
+So is one with more fields than clients take (`MOST_FIELDS`, `MOST_FIELD_BYTES`): most of this happens on the event loop
+that all functions of the node share, so it is bounded in what it costs; what `takes_long` is for a thread. What can be
+sent all the same is sent, and what was made of it or left out is told in `Reply.remarks`, which are for the function's
+log.
 """
 
 from __future__ import annotations
@@ -25,18 +26,21 @@ from typing import Any
 
 import msgspec
 
-from faas.core import errors, json_words, unreadable
+from faas.core import errors, json_words, large_json, unreadable
 
 _HINT = 'return {"statusCode": 200, "headers": {...}, "body": "text"}, or any JSON value without "statusCode"'
 TEXT = ("content-type", "text/plain; charset=utf-8")
 JSON = ("content-type", "application/json")
 BYTES = ("content-type", "application/octet-stream")
 
+TRIGGER = "http"
+"""The trigger of calls whose results become responses."""
+
 MOST_FIELDS = 256
 """The most headers and cookies of one response, together."""
 MOST_FIELD_BYTES = 65_536
 """The most bytes of all headers of one response, and of all its cookies, as JSON."""
-_LARGE_BYTES = MOST_FIELD_BYTES
+_LARGE_BYTES = large_json.LARGE_BYTES
 """In a result of no more than this there is nothing to bound, or to leave as it is."""
 _SHOWN = 200
 """How much of a wrong value is told."""
@@ -65,6 +69,8 @@ _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+").fullmatch
 _UNSENDABLE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]").search
 
 _BLANKS = b" \t\n\r\f\v"
+_BEGIN = 64
+"""Whoever puts more blanks than this before a large result has it looked through, too."""
 _Scalar = str | int | float | bool | None
 
 
@@ -115,8 +121,14 @@ _parts = msgspec.json.Decoder(_Parts).decode
 _answer = msgspec.json.Decoder(_Answer).decode
 _glance = msgspec.json.Decoder(_Glance).decode
 _keys = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+_raws = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _any = msgspec.json.Decoder().decode
 _text = msgspec.json.Decoder(str).decode
+
+
+def takes_long(body: bytes, is_bytes: bool) -> bool:
+    """Whether a result is large, and has to be looked through to know whether it is a response, or what text it is."""
+    return not is_bytes and len(body) > _LARGE_BYTES and body[:_BEGIN].lstrip()[:1] in (b"{", b'"', b"")
 
 
 def http_reply(body: bytes, is_bytes: bool) -> Reply:
@@ -129,7 +141,7 @@ def http_reply(body: bytes, is_bytes: bool) -> Reply:
     if is_bytes:
         return Reply(200, [BYTES], body)
     try:
-        if _STATUS in body and (body.startswith(b"{") or body.lstrip().startswith(b"{")):
+        if (body.startswith(b"{") or body.lstrip().startswith(b"{")) and _STATUS in body:
             reply = _response(body)
             return _plain(body) if reply is None else reply
         if body.lstrip().startswith(b'"'):
@@ -137,6 +149,8 @@ def http_reply(body: bytes, is_bytes: bool) -> Reply:
         return _plain(body)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise _malformed(json_words.why(error), "result is not JSON") from error
+    except large_json.Malformed as error:
+        raise _malformed("it is nested too deeply, or no JSON", "result cannot be read") from error
     except RecursionError as error:
         raise _malformed("it is nested too deeply", "result cannot be read") from error
 
@@ -173,7 +187,7 @@ def without_cookies(body: bytes) -> bytes:
     if not may_name_one or not body.lstrip().startswith(b"{"):
         return body
     try:
-        answer: dict[str, Any] = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
+        answer: dict[str, Any] = _large_by_name(body) if len(body) > _LARGE_BYTES else _keys(body)
         if "statusCode" not in answer:
             return body
         answer.pop("cookies", None)
@@ -183,8 +197,13 @@ def without_cookies(body: bytes) -> bytes:
                 given: dict[str, msgspec.Raw] = msgspec.json.decode(headers, type=dict[str, msgspec.Raw])
                 answer[part] = {name: value for name, value in given.items() if name.lower() != "set-cookie"}
         return msgspec.json.encode(answer)
-    except unreadable.ERRORS:
-        return body
+    except (errors.FunctionFailed, *unreadable.ERRORS):
+        return body  # what is wrong with it is told to whoever asks again, too
+
+
+def _large_by_name(body: bytes) -> dict[str, msgspec.Raw]:
+    parts = _large_parts(body)
+    return {name: part for name in _Parts.__struct_fields__ if (part := getattr(parts, name))}
 
 
 def _plain(body: bytes) -> Reply:
@@ -201,15 +220,25 @@ def _response(body: bytes) -> Reply | None:
             return _respond(_answer(body))
         except msgspec.ValidationError:
             pass  # it is read part by part below
-    parts = _parts(body)
+        parts, said = _parts(body), _unknown(body)
+    else:
+        parts, said = _large_parts(body), []
     if not parts.statusCode:
         return None
-    for name in _SMALL_PARTS:
-        if len(getattr(parts, name)) > MOST_FIELD_BYTES:
-            raise _malformed(f"{name} has over {MOST_FIELD_BYTES} bytes")
-    said: list[str] = _unknown(body) if len(body) <= _LARGE_BYTES else []
     reply = _respond(_made_of(parts, said))
     return Reply(reply.status, reply.headers, reply.body, tuple(said))
+
+
+def _large_parts(body: bytes) -> _Parts:
+    """The parts of a large result, of which only the body may be large; none of one that is no response."""
+    sizes = large_json.sizes(body, _SMALL_PARTS)
+    if "statusCode" not in sizes:
+        return _Parts()
+    for name in _SMALL_PARTS:
+        if sizes.get(name, 0) > MOST_FIELD_BYTES:
+            raise _malformed(f"{name} has over {MOST_FIELD_BYTES} bytes")
+    small, large = large_json.cut_out(body, _SMALL_PARTS, "body")
+    return _Parts(**dict(zip(_SMALL_PARTS, _raws(small), strict=True)), body=msgspec.Raw(large))
 
 
 def _unknown(body: bytes) -> list[str]:
@@ -344,7 +373,12 @@ def _sendable(value: str, what: str) -> str:
 
 def _decoded(body: str) -> bytes:
     try:
-        return base64.b64decode(body.encode("ascii").translate(None, _BLANKS), validate=True)
+        text = body.encode("ascii").translate(None, _BLANKS)
+        if -1 < text.find(b"=") < len(text) - 2:
+            raise ValueError("it goes on behind its end")
+        # In parts: a thread that does it lets others go on between them.
+        parts = (text[at : at + _LARGE_BYTES] for at in range(0, len(text), _LARGE_BYTES))
+        return b"".join(base64.b64decode(part, validate=True) for part in parts)
     except (binascii.Error, ValueError) as error:
         raise _malformed("isBase64Encoded is true, but body is not base64") from error
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 
 import msgspec
 
@@ -26,6 +27,12 @@ _WORDS = ((b"-Infinity", b" 0       "), (b"Infinity", b" 0      "), (b"NaN", b" 
 _HALF_ESCAPED = re.compile(rb"\\u[dD][89a-fA-F][0-9a-fA-F]{2}")
 _HALF = re.compile("[\ud800-\udfff]")
 
+_PART_BYTES = 65_536
+_LONGEST_SIGN = 10
+# A byte with which none of the signs goes on. Where the last bytes of a part have none, the words in them stand right
+# behind others, as they do in texts only, where they may stay.
+_LAST_SAFE = re.compile(rb"[^InfityNaudD0-9a-fA-F](?=[InfityNaudD0-9a-fA-F]*\Z)").search
+
 
 def is_json(body: bytes) -> bool:
     """Whether a body is one JSON value in UTF-8 that is not nested too deeply, found without building the value."""
@@ -42,12 +49,12 @@ def is_json(body: bytes) -> bool:
 
 def is_result(body: bytes) -> bool:
     """Whether a body is one JSON value, or would be but for what only Python reads."""
-    return is_json(body) or (_may_be_pythons(body) and is_json(_plain(body)))
+    return is_json(body) or (may_be_pythons(body) and is_json(plain(body)))
 
 
 def is_too_deep(result: bytes) -> bool:
     """Whether a result is nested deeper than all who read it could follow."""
-    body = _plain(result) if _may_be_pythons(result) else result
+    body = plain(result) if may_be_pythons(result) else result
     try:
         _skip(b"".join((_BEFORE, body, _BEHIND)))
     except RecursionError:
@@ -59,7 +66,7 @@ def is_too_deep(result: bytes) -> bool:
 
 def is_pythons(result: bytes) -> bool:
     """Whether a result is none that any reader of JSON takes."""
-    return _may_be_pythons(result) and not is_json(result)
+    return may_be_pythons(result) and not is_json(result)
 
 
 def standard(result: bytes) -> bytes:
@@ -86,12 +93,28 @@ def why_not(body: bytes) -> str:
     return f"it is nested more than {MOST_NESTED} levels deep"
 
 
-def _may_be_pythons(body: bytes) -> bool:
+def may_be_pythons(body: bytes) -> bool:
+    """Whether a body holds anything of what only Python reads, be it in a text where everybody reads it."""
     return any(sign in body for sign in _SIGNS)
 
 
-def _plain(body: bytes) -> bytes:
+def plain(body: bytes) -> bytes:
     """The same length with a number for each word and another character for each half of one: as good, or as bad."""
+    # In parts: who does it in a thread lets others go on between them.
+    return b"".join(_plain_part(part) for part in _parts(body))
+
+
+def _parts(body: bytes) -> Iterator[bytes]:
+    begun = 0
+    while begun < len(body):
+        end = begun + _PART_BYTES
+        if end < len(body) and (safe := _LAST_SAFE(body, end - _LONGEST_SIGN, end)) is not None:
+            end = safe.start()
+        yield body[begun:end]
+        begun = end
+
+
+def _plain_part(body: bytes) -> bytes:
     for word, number in _WORDS:
         body = body.replace(word, number)
     return _HALF_ESCAPED.sub(rb"\\ufffd", body)

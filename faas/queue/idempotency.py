@@ -61,7 +61,7 @@ class _Known(msgspec.Struct, frozen=True):
     answer: bytes
 
 
-def _as_it_is(outcome: model.Outcome) -> model.Outcome:
+async def _as_it_is(outcome: model.Outcome) -> model.Outcome:
     return outcome
 
 
@@ -111,7 +111,7 @@ async def answer(
     run: Callable[[], Awaitable[model.Outcome]],
     *,
     within_ms: int,
-    to_keep: Callable[[model.Outcome], model.Outcome] = _as_it_is,
+    to_keep: Callable[[model.Outcome], Awaitable[model.Outcome]] = _as_it_is,
 ) -> model.Outcome:
     """The outcome of ``run``, or of the call that had the key first, waiting for it when it still runs.
 
@@ -134,7 +134,7 @@ async def _kept(
     asked: KeyedCall,
     invocation_id: str,
     run: Callable[[], Awaitable[model.Outcome]],
-    to_keep: Callable[[model.Outcome], model.Outcome],
+    to_keep: Callable[[model.Outcome], Awaitable[model.Outcome]],
     claim_ms: int,
 ) -> model.Outcome:
     try:
@@ -142,7 +142,7 @@ async def _kept(
     except (errors.Throttled, errors.NeverRan, errors.NothingRuns):  # after any other error a node may run it still
         await _settle(queue, asked, invocation_id, b"", claim_ms)
         raise
-    kept = b"" if outcome.record.status in _NOT_KEPT else _encode(to_keep(outcome))
+    kept = b"" if outcome.record.status in _NOT_KEPT else _encode(await to_keep(outcome))
     await _settle(queue, asked, invocation_id, kept, claim_ms)
     return outcome
 

@@ -83,6 +83,8 @@ class Ran(msgspec.Struct, frozen=True, kw_only=True):
     reusable: bool = True
     wish: retry.Wish | None = None
     """What the exception that the handler raised asks for."""
+    remarks: tuple[str, ...] = ()
+    """What is to be said of a large result as an HTTP response; of others it is not looked for here."""
 
 
 Then = Callable[[Ran | SandboxLost], None]

@@ -24,10 +24,14 @@ import socket
 from collections.abc import Callable, Coroutine
 from typing import Any, BinaryIO, Protocol
 
-from faas.core import clock, events, groups, json_text, model, retry
+import msgspec
+
+from faas.core import clock, events, groups, http_replies, json_text, large_json, model, retry
 from runners.sandbox import base, far_end, framed_output, frames, objects, output, verdicts, wire
 
 _log = logging.getLogger(__name__)
+
+_LOOKED_THROUGH_WITHIN_NS = 60_000_000_000
 
 
 class Holder(Protocol):
@@ -50,11 +54,15 @@ def _nothing() -> None:
 class _Awaited:
     """What the runner is waiting for: the answer to a load (``invocation_id`` is None) or to an attempt."""
 
-    __slots__ = ("deadline_ns", "invocation_id", "started_ns", "then", "timeout_ms")
+    __slots__ = ("deadline_ns", "invocation_id", "is_request", "started_ns", "then", "timeout_ms")
 
-    def __init__(self, then: Callable[[Any], None], invocation_id: str | None, timeout_ms: int) -> None:
+    def __init__(
+        self, then: Callable[[Any], None], invocation_id: str | None, timeout_ms: int, *, is_request: bool = False
+    ) -> None:
         self.then = then
         self.invocation_id = invocation_id
+        self.is_request = is_request
+        """The answer is sent as an HTTP response."""
         self.timeout_ms = timeout_ms
         self.started_ns = clock.steady_ns()
         self.deadline_ns = self.started_ns + timeout_ms * 1_000_000
@@ -167,7 +175,8 @@ class Channel:
             self._loop.call_soon(then, ran)
             return
         self._objects.begin_attempt(invocation)
-        self._await(_Awaited(then, invocation.id, self._timeout_ms), head, invocation.event)
+        is_request = invocation.trigger == http_replies.TRIGGER
+        self._await(_Awaited(then, invocation.id, self._timeout_ms, is_request=is_request), head, invocation.event)
 
     def stop(self) -> None:
         """Ask an idle agent to end by itself: then the host is doomed. Nothing happens when something runs."""
@@ -271,23 +280,54 @@ class Channel:
         if len(body) > limit:
             ending = verdicts.Ending(model.Status.ERROR, verdicts.too_large(len(body), limit))
             ran = self._ended_badly(awaited, header.us, header.mem_kb, ending)
-        elif header.bytes or json_text.is_result(body):
-            logs, cut = self._end_attempt(header.mem_kb)
-            ran = base.Ran(
-                status=model.Status.OK,
-                duration_us=min(header.us, awaited.elapsed_us()),
-                memory_peak_mb=self._peak_mb,
-                body=body,
-                is_bytes=header.bytes,
-                logs=logs,
-                logs_cut=cut,
-            )
-        elif json_text.is_too_deep(body):
-            ending = verdicts.Ending(model.Status.ERROR, verdicts.too_deep(json_text.MOST_NESTED))
-            ran = self._ended_badly(awaited, header.us, header.mem_kb, ending)
+        elif not header.bytes and len(body) > large_json.LARGE_BYTES:
+            # It came in time, and what follows it waits.
+            self._wire.pause()
+            elapsed_us = awaited.elapsed_us()
+            awaited.deadline_ns += _LOOKED_THROUGH_WITHIN_NS
+            self._spawn(self._look_through(awaited, header, body, elapsed_us))
+            return
         else:
-            raise frames.BrokenProtocol("a result that is not JSON")
+            passes = header.bytes or json_text.is_result(body)
+            too_deep = not passes and json_text.is_too_deep(body)
+            ran = self._judged(awaited, header, body, passes, too_deep)
         self._over = awaited.then, ran
+
+    async def _look_through(self, awaited: _Awaited, header: frames.Result, body: bytes, elapsed_us: int) -> None:
+        """Have a large result looked through apart; the next attempt begins after that."""
+        passes = await large_json.apart(large_json.is_result, body)
+        too_deep = not passes and await large_json.apart(large_json.is_too_deep, body)
+        remarks: tuple[str, ...] = ()
+        if passes and awaited.is_request:
+            remarks = await large_json.apart(http_replies.remarks, body)
+        if self._awaited is not awaited:  # closed meanwhile
+            return
+        in_time = msgspec.structs.replace(header, us=min(header.us, elapsed_us))
+        try:
+            ran = self._judged(awaited, in_time, body, passes, too_deep)
+        except frames.BrokenProtocol as error:
+            self.on_broken(str(error))
+            return
+        self._over = awaited.then, msgspec.structs.replace(ran, remarks=remarks)
+        self._wire.resume()
+
+    def _judged(self, awaited: _Awaited, header: frames.Result, body: bytes, passes: bool, too_deep: bool) -> base.Ran:
+        """What a result is that was looked through. Raises `frames.BrokenProtocol`."""
+        if too_deep:
+            ending = verdicts.Ending(model.Status.ERROR, verdicts.too_deep(json_text.MOST_NESTED))
+            return self._ended_badly(awaited, header.us, header.mem_kb, ending)
+        if not passes:
+            raise frames.BrokenProtocol("a result that is not JSON")
+        logs, cut = self._end_attempt(header.mem_kb)
+        return base.Ran(
+            status=model.Status.OK,
+            duration_us=min(header.us, awaited.elapsed_us()),
+            memory_peak_mb=self._peak_mb,
+            body=body,
+            is_bytes=header.bytes,
+            logs=logs,
+            logs_cut=cut,
+        )
 
     def _on_error(self, awaited: _Awaited, header: frames.Error) -> None:
         ending = verdicts.Ending(model.Status.ERROR, verdicts.failure(header.error))
@@ -396,11 +436,14 @@ class Channel:
         awaited = self._awaited
         if awaited is None or self.is_over:
             return
+        if awaited.deadline_ns <= clock.steady_ns():
+            self._wire.read()  # an answer that is there already came in time, if the loop was late
+            if self._awaited is not awaited or self.is_over:
+                return
+        # One that is large is looked through in a time of its own.
         if awaited.deadline_ns > clock.steady_ns():
             self._set_timer(awaited.deadline_ns)
-            return
-        self._wire.read()  # an answer that is there already came in time, if the loop was late
-        if self._awaited is awaited and not self.is_over:
+        else:
             self._on_timeout(awaited)
 
     def _on_timeout(self, awaited: _Awaited) -> None:

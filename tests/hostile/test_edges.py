@@ -142,12 +142,19 @@ async def test_answers_that_nobody_reads_hold_no_more_than_their_share_and_the_o
         assert len(await platform.ask(call())) > 5_900_000
 
 
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"POST /hello HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n30d40\r\n" + b"x" * 150_000,
+        call(body=b"x" * 200_000)[:-50_000],
+    ],
+    ids=["chunked", "plain"],
+)
 async def test_bodies_that_never_end_hold_no_more_than_their_share_and_the_others_are_answered(
-    redis_url: str, prefix: str
+    redis_url: str, prefix: str, sent: bytes
 ) -> None:
     async with serving(redis_url, prefix) as platform, contextlib.AsyncExitStack() as stack:
-        chunked = b"POST /hello HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n30d40\r\n" + b"x" * 150_000
-        for sent in (chunked, call(body=b"x" * 200_000)[:-50_000]) * 12:
+        for _ in range(24):
             await platform.open(stack, MALLORY, sent)
             assert await platform.is_well()
             await eventually(lambda: platform.server.held_bytes <= 1_048_576, within=WITHIN_S)
@@ -157,10 +164,12 @@ async def test_bodies_that_never_end_hold_no_more_than_their_share_and_the_other
 
 async def test_what_is_sent_ahead_of_a_running_call_is_counted_too(redis_url: str, prefix: str) -> None:
     async with serving(redis_url, prefix) as platform, contextlib.AsyncExitStack() as stack:
-        platform.function.offer = lambda invocation, caller: True  # type: ignore[method-assign] # never answered
-        ahead = b"POST /hello HTTP/1.1\r\nHost: h\r\n\r\n" + b"GET /healthz HTTP/1.1\r\nHost: h\r\n\r\n" * 6_000
-        for _ in range(30):
-            one = await platform.open(stack, MALLORY)
+        called: list[model.Invocation] = []
+        platform.function.offer = lambda invocation, caller: called.append(invocation) or True  # type: ignore[func-returns-value, method-assign] # never answered
+        ahead = b"GET /healthz HTTP/1.1\r\nHost: h\r\n\r\n" * 6_000
+        for number in range(30):
+            one = await platform.open(stack, MALLORY, b"POST /hello HTTP/1.1\r\nHost: h\r\n\r\n")
+            await eventually(lambda number=number: len(called) > number, within=WITHIN_S)
             with contextlib.suppress(BlockingIOError, ConnectionError):
                 one.send(ahead)
         await eventually(lambda: 0 < platform.server.held_bytes <= 1_048_576, within=WITHIN_S)

@@ -95,6 +95,9 @@ def test_a_body_is_decoded_only_when_it_says_that_it_is_base64() -> None:
     assert _reply({"statusCode": 200, "body": encoded, "isBase64Encoded": "true"}).body == encoded.encode()
     wrapped = base64.encodebytes(b"x" * 100).decode()
     assert _reply({"statusCode": 200, "body": wrapped, "isBase64Encoded": True}).body == b"x" * 100
+    large = bytes(range(256)) * 1_000
+    wrapped = base64.encodebytes(large).decode()
+    assert _reply({"statusCode": 200, "body": wrapped, "isBase64Encoded": True}).body == large
 
 
 @pytest.mark.parametrize(
@@ -102,6 +105,9 @@ def test_a_body_is_decoded_only_when_it_says_that_it_is_base64() -> None:
     [
         ({"body": "not base64!", "isBase64Encoded": True}, "not base64"),
         ({"body": "é", "isBase64Encoded": True}, "not base64"),
+        ({"body": "eA==eA==", "isBase64Encoded": True}, "not base64"),
+        ({"body": "A" * 65_532 + "eA==eA==", "isBase64Encoded": True}, "not base64"),
+        ({"body": "A" * 131_073, "isBase64Encoded": True}, "not base64"),
         ({"headers": ["x"]}, "headers"),
         ({"headers": {"X": ["y"]}}, "headers"),
         ({"cookies": [1]}, "cookies"),
@@ -134,7 +140,7 @@ def test_each_of_several_values_is_a_header_of_its_own_in_place_of_a_single_one(
     ("given", "body"),
     [
         (5, b"5"), (1.5, b"1.5"), (True, b"true"), (0, b"0"), ({"a": [1, 2]}, b'{"a":[1,2]}'), ([], b"[]"),
-        ({"big": "x" * 100_000}, json.dumps({"big": "x" * 100_000}).encode()),
+        ({"big": ["x" * 100_000]}, b'{"big":["' + b"x" * 100_000 + b'"]}'),
     ],
     ids=lambda value: str(value)[:20],
 )  # fmt: skip
@@ -197,6 +203,13 @@ def test_headers_that_frame_the_message_are_left_to_the_server() -> None:
         (b' {"headers": null, "cookies": [], "statusCode": 9}', b'{"headers":null,"statusCode":9}'),
         (b'{"cookies": ["mine"]}', b'{"cookies": ["mine"]}'),
         (b'{"statusCode": 200, "body": "no c00kie"}', b'{"statusCode": 200, "body": "no c00kie"}'),
+        (
+            b'{"statusCode":200,"cookies":["a"],"headers":{"Set-Cookie":"a","b":1},"body":"' + b"x" * 70_000 + b'"}',
+            b'{"statusCode":200,"headers":{"b":1},"multiValueHeaders":null,"body":"'
+            + b"x" * 70_000
+            + b'","isBase64Encoded":null}',
+        ),
+        (b'{"cookies":["' + b"x" * 70_000 + b'"]}', b'{"cookies":["' + b"x" * 70_000 + b'"]}'),
         (b'{"statusCode": 200, "headers": "cookie"}', b'{"statusCode":200,"headers":"cookie"}'),
         (b'{"statusCode": 200, "cookies"', b'{"statusCode": 200, "cookies"'),
         (b'"cookie"', b'"cookie"'),
@@ -225,6 +238,9 @@ def test_a_result_from_which_cookies_are_taken_may_be_anything(body: bytes) -> N
         (b'{"statusCode":[' + b"1," * 1_000_000 + b"1]}", "statusCode has over 65536 bytes"),
         (b'{"statusCode":"' + b"2" * 1_000 + b'"}', "statusCode is"),
         (b'{"statusCode":200,"isBase64Encoded":[' + b"1," * 100_000 + b"1]}", "isBase64Encoded has over 65536 bytes"),
+        (b'{"statusCode":200,"headers":{"' + b"a " * 10_000 + b'":"1"}}', "is not one that HTTP allows"),
+        (b'{"statusCode":200,"headers":{"a":"' + b"b" * 10_000 + b'\\n"}}', "holds a control character"),
+        (b'{"statusCode":200,"headers":{"' + b"a" * 10_000 + b'":"\\n"}}', "holds a control character"),
         (b"[" * 30_000 + b"]" * 30_000, "nested too deeply"),
         (b'{"statusCode":200,"body":' + b'{"a":' * 100_000 + b"1" + b"}" * 100_001, "nested too deeply"),
     ],
@@ -246,6 +262,12 @@ def test_a_large_body_and_large_keys_of_ones_own_are_no_offence() -> None:
         assert events.http_reply(body, is_bytes=False) == events.Reply(
             200, [("content-type", "application/json")], body
         )
+
+
+@pytest.mark.parametrize("large", [[1] * 100_000, {"a": ["b"] * 50_000}])
+def test_a_large_value_is_sent_as_it_came(large: Any) -> None:
+    body = json.dumps(large).encode()  # with blanks that a smaller one would lose
+    assert events.http_reply(body, is_bytes=False).body is body
 
 
 def test_as_many_fields_as_may_be_are_sent() -> None:

@@ -45,6 +45,12 @@ def test_nothing_is_said_of_what_is_no_answer_to_a_request() -> None:
     assert remarks.of(invocation, _ran({"statusCode": 200, "body": "x"}), 1) == ()
 
 
+def test_what_was_found_of_a_large_answer_where_it_was_looked_through_is_said() -> None:
+    large = _ran({"statusCode": 200, "body": [1] * 100_000}, remarks=("this",))
+    (line,) = remarking.Remarks().of(_invocation(), large, 1)
+    assert line.text == "faas: the answer to this request: this"
+
+
 def test_what_is_remembered_is_bounded() -> None:
     remarks = remarking.Remarks()
     for number in range(20_050):

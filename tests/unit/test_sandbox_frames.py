@@ -53,6 +53,7 @@ def test_frames_are_found_wherever_the_stream_is_cut(cuts: list[int]) -> None:
         frame(struct.pack(">BBIQ", 2, 0, 7, 5) + b"\xff"),
         frame(b'{"t":"open","n":1,"bucket":"b"}'),
         frame(b"[" * 5000),
+        frame(b'{"t":"discard","n":1,"more":' + b"[" * 20_000 + b"]" * 20_000 + b"}"),
     ],
 )
 def test_what_no_agent_sends_is_refused(data: bytes) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from faas import buckets
 from faas.buckets.folder import bucket as folders
-from faas.buckets.folder import listing, walks
+from faas.buckets.folder import listing, ordered, walks
 from tests.eventually import eventually_sync
 
 Read = list[str]
@@ -51,7 +51,7 @@ def read(monkeypatch: pytest.MonkeyPatch) -> Read:
     times: Read = []
     original = listing.Walk._names
 
-    def counted(self: listing.Walk, fd: int, path: str) -> list[str]:
+    def counted(self: listing.Walk, fd: int, path: str) -> ordered.Names:
         times.append(path)
         return original(self, fd, path)
 
@@ -236,3 +236,17 @@ def test_walks_expire_by_themselves(root: Path) -> None:
     kept = walks.Walks(idle_s=0.05)
     kept.keep(walks.WalkPlace(root, "", "k"), _resting(root))
     eventually_sync(lambda: len(kept) == 0)
+
+
+@pytest.mark.parametrize("count", [0, 1, 3, 4, 40])
+def test_names_come_in_their_order_however_many_parts_they_were_sorted_in(
+    monkeypatch: pytest.MonkeyPatch, count: int
+) -> None:
+    monkeypatch.setattr(ordered, "PART", 4)
+    given = [f"{number * 7 % 41:02d}" for number in range(count)]
+    names = ordered.Names(ordered.in_parts(iter(given)))
+    assert len(names) == count
+    assert [names.pop() for _ in range(count)] == sorted(given)
+    assert not len(names)
+    with pytest.raises(IndexError):
+        names.pop()

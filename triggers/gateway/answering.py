@@ -8,7 +8,7 @@ import http
 
 import msgspec
 
-from faas.core import calling, clock, errors, faults, headers, http_replies, model
+from faas.core import calling, clock, errors, faults, headers, http_replies, large_json, model
 
 _ID = headers.INVOCATION_ID
 _ID_KEY = _ID.lower()
@@ -35,6 +35,16 @@ def of_outcome(outcome: model.Outcome) -> http_replies.Reply:
         return http_replies.http_reply(outcome.body, outcome.is_bytes)
     except errors.FunctionFailed as error:
         return of_error(error, record.invocation_id)
+
+
+def takes_long(outcome: model.Outcome) -> bool:
+    """Whether `of_outcome` would keep the event loop: then it is for `of_any_outcome`."""
+    return outcome.record.status is model.Status.OK and http_replies.takes_long(outcome.body, outcome.is_bytes)
+
+
+async def of_any_outcome(outcome: model.Outcome) -> http_replies.Reply:
+    """`of_outcome`, done in a thread where it takes long."""
+    return await large_json.apart(of_outcome, outcome) if takes_long(outcome) else of_outcome(outcome)
 
 
 def of_error(error: errors.FaasError, invocation_id: str) -> http_replies.Reply:

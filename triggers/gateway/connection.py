@@ -32,6 +32,8 @@ _SLOWEST_BYTES_S = 8_192
 """A client that reads its answer slower than this, and not within the time for small ones, is cut."""
 _LITTLE_BYTES = 16_384
 """What is held of less than this is not counted: all connections that there may be hold a bounded amount of it."""
+_REQUESTS_AT_ONCE = 32
+"""How many requests that came together are looked at before others have their turn."""
 _KNOWN_BYTES = 2_048
 """The longest head that a connection remembers."""
 _NEVER = math.inf
@@ -79,7 +81,8 @@ class Connection(asyncio.Protocol):
     """One client's requests. `look` must be called now and then: that is when too slow clients are cut."""
 
     __slots__ = (
-        "_asked", "_client_ip", "_crossing", "_gateway", "_has_ended", "_head", "_home", "_inbox", "_is_full",
+        "_asked", "_client_ip", "_crossing", "_gateway", "_has_ended", "_head", "_home", "_inbox", "_is_behind",
+        "_is_full",
         "_is_held", "_is_turning", "_keep_s", "_known", "_known_bytes", "_loop", "_receive_s", "_running", "_since",
         "_state", "_transport", "_unread_bytes", "_unread_since", "_until", "held_bytes",
     )  # fmt: skip
@@ -112,6 +115,8 @@ class Connection(asyncio.Protocol):
         """How long a request with that head is."""
         self._running: running.Running | None = None
         self._is_turning = False
+        self._is_behind = False
+        """What has come is looked at on, after others have had their turn."""
         self._is_held = False
         """Nothing is read from the socket."""
         self._is_full = False
@@ -132,18 +137,16 @@ class Connection(asyncio.Protocol):
         """See `asyncio.Protocol`."""
         if self._state is _AWAITING and len(data) == self._known_bytes and data.startswith(self._known):
             asked = self._asked
-            if asked is not None and asked.table is self._gateway.table():
+            if asked is not None and asked.table is self._gateway.table() and not self._is_behind:
                 self._start(asked, data[len(self._known) :])
                 return
         if self._state is _PARTING:
             return
         self._inbox.add(data)
-        if self._state in _READS:
+        if self._state in _READS and not self._is_behind:
             self._turn()
-        elif len(self._inbox) > _AHEAD_BYTES and not self._is_held:
-            self._is_held = True
-            self._transport.pause_reading()
-            self._count()
+        else:
+            self._hold_back()
 
     def eof_received(self) -> bool:
         """See `asyncio.Protocol`. The connection stays open as long as an answer is to be sent."""
@@ -151,7 +154,7 @@ class Connection(asyncio.Protocol):
         if self._state is _RUNNING and self._head is not None and self._head.version == "1.1":
             # A client that has gone looks like one that only sends no more, until something is sent to it.
             self._transport.write(answering.CONTINUE)
-        return self._state in (_RUNNING, _UNREAD)
+        return self._is_behind or self._state in (_RUNNING, _UNREAD)
 
     def pause_writing(self) -> None:
         """See `asyncio.Protocol`."""
@@ -225,9 +228,12 @@ class Connection(asyncio.Protocol):
         if self._is_turning:
             return
         self._is_turning = True
+        is_over = False
         try:
-            while self._state in _READS and self._take():
-                pass
+            for _ in range(_REQUESTS_AT_ONCE):
+                if self._state not in _READS or not self._take():
+                    is_over = not self._inbox.is_behind
+                    break
         except errors.FaasError as error:
             self._refuse(error)
         except Exception:  # noqa: BLE001 - whatever is not foreseen costs its own connection only
@@ -237,11 +243,30 @@ class Connection(asyncio.Protocol):
             self._is_turning = False
         self._count()
         if self._state in _READS:
-            if self._has_ended:
+            if not is_over:
+                self._go_on_soon()
+            elif self._has_ended:
                 self._part()  # what is left is no whole request
             elif self._is_held:
                 self._is_held = False
                 self._transport.resume_reading()
+
+    def _go_on_soon(self) -> None:
+        if not self._is_behind:
+            self._is_behind = True
+            self._loop.call_soon(self._go_on)
+        self._hold_back()
+
+    def _go_on(self) -> None:
+        self._is_behind = False
+        self._turn()
+
+    def _hold_back(self) -> None:
+        """Read nothing more from a client of whom enough has come for now."""
+        if len(self._inbox) > _AHEAD_BYTES and not self._is_held:
+            self._is_held = True
+            self._transport.pause_reading()
+            self._count()
 
     def _take(self) -> bool:
         """Take a request that has come whole. Raises `errors.FaasError` for what the connection ends with."""

@@ -11,10 +11,11 @@ import asyncio
 import functools
 import logging
 from collections.abc import Callable, Coroutine
+from typing import Any
 
 import msgspec
 
-from faas.core import calling, clock, dispatch, errors, events, headers, http_replies, ids, model, names
+from faas.core import calling, clock, dispatch, errors, events, headers, http_replies, ids, large_json, model, names
 from faas.queue import accepting, calls, chains, guards, idempotency, invocations, replies
 from triggers.gateway import answering, crossing, forwarded, identity, limits, marks, request, routes, running
 
@@ -207,7 +208,7 @@ class Gateway:
             self._begin(one, self._through_queue(*one.waiting))
 
     async def _through_queue(self, invocation: model.Invocation, config: model.FunctionConfig) -> http_replies.Reply:
-        return answering.of_outcome(await self._queued(invocation, config))
+        return await answering.of_any_outcome(await self._queued(invocation, config))
 
     async def _queued(self, invocation: model.Invocation, config: model.FunctionConfig) -> model.Outcome:
         self._refuse_without_redis()
@@ -254,7 +255,7 @@ class Gateway:
         self._refuse_without_redis()
         what = (str(asked.call.mode).encode(), asked.head.method.encode(), asked.head.target.encode(), body)
         caller = b"gateway\0" + identity.of_fields(asked.head.fields)
-        once = idempotency.asked(key, invocation.function, caller, what, self.limits.keep_answers_ms, asked.caller)
+        once = await _hashed(body, key, invocation.function, caller, what, self.limits.keep_answers_ms, asked.caller)
         if asked.call.mode is model.Mode.ASYNC:
             one.invocation_id = await idempotency.accept(self._queue, once, invocation, delay_ms=asked.call.delay_ms)
             return answering.accepted(one.invocation_id)
@@ -264,7 +265,7 @@ class Gateway:
             self._queue, once, invocation.id, run, within_ms=within_ms, to_keep=_without_cookies
         )
         one.invocation_id = outcome.record.invocation_id
-        return answering.of_outcome(outcome)
+        return await answering.of_any_outcome(outcome)
 
     async def _outcome(self, invocation: model.Invocation, config: model.FunctionConfig) -> model.Outcome:
         caller = running.Awaited()
@@ -304,8 +305,19 @@ def _refuse_delay(delay_ms: int, route: routes.Route) -> None:
         )
 
 
-def _without_cookies(outcome: model.Outcome) -> model.Outcome:
+async def _hashed(body: bytes, *given: Any) -> idempotency.KeyedCall:
+    """What a request asks once. The digest of a large one is made in a thread."""
+    if len(body) > large_json.LARGE_BYTES:
+        return await large_json.apart(idempotency.asked, *given)
+    return idempotency.asked(*given)
+
+
+async def _without_cookies(outcome: model.Outcome) -> model.Outcome:
     """A cookie is for who called; the one who asks again with the key may be another whom nothing tells apart."""
     if outcome.is_bytes or outcome.record.status is not model.Status.OK:
         return outcome
-    return msgspec.structs.replace(outcome, body=http_replies.without_cookies(outcome.body))
+    if answering.takes_long(outcome):
+        body = await large_json.apart(http_replies.without_cookies, outcome.body)
+    else:
+        body = http_replies.without_cookies(outcome.body)
+    return msgspec.structs.replace(outcome, body=body)

@@ -11,6 +11,8 @@ from triggers.gateway import limits, request
 _BREAK = b"\r\n"
 _SIZE = re.compile(rb"([0-9A-Fa-f]{1,15})(?:[ \t]*;[^\x00-\x08\x0a-\x1f\x7f]*)?").fullmatch
 _LINE = re.compile(rb"[^\x00-\x08\x0a-\x1f\x7f]*").fullmatch
+_STEPS_AT_ONCE = 1_000
+"""Of a body in chunks of a few bytes each: two steps a chunk, of a microsecond or two."""
 
 
 class Inbox:
@@ -30,6 +32,11 @@ class Inbox:
     def held_bytes(self) -> int:
         """What is kept here, of a body that comes in chunks too."""
         return len(self._bytes) + (len(self._chunks.body) if self._chunks is not None else 0)
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether more has come of a body than was taken of it: `take_body` is to be called again, after others."""
+        return self._chunks is not None and self._chunks.is_behind
 
     def add(self, data: bytes) -> None:
         """Take bytes that have come."""
@@ -63,7 +70,7 @@ class Inbox:
         return not head.is_chunked and len(self._bytes) >= head.length
 
     def take_body(self, head: request.Head, most_bytes: int) -> bytes | None:
-        """The body that belongs to the head that was taken; None when it has not come whole.
+        """The body that belongs to the head that was taken; None when it has not come whole, or the inbox `is_behind`.
 
         Raises `errors.BadRequest`, and `OverflowError` when chunks amount to more than so much.
         """
@@ -87,20 +94,25 @@ class Inbox:
 class Chunks:
     """A body that comes in chunks: ``body`` holds what has come of it. Extensions and trailers are read and dropped."""
 
-    __slots__ = ("_dropped_bytes", "_left", "_take", "body", "is_whole")
+    __slots__ = ("_dropped_bytes", "_left", "_take", "body", "is_behind", "is_whole")
 
     def __init__(self) -> None:
         self.body = bytearray()
         self.is_whole = False
+        self.is_behind = False
+        """More has come than was taken at once."""
         self._left = 0
         """What is to come of the present chunk."""
         self._dropped_bytes = 0
         self._take: Callable[[bytearray], bool] = self._take_size
 
     def take_from(self, data: bytearray) -> None:
-        """Take what belongs to the body. Raises `errors.BadRequest`."""
-        while not self.is_whole and self._take(data):
-            pass
+        """Take what belongs to the body, or a part of it. Raises `errors.BadRequest`."""
+        self.is_behind = False
+        for _ in range(_STEPS_AT_ONCE):
+            if self.is_whole or not self._take(data):
+                return
+        self.is_behind = not self.is_whole
 
     def _take_size(self, data: bytearray) -> bool:
         line = _cut_line(data)

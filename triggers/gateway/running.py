@@ -38,9 +38,18 @@ class Running:
 
     def answer(self, outcome: model.Outcome) -> None:
         """See `dispatch.Caller`."""
+        if answering.takes_long(outcome):
+            self.task = asyncio.get_running_loop().create_task(self._answer_later(outcome), name="large answer")
+            return
         try:
             self.say(answering.of_outcome(outcome))
         except Exception:  # noqa: BLE001 - who runs calls is not to be hurt by what could not be sent
+            self.break_down()
+
+    async def _answer_later(self, outcome: model.Outcome) -> None:
+        try:
+            self.say(await answering.of_any_outcome(outcome))
+        except Exception:  # noqa: BLE001 - as in `answer`
             self.break_down()
 
     def fail(self, error: errors.FaasError) -> None:

@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterator
 
 from faas.buckets import keys, objects
-from faas.buckets.folder import stamps, tree
+from faas.buckets.folder import ordered, stamps, tree
 
 _SETTLED_NS = 2_000_000_000
 """How long ago a folder must have changed for its stamp to tell of any later change: file systems keep time in steps,
@@ -25,11 +25,11 @@ _Stamp = tuple[int, int, int, int]
 
 class _Level:
     """A folder on the way down: how it is called in the one above, the key that its objects start with, its stamp, and
-    the names that are left of it, the next one last."""
+    the names that are left of it."""
 
     __slots__ = ("fd", "name", "names", "path", "stamp")
 
-    def __init__(self, fd: int, name: str, path: str, names: list[str], stamp: _Stamp | None) -> None:
+    def __init__(self, fd: int, name: str, path: str, names: ordered.Names, stamp: _Stamp | None) -> None:
         self.fd = fd
         self.name = name
         self.path = path
@@ -108,20 +108,17 @@ class Walk:
             os.close(fd)
             raise
 
-    def _names(self, fd: int, path: str) -> list[str]:
-        """Names of files and folders in the order of keys, backwards; folders' end with a slash, as their keys do."""
+    def _names(self, fd: int, path: str) -> ordered.Names:
+        """Names of files and folders in the order of keys; folders' end with a slash, as their keys do."""
         with os.scandir(fd) as scan:
-            found = [
+            found = (
                 entry.name + "/" if entry.is_dir(follow_symlinks=False) else entry.name
                 for entry in scan
                 if not entry.name.startswith(".") and _is_text(entry.name)
-            ]
-        if not self._holds_all_below(path):
-            found = [name for name in found if self._is_wanted(path + name)]
-        # The next one last, where a list gives it without moving the others. A folder sorts with its slash, as its keys
-        # do.
-        found.sort(reverse=True)
-        return found
+            )
+            if not self._holds_all_below(path):
+                found = (name for name in found if self._is_wanted(path + name))
+            return ordered.Names(ordered.in_parts(found))
 
     def _holds_all_below(self, path: str) -> bool:
         # All that can be below it fits: then no name needs a look of its own.
