@@ -10,19 +10,21 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import time
 from collections.abc import Callable, Mapping
 from concurrent import futures
 
 import msgspec
 
 from faas import buckets as buckets_module
-from faas.core import errors, model
+from faas.core import clock, errors, model
 from runners.sandbox import frames, held, spool
 
 Find = Callable[[str], buckets_module.Bucket | None]
 
 MAX_BEING_WRITTEN = MAX_BEING_READ = 64
 # One for the node: each thread that works on a huge bucket keeps the event loop from running for some milliseconds.
+# After each page it rests for as long as that took: who lists without end takes no more than half of the time.
 _LISTING = futures.ThreadPoolExecutor(1, thread_name_prefix="listing")
 _encode = msgspec.json.Encoder().encode
 
@@ -153,8 +155,11 @@ class Objects:
 
 
 def _listed(bucket: buckets_module.Bucket, prefix: str, after: str, limit: int) -> bytes:
+    begun = clock.steady_s()
     found = bucket.list(prefix, after, limit)
-    return _encode([{"key": item.key, "size": item.size, "modified_ms": item.modified_ms} for item in found])
+    listed = _encode([{"key": item.key, "size": item.size, "modified_ms": item.modified_ms} for item in found])
+    _LISTING.submit(time.sleep, clock.steady_s() - begun)
+    return listed
 
 
 def _is_write(mode: str) -> bool:

@@ -83,7 +83,7 @@ async def test_a_large_result_of_a_sandbox_is_looked_through_while_others_go_on(
         assert not peer.is_doomed
         peer.close()
 
-    assert await loop_gaps.shortest_of_longest_s(answers, most_s) < most_s
+    assert await loop_gaps.shortest_of_longest_s(answers, 0.8 * most_s) < 0.8 * most_s
 
 
 @pytest.mark.parametrize("body", [b"1],[2", b'"\xff"', b'"\0"', b"1\0", b"", b"[1", b"-NaN"])
@@ -131,9 +131,7 @@ async def test_a_large_result_becomes_an_answer_while_others_go_on(
                 expected = b"502" if kind in ("depth", "cookies", "status") else b"200"
                 assert said[9:12] == expected, said[:300]
 
-        # A text of nothing but escapes takes a little longer than a look on a machine that does nothing else.
-        bound_s = 2 * most_s if kind == "escapes" else most_s
-        assert await loop_gaps.shortest_of_longest_s(asks, bound_s) < bound_s
+        assert await loop_gaps.shortest_of_longest_s(asks, 2 * most_s) < 2 * most_s
 
 
 async def test_requests_that_come_together_are_answered_in_their_order_while_others_go_on(
@@ -148,7 +146,7 @@ async def test_requests_that_come_together_are_answered_in_their_order_while_oth
             answered = re.findall(rb"HTTP/1.1 (\d+)", said)
             assert answered == [b"404" if number % 3 else b"200" for number in range(9_000)] + [b"200"]
 
-        assert await loop_gaps.shortest_of_longest_s(asks, most_s) < most_s
+        assert await loop_gaps.shortest_of_longest_s(asks, 2 * most_s) < 2 * most_s
 
 
 async def test_requests_of_a_client_that_sends_its_last_are_all_answered(redis_url: str, prefix: str) -> None:
@@ -177,7 +175,7 @@ async def test_a_body_in_chunks_of_a_byte_each_comes_whole_while_others_go_on(
             (call,) = platform.function.called
             assert call.event.count(b"x" * 100) == (MB // len(chunk)) * size // 100
 
-        assert await loop_gaps.shortest_of_longest_s(asks, most_s) < most_s
+        assert await loop_gaps.shortest_of_longest_s(asks, 2 * most_s) < 2 * most_s
 
 
 def test_a_body_in_chunks_is_taken_in_parts_and_loses_nothing() -> None:
@@ -226,5 +224,23 @@ async def test_a_function_lists_a_huge_bucket_while_others_go_on(tmp_path: Path,
             if len(found) >= 5_000:
                 return
 
-    assert await loop_gaps.shortest_of_longest_s(lists, most_s) < most_s
+    assert await loop_gaps.shortest_of_longest_s(lists, 2 * most_s) < 2 * most_s
     assert found == sorted(found) and len(found) == 5_000
+
+
+class _Slow(folders.BucketFolder):
+    """A bucket whose pages take a tenth of a second."""
+
+    def list(self, prefix: str = "", after: str = "", limit: int = 1) -> list[buckets.Object]:
+        time.sleep(0.1)
+        return []
+
+
+async def test_whoever_lists_without_end_has_no_more_than_half_of_the_time(tmp_path: Path) -> None:
+    bucket = _Slow("b", tmp_path)
+    served = objects.Objects(lambda _: bucket)
+    served.declare({"b": model.Access.READ})
+    begun = asyncio.get_running_loop().time()
+    for _ in range(3):
+        await served.serve(frames.List(1, "b"))
+    assert asyncio.get_running_loop().time() - begun >= 0.48, "two rests of a tenth of a second"

@@ -206,6 +206,29 @@ async def test_a_delayed_call_waits_until_it_is_due(api: served_api.ControlApi) 
     assert (await state(api, ran.json["invocation_id"]))["due_at_ms"] > found["due_at_ms"] - 600_000
 
 
+@pytest.mark.parametrize("depth", [20_000, 400_000])
+@pytest.mark.parametrize("to", ["", ":batch"])
+async def test_an_event_that_is_nested_too_deeply_is_refused_small_or_large(
+    api: served_api.ControlApi, to: str, depth: int
+) -> None:
+    path = f"/api/v1/functions/hello/invocations{to}"
+    status, value = await api.call("POST", path, data=b"[" * depth + b"]" * depth)
+    assert (status, value["error"]["code"]) == (400, "bad_request"), value
+
+
+async def test_a_large_event_comes_as_it_was_sent(api: served_api.ControlApi) -> None:
+    event = b"[" + b", ".join([b"1"] * 100_000) + b"]"
+    headers = {"Faas-Invocation-Type": "async"}
+    status, value = await api.call("POST", "/api/v1/functions/hello/invocations", data=event, headers=headers)
+    assert status == 202, value
+    async with api.queue() as queue:
+        (claim,) = await queue.claim("n1", "hello@1", 1)
+        assert claim.invocation.event == event
+        await queue.finish_claimed(claim, samples.record(claim.invocation), node="n1")
+    status, value = await api.call("POST", "/api/v1/functions/hello/invocations", data=event[:-1], headers=headers)
+    assert (status, value["error"]["code"]) == (400, "bad_request"), value
+
+
 async def test_each_event_of_a_batch_has_an_outcome_of_its_own(settings: settings_module.Settings) -> None:
     async with served_api.serving(settings_module.changed(settings, max_waiting_async=2)) as api:
         api.deploy()
