@@ -6,7 +6,7 @@ import docker
 
 from faas.cli import languages
 from faas.core import settings as settings_module
-from runners.sandbox import image
+from runners.engines.docker import image
 
 
 def of(client: docker.APIClient, settings: settings_module.Settings) -> str:

@@ -93,7 +93,7 @@ async def watched() -> AsyncIterator[Gaps]:
 
 
 async def least_of_longest(work: Callable[[], Awaitable[None]], most: float) -> float:
-    """The longest gap while work is done, in looks: of the first try in which it is below ``most``, else of the best."""
+    """The longest gap while work is done, in looks: of the first try that stays below ``most``, else of the best."""
     found = 1e9
     for _ in range(_TRIES):
         before_s = look_s()

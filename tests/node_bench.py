@@ -20,7 +20,8 @@ from faas.queue import calls, invocations, records, replies
 from faas.runtimes import table
 from faas.store import database, functions
 from runners import node as runner
-from runners.sandbox import base, choose, objects
+from runners.engines import choose
+from runners.sandbox import base, objects
 
 Make = Callable[[settings_module.Settings, objects.Find, table.Runtimes], base.Engine]
 

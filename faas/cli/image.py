@@ -20,12 +20,12 @@ def image_command(*, as_json: bool) -> None:
     FAAS_BASE_IMAGE=python:3.12-slim faas image
     """
     from faas.cli import languages
-    from runners.sandbox import docker_calls, image
+    from runners.engines.docker import daemon, image
 
     settings = options.settings()
     platform_dir.keep_to_owner()
     platform_dir.prepare(settings.data.root, output.say)
-    with contextlib.closing(docker_calls.connect()) as client:
+    with contextlib.closing(daemon.connect()) as client:
         ready = [
             image.ensure(client, settings.data.root, runtime.image, lambda line: output.say(f"base image: {line}"))
             for runtime in languages.known(settings.sandboxes.base_image)

@@ -13,7 +13,7 @@ from faas.core import settings as settings_module
 from faas.health import facts
 
 if TYPE_CHECKING:
-    from runners.sandbox import abilities
+    from runners.engines.docker import abilities
 
 
 def platform(settings: settings_module.Settings) -> Iterator[facts.Fact]:
@@ -46,7 +46,8 @@ def docker(settings: settings_module.Settings) -> Iterator[facts.Fact]:
     import docker as sdk
     import requests
 
-    from runners.sandbox import abilities, choose, promises
+    from runners.engines import choose
+    from runners.engines.docker import abilities, promises
 
     chosen = (
         settings.sandboxes.engine if settings.sandboxes.engine != "auto" else choose.written_down(settings.data.root)
@@ -73,11 +74,13 @@ def docker(settings: settings_module.Settings) -> Iterator[facts.Fact]:
 
 
 def _sandboxes(has: abilities.Abilities, settings: settings_module.Settings) -> Iterator[facts.Fact]:
-    from runners.sandbox import base, promises, support, uids
+    from runners.engines import uids
+    from runners.engines.docker import promises, support
+    from runners.sandbox import base
 
     try:
         support.check(settings.data.root, settings.sandboxes, has, os.geteuid())
-        given = uids.given(settings.sandboxes.sandbox_uids, has)
+        given = uids.given(settings.sandboxes.sandbox_uids, remaps_users=has.remaps_users)
     except base.EngineUnavailable as error:
         yield facts.Fact("sandboxes", facts.Severity.FAILED, error.message, error.hint)
         return

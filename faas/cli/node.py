@@ -24,7 +24,8 @@ from faas.queue import invocations, replies
 from faas.serving import port
 from faas.store import database, functions
 from runners import node as nodes
-from runners.sandbox import base, choose
+from runners.engines import choose
+from runners.sandbox import base
 from triggers import catalog
 from triggers.gateway import gateway, limits, routes, server
 

@@ -71,7 +71,7 @@ def builder_command(ready_fd: int | None) -> None:
     from faas import builds
     from faas.cli import languages
     from faas.valkey import fitness
-    from runners.sandbox import building
+    from runners.engines import building
 
     log_format.start(settings.platform_logs)
     fitness.require(settings.redis, settings.queues, settings.results)

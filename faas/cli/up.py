@@ -107,7 +107,7 @@ def down_command(*, as_json: bool) -> None:
 
 
 async def _up(settings: settings_module.Settings, announce: Any) -> None:
-    from runners.sandbox import choose
+    from runners.engines import choose
 
     await choose.check_engine(settings.data.root, settings.sandboxes)
     root = settings.data.root
@@ -217,7 +217,7 @@ def _server(settings: settings_module.Settings) -> embedded.EmbeddedServer:
 
 async def _sweep(settings: settings_module.Settings) -> None:
     """The last node may have been killed: then nobody else removes its sandboxes."""
-    from runners.sandbox import choose
+    from runners.engines import choose
 
     try:
         await choose.sweep_for_the_dead(settings.data.root, settings.sandboxes)

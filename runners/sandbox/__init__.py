@@ -1,1 +1,1 @@
-"""What contains user code: the port of sandboxes, and the containers and processes behind it."""
+"""What contains user code, wherever it is: the port of sandboxes, and the channel to the agent in one."""

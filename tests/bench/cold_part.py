@@ -15,7 +15,7 @@ import click
 import msgspec
 
 from faas.core import settings
-from runners.sandbox import docker_calls
+from runners.engines.docker import daemon
 from tests import base_image
 from tests.bench import load, platform, processes, report, rounds, servers, wanted
 
@@ -66,7 +66,7 @@ def _platform(stack: contextlib.ExitStack, root: Path, stock: str) -> platform.P
 
 def _image(root: Path) -> str:
     """The image that the platform on ``root`` starts its sandboxes from."""
-    client = docker_calls.connect()
+    client = daemon.connect()
     try:
         return base_image.of(client, settings.of(data_dir=str(root)))
     finally:

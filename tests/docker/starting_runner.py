@@ -7,7 +7,8 @@ import sys
 
 from faas.cli import languages
 from faas.core import settings
-from runners.sandbox import base, choose
+from runners.engines import choose
+from runners.sandbox import base
 
 AT_ONCE = 3
 

@@ -15,7 +15,9 @@ from faas.core import errors
 from faas.core import settings as settings_module
 from faas.runtimes import bounds, children
 from faas.runtimes.python import installing, requirements, target
-from runners.sandbox import abilities, base, building, docker_calls
+from runners.engines import building
+from runners.engines.docker import abilities, daemon
+from runners.sandbox import base
 from tests import wheels
 
 pytestmark = pytest.mark.docker
@@ -57,7 +59,7 @@ def said(settings: settings_module.Settings, script: str, seconds: float = 60, *
 
 
 def _left(settings: settings_module.Settings) -> list[str]:
-    client = docker_calls.connect()
+    client = daemon.connect()
     try:
         return [
             name for each in client.containers(all=True, filters={"label": building.LABEL}) for name in each["Names"]
@@ -83,7 +85,7 @@ def test_what_installs_is_a_user_with_no_rights_who_sees_nothing_of_the_host(
         " touch /x 2>&1; env | grep -c FAAS; ls /root/.ssh /var/run/docker.sock 2>&1",
     ).stdout
     lines = told.splitlines()
-    with contextlib.closing(docker_calls.connect()) as client:
+    with contextlib.closing(daemon.connect()) as client:
         user = building.user_for(abilities.ask(client), os.getuid(), os.getgid())
     assert lines[0] == str(user.inside[0]) != "0"
     assert {line.split()[1] for line in lines if line.startswith("Cap")} == {"0000000000000000"}

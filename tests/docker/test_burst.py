@@ -10,8 +10,8 @@ from typing import Any
 import docker
 import pytest
 
-from runners.sandbox import docker as engine_module
-from runners.sandbox import folder
+from runners.engines import folder
+from runners.engines.docker import making
 from tests import callers as callers_module
 from tests import platform as platforms
 from tests.eventually import eventually_sync
@@ -81,7 +81,7 @@ async def test_a_thousand_first_calls_at_once_make_no_more_containers_than_may_b
 def _containers(platform: platforms.Platform) -> int:
     with closing(docker.from_env()) as client:
         identity = folder.identity(platform.data / "sandboxes")
-        label = f"{engine_module.LABEL_DATA_DIR}={identity}"
+        label = f"{making.LABEL_DATA_DIR}={identity}"
         return len(client.containers.list(sparse=True, filters={"label": label}))
 
 

@@ -11,7 +11,9 @@ import pytest
 
 from faas.cli import languages
 from faas.core import settings as settings_module
-from runners.sandbox import base, choose, process
+from runners.engines import choose
+from runners.engines.process import processes
+from runners.sandbox import base
 from tests import engine as engines
 from tests import platform as platforms
 from tests.eventually import eventually_sync
@@ -92,7 +94,7 @@ async def test_a_choice_that_cannot_be_read_is_no_choice(tmp_path: Path, content
 
 
 def test_the_process_engine_says_that_it_contains_nothing() -> None:
-    assert not process.ProcessEngine.isolates
+    assert not processes.ProcessEngine.isolates
 
 
 def test_a_runtime_is_taken_by_name_and_one_that_is_not_there_is_refused_by_name(tmp_path: Path) -> None:

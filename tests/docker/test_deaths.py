@@ -17,8 +17,8 @@ import pytest
 
 from faas.cli import platform_dir
 from faas.core import living
-from runners.sandbox import docker as engine_module
-from runners.sandbox import folder
+from runners.engines import folder
+from runners.engines.docker import making
 from tests import platform as platforms
 from tests.eventually import eventually_sync
 
@@ -120,7 +120,7 @@ def _load(platform: platforms.Platform, accepted: list[str]) -> Iterator[None]:
 def _containers(platform: platforms.Platform) -> set[str]:
     with closing(docker.from_env()) as client:
         identity = folder.identity(platform.data / "sandboxes")
-        label = f"{engine_module.LABEL_DATA_DIR}={identity}"
+        label = f"{making.LABEL_DATA_DIR}={identity}"
         return {one.id for one in client.containers.list(all=True, sparse=True, filters={"label": label})}
 
 

@@ -15,8 +15,8 @@ from typing import Any
 import docker
 import pytest
 
-from runners.sandbox import docker as engine_module
-from runners.sandbox import folder
+from runners.engines import folder
+from runners.engines.docker import making
 from tests import engine as engines
 from tests import platform as platforms
 from tests import small_disk
@@ -241,7 +241,7 @@ def _containers(platform: platforms.Platform, host: str | None = None) -> int:
     client = docker.DockerClient(host) if host else docker.from_env()
     try:
         identity = folder.identity(platform.data / "sandboxes")
-        label = f"{engine_module.LABEL_DATA_DIR}={identity}"
+        label = f"{making.LABEL_DATA_DIR}={identity}"
         return len(client.containers.list(all=True, sparse=True, filters={"label": label}))
     finally:
         client.close()

@@ -12,7 +12,8 @@ import pytest
 from faas.cli import languages
 from faas.core import ids, settings
 from faas.runtimes import port
-from runners.sandbox import base, docker_calls, image
+from runners.engines.docker import daemon, image
+from runners.sandbox import base
 
 pytestmark = pytest.mark.docker
 
@@ -21,7 +22,7 @@ NOISE = "i=0; while [ $i -lt 200 ]; do echo noise $i >&2; i=$((i+1)); done"
 
 @pytest.fixture
 def client() -> Iterator[docker.APIClient]:
-    with contextlib.closing(docker_calls.connect()) as made:
+    with contextlib.closing(daemon.connect()) as made:
         yield made
 
 

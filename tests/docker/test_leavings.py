@@ -22,8 +22,9 @@ import pytest
 from faas.cli import languages
 from faas.core import clock
 from faas.core import settings as settings_module
-from runners.sandbox import base, cgroups, choose, folder, freezing
-from runners.sandbox import docker as engine_module
+from runners.engines import choose, folder
+from runners.engines.docker import cgroups, container, freezing, making
+from runners.sandbox import base
 from tests import platform as platforms
 from tests.eventually import eventually, eventually_sync
 
@@ -55,12 +56,12 @@ def _names(root: Path) -> set[str]:
     client = docker.APIClient()
     try:
         identity = folder.identity(root / "sandboxes")
-        label = f"{engine_module.LABEL_DATA_DIR}={identity}"
+        label = f"{making.LABEL_DATA_DIR}={identity}"
         found = client.containers(all=True, filters={"label": label})
     finally:
         client.close()
     folders = {path.name for path in (root / "sandboxes").iterdir() if path.is_dir()}
-    return {each["Labels"][engine_module.LABEL_SANDBOX] for each in found} | {
+    return {each["Labels"][making.LABEL_SANDBOX] for each in found} | {
         name for name in folders if not name.startswith("agent-")
     }
 
@@ -156,14 +157,14 @@ async def test_what_a_dead_runner_left_frozen_is_removed_soon_and_its_user_is_fr
     other.kill()
     await other.wait()
     assert len(list((tmp_path / "uids").iterdir())) == 1, "it may still run"
-    state, remove, states = freezing.switch(group).file, engine_module._remove, []
+    state, remove, states = freezing.switch(group).file, container.remove, []
 
     def seen(of: docker.APIClient, name: str) -> None:
         states.append(state.read_bytes().strip())
         remove(of, name)
 
     # Some engines thaw what they kill, others do not; the kernel kills nobody who is frozen.
-    monkeypatch.setattr(engine_module, "_remove", seen)
+    monkeypatch.setattr(container, "remove", seen)
     begun = clock.steady_s()
     assert await engine.sweep() == 1
     assert clock.steady_s() - begun < 5
@@ -237,9 +238,9 @@ async def test_a_container_that_only_has_our_labels_is_left_alone_and_names_no_f
     details = client.inspect_container(f"faas-{mine.id}")
     await mine.close()
     labels = dict(details["Config"]["Labels"])
-    del labels[engine_module.LABEL_SANDBOX]
+    del labels[making.LABEL_SANDBOX]
     if sandbox is not None:
-        labels[engine_module.LABEL_SANDBOX] = sandbox
+        labels[making.LABEL_SANDBOX] = sandbox
     stranger = client.create_container(details["Image"], command=["sleep", "60"], labels=labels)
     try:
         assert await engine.sweep() == 0

@@ -10,7 +10,7 @@ import pytest
 
 from faas.cli import languages
 from faas.core import settings as settings_module
-from runners.sandbox import docker_calls, image
+from runners.engines.docker import daemon, image
 
 pytestmark = pytest.mark.docker
 
@@ -41,7 +41,7 @@ print(json.dumps([missing, zoneinfo.ZoneInfo("Europe/Vienna").key, socket.getser
 
 def test_the_image_has_the_libraries_that_wheels_may_expect(settings: settings_module.Settings) -> None:
     python = next(iter(languages.known(settings.sandboxes.base_image)))
-    with contextlib.closing(docker_calls.connect()) as client:
+    with contextlib.closing(daemon.connect()) as client:
         ready = image.ensure(client, settings.data.root, python.image)
         wanted = EVERYWHERE + (BUILT if ready.source.startswith(f"{image.BUILT}:") else ())
         printed = _printed(client, ready.id, ["python3", "-c", LOAD, *wanted])

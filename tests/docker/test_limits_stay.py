@@ -17,7 +17,9 @@ from faas.cli import languages
 from faas.core import ids, model
 from faas.core import settings as settings_module
 from faas.runtimes import bounds, children
-from runners.sandbox import base, building, cgroups, choose, docker_calls
+from runners.engines import building, choose
+from runners.engines.docker import cgroups, daemon
+from runners.sandbox import base
 from tests import attempts, control_groups
 from tests.eventually import eventually
 
@@ -34,7 +36,7 @@ pytestmark = [
 
 @pytest.fixture
 def client() -> Iterator[docker.APIClient]:
-    with contextlib.closing(docker_calls.connect()) as made:
+    with contextlib.closing(daemon.connect()) as made:
         yield made
 
 

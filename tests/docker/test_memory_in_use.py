@@ -12,8 +12,8 @@ import pytest
 
 from faas.core import model
 from faas.core import settings as settings_module
-from runners.sandbox import abilities, cgroups, docker_calls, verdicts
-from runners.sandbox import docker as engine_module
+from runners.engines.docker import abilities, cgroups, daemon, limiting
+from runners.sandbox import verdicts
 from tests import base_image
 from tests.eventually import eventually_sync
 
@@ -26,7 +26,7 @@ HOLDS = f"import time; held = b'x' * ({HELD_MB} << 20); time.sleep(600)"
 
 @pytest.fixture
 def client() -> Iterator[docker.APIClient]:
-    made = docker_calls.connect()
+    made = daemon.connect()
     yield made
     made.close()
 
@@ -45,7 +45,7 @@ def container(client: docker.APIClient) -> Iterator[str]:
     name: str = untyped.create_container_from_config(options)["Id"]
     try:
         client.start(name)
-        eventually_sync(lambda: engine_module._used_bytes(client, name) > HELD_MB << 20, within=30)
+        eventually_sync(lambda: limiting.used_bytes(client, name) > HELD_MB << 20, within=30)
         yield name
     finally:
         client.remove_container(name, force=True, v=True)
@@ -64,23 +64,23 @@ def memory_of(client: docker.APIClient, container: str) -> Path:
 
 def test_the_engine_that_refuses_a_lower_limit_has_its_figures_read(client: docker.APIClient, container: str) -> None:
     memory_of(client, container)
-    assert isinstance(engine_module._limited(client, container, config(HELD_MB // 2), HAS), verdicts.OutOfMemory)
-    assert engine_module._limited(client, container, config(HELD_MB + 40), HAS) is None
+    assert isinstance(limiting.limited(client, container, config(HELD_MB // 2), HAS), verdicts.OutOfMemory)
+    assert limiting.limited(client, container, config(HELD_MB + 40), HAS) is None
 
 
 def test_an_engine_that_refuses_for_another_reason_has_not_run_out_of_memory(
     client: docker.APIClient, container: str
 ) -> None:
     with pytest.raises(docker.errors.APIError):
-        engine_module._limited(client, container, config(2**44), HAS)
+        limiting.limited(client, container, config(2**44), HAS)
     with pytest.raises(docker.errors.NotFound):
-        engine_module._limited(client, "no-such-container", config(HELD_MB), HAS)
+        limiting.limited(client, "no-such-container", config(HELD_MB), HAS)
 
 
 def test_a_kernel_that_refuses_a_lower_limit_says_so_by_its_error(client: docker.APIClient, container: str) -> None:
     group = memory_of(client, container)
     cpu = cgroups.group(client.inspect_container(container)["State"]["Pid"], "cpu")
-    below = engine_module._limits(config(HELD_MB // 2))
+    below = limiting.allowance(config(HELD_MB // 2))
     assert cgroups.limit(group, cpu, below) is cgroups.Limited.IN_USE
-    above = engine_module._limits(config(HELD_MB + 40))
+    above = limiting.allowance(config(HELD_MB + 40))
     assert cgroups.limit(group, cpu, above) is cgroups.Limited.YES

@@ -20,7 +20,9 @@ from faas import artifacts
 from faas.cli import languages
 from faas.core import ids, model
 from faas.core import settings as settings_module
-from runners.sandbox import base, choose, dropped, readable_python, uids
+from runners.engines import choose, uids
+from runners.engines.process import dropped, readable_python
+from runners.sandbox import base
 from tests import attempts
 from tests.eventually import eventually
 
@@ -221,7 +223,7 @@ async def test_what_a_killed_node_left_is_swept_by_the_next_one(limits: settings
         "import asyncio, os, sys, msgspec\n"
         "from faas.core import settings\n"
         "from faas.cli import languages\n"
-        "from runners.sandbox import base, choose\n"
+        "from runners.engines import choose; from runners.sandbox import base\n"
         "async def main():\n"
         "    limits = msgspec.json.decode(sys.argv[1], type=settings.Settings)\n"
         "    known = languages.known('')\n"
@@ -317,7 +319,7 @@ def dropped_home(bench: Bench) -> Path:
 
 
 def dropped_home_of(limits: settings_module.Settings) -> Path:
-    from runners.sandbox import folder
+    from runners.engines import folder
 
     return Path("/var/tmp") / f"faas-{folder.identity(limits.data.root / 'sandboxes')}"
 

@@ -19,7 +19,9 @@ from faas.buckets.folder import bucket as folders
 from faas.buckets.folder import stamps
 from faas.cli import languages
 from faas.core import errors, ids, model, settings
-from runners.sandbox import abilities, base, cgroups, choose, docker, docker_calls, uids
+from runners.engines import choose, uids
+from runners.engines.docker import abilities, cgroups, containers, daemon
+from runners.sandbox import base
 from tests import attempts, control_groups
 from tests.eventually import eventually, eventually_sync
 from tests.far import engine as far
@@ -530,8 +532,8 @@ def _processes_naming(text: str) -> list[int]:
 @only_docker
 async def test_a_container_is_locked_down_as_seen_from_inside(bench: Bench) -> None:
     seen = json.loads((await bench.run("app.looks_around")).body)
-    with contextlib.closing(docker_calls.connect()) as client:
-        assert seen.pop("uid") in uids.given("", abilities.ask(client))
+    with contextlib.closing(daemon.connect()) as client:
+        assert seen.pop("uid") in uids.given("", remaps_users=abilities.ask(client).remaps_users)
     assert seen == {
         "capabilities": ["0000000000000000"] * 5,
         "no_new_privileges": "1",
@@ -583,7 +585,7 @@ async def test_a_fork_bomb_stops_at_the_limit_of_processes_and_ends_with_the_con
 @only_docker
 async def test_the_limits_of_the_revision_replace_those_of_the_stock(bench: Bench) -> None:
     sandbox = await bench.loaded("app.echo", memory_mb=320, cpu_milli=1500)
-    client = docker_calls.connect()
+    client = daemon.connect()
     has = abilities.ask(client)
     found = client.inspect_container(f"faas-{sandbox.id}")
     client.close()
@@ -601,7 +603,7 @@ async def test_the_limits_of_the_revision_replace_those_of_the_stock(bench: Benc
 async def test_a_container_that_was_removed_is_the_platforms_fault(bench: Bench) -> None:
     sandbox = await bench.loaded("app.never_returns")
     running = attempts.begun(sandbox, invocation())
-    client = docker_calls.connect()
+    client = daemon.connect()
     client.remove_container(f"faas-{sandbox.id}", force=True)
     client.close()
     with pytest.raises(base.SandboxLost, match="removed"):
@@ -623,7 +625,7 @@ async def test_without_a_docker_daemon_the_docker_engine_says_so(
     monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/nobody")
     limits = settings.of(data_dir=str(tmp_path / "data"), engine="docker")
     with pytest.raises(base.EngineUnavailable, match="Docker does not answer"):
-        await docker.DockerEngine.open(
+        await containers.DockerEngine.open(
             limits.data.root, limits.sandboxes, lambda _name: None, languages.known(limits.sandboxes.base_image)
         )
 

@@ -14,7 +14,8 @@ from faas.cli import languages
 from faas.core import clock, errors, ids, model
 from faas.core import settings as settings_module
 from faas.runtimes import table
-from runners.sandbox import base, choose
+from runners.engines import choose
+from runners.sandbox import base
 from tests import node_bench
 from tests.eventually import eventually
 from tests.project_files import function, project, tar

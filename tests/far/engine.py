@@ -25,7 +25,9 @@ from pathlib import Path
 from faas import artifacts
 from faas.core import clock, model, settings, tether
 from faas.runtimes import installed, port, table
-from runners.sandbox import base, channel, door, greeting, hosted, languages, memory_watch, objects, verdicts
+from runners.engines import languages
+from runners.engines.process import memory_watch
+from runners.sandbox import base, channel, door, greeting, hosted, objects, verdicts
 
 _APART = ["unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]
 _HIDE = 'for folder in $HIDDEN; do mount -t tmpfs -o size=256m none "$folder" || exit 71; done; exec "$@"'

@@ -15,7 +15,9 @@ from typing import Any
 import docker
 import pytest
 
-from runners.sandbox import abilities, cgroups, confinement, docker_calls, freezing, hosted, socket_memory, uids
+from runners.engines import uids
+from runners.engines.docker import abilities, cgroups, confinement, daemon, freezing, socket_memory
+from runners.sandbox import hosted
 from tests import control_groups
 from tests import platform as platforms
 from tests.eventually import eventually_sync
@@ -59,7 +61,7 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[platforms.Pla
 @pytest.fixture
 def client() -> Iterator[docker.APIClient]:
     """The engine."""
-    made = docker_calls.connect()
+    made = daemon.connect()
     yield made
     made.close()
 
@@ -97,7 +99,7 @@ def test_each_sandbox_is_a_user_of_its_own_in_a_range_that_nobody_has(
     users = {each["user"] for each in seen}
     assert len(users) == len(seen)
     assert all(each["user"] == each["group"] and each["groups"] in ([], [each["user"]]) for each in seen)
-    given = uids.given("", abilities.ask(client))
+    given = uids.given("", remaps_users=abilities.ask(client).remaps_users)
     assert all(user in given for user in users)
     label = f"faas.data_dir={(platform.data / 'sandboxes' / 'id').read_text().strip()}"
     running = client.containers(filters={"label": label})

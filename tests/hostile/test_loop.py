@@ -113,9 +113,7 @@ async def test_a_large_result_that_came_in_time_to_a_loop_that_is_late_is_no_tim
 
 
 @pytest.mark.parametrize("kind", HOSTILE)
-async def test_a_large_result_becomes_an_answer_while_others_go_on(
-    redis_url: str, prefix: str, kind: str
-) -> None:
+async def test_a_large_result_becomes_an_answer_while_others_go_on(redis_url: str, prefix: str, kind: str) -> None:
     async with test_edges.serving(redis_url, prefix) as platform:
         platform.function.body = HOSTILE[kind]
 

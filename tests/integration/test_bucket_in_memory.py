@@ -17,7 +17,8 @@ from faas.core import errors, events, ids, model
 from faas.core import settings as settings_module
 from faas.queue import invocations
 from faas.store import database, functions
-from runners.sandbox import base, choose, spool
+from runners.engines import choose
+from runners.sandbox import base, spool
 from tests import attempts, memory_bucket
 from tests.eventually import eventually
 from triggers import upload

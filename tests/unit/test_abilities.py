@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from runners.sandbox import abilities, base, building, confinement, promises, uids
+from runners.engines import building, uids
+from runners.engines.docker import abilities, confinement, promises
+from runners.sandbox import base
 
 HERE = {
     "ServerVersion": "28.2.2",

@@ -13,7 +13,7 @@ from faas import buckets
 from faas.cli import platform_dir
 from faas.core import model
 from faas.core import settings as settings_module
-from runners.sandbox import folder
+from runners.engines import folder
 
 
 def mode(path: Path) -> int:

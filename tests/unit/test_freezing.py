@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from runners.sandbox import freezing, hosted, socket_memory
+from runners.engines.docker import freezing, socket_memory
+from runners.sandbox import hosted
 from tests.eventually import eventually
 
 VERSIONS = {"cgroup.freeze": (b"1", b"0"), "freezer.state": (b"FROZEN", b"THAWED")}

@@ -6,7 +6,8 @@ import pytest
 
 from faas.cli import languages as platforms
 from faas.runtimes import installed, port, table
-from runners.sandbox import base, languages
+from runners.engines import languages
+from runners.sandbox import base
 from tests.sh import runtime as sh
 
 BOTH = table.Runtimes([*platforms.known(""), sh.Sh()])

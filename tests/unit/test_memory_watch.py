@@ -9,7 +9,8 @@ from collections.abc import Iterator
 import pytest
 
 from faas.core import ids, model
-from runners.sandbox import base, memory_watch
+from runners.engines.process import memory_watch
+from runners.sandbox import base
 from tests.eventually import eventually
 
 MB = 1 << 20

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from runners.sandbox import rooms
+from runners.engines.docker import rooms
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from faas.core import model
-from runners.sandbox import apt_sources, cgroups, folder, sweeping, verdicts
+from runners.engines import folder, sweeping
+from runners.engines.docker import apt_sources, cgroups
+from runners.sandbox import verdicts
 
 V1 = "5:cpu,cpuacct:/x\n4:memory:/docker/abc\n1:name=systemd:/docker/abc\n0::/\n"
 V2 = "0::/system.slice/docker-abc.scope\n"

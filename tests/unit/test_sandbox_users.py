@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from runners.sandbox import abilities, base, uids
+from runners.engines import uids
+from runners.sandbox import base
 
 RANGE = uids.Range(2_000_000_000, 2_000_000_099)
 
@@ -48,10 +49,10 @@ def test_subordinate_users_are_read_and_what_is_none_is_passed_over() -> None:
 
 
 def test_the_range_of_this_machine_holds_nobody_and_one_with_root_does() -> None:
-    assert uids.given("", abilities.Abilities()) == uids.parse(uids.ON_THE_HOST)
+    assert uids.given("") == uids.parse(uids.ON_THE_HOST)
     with pytest.raises(base.EngineUnavailable, match="has"):
-        uids.given("1-65535", abilities.Abilities())
-    assert uids.given("", abilities.Abilities(remaps_users=True)) == uids.parse(uids.REMAPPED)
+        uids.given("1-65535")
+    assert uids.given("", remaps_users=True) == uids.parse(uids.REMAPPED)
 
 
 def test_many_who_ask_at_once_get_each_number_once_until_none_is_left(tmp_path: Path) -> None:

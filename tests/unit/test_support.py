@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from faas.core import settings as settings_module
-from runners.sandbox import abilities, base, support
+from runners.engines.docker import abilities, support
+from runners.sandbox import base
 
 DOCKER = {
     "ServerVersion": "26.1.5",

@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from runners.sandbox import abilities, cgroups
+from runners.engines.docker import abilities, cgroups
 
 MAX_OPEN_FILES = 1024
 MAX_PROCESSES = 32_768

@@ -6,7 +6,7 @@ from typing import Any
 
 import docker
 
-from runners.sandbox import cgroups
+from runners.engines.docker import cgroups
 
 _API = "v4.0.0/libpod"
 

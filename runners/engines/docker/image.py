@@ -34,7 +34,8 @@ import msgspec
 import requests
 
 from faas.runtimes import port
-from runners.sandbox import apt_sources, base, docker_calls
+from runners.engines.docker import apt_sources, daemon
+from runners.sandbox import base
 
 Progress = Callable[[str], None]
 
@@ -73,7 +74,7 @@ def ensure(client: docker.APIClient, root: Path, wanted: port.Image, progress: P
             source = _named(client, wanted, progress) if wanted.named else _any(client, root, wanted, progress)
             return _ready(client, source, wanted, progress)
     except (docker.errors.DockerException, requests.RequestException) as error:
-        raise docker_calls.away(error) from error
+        raise daemon.away(error) from error
 
 
 @contextlib.contextmanager
@@ -123,7 +124,7 @@ def _there(client: docker.APIClient, wanted: port.Image, built: str) -> str | No
 def _pull(client: docker.APIClient, name: str, progress: Progress) -> bool:
     """Whether a registry gave the image. One that says nothing for some seconds is none."""
     progress(f"pulling {name}")
-    impatient = docker_calls.connect(PULL_SILENCE_S)
+    impatient = daemon.connect(PULL_SILENCE_S)
     repository, _, tag = name.rpartition(":")
     try:
         for event in impatient.pull(repository or name, tag=tag if repository else None, stream=True, decode=True):

@@ -25,7 +25,9 @@ import requests
 
 from faas.core import groups
 from faas.runtimes import bounds, children, port
-from runners.sandbox import abilities, base, choose, confinement, docker_calls, image
+from runners.engines import choose
+from runners.engines.docker import abilities, confinement, daemon, image
+from runners.sandbox import base
 
 LABEL = "faas.build"
 _NAME = re.compile(r"/faas-build-[0-9a-f]{16}")
@@ -57,13 +59,13 @@ class BuildPlace:
         """See `children.ProgramPlace.start`. Raises `base.EngineUnavailable`."""
         if not job.network or not self._in_containers():
             return self._here.start(job, bound, longest_s)
-        client = docker_calls.connect()
+        client = daemon.connect()
         try:
             made = image.ensure(client, self._root, self._wanted)
             return _Container(client, made.id, job, bound, longest_s, self._root, self._building)
         except (docker.errors.DockerException, requests.RequestException) as error:
             client.close()
-            raise docker_calls.away(error) from error
+            raise daemon.away(error) from error
         except BaseException:
             client.close()
             raise
@@ -113,7 +115,7 @@ class _Container:
         except requests.exceptions.ConnectionError as error:  # how urllib3's read time-outs arrive
             if "timed out" in str(error).lower():
                 return None
-            raise docker_calls.away(error) from error
+            raise daemon.away(error) from error
         said = (self._client.logs(self._id, stdout=out, stderr=not out, tail=10_000) for out in (True, False))
         return children.ProgramEnd(code, *(text[-_MOST_SAID:].decode(errors="replace") for text in said))
 

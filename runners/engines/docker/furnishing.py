@@ -10,7 +10,7 @@ import os
 import shutil
 from pathlib import Path
 
-from runners.sandbox import folder
+from runners.engines import folder
 
 
 def furnish(own: folder.Folder, agent: Path, owner: int | None) -> None:

@@ -12,7 +12,8 @@ import logging
 from collections.abc import Awaitable, Callable, Iterable
 
 from faas.core import clock
-from runners.sandbox import base, folder
+from runners.engines import folder
+from runners.sandbox import base
 
 SETTLE_S = 5.0
 """How long an engine may take to carry out what a runner asked for just before it died."""

@@ -10,7 +10,8 @@ from pathlib import Path
 import msgspec
 
 from faas.runtimes import installed, port, table
-from runners.sandbox import agent_files, base
+from runners.engines import agent_files
+from runners.sandbox import base
 
 Version = Callable[[port.Runtime], tuple[str, str] | None]
 """Gives version and image of a runtime; None when there is none. Raises `base.EngineUnavailable`."""

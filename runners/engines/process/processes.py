@@ -20,20 +20,9 @@ from pathlib import Path
 from faas import artifacts
 from faas.core import clock, groups, model, tether
 from faas.runtimes import installed, port, table
-from runners.sandbox import (
-    base,
-    channel,
-    dropped,
-    folder,
-    greeting,
-    hosted,
-    languages,
-    memory_watch,
-    objects,
-    readable_python,
-    sweeping,
-    verdicts,
-)
+from runners.engines import folder, languages, sweeping
+from runners.engines.process import dropped, memory_watch, readable_python
+from runners.sandbox import base, channel, greeting, hosted, objects, verdicts
 
 EXIT_WITHIN_S = 1.0
 MAX_OPEN_FILES = 1024

@@ -24,9 +24,12 @@ from pathlib import Path
 
 from faas.core import groups
 from faas.runtimes import table
-from runners.sandbox import abilities, base, docker, docker_calls, folder, image, objects, process, support
+from runners.engines import folder
+from runners.engines.docker import abilities, containers, daemon, image, support
+from runners.engines.process import processes
+from runners.sandbox import base, objects
 
-DOCKER, PROCESS = docker.DockerEngine.name, process.ProcessEngine.name
+DOCKER, PROCESS = containers.DockerEngine.name, processes.ProcessEngine.name
 _ENGINES = (DOCKER, PROCESS)
 
 _log = logging.getLogger(__name__)
@@ -47,12 +50,12 @@ async def choose(
     name = await _chosen(root, sandboxes)
     await asyncio.to_thread(_write_down, root, name)
     if name == DOCKER:
-        return await docker.DockerEngine.open(root, sandboxes, buckets, runtimes, progress)
+        return await containers.DockerEngine.open(root, sandboxes, buckets, runtimes, progress)
     _log.warning(
         "sandboxes_do_not_isolate",
         extra={"engine": PROCESS, "hint": "functions run as plain processes of this machine; install Docker"},
     )
-    return process.ProcessEngine(root, sandboxes, buckets, runtimes)
+    return processes.ProcessEngine(root, sandboxes, buckets, runtimes)
 
 
 async def _chosen(root: Path, sandboxes: groups.Sandboxes) -> str:
@@ -103,7 +106,7 @@ class _Away(Exception):
 
 def _look_at_engine(root: Path, sandboxes: groups.Sandboxes) -> None:
     try:
-        client = docker_calls.connect(docker_calls.PING_WITHIN_S)
+        client = daemon.connect(daemon.PING_WITHIN_S)
     except base.EngineUnavailable as error:
         raise _Away from error
     with contextlib.closing(client):
@@ -156,7 +159,7 @@ async def sweep_for_the_dead(root: Path, sandboxes: groups.Sandboxes) -> None:
 
 async def _docker_answers() -> bool:
     try:
-        client = await asyncio.to_thread(docker_calls.connect, docker_calls.PING_WITHIN_S)
+        client = await asyncio.to_thread(daemon.connect, daemon.PING_WITHIN_S)
     except base.EngineUnavailable:
         return False
     client.close()

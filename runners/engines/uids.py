@@ -23,7 +23,7 @@ from pathlib import Path
 import msgspec
 
 from faas.core import groups
-from runners.sandbox import abilities, base
+from runners.sandbox import base
 
 ON_THE_HOST = "2000000000-2000065535"
 """Above what distributions give to people, services, containers of systemd and user namespaces."""
@@ -61,21 +61,21 @@ class Others(msgspec.Struct, frozen=True):
     names: tuple[tuple[str, Range], ...]
 
 
-def open_for(root: Path, sandboxes: groups.Sandboxes, has: abilities.Abilities) -> Uids:
+def open_for(root: Path, sandboxes: groups.Sandboxes, *, remaps_users: bool) -> Uids:
     """The numbers of a data directory for the containers of an engine. Blocks. Raises as `given` does."""
     try:
-        return Uids(root / "uids", given(sandboxes.sandbox_uids, has))
+        return Uids(root / "uids", given(sandboxes.sandbox_uids, remaps_users=remaps_users))
     except OSError as error:
         raise base.EngineUnavailable(f"{root / 'uids'} cannot be made: {error.strerror}") from error
 
 
-def given(setting: str, has: abilities.Abilities) -> Range:
+def given(setting: str, *, remaps_users: bool = False) -> Range:
     """The numbers of the sandboxes of an engine: what the setting says, or what suits it. Blocks.
 
     Raises `base.EngineUnavailable` for a setting that is no range, and for one of which somebody else has a part; where
     the engine maps users, theirs mean nothing on the host.
     """
-    if has.remaps_users:
+    if remaps_users:
         return parse(setting or REMAPPED)
     found = parse(setting or ON_THE_HOST)
     check(found, others())

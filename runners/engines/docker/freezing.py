@@ -19,7 +19,7 @@ from pathlib import Path
 
 import msgspec
 
-from runners.sandbox import cgroups
+from runners.engines.docker import cgroups
 
 
 class Switch(msgspec.Struct, frozen=True):

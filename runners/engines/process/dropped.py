@@ -25,7 +25,9 @@ from pathlib import Path
 import msgspec
 
 from faas.core import groups
-from runners.sandbox import base, folder, readable_python, uids
+from runners.engines import folder, uids
+from runners.engines.process import readable_python
+from runners.sandbox import base
 
 _ABOVE = Path("/var/tmp")  # noqa: S108 - the name within is the data directory's secret, and whose it is is checked
 _ROUNDS = 20

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from faas.core import groups
-from runners.sandbox import abilities, base, cgroups
+from runners.engines.docker import abilities, cgroups
+from runners.sandbox import base
 
 _LEAST = ("memory", "processes", "processor time")
 """What an engine has to limit: without it one function takes the machine from all others."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from runners.sandbox import abilities, confinement
+from runners.engines.docker import abilities, confinement
 
 
 class BrokenPromise(msgspec.Struct, frozen=True):
