@@ -26,6 +26,7 @@ def prepare(folders_root: Path, runtime: port.Runtime, has: str) -> Path:
     target = folders_root / f"agent-{_digest(files, source, has)}"
     if target.is_dir():
         return target
+    # Whoever dies halfway leaves this name behind, never the other: what has the other is whole.
     making = folders_root / f"agent-{secrets.token_hex(8)}.making"
     _copy(files, source, making)
     runtime.make_ready(making, has)
@@ -53,4 +54,5 @@ def _copy(files: list[Path], source: Path, target: Path) -> None:
     for folder, _, names in os.walk(target):
         Path(folder).chmod(0o755)
         for name in names:
+            # The platform's umask keeps all others out, and sandboxes are others.
             (Path(folder) / name).chmod(0o644)

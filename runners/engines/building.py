@@ -92,6 +92,7 @@ class _Container:
         self._client = client
         self._own = [path for path in (*job.fills, *job.caches, *job.reads) if path.is_relative_to(root)]
         self._id = ""
+        # A killed builder can do it for itself no more, so the next one does.
         _sweep(client)
         has = abilities.ask(client)
         user = user_for(has, os.getuid(), os.getgid())
@@ -110,6 +111,7 @@ class _Container:
     def ended(self, within_s: float) -> children.ProgramEnd | None:
         try:
             code = self._client.wait(self._id, timeout=within_s)["StatusCode"]  # type: ignore[arg-type]
+        # The container is asked on and on, so that its job's time and its cancelling are looked at in between.
         except requests.exceptions.Timeout:
             return None
         except requests.exceptions.ConnectionError as error:  # how urllib3's read time-outs arrive
@@ -125,6 +127,7 @@ class _Container:
                 self._client.remove_container(self._id, force=True)
             self._id = ""
             self._client.close()
+        # What the container wrote is its user's, and who reads it next is the platform.
         _give(self._own, (os.getuid(), os.getgid()))
 
 
@@ -161,6 +164,7 @@ def _network(client: docker.APIClient, building: groups.Building) -> str:
 
 
 def _asked(job: children.Program, longest_s: float, user: tuple[int, int]) -> dict[str, Any]:
+    # The platform's interpreter is not in the image, which has one of its own.
     command = ["python3" if word == sys.executable else word for word in job.command]
     uid, gid = user
     return {
@@ -188,6 +192,7 @@ def _host(
         str(path): {"bind": str(path), "mode": "ro"} for path in (*job.reads, *_tools(job))
     }
     made: dict[str, Any] = client.create_host_config(
+        # What is read and filled is filled.
         binds=read | filled,
         network_mode=network,
         mem_limit=children.MEMORY_BYTES,

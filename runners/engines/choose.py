@@ -61,6 +61,7 @@ async def choose(
 async def _chosen(root: Path, sandboxes: groups.Sandboxes) -> str:
     known = written_down(root)
     if sandboxes.engine != "auto" or known is not None:
+        # Neither matters then, and to ask Docker takes up to three seconds when it is away.
         return decide(sandboxes.engine, known, docker_answers=False, is_root=False)
     return decide(sandboxes.engine, None, docker_answers=await _docker_answers(), is_root=os.geteuid() == 0)
 
@@ -139,6 +140,7 @@ def _write_down(root: Path, name: str) -> None:
     try:
         fresh.touch(0o600)
         fresh.write_text(f"{name}\n")
+        # Nodes start at once, and each reads what another may just be writing.
         fresh.replace(root / "engine")
     except OSError as error:
         with contextlib.suppress(OSError):

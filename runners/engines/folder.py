@@ -84,10 +84,13 @@ class Folder(msgspec.Struct, frozen=True):
     def listen(self) -> socket.socket:
         """The socket to await the agent on. The path may be longer than an address may be."""
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+        # An address has room for 107 bytes; a path through a descriptor is short wherever the folder is.
         folder = os.open(self.link, os.O_PATH | os.O_DIRECTORY)
         try:
             listener.bind(f"/proc/self/fd/{folder}/s")
+            # Who may connect is said by the folders around it.
             (self.link / "s").chmod(0o666)
+            # The agent alone calls, once.
             listener.listen(1)
         except OSError:
             listener.close()
@@ -164,6 +167,7 @@ class SandboxFolders:
     def dead(self) -> dict[str, float]:
         """The dead runners that are not forgotten yet, and since when (monotonic seconds) this one knows."""
         now = clock.steady_s()
+        # When one died nobody knows; it was no later than it was first seen dead.
         self._dead_since = {runner: self._dead_since.get(runner, now) for runner in dead_runners(self.root)}
         return dict(self._dead_since)
 
@@ -233,6 +237,7 @@ def _is_live(root: Path, runner: str) -> bool:
     except FileNotFoundError:
         return False
     try:
+        # Shared, so that several who look at once do not take one another for the runner.
         fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return True
@@ -247,6 +252,8 @@ def _lock(path: Path) -> int:
         lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         fcntl.flock(lock, fcntl.LOCK_EX)
         with contextlib.suppress(FileNotFoundError):
+            # Between the two lines above a sweep may have removed the name, and the lock would be on a file that nobody
+            # finds.
             if path.stat().st_ino == os.fstat(lock).st_ino:
                 return lock
         os.close(lock)
@@ -271,6 +278,8 @@ def _link(source: str, target: str) -> None:
     except FileExistsError:
         return
     except OSError as error:
+        # Another file system, one without links, a kernel that protects others' files from links, or as many links as
+        # may be.
         if error.errno not in (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.EOPNOTSUPP):
             raise
         shutil.copy2(source, target, follow_symlinks=False)

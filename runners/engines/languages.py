@@ -56,6 +56,7 @@ def found(root: Path, wanted: table.Runtimes, version: Version) -> Languages:
         try:
             has = version(runtime)
         except base.EngineUnavailable as error:
+            # An engine without one of the languages serves the others; without any it is of no use, and says why.
             failed = failed or error
             _log.warning("runtime_left_out", extra={"runtime": runtime.name, "reason": error.message})
             continue

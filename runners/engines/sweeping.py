@@ -32,6 +32,7 @@ def sweep(
     ``remove`` says whether the sandbox has gone: if not, a later sweep tries again. Blocks.
     """
     settled = clock.steady_s() - settle_s
+    # Before it is asked what there is: a runner that is seen dead only after that may have more than was found.
     dead = folders.dead()
     left = {sandbox for sandbox in found() if folders.is_left_behind(sandbox)}
     left.update(folders.left_behind())
@@ -39,6 +40,7 @@ def sweep(
     if stuck:
         _log.info("sandboxes_stuck", extra={"sandboxes": stuck})
     for runner in dead.keys() - {folder.runner_of(sandbox) for sandbox in stuck}:
+        # Its lock is what makes others look: of a container that comes about later there is no other trace.
         if dead[runner] <= settled:
             folders.forget(runner)
     return len(left) - len(stuck)

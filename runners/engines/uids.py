@@ -133,6 +133,7 @@ class Uids:
         self.range = given
         self._root = root
         self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # Runners that start at once would try the same numbers, one behind the other.
         self._place = random.randrange(len(given))  # noqa: S311 - it is no secret
 
     def take(self, sandbox: str) -> int:
@@ -149,6 +150,7 @@ class Uids:
 
     def _hold(self, number: int, sandbox: str) -> bool:
         try:
+            # To make a link says in one step whether the number was free, and whose it is now.
             (self._root / str(number)).symlink_to(sandbox)
         except FileExistsError:
             return False
@@ -183,6 +185,7 @@ class Uids:
 def _users_of_processes() -> set[int]:
     """The users that processes of this machine have now; one that ends meanwhile is left out."""
     found = set()
+    # The owner of a process's folder is its user: no file of it has to be read.
     with os.scandir("/proc") as entries:
         for entry in entries:
             if entry.name.isdecimal():

@@ -172,9 +172,11 @@ class Channel:
         except ValueError as error:
             failure = model.Failure("Runtime.InvalidClientContext", f"the client context is too large: {error}")
             ran = base.Ran(status=model.Status.REJECTED, duration_us=0, memory_peak_mb=0, error=failure)
+            # Never before this returns: the caller has not noted yet that an attempt runs.
             self._loop.call_soon(then, ran)
             return
         self._objects.begin_attempt(invocation)
+        # Only for these is a large result also looked at as a response; see `_look_through`.
         is_request = invocation.trigger == http_replies.TRIGGER
         self._await(_Awaited(then, invocation.id, self._timeout_ms, is_request=is_request), head, invocation.event)
 
@@ -234,6 +236,7 @@ class Channel:
             lost = base.SandboxLost("the sandbox went before it got the invocation")
             self._loop.call_soon(awaited.then, lost)
             return
+        # One that fires earlier than this attempt is due finds out then, and is set anew.
         if self._timer is None or self._timer_ns > awaited.deadline_ns:
             self._set_timer(awaited.deadline_ns)
 
@@ -300,6 +303,7 @@ class Channel:
         remarks: tuple[str, ...] = ()
         if passes and awaited.is_request:
             remarks = await large_json.apart(http_replies.remarks, body)
+        # The thread could not be stopped, and whoever closed the channel has told of the end already.
         if self._awaited is not awaited:  # closed meanwhile
             return
         in_time = msgspec.structs.replace(header, us=min(header.us, elapsed_us))
@@ -350,6 +354,7 @@ class Channel:
         self._awaited = None
         self._objects.end_attempt()
         # The sandbox says how much it used, and could not have used more than it may.
+        # A part of a megabyte counts as a whole one.
         self._peak_mb = min(-(-mem_kb // 1024), self._memory_mb)
         return self._output.take()
 
@@ -386,6 +391,7 @@ class Channel:
         """End the attempt (or load), and the sandbox with it."""
         outcome: base.Ran | base.Loaded
         if awaited.invocation_id is None:
+            # A load that ran out of memory or time says so by its status; all else is a failing import.
             status = model.Status.INIT_ERROR if ending.status is model.Status.ERROR else ending.status
             outcome = self._loaded(us, ending.error, status)
         else:
@@ -477,6 +483,8 @@ class Channel:
         self._host.doom()
 
     def _end(self) -> None:
+        # The descriptor stays open until `close`: its number must not be another socket's while tasks here still hold
+        # it.
         self._wire.end()
         if self._far is not None:
             self._far.end()

@@ -59,6 +59,7 @@ class Door:
             raise base.EngineUnavailable(
                 f"sandboxes cannot call at {host}:{port}: {error.strerror}", hint="name an address of this machine"
             ) from error
+        # A caller may have gone between the loop's word and `accept`, which would wait for the next one.
         listener.setblocking(False)
         return cls(listener)
 
@@ -109,6 +110,7 @@ class Door:
     def _look_again_later(self) -> None:
         loop = asyncio.get_running_loop()
         loop.remove_reader(self._listener.fileno())
+        # The connection that could not be accepted stays ready, and the loop would do nothing but ask again.
         self._later = loop.call_later(_LATER_S, loop.add_reader, self._listener.fileno(), self._accept)
 
     async def _hear(self, sock: socket.socket) -> None:
@@ -128,6 +130,7 @@ class Door:
         else:
             _take_care(sock)
             greeted = greeting.Greeted(sock, None, 0, says)
+            # Who expected it has given up in the same turn of the loop.
             if expected.greeted.done():
                 greeted.close()
             else:

@@ -54,6 +54,7 @@ class FarEnd:
             raise base.SandboxLost(text) from error
         finally:
             self._placing = None
+            # asyncio would log an error that nobody has looked at.
             if placing.done() and not placing.cancelled():
                 placing.exception()  # it may have gone while a piece was sent
         if placed.error:
@@ -69,4 +70,5 @@ async def _send(link: wire.Wire, code: BinaryIO, folder: str) -> None:
     header = frames.Code(folder)
     while piece := await asyncio.to_thread(code.read, frames.PIECE_BYTES):
         await link.deliver(frames.head(header, len(piece)), piece, None)
+    # The piece without bytes ends it.
     await link.deliver(frames.head(header, 0), b"", None)

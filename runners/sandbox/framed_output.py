@@ -50,6 +50,7 @@ class FramedOutput:
 
     def add(self, frame: frames.Output, body: bytes) -> None:
         """Something was printed. Raises `frames.BrokenProtocol` for more than the sandbox may send."""
+        # A sandbox counts attempts as its runner does, and frames come in order: what goes back or ahead is forged.
         if not self._last <= frame.number <= self._number:
             raise frames.BrokenProtocol("output of an attempt that is not now")
         if frame.number > self._last:
@@ -57,6 +58,7 @@ class FramedOutput:
         self._left -= len(body)
         if self._left < 0:
             raise frames.BrokenProtocol("more output than is kept")
+        # What comes with the number of an attempt that has ended was printed by what that left running.
         is_of_attempt = self._is_running and frame.number == self._number
         log = self._attempt if is_of_attempt else self._between.log
         log.add(body, clock.now_ms())

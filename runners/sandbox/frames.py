@@ -26,6 +26,7 @@ PIECE_BYTES = 256 * 1024
 DESCRIPTOR, STREAM = "descriptor", "stream"
 """The forms of objects."""
 OUTPUT_KIND = 3
+# Up to here JSON's numbers are whole in every language that an agent may be written in.
 _LARGEST = 1 << 53
 _INVOKE = struct.Struct(">IIBHHIIII")
 _INVOKE_KIND = 1
@@ -318,6 +319,7 @@ class FrameReader:
             self._gather(self._wanted)
             return None
         header_bytes, body_bytes = PREFIX.unpack_from(held)
+        # Before a byte of it is gathered: whoever announces a gigabyte is cut off at the eighth.
         if header_bytes > MAX_HEADER_BYTES or body_bytes > self._max_body_bytes:
             raise BrokenProtocol(f"a frame of {header_bytes} and {body_bytes} bytes is over the limit")
         begin = PREFIX.size + header_bytes
@@ -341,6 +343,7 @@ def _cut(held: bytes | bytearray, begin: int, end: int) -> bytes:
 
 
 def _header(data: bytes) -> Received:
+    # JSON begins with a brace, so that the first byte tells the fixed forms.
     if data[:1] == _RESULT_KIND:
         return _result(data)
     if data[:1] == _OUTPUT_BYTE:

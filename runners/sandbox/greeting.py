@@ -72,6 +72,7 @@ async def meet(
             await asyncio.wait({hello, launched}, return_when=asyncio.FIRST_COMPLETED)
             if not hello.done():
                 await asyncio.shield(launched)
+            # A container that has started may still end before its agent connects, and the socket says nothing of that.
             while not hello.done():
                 await asyncio.wait({hello}, timeout=LOOK_EVERY_S)
                 if not hello.done() and not await is_running():
@@ -103,12 +104,14 @@ async def _hello(listener: socket.socket) -> Greeted:
         for pipe in pipes:
             os.close(pipe)
         raise
+    # The kernel says who connected, translated to this host's numbers; 0 where it has none for it.
     credentials = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
     return Greeted(sock, pipes[0], _CREDENTIALS.unpack(credentials)[0], says)
 
 
 async def _ready(sock: socket.socket, pipes: list[int]) -> frames.Ready:
     sock.setblocking(False)
+    # The first frame has no body.
     reader = frames.FrameReader(0)
     while True:
         await _readable(sock)

@@ -56,6 +56,7 @@ class HeldThings(Generic[T]):
         if number in self._things or len(self._things) >= self._most:
             raise Refused("Failed", f"more than {self._most} objects are being {self._doing} at once")
         attempt = self._attempt
+        # The attempt may end while the thread opens: then nobody would close what it brings.
         thing = await asyncio.to_thread(opening)
         if attempt != self._attempt:
             thing.close()

@@ -131,6 +131,7 @@ class HostedSandbox:
 
     def on_closed(self, callback: Callable[[base.Sandbox], None]) -> None:
         """See `base.Sandbox.on_closed`; at once when it has gone already."""
+        # It died while its limits were set.
         if self._closing is not None:
             callback(self)
         else:
@@ -143,8 +144,10 @@ class HostedSandbox:
     async def load(self, revision: model.Revision) -> base.Loaded:
         """See `base.Sandbox.load`. The handler is imported while the limits are being set."""
         self._ref = revision.ref
+        # Found here and not at deploy: which form an agent takes is known when it says `ready`.
         if revision.config.buckets and self._channel.objects_form not in self._says.objects:
             return base.Loaded(init_us=0, error=_no_objects(self._channel.objects_form), status=model.Status.INIT_ERROR)
+        # The import takes longer, and an attempt may begin once both are done: so the limits cost a claim nothing.
         limiting = asyncio.ensure_future(self._limit(revision.config))
         loaded: base.Loaded | None = None
         try:
@@ -174,6 +177,7 @@ class HostedSandbox:
     async def close(self) -> None:
         """See `base.Sandbox.close`."""
         if self._has_pre_stop and self._closing is None and not self._channel.is_busy:
+            # A handler's `pre_stop` may wait for what never comes; the sandbox is removed all the same.
             await self._stop()
         await asyncio.shield(self._begin_closing())
 
@@ -189,6 +193,7 @@ class HostedSandbox:
     async def why_gone(self, told: verdicts.Exited | None) -> verdicts.Death:
         """Why the socket has closed. Memory that ran out under the stock's limit is not the function's fault."""
         found = await self._place.why_gone(told)
+        # A prewarmed sandbox has the memory of the stock, which is not what the function asked for.
         if isinstance(found, verdicts.OutOfMemory) and not self._limited:
             return verdicts.Vanished("it ran out of memory before its limit was set")
         return found
@@ -228,6 +233,7 @@ class HostedSandbox:
             if self._rest is not None:
                 self._rest.close()
             self._closing = self._owner.spawn(self._remove(), f"close {self.id}")
+            # Before it is removed, which may take seconds: nobody is to choose it meanwhile.
             for callback in self._on_closed:
                 callback(self)
         return self._closing

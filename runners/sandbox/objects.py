@@ -54,6 +54,7 @@ class Objects:
         self._declared: Mapping[str, model.Access] = {}
         self._writing: held.HeldThings[spool.Spool] = held.HeldThings("written", MAX_BEING_WRITTEN)
         self._reading: held.HeldThings[buckets_module.Reading] = held.HeldThings("read", MAX_BEING_READ)
+        # Most functions ask for nothing: their attempts end without a look at what is open.
         self._has_asked = False
         self._invocation: model.Invocation | None = None
 
@@ -92,6 +93,7 @@ class Objects:
         bucket = self._bucket(request.bucket, write=writes)
         if writes:
             writing = await self._writing.open(request.n, lambda: spool.Spool.begin(bucket, request.key))
+            # What is written to comes back in pieces here, to the same spool whose descriptor is passed elsewhere.
             if self._in_pieces:
                 return Answer(frames.Opened(request.n, size=0))
             return Answer(frames.Opened(request.n), descriptor=writing.descriptor)
@@ -119,6 +121,7 @@ class Objects:
 
     async def _read(self, request: frames.Read) -> bytes:
         async with self._reading.taken(request.of) as reading:
+            # A sandbox may ask for terabytes; the answer is one piece at most, and says by its length how much it is.
             return await asyncio.to_thread(reading.read, request.offset, min(request.size, frames.PIECE_BYTES))
 
     async def _write(self, request: frames.Write, body: bytes) -> None:
@@ -143,6 +146,8 @@ class Objects:
         return await loop.run_in_executor(_LISTING, _listed, bucket, request.prefix, request.after, limit)
 
     def _bucket(self, name: str, *, write: bool) -> buckets_module.Bucket:
+        # What is not declared is denied before it is known whether there is such a bucket: names of others are not
+        # told.
         access = self._declared.get(name)
         if access is None:
             raise held.Refused("Denied", f"the function does not declare bucket {name[:80]!r}")
@@ -158,6 +163,7 @@ def _listed(bucket: buckets_module.Bucket, prefix: str, after: str, limit: int) 
     begun = clock.steady_s()
     found = bucket.list(prefix, after, limit)
     listed = _encode([{"key": item.key, "size": item.size, "modified_ms": item.modified_ms} for item in found])
+    # It waits in the queue of the one thread that lists, so that this answer is not later for it.
     _LISTING.submit(time.sleep, clock.steady_s() - begun)
     return listed
 

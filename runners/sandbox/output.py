@@ -53,6 +53,7 @@ class Log:
     def add(self, data: bytes, at_ms: int) -> None:
         """Keep as much as there is room for, and count the rest."""
         room = self._max_bytes - len(self._data)
+        # One entry for each millisecond in which something came, whatever the number of writes.
         if room > 0 and (not self._times or self._times[-1] != at_ms):
             self._offsets.append(len(self._data))
             self._times.append(at_ms)
@@ -78,6 +79,7 @@ class Log:
         lines, offset = [], 0
         for part in self._parts():
             at_ms = self._times[bisect_right(self._offsets, offset) - 1]
+            # PostgreSQL takes no NUL in a text.
             lines.append(model.LogLine(at_ms, part.decode("utf-8", "replace").replace("\0", "\ufffd")))
             offset += len(part) + 1
         return lines
@@ -85,6 +87,7 @@ class Log:
     def _parts(self) -> list[bytearray]:
         """What was printed, line by line. Of very many short lines several are one part: each costs a row."""
         data = self._data
+        # A quarter of a million empty lines would be as many rows in the ledger.
         if data.count(b"\n") <= self._max_bytes // MIN_BYTES_PER_PART:
             parts = data.split(b"\n")
             return parts if parts[-1] else parts[:-1]
@@ -160,6 +163,7 @@ class Output:
     def __init__(
         self, loop: asyncio.AbstractEventLoop, pipe: int, max_bytes: int, on_between: Callable[[Lines], None]
     ) -> None:
+        # The flag belongs to this end alone: the function's end keeps waiting for room as its code expects.
         os.set_blocking(pipe, False)
         self._loop = loop
         self._pipe = pipe
@@ -167,6 +171,7 @@ class Output:
         look = select.poll()
         look.register(pipe, select.POLLIN)
         self._look = look.poll
+        # No more than this was in the pipe at any moment, so that to empty it is bounded by it.
         self._capacity = fcntl.fcntl(pipe, _F_GETPIPE_SZ)
         self._attempt = Log(max_bytes)
         self._between = Between(loop, on_between, self._has_room_again)
@@ -256,6 +261,7 @@ class Output:
         if self._nowhere < 0:
             self._nowhere = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
         try:
+            # The pages of the pipe are given up by the kernel; nothing of them comes here.
             moved = os.splice(self._pipe, self._nowhere, self._capacity, flags=os.SPLICE_F_NONBLOCK)
         except BlockingIOError:
             return 0

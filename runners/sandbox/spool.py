@@ -25,6 +25,7 @@ def open_object(bucket: buckets.Bucket, key: str) -> int:
     try:
         with _translated():
             own = reading.descriptor()
+            # One of its own, as closing the reading closes the other.
             return os.dup(own) if own is not None else _spooled(reading)
     finally:
         reading.close()
@@ -61,6 +62,7 @@ class Spool:
         with _translated():
             rest = memoryview(data)
             while rest:
+                # A full disk writes a part, and fails at the next.
                 written = os.pwrite(self.descriptor, rest, offset)
                 rest, offset = rest[written:], offset + written
 

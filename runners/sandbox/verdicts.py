@@ -41,6 +41,7 @@ class Ending(msgspec.Struct, frozen=True):
 
 def death(exit_status: int | None, oom_killed: bool) -> Death:
     """What an exit means: only a process that SIGKILL ended can have been the victim of the memory limit."""
+    # A child process of the handler may have been the victim, and the agent have ended for another reason.
     if oom_killed and exit_status == _SIGKILL_EXIT:
         return OutOfMemory()
     return Exited(exit_status)
@@ -98,6 +99,7 @@ def request(invocation_id: str) -> str:
 
 def trace_id(invocation_id: str, accepted_at_ms: int) -> str:
     """An X-Ray trace header that follows from the invocation's id."""
+    # The format wants a time and 96 bits; the end of the id is the random part of it.
     digits = invocation_id.replace("-", "")[-24:].rjust(24, "0")
     return f"Root=1-{accepted_at_ms // 1000:08x}-{digits};Parent={digits[8:]};Sampled=0"
 

@@ -57,6 +57,7 @@ class Wire:
 
     def send(self, head: bytes, body: bytes) -> None:
         """Send now what the socket takes, and the rest when it takes more. Raises `OSError` when the peer has gone."""
+        # To copy what is small costs no more than a call with two parts; to copy what is large does.
         parts = [head + body] if len(body) < LARGE_BODY_BYTES else [head, body]
         try:
             sent = self._socket.send(parts[0]) if len(parts) == 1 else self._socket.sendmsg(parts)
@@ -70,6 +71,7 @@ class Wire:
 
         Raises `OSError` when the peer has gone; returns when the wire ends meanwhile.
         """
+        # It travels with the first byte that is sent, which has to be this frame's own: so nothing else may be unsent.
         rights = [] if descriptor is None else [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [descriptor]))]
         await self._flushed()
         while not self.has_ended:
@@ -92,6 +94,7 @@ class Wire:
         if self.has_ended:
             return
         self._is_paused = False
+        # Frames that were read before the pause lie here, and the socket would not tell of them.
         self._loop.add_reader(self._socket.fileno(), self.read)
         self._take_frames()
 
@@ -104,6 +107,7 @@ class Wire:
         except BlockingIOError:
             return
         except OSError:
+            # A reset says what an end of file does: why is for the place to find out.
             data = b""
         if not data:
             self.end()

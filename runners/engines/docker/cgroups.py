@@ -77,6 +77,7 @@ def _memory_files(folder: Path, wanted: Allowance) -> list[tuple[Path, str]]:
     if (folder / "memory.max").exists():
         return [(folder / "memory.max", str(wanted.memory_bytes)), (folder / "memory.swap.max", str(LEAST_SWAP_BYTES))]
     alone, both = folder / "memory.limit_in_bytes", folder / "memory.memsw.limit_in_bytes"
+    # So the inner limit goes first on the way down, and the outer one on the way up.
     files = [alone, both] if int(alone.read_text()) > wanted.memory_bytes else [both, alone]
     return [(file, str(wanted.memory_bytes)) for file in files if file.exists()]
 

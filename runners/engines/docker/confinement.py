@@ -95,6 +95,7 @@ def filter_file(has: abilities.Abilities, folder: Path) -> str:
     path = folder / "seccomp.json"
     fresh = folder / f".seccomp.{os.getpid()}"
     fresh.write_text(filter_text())
+    # Several nodes write it, and the engine may be reading it for another container.
     fresh.replace(path)
     return str(path)
 

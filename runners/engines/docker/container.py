@@ -92,6 +92,7 @@ class DockerHost:
         self._freezer = freezer = freezing.Freezer(cgroups.group(pid, "freezer"), self._on_thaw)
         self._sockets = socket_memory.SocketWatch(self._memory, pid, lambda: freezer.is_frozen, self._on_sockets_full)
         with contextlib.suppress(OSError):
+            # A number may be another process's by the time it is killed; a descriptor is this one's for ever.
             self._process = os.pidfd_open(pid)
 
     def check_limited(self) -> None:
@@ -116,6 +117,7 @@ class DockerHost:
 
     async def show(self, artifact: str, _channel: channel.Channel) -> str:
         """Link the code into the folder that the container sees."""
+        # A prewarmed sandbox has run no user code, so that its sockets are looked at from here on only.
         self._on_thaw()
         try:
             await asyncio.to_thread(self._link, artifact)
@@ -141,6 +143,7 @@ class DockerHost:
         """Set memory and CPU, and the size of the folders that are in memory."""
         resized = None
         if self._pid > 0 and self._veils is not None:
+            # In a thread of its own, beside the limits.
             resized = self._veils.resize(self._pid, rooms.of(config.memory_mb, self._tmp_mb))
         over = await self._limit(config)
         if resized is not None:
@@ -184,6 +187,7 @@ class DockerHost:
         """The container's exit, and whether its memory ran out: by its cgroup while it is there, and by the daemon."""
         if self._has_full_sockets:
             return verdicts.OutOfMemory()
+        # Now, since the cgroup goes with the container, which may be removed before the daemon answers.
         killed = self._memory is not None and bool(cgroups.oom_kills(self._memory))
         try:
             return await self._calls.quick(_death, self._client, self.name, killed)
@@ -208,6 +212,7 @@ class DockerHost:
         self.kill()
         try:
             if self._launched is not None:
+                # A container that is still being created cannot be removed, and would come about afterwards.
                 await asyncio.wait({self._launched})
                 self._launched.exception()
             with contextlib.suppress(base.EngineUnavailable):

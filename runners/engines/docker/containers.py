@@ -81,6 +81,7 @@ class DockerEngine:
             if has.shares_kernel(sandboxes.sandbox_runtime):
                 engine._veils = veil.Veils()
             engine._languages = await calls.slow(engine._found, runtimes, progress)
+            # Nothing failed: what was opened stays open.
             undo.pop_all()
         return engine
 
@@ -139,6 +140,7 @@ class DockerEngine:
         """See `base.Engine.sweep`."""
         swept = await self._calls.slow(_sweep, self._client, self._folders, data_dir_label(self._root))
         if self._users is not None:
+            # Users of sandboxes whose runner died before it had made a folder: no sweep of folders finds those.
             await asyncio.to_thread(self._users.give_back_all, self._folders.has_gone)
         return swept
 

@@ -51,6 +51,7 @@ class Freezer:
         if group is not None:
             self._switch = switch(group)
             with contextlib.suppress(OSError):
+                # Kept open: to freeze and to thaw is one write then.
                 self._file = os.open(self._switch.file, os.O_WRONLY | os.O_CLOEXEC)
 
     @property

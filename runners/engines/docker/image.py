@@ -48,6 +48,7 @@ _LEFT_OUT = ("doc", "man", "info", "locale", "lintian", "bug")
 _HOOKS = (
     'rm -rf "$1"/var/cache/* "$1"/var/log/*',
     'mkdir -p "$1"/var/task "$1"/var/runtime "$1"/var/faas "$1"/tmp',
+    # Much code asks for this locale by its name, and any of UTF-8 will do.
     'ln -sfn C.utf8 "$1"/usr/lib/locale/en_US.utf8',
 )
 _ANSWER = re.compile(r"runtime=([a-z][a-z0-9]*(?:[.-][a-z0-9]+)*)")
@@ -117,6 +118,7 @@ def _there(client: docker.APIClient, wanted: port.Image, built: str) -> str | No
         return wanted.pulled
     like = {tag: int(fits[1]) for tag in tags if (fits := re.fullmatch(wanted.like, tag))} if wanted.like else {}
     if like:
+        # The newest version that is there.
         return max(like, key=like.__getitem__)
     return built if built in tags else None
 
@@ -124,6 +126,7 @@ def _there(client: docker.APIClient, wanted: port.Image, built: str) -> str | No
 def _pull(client: docker.APIClient, name: str, progress: Progress) -> bool:
     """Whether a registry gave the image. One that says nothing for some seconds is none."""
     progress(f"pulling {name}")
+    # A client of its own: the time of this one's reads is how long a registry may say nothing.
     impatient = daemon.connect(PULL_SILENCE_S)
     repository, _, tag = name.rpartition(":")
     try:
@@ -217,6 +220,7 @@ def _ready(client: docker.APIClient, source: str, wanted: port.Image, progress: 
     found = _inspect(client, source)
     if found is None:
         raise base.EngineUnavailable(f"the base image {source} has gone", hint="start again")
+    # By what it was made of, so that a new base image, or another command, is made ready anew.
     made_by = "\0".join((found["Id"], *wanted.prepare))
     tag = hashlib.sha256(made_by.encode()).hexdigest()[:12]
     ready = _made(client, source, f"{READY}:{tag}")

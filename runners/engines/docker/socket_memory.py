@@ -65,6 +65,7 @@ class SocketWatch:
         self._timer = None
         if held_bytes(_read(self._usage)) > MOST_BYTES or sockets(_read(self._counts)) > MOST_SOCKETS:
             self._on_over()
+        # Whoever is frozen opens no socket; it is woken with the sandbox.
         elif not self._is_frozen():
             self.wake()
 

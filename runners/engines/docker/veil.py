@@ -76,6 +76,7 @@ class Veils:
 
     def _namespace(self, pid: int) -> int:
         if self._home < 0:
+            # A thread that shares its view of the file system with others may not enter a namespace of mounts.
             _checked(_libc.unshare(_CLONE_FS))
             self._home = os.open("/proc/thread-self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
         return os.open(f"/proc/{pid}/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
@@ -101,6 +102,7 @@ class Veils:
 
     def _cover(self, there: int, folder: Path, layers: str, target: bytes) -> None:
         os.chdir(folder)  # this thread alone: so that no character of the path means anything
+        # Made here, where the folder's path is known, and moved there, where the target's is.
         mount = _overlay(layers.encode())
         try:
             _checked(_libc.setns(there, _CLONE_NEWNS))

@@ -88,6 +88,7 @@ class Home:
             self._held = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
         except OSError as error:
             raise base.EngineUnavailable(f"{self.path} cannot be made: {error.strerror}") from error
+        # Of what is open, not of the path: others may write in the folder around it.
         found = os.fstat(self._held)
         if found.st_uid != 0 or stat.S_IMODE(found.st_mode) & 0o022:
             os.close(self._held)
@@ -101,6 +102,7 @@ class Home:
             return
         with contextlib.suppress(BlockingIOError):
             fcntl.flock(self._held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # Not while there is one of a runner that was killed: a sweep ends what still runs in it, and removes it.
             if not any(folder.is_id(path.name) for path in self.path.iterdir()):
                 shutil.rmtree(self.path, ignore_errors=True)
         os.close(self._held)

@@ -111,6 +111,7 @@ class ProcessHost:
                 code = await tether.exited(self._process)
         except TimeoutError:
             return verdicts.Exited(None)
+        # Python has the signal's number below zero.
         return verdicts.Exited(code if code >= 0 else verdicts.RESERVED_EXIT - code)
 
     def kill(self) -> None:
@@ -219,6 +220,7 @@ class ProcessEngine:
             raise base.EngineUnavailable(f"no process could be started: {error.strerror}") from error
 
     def _sweep(self) -> int:
+        # A process exists when its start returns, or never: nothing comes about later.
         swept = sweeping.sweep(self._folders, tuple, self._remove_left, settle_s=0)
         if self._users is not None:
             self._users.give_back_all(self._folders.has_gone)
@@ -256,6 +258,7 @@ def _remove(sandbox: str, own: folder.Folder, users: dropped.Users | None) -> No
 
 def _kill_descendants(own: folder.Folder) -> None:
     """Kill every process whose environment names the sandbox's folder; those that hide are not found."""
+    # Between zeros, as what is longer may be another sandbox's.
     mark = b"\0TMPDIR=" + os.fsencode(own.tmp) + b"\0"
     for pid in filter(str.isdigit, os.listdir("/proc")):  # noqa: PTH208 - names are all that is wanted
         try:

@@ -51,6 +51,7 @@ def find(user: int, cache: Path = CACHE) -> Interpreter:
 
 def _fault(python: Interpreter, user: int) -> str:
     """Why a user cannot run it; empty when it can."""
+    # Tried, not worked out: a folder above may be closed, and a file system mounted so that nothing runs from it.
     command = [python.path, "-I", "-S", "-c", _PROBE]
     try:
         done = subprocess.run(
