@@ -66,7 +66,8 @@ class Listening(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         str,
         _Doc(
             description="Addresses and networks, with commas between them, of proxies that the gateway believes: what"
-            " `X-Forwarded-For`, `-Proto`, `-Port` and `-Host` say of a request is taken from them alone.",
+            " `X-Forwarded-For`, `-Proto`, `-Port` and `-Host`, or `Forwarded`, say of a request is taken from them"
+            " alone.",
             pattern="^[0-9A-Fa-f:./, ]*$",
         ),
     ] = ""

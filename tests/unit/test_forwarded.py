@@ -107,6 +107,39 @@ def test_what_a_proxy_says_is_taken_as_far_as_it_makes_sense(claim: str, proto: 
     assert (fields["x-forwarded-proto"], fields["x-forwarded-port"]) == (proto, port)
 
 
+FORWARDED = "Forwarded: for=198.51.100.7;proto=https;host=shop.example"
+
+
+def test_a_trusted_proxy_may_say_it_by_the_standard_field() -> None:
+    seen = forwarded.seen(head(FORWARDED, 'Forwarded: for="[fd00::1]:4711", for=10.0.0.3'), PROXY, TRUSTED)
+    assert (seen.client_ip, seen.host) == ("fd00::1", "shop.example")
+    fields = told(seen)
+    assert fields["x-forwarded-for"] == "198.51.100.7, [fd00::1]:4711, 10.0.0.3, 10.0.0.9"
+    assert (fields["x-forwarded-proto"], fields["x-forwarded-port"]) == ("https", "443")
+    assert told(forwarded.seen(head("Forwarded: host=h:444"), PROXY, TRUSTED))["x-forwarded-port"] == "444"
+    assert told(forwarded.seen(head("Forwarded: proto=gopher"), PROXY, TRUSTED))["x-forwarded-proto"] == "http"
+
+
+@pytest.mark.parametrize("field", ["For: 203.0.113.9", "Proto: http", "Port: 80", "Host: h.example"])
+def test_the_standard_field_is_nothing_beside_those_that_most_proxies_set(field: str) -> None:
+    """A proxy that sets these may pass on the other as a client sent it."""
+    seen = forwarded.seen(head(FORWARDED, f"X-Forwarded-{field}"), PROXY, TRUSTED)
+    assert seen.client_ip == ("203.0.113.9" if field.startswith("For") else PROXY)
+    assert (told(seen)["x-forwarded-proto"], seen.host) == ("http", "h.example")
+
+
+@pytest.mark.parametrize(
+    "said", ["for=unknown", "for=_hidden", "for=", "by=198.51.100.7", 'for="', 'for="1.1.1.1, 2.2.2.2"']
+)
+def test_a_standard_field_that_tells_no_address_leaves_the_proxys(said: str) -> None:
+    assert forwarded.seen(head(f"Forwarded: {said}"), PROXY, TRUSTED).client_ip == PROXY
+
+
+def test_a_host_that_is_none_is_refused_in_the_standard_field_too() -> None:
+    with pytest.raises(errors.BadRequest):
+        forwarded.seen(head('Forwarded: host="a b"'), PROXY, TRUSTED)
+
+
 def test_https_without_a_port_is_443() -> None:
     fields = told(forwarded.seen(head("X-Forwarded-Proto: https", host="h.example"), PROXY, TRUSTED))
     assert fields["x-forwarded-port"] == "443"

@@ -2,7 +2,8 @@
 
 Every gateway adds ``X-Forwarded-For``, ``-Proto`` and ``-Port``; frameworks make their links and redirects of them. A
 client could send them as well, so whoever is not in ``trusted_proxies`` is not believed: its fields are left out, and
-only what this gateway saw itself is told. Pure functions; what they find is kept with the head.
+only what this gateway saw itself is told. Who is believed may say it by ``Forwarded`` (RFC 7239) instead. Pure
+functions; what they find is kept with the head.
 """
 
 from __future__ import annotations
@@ -13,11 +14,12 @@ from collections.abc import Iterable
 import msgspec
 
 from faas.core import addresses, errors
-from triggers.gateway import request
+from triggers.gateway import forwarded_field, request
 
 _FOR, _PROTO, _PORT = "x-forwarded-for", "x-forwarded-proto", "x-forwarded-port"
 _HOST, _PREFIX = "x-forwarded-host", "x-forwarded-prefix"
 _OWN = frozenset({_FOR, _PROTO, _PORT})
+_TELLING = frozenset({_FOR, _PROTO, _PORT, _HOST})
 _CLAIMS = frozenset({"forwarded", "x-real-ip", "front-end-https", "x-url-scheme"})
 """Fields beside ``X-Forwarded-*`` that frameworks believe."""
 _OF_THE_CONNECTION = frozenset(
@@ -35,6 +37,15 @@ class Forwarded(msgspec.Struct, frozen=True):
     fields: list[tuple[str, str]]
 
 
+class Claims(msgspec.Struct, frozen=True):
+    """What a proxy says; '' for what it does not. ``hops`` are who asked whom, the nearest last."""
+
+    hops: list[str]
+    scheme: str
+    host: str
+    port: str
+
+
 def seen(head: request.Head, peer_ip: str, trusted: tuple[addresses.Network, ...], prefix: str = "") -> Forwarded:
     """What is known of a request that came from ``peer_ip``.
 
@@ -43,17 +54,15 @@ def seen(head: request.Head, peer_ip: str, trusted: tuple[addresses.Network, ...
     if not addresses.is_within(peer_ip, trusted):
         return _of_stranger(head, peer_ip, prefix)
     fields = [field for field in head.fields if field[0] not in _OWN and field[0] not in _OF_THE_CONNECTION]
-    hops = [part.strip() for part in _all(head.fields, _FOR).split(",") if part.strip()]
-    claimed = _last(head.fields, _PROTO).lower()
-    scheme = claimed if claimed in _USUAL_PORTS else "http"
-    host, port = _place(head)
-    own_port = _last(head.fields, _PORT)
-    fields += [(_PROTO, scheme), (_PORT, own_port if _is_port(own_port) else port or _USUAL_PORTS[scheme])]
-    fields.append((_FOR, ", ".join([*hops, peer_ip])))
+    claims = _claims(head.fields)
+    scheme = claims.scheme if claims.scheme in _USUAL_PORTS else "http"
+    host, port = _place(head, claims.host)
+    fields += [(_PROTO, scheme), (_PORT, claims.port if _is_port(claims.port) else port or _USUAL_PORTS[scheme])]
+    fields.append((_FOR, ", ".join([*claims.hops, peer_ip])))
     if prefix:
         outer = _last(fields, _PREFIX)
         fields = [field for field in fields if field[0] != _PREFIX] + [(_PREFIX, outer.rstrip("/") + prefix)]
-    return Forwarded(_client(peer_ip, hops, trusted), host, fields)
+    return Forwarded(_client(peer_ip, claims.hops, trusted), host, fields)
 
 
 def _of_stranger(head: request.Head, peer_ip: str, prefix: str) -> Forwarded:
@@ -72,13 +81,30 @@ def _may_pass(name: str) -> bool:
     return not (name in _OF_THE_CONNECTION or name in _CLAIMS or name.startswith("x-forwarded-"))
 
 
-def _place(head: request.Head) -> tuple[str, str]:
-    claimed = _last(head.fields, _HOST)
+def _claims(fields: list[tuple[str, str]]) -> Claims:
+    # Most proxies set these and pass on whatever else a client sent: then ``Forwarded`` may be the client's own.
+    if any(name in _TELLING for name, _ in fields):
+        hops = [part.strip() for part in _all(fields, _FOR).split(",") if part.strip()]
+        return Claims(hops, _last(fields, _PROTO).lower(), _last(fields, _HOST), _last(fields, _PORT))
+    said = forwarded_field.read(_all(fields, "forwarded"))
+    return Claims(
+        [each["for"] for each in said if each.get("for")],
+        _nearest(said, "proto").lower(),
+        _nearest(said, "host"),
+        "",
+    )
+
+
+def _nearest(said: list[forwarded_field.Said], name: str) -> str:
+    return next((each[name] for each in reversed(said) if name in each), "")
+
+
+def _place(head: request.Head, claimed: str) -> tuple[str, str]:
     if not claimed:
         return head.host, head.port
     host, port = request.host_and_port(claimed)
     if not host:
-        raise errors.BadRequest("X-Forwarded-Host names no host")
+        raise errors.BadRequest("the proxy in front names no host")
     return host, port
 
 
