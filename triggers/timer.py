@@ -5,7 +5,7 @@ for that or an earlier one is refused in the same script that would accept it. T
 period and zone>`` (``#2`` and so on for equal ones), so a deploy that leaves a timer as it is leaves its history too.
 
 While the last run of a timer has not ended, its ``overlap`` decides. The guard tells which run was the last, whoever
-fired it; a due time that is skipped leaves no trace there.
+fired it; a due time that is skipped leaves no trace there, and is counted elsewhere (`faas.queue.skips`).
 
 A timer first seen while the scheduler runs starts from now. One found at start goes on from its guard, or from its
 revision's birth when it never fired: what passed since then was missed, and ``on_missed`` decides.
@@ -27,7 +27,7 @@ from collections.abc import Awaitable, Callable, Mapping
 import msgspec
 
 from faas.core import calling, clock, errors, events, groups, ids, model, numbers, unrun
-from faas.queue import guards, inlet, invocations, whereabouts
+from faas.queue import guards, inlet, invocations, skips, whereabouts
 from triggers import catalog, schedule
 
 _log = logging.getLogger(__name__)
@@ -152,8 +152,10 @@ class Scheduler:
         self._plan(timer, now)
 
     async def _fire(self, timer: Timer, due: int) -> None:
-        if not await self._may_fire(timer):
-            _log.info("timer_skipped", extra={"function": timer.revision.function, "due_ms": due})
+        if not await self._may_fire(timer, due):
+            function = timer.revision.function
+            await self._door.call(lambda queue: skips.count(queue, function, timer.field, due))
+            _log.info("timer_skipped", extra={"function": function, "due_ms": due})
             return
         invocation = invocation_of(timer, due, self._clock(), self._sandboxes.region)
         guard = guards.Guard(key=GUARD, field=timer.field, value=str(due), monotonic=True)
@@ -161,14 +163,14 @@ class Scheduler:
         extra = {"function": timer.revision.function, "invocation_id": invocation.id, "due_ms": due}
         _log.info("timer_fired" if accepted else "timer_fired_elsewhere", extra=extra)
 
-    async def _may_fire(self, timer: Timer) -> bool:
+    async def _may_fire(self, timer: Timer, due: int) -> bool:
         """Whether nothing stands against another run: the last one has ended, or may be joined or replaced."""
         if timer.trigger.on_overlap is model.Overlap.QUEUE:
             return True
         held = await self._door.call(lambda queue: guards.item(queue, GUARD, timer.field))
         last_ms = numbers.whole(held or "")
-        if not last_ms:
-            return True
+        if not last_ms or last_ms >= due:
+            return True  # never, or just now by another scheduler, which the guard says
         last_id = _id_of(timer, last_ms)
         found = await self._door.call(lambda queue: whereabouts.find(queue, last_id))
         if found is None or found.place in _ENDED:
@@ -223,6 +225,7 @@ def timers_of(
 
 async def _drop(queue: invocations.Queue, field: str) -> None:
     await guards.drop(queue, GUARD, field)
+    await skips.forget(queue, field)
 
 
 def _field(function: str, trigger: model.TimerTrigger, taken: Mapping[str, Timer]) -> str:

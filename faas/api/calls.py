@@ -16,7 +16,7 @@ import msgspec
 from faas.cluster import catalog
 from faas.core import errors, groups, model
 from faas.queue import calls as queue_calls
-from faas.queue import census, destined, guards, idempotency, invocations, outbox, replies, unfit, whereabouts
+from faas.queue import census, destined, guards, idempotency, invocations, outbox, replies, skips, unfit, whereabouts
 
 _ANSWERS_WITHIN_S = 5
 _SILENT_MS = 3_000
@@ -99,6 +99,11 @@ class Calls:
         """What lies in buckets and cannot become an event. Raises `errors.Unavailable`."""
         async with _answered():
             return await unfit.of(await self.queue(), buckets)
+
+    async def skipped(self) -> dict[str, int]:
+        """How many due times timers skipped, by function. Raises `errors.Unavailable`."""
+        async with _answered():
+            return await skips.counts(await self.queue())
 
     async def forget_guard(self, key: str, field: str) -> None:
         """Forget that it was done. Raises `errors.Unavailable`."""

@@ -43,6 +43,7 @@ class Scrape(msgspec.Struct, frozen=True, kw_only=True):
     undelivered: Mapping[str, int] = {}
     kept: Mapping[str, kept.Kept] = {}
     unfit: Mapping[str, unfit.Told] = {}
+    skipped: Mapping[str, int] = {}
 
 
 def render(seen: Scrape) -> bytes:
@@ -66,6 +67,7 @@ class _Collector(registry.Collector):
         yield from _nodes(self._seen.nodes)
         yield from _kept(self._seen.kept)
         yield _unfit(self._seen.unfit)
+        yield _skipped(self._seen.skipped)
 
 
 def _counters(totals: Sequence[ledger.Total]) -> Iterator[core.Metric]:
@@ -212,6 +214,16 @@ def _unfit(found: Mapping[str, unfit.Told]) -> core.Metric:
     )  # fmt: skip
     for bucket, told in sorted(found.items()):
         family.add_metric([bucket], told.count)
+    return family
+
+
+def _skipped(found: Mapping[str, int]) -> core.Metric:
+    family = core.CounterMetricFamily(
+        "faas_timers_skipped", "Due times of timers that were skipped, since the last run had not ended.",
+        labels=["function"],
+    )  # fmt: skip
+    for function, count in sorted(found.items()):
+        family.add_metric([function], count)
     return family
 
 

@@ -61,5 +61,6 @@ async def prometheus(request: web.Request) -> web.Response:
         undelivered=await asyncio.to_thread(request.app[state.UNDELIVERED].counts),
         unfit=await calls.unfit(bucket.name for bucket in await asyncio.to_thread(functions.buckets)),
         kept=(await asyncio.to_thread(kept.read, request.app[state.ENGINE])).kinds,
+        skipped=await calls.skipped(),
     )
     return web.Response(body=metrics.render(seen), headers={"Content-Type": exposition.CONTENT_TYPE_LATEST})

@@ -202,6 +202,14 @@ class Keys(msgspec.Struct, frozen=True):
         """Hash of what was enqueued before: timers' last due times, objects' last versions. Forever."""
         return f"{self.prefix}:guard:{name}"
 
+    @property
+    def skipped(self) -> str:
+        """Hash of due times that timers skipped: function to how many, and ``<function>/<timer>`` to its last. Forever.
+
+        The latter lives as long as the timer.
+        """
+        return f"{self.prefix}:skipped"
+
     def unfit(self, bucket: str) -> str:
         """String: what a scheduler found in a bucket that cannot become an event (JSON `unfit.Told`).
 

@@ -24,7 +24,7 @@ _SCRIPTS = (
     "find", "cancel", "unsettled", "once", "answered", "set_aside_entry",
     "holders", "bury",
     "outboxes", "take_out", "take_again", "keep_out", "put_away", "put_back", "pass_on", "post",
-    "retire",
+    "retire", "skip",
 )  # fmt: skip
 _BEGIN = {
     **dict.fromkeys(("recorded", "let_go"), ("yet_to_commit",)),

@@ -17,7 +17,7 @@ from prometheus_client import parser
 from faas.cluster import catalog
 from faas.core import model
 from faas.core import settings as settings_module
-from faas.queue import destined, outbox, unfit
+from faas.queue import destined, outbox, skips, unfit
 from faas.store import database, ledger
 from tests import samples
 from tests.served_api import ControlApi, serving
@@ -199,6 +199,7 @@ async def test_every_metric_and_its_labels_are_documented(api: ControlApi) -> No
         settled = msgspec.msgpack.decode(of.settled, type=destined.Settled)
         await outbox.put_back(queue, settled, of.invocation, 1)
         await unfit.tell(queue, "photos", unfit.Told(1), 60_000)
+        await skips.count(queue, "hello", "hello/0123", 1)
     shown: dict[str, set[str]] = {}
     for name, labels in await scraped(api):
         family = re.sub("_(bucket|count|sum|created)$", "", name)

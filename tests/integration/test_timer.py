@@ -11,7 +11,7 @@ import pytest
 
 from faas.core import model
 from faas.core import settings as settings_module
-from faas.queue import guards
+from faas.queue import guards, skips
 from faas.queue.bounds import Bounds
 from faas.queue.invocations import Queue
 from faas.store import database
@@ -287,6 +287,21 @@ async def test_a_timer_that_is_slower_than_its_period_skips_due_times_until_it_h
         await queue.finish_claimed(claim, samples.record(claim.invocation), node="n")
         await _ticks(queue, clock, caplog, "timer_fired")
     assert [event["time"][-3:] for event in await _events(queue)] == ["30Z"]
+    assert await skips.counts(queue) == {"tick": 2}
+
+
+async def test_a_due_time_is_skipped_once_by_several_schedulers_and_what_one_has_fired_by_none(
+    settings: settings_module.Settings, queue: Queue, functions: Functions, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    _deploy(functions, _every(10_000, overlap=model.Overlap.SKIP))
+    clock = Clock(START)
+    async with _scheduler(settings, queue, functions, clock), _scheduler(settings, queue, functions, clock):
+        await eventually(lambda: "timer_fired" in caplog.messages and "timer_fired_elsewhere" in caplog.messages)
+        assert await skips.counts(queue) == {}
+        clock.at_ms += 10_000
+        await eventually(lambda: caplog.messages.count("timer_skipped") == 2)
+    assert await skips.counts(queue) == {"tick": 1}
 
 
 async def test_a_timer_that_replaces_takes_back_what_waits_and_leaves_what_runs(
@@ -321,10 +336,18 @@ async def test_the_history_of_a_timer_that_is_gone_is_dropped(
 ) -> None:
     await guards.put(queue, timer.GUARD, "gone/1", str(START - 4_000_000))
     await guards.put(queue, timer.GUARD, "lately/1", str(START - 1_000))
+    await skips.count(queue, "gone", "gone/1", START - 4_000_000)
     _deploy(functions, _every(3_600_000))
     async with _scheduler(settings, queue, functions, Clock(START + 1)):
         await eventually(lambda: _dropped(queue))
     assert "lately/1" in await guards.items(queue, timer.GUARD)
+    await eventually(lambda: _is_all_that_is_kept_of_skips(queue, {b"gone": b"1"}))
+    assert await skips.counts(queue) == {"gone": 1}
+
+
+async def _is_all_that_is_kept_of_skips(queue: Queue, wanted: dict[bytes, bytes]) -> bool:
+    flat = await queue.link.call("HGETALL", queue.keys.skipped)
+    return dict(zip(flat[::2], flat[1::2], strict=True)) == wanted
 
 
 async def _dropped(queue: Queue) -> bool:
