@@ -13,7 +13,9 @@ from pathlib import Path
 import msgspec
 
 from faas import artifacts
-from faas.core import unreadable
+from faas.core import clock, unreadable
+
+_WRITTEN_WITHIN_S = 3600
 
 
 class Note(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -45,12 +47,21 @@ class Notes:
         """Keep a note, whole or not at all. Raises `errors.Unavailable` when the disk is full."""
         with artifacts.out_of_space():
             self._folder.mkdir(parents=True, exist_ok=True)
+            # Two builds may write the same note; each writes its own, and the last name stays.
             with tempfile.NamedTemporaryFile("wb", dir=self._folder, prefix=".", delete=False) as file:
                 file.write(msgspec.json.encode(note))
             Path(file.name).rename(self._folder / key)
 
     def forget_removed(self) -> None:
         """Remove the notes of artifacts that have gone."""
-        for path in self._folder.glob("*") if self._folder.is_dir() else ():
-            if self.find(path.name) is None:
+        for path in self._folder.iterdir() if self._folder.is_dir() else ():
+            # What begins with a dot is being written by another process, unless that was killed.
+            has_gone = _is_old(path) if path.name.startswith(".") else self.find(path.name) is None
+            if has_gone:
                 path.unlink(missing_ok=True)
+
+
+def _is_old(path: Path) -> bool:
+    with contextlib.suppress(FileNotFoundError):
+        return path.stat().st_mtime < clock.now_ms() / 1000 - _WRITTEN_WITHIN_S
+    return False
