@@ -17,6 +17,7 @@ from faas.builds import folders, layers, notes, progress, runtimes, sources
 from faas.core import errors, model
 from faas.runtimes import children
 
+# A part of every key: with another number nothing that was built before is found.
 _FORMAT = 1
 
 
@@ -40,6 +41,7 @@ class Bundler:
         if note is None:
             return None
         if note.layer is not None:
+            # An artifact has the layer's files in it, but the next change of the code will want the layer.
             self._layers.keep(note.layer)
         return note.artifact
 
@@ -55,6 +57,7 @@ class Bundler:
         """The artifact, and its layer. Raises `errors.BuildFailed` in the user's words, `errors.Unavailable`."""
         layer = self._resolve(function, source, runtime, work, steps, programs)
         key = _key(source, layer, runtime)
+        # Of two deploys of the same files one compiles, and the other finds what it made.
         with folders.held(self._places.lock("bundle", key)):
             known = self._of_files.find(key)
             if known is not None:
@@ -104,6 +107,7 @@ class Bundler:
         """A copy of the source, compiled: functions that share a source may have different runtimes."""
         with steps.step(function.name, "compile") as note, artifacts.out_of_space():
             folder = Path(tempfile.mkdtemp(prefix="compiled-", dir=work))
+            # Links, as compiling adds files and changes none.
             shutil.copytree(source.folder, folder, dirs_exist_ok=True, copy_function=os.link)
             compiled = runtime.runtime.build.compile(function, folder, runtime.has, programs)
             note(compiled.note)

@@ -25,6 +25,7 @@ def check(project: model.Project, sources: Collection[str]) -> None:
         raise errors.BadRequest(
             f"the project has {len(names)} functions, and a project may have at most {MAX_FUNCTIONS}"
         )
+    # Names become paths and keys, whoever sent them.
     for name in (*names, *(bucket.name for bucket in project.buckets)):
         if _NAME.fullmatch(name) is None:
             raise errors.BadRequest(f"{name!r} is no name", hint="lower-case letters, digits and dashes, at most 63")

@@ -75,6 +75,7 @@ class PendingRevisions:
 
     def add_revisions(self, built: Sequence[Built]) -> list[model.Revision]:
         """Add revisions to the catalog; they are written down first, so no crash leaves one that nobody knows of."""
+        # The numbers that they will get: the functions' locks keep others from taking them.
         last = self._catalog.last_numbers([entry.spec.name for entry in built])
         pending = [
             Pending(f"{entry.spec.name}@{last.get(entry.spec.name, 0) + 1}", entry.artifact, entry.config)
@@ -135,6 +136,7 @@ class Deployer:
         names = sorted(function.name for function in project.functions)
         journal = PendingRevisions(folder, self._catalog)
         with self._functions_held(names) as stack:
+            # A run before this one, of a builder that was killed, has left them.
             journal.discard()
             made = _Made(self._places, self._store, self._catalog, names, stack)
             served = {revision.function: revision for revision in self._catalog.list_current()}
@@ -142,6 +144,7 @@ class Deployer:
                 built = self._build_all(request, folder, steps, made, list(served.values()))
                 changed = self._load_all(built, served, journal, steps)
                 self._activate(changed, project.buckets, steps)
+            # Also when the builder is asked to stop: the next run begins anew.
             except BaseException:
                 journal.discard()
                 made.discard()
@@ -155,6 +158,7 @@ class Deployer:
     def _functions_held(self, names: Sequence[str]) -> Iterator[contextlib.ExitStack]:
         """Hold the functions' locks, always in one order, so that deploys of one function follow one another."""
         with contextlib.ExitStack() as stack:
+            # A set, because functions may share a lock file, and to wait for one that is held here would never end.
             for lock in sorted({self._places.lock("function", name) for name in names}):
                 stack.enter_context(folders.held(lock))
             yield stack
@@ -182,10 +186,12 @@ class Deployer:
                     checks.check_destinations(function, known, self._destinations.destination_secret)
                     runtime = runtimes.choose(function.config.runtime, available)
                     upload = uploads.of(function, folder, request.tars)
+                    # Only to say here what is wrong with the tar; it is unpacked once, whoever asks.
                     if self._bundler.known(function, upload.sha256, runtime) is None:
                         uploads.unpack(upload)
                     note(str(runtime))
                 build = _Build(self._building, self._bundler, function, runtime, uploads, work, self._place)
+                # Called before the loop goes on, so that it sees this function's names.
                 digest = made.keep(lambda: build.artifact(upload, steps))  # noqa: B023
             config = msgspec.structs.replace(function.config, runtime=runtime.name)
             built.append(Built(spec=function, artifact=digest, config=config))
@@ -222,6 +228,7 @@ class Deployer:
                 note("nothing changed")
             try:
                 seen = self._nodes.announce(version)
+            # The functions serve already. Nodes look at the catalog by themselves, too.
             except errors.Unavailable:
                 seen = False
             if not seen:
@@ -260,6 +267,7 @@ def _loaded(revision: model.Revision, report: ports.LoadReport) -> str:
         f"{revision.function}: the handler {revision.config.handler} does not load: {failure.type}: {failure.message}",
         error_type=failure.type,
         stack=list(failure.stack),
+        # The agent has printed the error too, and it is told above.
         logs=[line.text for line in report.logs if line.text != f"[ERROR] {failure.type}: {failure.message}"],
     )
 
@@ -351,9 +359,11 @@ class _Made:
 
     def discard(self) -> None:
         """Remove those that no revision has and no other deployment holds."""
+        # Of all functions, as two may have the same artifact.
         names = {revision.function for revision in self._catalog.list_current()}.union(self._names)
         referred = {revision.artifact for revision in self._catalog.revisions(*names)}
         for digest in self._digests - referred:
+            # Shared by whoever builds with it: that it can be had alone means that nobody else does.
             if folders.claimed(self._held[self._places.lock("artifact", digest)]):
                 self._store.remove(digest)
 

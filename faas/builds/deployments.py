@@ -94,6 +94,7 @@ class Builds:
         # The job first: what it says of the end must not be newer than what the history says.
         status = self._status(deployment_id)
         told = history.History(self._connection, self._redis.redis_prefix, deployment_id)
+        # From one before: it says what became of the whole where nothing is later.
         found = progress.later(deployment_id, since, told.read(since - 1)) if since else None
         return ended_as(found or progress.changed(_planned(deployment_id, self._connection), told.read()), status)
 
@@ -113,6 +114,7 @@ class Builds:
 
     def _enqueue(self, id: str, project: model.Project) -> None:
         names = [function.name for function in project.functions]
+        # As if they were built and loaded one after the other, which is the longest that it can take.
         loads_s = self._building.load_timeout_ms / 1000 + self._building.build_timeout_s
         with redis_client.translated():
             queue(self._redis, self._connection).enqueue_call(
@@ -174,6 +176,7 @@ def _take_in(project: model.Project, sources: Mapping[str, Path], folder: Path) 
         path = sources.get(function.name)
         if path is not None and path not in tars:
             tars[path] = f"{len(tars)}.tar"
+            # Once for each tar: functions of one source name the same path.
             shutil.move(path, folder / tars[path])
     request = deploy.Uploaded(project=project, tars={name: tars[path] for name, path in sources.items()})
     (folder / "request.json").write_bytes(msgspec.json.encode(request))

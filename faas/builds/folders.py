@@ -75,6 +75,7 @@ class BuildFolders(msgspec.Struct, frozen=True):
 def held(path: Path, *, shared: bool = False) -> Iterator[int]:
     """Hold the lock on a file, waiting for it; the open descriptor."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    # Not inherited: a program that a build starts would hold the lock after the build has ended.
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)

@@ -34,6 +34,7 @@ class History:
             if keep_s is None:
                 self._redis.rpush(self._key, *map(_encode, changes))
                 return
+            # In one step: a key that is made and never told its end would stay for ever.
             with self._redis.pipeline(transaction=True) as pipeline:
                 pipeline.rpush(self._key, *map(_encode, changes))
                 pipeline.expire(self._key, keep_s)

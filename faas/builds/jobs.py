@@ -128,6 +128,7 @@ def _called(id: str, data: bytes) -> bytes:
     """The call, unpacked within bounds: it is `FUNCTION` with the deployment's id."""
     wanted = msgspec.json.encode([FUNCTION, None, [id], {}])
     given = _unpacked(data)
+    # By what it says and not by its bytes: RQ's JSON has blanks in it, and ours none.
     if msgspec.json.decode(given) != msgspec.json.decode(wanted):
         raise ValueError("it calls something else than a deployment")
     return wanted
@@ -137,6 +138,7 @@ def _unpacked(data: bytes) -> bytes:
     if len(data) > _MOST_DATA:
         raise ValueError("its call is too long")
     try:
+        # No further than that, whatever a few bytes would become.
         return zlib.decompressobj().decompress(data, _MOST_DATA)
     except zlib.error:
         return data

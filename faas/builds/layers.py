@@ -47,6 +47,7 @@ class Layers:
             cached = place.is_dir()
             if not cached:
                 self._make(asked, work / f"layer-{key}", place, programs)
+            # Its time of change says when it was used last; what it holds is never changed.
             os.utime(place)
         packages = tuple((place / _PACKAGES).read_text().split())
         return Layer(key=key, folder=place / _FILES, packages=packages, cached=cached)
@@ -75,6 +76,7 @@ class Layers:
                     packages = asked.install(files, work, programs)
                 (made / _PACKAGES).write_text("".join(f"{package}\n" for package in packages))
                 place.parent.mkdir(parents=True, exist_ok=True)
+                # In one step: what has the name is whole.
                 made.rename(place)
         finally:
             shutil.rmtree(work, ignore_errors=True)

@@ -54,4 +54,5 @@ def choose(asked: str, available: Sequence[Available]) -> Available:
 
 def _version(name: str) -> tuple[str, tuple[int, ...]]:
     """Puts names of one language in the order of their versions."""
+    # By numbers: as texts 3.9 would come behind 3.11.
     return re.sub(r"[\d.]+", "", name), tuple(int(number) for number in re.findall(r"\d+", name))

@@ -76,7 +76,9 @@ def missing(sha256: Sequence[str]) -> errors.SourceMissing:
 
 def _digest(folder: Path) -> str:
     digest = hashlib.sha256()
+    # The order of a folder's names is the file system's.
     for path in sorted(folder.rglob("*")):
+        # All of a mode that matters inside a sandbox; an umask of whoever packed it makes no other revision.
         kind = "d" if path.is_dir() else "x" if path.stat().st_mode & 0o100 else "f"
         digest.update(f"{kind}\0{path.relative_to(folder).as_posix()}\0".encode())
         if kind != "d":

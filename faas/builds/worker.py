@@ -96,6 +96,7 @@ def work(data: groups.Data, redis: groups.Redis, make: MakeDeployer) -> None:
         _hear_stops()
         with redis_client.translated():
             connection.ping()
+        # It comes back when it has lost Redis.
         while not _work(data, make, queue):
             _hear_stops()
             _await_redis(connection)
@@ -113,6 +114,7 @@ def _work(data: groups.Data, make: MakeDeployer, queue: rq.Queue) -> bool:
     )
     try:
         with make() as deployer:
+            # Before RQ's loop: what a killed builder left is put back into the queue from which that loop takes.
             deployer.sweep()
             recover(data, queue, deployer)
         worker.work(logging_level="WARNING")
@@ -143,6 +145,7 @@ class BuildWorker(rq.Worker):
     Signals to stop are held back where RQ could not act on them: while it registers, and while it forks.
     """
 
+    # RQ waits up to a minute between its tries, and a deploy would wait as long after Redis is back.
     max_connection_wait_time = 5.0
 
     def bootstrap(self, *args: Any, **kwargs: Any) -> None:
@@ -176,6 +179,7 @@ class BuildWorker(rq.Worker):
         """Start the deployment's process. A stop waits for it to be known, or it would not be told of the stop."""
         signal.pthread_sigmask(signal.SIG_BLOCK, _STOPS)
         super().fork_work_horse(job, queue)
+        # Asked to while it was held back: RQ knew of no process then that it could have told.
         if self.stopping:
             self._interrupt_horse()
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPS)
@@ -186,6 +190,7 @@ class BuildWorker(rq.Worker):
         runner = _RUNNER.get()
         if not ids.is_id(job.id):  # anybody's word: it may name any folder, and this one is removed
             return
+        # The process may have been killed with all that it held.
         folder = folders.BuildFolders(runner.data.root).deployment(job.id)
         if folder.is_dir() and not self.stopping:
             with runner.make() as deployer:
@@ -220,6 +225,7 @@ class BuildWorker(rq.Worker):
 
 def _interrupt(_number: int, _frame: FrameType | None) -> None:
     for stop in _STOPS:
+        # A second one must not interrupt what the first has begun to clean up.
         signal.signal(stop, signal.SIG_IGN)
     raise Interrupted
 
@@ -239,6 +245,7 @@ def run_deployment(id: str) -> rq.Retry | None:
     job = rq.get_current_job()
     runner = _RUNNER.get()
     folder = folders.BuildFolders(runner.data.root).deployment(id) if ids.is_id(id) else None
+    # Whoever writes into Redis may name any job; only those that were taken in have a folder.
     if job is None or job.id != id or folder is None or not folder.is_dir():
         _LOG.warning("deployment_gone", extra={"deployment": id})
         return None
@@ -314,6 +321,7 @@ def _put_back(folder: Path, queue: rq.Queue) -> None:
     if status == rq.job.JobStatus.STARTED:
         _LOG.warning("deployment_recovered", extra={"deployment": folder.name})
         _expire(queue, folder.name)
+    # RQ moves a job there before its worker has it: one that was killed in between is in no queue.
     elif status == rq.job.JobStatus.QUEUED and queue.connection.lrem(queue.intermediate_queue_key, 1, folder.name):
         queue.push_job_id(folder.name, at_front=True)
 
@@ -329,4 +337,5 @@ def _expire(queue: rq.Queue, id: str) -> None:
     members: list[Any] = [f"{job}:{execution}" for job, execution in registry.get_job_and_execution_ids(cleanup=False)]
     for member in members:
         if member.startswith(f"{id}:"):
+            # The score is when its worker was to have said again that it lives.
             queue.connection.zadd(registry.key, {member: 1})
