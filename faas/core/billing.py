@@ -18,11 +18,13 @@ BACKGROUND_MS = 60_000
 
 def billed_ms(duration_us: int) -> int:
     """What a handler that ran is billed: its duration rounded up to 1 ms, and at least that."""
+    # Rounded up, in whole numbers: a division of what is below zero rounds away from it.
     return max(1, -(-duration_us // 1000))
 
 
 def background_ms(ended_at_ms: int, started_at_ms: int) -> int:
     """What an attempt is billed for the time since the one before it in its sandbox, when that could work meanwhile."""
+    # The clock may have been set back in between.
     return min(max(started_at_ms - ended_at_ms, 0), BACKGROUND_MS)
 
 
@@ -31,6 +33,7 @@ def cost_pico(billed: int, memory_mb: int, price_gb_s_micro: int, price_request_
 
     ``price_gb_s_micro`` is millionths of a micro-unit, which are pico-units, per GB-second.
     """
+    # Half of the divisor first, and rounding down becomes rounding half up.
     compute = (billed * memory_mb * price_gb_s_micro + _MB_MS_PER_GB_S // 2) // _MB_MS_PER_GB_S
     return compute + price_request_nano * _PICO_PER_NANO
 

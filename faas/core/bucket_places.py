@@ -53,6 +53,7 @@ class Roots(msgspec.Struct, frozen=True):
 
 def judge(place: Path, roots: Roots, agreed: Collection[str]) -> PlaceVerdict:
     """The verdict on a folder by the table above. ``place`` is absolute and holds no links."""
+    # Before all others, so that no setting and nobody's word opens what holds the token.
     if roots.data.is_relative_to(place) and roots.data != place:
         return PlaceVerdict.HOLDS_DATA
     if any(place.is_relative_to(each) for each in _THE_SYSTEMS):
@@ -74,6 +75,7 @@ class BucketPlaces:
         self._agreed_file = data.root / AGREED_FILE
         given = tuple(_real(path) for path in data.bucket_roots.split(os.pathsep) if path)
         self.roots = Roots(_real(data.root), _real(data.root / "buckets"), given)
+        # What fits by its place fits as long as this lives; what was agreed to may be taken back.
         self._fit: set[str] = set()
 
     def verdict(self, place: str) -> PlaceVerdict:
@@ -99,6 +101,7 @@ class BucketPlaces:
         Raises `FileNotFoundError` when it was removed meanwhile.
         """
         place = os.readlink(f"/proc/self/fd/{folder}")  # noqa: PTH115 - a third of the time, at each open
+        # A folder may have that name, too: only one without links has gone.
         if place.endswith(_DELETED) and os.fstat(folder).st_nlink == 0:
             raise FileNotFoundError(place)
         self.require(bucket, place)

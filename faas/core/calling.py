@@ -25,6 +25,7 @@ Way = Literal["http", "timer", "upload", "destination", "invoke"]
 _TYPE = headers.INVOCATION_TYPE.lower()
 _DELAY = headers.DELAY.lower()
 _KEY = headers.IDEMPOTENCY_KEY.lower()
+# A name of this module is found quicker than one of another, and this is made for each call.
 _Invocation = model.Invocation
 
 

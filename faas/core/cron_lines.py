@@ -64,6 +64,7 @@ def _wrong_fields(line: str) -> Iterator[str]:
     if len(fields) not in (5, 6):
         yield f"wrong number of fields, {len(fields)}" + (" (a year is none)" if len(fields) == 7 else "")
         return
+    # Without seconds the names begin at the second one.
     for field, (name, first, last) in zip(fields, _FIELDS[-len(fields) :], strict=True):
         for item in field.split(","):
             yield from _wrong_step(item, name, first, last)
@@ -110,7 +111,9 @@ def _around(first: str, last: str) -> list[str]:
 
 def _never_due(line: str) -> str:
     try:
+        # To be read is not enough: the 31st of February can be read.
         next(cronsim.CronSim(line, datetime.now(UTC)))
+    # The parser checks some of what it is given by `assert`.
     except (cronsim.CronSimError, AssertionError) as error:
         return _told(str(error), line.split())
     except StopIteration:

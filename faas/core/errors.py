@@ -321,11 +321,13 @@ def told(detail: Mapping[str, Any], http_status: int) -> FaasError:
 
 def of_status(http_status: int) -> type[FaasError]:
     """The uppermost error of a status; of one that none has, the first of its hundred."""
+    # A platform of another version may have errors that this one does not.
     at_all = BadRequest if 400 <= http_status < 500 else FaasError
     return next((kind for kind in kinds() if kind.http_status == http_status), at_all)
 
 
 def _kind(code: str, http_status: int) -> type[FaasError]:
+    # It has the code of the single one, and is made of several.
     plain = (kind for kind in kinds() if kind is not ManifestErrors)
     return next((kind for kind in plain if kind.code == code), of_status(http_status))
 

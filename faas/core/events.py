@@ -40,6 +40,7 @@ MOST_PARAMETERS = 1_000
 MOST_COOKIES = 500
 """The most cookies of a request; browsers keep about 180 for a site."""
 
+# Those of `strftime` follow the locale.
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _TEXT_TYPES = frozenset(
     {
@@ -95,6 +96,7 @@ def http_head(
         "rawQueryString": raw_query,
         "headers": named,
     }
+    # Keys that the format calls optional are looked for with `in` by handlers.
     if cookies:
         event["cookies"] = cookies
     if raw_query and (parameters := _query_parameters(raw_query)):
@@ -119,6 +121,7 @@ def http_head(
     }
     try:
         lead = _encode(event)
+    # A head in other bytes than UTF-8 is rare, and to look for it would cost every other one.
     except UnicodeEncodeError:
         lead = _encode(_without_surrogates(event))
     has_text = named.get("content-encoding", "identity") in ("identity", "") and _is_text(named.get("content-type", ""))
@@ -141,6 +144,7 @@ def _named_headers(headers: Iterable[tuple[str, str]]) -> tuple[dict[str, str], 
     for name, value in headers:
         key = name.lower()
         if key == "cookie":
+            # Counted before they are split: a text for each of thousands would keep the event loop.
             if value.count(";") + len(cookies) >= MOST_COOKIES:
                 raise errors.HeadTooLarge(f"the request has over {MOST_COOKIES} cookies", limit=MOST_COOKIES)
             cookies += [cookie for part in value.split(";") if (cookie := part.strip())]
@@ -172,6 +176,7 @@ def _text_or_bytes(body: bytes) -> str | bytes:
 @functools.lru_cache(maxsize=256)
 def _is_text(content_type: str) -> bool:
     media_type = content_type.partition(";")[0].strip().lower()
+    # Without a type it is text if it can be read as that, as curl and scripts send it.
     if not media_type:
         return True
     return media_type.startswith("text/") or media_type in _TEXT_TYPES or media_type.endswith(("+json", "+xml"))
@@ -262,6 +267,7 @@ def upload_event(
                 "size": size,
                 "eTag": etag,
                 "versionId": version,
+                # In hex digits of one length, which compare as text in the order of their numbers.
                 "sequencer": f"{max(modified_ns, 0):018X}",
             },
         },
@@ -288,6 +294,7 @@ def destination_event(
     The same invocation always gives the same bytes.
     """
     context: dict[str, Any] = {"statusCode": 200, "executedVersion": str(revision)}
+    # As it stands: nobody needs to read it on its way.
     payload: Any = msgspec.Raw(result)
     if error is not None:
         context["functionError"] = "Unhandled"

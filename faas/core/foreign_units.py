@@ -20,11 +20,13 @@ def duration(text: str) -> str:
 
     "" when it cannot be told.
     """
+    # Five or six words, none of them a long one: "every 5 minutes and 3 seconds" is no cron line.
     if re.fullmatch(r"\S+(?:\s+\S+){4,5}", text.strip()) and not re.search(r"[a-z]{4}", text):
         return f'a cron line stands under `cron`: cron: "{text.strip()}"'
     whole_ms = _iso_ms(text) or _clock_ms(text) or _words_ms(text)
     if not whole_ms:
         return ""
+    # The largest in which it is whole.
     unit = next(unit for unit in ("d", "h", "m", "s", "ms") if whole_ms % _UNITS_MS[unit] == 0)
     return f"write {whole_ms // _UNITS_MS[unit]}{unit}"
 

@@ -47,6 +47,7 @@ def pattern(text: str, *, any_case: bool = False) -> Pattern | None:
     body = body.removeprefix("/")
     if not body:
         return None
+    # A pattern without a slash is one of names, at any depth.
     start = "" if anchored else "(?:.*/)?"
     try:
         regex = re.compile(start + _translated(body), re.DOTALL | (re.IGNORECASE if any_case else 0))
@@ -73,6 +74,7 @@ class Matched:
                 self._runs.append((last, re.compile("|".join(run), flags)))
                 run = []
             last = each.takes_back
+            # What lies below a folder that fits is taken with it.
             run.append(f"(?:{each.regex.pattern})(?:/.+){'' if each.folders_only else '?'}")
         if run:
             self._runs.append((last, re.compile("|".join(run), flags)))
@@ -81,6 +83,7 @@ class Matched:
         """Whether the path is taken."""
         taken = False
         for takes_back, regex in self._runs:
+            # The last that fits decides, so a run that could not change the answer is not asked.
             if taken is takes_back and regex.fullmatch(path) is not None:
                 taken = not takes_back
         return taken
@@ -105,12 +108,14 @@ def _translated(body: str) -> str:
         elif body[at] == "*":
             parts.append("[^/]*")
             at += 1
+            # Two of them within a name are as good as one, and many would make the matching slow.
             while body.startswith("*", at):
                 at += 1
         elif body[at] == "?":
             parts.append("[^/]")
             at += 1
         elif body[at] == "[":
+            # From the second character on: as the first it stands for itself.
             end = body.find("]", at + 2)
             if end < 0:
                 raise re.error("a bracket is not closed")

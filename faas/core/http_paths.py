@@ -35,6 +35,7 @@ def normal(path: str) -> str:
     """
     if "%" in path:
         path = _ESCAPE.sub(_unescaped, path)
+    # Hidden files have it too; most paths do not.
     return _without_dots(path) if "/." in path else path
 
 
@@ -76,9 +77,11 @@ def _without_dots(path: str) -> str:
     kept: list[str] = []
     for segment in given:
         if segment == "..":
+            # Never the empty one before the first slash: what goes above the top stays at the top.
             del kept[max(len(kept) - 1, 1) :]
         elif segment != ".":
             kept.append(segment)
+    # It named a folder, whose path ends with a slash.
     if given[-1] in (".", ".."):
         kept.append("")
     return "/".join(kept)

@@ -173,6 +173,7 @@ def _is_plainly_right(body: bytes) -> bool:
         seen = _glance(body)
     except (msgspec.DecodeError, RecursionError):
         return False
+    # Whatever is seldom has the long look.
     if seen.cookies or seen.multiValueHeaders or seen.isBase64Encoded or not 200 <= seen.statusCode <= 599:
         return False
     for name, value in (seen.headers or {}).items():
@@ -235,6 +236,7 @@ def _large_parts(body: bytes) -> _Parts:
     if "statusCode" not in sizes:
         return _Parts()
     for name in _SMALL_PARTS:
+        # Before they are made into anything: a million cookies are refused as one text.
         if sizes.get(name, 0) > MOST_FIELD_BYTES:
             raise _malformed(f"{name} has over {MOST_FIELD_BYTES} bytes")
     small, large = large_json.cut_out(body, _SMALL_PARTS, "body")
@@ -320,6 +322,7 @@ def _respond(answer: _Answer) -> Reply:
     headers, has_type = _headers(given) if given else ([], False)
     for cookie in answer.cookies or ():
         headers.append(("set-cookie", _sendable(cookie, "a cookie")))
+    # A client would take a body for the beginning of its next answer.
     if not answer.body or status in _NO_BODY:
         return Reply(status, headers, b"")
     encoded = answer.isBase64Encoded is True
@@ -336,6 +339,7 @@ def _merged(single: dict[str, _Scalar] | None, many: dict[str, list[_Scalar]]) -
 
 
 def _status(value: Any) -> int:
+    # A text and 200.0 mean a number all the same; a bool is an int to Python, and no status.
     numeric_text = type(value) is str and len(value) == 3 and value.isascii() and value.isdigit()
     if numeric_text or (type(value) is float and value.is_integer()):
         value = int(value)
@@ -349,6 +353,7 @@ def _headers(given: Iterable[tuple[str, _Scalar]]) -> tuple[list[tuple[str, str]
     has_type = False
     for name, value in given:
         lower = name.lower()
+        # JSON's null is how handlers leave a header out.
         if value is None or lower in _NOT_THE_HANDLERS or lower.startswith(_PLATFORMS):
             continue
         if _NAME(name) is None:
@@ -374,6 +379,7 @@ def _sendable(value: str, what: str) -> str:
 def _decoded(body: str) -> bytes:
     try:
         text = body.encode("ascii").translate(None, _BLANKS)
+        # Each part is decoded by itself, so that padding within the text would go unseen.
         if -1 < text.find(b"=") < len(text) - 2:
             raise ValueError("it goes on behind its end")
         # In parts: a thread that does it lets others go on between them.

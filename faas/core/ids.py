@@ -14,6 +14,7 @@ LENGTH = 36
 _DRAWN_BYTES = 8_192
 _DIGITS = 19
 _ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
+# Two bits of this digit are given, so that four digits are left, each as likely as the others.
 _VARIANT = dict(zip("0123456789abcdef", "89ab" * 4, strict=True))
 
 
@@ -25,6 +26,7 @@ def new_id() -> str:
 def derived_id(at_ms: int, *parts: str) -> str:
     """The UUIDv7-shaped id that the same moment and parts always give (a timer's due time, an object's version)."""
     name = "\x1f".join(parts)
+    # The separator makes two of ("a", "bc") and ("ab", "c").
     return _uuid7(at_ms, uuid.uuid5(uuid.NAMESPACE_URL, f"{at_ms}\x1f{name}").int & (1 << 80) - 1)
 
 

@@ -116,6 +116,7 @@ def _is_utf8(body: bytes) -> bool:
 
 def _asked(query: str, *values: bytes | str) -> list[tuple[Any, ...]]:
     """The rows that answer a query of a database that holds nothing."""
+    # One of its own for each question: a connection belongs to its thread, and to make one takes some ten microseconds.
     with contextlib.closing(sqlite3.connect(":memory:")) as connection:
         connection.text_factory = bytes
         try:

@@ -29,6 +29,7 @@ def mark(secret: bytes, chain: calling.Chain) -> str:
 def read(secret: bytes, given: str) -> calling.Chain | None:
     """The place in a chain that a mark signed with this secret says; None for any other text."""
     found = _MARK(given)
+    # In a time that does not tell how much of a guess was right.
     if found is None or not hmac.compare_digest(_signature(secret, given.rpartition(".")[0]), found[4]):
         return None
     return calling.Chain(int(found[1]), found[2], found[3])
@@ -38,8 +39,10 @@ def depth_of(written: bytes) -> int | None:
     """A depth that somebody wrote in decimal; None for what is no such number. A larger one is as deep as can be."""
     if _DIGITS(written) is None:
         return None
+    # Python refuses to read thousands of digits, and takes long for hundreds.
     return int(written) if len(written) <= _MOST_DIGITS else DEEPEST
 
 
 def _signature(secret: bytes, said: str) -> str:
+    # The words before it keep what the secret signs elsewhere from passing here.
     return hmac.new(secret, b"faas chain\0" + said.encode(), hashlib.sha256).hexdigest()

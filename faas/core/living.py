@@ -33,6 +33,7 @@ def of(pid: int) -> ProcessIdentity | None:
 
 def is_dead(identity: ProcessIdentity) -> bool:
     """Whether a process is known to have ended. One of another machine or namespace never is."""
+    # Nothing is known of it here, and to take it for dead would be to take what it holds.
     if not _space() or identity.space != _space():
         return False
     found = _stat(identity.pid)
@@ -56,6 +57,7 @@ def _space() -> str:
 def _stat(pid: int) -> tuple[str, int] | None:
     """State and start (clock ticks since boot; proc(5), fields 3 and 22) of a process."""
     try:
+        # The name before it is in brackets and may hold blanks and brackets of its own.
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except (FileNotFoundError, ProcessLookupError):
         return None

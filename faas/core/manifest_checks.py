@@ -17,6 +17,7 @@ def check(declared: dict[str, Any], folder: Path, reader: shapes.Reader) -> None
     """Tell the reader every fault that is one of several values together, or of a value and the disk."""
     functions: dict[str, dict[str, Any]] = declared.get("functions", {})
     _bucket_folders(declared.get("buckets", {}), folder, reader)
+    # What was wrong by itself is not in ``declared`` any more, so that no fault is told twice.
     for name, function in functions.items():
         _known_buckets(name, function, declared.get("buckets", {}), reader)
         _destinations(name, function, reader)
@@ -36,6 +37,7 @@ def _bucket_folders(buckets: dict[str, dict[str, Any]], folder: Path, reader: sh
         path = written_paths.resolved(folder, bucket["path"])
         if path is None or not (written_paths.is_kind(path, stat.S_ISDIR) or _may_be_made(path)):
             _fault(reader, at, f"{bucket['path']!r}, which is no folder", "a folder")
+        # Each trigger would see what the other bucket's functions write.
         elif path in seen:
             _fault(reader, at, f"the folder of the bucket {seen[path]}", "a folder of its own")
         else:
@@ -159,5 +161,6 @@ def _may_be_made(path: Path) -> bool:
 
 
 def _fault(reader: shapes.Reader, at: shapes.Path, found: str, expected: str, hint: str = "") -> None:
+    # A value that was left out has no place: then that of what it would stand in.
     place = next(reader.places[at[:size]] for size in range(len(at), -1, -1) if at[:size] in reader.places)
     reader.fault(place, at, found, expected, hint)

@@ -105,6 +105,7 @@ def origin_fault(origin: str) -> str:
 def _told(what: str, why: str, instead: str, why_not: Callable[[str], str]) -> str:
     if not why:
         return ""
+    # Advice is tried before it is given: what is worked out of another tool's words may be as wrong.
     hint = f" (write {instead})" if instead and not why_not(instead) else ""
     return f"{what} {why}{hint}".strip()
 
@@ -125,6 +126,7 @@ def _why_no_prefix(prefix: str) -> str:
 def _why_no_suffix(suffix: str) -> str:
     if suffix == "":
         return ""
+    # All but the home folder: an editor's backup ends with a tilde.
     if why := _foreign(suffix, (*_NOT_OF_KEYS[:2], *_NOT_OF_KEYS[3:], _LISTED)):
         return why
     return "" if object_keys.can_match("", suffix) else _why_no_key(suffix)
@@ -186,6 +188,7 @@ def _why_no_route(path: str) -> str:
     names = [segment.strip("{+}") for segment in segments if _PARAMETER(segment)]
     if len(names) != len(set(names)):
         return "a path whose {names} differ"
+    # As it compares: `%66n` is `fn`.
     if http_paths.parts(path)[0].text in RESERVED:
         return f"a path outside the platform's own ({', '.join(f'/{name}' for name in RESERVED)})"
     return ""

@@ -88,6 +88,7 @@ def decide(ended: EndedAttempt, retries: model.Retries, draw: float) -> Decision
 
 
 def _after_ms(ended: EndedAttempt, retries: model.Retries, draw: float) -> int | None:
+    # By rules of its own, whatever the function says: it was not its fault, and may have been its doing.
     if ended.status is model.Status.LOST:
         return lost_again_ms(ended.attempt, draw) if ended.attempt < MOST_LOST else None
     wish = ended.wish or Wish()
@@ -103,5 +104,6 @@ def lost_again_ms(attempt: int, draw: float) -> int:
 
 def backoff_ms(attempt: int, base_ms: int, draw: float) -> int:
     """Exponential with full jitter: anything up to ``base_ms`` after the first attempt, twice that after the second."""
+    # A shift by what anybody may configure would make a number of any size.
     bound_ms = min(base_ms << min(attempt - 1, 32), LONGEST_BACKOFF_MS)
     return int(draw * bound_ms)

@@ -53,8 +53,10 @@ def load(
     """
     environ = os.environ if environ is None else environ
     from_env = {key[5:].lower(): value for key, value in environ.items() if key.startswith("FAAS_")}
+    # Others of that beginning are not ours to refuse: tools and shells have them, too.
     from_env = {key: value for key, value in from_env.items() if key in GROUP_OF}
     from_flags = {key: value for key, value in (flags or {}).items() if value is not None}
+    # First of all, as the file is looked for in it.
     data_dir = str(from_flags.get("data_dir") or from_env.get("data_dir") or groups.Data().data_dir)
     home = _home(data_dir)
     file = file or home / "faas.toml"
@@ -140,6 +142,7 @@ def _convert(table: Mapping[str, Any], group: str, where: str = "settings") -> m
     try:
         for value in table.values():
             str(value).encode()  # msgspec lets half a surrogate pass, and nothing that is written of it later does
+        # Not strictly, since a variable of the environment is a text.
         return msgspec.convert(dict(table), GROUPS[group], strict=False)
     except unreadable.ERRORS as error:  # a variable of the environment may be no text
         raise errors.BadRequest(f"{where}: {error}", hint="see docs/reference/settings.md") from error

@@ -42,6 +42,7 @@ class Reader:
 
     def fault(self, place: yaml_tree.Position, at: Path, found: str, expected: str, hint: str = "") -> Any:
         """Note one fault; returns `INVALID` so that a shape can ``return reader.fault(...)``."""
+        # Nobody reads more, and a hostile file would have as many as it has bytes.
         if len(self.faults) >= MAX_FAULTS:
             return INVALID
         key = key_path(at)
@@ -80,6 +81,7 @@ def _visible(text: str) -> str:
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """A hint with the closest of the known words, or nothing."""
     spelt = {each.lower(): each for each in known}
+    # Cut, as it takes the product of both lengths.
     close = difflib.get_close_matches(word[:100].lower(), list(spelt), n=1, cutoff=0.6)
     return f"did you mean {spelt[close[0]]}?" if close else ""
 
@@ -165,6 +167,7 @@ class Whole(msgspec.Struct, frozen=True):
     def read(self, node: yaml.Node, at: Path, reader: Reader) -> Any:
         """The number."""
         expected = f"a whole number from {self.at_least} to {self.at_most}"
+        # YAML reads 0x10, 010 and 1_000 as numbers, of which not everybody thinks the same.
         if yaml_tree.kind(node) != "int" or not re.fullmatch(r"[+-]?[0-9]{1,18}", str(node.value)):
             return reader.wrong(node, at, expected)
         number = int(node.value)
@@ -198,6 +201,7 @@ class Amount(msgspec.Struct, frozen=True):
         if step is None:
             return reader.wrong(node, at, self.expected, self._hint(node) if match[2] else "say the unit")
         steps = Decimal(match[1]) * step
+        # In decimals: 0.1 of a core is 100 thousandths of it, and as a float a little more.
         whole = steps.to_integral_value(ROUND_CEILING)
         if not self.at_least <= steps <= self.at_most or (whole != steps and not self.round_up):
             return reader.wrong(node, at, self.expected)
@@ -317,6 +321,7 @@ class Fields(msgspec.Struct, frozen=True):
         for name, (key, value) in entries.items():
             field = self.fields.get(name)
             if field is None:
+                # To look for it takes long, and nobody would see it.
                 hint = did_you_mean(name, self.fields) if len(reader.faults) < MAX_FAULTS else ""
                 reader.fault(
                     yaml_tree.position(key), (*at, name), "an unknown key", f"one of {', '.join(self.fields)}", hint

@@ -58,6 +58,7 @@ def tethered(
 async def exited(process: subprocess.Popen[bytes]) -> int:
     """Wait until the process has ended, without a thread and without polling; its return code as `Popen` says it."""
     if process.poll() is None:
+        # Readable when the process has ended; its number is its own until `wait`, below, takes note of that.
         descriptor = os.pidfd_open(process.pid)
         try:
             await _readable(descriptor)

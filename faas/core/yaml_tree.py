@@ -44,6 +44,7 @@ def parse(raw: bytes) -> yaml.Node | None:
         raise Broken(Position(), f"{len(raw)} bytes", f"a file of at most {MAX_BYTES} bytes")
     text = _decoded(raw)
     try:
+        # Nodes and no values: aliases are not unfolded, and nothing of the file is called.
         root = yaml.compose(text, Loader=yaml.SafeLoader)
     except yaml.reader.ReaderError as error:
         raise Broken(_place_of(text, error.position), _shown_text(text[error.position]), "printable text") from error
@@ -121,11 +122,13 @@ def to_json(node: yaml.Node) -> Any:
 
 def _scalar(node: yaml.Node) -> Any:
     try:
+        # A loader of nothing, for its reading of single scalars.
         value = yaml.SafeLoader("").construct_object(node)
     except (ValueError, KeyError, IndexError, yaml.YAMLError) as error:
         raise ValueError(shown(node)) from error
     if isinstance(value, float) and not math.isfinite(value):
         raise ValueError(shown(node))
+    # msgspec, and most readers of JSON, know no larger ones.
     if isinstance(value, int) and not -(2**63) <= value < 2**63:
         raise ValueError(shown(node))
     return value
@@ -139,6 +142,7 @@ def _json_key(key: yaml.Node) -> str:
 
 def _decoded(raw: bytes) -> str:
     try:
+        # Editors of Windows put a mark before the text.
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         before = error.object[: error.start].decode("utf-8", "replace")
@@ -196,6 +200,7 @@ def _bounded(root: yaml.Node) -> None:
         node, depth = waiting.pop()
         if depth > MAX_DEPTH:
             raise Broken(position(node), f"more than {MAX_DEPTH} levels", "lists and mappings that are less deep")
+        # Counted as often as an alias names it: a few anchors could stand for a billion values.
         left -= len(node.value) * 2 if isinstance(node, yaml.CollectionNode) else 0
         if left < 0:
             raise Broken(position(node), "too many values, anchors unfolded", f"at most {MAX_NODES // 2}")
