@@ -40,11 +40,13 @@ def query(request: web.Request, kind: type[T]) -> T:
     for key, value in request.query.items():
         if key in lists:
             given.setdefault(key, []).append(value)
+        # Of two values one would win, and whoever sent both may have meant the other.
         elif key in given:
             raise errors.BadRequest(f"query: {key} stands there twice", key=key)
         else:
             given[key] = value
     try:
+        # Not strictly: in a query all is text.
         return msgspec.convert(given, kind, strict=False)
     except msgspec.ValidationError as error:
         raise errors.BadRequest(f"query: {json_words.why(error)}", hint="see /api/v1/openapi.json") from error

@@ -28,6 +28,7 @@ async def whole(given: str, find: Find) -> str:
     that there is no such thing. Raises `errors.BadRequest` when it is the beginning of several.
     """
     text = given.strip().lower()
+    # A whole id is asked of nobody first: what is new may be in no place that is looked into here.
     if ids.is_id(text) or not LEAST <= len(text) < ids.LENGTH or not text.isascii():
         return text or given
     found = sorted(set(await find(text)))
@@ -58,6 +59,7 @@ async def of_invocation(app: web.Application, given: str) -> str:
 
 async def _unsettled(app: web.Application, text: str) -> list[str]:
     calls = app[state.CALLS]
+    # One question for each function that has any, and none for all the others.
     busy = {ref.rpartition("@")[0] for ref, places in (await calls.places()).items() if _is_busy(places.counts)}
     found = [line.id for name in sorted(busy) for line in await calls.unsettled(name, _MOST_UNSETTLED)]
     return [each for each in found if each.startswith(text)]

@@ -46,6 +46,7 @@ async def list_objects(request: web.Request) -> web.Response:
 def _listed(bucket: buckets.Bucket, asked: ObjectsQuery) -> web.Response:
     """Also the encoding is for a thread: ten thousand objects would hold up everybody else for tens of milliseconds."""
     found = bucket.list(asked.prefix, asked.after, asked.limit)
+    # A page that is full may be the last one all the same: then the next is empty.
     after = found[-1].key if len(found) == asked.limit else None
     return answers.json(schemas.ObjectList(objects=tuple(_shown(each) for each in found), next=after))
 
@@ -72,6 +73,7 @@ def _used(bucket: model.Bucket, revisions: Sequence[model.Revision]) -> schemas.
 async def put_object(request: web.Request) -> web.Response:
     """Take an object in; it replaces any other of its key once all of it has come. A broken upload leaves nothing."""
     key, bucket = _key(request), await _bucket(request)
+    # It would have to be kept, and told to every reader; objects are bytes, and no more.
     if request.headers.get("Content-Encoding", "identity").lower() != "identity":
         raise errors.BadRequest("Content-Encoding is not taken", hint="send the object's own bytes")
     async with holding.held(functools.partial(bucket.begin, key)) as writing:
@@ -79,6 +81,7 @@ async def put_object(request: web.Request) -> web.Response:
         async for piece in _pieces(request.content):
             await writing.use(operator.methodcaller("write", piece))
             size += len(piece)
+        # Before the commit: half of an object is none.
         if request.content_length not in (None, size):
             raise errors.BadRequest(f"found {size} bytes, expected {request.content_length}")
         written = await writing.use(lambda each: each.commit())
@@ -103,6 +106,7 @@ async def get_object(request: web.Request) -> web.StreamResponse:
     key, bucket = _key(request), await _bucket(request)
     async with holding.held(functools.partial(bucket.open, key)) as reading:
         found = await reading.use(lambda each: each.object())
+        # Of what is open here, so that the answer is about the bytes that would be sent.
         if _is_known(request, found):
             return web.Response(status=304, headers=_headers(found))
         response, part = _response(request, found)
@@ -136,6 +140,7 @@ async def _bucket(request: web.Request) -> buckets.Bucket:
     name = request.match_info["bucket"]
     known = request.app[state.BUCKETS]
     there = await asyncio.to_thread(request.app[state.FUNCTIONS].buckets)
+    # At each request: a deploy of another process may have declared it a moment ago.
     known.adopt(there)
     bucket = known.find(name)
     if bucket is None:
@@ -164,6 +169,7 @@ def _etag(found: buckets.Object) -> str:
 
 
 def _headers(found: buckets.Object) -> dict[str, str]:
+    # A browser must not take for a page what a function, or a stranger, has put there under another type.
     return {"ETag": _etag(found), "Accept-Ranges": "bytes", "X-Content-Type-Options": "nosniff"}
 
 
@@ -186,6 +192,7 @@ def _response(request: web.Request, found: buckets.Object) -> tuple[web.StreamRe
 def _wanted(request: web.Request, found: buckets.Object) -> _Part:
     """What is asked for. A range that cannot be read, several, and one of an older version count as none."""
     whole = _Part(0, found.size, False)
+    # Parts of two versions would be put together by a client that goes on with its download.
     if "Range" not in request.headers or request.headers.get("If-Range", _etag(found)) != _etag(found):
         return whole
     try:
@@ -199,6 +206,7 @@ def _wanted(request: web.Request, found: buckets.Object) -> _Part:
 
 def _media_type(key: str) -> str:
     kind, packed = mimetypes.guess_type(f"file:///{urllib.parse.quote(key)}", strict=False)
+    # What is packed is not of the type of what is in it.
     return "application/octet-stream" if kind is None or packed is not None else kind
 
 

@@ -64,7 +64,9 @@ class Calls:
         async with _answered(), self._opening:
             if self._queue is None:
                 self._queue = await invocations.Queue.of(self._redis, self._queues, self._results)
+            # Under the lock: callers that come together after a loss open one link.
             await self._queue.reopen()
+            # Otherwise each would wait its own five seconds behind those that wait already.
             if self._queue.link.silent_ms() > _SILENT_MS:
                 raise errors.Unavailable("Redis is connected and says nothing", hint="see `faas doctor`")
             return self._queue

@@ -54,6 +54,7 @@ async def retry_dead_letter(request: web.Request) -> web.Response:
     again = _again(dead, revision)
     guard = guards.Guard(key=_GUARD, field=dead.id, value=again.id)
     await request.app[state.CALLS].send_guarded(again, guard)
+    # After it was sent: who dies in between leaves a letter that can be sent again, and the guard knows that it was.
     await asyncio.to_thread(request.app[state.DEAD_LETTERS].mark_retried, dead.id, again.id)
     return answers.json(schemas.Retried(dead.id, again.id))
 

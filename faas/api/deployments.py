@@ -38,6 +38,7 @@ async def create_deployment(request: web.Request) -> web.Response:
             project, sources = await _receive(request, folder)
             deployment = await asyncio.to_thread(request.app[state.BUILDS].submit, project, sources)
     finally:
+        # Also when the client hangs up, which cancels the handler.
         await asyncio.shield(asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True))
     return answers.json(schemas.DeploymentId(deployment), status=202)
 
@@ -86,11 +87,13 @@ async def _receive(request: web.Request, folder: Path) -> tuple[model.Project, d
             if project is not None:
                 raise errors.BadRequest("the body: two parts called `project`")
             project = await _project(part)
+            # The project comes first for this: a source that nobody wants is refused before its bytes are taken.
             wanted = {name for function in project.functions for name in (function.name, function.source)}
         elif project is None:
             raise errors.BadRequest("the body: the first part must be `project`")
         else:
             name = _wanted(part, wanted, sources)
+            # Named by us: what the client calls it is anybody's word.
             sources[name] = folder / f"{len(sources)}.tar"
             left -= await _save(part, sources[name], left)
     return _complete(project, sources)

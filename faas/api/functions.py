@@ -47,5 +47,6 @@ async def remove_function(request: web.Request) -> web.Response:
     revision = await invocations.current(request)
     await request.app[state.CALLS].queue()  # nothing is removed while the nodes cannot be told
     version = await asyncio.to_thread(request.app[state.FUNCTIONS].remove, revision.function)
+    # Gone from the catalog already: nodes that do not hear of it look by themselves a little later.
     await request.app[state.CALLS].announce(version)
     return answers.json(schemas.Removed(revision.function))

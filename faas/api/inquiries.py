@@ -49,6 +49,7 @@ def _state(
 ) -> schemas.InvocationState:
     place = _place(found, records)
     waits = found.invocation if found is not None else None
+    # The number of an invocation that waits is that of the attempt to come.
     begun = 0 if waits is None else waits.attempt - (place is not whereabouts.Place.RUNNING)
     since_ms = None if found is None or found.running_ms is None else clock.now_ms() - found.running_ms
     return schemas.InvocationState(
@@ -76,6 +77,7 @@ _ORIGIN = ("function", "revision", "trigger", "mode", "object", "depth", "parent
 
 def _place(found: whereabouts.Whereabouts | None, records: list[model.Record]) -> whereabouts.Place:
     last = records[-1] if records else None
+    # The ledger has the last word: what Redis keeps of a settled one goes after a time.
     if last is not None and last.final:
         return whereabouts.Place.DEAD if last.dead else whereabouts.Place.DONE
     return found.place if found is not None else whereabouts.Place.RUNNING
@@ -103,6 +105,7 @@ async def list_invocations(request: web.Request) -> web.Response:
     lines = {
         each.id: schemas.InvocationLine(each.id, each.place, each.attempts, each.accepted_at_ms) for each in waiting
     }
+    # In this order, so that what is settled takes the place of what was seen waiting.
     for record in (*unrecorded, *records):
         if record.final:
             place = whereabouts.Place.DEAD if record.dead else whereabouts.Place.DONE

@@ -70,6 +70,7 @@ async def _send_all(
     try:
         return await calls.send_all(invocations, delay_ms)
     except errors.FaasError as error:
+        # Each event has an answer of its own; nobody has to think of a case in which none has.
         return [error] * len(invocations)
 
 
@@ -122,6 +123,7 @@ async def current(request: web.Request) -> model.Revision:
 
 async def _event(request: web.Request) -> bytes:
     limit = request.app[state.SANDBOXES].max_event_bytes
+    # Before a byte is read; what comes in chunks is counted as it comes.
     if (request.content_length or 0) > limit:
         raise calling.too_large(limit)
     body = bytearray()

@@ -30,6 +30,7 @@ async def errors_as_json(request: web.Request, handler: Handler) -> web.StreamRe
     except errors.FaasError as error:
         return answers.failure(error)
     except web.HTTPException as error:
+        # A redirect is raised, too, and is no error.
         if error.status < 400:
             raise
         return answers.failure(_translated(request, error), _kept(error))
@@ -80,6 +81,7 @@ async def nul_refused(request: web.Request, handler: Handler) -> web.StreamRespo
 def _authorized(request: web.Request) -> bool:
     scheme, _, given = request.headers.get("Authorization", "").partition(" ")
     expected = request.app[TOKEN].encode()
+    # In a time that does not tell how much of it was right.
     return scheme.lower() == "bearer" and hmac.compare_digest(given.strip().encode(errors="replace"), expected)
 
 

@@ -49,6 +49,7 @@ def _schemas(rows: list[routes.Route]) -> tuple[dict[Any, dict[str, Any]], dict[
         bodies = [response.type for response in row.responses] + ([row.body.type] if row.body else [])
         queries = [hint for _, hint in _query_fields(row)]
         kinds += [kind for kind in (*bodies, *queries) if kind is not None and kind not in kinds]
+    # All at once, so that what several routes share is described once.
     found, components = msgspec.json.schema_components(kinds, ref_template=_REF)
     return dict(zip(kinds, found, strict=True)), dict(components)
 

@@ -37,6 +37,7 @@ async def run(
     runner = web.AppRunner(
         app.create_app(settings, read_token(settings.data.root), builder, health),
         access_log=None,
+        # Who hangs up waits for nothing any more: what was asked in his name ends.
         handler_cancellation=True,
         shutdown_timeout=_GRACE_S,
         keepalive_timeout=2 * settings.listening.keep_alive_ms / 1000,  # the server's own time is up before

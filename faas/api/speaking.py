@@ -68,6 +68,7 @@ def error_of(exc: BaseException | None) -> errors.FaasError:
 
 def _too_long(exc: http_exceptions.LineTooLong) -> errors.TooLarge:
     line, limit = exc.args[0], exc.args[1]
+    # By its parser aiohttp hands over the bytes, or the text that Python shows of them.
     begin = line if isinstance(line, bytes | bytearray) else str(line).encode()
     if begin.lstrip(b"b'\"").startswith((b"/", b"http:", b"https:")):
         return errors.TargetTooLong(f"the request line is over {limit} bytes", limit=int(limit))

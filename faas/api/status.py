@@ -28,6 +28,7 @@ async def platform_status(request: web.Request) -> web.Response:
         schemas.PlatformStatus(
             version=metadata.version("faas"),
             catalog=await asyncio.to_thread(functions.catalog_version),
+            # Without signs, or what one revision misses would make up for what another has twice.
             drift=sum(abs(place.counts.drift) for place in places.values()),
             functions=views.places(places, [revision.function for revision in revisions]),
             nodes=tuple(_node(name, said) for name, said in sorted(nodes.items())),

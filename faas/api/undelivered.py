@@ -51,6 +51,7 @@ async def drop_undelivered(request: web.Request) -> web.Response:
 
 
 async def _forget(request: web.Request, found: undelivered.Undelivered) -> None:
+    # By its moment, too: given up once more meanwhile, it is another one, which stays.
     await asyncio.to_thread(request.app[state.UNDELIVERED].drop, found.invocation.id, found.given_up_at_ms)
 
 

@@ -135,6 +135,7 @@ def places(found: Mapping[str, census.Places], names: Iterable[str]) -> dict[str
         held = sums[name] if name in sums else gone.setdefault(name, dict.fromkeys(_PLACES, 0))
         for place in _PLACES:
             held[place] += getattr(revision.counts, place)
+    # A function that was removed may still have work that waits, which somebody has to see.
     sums.update({name: held for name, held in gone.items() if any(held[place] for place in _UNSETTLED)})
     return {name: schemas.Places(**held) for name, held in sums.items()}
 
