@@ -64,6 +64,7 @@ def settle(
     known = _known(root)
     names = {function.name for function in project.functions}
     mine = str(file.resolve())
+    # Of those that still serve: what was removed by hand is not left behind.
     gone = sorted((set(known.get(mine, ())) - names) & before.keys())
     taken = [
         TakenOver(name, other)

@@ -117,6 +117,7 @@ class Child:
                 "process_ended", extra={"kept": self.spec.name, "code": describe(code), "starts_again_in_s": wait_s}
             )
             with contextlib.suppress(TimeoutError):
+                # The wait is cut short by a stop; where the time is up, it is not stopping.
                 await asyncio.wait_for(self._stopping.wait(), wait_s)
                 return
             self.restarts += 1
@@ -149,6 +150,7 @@ class Child:
                 stdout=log,
                 stderr=log,
                 pass_fds=(ready,),
+                # Ctrl-C reaches all of a terminal's foreground: the tree is to end in its order, and not at once.
                 start_new_session=True,
             )
 
@@ -164,6 +166,7 @@ class Child:
             log.seek(max(0, log.seek(0, os.SEEK_END) - _TAIL_BYTES))
             lines = [line.strip() for line in log.read().decode(errors="replace").splitlines()]
         told = [line for line in lines if line]
+        # What it said to a person is better than the last line of a log.
         errors_told = [line.removeprefix("faas: ") for line in told if line.startswith("faas: ")]
         return (errors_told or told or [""])[-1]
 

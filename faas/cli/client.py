@@ -107,6 +107,7 @@ class Client:
         with suppress(BrokenPipeError, ConnectionResetError):  # a body refused early is answered before it is all sent
             connection.request(method, target, body, {"Authorization": f"Bearer {self.where.token}", **headers})
         response = connection.getresponse()
+        # Its body is read here, before the connection is closed.
         if response.status >= 400:
             raise error_of(response.status, response.read())
         return response

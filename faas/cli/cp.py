@@ -71,6 +71,7 @@ def cp_command(*, source: str, target: str, recursive: bool, as_json: bool) -> N
 def parse(text: str) -> Remote | None:
     """``bucket:key``, or None for a path of this machine (anything with a slash before its first colon)."""
     bucket, colon, key = text.partition(":")
+    # As scp has it: a path with a slash before the colon is of this machine.
     return Remote(bucket, key) if colon and bucket and "/" not in bucket else None
 
 
@@ -92,6 +93,7 @@ def _put_all(api: client.Client, folder: Path, there: Remote) -> Iterator[Copied
     prefix = there.key if not there.key or there.key.endswith("/") else f"{there.key}/"
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
         below = path.relative_to(folder)
+        # Half-written objects have such names, and so no object has.
         if any(name.startswith(".") for name in below.parts):
             output.say(f"{path} is left out: an object's key has no name that starts with a dot")
         else:
@@ -108,6 +110,7 @@ def _put_file(api: client.Client, path: Path, there: Remote) -> Copied:
 
 def _put(api: client.Client, file: IO[bytes], name: str, there: Remote) -> Copied:
     size = _size(file)
+    # The platform compares it with what comes, so that a file that was cut short is no object.
     headers = {} if size is None else {"Content-Length": str(size)}
     with transfer.Transfer(name, size) as passed:
         api.send("PUT", _path(there), body=_chunks(file, name, size, passed), headers=headers)
@@ -177,7 +180,9 @@ def _get(api: client.Client, here: Remote, path: Path) -> Copied:
             try:
                 with os.fdopen(descriptor, "wb") as file:
                     size = _pour(response, file, str(here))
+                # A temporary file is its owner's alone; this one is to be as any other that is made here.
                 Path(name).chmod(0o666 & ~_umask())
+                # So that a deploy from this folder does not send what came out of a bucket.
                 left_out.mark_copied(Path(name))
                 Path(name).replace(path)
             except BaseException:
@@ -190,6 +195,7 @@ def _get(api: client.Client, here: Remote, path: Path) -> Copied:
 
 
 def _umask() -> int:
+    # To ask for it is to set it.
     mask = os.umask(0o022)
     os.umask(mask)
     return mask

@@ -71,6 +71,7 @@ def deploy_command(*, path: Path, agrees: bool, as_json: bool) -> None:
     """
     project = manifest.load(path)
     api = client.connect()
+    # Looked at before: afterwards nobody knows what served.
     settings, before = options.settings(), aftermath.served(api)
     agreeing.see_to(project, manifest.file_of(path), platform_dir.as_running(settings), agrees=agrees)
     missing: dict[str, list[str]] = {}
@@ -104,6 +105,7 @@ def _upload(
     tars = _pack(project, declared_in, settings, spool, missing)
     portable = _portable(project, tars)
     try:
+        # Without any: the platform says which ones it has not built before.
         return _send(api, portable, spool, [])
     except errors.FaasError as error:
         if error.code != errors.SourceMissing.code:

@@ -25,6 +25,7 @@ class ReaderGone(Exception):
 
 def wants_json(arguments: list[str]) -> bool:
     """Whether the caller asked for JSON; read from the arguments because parsing them is what may have failed."""
+    # What stands behind it is the command's argument, whatever it looks like.
     before = arguments[: arguments.index("--")] if "--" in arguments else arguments
     return "--json" in before
 
@@ -55,6 +56,7 @@ def _alone(error: BaseException) -> BaseException:
 
 def _reader_has_gone() -> int:
     """Whoever read our stdout (``head``) has read enough: that is no error, and Python must not complain at exit."""
+    # What Python still holds for stdout is written at its end, and would fail there once more.
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return exits.OK
 

@@ -77,6 +77,7 @@ def fitted(table: Table, width: int) -> Table:
 
 def size(text: str) -> int:
     """How many columns of a terminal a text takes."""
+    # Nearly all are, and rich takes long to be imported.
     if text.isascii():
         return len(text)
     from rich import cells
@@ -127,6 +128,7 @@ def _with_cut_texts(table: Table, width: int) -> Table:
         places = [at for at, column in enumerate(table.columns) if column.cut and widths[at] > _LEAST]
         if not places:
             break
+        # One character at a time of the widest, so that all end up about as wide.
         widest = max(places, key=lambda at: widths[at])
         widths[widest] -= 1
         over -= 1

@@ -76,6 +76,7 @@ class LazyGroup(Group):
             return None
         command: click.Command = getattr(importlib.import_module(entry.module), entry.attribute)
         for each in (command, *(command.commands.values() if isinstance(command, click.Group) else ())):
+            # The same command object comes here again when help and completion ask for it.
             if not any(param.name == "data_dir" for param in each.params):
                 each.params.append(options.data_dir_option())
         return command

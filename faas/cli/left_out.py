@@ -149,9 +149,11 @@ def _text(raw: bytes) -> str:
 
 def _holds_a_key(path: Path) -> bool:
     """Whether a file that may hold a private key does: certificates alone are sent."""
+    # Names without an ending are looked into as well: `id_ed25519`, `server`.
     if not path.name.lower().endswith(_MAY_HOLD_KEYS) and "." in path.name.lstrip("."):
         return False
     try:
+        # Not blocking: a pipe would be waited for until somebody writes into it.
         with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
             return _KEY.search(file.read(_LOOKED_AT_BYTES)) is not None
     except OSError:
@@ -178,6 +180,7 @@ def _was_copied(path: Path) -> bool:
 
 def _stamp(path: Path) -> bytes:
     status = path.stat()
+    # Whoever changes the file changes its time: then it is his own.
     return f"{status.st_mtime_ns}-{status.st_size}".encode()
 
 

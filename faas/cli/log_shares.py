@@ -66,6 +66,7 @@ class LogShares:
 
     def _forget(self, now_s: float) -> None:
         kept = {owner: share for owner, share in self._shares.items() if not share.is_whole(now_s)}
+        # Where more functions write than are known, the ones known longest begin anew: better than to grow without end.
         self._shares = dict(list(kept.items())[-_MOST_KNOWN // 2 :])
 
 

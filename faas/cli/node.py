@@ -61,8 +61,10 @@ async def run(settings: settings_module.Settings, stop: asyncio.Event, ready: Re
         _refuse_to_expose(settings, isolates=engine.isolates)
         node = await nodes.Node.start(settings, engine, queue, store)
         ending = _Ending(settings.runners.grace_ms / 1000)
+        # Behind the gateway's end, which is within the block below: then no call comes any more.
         stack.push_async_callback(lambda: node.drain(ending.left_s()))
         follower = Follower(settings, store, node, known_buckets)
+        # Before it listens: a request that came first would find no route.
         await follower.catch_up()
         hand_off = node if settings.runners.hand_off else dispatch.NoHandOff()
         served = gateway.Gateway(queue, answers, hand_off, lambda: follower.table, _limits(settings))
@@ -106,6 +108,7 @@ async def _engine(
                 async with asyncio.timeout(_ENGINE_ASKED_EVERY_S):
                     await stop.wait()
                     break
+            # What is deployed meanwhile is accepted, too, and runs when the engine is back.
             await closed.catch_up()
             with contextlib.suppress(base.EngineUnavailable):
                 engine = await choose.choose(
@@ -207,6 +210,7 @@ class Follower:
         self._known = found
         self._buckets.adopt(found.buckets)
         self.table = routes.Routes(found.revisions)
+        # The routes are taken in all the same, as they come from SQL.
         with contextlib.suppress(errors.Unavailable):
             await self._node.adopt(found.version, found.revisions)
 
@@ -274,6 +278,7 @@ def _refuse_to_expose(settings: settings_module.Settings, *, isolates: bool) -> 
         return
     try:
         is_loopback = ipaddress.ip_address(settings.listening.host).is_loopback
+    # A name may lead anywhere, now or later.
     except ValueError:
         is_loopback = False
     if not is_loopback:

@@ -26,6 +26,7 @@ PLACES = {"retrying": "due later"}
 
 def emit(value: Any) -> None:
     """Print ``value`` as one JSON document on stdout: indented on a terminal, one line otherwise."""
+    # For `jq` and its like one line is as good, and a stream of documents can be cut at its lines.
     indent = 2 if sys.stdout.isatty() else None
     line_of_json(json.dumps(value, indent=indent, ensure_ascii=False))
 

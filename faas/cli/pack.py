@@ -52,6 +52,7 @@ def pack(
     bounds = AllowedPlaces(within, frozenset(map(os.path.realpath, leave_out)))
     sizes: Counter[str] = Counter()
     verdicts = left_out.Verdicts(folder, project)
+    # The form that has room for names of any length, and is the same whichever Python writes it.
     with tarfile.open(fileobj=out, mode="w", format=tarfile.PAX_FORMAT) as tar:
         for path, name in _files(folder, bounds, verdicts):
             with _opened(path, bounds) as file:
@@ -79,6 +80,7 @@ def _files(folder: Path, bounds: AllowedPlaces, verdicts: left_out.Verdicts) -> 
             path = here / name
             if _counts(path, bounds) and verdicts.reason(path, is_folder=False) is None:
                 found.append((path.relative_to(folder).as_posix(), path))
+    # By the whole name: the order of a walk is that of the file system.
     for name, path in sorted(found):
         yield path, name
 
@@ -97,6 +99,7 @@ def _is_below(path: Path, above: list[str], bounds: AllowedPlaces) -> bool:
     """Whether to go into a folder: not when a link leads back to where we come from."""
     target = os.path.realpath(path)
     bounds.check(path, target)
+    # Else a link to the folder above it would be followed until the path is too long.
     return all(os.path.commonpath([target, place]) != target for place in above)
 
 
@@ -116,6 +119,7 @@ def _opened(path: Path, bounds: AllowedPlaces) -> Iterator[IO[bytes]]:
         bounds.check(path, os.path.realpath(path))
         raise _cannot_read(path, error) from error
     with os.fdopen(descriptor, "rb") as file:
+        # Of what is open, which nobody can exchange any more.
         bounds.check(path, str(Path(f"/proc/self/fd/{descriptor}").readlink()))
         yield file
 
@@ -133,6 +137,7 @@ def _entry(file: IO[bytes], name: str) -> tarfile.TarInfo:
     status = os.fstat(file.fileno())
     info = tarfile.TarInfo(name)
     info.size = status.st_size
+    # Whoever deploys from another machine, with another umask, makes the same bytes.
     info.mode = 0o755 if status.st_mode & 0o100 else 0o644
     return info
 

@@ -49,6 +49,7 @@ def prepare(root: Path, say: Callable[[str], None]) -> None:
             say(f"{root} was open to other users (mode {before:04o}); it is closed now, with all in it")
         (root / "logs").mkdir(mode=0o700, exist_ok=True)
         probe = root / f".probe-{os.getpid()}"
+        # Rights say little: the disk may be full, or mounted for reading.
         probe.write_bytes(b"x")
         probe.unlink()
     except OSError as error:
@@ -92,11 +93,13 @@ def held(root: Path) -> Any:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
+            # What is written there is for people; that somebody holds the lock is what counts.
             owner = _owner(os.pread(descriptor, 200, 0))
             who = f"process {owner.pid}" if owner else "another process"
             raise errors.Conflict(
                 f"a platform runs on {root} already ({who})", hint="`faas down` ends it", pid=owner and owner.pid
             ) from error
+        # Through the descriptor: the file must stay the one that is locked.
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, msgspec.json.encode(Owner(os.getpid(), living.started_at(os.getpid()) or 0)), 0)
         yield
@@ -170,6 +173,7 @@ def replace(path: Path, content: bytes) -> None:
         with os.fdopen(descriptor, "wb") as file:
             file.write(content)
             file.flush()
+            # Renaming may reach the disk first, and a crash would leave an empty file under the name.
             os.fsync(file.fileno())
         fresh.replace(path)
     except OSError:

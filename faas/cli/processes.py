@@ -67,6 +67,7 @@ def builder_command(ready_fd: int | None) -> None:
     """Run one builder: an RQ worker that turns source into artifacts."""
     platform_dir.keep_to_owner()
     settings = connected(options.settings())
+    # Before what imports RQ, which reads its prefix once.
     settings_module.place_rq(settings.redis)
     from faas import builds
     from faas.cli import languages

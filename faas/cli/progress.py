@@ -118,6 +118,7 @@ def _rows(steps: Steps) -> Rows:
 
 def under_way(rows: Rows) -> Rows:
     """The rows to draw: all, or of more than `MOST_ROWS` the first that have begun and not ended, or failed."""
+    # Rows that scroll out of a terminal cannot be drawn in place.
     if len(rows) <= MOST_ROWS:
         return rows
     found = {owner: own for owner, own in rows.items() if _has_begun(own) and not _has_ended(own)}

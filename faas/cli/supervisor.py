@@ -69,6 +69,7 @@ class Supervisor:
         """Start all children at once and wait until each is ready. Raises the first one's `errors.Unavailable`."""
         self.children = [child_module.Child(spec, self._logs, self._on_change) for spec in specs]
         try:
+            # Together: the longest of them, which may build an image, is as long as all.
             async with asyncio.timeout(_READY_WITHIN_S), asyncio.TaskGroup() as starting:
                 for one in self.children:
                     starting.create_task(self._start_one(one), name=f"start {one.spec.name}")
@@ -78,8 +79,10 @@ class Supervisor:
     async def stop(self) -> None:
         """End the children phase by phase, each within the grace period, then the server."""
         self._ending = True
+        # The recorder last but the server: what the others settle as they end is recorded.
         for phase in sorted({one.spec.phase for one in self.children}):
             ending = [one for one in self.children if one.spec.phase == phase]
+            # A node has the whole grace period for what runs, and a moment for itself.
             await asyncio.gather(*(one.stop(self._grace_s + _MARGIN_S) for one in ending))
         for keeper in (self._file_keeper, self._server_keeper):
             if keeper is not None:

@@ -70,6 +70,7 @@ def up_command(*, detach: bool, quiet: bool, as_json: bool, ready_fd: int | None
     import uvloop
 
     settings = options.settings(**flags)
+    # Before anything is made: a file that was open for a moment may have been opened.
     platform_dir.keep_to_owner()
     platform_dir.prepare(settings.data.root, output.say)
     if detach:
@@ -82,6 +83,7 @@ def up_command(*, detach: bool, quiet: bool, as_json: bool, ready_fd: int | None
     except errors.FaasError as error:
         if ready_fd is not None:
             told = {"failed": error.body()["error"], "status": error.http_status}
+            # To whoever detached us and waits: our own stderr goes to a log that nobody looks at.
             os.write(ready_fd, msgspec.json.encode(told) + b"\n")
         raise
 
@@ -117,6 +119,7 @@ async def _up(settings: settings_module.Settings, announce: Any) -> None:
         _api_port(settings) as api,
     ):
         token_file = platform_dir.token(root)
+        # Reserved here and opened by children: a child that is started again has to find the same port free.
         settings = settings_module.changed(settings, port=gateway.getsockname()[1], api_port=api.getsockname()[1])
         server = None if settings.redis.redis_url else _server(settings)
         changed = asyncio.Event()
@@ -143,6 +146,7 @@ async def _up(settings: settings_module.Settings, announce: Any) -> None:
             settings = settings_module.changed(
                 settings, redis_url=await tree.start_server() or settings.redis.redis_url
             )
+            # Before any child starts: each would die for the same reason, and be started again without end.
             await asyncio.to_thread(fitness.require, settings.redis, settings.queues, settings.results)
             if await _unless_stopped(tree.start(_specs(settings)), stop):
                 publish()
@@ -158,6 +162,7 @@ async def _up(settings: settings_module.Settings, announce: Any) -> None:
             try:
                 await tree.stop()
             finally:
+                # Nobody else is left to do it.
                 await _sweep(settings)
                 platform_dir.withdraw(root)
 
@@ -176,6 +181,7 @@ def _api_port(settings: settings_module.Settings) -> socket.socket:
     try:
         return ports.reserve(settings.listening.host, settings.listening.api_port, "--api-port")
     except errors.Conflict:
+        # Whoever chose it has told others; the default is told by `faas status` alone.
         if settings.listening.api_port != settings_module.Settings().listening.api_port:
             raise
         return ports.reserve(settings.listening.host, 0, "--api-port")
@@ -231,6 +237,7 @@ async def _unless_stopped(starting: Any, stop: asyncio.Event) -> bool:
     stopped = asyncio.ensure_future(stop.wait())
     await asyncio.wait({start, stopped}, return_when=asyncio.FIRST_COMPLETED)
     stopped.cancel()
+    # Looked at first: a start that went through at the moment of the signal is stopped as any other.
     if start.done():
         await start
         return True
@@ -261,6 +268,7 @@ def _stop_on_signals(tree: supervisor.Supervisor) -> asyncio.Event:
     stop = asyncio.Event()
 
     def asked() -> None:
+        # The second signal: whoever sends it does not want to wait.
         if stop.is_set():
             tree.kill()
         stop.set()
@@ -316,6 +324,7 @@ def _spawn_detached(settings: settings_module.Settings, log_path: Path, ready: i
         return subprocess.Popen(
             [sys.executable, "-m", "faas.cli.main", "up", "--ready-fd", str(ready)],
             env=settings_module.to_environ(settings),
+            # A platform that runs for months must not keep a disk from being unmounted.
             cwd="/",
             stdin=subprocess.DEVNULL,
             stdout=log,
@@ -328,6 +337,7 @@ def _spawn_detached(settings: settings_module.Settings, log_path: Path, ready: i
 async def _end(owner: platform_dir.Owner, root: Path, within_s: float) -> None:
     """Signal exactly the process that took the lock, and wait until it has gone."""
     try:
+        # Opened before it is judged, so that what is signalled is what was judged.
         process = os.pidfd_open(owner.pid)
     except ProcessLookupError:
         return

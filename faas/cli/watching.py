@@ -40,6 +40,7 @@ class Watcher:
     def news(self) -> list[str]:
         """The lines to print, in the order of their moments. Raises `errors.FaasError`."""
         if self._after_id is None:
+            # From now on: what was printed before this platform started is not news.
             self._after_id = self._get("/api/v1/logs", tail=0)["next_id"]
             return []
         lines, records = self._lines(), self._records()
@@ -58,6 +59,7 @@ class Watcher:
         since_ms = self._since_ms - _LATE_MS
         found = self._get("/api/v1/invocations", since_ms=max(since_ms, 0), limit=_MOST)["records"]
         new = [each for each in found if _key(each) not in self._seen and each["ended_at_ms"] >= self._began_ms]
+        # What is older is not asked for again, so it need not be remembered.
         self._seen = {key: at_ms for key, at_ms in self._seen.items() if at_ms >= since_ms}
         self._seen |= {_key(each): each["ended_at_ms"] for each in new}
         self._since_ms = max([self._since_ms, *(each["ended_at_ms"] for each in new)])
