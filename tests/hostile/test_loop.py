@@ -230,7 +230,7 @@ class _Slow(folders.BucketFolder):
 
 async def test_whoever_lists_without_end_has_no_more_than_half_of_the_time(tmp_path: Path) -> None:
     bucket = _Slow("b", tmp_path)
-    served = objects.Objects(lambda _: bucket)
+    served = objects.Objects(lambda _: bucket, most_bytes=MB)
     served.declare({"b": model.Access.READ})
     begun = asyncio.get_running_loop().time()
     for _ in range(3):

@@ -77,7 +77,7 @@ class DockerEngine:
             engine = cls(client, calls, root, sandboxes, find_bucket)
             undo.callback(engine._folders.close)
             engine._users = users
-            engine._container = await asyncio.to_thread(engine._own, has)
+            engine._kind = await asyncio.to_thread(engine._own, has)
             if has.shares_kernel(sandboxes.sandbox_runtime):
                 engine._veils = veil.Veils()
             engine._languages = await calls.slow(engine._found, runtimes, progress)
