@@ -62,3 +62,12 @@ def added(dialect: sa.Dialect, table: sa.Table) -> Rows:
     upsert = insert.on_conflict_do_update(index_elements=keys, set_=sums)
     # One statement may not change the same row twice.
     return Rows(_Statement(dialect, upsert, table.c.keys(), 1))
+
+
+def replaced(dialect: sa.Dialect, table: sa.Table) -> Rows:
+    """Rows take the place of those of the same primary key; new ones are inserted."""
+    insert = (sqlite if dialect.name == "sqlite" else postgresql).insert(table)
+    keys = [column.name for column in table.primary_key]
+    values = {column.name: insert.excluded[column.name] for column in table.c if column.name not in keys}
+    upsert = insert.on_conflict_do_update(index_elements=keys, set_=values)
+    return Rows(_Statement(dialect, upsert, table.c.keys(), 1))

@@ -48,6 +48,8 @@ records = sa.Table(
     sa.Column("cold_start", sa.Text, nullable=False),
     sa.Column("body", sa.LargeBinary, nullable=False),
     sa.Column("root_id", sa.Text),
+    # Whether it was added to the roll-ups when it was written; null for what was there before there were any.
+    sa.Column("is_rolled_up", sa.Integer),
     sa.Index("records_by_function", "function", "ended_at_ms"),
     sa.Index("records_by_end", "ended_at_ms"),
     sa.Index("records_by_root", "root_id", sqlite_where=_HAS_ROOT, postgresql_where=_HAS_ROOT),
@@ -129,4 +131,36 @@ kept = sa.Table(
     sa.Column("freed", sa.BigInteger, nullable=False),
     sa.Column("freed_bytes", sa.BigInteger, nullable=False),
     sa.Column("looked_at_ms", sa.BigInteger, nullable=False),
+)
+rollup_parts = sa.Table(
+    "rollup_parts",
+    metadata,
+    sa.Column("id", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True, autoincrement=True),
+    sa.Column("groups", sa.Integer, nullable=False),
+    sa.Column("body", sa.LargeBinary, nullable=False),
+    # No number comes again: who merges knows parts by them.
+    sqlite_autoincrement=True,
+)
+rollups = sa.Table(
+    "rollups",
+    metadata,
+    sa.Column("span_ms", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("at_ms", sa.BigInteger, primary_key=True, autoincrement=False),
+    # Empty: all functions together.
+    sa.Column("function", sa.Text, primary_key=True),
+    sa.Column("count", sa.BigInteger, nullable=False),
+    sa.Column("errors", sa.BigInteger, nullable=False),
+    sa.Column("cold_starts", sa.BigInteger, nullable=False),
+    sa.Column("billed_ms", sa.BigInteger, nullable=False),
+    sa.Column("cost_pico", sa.BigInteger, nullable=False),
+    sa.Column("sketches", sa.LargeBinary, nullable=False),
+    sa.Column("kinds", sa.LargeBinary, nullable=False),
+    sa.Index("rollups_by_function", "function", "span_ms", "at_ms"),
+    sqlite_with_rowid=False,
+)
+rollup_state = sa.Table(
+    "rollup_state",
+    metadata,
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("value", sa.Text, nullable=False),
 )

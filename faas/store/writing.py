@@ -1,4 +1,4 @@
-"""Writes records and all that is told of them: totals, histograms, logs, dead letters. One transaction a batch.
+"""Writes records and what is told of them: totals, histograms, roll-ups, logs, dead letters. One transaction a batch.
 
 Records that are there already are rare (a recorder died between commit and acknowledge), so a batch is written as if
 none was. The primary key tells when one was: then nothing of the batch is written, and what is new of it is looked up.
@@ -14,16 +14,17 @@ import msgspec
 import sqlalchemy as sa
 
 from faas.core import model
-from faas.store import bulk, histograms, kept, schema
+from faas.store import bulk, histograms, kept, schema, tallies
 
 Key = tuple[str, int]
 Packed = tuple[model.Record, bytes]
 """A record and its msgpack."""
-GroupKey = tuple[str, str, str, str, int]
-"""Function, trigger, status, kind of cold start, and day since 1970 (UTC)."""
+GroupKey = tuple[str, str, str, str, int, int]
+"""Function, trigger, status, kind of cold start, minute since 1970 and revision."""
 
 _R = schema.records
-_DAY_MS = 86_400_000
+_MINUTES_A_DAY = 1_440
+_IS_ROLLED_UP = 1
 _EPOCH = datetime.date(1970, 1, 1)
 _SUMMED = ("billed_ms", "cost_pico", "duration_us", "queue_ms", "init_ms")
 _CHUNK = 500
@@ -43,6 +44,7 @@ class BatchWriter:
         self._logs = bulk.inserted(dialect, schema.logs)
         self._letters = bulk.inserted(dialect, schema.dead_letters)
         self._kept = bulk.added(dialect, schema.kept)
+        self._parts = bulk.inserted(dialect, schema.rollup_parts)
 
     def write(
         self, batch: Sequence[Packed], letters: Mapping[Key, bytes], printed: Sequence[model.Printed] = ()
@@ -71,6 +73,9 @@ class BatchWriter:
         self._records.put(connection, rows)
         self._totals.put(connection, [_total(group) for group in groups])
         self._histograms.put(connection, [row for group in groups for row in histograms.rows(group.records)])
+        if groups:
+            added = [tallies.group(group.key[4], group.records) for group in groups]
+            self._parts.put(connection, [(len(added), tallies.part(added))])
         lines = list(_logs(record for record, _ in batch if record.logs))
         lines += [row for each in dict.fromkeys(printed) for row in _printed(connection, each)]
         self._logs.put(connection, lines)
@@ -80,7 +85,7 @@ class BatchWriter:
 
 
 class _Group:
-    """The records of a batch that add to the same totals, and their rows."""
+    """The records of a batch that add to the same sums, and their rows."""
 
     def __init__(self, key: GroupKey) -> None:
         self.key = key
@@ -93,7 +98,8 @@ def _groups(batch: Iterable[Packed]) -> Sequence[_Group]:
     for record, packed in batch:
         # The documented `_value_` is what `value` gives, without the call that takes as long as the rest of a row.
         status, cold_start = record.status._value_, record.cold_start._value_
-        key = (record.function, record.trigger, status, cold_start, record.ended_at_ms // _DAY_MS)
+        minute = record.ended_at_ms // tallies.MINUTE_MS
+        key = (record.function, record.trigger, status, cold_start, minute, record.revision)
         group = groups.get(key)
         if group is None:
             group = groups[key] = _Group(key)
@@ -101,6 +107,7 @@ def _groups(batch: Iterable[Packed]) -> Sequence[_Group]:
         group.rows.append((
             record.invocation_id, record.attempt, record.function, status, record.ended_at_ms, record.duration_us,
             record.queue_ms, record.init_ms, cold_start, _body(record, packed), record.root_id,
+            _IS_ROLLED_UP,
         ))  # fmt: skip
     return list(groups.values())
 
@@ -132,9 +139,9 @@ def _body(record: model.Record, packed: bytes) -> bytes:
 
 
 def _total(group: _Group) -> bulk.Row:
-    *named, day = group.key
+    *named, minute, _ = group.key
     sums = (sum([getattr(record, name) for record in group.records]) for name in _SUMMED)
-    return (_EPOCH + datetime.timedelta(day)).isoformat(), *named, len(group.records), *sums
+    return (_EPOCH + datetime.timedelta(minute // _MINUTES_A_DAY)).isoformat(), *named, len(group.records), *sums
 
 
 def _printed(connection: sa.Connection, printed: model.Printed) -> Sequence[bulk.Row]:
