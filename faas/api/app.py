@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import socket
 from collections.abc import AsyncIterator
 from importlib import metadata
@@ -10,17 +11,19 @@ from importlib import metadata
 from aiohttp import web
 
 from faas import buckets, builds
-from faas.api import answers, calls, deployments, middleware, openapi, routes, state, table
+from faas.api import answers, calls, deployments, door, guarding, middleware, openapi, pages, routes, state, table
 from faas.core import names
 from faas.core import settings as settings_module
 from faas.health import checks, facts, looks
 from faas.serving import guarded
 from faas.store import database, dead_letters, functions, ledger, logs, undelivered
+from faas.web import files
 
 MIDDLEWARES = (
     middleware.errors_as_json,
     guarded.watched,
     middleware.strangers_refused,
+    pages.opened,
     middleware.token_required,
     middleware.nul_refused,
 )
@@ -44,12 +47,18 @@ def create_app(
     app[state.BUCKETS] = buckets.Known(buckets.opener(settings.data))
     app[state.LOOKS] = looks.Looks(settings, health)
     app[middleware.TOKEN] = token
+    app[pages.FILES] = files.load()
+    app.on_response_prepare.append(guarding.guard)
+    app.cleanup_ctx.append(
+        functools.partial(door.hang, token=token, redis=settings.redis, proxies=settings.listening.trusted_proxies)
+    )
     app.cleanup_ctx.append(_stores)
     app.cleanup_ctx.append(_links)
     app.cleanup_ctx.append(deployments.sweep)
     app.cleanup_ctx.append(_looks)
     for route in TABLE:
         app.router.add_route(route.method, route.path, _served(route))
+    pages.add_routes(app)
     return app
 
 

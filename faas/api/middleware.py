@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
-from faas.api import answers, speaking
+from faas.api import answers, door, pages, speaking
 from faas.core import errors, names
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -16,8 +16,9 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 TOKEN = web.AppKey("token", str)
 NAMES = web.AppKey("names", frozenset[str])
 """The hosts by which requests may name the control API, beside addresses and names without a dot."""
-OPEN_PATHS = frozenset({"/healthz"})
-"""What needs no token."""
+_HEALTH = "/healthz"
+OPEN_PATHS = frozenset({_HEALTH, "/api/v1/login"})
+"""What needs no token and no session."""
 
 log = logging.getLogger(__name__)
 
@@ -51,7 +52,7 @@ def shaped(request: web.BaseRequest, error: web.HTTPException) -> web.Response:
 @web.middleware
 async def strangers_refused(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Refuse what a page of another site makes a browser send, also by a name of its own that leads here."""
-    if request.path not in OPEN_PATHS:
+    if request.path != _HEALTH:
         host = request.headers.get("Host")
         own: frozenset[str] = request.app[NAMES]
         if host is not None:  # a browser always says it
@@ -62,11 +63,10 @@ async def strangers_refused(request: web.Request, handler: Handler) -> web.Strea
 
 @web.middleware
 async def token_required(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Refuse a request whose ``Authorization: Bearer`` is not the platform's token."""
-    if request.path not in OPEN_PATHS and not _authorized(request):
-        raise errors.Unauthorized(
-            "the token is missing or wrong", hint="send `Authorization: Bearer <token>`; the data directory holds it"
-        )
+    """Refuse a request without the platform's token as ``Authorization: Bearer``, or a session of its page."""
+    is_open = request.path in OPEN_PATHS or pages.is_public(request)
+    if not is_open and not _authorized(request):
+        await door.by_session(request)
     return await handler(request)
 
 

@@ -14,6 +14,7 @@ from faas.api import (
     inquiries,
     invocations,
     ledger,
+    login,
     logs,
     routes,
     schemas,
@@ -349,4 +350,40 @@ PLATFORM = (
     ),
 )
 
-ROUTES = FUNCTIONS + DEPLOYMENTS + LEDGER + BUCKETS + PLATFORM
+PAGE = (
+    routes.Route(
+        method="POST",
+        path=f"{_V1}/login",
+        handler=login.log_in,
+        summary="Begin a session of the page, by the token or a one-time code. Sets its cookie.",
+        body=routes.Body(type=schemas.Login),
+        responses=(_gives(schemas.Session, "It has begun."),),
+        errors=(401, 403, 413, 421, 429, 503),
+    ),
+    routes.Route(
+        method="POST",
+        path=f"{_V1}/login-codes",
+        handler=login.offer_code,
+        summary="Make a one-time code by which a browser logs in within a minute. Takes the token, no session.",
+        responses=(_gives(schemas.LoginCode, "The code; `/login#code=CODE` of the page takes it."),),
+        errors=(403,),
+    ),
+    routes.Route(
+        method="GET",
+        path=f"{_V1}/session",
+        handler=login.session,
+        summary="Whether and until when the caller is logged in.",
+        responses=(_gives(schemas.Session, "Logged in, or with the token."),),
+        errors=(403,),
+    ),
+    routes.Route(
+        method="DELETE",
+        path=f"{_V1}/session",
+        handler=login.log_out,
+        summary="End the session: its cookie is good for nothing from here on.",
+        responses=(routes.Response(status=204, description="It has ended."),),
+        errors=(403,),
+    ),
+)
+
+ROUTES = FUNCTIONS + DEPLOYMENTS + LEDGER + BUCKETS + PLATFORM + PAGE

@@ -16,6 +16,7 @@ from typing import Any
 import msgspec
 
 from faas.core import errors
+from faas.core import headers as header_names
 from faas.core.http_replies import Reply, http_reply
 
 __all__ = [
@@ -37,6 +38,8 @@ ACCOUNT_ID = "000000000000"
 MOST_PARAMETERS = 1_000
 """The most parameters in the query of a request."""
 
+_OWN_COOKIES = (header_names.SESSION_COOKIE, f"__Host-{header_names.SESSION_COOKIE}")
+"""The session of the platform's own page, which browsers send to every port of its host: it is for no function."""
 MOST_COOKIES = 500
 """The most cookies of a request; browsers keep about 180 for a site."""
 
@@ -147,7 +150,9 @@ def _named_headers(headers: Iterable[tuple[str, str]]) -> tuple[dict[str, str], 
             # Counted before they are split: a text for each of thousands would keep the event loop.
             if value.count(";") + len(cookies) >= MOST_COOKIES:
                 raise errors.HeadTooLarge(f"the request has over {MOST_COOKIES} cookies", limit=MOST_COOKIES)
-            cookies += [cookie for part in value.split(";") if (cookie := part.strip())]
+            cookies += [
+                cookie for part in value.split(";") if (cookie := part.strip()) and not cookie.startswith(_OWN_COOKIES)
+            ]
         elif key in named:
             named[key] += "," + value
         else:

@@ -251,6 +251,14 @@ class Keys(msgspec.Struct, frozen=True):
         """String: what signs the places in chains that go to URLs (`faas.core.lineage`). Made once. Forever."""
         return f"{self.prefix}:chain-secret"
 
+    def login_code(self, digest: str) -> str:
+        """String, lives a minute: a one-time code of `faas open`, by its SHA-256, that nobody has used yet."""
+        return f"{self.prefix}:login-code:{digest}"
+
+    def ended_session(self, id: str) -> str:
+        """String: somebody logged out of this session of the page. It lives as long as the session would have."""
+        return f"{self.prefix}:ended-session:{id}"
+
     @property
     def catalog(self) -> str:
         """Pub/sub channel: a new version number of the catalog of functions."""
