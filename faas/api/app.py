@@ -11,7 +11,20 @@ from importlib import metadata
 from aiohttp import web
 
 from faas import buckets, builds
-from faas.api import answers, calls, deployments, door, guarding, middleware, openapi, pages, routes, state, table
+from faas.api import (
+    answers,
+    calls,
+    deployments,
+    door,
+    events,
+    guarding,
+    middleware,
+    openapi,
+    pages,
+    routes,
+    state,
+    table,
+)
 from faas.core import names
 from faas.core import settings as settings_module
 from faas.health import checks, facts, looks
@@ -56,6 +69,7 @@ def create_app(
     app.cleanup_ctx.append(_links)
     app.cleanup_ctx.append(deployments.sweep)
     app.cleanup_ctx.append(_looks)
+    app.cleanup_ctx.append(events.told)
     for route in TABLE:
         app.router.add_route(route.method, route.path, _served(route))
     pages.add_routes(app)

@@ -15,10 +15,13 @@ import msgspec
 from aiohttp import web
 
 from faas import buckets
-from faas.api import answers, holding, schemas, state
+from faas.api import answers, door, holding, schemas, state
 from faas.core import errors, model, shapes
 
 _CHUNK_BYTES = 1 << 20
+_BYTES = "application/octet-stream"
+_PICTURES = frozenset({"image/avif", "image/bmp", "image/gif", "image/jpeg", "image/png", "image/webp"})
+"""What a browser may show where it stands. SVG is none: it holds scripts."""
 _HINT = "declare it in faas.yaml and deploy"
 
 
@@ -169,8 +172,15 @@ def _etag(found: buckets.Object) -> str:
 
 
 def _headers(found: buckets.Object) -> dict[str, str]:
-    # A browser must not take for a page what a function, or a stranger, has put there under another type.
-    return {"ETag": _etag(found), "Accept-Ranges": "bytes", "X-Content-Type-Options": "nosniff"}
+    # Anybody may have written it: pictures alone are shown where the page is, all else is for the disk.
+    shown = "inline" if _media_type(found.key) in _PICTURES else "attachment"
+    return {
+        "ETag": _etag(found),
+        "Accept-Ranges": "bytes",
+        "X-Content-Type-Options": "nosniff",
+        "Content-Disposition": shown,
+        "Cache-Control": "private, no-cache",
+    }
 
 
 def _is_known(request: web.Request, found: buckets.Object) -> bool:
@@ -183,7 +193,9 @@ def _response(request: web.Request, found: buckets.Object) -> tuple[web.StreamRe
     if part.is_range:
         headers["Content-Range"] = f"bytes {part.first}-{part.first + part.size - 1}/{found.size}"
     response = web.StreamResponse(status=206 if part.is_range else 200, headers=headers)
-    response.content_type = _media_type(found.key)
+    media = _media_type(found.key)
+    # To a browser's session: no script of a bucket is one to the page, whatever it is called.
+    response.content_type = media if door.SESSION not in request or media in _PICTURES else _BYTES
     response.content_length = part.size
     response.last_modified = found.modified_ms / 1000
     return response, part
@@ -207,7 +219,7 @@ def _wanted(request: web.Request, found: buckets.Object) -> _Part:
 def _media_type(key: str) -> str:
     kind, packed = mimetypes.guess_type(f"file:///{urllib.parse.quote(key)}", strict=False)
     # What is packed is not of the type of what is in it.
-    return "application/octet-stream" if kind is None or packed is not None else kind
+    return _BYTES if kind is None or packed is not None else kind
 
 
 def _read(reading: buckets.Reading, offset: int, size: int) -> bytes:

@@ -49,6 +49,13 @@ class Calls:
             nodes = await self._catalog.nodes()
             return census.with_handed_off(counted, [said.handed_off for said in nodes.values()])
 
+    async def active_places(self) -> dict[str, census.Places]:
+        """The same of those revisions alone whose queues hold something: the cost is that of what is at work."""
+        async with _answered():
+            counted = await census.active_places(await self.queue())
+            nodes = await self._catalog.nodes()
+            return census.with_handed_off(counted, [said.handed_off for said in nodes.values()])
+
     async def nodes(self) -> dict[str, catalog.NodeState]:
         """The nodes whose lease holds. Raises `errors.Unavailable`."""
         async with _answered():

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import msgspec
 
+from faas.artifacts import comparing
 from faas.core import model
 from faas.health import facts
 from faas.queue import whereabouts
@@ -464,3 +465,68 @@ class Session(msgspec.Struct, frozen=True):
     """Until when a browser is logged in; null for who has the token."""
 
     expires_at_ms: int | None
+
+
+class RecordEvent(msgspec.Struct, frozen=True, kw_only=True):
+    """A `record` of ``/api/v1/events``: the figures of an attempt that has just ended, without what it printed."""
+
+    invocation_id: str
+    attempt: int
+    function: str
+    revision: int
+    trigger: str
+    mode: model.Mode
+    status: model.Status
+    error: Failure | None
+    cold_start: bool
+    queue_ms: int
+    init_ms: int
+    duration_ms: float
+    billed_ms: int
+    cost_pico: int
+    cost_decimal: str
+    accepted_at_ms: int
+    started_at_ms: int
+    ended_at_ms: int
+    parent_id: str | None
+    root_id: str | None
+    object: str | None
+    final: bool
+    dead: bool
+
+
+class StatusEvent(msgspec.Struct, frozen=True, kw_only=True):
+    """A `status` of ``/api/v1/events``, each second: what is at work, and the nodes."""
+
+    at_ms: int
+    waiting: int
+    running: int
+    functions: Annotated[dict[str, Places], _Doc(description="Those that have work, 500 of them at most.")]
+    nodes: tuple[Node, ...]
+
+
+class RevisionSide(msgspec.Struct, frozen=True):
+    """One of two revisions that are compared."""
+
+    number: int
+    artifact: str
+    created_at_ms: int
+
+
+class ConfigChange(msgspec.Struct, frozen=True):
+    """A value of the configuration, by its dotted name; null where it is not set."""
+
+    name: str
+    before: Any
+    after: Any
+
+
+class Difference(msgspec.Struct, frozen=True, kw_only=True):
+    """What differs between two revisions. Bytecode is left out; ``is_cut`` says that more files differ."""
+
+    function: str
+    before: RevisionSide
+    after: RevisionSide
+    config: tuple[ConfigChange, ...]
+    files: tuple[comparing.FileChange, ...]
+    is_cut: bool

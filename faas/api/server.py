@@ -10,7 +10,7 @@ from typing import Any
 from aiohttp import web
 
 from faas import builds
-from faas.api import app, speaking
+from faas.api import app, events, speaking
 from faas.core import errors, groups
 from faas.core import settings as settings_module
 from faas.health import checks, facts
@@ -34,8 +34,9 @@ async def run(
 
     Raises `errors.Conflict` when the port is in use and `errors.Unavailable` when there is no token.
     """
+    made = app.create_app(settings, read_token(settings.data.root), builder, health)
     runner = web.AppRunner(
-        app.create_app(settings, read_token(settings.data.root), builder, health),
+        made,
         access_log=None,
         # Who hangs up waits for nothing any more: what was asked in his name ends.
         handler_cancellation=True,
@@ -52,6 +53,8 @@ async def run(
         async with serving as url:
             ready({"url": url})
             await stop.wait()
+            # Who listens to events would be waited for until the grace period is over.
+            await made[events.HUB].close()
     finally:
         await runner.cleanup()
 

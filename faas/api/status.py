@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from importlib import metadata
 
 from aiohttp import web
@@ -31,10 +32,15 @@ async def platform_status(request: web.Request) -> web.Response:
             # Without signs, or what one revision misses would make up for what another has twice.
             drift=sum(abs(place.counts.drift) for place in places.values()),
             functions=views.places(places, [revision.function for revision in revisions]),
-            nodes=tuple(_node(name, said) for name, said in sorted(nodes.items())),
+            nodes=shown_nodes(nodes),
             kept=views.keeping(await asyncio.to_thread(kept.read, request.app[state.ENGINE])),
         )
     )
+
+
+def shown_nodes(said: Mapping[str, catalog.NodeState]) -> tuple[schemas.Node, ...]:
+    """The nodes by their names, each with its sandboxes by state."""
+    return tuple(_node(name, each) for name, each in sorted(said.items()))
 
 
 def _node(name: str, said: catalog.NodeState) -> schemas.Node:

@@ -9,6 +9,7 @@ from faas.api import (
     buckets,
     dead_letters,
     deployments,
+    events,
     functions,
     health,
     inquiries,
@@ -16,6 +17,7 @@ from faas.api import (
     ledger,
     login,
     logs,
+    revisions,
     routes,
     schemas,
     status,
@@ -351,6 +353,23 @@ PLATFORM = (
 )
 
 PAGE = (
+    routes.Route(
+        method="GET",
+        path=f"{_V1}/events",
+        handler=events.events,
+        summary="What happens from now on, as server-sent events: `record`, `log`, `status`, `alarm`, `missed`, `away`.",
+        query=events.EventsQuery,
+        responses=(routes.Response(media="text/event-stream", description="Until the client goes."),),
+        errors=(403,),
+    ),
+    routes.Route(
+        method="GET",
+        path=f"{_V1}/functions/{{name}}/revisions/{{pair}}",
+        handler=revisions.difference,
+        summary="What differs between two revisions, written as `3..5`: configuration and files.",
+        responses=(_gives(schemas.Difference, "What is not the same."),),
+        errors=(404,),
+    ),
     routes.Route(
         method="POST",
         path=f"{_V1}/login",

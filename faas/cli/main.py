@@ -37,6 +37,7 @@ COMMANDS = {
     "sbom": Entry("faas.cli.sbom", "sbom_command", "List what is installed with a function (CycloneDX).", _FUNCTIONS),
     "rm": Entry("faas.cli.rm", "rm_command", "Remove functions, or objects of buckets.", _FUNCTIONS),
     "up": Entry("faas.cli.up", "up_command", "Start the platform.", _PLATFORM),
+    "open": Entry("faas.cli.open", "open_command", "Open the page in a browser, logged in.", _PLATFORM),
     "down": Entry("faas.cli.up", "down_command", "Stop the platform.", _PLATFORM),
     "status": Entry("faas.cli.status", "status_command", "Show where the invocations are, and the nodes.", _PLATFORM),
     "doctor": Entry("faas.cli.doctor", "doctor_command", "Establish the facts, one line each.", _PLATFORM),

@@ -292,6 +292,7 @@ def _print(facts: dict[str, Any], as_json: bool) -> None:
         output.emit(facts)
     else:
         output.line(f"gateway  {facts['gateway']}\napi      {facts['api']}\ntoken    {facts['token_file']}")
+        output.line(f"page     {facts['api']}/  (`faas open` logs you in)")
     sys.stdout.flush()
 
 

@@ -20,7 +20,16 @@ class Places(msgspec.Struct, frozen=True):
 
 async def places(server: servers.RedisServer) -> dict[str, Places]:
     """The places of every revision's invocations. Raises `errors.Unavailable`."""
-    flat = await server.run("counts", (server.keys.refs,), server.keys.prefix)
+    return await _counted(server, server.keys.refs)
+
+
+async def active_places(server: servers.RedisServer) -> dict[str, Places]:
+    """The places of those revisions whose queues hold something, or did lately. Raises `errors.Unavailable`."""
+    return await _counted(server, server.keys.active)
+
+
+async def _counted(server: servers.RedisServer, refs: str) -> dict[str, Places]:
+    flat = await server.run("counts", (refs,), server.keys.prefix)
     # Lua answers with a flat list: eight values a revision.
     rows = [flat[start : start + 8] for start in range(0, len(flat), 8)]
     return {

@@ -1,5 +1,5 @@
 -- Where all invocations are, at one instant.
--- KEYS  1 refs
+-- KEYS  1 refs, or the active ones of them
 -- ARGV  1 prefix of the platform's keys
 -- Returns a flat list: ref, accepted, waiting, running, retrying, done, dead, age in ms of the oldest waiting entry, ref, ...
 local prefix = ARGV[1]

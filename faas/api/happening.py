@@ -1,0 +1,111 @@
+"""Where events come from: the records stream, the lines in the ledger, and the places of all invocations."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+
+import msgspec
+from aiohttp import web
+
+from faas.api import live, schemas, state, status, views
+from faas.core import billing, clock, model
+from faas.queue import tail
+
+_BLOCK_MS = 1_000
+_LOOK_AGAIN_S = 0.2
+_STATUS_EVERY_S = 1.0
+_GATHER_S = 0.1
+_MOST_RECORDS = 100
+"""Of so many a tenth of a second the newest are told: a thousand rows a second is more than anybody reads."""
+_MOST_LINES = 500
+_MOST_FUNCTIONS = 500
+
+
+def hub(app: web.Application) -> live.Hub:
+    """The hub of a control API, with all its sources."""
+    return live.Hub(
+        {
+            "record": functools.partial(_records, app),
+            "log": functools.partial(_lines, app),
+            "status": functools.partial(_status, app),
+        }
+    )
+
+
+async def _records(app: web.Application, tell: live.Tell) -> None:
+    redis = app[state.REDIS]
+    following = await tail.Tail.open(redis.redis_url, redis.redis_prefix)
+    try:
+        while True:
+            seen = await following.read(_BLOCK_MS)
+            for record in seen.records[-_MOST_RECORDS:]:
+                tell(live.Event("record", _figures(record), record.function, record.invocation_id))
+            if seen.is_cut or len(seen.records) > _MOST_RECORDS:
+                tell(live.missed(None))
+            await asyncio.sleep(_GATHER_S)
+    finally:
+        await following.close()
+
+
+def _figures(record: model.Record) -> bytes:
+    """A record without what it printed and without its stack: what a row in a list shows."""
+    failure = record.error
+    return msgspec.json.encode(
+        schemas.RecordEvent(
+            invocation_id=record.invocation_id,
+            attempt=record.attempt,
+            function=record.function,
+            revision=record.revision,
+            trigger=record.trigger,
+            mode=record.mode,
+            status=record.status,
+            error=None if failure is None else schemas.Failure(failure.type, failure.message),
+            cold_start=record.cold_start is not model.ColdStart.NONE,
+            queue_ms=record.queue_ms,
+            init_ms=record.init_ms,
+            duration_ms=record.duration_us / 1000,
+            billed_ms=record.billed_ms,
+            cost_pico=record.cost_pico,
+            cost_decimal=billing.decimal(record.cost_pico),
+            accepted_at_ms=record.accepted_at_ms,
+            started_at_ms=record.started_at_ms,
+            ended_at_ms=record.ended_at_ms,
+            parent_id=record.parent_id,
+            root_id=record.root_id,
+            object=record.object,
+            final=record.final,
+            dead=record.dead,
+        )
+    )
+
+
+async def _lines(app: web.Application, tell: live.Tell) -> None:
+    store = app[state.LOGS]
+    after_id = await asyncio.to_thread(store.last_id)
+    while True:
+        await asyncio.sleep(_LOOK_AGAIN_S)
+        found = await asyncio.to_thread(store.lines, after_id=after_id, limit=_MOST_LINES)
+        for line in found:
+            tell(live.Event("log", msgspec.json.encode(line), line.function, line.invocation_id))
+        if len(found) >= _MOST_LINES:
+            tell(live.missed(None))
+            after_id = await asyncio.to_thread(store.last_id)
+        elif found:
+            after_id = found[-1].id
+
+
+async def _status(app: web.Application, tell: live.Tell) -> None:
+    calls = app[state.CALLS]
+    while True:
+        places, nodes = await calls.active_places(), await calls.nodes()
+        at_work = views.places(places, ())
+        told = schemas.StatusEvent(
+            at_ms=clock.now_ms(),
+            waiting=sum(each.waiting for each in at_work.values()),
+            running=sum(each.running for each in at_work.values()),
+            functions=dict(list(at_work.items())[:_MOST_FUNCTIONS]),
+            nodes=status.shown_nodes(nodes),
+        )
+        tell(live.Event("status", msgspec.json.encode(told)))
+        await asyncio.sleep(_STATUS_EVERY_S)
