@@ -83,6 +83,15 @@ ensure_compiler() {
     say "WARNING: no C compiler: the tests of clocks that jump will fail (Debian, Ubuntu: apt-get install tcc)"
 }
 
+# The tests of the page look at it in a real browser, with a font.
+ensure_browser() {
+    for name in chromium chromium-browser google-chrome google-chrome-stable; do
+        ! command -v "$name" >/dev/null 2>&1 || return 0
+    done
+    if can_install && apt_install chromium fonts-liberation; then return; fi
+    say "WARNING: no Chromium: the tests of the page will fail (Debian, Ubuntu: apt-get install chromium)"
+}
+
 # One set-up at a time in one checkout; the lock falls with the process.
 mkdir -p .faas
 exec 9>.faas/setup.lock
@@ -91,3 +100,4 @@ install_packages
 sh tools/docker.sh ensure 9>&-
 ensure_image
 ensure_compiler
+ensure_browser

@@ -58,9 +58,9 @@ class Files(msgspec.Struct, frozen=True, kw_only=True):
         return self.of_path.get(path), False
 
 
-def load(home: Path = HOME) -> Files:
+def load(home: Path | None = None) -> Files:
     """Read all files below a folder. Without one there is no page, which who asks for it is told."""
-    bodies = dict(_bodies(home))
+    bodies = dict(_bodies(home or HOME))
     digest = _digest(bodies)
     shell = bodies.pop(SHELL, None)
     return Files(

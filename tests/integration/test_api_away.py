@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 import sqlalchemy as sa
 
@@ -193,3 +194,26 @@ async def test_without_the_database_what_needs_it_says_so_in_one_line(api: Contr
             connection.execute(sa.text(f"ALTER TABLE away_{name} RENAME TO {name}"))
     engine.dispose()
     await everything_answers(api)
+
+
+async def test_a_session_of_the_page_goes_on_without_redis_and_hears_that_it_is_away(
+    api: ControlApi, server: embedded.EmbeddedServer
+) -> None:
+    jar = aiohttp.CookieJar(unsafe=True)
+    async with aiohttp.ClientSession(cookie_jar=jar, headers={"Origin": api.url}) as browser:
+        async with browser.post(f"{api.url}/api/v1/login", json={"token": api.token}) as answer:
+            assert answer.status == 200
+        await server.stop()
+        async with browser.get(f"{api.url}/api/v1/functions") as answer:
+            assert answer.status == 200
+        async with browser.get(f"{api.url}/api/v1/events", params={"types": "status"}) as answer:
+            heard = b""
+            async with asyncio.timeout(30):
+                while b"event: away" not in heard:
+                    heard += await answer.content.readline()
+        async with browser.delete(f"{api.url}/api/v1/session", headers={"Faas-Page": "1"}) as answer:
+            assert answer.status == 204
+        async with browser.get(f"{api.url}/api/v1/functions") as answer:
+            assert answer.status == 401
+        async with browser.post(f"{api.url}/api/v1/login", json={"code": "x"}) as answer:
+            assert answer.status == 503
