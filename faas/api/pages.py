@@ -74,9 +74,7 @@ def _is_listing(request: web.Request) -> bool:
     )
 
 
-def _answer(
-    request: web.Request, found: files.File, caching: str, more: Mapping[str, str] = _NONE
-) -> web.Response:
+def _answer(request: web.Request, found: files.File, caching: str, more: Mapping[str, str] = _NONE) -> web.Response:
     headers = {"ETag": f'"{found.etag}"', "Cache-Control": caching, "Vary": "Accept-Encoding, Accept", **more}
     if any(tag.value in ("*", found.etag) for tag in request.if_none_match or ()):
         return web.Response(status=304, headers=headers)

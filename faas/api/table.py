@@ -357,7 +357,7 @@ PAGE = (
         method="GET",
         path=f"{_V1}/events",
         handler=events.events,
-        summary="What happens from now on, as server-sent events: `record`, `log`, `status`, `alarm`, `missed`, `away`.",
+        summary="What happens from now on, as server-sent events: `record`, `log`, `status`, `alarm`, `missed`.",
         query=events.EventsQuery,
         responses=(routes.Response(media="text/event-stream", description="Until the client goes."),),
         errors=(403,),

@@ -56,7 +56,9 @@ def _compared(before: tarfile.TarFile, after: tarfile.TarFile, most: int) -> Com
         if had != has:
             if len(changes) == most:
                 return Compared(tuple(changes), True)
-            changes.append(FileChange(path, "added" if had is None else "removed" if has is None else "changed", had, has))
+            changes.append(
+                FileChange(path, "added" if had is None else "removed" if has is None else "changed", had, has)
+            )
     return Compared(tuple(changes), False)
 
 

@@ -47,7 +47,9 @@ class Stream:
 
 
 @contextlib.asynccontextmanager
-async def listening(api: ControlApi, session: aiohttp.ClientSession | None = None, **query: Any) -> AsyncIterator[Stream]:
+async def listening(
+    api: ControlApi, session: aiohttp.ClientSession | None = None, **query: Any
+) -> AsyncIterator[Stream]:
     async with (session or api.session).get(f"{api.url}/api/v1/events", params=query) as answer:
         assert (answer.status, answer.content_type) == (200, "text/event-stream")
         yield Stream(answer)
@@ -135,9 +137,7 @@ async def test_listeners_end_at_once_when_the_control_api_does(settings: setting
                 await stream.next("status")
 
 
-async def test_more_listeners_than_there_may_be_are_refused(
-    api: ControlApi, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_more_listeners_than_there_may_be_are_refused(api: ControlApi, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(live, "MOST_LISTENERS", 1)
     async with listening(api) as stream:
         await stream.next("status")

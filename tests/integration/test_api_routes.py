@@ -60,8 +60,8 @@ async def test_nobody_comes_in_without_the_token_on_loopback_too(api: ControlApi
             assert answer.status == 401
 
 
-async def test_only_healthz_needs_no_token(api: ControlApi) -> None:
-    assert {row.path for row in app.TABLE} - {row.path for row in CLOSED} == {"/healthz"}
+async def test_only_healthz_and_the_login_need_no_token(api: ControlApi) -> None:
+    assert {row.path for row in app.TABLE} - {row.path for row in CLOSED} == {"/healthz", "/api/v1/login"}
     async with aiohttp.ClientSession() as anyone, anyone.get(f"{api.url}/healthz") as answer:
         assert (answer.status, await answer.json()) == (200, {"status": "ok"})
 
@@ -102,7 +102,7 @@ async def test_an_odd_name_is_one_that_does_not_exist(api: ControlApi, odd: str)
             assert (answer.status, (await answer.json())["error"]["code"]) == (404, "not_found"), where
 
 
-@pytest.mark.parametrize("unknown", ["/", "/api", "/api/v1", "/api/v2/functions", "/api/v1/functions/a/b", "/~"])
+@pytest.mark.parametrize("unknown", ["/nowhere", "/api", "/api/v1", "/api/v2/functions", "/api/v1/functions/a/b", "/~"])
 async def test_an_unknown_path_is_not_found_in_the_same_shape(api: ControlApi, unknown: str) -> None:
     status, value = await api.call("GET", unknown)
     assert (status, value["error"]["code"]) == (404, "not_found")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -46,14 +46,14 @@ async def browser(api: ControlApi) -> AsyncIterator[aiohttp.ClientSession]:
 
 async def asked(
     browser: aiohttp.ClientSession, method: str, url: str, **options: Any
-) -> tuple[int, Any, dict[str, str]]:
+) -> tuple[int, Any, Mapping[str, str]]:
     async with browser.request(method, url, **options) as answer:
         body = await answer.read()
         value = await answer.json() if answer.content_type == "application/json" else body
-        return answer.status, value, dict(answer.headers)
+        return answer.status, value, answer.headers.copy()
 
 
-async def log_in(api: ControlApi, browser: aiohttp.ClientSession, **given: Any) -> tuple[int, Any, dict[str, str]]:
+async def log_in(api: ControlApi, browser: aiohttp.ClientSession, **given: Any) -> tuple[int, Any, Mapping[str, str]]:
     return await asked(browser, "POST", f"{api.url}/api/v1/login", json=given or {"token": api.token})
 
 
@@ -129,7 +129,8 @@ async def test_a_wrong_token_or_code_gets_nobody_in(
 
 
 @pytest.mark.parametrize(
-    "body", [b"", b"{}", b"[]", b"nonsense", b'{"token":"a","code":"b"}', b'{"token":1}', b'{"token":"a","x":1}', b"\xff"]
+    "body",
+    [b"", b"{}", b"[]", b"nonsense", b'{"token":"a","code":"b"}', b'{"token":1}', b'{"token":"a","x":1}', b"\xff"],
 )
 async def test_what_is_no_login_is_refused(api: ControlApi, browser: aiohttp.ClientSession, body: bytes) -> None:
     json = {"Content-Type": "application/json"}
@@ -214,7 +215,5 @@ async def test_behind_a_proxy_that_is_believed_the_cookie_is_for_https_alone(
 
 async def test_who_is_no_proxy_is_not_believed(api: ControlApi, browser: aiohttp.ClientSession) -> None:
     https = {"X-Forwarded-Proto": "https"}
-    _, _, headers = await asked(
-        browser, "POST", f"{api.url}/api/v1/login", json={"token": api.token}, headers=https
-    )
+    _, _, headers = await asked(browser, "POST", f"{api.url}/api/v1/login", json={"token": api.token}, headers=https)
     assert headers["Set-Cookie"].startswith("faas-session-")

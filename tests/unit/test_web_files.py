@@ -9,7 +9,7 @@ import pytest
 
 from faas.web import files
 
-SHELL = b'<!doctype html>\n<link rel="icon" href="/static/icon.svg">\n<script type="module" src="/static/app.js"></script>\n'
+SHELL = b'<!doctype html><link rel="icon" href="/static/icon.svg"><script src="/static/app.js"></script>\n'
 
 
 @pytest.fixture

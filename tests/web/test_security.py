@@ -132,7 +132,12 @@ def neighbour() -> Iterator[str]:
 
 _TRY = """async ([api, how]) => {
   const options = {credentials: 'include', ...how};
-  try { const answer = await fetch(api, options); return `${answer.type} ${answer.status}`; } catch { return 'refused'; }
+  try {
+    const answer = await fetch(api, options);
+    return `${answer.type} ${answer.status}`;
+  } catch {
+    return 'refused';
+  }
 }"""
 
 
