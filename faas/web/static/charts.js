@@ -1,0 +1,138 @@
+/** Charts over time, by uPlot, in the colours of the theme; and sparklines. */
+
+import UPlot from "./vendor/uplot/uplot.js";
+import * as format from "./format.js";
+import { h, refill, svg } from "./dom.js";
+
+const HEIGHT = 180;
+const SPARK = { width: 120, height: 24 };
+
+/** The colours of the theme, read again whenever it changes. */
+function colour(name) {
+  return getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
+}
+
+/**
+ * A chart: `series` are `{name, colour, values, kind}` of one value a moment (null where there is none), `kind` is
+ * `line`, `bars`, or `area`; `show` writes a value. Give it new moments and values by `update`.
+ */
+export function chart({ title, show, names, sync = "time" }) {
+  const legend = h("div.legend", {});
+  const plot = h("div.plot", { role: "img" });
+  const element = h("figure.chart", {}, h("figcaption", {}, h("h3", {}, title), legend), plot);
+  let drawn = null;
+  let data = { at: [], series: [] };
+
+  const sized = new ResizeObserver(([entry]) => {
+    const width = Math.floor(entry.contentRect.width);
+    if (drawn && width > 0 && width !== drawn.width) drawn.setSize({ width, height: HEIGHT });
+    else if (!drawn && width > 0) draw();
+  });
+  sized.observe(plot);
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
+  addEventListener("theme", draw);
+
+  function update(at, series) {
+    data = { at: at.map((each) => each / 1000), series };
+    plot.setAttribute("aria-label", summary(title, data, show));
+    values(null);
+    if (drawn) drawn.setData(columns(data));
+    else draw();
+  }
+
+  function draw() {
+    const width = Math.floor(plot.clientWidth);
+    drawn?.destroy();
+    drawn = null;
+    if (!width || !plot.isConnected) return;
+    drawn = new UPlot(options({ width, names, show, sync, onCursor: values }), columns(data), plot);
+  }
+
+  function values(place) {
+    const shown = place ?? data.at.length - 1;
+    refill(
+      legend,
+      names.map((each, index) =>
+        h(
+          "span.legend-item", {},
+          h("span.legend-mark", { style: { background: `var(--${each.colour})` } }),
+          each.name,
+          h("span.legend-value", {}, written(data.series[index]?.[shown], show)),
+        ),
+      ),
+      place !== null && data.at[place] ? h("span.legend-at", {}, format.moment(data.at[place] * 1000)) : null,
+    );
+  }
+
+  return { element, update };
+}
+
+function written(value, show) {
+  return value === null || value === undefined ? "–" : show(value);
+}
+
+function columns({ at, series }) {
+  return [at, ...series];
+}
+
+function summary(title, { at, series }, show) {
+  if (!at.length) return `${title}: no data`;
+  const most = series.map((values) => Math.max(0, ...values.filter((value) => value !== null)));
+  return `${title}: ${at.length} points, at most ${show(Math.max(0, ...most))}`;
+}
+
+function options({ width, names, show, sync, onCursor }) {
+  const axis = { stroke: colour("muted"), grid: { stroke: colour("line"), width: 1 }, ticks: { show: false } };
+  const font = `11px ${getComputedStyle(document.body).fontFamily}`;
+  return {
+    width,
+    height: HEIGHT,
+    padding: [8, 8, 0, 0],
+    legend: { show: false },
+    cursor: { sync: { key: sync }, points: { size: 6 }, drag: { x: false, y: false }, y: false },
+    scales: { x: { time: true }, y: { range: (_, low, high) => [0, high > 0 ? high * 1.08 : 1] } },
+    axes: [
+      { ...axis, font, size: 28, space: 64 },
+      { ...axis, font, size: 56, values: (_, ticks) => ticks.map((tick) => (tick === null ? "" : show(tick))) },
+    ],
+    series: [{}, ...names.map((each) => drawnAs(each))],
+    hooks: { setCursor: [(plot) => onCursor(plot.cursor.idx ?? null)] },
+  };
+}
+
+function drawnAs(each) {
+  const stroke = colour(each.colour);
+  if (each.kind === "bars") {
+    return { stroke, fill: stroke, width: 0, points: { show: false }, paths: UPlot.paths.bars({ size: [0.8, 40], gap: 1 }) };
+  }
+  return { stroke, width: 1.75, spanGaps: false, points: { size: 5, fill: stroke }, fill: each.kind === "area" ? `${stroke}22` : undefined };
+}
+
+/** A small line of counts: how busy something was. */
+export function spark(counts, label) {
+  const { width, height } = SPARK;
+  const most = Math.max(1, ...counts);
+  const step = width / Math.max(1, counts.length);
+  const bars = counts.map((value, place) => {
+    const tall = value === 0 ? 0 : Math.max(1.5, (value / most) * (height - 2));
+    const at = { x: (place * step).toFixed(2), y: (height - tall).toFixed(2) };
+    return value === 0 ? null : svg("rect", { ...at, width: Math.max(1, step - 1).toFixed(2), height: tall.toFixed(2) });
+  });
+  const base = svg("line", { x1: 0, x2: width, y1: height - 0.5, y2: height - 0.5 });
+  return svg("svg.spark", { viewBox: `0 0 ${width} ${height}`, width, height, role: "img", "aria-label": label }, base, bars);
+}
+
+/**
+ * Series of the API as columns: a moment for every span from `sinceMs` to `untilMs`, so that a time without calls is
+ * seen as one. Gives the moments and, for each of `picks`, its values; `otherwise` is what a span without points has.
+ */
+export function filled(points, sinceMs, untilMs, everyMs, picks) {
+  const byStart = new Map(points.map((point) => [point.at_ms, point]));
+  const first = points.length ? points[0].at_ms % everyMs : 0;
+  const at = [];
+  for (let start = Math.floor((sinceMs - first) / everyMs) * everyMs + first; start < untilMs; start += everyMs) at.push(start);
+  const series = picks.map(({ pick, otherwise }) =>
+    at.map((start) => (byStart.has(start) ? pick(byStart.get(start)) : otherwise)),
+  );
+  return { at, series };
+}

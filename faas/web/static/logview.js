@@ -1,0 +1,142 @@
+/** Log lines with filters, followed live: what the explorer, a function and an invocation show. */
+
+import * as calls from "./calls.js";
+import * as format from "./format.js";
+import * as parts from "./parts.js";
+import { Problem } from "./api.js";
+import { h, put, refill } from "./dom.js";
+
+const TAIL = 300;
+/** Lines that stay on the page; the oldest leave, so that a day of following does not fill the browser. */
+const MOST = 2000;
+const WAIT_MS = 20_000;
+const LEVELS = ["", "debug", "info", "warning", "error", "critical"];
+const STATUSES = ["", "ok", "error", "timeout", "oom", "init_error", "lost"];
+
+/** Lines that were printed, without anything to filter. */
+export function lines(rows) {
+  return h("ol.lines", {}, rows.map((row) => line(row, { bare: true })));
+}
+
+/**
+ * A view of lines. `fixed` are filters that cannot be changed here; `filters` says whether those that can are shown.
+ */
+export function logView(page, fixed = {}, { filters = true, span = "1d" } = {}) {
+  const asked = { function: "", level: "", status: "", grep: "", where: "", ...known(page.query), ...fixed };
+  let since = page.query.get("since") ?? span;
+  let follows = true;
+  let round = 0;
+  const list = h("ol.lines", { tabindex: "0", "aria-label": "Log lines" });
+  const state = h("p.faint.lines-state", { role: "status" });
+  const host = h("div.lines-host", { role: "region", "aria-label": "Log" }, parts.skeleton(8));
+
+  async function start() {
+    const mine = ++round;
+    refill(list);
+    try {
+      const answer = await calls.logs({ ...fields(), tail: TAIL }, page.signal);
+      if (mine !== round) return;
+      shown(answer);
+      if (follows) await follow(answer.next ?? answer.next_id, mine);
+    } catch (error) {
+      if (error.name !== "AbortError" && mine === round) refill(host, parts.problem(error, start));
+    }
+  }
+
+  function fields() {
+    const spanMs = format.SPANS[since]?.ms;
+    const sinceMs = !fixed.invocation && spanMs ? Date.now() - spanMs : "";
+    return { ...asked, since: sinceMs };
+  }
+
+  async function follow(from, mine) {
+    let after = from;
+    while (mine === round && follows && !page.signal.aborted) {
+      try {
+        const answer = await calls.logs({ ...asked, after, wait_ms: WAIT_MS }, page.signal);
+        if (mine !== round) return;
+        if (answer.lines.length) added(answer.lines);
+        after = answer.next ?? answer.next_id ?? after;
+        refill(state);
+      } catch (error) {
+        if (!(error instanceof Problem) || error.status === 401 || error.status === 400) throw error;
+        refill(state, `${error.message} Lines come again when it is back.`);
+        await new Promise((resolve) => setTimeout(resolve, 2000));
+      }
+    }
+  }
+
+  function shown(answer) {
+    refill(list, answer.lines.map((row) => line(row, { withFunction: !asked.function && !fixed.invocation })));
+    refill(host, answer.lines.length ? list : nothing());
+    refill(state, answer.is_cut ? "Not all of this span was looked through: take a shorter one, or more filters." : "");
+    atEnd();
+  }
+
+  function nothing() {
+    const isFiltered = ["level", "status", "grep", "where"].some((name) => asked[name]);
+    if (isFiltered) return parts.empty("No line fits.", "Take a longer span, or fewer filters.");
+    return parts.empty("Nothing was printed in this time.", "What a handler prints comes here, while it runs.");
+  }
+
+  function added(rows) {
+    const stays = host.scrollHeight - host.scrollTop - host.clientHeight < 60;
+    if (!list.isConnected) refill(host, list);
+    put(list, rows.map((row) => line(row, { withFunction: !asked.function && !fixed.invocation })));
+    while (list.children.length > MOST) list.firstElementChild.remove();
+    if (stays) atEnd();
+  }
+
+  function atEnd() {
+    host.scrollTop = host.scrollHeight;
+  }
+
+  function change(given) {
+    Object.assign(asked, given);
+    page.remember(Object.fromEntries(Object.entries({ ...asked, since }).filter(([name]) => !(name in fixed))));
+    start();
+  }
+
+  function followed(event) {
+    follows = event.target.checked;
+    start();
+  }
+
+  const tools = h(
+    "div.tools", {},
+    parts.input("Holds (press /)", asked.grep, (grep) => change({ grep }), { search: true, type: "search", placeholder: "text" }),
+    "function" in fixed ? null : parts.input("Function", asked.function, (text) => change({ function: text.trim() }), { placeholder: "any" }),
+    parts.picker("Level", LEVELS.map((each) => [each, each || "any"]), asked.level, (level) => change({ level })),
+    parts.picker("Status of the attempt", STATUSES.map((each) => [each, each.replace("_", " ") || "any"]), asked.status, (status) => change({ status })),
+    parts.input("Where", asked.where, (where) => change({ where }), { placeholder: "size>1000" }),
+    parts.spanPicker(since, (chosen) => {
+      since = chosen;
+      change({});
+    }),
+    h("label.check", {}, h("input", { type: "checkbox", checked: true, on: { change: followed } }), "Follow"),
+  );
+
+  start();
+  return h("div.stack", {}, filters ? tools : null, h("div.card.lines-card", {}, host, state));
+}
+
+function known(query) {
+  const names = ["function", "level", "status", "grep", "where", "invocation", "root"];
+  return Object.fromEntries(names.filter((name) => query.get(name)).map((name) => [name, query.get(name)]));
+}
+
+function line(row, { withFunction = false, bare = false } = {}) {
+  const tone = ["error", "critical", "fatal"].includes(row.level) ? "bad" : row.level === "warning" || row.level === "warn" ? "warn" : "";
+  return h(
+    "li.line", { class: tone },
+    h("time.line-at", { datetime: new Date(row.at_ms).toISOString(), title: format.stamp(row.at_ms) }, format.time(row.at_ms)),
+    !bare && row.invocation_id ? parts.invocationLink(row.invocation_id, withFunction ? row.function : "↗") : null,
+    row.level ? h("span.line-level", {}, row.level) : null,
+    h("span.line-text", {}, row.text, row.fields ? fieldsOf(row) : null),
+  );
+}
+
+function fieldsOf(row) {
+  const named = Object.entries(row.fields).filter(([name]) => !["level", "message"].includes(name));
+  return named.map(([name, value]) => h("span.line-field", {}, h("span.faint", {}, `${name}=`), typeof value === "object" ? JSON.stringify(value) : String(value)));
+}

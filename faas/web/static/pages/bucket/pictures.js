@@ -1,0 +1,19 @@
+/** Pictures of a bucket. Only formats that hold no script are shown; an SVG may hold one. */
+
+import * as calls from "../../calls.js";
+import { h } from "../../dom.js";
+
+const PICTURE = /\.(jpe?g|png|gif|webp|avif|bmp)$/i;
+
+/** Whether an object's name says that it is a picture that can be shown. */
+export const isPicture = (key) => PICTURE.test(key);
+
+/** A small one. One that cannot be read becomes nothing: the object's name stands beside it. */
+export function picture(bucket, key, version = "", { large = false } = {}) {
+  const address = calls.objectAddress(bucket, key);
+  const image = h(large ? "img.picture.large" : "img.picture", {
+    src: version ? `${address}?v=${encodeURIComponent(version)}` : address, alt: "", loading: "lazy", decoding: "async",
+  });
+  image.addEventListener("error", () => image.classList.add("broken"));
+  return image;
+}
