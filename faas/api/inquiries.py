@@ -33,7 +33,20 @@ async def invocation(request: web.Request) -> web.Response:
         raise _unknown(invocation_id)
     if found is not None and found.outcome is not None and found.outcome.record.attempt > len(records):
         records = [*records, found.outcome.record]  # the recorder is about to write it
-    return answers.json(_state(invocation_id, found, records, request.app[state.PRICES].currency))
+    answer = _state(invocation_id, found, records, request.app[state.PRICES].currency)
+    return answers.json(msgspec.structs.replace(answer, event=await _event(request, invocation_id, found, answer)))
+
+
+async def _event(
+    request: web.Request, invocation_id: str, found: whereabouts.Whereabouts | None, answer: schemas.InvocationState
+) -> msgspec.Raw | msgspec.UnsetType:
+    """The event, where it is kept: with what waits or runs, and with dead letters."""
+    if found is not None and found.invocation is not None:
+        return msgspec.Raw(found.invocation.event)
+    if answer.status is not whereabouts.Place.DEAD:
+        return msgspec.UNSET
+    letter = await asyncio.to_thread(request.app[state.DEAD_LETTERS].get, invocation_id)
+    return msgspec.UNSET if letter is None else msgspec.Raw(letter.invocation.event)
 
 
 def _unknown(invocation_id: str) -> errors.NotFound:

@@ -121,6 +121,9 @@ class InvocationState(msgspec.Struct, frozen=True, kw_only=True):
     result_is_base64: bool = False
     result_kept: bool = False
     records: tuple[Attempt, ...] = ()
+    event: Annotated[
+        Any, _Doc(description="Its event, while it is not settled and as long as it is a dead letter.")
+    ] = msgspec.UNSET
 
 
 class InvocationLine(msgspec.Struct, frozen=True):

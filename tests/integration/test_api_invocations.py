@@ -54,6 +54,7 @@ async def test_an_async_call_is_known_in_every_place_that_it_passes(api: served_
         await put_off(queue)
         found = await state(api, name)
         assert (found["status"], found["attempts"], found["why"]) == ("retrying", 1, "ValueError: no")
+        assert found["event"] == {}
         assert found["due_at_ms"] > 0 and not found["settled"]
         status, value = await api.call("POST", f"/api/v1/invocations/{name}/retry")
         assert (status, value["status"]) == (200, "due")
@@ -67,6 +68,7 @@ async def test_an_async_call_is_known_in_every_place_that_it_passes(api: served_
         await queue.finish_claimed(claim, record, node="n1", reply=outcome)
     found = await state(api, name)
     assert (found["status"], found["settled"], found["result"], found["result_kept"]) == ("done", True, {"ok": 1}, True)
+    assert "event" not in found
     assert [each["attempt"] for each in found["records"]] == [2]
 
 

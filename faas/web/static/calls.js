@@ -11,7 +11,7 @@ export const logOut = () => remove(`${V1}/session`);
 export const overview = (fields, signal) => get(query(`${V1}/overview`, fields), signal);
 export const functions = (signal) => get(`${V1}/functions`, signal);
 export const describe = (name, signal) => get(V1 + path`/functions/${name}`, signal);
-export const difference = (name, from, to, signal) => get(V1 + path`/revisions/${name}/${from}..${to}`, signal);
+export const difference = (name, from, to, signal) => get(V1 + path`/functions/${name}/revisions/${`${from}..${to}`}`, signal);
 export const stats = (fields, signal) => get(query(`${V1}/stats`, fields), signal);
 
 /** Run a function on an event, given as JSON text; async when `isAsync`. */

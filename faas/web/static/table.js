@@ -12,10 +12,9 @@ import { h, refill } from "./dom.js";
 export function table({ label, columns, key, sorted, onSort, empty }) {
   const heads = columns.map((column) => head(column));
   const body = h("tbody");
-  const scroller = h(
-    "div.table-scroll", { role: "region", "aria-label": label, tabindex: "0" },
-    h("table", {}, h("thead", {}, h("tr", {}, heads)), body),
-  );
+  const grid = h("table", { "aria-label": label }, h("thead", {}, h("tr", {}, heads)), body);
+  const scroller = h("div.table-scroll", {}, grid);
+  new ResizeObserver(() => reachable(scroller, label)).observe(grid);
   const element = h("div.table", {}, scroller);
   let byKey = new Map();
 
@@ -76,6 +75,16 @@ export function table({ label, columns, key, sorted, onSort, empty }) {
 
   marked();
   return { element, update };
+}
+
+/** What scrolls must be reached by the keyboard; what does not is no stop on its way. */
+function reachable(scroller, label) {
+  const scrolls = scroller.scrollWidth > scroller.clientWidth;
+  const given = scrolls ? { tabindex: "0", role: "region", "aria-label": `${label}, scrolls sideways` } : {};
+  for (const name of ["tabindex", "role", "aria-label"]) {
+    if (given[name]) scroller.setAttribute(name, given[name]);
+    else scroller.removeAttribute(name);
+  }
 }
 
 function classes(column) {

@@ -93,7 +93,7 @@ function objectTable(name, drop) {
 
 function named(name, entry) {
   if (entry.isFolder) return h("a.object", { href: `/buckets/${encodeURIComponent(name)}?prefix=${encodeURIComponent(entry.key)}` }, h("span.object-kind", { "aria-hidden": "true" }, "▸"), `${entry.name}/`);
-  return h("span.object", {}, isPicture(entry.key) ? picture(name, entry.key, entry.etag) : h("span.object-kind", { "aria-hidden": "true" }, "·"), h("span", {}, entry.name));
+  return h("span.object", {}, isPicture(entry.key) ? picture(name, entry.key) : h("span.object-kind", { "aria-hidden": "true" }, "·"), h("span", {}, entry.name));
 }
 
 function buttons(name, entry, drop) {

@@ -17,14 +17,17 @@ export default function invocation(page) {
   const state = parts.region(page, (signal) => calls.invocation(id, signal), show, { lines: 10, label: "Invocation" });
   const lineage = parts.region(page, (signal) => calls.trace(id, signal), shownTrace, { lines: 3, label: "Trace" });
   let isOpen = true;
+  let root = id;
+  const concerns = (record) => record.invocation_id === id || record.root_id === root;
 
   function show(found) {
     isOpen = !found.settled;
     refill(side, actions(found, state.reload, page));
-    return h("div.stack", {}, summary(found), h("div.columns", {}, outcome(found), attempts(found)));
+    return h("div.stack", {}, summary(found), h("div.columns", {}, outcome(found), attempts(found)), event(found));
   }
 
   function shownTrace(trace) {
+    root = trace.root_id;
     isOpen ||= trace.ended_at_ms === null;
     return h(
       "div", {},
@@ -39,7 +42,6 @@ export default function invocation(page) {
 
   reload();
   page.refresh(reload, { types: ["record", "status"], atMostMs: 1000, fits: (event) => (event.nodes ? isOpen : concerns(event)) });
-  const concerns = (record) => record.invocation_id === id || record.parent_id === id || record.root_id !== null;
   return h(
     "div.page", {},
     h(
@@ -99,6 +101,11 @@ function outcome(found) {
   if (found.result_kept) return parts.card("Result", resultOf(found));
   const why = !found.settled ? "It has not ended." : "Results of calls that somebody waited for are not kept, and others for a set time only.";
   return parts.card("Result", h("p.faint", {}, why));
+}
+
+function event(found) {
+  if (found.event === undefined) return null;
+  return parts.card("Event", parts.block(format.pretty(found.event), "Event"));
 }
 
 function attempts(found) {

@@ -9,10 +9,9 @@ const PICTURE = /\.(jpe?g|png|gif|webp|avif|bmp)$/i;
 export const isPicture = (key) => PICTURE.test(key);
 
 /** A small one. One that cannot be read becomes nothing: the object's name stands beside it. */
-export function picture(bucket, key, version = "", { large = false } = {}) {
-  const address = calls.objectAddress(bucket, key);
+export function picture(bucket, key, { large = false } = {}) {
   const image = h(large ? "img.picture.large" : "img.picture", {
-    src: version ? `${address}?v=${encodeURIComponent(version)}` : address, alt: "", loading: "lazy", decoding: "async",
+    src: calls.objectAddress(bucket, key), alt: "", loading: "lazy", decoding: "async",
   });
   image.addEventListener("error", () => image.classList.add("broken"));
   return image;

@@ -130,7 +130,7 @@ async function grown(page, record, bucket, key, body, state) {
 
 function result(named) {
   const [bucket, ...rest] = named.split("/");
-  return h("figure.picture-box", {}, picture(bucket, rest.join("/"), "", { large: true }), h("figcaption", {}, parts.objectLink(named)));
+  return h("figure.picture-box", {}, picture(bucket, rest.join("/"), { large: true }), h("figcaption", {}, parts.objectLink(named)));
 }
 
 function later(signal) {

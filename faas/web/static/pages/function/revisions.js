@@ -47,6 +47,7 @@ function differed(answer) {
     "div.stack", {},
     config.length ? [h("h3", {}, "Configuration"), h("ul.changes", {}, config.map(changed))] : null,
     files.length ? [h("h3", {}, "Files"), h("ul.changes", {}, files.map(fileChanged))] : null,
+    answer.is_cut ? h("p.faint", {}, "More files differ than are shown.") : null,
   );
 }
 
@@ -54,10 +55,11 @@ function changed({ name, before, after }) {
   return h("li", {}, h("code", {}, name), h("span.removed.mono", {}, written(before)), h("span.added.mono", {}, written(after)));
 }
 
-function fileChanged({ path, before, after }) {
+const TONES = { added: "good", removed: "bad", changed: "busy" };
+
+function fileChanged({ path, change, before, after }) {
   const size = (file) => (file ? format.bytes(file.size_bytes) : "–");
-  const word = !before ? "added" : !after ? "removed" : "changed";
-  return h("li", {}, h("code", {}, path), parts.badge(word, word === "removed" ? "bad" : word === "added" ? "good" : "busy"), h("span.faint", {}, `${size(before)} → ${size(after)}`));
+  return h("li", {}, h("code", {}, path), parts.badge(change, TONES[change]), h("span.faint", {}, `${size(before)} → ${size(after)}`));
 }
 
 const written = (value) => (value === undefined || value === null ? "–" : typeof value === "string" ? value : format.pretty(value));
