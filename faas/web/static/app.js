@@ -153,6 +153,7 @@ async function show() {
   const { signal } = leaving;
   marked(found?.route.place);
   const moved = shownAt && shownAt !== location.pathname;
+  const wasTab = Boolean(document.activeElement?.closest(".tabs"));
   shownAt = location.pathname;
   const given = context(found?.params ?? {});
   try {
@@ -168,6 +169,8 @@ async function show() {
   if (moved) {
     scrollTo(0, 0);
     main.focus({ preventScroll: true });
+  } else if (wasTab) {
+    main.querySelector(".tabs [aria-current]")?.focus();
   }
 }
 

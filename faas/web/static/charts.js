@@ -7,16 +7,20 @@ import { h, refill, svg } from "./dom.js";
 const HEIGHT = 180;
 const SPARK = { width: 120, height: 24 };
 
-/** The colours of the theme, read again whenever it changes. */
+/** A colour of the theme as a canvas takes it: what a variable holds may name one for light and one for dark. */
 function colour(name) {
-  return getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
+  const probe = h("span", { style: { color: `var(--${name})` } });
+  document.body.append(probe);
+  const { color } = getComputedStyle(probe);
+  probe.remove();
+  return color;
 }
 
 /**
- * A chart: `series` are `{name, colour, values, kind}` of one value a moment (null where there is none), `kind` is
- * `line`, `bars`, or `area`; `show` writes a value. Give it new moments and values by `update`.
+ * A chart: `series` are one value a moment, null where there is none. `names` are `{name, colour, kind}` of each,
+ * `kind` being `bars` or nothing; `show` writes a value. Give it new moments and values by `update`.
  */
-export function chart({ title, show, names, sync = "time" }) {
+export function chart({ title, show, names, sync = "time" }, signal) {
   const legend = h("div.legend", {});
   const plot = h("div.plot", { role: "img" });
   const element = h("figure.chart", {}, h("figcaption", {}, h("h3", {}, title), legend), plot);
@@ -29,8 +33,8 @@ export function chart({ title, show, names, sync = "time" }) {
     else if (!drawn && width > 0) draw();
   });
   sized.observe(plot);
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
-  addEventListener("theme", draw);
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw, { signal });
+  addEventListener("theme", draw, { signal });
 
   function update(at, series) {
     data = { at: at.map((each) => each / 1000), series };
@@ -105,7 +109,7 @@ function drawnAs(each) {
   if (each.kind === "bars") {
     return { stroke, fill: stroke, width: 0, points: { show: false }, paths: UPlot.paths.bars({ size: [0.8, 40], gap: 1 }) };
   }
-  return { stroke, width: 1.75, spanGaps: false, points: { size: 5, fill: stroke }, fill: each.kind === "area" ? `${stroke}22` : undefined };
+  return { stroke, width: 1.75, spanGaps: false, points: { size: 5, fill: stroke } };
 }
 
 /** A small line of counts: how busy something was. */

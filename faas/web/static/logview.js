@@ -25,21 +25,21 @@ export function logView(page, fixed = {}, { filters = true, span = "1d" } = {}) 
   const asked = { function: "", level: "", status: "", grep: "", where: "", ...known(page.query), ...fixed };
   let since = page.query.get("since") ?? span;
   let follows = true;
-  let round = 0;
+  let round = new AbortController();
   const list = h("ol.lines", { tabindex: "0", "aria-label": "Log lines" });
   const state = h("p.faint.lines-state", { role: "status" });
   const host = h("div.lines-host", { role: "region", "aria-label": "Log" }, parts.skeleton(8));
 
   async function start() {
-    const mine = ++round;
-    refill(list);
+    round.abort(); // a question that still waits holds one of the six connections of a browser
+    round = new AbortController();
+    const signal = AbortSignal.any([page.signal, round.signal]);
     try {
-      const answer = await calls.logs({ ...fields(), tail: TAIL }, page.signal);
-      if (mine !== round) return;
+      const answer = await calls.logs({ ...fields(), tail: TAIL }, signal);
       shown(answer);
-      if (follows) await follow(answer.next ?? answer.next_id, mine);
+      if (follows) await follow(answer.next ?? answer.next_id, signal);
     } catch (error) {
-      if (error.name !== "AbortError" && mine === round) refill(host, parts.problem(error, start));
+      if (error.name !== "AbortError") refill(host, parts.problem(error, start));
     }
   }
 
@@ -49,12 +49,11 @@ export function logView(page, fixed = {}, { filters = true, span = "1d" } = {}) 
     return { ...asked, since: sinceMs };
   }
 
-  async function follow(from, mine) {
+  async function follow(from, signal) {
     let after = from;
-    while (mine === round && follows && !page.signal.aborted) {
+    while (!signal.aborted) {
       try {
-        const answer = await calls.logs({ ...asked, after, wait_ms: WAIT_MS }, page.signal);
-        if (mine !== round) return;
+        const answer = await calls.logs({ ...asked, after, wait_ms: WAIT_MS }, signal);
         if (answer.lines.length) added(answer.lines);
         after = answer.next ?? answer.next_id ?? after;
         refill(state);

@@ -78,8 +78,11 @@ export function region(page, load, show, { lines = 5, label } = {}) {
   }
 
   function shown(made) {
-    if (made !== current) content.replaceChildren(made);
-    current = made;
+    // What looks the same stays, with whatever is selected or has the focus in it.
+    if (made !== current && !current?.isEqualNode(made)) {
+      content.replaceChildren(made);
+      current = made;
+    }
     notice.replaceChildren();
   }
 
@@ -182,12 +185,15 @@ export function picker(label, options, value, onChange) {
   );
 }
 
-/** A labelled line to write in; `onChange` hears it half a second after the last key. */
+/** A labelled line to write in; `onChange` hears it soon after the last key. */
 export function input(label, value, onChange, { type = "text", placeholder, search = false, id } = {}) {
   let timer = 0;
+  let told = value ?? "";
   const tell = (event) => {
     clearTimeout(timer);
-    timer = setTimeout(() => onChange(event.target.value), event.type === "input" ? 300 : 0);
+    timer = setTimeout(() => {
+      if (event.target.value !== told) onChange((told = event.target.value));
+    }, event.type === "input" ? 300 : 0);
   };
   return h(
     "label.field", {},

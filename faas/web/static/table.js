@@ -54,7 +54,7 @@ export function table({ label, columns, key, sorted, onSort, empty }) {
     placed(shown);
     byKey = next;
     if (rows.length === 0 && empty) element.replaceChildren(empty());
-    else if (!scroller.isConnected || !element.contains(scroller)) element.replaceChildren(scroller);
+    else if (!element.contains(scroller)) element.replaceChildren(scroller);
     return element;
   }
 

@@ -11,7 +11,7 @@ const NONE = { p50: 0, p90: 0, p99: 0 };
 /** The charts, and the sums of the span above them. */
 export function figures(page, { name, config }) {
   let since = page.query.get("since") in format.SPANS ? page.query.get("since") : "1h";
-  const charts = CHARTS.map((each) => ({ ...each, drawn: chart(each) }));
+  const charts = CHARTS.map((each) => ({ ...each, drawn: chart(each, page.signal) }));
   const sums = h("div");
   const body = h(
     "div.stack", {},
