@@ -1,0 +1,70 @@
+"""How the page writes figures: exact money, durations, folders of a bucket. Run in a browser, where they run."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.browser import Seen
+
+
+@pytest.fixture
+def module(seen: Seen) -> Any:
+    """Evaluates an expression of a module of the page, as `m`."""
+    seen.open("/nodes")
+    home = seen.page.evaluate("document.querySelector('script[type=module]').src.replace(/app.js$/, '')")
+
+    def run(path: str, expression: str) -> Any:
+        return seen.page.evaluate(f"import('{home}{path}').then((m) => {expression})")
+
+    return run
+
+
+def test_money_is_exact(module: Any) -> None:
+    written = module(
+        "format.js", "['0', 1, 8360000, '-1500000000000', '123456789012345678901234'].map((each) => m.money(each))"
+    )
+    assert written == ["0", "0.000000000001", "0.00000836", "-1.5", "123,456,789,012.345678901234"]
+    assert module("format.js", "m.money(2n ** 53n + 1n, 'EUR')") == "9,007.199254740993 EUR"
+    assert module("format.js", "m.sum([9007199254740993n, 1]).toString()") == "9007199254740994"
+    assert module("format.js", "[0, 12, 8360000, 2500000000000].map(m.moneyShort)") == [
+        "0",
+        "0.000000000012",
+        "0.00000836",
+        "2.50",
+    ]
+
+
+def test_integers_that_no_number_holds_stay_exact(module: Any) -> None:
+    text = '{"cost_pico":12345678901234567890,"near":1.5,"id":"12345678901234567890"}'
+    assert module("api.js", f"m.parsed('{text}').cost_pico.toString()") == "12345678901234567890"
+    assert module("format.js", "m.pretty({big: 12345678901234567890n})") == '{\n  "big": 12345678901234567890\n}'
+
+
+def test_durations_and_sizes_are_short(module: Any) -> None:
+    times = module("format.js", "[0, 0.412, 8.25, 999, 1240, 61000, 3700000, 90000000].map(m.ms)")
+    assert times == ["0 ms", "0.41 ms", "8.25 ms", "999 ms", "1.24 s", "1 min 1 s", "1 h 2 min", "1 d 1 h"]
+    assert module("format.js", "[0, 999, 1500, 25_000_000].map(m.bytes)") == ["0 B", "999 B", "1.50 KB", "25 MB"]
+    assert module("format.js", "[m.share(0, 0), m.share(1, 5000), m.share(1, 3), m.share(0, 9)]") == [
+        "–",
+        "< 0.1 %",
+        "33 %",
+        "0 %",
+    ]
+
+
+def test_keys_become_folders(module: Any) -> None:
+    keys = "['a.txt', 'in/1', 'in/2', 'in/x/3', 'z'].map((key) => ({key}))"
+    assert module("pages/bucket/browsing.js", f"m.grouped({keys}, '').map((each) => each.name)") == ["a.txt", "in", "z"]
+    below = "['in/1', 'in/x/3', 'in/x/4'].map((key) => ({key}))"
+    found = module("pages/bucket/browsing.js", f"m.grouped({below}, 'in/').map((each) => [each.name, each.isFolder])")
+    assert found == [["1", False], ["x", True]]
+    again = "m.grouped([{key: 'x/9'}], '', {isFolder: true, key: 'x/'})"
+    assert module("pages/bucket/browsing.js", again) == []
+
+
+def test_phases_of_an_attempt_fill_the_time_before_its_end(module: Any) -> None:
+    attempt = "{ended_at_ms: 1000, duration_us: 100000, init_ms: 300, queue_ms: 50, status: 'ok', steps: [{name: 'claim', ms: 200}, {name: 'import', ms: 100}]}"
+    found = module("waterfall.js", f"m.phases({attempt}).map((each) => [each.kind, each.from, each.to])")
+    assert found == [["wait", 550, 600], ["init", 600, 800], ["init", 800, 900], ["run", 900, 1000]]
