@@ -65,6 +65,7 @@ def test_keys_become_folders(module: Any) -> None:
 
 
 def test_phases_of_an_attempt_fill_the_time_before_its_end(module: Any) -> None:
-    attempt = "{ended_at_ms: 1000, duration_us: 100000, init_ms: 300, queue_ms: 50, status: 'ok', steps: [{name: 'claim', ms: 200}, {name: 'import', ms: 100}]}"
+    steps = "[{name: 'claim', ms: 200}, {name: 'import', ms: 100}]"
+    attempt = f"{{ended_at_ms: 1000, duration_us: 100000, init_ms: 300, queue_ms: 50, status: 'ok', steps: {steps}}}"
     found = module("waterfall.js", f"m.phases({attempt}).map((each) => [each.kind, each.from, each.to])")
     assert found == [["wait", 550, 600], ["init", 600, 800], ["init", 800, 900], ["run", 900, 1000]]

@@ -45,7 +45,7 @@ export function table({ label, columns, key, sorted, onSort, empty }) {
     const next = new Map();
     const shown = rows.map((row) => {
       const name = String(key(row));
-      const made = h("tr", {}, columns.map((column) => h("td", { class: classes(column) }, column.cell(row))));
+      const made = h("tr", {}, columns.map((column) => h("td", { class: classes(column), dataset: column.title ? { title: column.title } : {} }, column.cell(row))));
       const old = byKey.get(name);
       const kept = old && old.isEqualNode(made) ? old : made;
       next.set(name, kept);

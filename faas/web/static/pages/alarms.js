@@ -17,7 +17,7 @@ export default function alarms(page) {
       { title: "State", cell: (alarm) => [parts.badge(alarm.state), alarm.silenced_until_ms ? [" ", parts.badge("silenced")] : null] },
       { title: "Of", wide: true, cell: (alarm) => (alarm.function ? parts.functionLink(alarm.function) : h("span.faint", {}, "all")) },
       { title: "Rule", wide: true, cell: (alarm) => h("code", {}, alarm.rule) },
-      { title: "Now", fill: true, cell: (alarm) => alarm.text || String(alarm.value ?? "–") },
+      { title: "Seen", fill: true, cell: (alarm) => alarm.text || String(alarm.value ?? "–") },
       { title: "Since", number: true, wide: true, cell: (alarm) => parts.when(alarm.since_ms) },
     ],
     empty: () => parts.empty("Nothing is watched.", "Put an alarm into faas.yaml, as `alarms: {errors: error_rate > 5% for 5m}`, and deploy.", "faas deploy"),

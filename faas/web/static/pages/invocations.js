@@ -31,7 +31,9 @@ export default function invocations(page) {
     return { function: asked.function, status: asked.status, order: asked.order, limit: LIMIT, since_ms: Date.now() - format.SPANS[asked.since].ms };
   }
 
-  const load = (signal) => calls.records(fields(), signal);
+  function load(signal) {
+    return calls.records(fields(), signal);
+  }
 
   function show(answer) {
     if (!earlier.length) next = answer.next;

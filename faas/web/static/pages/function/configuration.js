@@ -35,5 +35,5 @@ export function configuration(described) {
 const SHOWN = new Set(["runtime", "handler", "memory_mb", "cpu_milli", "timeout_ms", "max_concurrency", "prewarm", "network", "triggers", "buckets", "env"]);
 
 function plain(items) {
-  return items.length ? h("ul.plain", {}, items.map((item) => h("li", {}, item))) : h("p.faint", {}, "None.");
+  return items.length ? h("ul.items", {}, items.map((item) => h("li", {}, item))) : h("p.faint", {}, "None.");
 }

@@ -97,7 +97,7 @@ function summed(points, whole) {
 
 function triggers(config) {
   const rows = config.triggers.map((trigger) => h("li", {}, parts.badge(trigger.kind, "busy"), " ", h("span.mono", {}, triggerText(trigger))));
-  return parts.card("Triggers", rows.length ? h("ul.plain", {}, rows) : h("p.faint", {}, "None: it runs when it is called by its name."));
+  return parts.card("Triggers", rows.length ? h("ul.items", {}, rows) : h("p.faint", {}, "None: it runs when it is called by its name."));
 }
 
 /** A trigger in a line. */

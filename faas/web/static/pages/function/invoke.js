@@ -15,12 +15,12 @@ export function invokeForm(page, name) {
     on: { input: check, keydown: keys },
   });
   const fault = h("p.fault", { id: "event-fault", role: "status" });
-  const outcome = h("div.stack", { "aria-live": "polite" });
+  const outcome = h("div.stack", { "aria-live": "polite" }, parts.card(null, parts.empty("Nothing was called yet.", "What it returns, prints and costs is shown here.")));
   const isAsync = h("input", { type: "checkbox", id: "is-async" });
   const button = h("button.primary", { type: "submit" }, "Call");
   const form = h(
     "form.stack", { on: { submit } },
-    h("label.field", {}, h("span.field-name", {}, "Event (JSON)"), text),
+    h("label.field", {}, h("span.hidden", {}, "Event (JSON)"), text),
     fault,
     h(
       "div.actions", {},
@@ -64,7 +64,7 @@ export function invokeForm(page, name) {
     }
   }
 
-  return h("div.columns", {}, parts.cardWith("Event", h("span", {}, "Ctrl+Enter calls"), form), outcome);
+  return h("div.columns", {}, parts.cardWith("Event (JSON)", h("span", {}, "Ctrl+Enter calls"), form), outcome);
 }
 
 /** What is wrong with a text as JSON, or null. */
