@@ -30,8 +30,8 @@ def handler(event, context):
 
 def shrink(event, context):
     key = event["Records"][0]["s3"]["object"]["key"]
-    body = context.bucket("photos").open(key).read()
-    with context.bucket("thumbs").open("small/" + key.rpartition("/")[2], "w") as out:
+    body = context.bucket("photos").open(key, "rb").read()
+    with context.bucket("thumbs").open("small/" + key.rpartition("/")[2], "wb") as out:
         out.write(body)
 
 def keep(event, context):
@@ -50,7 +50,7 @@ def works(platform: platforms.Platform, tmp_path_factory: pytest.TempPathFactory
         {
             "buckets": {"photos": {}, "thumbs": {}},
             "functions": {
-                "obeys": {**python, "handler": "app.handler", "retries": 0},
+                "obeys": {**python, "handler": "app.handler", "retries": {"maximum_retry_attempts": 0}},
                 "shrink": {
                     **python,
                     "handler": "app.shrink",

@@ -87,7 +87,7 @@ function objectTable(name, drop) {
       { title: "Changed", number: true, wide: true, cell: (entry) => (entry.isFolder ? "" : parts.when(entry.modified_ms)) },
       { title: "", number: true, cell: (entry) => (entry.isFolder ? "" : buttons(name, entry, drop)) },
     ],
-    empty: () => parts.empty("Nothing is here.", "Drop a file above, or copy some:", `faas cp FILE ${name}/`),
+    empty: () => parts.empty("Nothing is here.", "Drop a file above, or copy some:", `faas cp FILE ${name}:`),
   });
 }
 

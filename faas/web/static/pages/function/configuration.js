@@ -25,10 +25,13 @@ export function configuration(described) {
         ["Artifact", h("code", { title: described.artifact }, described.artifact.slice(0, 12))],
       ]),
     ),
-    parts.card("Triggers", plain(config.triggers.map((trigger) => [parts.badge(trigger.kind, "busy"), " ", h("code", {}, triggerText(trigger))]))),
-    parts.card("Buckets", plain(Object.entries(config.buckets ?? {}).map(([bucket, access]) => [h("a", { href: `/buckets/${encodeURIComponent(bucket)}` }, bucket), ` ${access}`]))),
-    parts.card("Environment", plain(Object.entries(config.env ?? {}).map(([name, value]) => [h("code", {}, name), " = ", h("code", {}, value)]))),
-    parts.card("All of it", parts.block(format.pretty(rest), "The rest of the configuration")),
+    h(
+      "div.stack", {},
+      parts.card("Triggers", plain(config.triggers.map((trigger) => [parts.badge(trigger.kind, "busy"), " ", h("code", {}, triggerText(trigger))]))),
+      parts.card("Buckets", plain(Object.entries(config.buckets ?? {}).map(([bucket, access]) => [h("a", { href: `/buckets/${encodeURIComponent(bucket)}` }, bucket), ` ${access}`]))),
+      parts.card("Environment", plain(Object.entries(config.env ?? {}).map(([name, value]) => [h("code", {}, name), " = ", h("code", {}, value)]))),
+    ),
+    parts.card("The rest", parts.block(format.pretty(rest), "The rest of the configuration")),
   );
 }
 
