@@ -87,7 +87,7 @@ def looking(
             log_in(context, platform)
         seen = Seen(context.new_page(), platform)
         yield seen
-        assert seen.complaints == []
+        assert not seen.complaints, "\n".join(seen.complaints)
     finally:
         context.close()
 

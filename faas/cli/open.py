@@ -54,7 +54,7 @@ def checked_path(path: str) -> str:
 
 def link(api: str, code: str, path: str) -> str:
     """The address that logs in and goes on to a path of the page."""
-    return f"{reachable(api)}/login#{urllib.parse.urlencode({'code': code, 'to': path})}"
+    return f"{reachable(api)}/login?{urllib.parse.urlencode({'to': path})}#{urllib.parse.urlencode({'code': code})}"
 
 
 def reachable(api: str) -> str:

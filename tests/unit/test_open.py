@@ -10,11 +10,11 @@ from faas.cli import open as opening
 from faas.core import errors
 
 
-def test_the_code_and_the_path_stand_behind_the_hash() -> None:
-    made = opening.link("http://127.0.0.1:8081", "c-0_d", "/functions/a b?x=1&y#z")
-    before, _, fragment = made.partition("#")
-    assert before == "http://127.0.0.1:8081/login"
-    assert urllib.parse.parse_qs(fragment) == {"code": ["c-0_d"], "to": ["/functions/a b?x=1&y#z"]}
+def test_the_code_stands_behind_the_hash_alone() -> None:
+    made = urllib.parse.urlsplit(opening.link("http://127.0.0.1:8081", "c-0_d", "/functions/a b?x=1&y#z"))
+    assert (made.netloc, made.path) == ("127.0.0.1:8081", "/login")
+    assert urllib.parse.parse_qs(made.query) == {"to": ["/functions/a b?x=1&y#z"]}
+    assert urllib.parse.parse_qs(made.fragment) == {"code": ["c-0_d"]}
 
 
 @pytest.mark.parametrize(

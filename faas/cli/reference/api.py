@@ -12,7 +12,7 @@ _INTRO = (
     "It listens on port 8081 unless `api_port` says otherwise or that is taken; the address is in `faas up --json` and "
     "`faas status`. Every request but `GET /healthz` needs the header `Authorization: Bearer TOKEN`; `faas up` writes "
     "the token to the file `token` of the data directory, which only its owner can read. A browser has "
-    "a session: a cookie, given by `POST /api/v1/login`, whose changes need the header `Faas-Page: 1` and the page's own "
+    "a session: a cookie, given by `POST /api/v1/login`, whose changes need the header `Faas-Page: 1` and the own "
     "`Origin`. An invocation may be named by any beginning of its id, of at least four characters, that no other has. "
     "Errors have [one shape](errors.md). The OpenAPI 3.1 document that this page is made from is at "
     "`/api/v1/openapi.json`.",
