@@ -44,10 +44,13 @@ export const dropUndelivered = (id) => remove(V1 + path`/undelivered/${id}`);
 
 export const logs = (fields, signal) => get(query(`${V1}/logs`, fields), signal);
 export const bill = (fields, signal) => get(query(`${V1}/bill`, fields), signal);
+export const budgets = (signal) => get(`${V1}/budgets`, signal);
+export const liftBudget = (name) => post(V1 + path`/budgets/${name}/lift`);
 
 export const alarms = (signal) => get(`${V1}/alarms`, signal);
 export const alarmHistory = (name, signal) => get(V1 + path`/alarms/${name}/history`, signal);
 export const silence = (name, forMs) => post(V1 + path`/alarms/${name}/silence`, { for_ms: forMs });
+export const unsilence = (name) => remove(V1 + path`/alarms/${name}/silence`);
 export const testAlarm = (name) => post(V1 + path`/alarms/${name}/test`);
 
 export const status = (signal) => get(`${V1}/status`, signal);

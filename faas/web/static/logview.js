@@ -46,14 +46,19 @@ export function logView(page, fixed = {}, { filters = true, span = "1d" } = {}) 
   function fields() {
     const spanMs = format.SPANS[since]?.ms;
     const sinceMs = !fixed.invocation && spanMs ? Date.now() - spanMs : "";
-    return { ...asked, since: sinceMs };
+    return { ...question(), since: sinceMs };
+  }
+
+  /** What is asked for besides the time; several conditions stand in one line, with `and` between them. */
+  function question() {
+    return { ...asked, where: asked.where.split(/\s+and\s+/).filter(Boolean) };
   }
 
   async function follow(from, signal) {
     let after = from;
     while (!signal.aborted) {
       try {
-        const answer = await calls.logs({ ...asked, after, wait_ms: WAIT_MS }, signal);
+        const answer = await calls.logs({ ...question(), after, live: "true", wait_ms: WAIT_MS }, signal);
         if (answer.lines.length) added(answer.lines);
         after = answer.next ?? answer.next_id ?? after;
         refill(state);
@@ -107,7 +112,7 @@ export function logView(page, fixed = {}, { filters = true, span = "1d" } = {}) 
     "function" in fixed ? null : parts.input("Function", asked.function, (text) => change({ function: text.trim() }), { placeholder: "any" }),
     parts.picker("Level", LEVELS.map((each) => [each, each || "any"]), asked.level, (level) => change({ level })),
     parts.picker("Status of the attempt", STATUSES.map((each) => [each, each.replace("_", " ") || "any"]), asked.status, (status) => change({ status })),
-    parts.input("Where", asked.where, (where) => change({ where }), { placeholder: "size>1000" }),
+    parts.input("Where", asked.where, (where) => change({ where }), { placeholder: "size>9 and user=7" }),
     parts.spanPicker(since, (chosen) => {
       since = chosen;
       change({});

@@ -15,15 +15,16 @@ export default function alarm(page) {
   const state = parts.region(page, load, show, { lines: 4, label: "State" });
   const past = table({
     label: "History",
-    key: (change) => `${change.at_ms} ${change.state}`,
+    key: (change) => `${change.at_ms} ${change.function} ${change.was} ${change.became}`,
     columns: [
       { title: "When", cell: (change) => parts.when(change.at_ms) },
-      { title: "State", cell: (change) => parts.badge(change.state) },
-      { title: "What was seen", fill: true, cell: (change) => change.text ?? "" },
+      { title: "Of", wide: true, cell: (change) => (change.function ? parts.functionLink(change.function) : h("span.faint", {}, "all")) },
+      { title: "Became", cell: (change) => (change.was === change.became ? h("span.faint", {}, "no change") : [parts.badge(change.was), " → ", parts.badge(change.became)]) },
+      { title: "What was seen", fill: true, cell: (change) => change.text },
     ],
     empty: () => parts.empty("Its state has not changed yet.", ""),
   });
-  const history = parts.region(page, (signal) => calls.alarmHistory(name, signal), (answer) => past.update(answer.history ?? []), { lines: 3, label: "History" });
+  const history = parts.region(page, (signal) => calls.alarmHistory(name, signal), (answer) => past.update(answer.events), { lines: 3, label: "History" });
 
   async function load(signal) {
     const { alarms } = await calls.alarms(signal);
@@ -66,8 +67,8 @@ function described(found) {
 }
 
 function told(notify) {
-  if (!notify) return "the log";
-  return typeof notify === "string" ? notify : JSON.stringify(notify);
+  const of = { function: (to) => to.function, bucket: (to) => `bucket ${to.bucket}/${to.prefix ?? ""}`, url: (to) => to.url, log: () => "the log" };
+  return notify.map((to) => of[to.kind]?.(to) ?? to.kind).join(", ");
 }
 
 function tools(name, reload) {
@@ -77,7 +78,7 @@ function tools(name, reload) {
   };
   return [
     parts.picker("Silence for", [["", "…"], ...SILENCES.map(([ms, text]) => [String(ms), text])], "", (ms) => ms && done(() => calls.silence(name, Number(ms)), "It stays silent.")()),
-    parts.action("Silence off", done(() => calls.silence(name, 0), "It speaks again.")),
+    parts.action("Silence off", done(() => calls.unsilence(name), "It speaks again.")),
     parts.action("Test it", done(() => calls.testAlarm(name), "A message of the test is on its way.")),
   ];
 }
