@@ -105,6 +105,32 @@ async def least_of_longest(work: Callable[[], Awaitable[None]], most: float) -> 
     return found
 
 
+def share_beside(work: Callable[[bytes], object], given: bytes) -> float:
+    """How much time of a processor this thread has for Python while another one works, for each second of that one's.
+
+    Where the other keeps the interpreter it is nothing, and about one where it lets go of it, however busy the machine
+    is: both wait for a processor as long.
+    """
+    has_begun, took_s = [], []
+
+    def timed() -> None:
+        begun_s = time.thread_time()
+        has_begun.append(True)
+        work(given)
+        took_s.append(time.thread_time() - begun_s)
+
+    other = threading.Thread(target=timed)
+    other.start()
+    while not has_begun:
+        pass
+    begun_s = time.thread_time()
+    while not took_s:
+        pass
+    own_s = time.thread_time() - begun_s
+    other.join()
+    return own_s / took_s[0]
+
+
 def look_s() -> float:
     """How much time of a processor a parser made for Python takes for one look at 6 MB of JSON."""
     begun_s = time.thread_time()

@@ -46,6 +46,20 @@ def test_what_only_python_reads_is_found_wherever_a_part_ends(pieces: list[bytes
     assert json_text.is_json(in_parts) == json_text.is_json(json_text.plain(body))
 
 
+def test_what_only_python_reads_is_replaced_in_parts_of_a_bounded_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each of them keeps the interpreter; between them others have their turn."""
+    sizes: list[int] = []
+    plain_part = json_text._plain_part
+
+    def noted(part: bytes) -> bytes:
+        sizes.append(len(part))
+        return plain_part(part)
+
+    monkeypatch.setattr(json_text, "_plain_part", noted)
+    json_text.plain(b"[" + b"NaN," * 500_000 + b"1]")
+    assert max(sizes) <= 65_536 and sum(sizes) == 2_000_003
+
+
 def test_parts_of_an_object_are_cut_out() -> None:
     body = b' {"b": [1, "x\\n"], "a" : 1.50, "text": "\\u0000\\"", "a": 2}'
     assert large_json.sizes(body, ["a", "b", "c"]).keys() == {"a", "b"}
