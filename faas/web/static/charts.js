@@ -18,9 +18,9 @@ function colour(name) {
 
 /**
  * A chart: `series` are one value a moment, null where there is none. `names` are `{name, colour, kind}` of each,
- * `kind` being `bars` or nothing; `show` writes a value. Give it new moments and values by `update`.
+ * `kind` being `bars` or nothing; `show` writes a value, and where `isWhole` the axis has no parts of one. Give it new moments and values by `update`.
  */
-export function chart({ title, show, names, sync = "time" }, signal) {
+export function chart({ title, show, names, isWhole = false, sync = "time" }, signal) {
   const legend = h("div.legend", {});
   const plot = h("div.plot", { role: "img" });
   const element = h("figure.chart", {}, h("figcaption", {}, h("h3", {}, title), legend), plot);
@@ -49,7 +49,7 @@ export function chart({ title, show, names, sync = "time" }, signal) {
     drawn?.destroy();
     drawn = null;
     if (!width || !plot.isConnected) return;
-    drawn = new UPlot(options({ width, names, show, sync, onCursor: values }), columns(data), plot);
+    drawn = new UPlot(options({ width, names, show, isWhole, sync, onCursor: values }), columns(data), plot);
   }
 
   function values(place) {
@@ -85,23 +85,44 @@ function summary(title, { at, series }, show) {
   return `${title}: ${at.length} points, at most ${show(Math.max(0, ...most))}`;
 }
 
-function options({ width, names, show, sync, onCursor }) {
-  const axis = { stroke: colour("muted"), grid: { stroke: colour("line"), width: 1 }, ticks: { show: false } };
+function options({ width, names, show, isWhole, sync, onCursor }) {
   const font = `11px ${getComputedStyle(document.body).fontFamily}`;
+  const axis = { font, stroke: colour("muted"), grid: { stroke: colour("line"), width: 1 }, ticks: { show: false } };
   return {
     width,
     height: HEIGHT,
-    padding: [8, 8, 0, 0],
+    padding: [8, 18, 0, 0],
     legend: { show: false },
     cursor: { sync: { key: sync }, points: { size: 6 }, drag: { x: false, y: false }, y: false },
-    scales: { x: { time: true }, y: { range: (_, low, high) => [0, high > 0 ? high * 1.08 : 1] } },
+    scales: { x: { time: true, range: around }, y: { range: (_, low, high) => [0, high > 0 ? high * 1.08 : 1] } },
     axes: [
-      { ...axis, font, size: 28, space: 64 },
-      { ...axis, font, size: 56, values: (_, ticks) => ticks.map((tick) => (tick === null ? "" : show(tick))) },
+      { ...axis, size: 26, space: 72, values: (plot, ticks) => ticks.map((tick) => moment(tick, plot.scales.x)) },
+      { ...axis, size: room, incrs: isWhole ? WHOLE : undefined, values: (_, ticks) => ticks.map((tick) => (tick === null ? "" : show(tick))) },
     ],
     series: [{}, ...names.map((each) => drawnAs(each))],
     hooks: { setCursor: [(plot) => onCursor(plot.cursor.idx ?? null)] },
   };
+}
+
+const WHOLE = [1, 2, 5].flatMap((digit) => Array.from({ length: 12 }, (_, power) => digit * 10 ** power)).sort((one, other) => one - other);
+const DAY_S = 86_400;
+const hours = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit" });
+const days = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short" });
+
+/** Half a step more at both ends, so that the first bar and the last are whole. */
+function around(plot, first, last) {
+  const moments = plot.data[0];
+  const half = moments.length > 1 ? (moments[1] - moments[0]) / 2 : 30;
+  return [first - half, last + half];
+}
+
+function moment(atS, { min, max }) {
+  return (max - min > 2 * DAY_S ? days : hours).format(atS * 1000);
+}
+
+/** As much as the longest text of the axis takes. */
+function room(_, texts) {
+  return 14 + 6.4 * Math.max(2, ...(texts ?? []).map((text) => text.length));
 }
 
 function drawnAs(each) {

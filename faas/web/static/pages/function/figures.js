@@ -50,7 +50,7 @@ export function figures(page, { name, config }) {
 const unless = (point, value) => (point.count ? value : null);
 const CHARTS = [
   {
-    title: "Calls", show: format.compact,
+    title: "Calls", show: format.compact, isWhole: true,
     names: [{ name: "all", colour: "chart-1", kind: "bars" }, { name: "failed", colour: "chart-bad", kind: "bars" }],
     picks: [{ pick: (point) => point.count, otherwise: 0 }, { pick: (point) => point.errors, otherwise: 0 }],
   },
@@ -65,7 +65,7 @@ const CHARTS = [
     picks: ["p50", "p99"].map((of) => ({ pick: (point) => unless(point, (point.queue_ms ?? NONE)[of]), otherwise: null })),
   },
   {
-    title: "Cold starts", show: format.compact,
+    title: "Cold starts", show: format.compact, isWhole: true,
     names: [{ name: "attempts that waited for one", colour: "chart-4", kind: "bars" }],
     picks: [{ pick: (point) => point.cold_starts, otherwise: 0 }],
   },
