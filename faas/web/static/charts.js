@@ -122,7 +122,7 @@ function moment(atS, { min, max }) {
 
 /** As much as the longest text of the axis takes. */
 function room(_, texts) {
-  return 14 + 6.4 * Math.max(2, ...(texts ?? []).map((text) => text.length));
+  return Math.max(56, ...(texts ?? []).map((text) => 14 + 6.4 * text.length));
 }
 
 function drawnAs(each) {
