@@ -36,12 +36,13 @@ class Waited(msgspec.Struct, frozen=True):
 
 
 class NodeRates(msgspec.Struct, frozen=True):
-    """Where an attempt ran, what a GB-second and a request cost there, and what was said there of answers."""
+    """Where an attempt ran, what a GB-second, a request and processor time cost there, what was said of answers."""
 
     node: str
     price_gb_s_micro: int
     price_request_nano: int
     remarks: remarking.Remarks = msgspec.field(default_factory=remarking.Remarks)
+    price_cpu_s_micro: int = 0
 
 
 def waited(accepted_at_ms: int, birth: Birth | None, started_at_ms: int) -> Waited:
@@ -66,16 +67,19 @@ def record(
     sandbox: str,
     ended_at_ms: int,
     background_ms: int = 0,
+    cpu_us: int | None = None,
 ) -> model.Record:
     """The record of an attempt that a sandbox answered. It settles its invocation, unless another attempt follows.
 
-    ``background_ms`` is what the sandbox could work before it, since its last attempt; it is billed along.
+    ``background_ms`` is what the sandbox could work before it, since its last attempt; it is billed along. ``cpu_us``
+    is the processor time that the attempt used.
     """
     config = revision.config
     billed = billing.billed_ms(ran.duration_us) + background_ms if ran.status in _HANDLER_RAN else 0
-    pico = (
-        billing.cost_pico(billed, config.memory_mb, place.price_gb_s_micro, place.price_request_nano) if billed else 0
-    )
+    pico = 0
+    if billed:
+        pico = billing.cost_pico(billed, config.memory_mb, place.price_gb_s_micro, place.price_request_nano)
+        pico += billing.cpu_pico(cpu_us, place.price_cpu_s_micro)
     return model.Record(
         invocation_id=invocation.id,
         attempt=invocation.attempt,
@@ -106,6 +110,7 @@ def record(
         error=ran.error,
         logs=ran.logs,
         logs_cut=ran.logs_cut,
+        cpu_us=cpu_us,
     )
 
 

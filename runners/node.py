@@ -91,7 +91,13 @@ class Node:
         self._is_draining = False
         self._shipper = shipping.Shipper(queue, self.settler.heard)
         self._journal = self._open_journal(settings)
-        place = attempt.NodeRates(self.node, settings.prices.price_gb_s_micro, settings.prices.price_request_nano)
+        prices = settings.prices
+        place = attempt.NodeRates(
+            self.node,
+            prices.price_gb_s_micro,
+            prices.price_request_nano,
+            price_cpu_s_micro=prices.price_cpu_s_micro,
+        )
         processors = memories.processors(engine.room, node_count)
         self._stock = stock.Stock(engine, settings.sandboxes, self.memory, processors)
         self._pool = self._make_pool(settings, place, engine)

@@ -67,6 +67,9 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     final: bool
     dead: bool
     logs_cut: bool
+    cpu_us: Annotated[
+        int | None, _Doc(description="Processor time that it used, by the host's account; null where nobody tells.")
+    ] = None
 
 
 class Report(Attempt, frozen=True, kw_only=True):

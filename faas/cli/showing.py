@@ -32,13 +32,21 @@ def attempts(records: Sequence[dict[str, Any]]) -> None:
         return
     output.line()
     output.table(
-        ("ATTEMPT", "ENDED", "STATUS", layout.Column("DURATION MS", drop=1), layout.Column("ERROR", cut=True)),
+        (
+            "ATTEMPT",
+            "ENDED",
+            "STATUS",
+            layout.Column("DURATION MS", drop=1),
+            layout.Column("CPU MS", drop=2),
+            layout.Column("ERROR", cut=True),
+        ),
         [
             (
                 each["attempt"],
                 output.moment(each["ended_at_ms"]),
                 each["status"],
                 f"{each['duration_ms']:.2f}",
+                None if each.get("cpu_us") is None else f"{each['cpu_us'] / 1000:.2f}",
                 said(each),
             )
             for each in records

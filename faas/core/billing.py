@@ -11,6 +11,7 @@ from faas.core import model
 PICO_PER_MICRO = 1_000_000
 _PICO_PER_NANO = 1_000
 _MB_MS_PER_GB_S = 1024 * 1000
+_US_PER_S = 1_000_000
 
 BACKGROUND_MS = 60_000
 """For how long what an attempt leaves running goes on, in a sandbox of a function that asks for that."""
@@ -36,6 +37,11 @@ def cost_pico(billed: int, memory_mb: int, price_gb_s_micro: int, price_request_
     # Half of the divisor first, and rounding down becomes rounding half up.
     compute = (billed * memory_mb * price_gb_s_micro + _MB_MS_PER_GB_S // 2) // _MB_MS_PER_GB_S
     return compute + price_request_nano * _PICO_PER_NANO
+
+
+def cpu_pico(cpu_us: int | None, price_cpu_s_micro: int) -> int:
+    """The cost of processor time in pico-units, rounded half up; of a time that nobody knows, nothing."""
+    return ((cpu_us or 0) * price_cpu_s_micro + _US_PER_S // 2) // _US_PER_S
 
 
 def cost_micro(pico: int) -> int:

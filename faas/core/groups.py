@@ -347,3 +347,6 @@ class Prices(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     )
     price_request_nano: Annotated[int, _Doc(description="Price of an invocation, in nano-units.", ge=0)] = 200
     currency: Annotated[str, _Doc(description="Name of the currency on statements.")] = "USD"
+    price_cpu_s_micro: Annotated[
+        int, _Doc(description="Price of a second of processor time, in millionths of a micro-unit.", ge=0)
+    ] = 0

@@ -389,7 +389,8 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     ``queue_ms`` and ``init_ms`` never overlap: together they are what passed from acceptance to the handler's start.
     ``cost_pico`` is the exact cost in 10^-12 of the currency, which sums add up; ``cost_micro`` is it rounded to 10^-6.
     ``final`` says that the invocation is settled by this attempt, ``dead`` that it failed for good with nobody waiting.
-    ``object`` is that of its invocation.
+    ``object`` is that of its invocation. ``cpu_us`` is the processor time that its sandbox used during the attempt, by
+    the account of the host's kernel; None where nobody tells.
     """
 
     invocation_id: str
@@ -422,6 +423,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     parent_id: str | None = None
     root_id: str | None = None
     object: str | None = None
+    cpu_us: int | None = None
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):

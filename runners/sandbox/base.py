@@ -99,6 +99,12 @@ class Sandbox(Protocol):
     started_ms: int
     """How long it took from the engine's call to the agent's `ready`."""
 
+    def cpu_us(self) -> int | None:
+        """The processor time that all in it has used since it began, in microseconds; None where nobody tells.
+
+        It is the host's account: user code cannot change what it says. It may be asked after the sandbox has gone.
+        """
+
     def on_closed(self, callback: Callable[[Sandbox], None]) -> None:
         """Call ``callback(sandbox)`` once, when the sandbox has gone for whatever reason."""
 

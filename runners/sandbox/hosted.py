@@ -59,6 +59,9 @@ class Place(Protocol):
     def watched(self, channel: channel.Channel) -> Run:
         """The channel's ``run``, or another in its stead: some places look more closely while an attempt runs."""
 
+    def cpu_us(self) -> int | None:
+        """See `base.Sandbox.cpu_us`."""
+
     async def limit(self, config: model.FunctionConfig) -> verdicts.OutOfMemory | None:
         """Set the revision's limits; OutOfMemory when more memory is in use already. Raises `base.SandboxLost`."""
 
@@ -124,6 +127,7 @@ class HostedSandbox:
             greeted.sock, greeted.pipe, self, find_bucket, sandboxes, on_quiet=self._on_quiet
         )
         self._run = place.watched(self._channel)
+        self.cpu_us = place.cpu_us
 
     def __repr__(self) -> str:
         state = "closed" if self._closing is not None else "loaded" if self._ref else "prewarmed"

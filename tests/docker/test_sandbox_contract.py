@@ -149,6 +149,25 @@ async def test_who_is_told_of_an_outcome_may_start_the_next_attempt_at_once(benc
     assert bodies == [str(number).encode() for number in range(1, 51)]
 
 
+@only_here
+async def test_processor_time_is_counted_for_all_that_runs_and_not_for_waiting(bench: Bench) -> None:
+    sandbox = await bench.loaded("app.burn")
+
+    async def used_s(own: float, child: float, sleep: float) -> float:
+        before = sandbox.cpu_us()
+        await attempts.begun(sandbox, invocation({"own": own, "child": child, "sleep": sleep}))
+        after = sandbox.cpu_us()
+        assert before is not None
+        assert after is not None
+        return (after - before) / 1e6
+
+    assert 0 <= await used_s(0, 0, 0.3) < 0.1
+    assert 0.18 <= await used_s(0.2, 0, 0) < 0.4
+    assert 0.18 <= await used_s(0, 0.2, 0) < 0.6
+    await sandbox.close()
+    assert sandbox.cpu_us() is None
+
+
 async def test_events_and_results_of_a_megabyte_pass_unchanged(bench: Bench) -> None:
     sandbox = await bench.loaded("app.echo")
     event = {"text": "ä" * MIB}

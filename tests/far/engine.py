@@ -63,6 +63,9 @@ class FarPlace:
         self._channel = channel
         return channel.run
 
+    def cpu_us(self) -> int | None:
+        return None
+
     async def limit(self, config: model.FunctionConfig) -> verdicts.OutOfMemory | None:
         pid = _last_child(self._process.pid)
         self._watch = memory_watch.MemoryWatch(pid, lambda: self._process.poll() is None, self._on_too_much)

@@ -15,7 +15,7 @@ import requests
 
 from faas import artifacts
 from faas.core import model
-from runners.engines import folder, languages, uids
+from runners.engines import folder, languages, processor_time, uids
 from runners.engines.docker import (
     abilities,
     cgroups,
@@ -73,6 +73,7 @@ class DockerHost:
         self._is_ending = False
         self._memory: Path | None = None
         self._cpu: Path | None = None
+        self._account = processor_time.GroupAccount(None)
 
     def launch(self, container: making.ContainerKind, language: languages.Language) -> asyncio.Future[None]:
         """Create and start it."""
@@ -89,6 +90,7 @@ class DockerHost:
         self._pid = pid
         self._memory = cgroups.group(pid, "memory")
         self._cpu = cgroups.group(pid, "cpu")
+        self._account = processor_time.GroupAccount(cgroups.group(pid, "cpuacct") or self._cpu)
         self._freezer = freezer = freezing.Freezer(cgroups.group(pid, "freezer"), self._on_thaw)
         self._sockets = socket_memory.SocketWatch(self._memory, pid, lambda: freezer.is_frozen, self._on_sockets_full)
         with contextlib.suppress(OSError):
@@ -134,6 +136,10 @@ class DockerHost:
     def rest(self) -> freezing.Rest | None:
         """Its cgroup, where this host lets us freeze it."""
         return freezing.Rest(self._freezer) if self._freezer is not None and self._freezer.works else None
+
+    def cpu_us(self) -> int | None:
+        """By the container's cgroup, where this host shows it."""
+        return self._account.used_us()
 
     def watched(self, channel: channel.Channel) -> hosted.Run:
         """Do nothing: the kernel watches a container's memory."""
@@ -220,6 +226,7 @@ class DockerHost:
                 await asyncio.to_thread(self._folder.remove)
                 await asyncio.to_thread(self._users.give_back, self._user, self._sandbox)
         finally:
+            self._account.close()
             if self._process >= 0:
                 os.close(self._process)
                 self._process = -1

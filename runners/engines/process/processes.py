@@ -20,7 +20,7 @@ from pathlib import Path
 from faas import artifacts
 from faas.core import clock, groups, model, tether
 from faas.runtimes import installed, port, table
-from runners.engines import folder, languages, sweeping
+from runners.engines import folder, languages, processor_time, sweeping
 from runners.engines.process import dropped, memory_watch, readable_python
 from runners.sandbox import base, channel, greeting, hosted, objects, verdicts
 
@@ -70,6 +70,7 @@ class ProcessHost:
         self._watch = memory_watch.MemoryWatch(
             self._process.pid, lambda: self._process.poll() is None, self._has_too_much
         )
+        self._account = processor_time.ProcessAccount(self._process.pid)
 
     async def is_running(self) -> bool:
         """Whether the agent's process lives."""
@@ -92,6 +93,10 @@ class ProcessHost:
     def rest(self) -> None:
         """Do nothing: nothing stops a process between its attempts."""
         return
+
+    def cpu_us(self) -> int | None:
+        """By the process's own clock; once it has been waited for, its number may be another's."""
+        return self._account.used_us() if self._process.returncode is None else None
 
     def watched(self, channel: channel.Channel) -> hosted.Run:
         """Its memory is looked at often from the beginning of an attempt on."""

@@ -21,6 +21,17 @@ def raw(event, context):
     return b"\x00\xffraw"
 
 
+def burn(event, context):
+    """Use so much processor time (seconds) in this process, then so much in a child, and sleep for so long."""
+    code = "import time, sys\nwhile time.process_time() < float(sys.argv[1]): pass"
+    until = time.process_time() + event["own"]
+    while time.process_time() < until:
+        pass
+    if event["child"]:
+        subprocess.run([sys.executable, "-c", code, str(event["child"])], check=True)
+    time.sleep(event["sleep"])
+
+
 def count(event, context):
     global calls
     calls += 1
