@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import NamedTuple
 
-from faas.core import clock, dispatch, model, unrun
+from faas.core import clock, dispatch, errors, model, unrun
 from faas.queue import invocations, parking
 from runners import ahead, claiming, concurrency, finishing, line, settle
 from runners import slot as slots
@@ -48,6 +48,8 @@ class Around(NamedTuple):
     """Whether the slot that has just come free is for another revision, which has less."""
     is_short: Callable[[str], None]
     """Something waits for the revision, and no slot is free."""
+    is_stopped: Callable[[str], bool]
+    """Whether a function may not run now, since a budget is reached. It is told the function's name."""
 
 
 def line_is_next(
@@ -300,7 +302,9 @@ class Lane:
 
     def may_claim(self) -> bool:
         """See `claiming.Slots.may_claim`. The node wakes its lanes when the ledger keeps up again."""
-        return not self.is_draining and self._around.settler.may_begin(self.revision.function)
+        function = self.revision.function
+        may_run = not self.is_draining and not self._around.is_stopped(function)
+        return may_run and self._around.settler.may_begin(function)
 
     def run(self, claims: Sequence[invocations.Claim]) -> None:
         """See `claiming.Slots.run`."""
@@ -308,7 +312,7 @@ class Lane:
             # Given back already, when the node was told of it by Redis and could not know that it was still to come.
             if claim.entry in self._disowned:
                 continue
-            if self.is_draining:
+            if self.is_draining or self._around.is_stopped(self.revision.function):
                 self.claims.give_back(claim)
             # What was claimed ahead came first.
             elif self.idle and not self._ahead:
@@ -371,6 +375,12 @@ class Lane:
             return False
         self._disowned.add(entry)
         return True
+
+    def hold(self, why: errors.FaasError) -> None:
+        """Begin nothing for now: who stands in line is told why, and what was claimed and has not begun waits again."""
+        self.line.refuse(why)
+        self._ahead.clear()
+        self.claims.unpark()
 
     # -- the end
 

@@ -17,7 +17,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mappi
 from typing import Any
 
 from faas.cluster import capacity, catalog, demand, machine
-from faas.core import dispatch, errors, living, model
+from faas.core import budgets, clock, dispatch, errors, living, model
 from faas.core import settings as settings_module
 from faas.queue import active, invocations, parking, printing
 from faas.runtimes import installed
@@ -31,6 +31,7 @@ from runners.sandbox import base
 _JANITOR_S = 1.0
 _SWEEP_EVERY_S = 5.0
 _DRAIN_LOOK_S = 0.02
+_NO_STOPS: Mapping[str, budgets.BudgetStop] = {}
 
 _log = logging.getLogger(__name__)
 
@@ -86,6 +87,7 @@ class Node:
         self._signals = signals
         self._versions = versions
         self._version = -1
+        self._stops = _NO_STOPS
         self._kept_ready: tuple[model.Revision, ...] = ()
         self._all_around = active.Round(queue)
         self._is_draining = False
@@ -150,6 +152,7 @@ class Node:
             end=self._pool.end,
             gives_up=self._pool.gives_up,
             is_short=self._tender.tend,
+            is_stopped=lambda function: self.stop_of(function) is not None,
         )
 
     def __repr__(self) -> str:
@@ -246,14 +249,28 @@ class Node:
 
     # -- catalog
 
-    async def adopt(self, version: int, revisions: Sequence[model.Revision]) -> None:
-        """The catalog has changed: slots of replaced revisions go as they fall idle. Says that it is known."""
+    async def adopt(
+        self, version: int, revisions: Sequence[model.Revision], stops: Mapping[str, budgets.BudgetStop] = _NO_STOPS
+    ) -> None:
+        """The catalog has changed: slots of replaced revisions go as they fall idle. Says that it is known.
+
+        What ``stops`` name begins no attempts; what of it waits in Redis is seen here when that is over.
+        """
         self._version = version
+        self._stops = stops
+        for lane in self._pool.lanes.values():
+            if (stop := self.stop_of(lane.revision.function)) is not None:
+                lane.hold(budgets.refusal(lane.revision.function, stop, clock.now_ms()))
         self._pool.retire(revisions)
         self._stock.use(revisions)
         self._hold_ready(revisions)
         self._kept_ready = tuple(revision for revision in revisions if revision.config.prewarm)
         await self.renew()
+
+    def stop_of(self, function: str) -> budgets.BudgetStop | None:
+        """What keeps a function from running now."""
+        stop = budgets.stop_of(self._stops, function)
+        return stop if stop is not None and clock.now_ms() < stop.until_ms else None
 
     def _hold_ready(self, revisions: Sequence[model.Revision]) -> None:
         for revision in revisions:

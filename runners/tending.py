@@ -126,7 +126,7 @@ class Tender:
         settled = clock.steady_s()
         looks = 0
         lane = seat.lane
-        while not lane.is_draining and self._settler.may_begin(lane.revision.function):
+        while lane.may_claim():
             load = await self._look(seat)
             if load.waiting_sync + load.waiting_async + len(lane.line) == 0:
                 return

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Protocol, TypeVar
 
 import msgspec
 
-from faas.core import model
+from faas.core import budgets, model
 
 _log = logging.getLogger(__name__)
 
@@ -28,6 +28,9 @@ class Functions(Protocol):
     def buckets(self) -> list[model.Bucket]:
         """Every bucket."""
 
+    def stops(self) -> dict[str, budgets.BudgetStop]:
+        """What may not run now, by the name of its budget."""
+
 
 class Snapshot(msgspec.Struct, frozen=True):
     """What serves at one version of the catalog."""
@@ -35,6 +38,7 @@ class Snapshot(msgspec.Struct, frozen=True):
     version: int = -1
     revisions: tuple[model.Revision, ...] = ()
     buckets: tuple[model.Bucket, ...] = ()
+    stops: Mapping[str, budgets.BudgetStop] = {}
 
     def triggers(self, kind: type[T]) -> Iterator[tuple[model.Revision, int, T]]:
         """Every trigger of a kind, with its revision and its place among the function's triggers."""
@@ -57,7 +61,7 @@ def _newer(functions: Functions, known: Snapshot) -> Snapshot:
     version = functions.catalog_version()
     if version == known.version:
         return known
-    return Snapshot(version, tuple(functions.list_current()), tuple(functions.buckets()))
+    return Snapshot(version, tuple(functions.list_current()), tuple(functions.buckets()), functions.stops())
 
 
 async def pause(stop: asyncio.Event, seconds: float) -> None:

@@ -26,7 +26,7 @@ from collections.abc import Awaitable, Callable, Mapping
 
 import msgspec
 
-from faas.core import calling, clock, errors, events, groups, ids, model, numbers, unrun
+from faas.core import budgets, calling, clock, errors, events, groups, ids, model, numbers, unrun
 from faas.queue import guards, inlet, invocations, skips, whereabouts
 from triggers import catalog, schedule
 
@@ -85,6 +85,7 @@ class Scheduler:
         self._timers: dict[str, Timer] = {}
         self._moments: list[tuple[int, int, Timer]] = []
         self._number = itertools.count()
+        self._stops: Mapping[str, budgets.BudgetStop] = {}
 
     async def follow(self, functions: catalog.Functions, known: catalog.Snapshot) -> catalog.Snapshot:
         """Take over a changed catalog; the version that is now in force, the old one while Redis is away."""
@@ -97,6 +98,7 @@ class Scheduler:
             _log.warning("timers_wait_for_redis", extra={"reason": str(error)})
             return known
         now = self._clock()
+        self._stops = latest.stops
         self._timers = timers_of(latest, self._timers, held, now, starting=known.version < 0)
         self._moments = []
         for timer in self._timers.values():
@@ -152,8 +154,14 @@ class Scheduler:
         self._plan(timer, now)
 
     async def _fire(self, timer: Timer, due: int) -> None:
+        function = timer.revision.function
+        stop = budgets.stop_of(self._stops, function)
+        if stop is not None and self._clock() < stop.until_ms:
+            await self._door.call(lambda queue: skips.count(queue, function, timer.field, due))
+            extra = {"function": function, "due_ms": due, "reason": "its budget is reached"}
+            _log.warning("timer_skipped", extra=extra)
+            return
         if not await self._may_fire(timer, due):
-            function = timer.revision.function
             await self._door.call(lambda queue: skips.count(queue, function, timer.field, due))
             _log.info("timer_skipped", extra={"function": function, "due_ms": due})
             return

@@ -83,6 +83,7 @@ async def _adapt(
             running[bucket][0].adopt(of_bucket)
         else:
             running[bucket] = _started(bucket, of_bucket, around)
+        running[bucket][0].stops = latest.stops
     return True
 
 
@@ -106,7 +107,9 @@ async def _revive(
     for bucket, (trigger, task) in list(running.items()):
         if task.done():
             _log.error("bucket_trigger_failed", extra={"bucket": bucket.name}, exc_info=task.exception())
+            stops = trigger.stops
             running[bucket] = _started(bucket, trigger.rules, around)
+            running[bucket][0].stops = stops
 
 
 def _started(

@@ -6,12 +6,12 @@ import asyncio
 import contextlib
 import functools
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import msgspec
 
 from faas import buckets
-from faas.core import calling, clock, errors, events, ids, model
+from faas.core import budgets, calling, clock, errors, events, ids, model
 from faas.queue import accepting, chains, guards, inlet, invocations
 from triggers import backlog, comparison, complete, matching, newcomers
 
@@ -30,12 +30,16 @@ _MOST_FOLDERS = 32
 
 
 class BucketTrigger:
-    """Watches one bucket until it is cancelled. ``rules`` are the triggers in force."""
+    """Watches one bucket until it is cancelled. ``rules`` are the triggers in force.
+
+    What concerns a function that may not run now, as ``stops`` say, waits.
+    """
 
     def __init__(
         self, bucket: buckets.Bucket, rules: tuple[matching.Rule, ...], door: inlet.Inlet, region: str
     ) -> None:
         self.rules = rules
+        self.stops: Mapping[str, budgets.BudgetStop] = {}
         self._bucket = bucket
         self._door = door
         self._region = region
@@ -227,6 +231,8 @@ class BucketTrigger:
             held = await self._door.call(lambda queue: guards.get(queue, self._guard_key, field))
             if rule.has_met(held, seen.object.version):
                 return
+        function = rule.revision.function
+        budgets.refuse(function, budgets.stop_of(self.stops, function), clock.now_ms())
         invocation = invocation_of(rule, self._bucket.name, seen, self._region)
         guard = guards.Guard(key=self._guard_key, field=field, value=value)
         extra = {

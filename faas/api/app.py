@@ -25,11 +25,12 @@ from faas.api import (
     state,
     table,
 )
+from faas.core import budgets as core_budgets
 from faas.core import names
 from faas.core import settings as settings_module
 from faas.health import checks, facts, looks
 from faas.serving import guarded
-from faas.store import database, dead_letters, functions, ledger, logs, undelivered
+from faas.store import budgets, database, dead_letters, functions, ledger, logs, undelivered
 from faas.web import files
 
 MIDDLEWARES = (
@@ -85,6 +86,7 @@ def _groups(app: web.Application, settings: settings_module.Settings) -> None:
     app[state.SANDBOXES] = settings.sandboxes
     app[state.BUILDING] = settings.building
     app[state.PRICES] = settings.prices
+    app[state.BUDGET_OF_ALL] = core_budgets.of_all(settings.budgets)
 
 
 def _served(route: routes.Route) -> middleware.Handler:
@@ -106,6 +108,7 @@ async def _stores(app: web.Application) -> AsyncIterator[None]:
     app[state.DEAD_LETTERS] = dead_letters.DeadLetters(engine)
     app[state.UNDELIVERED] = undelivered.UndeliveredRecords(engine)
     app[state.LOGS] = logs.Logs(engine)
+    app[state.BUDGETS] = budgets.ReachedBudgets(engine)
     app[state.ENGINE] = engine
     yield
     await asyncio.to_thread(engine.dispose)

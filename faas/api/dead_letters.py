@@ -8,7 +8,7 @@ from typing import Annotated
 import msgspec
 from aiohttp import web
 
-from faas.api import answers, beginnings, schemas, state, views
+from faas.api import answers, beginnings, invocations, schemas, state, views
 from faas.core import calling, clock, errors, ids, model
 from faas.queue import guards
 from faas.store import dead_letters
@@ -51,6 +51,7 @@ async def retry_dead_letter(request: web.Request) -> web.Response:
     revision = await asyncio.to_thread(request.app[state.FUNCTIONS].current, dead.function)
     if revision is None:
         raise errors.NotFound(f"no function is called {dead.function} any more", function=dead.function)
+    await invocations.refuse_stopped(request, revision.function)
     again = _again(dead, revision)
     guard = guards.Guard(key=_GUARD, field=dead.id, value=again.id)
     await request.app[state.CALLS].send_guarded(again, guard)

@@ -11,7 +11,20 @@ from aiohttp import web
 
 from faas.api import answers, schemas, state, views
 from faas.api import calls as api_calls
-from faas.core import calling, clock, errors, faults, headers, ids, json_words, large_json, model, shapes, unreadable
+from faas.core import (
+    budgets,
+    calling,
+    clock,
+    errors,
+    faults,
+    headers,
+    ids,
+    json_words,
+    large_json,
+    model,
+    shapes,
+    unreadable,
+)
 from faas.queue import idempotency
 
 _HINT = "text needs quotes: '\"hello\"'"
@@ -26,6 +39,7 @@ async def invoke(request: web.Request) -> web.Response:
     """Run the current revision on the event in the body; an empty body is the event ``{}``."""
     call = calling.asked(request.headers)
     revision = await current(request)
+    await refuse_stopped(request, revision.function)
     invocation = calling.invocation(
         revision,
         id=ids.new_id(),
@@ -45,6 +59,7 @@ async def invoke(request: web.Request) -> web.Response:
 async def invoke_batch(request: web.Request) -> web.Response:
     """Accept many async invocations; each event of the array has an outcome of its own, in the same order."""
     revision = await current(request)
+    await refuse_stopped(request, revision.function)
     try:
         events = msgspec.json.decode(
             await _event(request), type=Annotated[list[msgspec.Raw], msgspec.Meta(max_length=MOST_EVENTS)]
@@ -108,6 +123,12 @@ def _once(request: web.Request, call: calling.Asked, invocation: model.Invocatio
         return None
     what = (str(invocation.mode).encode(), invocation.event, (invocation.client_context or "").encode())
     return idempotency.asked(call.key, invocation.function, _CALLER, what, request.app[state.RESULTS].keep_answers_ms)
+
+
+async def refuse_stopped(request: web.Request, function: str) -> None:
+    """Raise `errors.BudgetReached` for a function that may not run now."""
+    stops = await asyncio.to_thread(request.app[state.FUNCTIONS].stops)
+    budgets.refuse(function, budgets.stop_of(stops, function), clock.now_ms())
 
 
 async def current(request: web.Request) -> model.Revision:

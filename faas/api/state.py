@@ -7,9 +7,9 @@ from aiohttp import web
 
 from faas import buckets, builds
 from faas.api import calls
-from faas.core import groups
+from faas.core import groups, model
 from faas.health import looks
-from faas.store import dead_letters, functions, ledger, logs, undelivered
+from faas.store import budgets, dead_letters, functions, ledger, logs, undelivered
 
 DATA = web.AppKey("data", groups.Data)
 REDIS = web.AppKey("redis", groups.Redis)
@@ -28,3 +28,5 @@ CALLS = web.AppKey("calls", calls.Calls)
 BUCKETS = web.AppKey("buckets", buckets.Known)
 LOOKS = web.AppKey("looks", looks.Looks)
 BUILDS = web.AppKey("builds", builds.Builds)
+BUDGETS = web.AppKey("budgets", budgets.ReachedBudgets)
+BUDGET_OF_ALL = web.AppKey[model.CostBudget | None]("budget_of_all")

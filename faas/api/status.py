@@ -9,8 +9,9 @@ from importlib import metadata
 from aiohttp import web
 from prometheus_client import exposition
 
-from faas.api import answers, metrics, schemas, state, views
+from faas.api import answers, budgets, metrics, schemas, state, views
 from faas.cluster import catalog
+from faas.core import clock
 from faas.store import kept
 
 
@@ -25,6 +26,8 @@ async def platform_status(request: web.Request) -> web.Response:
     revisions = await asyncio.to_thread(functions.list_current)
     places = await request.app[state.CALLS].places()
     nodes = await request.app[state.CALLS].nodes()
+    now_ms = clock.now_ms()
+    reached = await asyncio.to_thread(request.app[state.BUDGETS].reached, now_ms)
     return answers.json(
         schemas.PlatformStatus(
             version=metadata.version("faas"),
@@ -34,6 +37,7 @@ async def platform_status(request: web.Request) -> web.Response:
             functions=views.places(places, [revision.function for revision in revisions]),
             nodes=shown_nodes(nodes),
             kept=views.keeping(await asyncio.to_thread(kept.read, request.app[state.ENGINE])),
+            budgets=tuple(budgets.told(one, now_ms) for one in reached),
         )
     )
 

@@ -6,7 +6,9 @@ from typing import Any
 
 from faas import builds
 from faas.api import (
+    bills,
     buckets,
+    budgets,
     dead_letters,
     deployments,
     events,
@@ -251,10 +253,25 @@ LEDGER = (
     routes.Route(
         method="GET",
         path=f"{_V1}/bill",
-        handler=ledger.bill,
+        handler=bills.bill,
         summary="Add up what is billed.",
-        query=ledger.BillQuery,
+        query=bills.BillQuery,
         responses=(_gives(schemas.Bill, "The statement."),),
+    ),
+    routes.Route(
+        method="GET",
+        path=f"{_V1}/budgets",
+        handler=budgets.list_budgets,
+        summary="What is spent of every budget.",
+        responses=(_gives(schemas.BudgetList, "The budgets in their periods of now."),),
+    ),
+    routes.Route(
+        method="POST",
+        path=f"{_V1}/budgets/{{name}}/lift",
+        handler=budgets.lift_budget,
+        summary="Let what a budget stops run on until its period is over.",
+        responses=(_gives(schemas.Lifted, "It stops nothing for the rest of these periods."),),
+        errors=(404,),
     ),
     routes.Route(
         method="GET",

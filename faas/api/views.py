@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping
 
 import msgspec
 
@@ -69,17 +68,6 @@ def stats(found: ledger.Stats) -> schemas.FunctionStats:
     )
 
 
-def bill(lines: Sequence[ledger.BillLine], by: str, since_ms: int | None, currency: str) -> schemas.Bill:
-    """A statement, added up in whole pico-units."""
-    return schemas.Bill(
-        by=by,
-        since_ms=since_ms,
-        currency=currency,
-        lines=tuple(schemas.BillItem(name=line.name, **_amount([line])) for line in lines),
-        total=schemas.Amount(**_amount(lines)),
-    )
-
-
 def keeping(found: kept.Keeping) -> schemas.Keeping:
     """What is kept, and what was removed."""
     return schemas.Keeping(
@@ -88,16 +76,6 @@ def keeping(found: kept.Keeping) -> schemas.Keeping:
         database_free_bytes=found.database_free_bytes,
         looked_at_ms=found.looked_at_ms or None,
     )
-
-
-def _amount(lines: Sequence[ledger.BillLine]) -> dict[str, Any]:
-    pico = sum(line.cost_pico for line in lines)
-    return {
-        "count": sum(line.count for line in lines),
-        "billed_ms": sum(line.billed_ms for line in lines),
-        "cost_pico": pico,
-        "cost_decimal": billing.decimal(pico),
-    }
 
 
 def function(revision: model.Revision) -> schemas.Function:

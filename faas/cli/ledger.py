@@ -1,4 +1,4 @@
-"""`faas records`, `faas stats`, `faas bill`: what happened, how fast, and what it costs."""
+"""`faas records`, `faas stats`: what happened, and how fast."""
 
 from __future__ import annotations
 
@@ -154,44 +154,3 @@ def _stats(stats: dict[str, Any]) -> tuple[Any, ...]:
     durations = [f"{stats['duration_ms'][rank]:.2f}" for rank in _PERCENTILES]
     waits = [f"{stats[what]['p95']:.0f}" for what in ("queue_ms", "init_ms")]
     return (stats["function"], stats["count"], stats["errors"], stats["cold_starts"], *durations, *waits)
-
-
-@click.command()
-@options.since_option
-@click.option("--by", type=click.Choice(["function", "day", "trigger"]), default="function", show_default=True)
-@click.option(
-    "--sort",
-    type=click.Choice(["name", "cost", "billed", "attempts"]),
-    default="name",
-    show_default=True,
-    help="What comes first: names by the alphabet, or the most of a figure.",
-)
-@options.json_option
-def bill_command(*, since_ms: int | None, by: str, sort: str, as_json: bool) -> None:
-    """Add up billed milliseconds and cost. Whole days are counted (UTC), from the one that holds --since.
-
-    With --json a cost is exact, twice: cost_pico are whole millionths of a millionth of the currency, and cost_decimal
-    is the same in the currency itself, as text.
-
-    \b
-    faas bill
-    faas bill --since 7d --by day
-    faas bill --json | jq -r '.total.cost_decimal + " " + .currency'
-    """
-    found = client.connect().get("/api/v1/bill", since_ms=since_ms, by=by)
-    figure = {"cost": "cost_pico", "billed": "billed_ms", "attempts": "count"}.get(sort)
-    if figure is not None:
-        found["lines"].sort(key=lambda line: -line[figure])
-    if as_json:
-        output.emit(found)
-        return
-    total, currency = found["total"], found["currency"]
-    output.table(
-        (layout.Column(by.upper(), cut=True), "ATTEMPTS", "BILLED MS", "COST"),
-        [(line["name"], *_amount(line, currency)) for line in found["lines"]],
-        total=("total", *_amount(total, currency)),
-    )
-
-
-def _amount(amount: dict[str, Any], currency: str) -> tuple[Any, ...]:
-    return amount["count"], amount["billed_ms"], output.money(amount["cost_pico"], currency)

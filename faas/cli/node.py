@@ -156,7 +156,7 @@ class _Closed:
         """Take in the routes as they are now."""
         found = await catalog.newer(self._store, self._known)
         if found is not self._known:
-            self._known, self._table = found, routes.Routes(found.revisions)
+            self._known, self._table = found, routes.Routes(found.revisions, found.stops)
 
 
 def _keep_what_is_there() -> None:
@@ -209,10 +209,10 @@ class Follower:
             return
         self._known = found
         self._buckets.adopt(found.buckets)
-        self.table = routes.Routes(found.revisions)
+        self.table = routes.Routes(found.revisions, found.stops)
         # The routes are taken in all the same, as they come from SQL.
         with contextlib.suppress(errors.Unavailable):
-            await self._node.adopt(found.version, found.revisions)
+            await self._node.adopt(found.version, found.revisions, found.stops)
 
     async def follow(self) -> None:
         """Catch up whenever a change is announced, and now and then in case that an announcement was missed."""

@@ -163,12 +163,23 @@ async def _schedule(settings: settings_module.Settings, stop: asyncio.Event, rea
 
 async def _record(settings: settings_module.Settings, stop: asyncio.Event, ready: Ready) -> None:
     from faas import recorder
+    from faas.cluster import catalog
+    from faas.core import budgets
     from faas.retention import job
 
+    spending = recorder.Spending(settings.data, budgets.of_all(settings.budgets))
+    versions = await catalog.Catalog.open(settings.redis.redis_url, settings.redis.redis_prefix)
     ready({"pid": os.getpid()})
-    async with asyncio.TaskGroup() as running:
-        running.create_task(recorder.run(settings.data, settings.redis, settings.queues, stop), name="recorder")
-        running.create_task(job.run(settings, stop), name="retention")
+    try:
+        async with asyncio.TaskGroup() as running:
+            recording = recorder.run(
+                settings.data, settings.redis, settings.queues, stop, on_committed=spending.committed
+            )
+            running.create_task(recording, name="recorder")
+            running.create_task(recorder.watch(spending, versions.announce, stop), name="budgets")
+            running.create_task(job.run(settings, stop), name="retention")
+    finally:
+        await versions.close()
 
 
 def _teller(descriptor: int | None) -> Ready:

@@ -57,6 +57,7 @@ def status_command(*, as_json: bool) -> None:
     )
     output.line()
     _show_kept(found["kept"])
+    _say_budgets(found["budgets"])
     if any(node["engine"] == "process" for node in found["nodes"]):
         output.say("WARNING: functions run as plain processes, which isolates nothing")
 
@@ -71,6 +72,14 @@ def _show_kept(kept: dict[str, Any]) -> None:
     output.line()
     text = f"database {size} MB, of which {free} are free; last looked for what is past its time: {looked}"
     output.facts([("", text)], indent=0)
+
+
+def _say_budgets(reached: list[dict[str, Any]]) -> None:
+    """Say which budgets are reached, and what that keeps from running."""
+    for one in reached:
+        whose = "all functions together" if one["function"] == "*" else one["function"]
+        state = f"stopped until {output.moment(one['until_ms'])}" if one["state"] == "stopped" else one["state"]
+        output.say(f"faas: budget of {whose}, {one['amount_decimal']} a {one['per']}: {state}")
 
 
 def _kept(kind: str, kept: dict[str, int]) -> tuple[Any, ...]:

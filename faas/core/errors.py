@@ -26,6 +26,7 @@
     │   ├── FunctionFailed              502  function_failed
     │   └── FunctionTimedOut            504  timed_out (a TimedOut too)
     ├── Throttled                       429  throttled
+    │   └── BudgetReached               429  budget_reached
     ├── Unavailable                     503  unavailable
     │   └── NothingRuns                 503  unavailable
     └── TimedOut                        504  timed_out
@@ -227,6 +228,12 @@ class Throttled(FaasError):
     def __init__(self, message: str, *, retry_after_s: int = 1, hint: str = "", **data: Any) -> None:
         super().__init__(message, hint=hint, **data)
         self.retry_after_s = retry_after_s
+
+
+class BudgetReached(Throttled):
+    """A function, or all of them, has cost as much as its budget allows; it runs again when the period is over."""
+
+    code = "budget_reached"
 
 
 class Misdirected(CallerFault):

@@ -350,3 +350,25 @@ class Prices(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     price_cpu_s_micro: Annotated[
         int, _Doc(description="Price of a second of processor time, in millionths of a micro-unit.", ge=0)
     ] = 0
+
+
+class Budgets(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What all functions together may cost."""
+
+    budget_amount: Annotated[
+        str,
+        _Doc(
+            description="What all functions together may cost in a day or month, in the currency; empty is no bound.",
+            pattern=r"^([0-9]{1,6}(\.[0-9]{1,9})?)?$",
+        ),
+    ] = ""
+    budget_per: Annotated[str, _Doc(description="What that is for: day, or month (UTC).", pattern="^(day|month)$")] = (
+        "month"
+    )
+    budget_then: Annotated[
+        str,
+        _Doc(
+            description="What follows when it is reached: warn, or stop, which refuses calls until the period is over.",
+            pattern="^(warn|stop)$",
+        ),
+    ] = "warn"

@@ -24,6 +24,7 @@ from faas.core import (
     model,
     patterns,
     shapes,
+    tags,
     yaml_tree,
 )
 
@@ -107,12 +108,13 @@ def manifest_shape() -> shapes.Fields:
             "functions": shapes.Field(
                 shapes.Mapped(_LABEL, _function(), at_least=1), "The functions of this project.", required=True
             ),
+            "tags": shapes.Field(_tags(), "Tags of all functions of this project, by which bills add up."),
         }
     )
 
 
 def _function() -> shapes.Fields:
-    parts = (_code(), _attempts(), _reach(), _work(), _style())
+    parts = (_code(), _attempts(), _reach(), _work(), _style(), _money())
     return shapes.Fields({key: field for part in parts for key, field in part.fields.items()})
 
 
@@ -244,6 +246,42 @@ def _style() -> shapes.Fields:
             ),
         }
     )
+
+
+def _money() -> shapes.Fields:
+    field = shapes.Field
+    return shapes.Fields(
+        {
+            "tags": field(_tags(), "Tags, by which bills add up; those of the project, too, but for these keys."),
+            "budget": field(_budget(), "What the function may cost in a day or month, and what follows then."),
+        }
+    )
+
+
+def _budget() -> shapes.Fields:
+    field = shapes.Field
+    span = "an amount of the currency from 0.000000001 to 1000000"
+    return shapes.Fields(
+        {
+            "amount": field(
+                shapes.Amount({}, 1_000, 10**18, span, bare=Decimal(10**12)),
+                "How much, in the currency of the platform.", True,
+            ),
+            "per": field(shapes.Choice(tuple(model.Per)), "A day, or a month (UTC).", default="month"),
+            "then": field(
+                shapes.Choice(tuple(model.Then)),
+                "What follows when it is reached: `warn`, or `stop` until the period is over.", default="warn",
+            ),
+        }
+    )  # fmt: skip
+
+
+def _tags() -> shapes.Mapped:
+    key = shapes.Text("a key of letters, digits, `_`, `.` and dashes that begins with a letter", pattern=tags.KEY)
+    value = shapes.Text(
+        "a value of letters, digits, blanks and any of `_.:/@+-`, at most 128, no sign at its ends", pattern=tags.VALUE
+    )
+    return shapes.Mapped(key, value, max_items=20)
 
 
 def _retries() -> shapes.Fields:
@@ -453,7 +491,11 @@ def _project(declared: dict[str, Any], folder: Path) -> model.Project:
         model.Bucket(name=name, path=str((folder / given["path"]).resolve()) if "path" in given else None)
         for name, given in declared.get("buckets", {}).items()
     ]
-    functions = [_spec(name, given, folder) for name, given in declared["functions"].items()]
+    common = declared.get("tags", {})
+    functions = [
+        _spec(name, {**given, "tags": {**common, **given.get("tags", {})}}, folder)
+        for name, given in declared["functions"].items()
+    ]
     return model.Project(functions=tuple(functions), buckets=tuple(buckets))
 
 
@@ -464,6 +506,8 @@ def _spec(name: str, given: dict[str, Any], folder: Path) -> model.FunctionSpec:
         config["style"] = model.Style(config["style"])
     if "network" in config:
         config["network"] = model.Network(config["network"])
+    if "budget" in config:
+        config["budget"] = _model_budget(config["budget"])
     if "buckets" in config:
         config["buckets"] = {bucket: model.Access(access) for bucket, access in config["buckets"].items()}
     retries = _model_retries(given.get("retries", {}), model.Retries())
@@ -478,6 +522,11 @@ def _spec(name: str, given: dict[str, Any], folder: Path) -> model.FunctionSpec:
         requirements=given.get("requirements"),
         config=model.FunctionConfig(**config),
     )
+
+
+def _model_budget(given: dict[str, Any]) -> model.CostBudget:
+    per, then = model.Per(given.get("per", model.Per.MONTH)), model.Then(given.get("then", model.Then.WARN))
+    return model.CostBudget(amount_pico=given["amount"], per=per, then=then)
 
 
 def _model_destination(given: dict[str, Any]) -> model.Destination:

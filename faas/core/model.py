@@ -89,6 +89,28 @@ class Mode(enum.StrEnum):
     ASYNC = "async"
 
 
+class Per(enum.StrEnum):
+    """What a budget is for: one UTC day, or one UTC month."""
+
+    DAY = "day"
+    MONTH = "month"
+
+
+class Then(enum.StrEnum):
+    """What follows when a budget is reached: a warning, or that nothing runs for the rest of its period."""
+
+    WARN = "warn"
+    STOP = "stop"
+
+
+class CostBudget(msgspec.Struct, frozen=True, kw_only=True):
+    """What a function, or all of them, may cost in a period."""
+
+    amount_pico: int
+    per: Per = Per.MONTH
+    then: Then = Then.WARN
+
+
 class Retries(msgspec.Struct, frozen=True, kw_only=True):
     """When a failed attempt is followed by another. The names are those of Lambda's asynchronous invocation.
 
@@ -254,6 +276,8 @@ class FunctionConfig(msgspec.Struct, frozen=True, kw_only=True):
     style: Style = Style.AUTO
     initializer: str | None = None
     pre_stop: str | None = None
+    tags: dict[str, str] = {}
+    budget: CostBudget | None = None
 
     @property
     def max_delay_ms(self) -> int:

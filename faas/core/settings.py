@@ -33,6 +33,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     retention: groups.Retention = msgspec.field(default_factory=groups.Retention)
     platform_logs: groups.PlatformLogs = msgspec.field(default_factory=groups.PlatformLogs)
     prices: groups.Prices = msgspec.field(default_factory=groups.Prices)
+    budgets: groups.Budgets = msgspec.field(default_factory=groups.Budgets)
 
 
 GROUPS: Mapping[str, type[msgspec.Struct]] = {

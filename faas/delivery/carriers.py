@@ -18,7 +18,7 @@ from typing import Any, Protocol
 import aiohttp
 
 from faas import buckets
-from faas.core import calling, clock, errors, headers, lineage, model
+from faas.core import budgets, calling, clock, errors, headers, lineage, model
 from faas.delivery import parcels, webhooks
 from faas.queue import chains, inlet, outbox, secrets
 from faas.store import functions
@@ -51,6 +51,8 @@ class ToFunctions:
         target = await asyncio.to_thread(self._store.current, to.function)
         if target is None:
             raise errors.NotFound(f"no function is called {to.function}", function=to.function)
+        stops = await asyncio.to_thread(self._store.stops)
+        budgets.refuse(target.function, budgets.stop_of(stops, target.function), clock.now_ms())
         if len(parcel.body) > self._max_event_bytes:
             raise errors.TooLarge(f"the record has {len(parcel.body)} bytes, over {self._max_event_bytes}")
         invocation = invocation_of(parcel, target, clock.now_ms())

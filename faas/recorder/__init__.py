@@ -2,5 +2,6 @@
 
 from faas.recorder.port import Sink
 from faas.recorder.recording import run
+from faas.recorder.spending import Spending, watch
 
-__all__ = ["Sink", "run"]
+__all__ = ["Sink", "Spending", "run", "watch"]

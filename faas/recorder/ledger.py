@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 import sqlalchemy as sa
 
-from faas.core import errors, groups
+from faas.core import errors, groups, model
 from faas.queue import batches
 from faas.store import database
 from faas.store import ledger as ledgers
+
+OnCommitted = Callable[[Sequence[model.Record]], None]
 
 
 class LedgerSink:
@@ -16,8 +20,10 @@ class LedgerSink:
     name = "ledger"
     may_miss = False
 
-    def __init__(self, data: groups.Data) -> None:
+    def __init__(self, data: groups.Data, on_committed: OnCommitted | None = None) -> None:
+        """``on_committed`` is told the records of each batch when they are written; of some twice, after a crash."""
         self._data = data
+        self._on_committed = on_committed
         self._engine: sa.Engine | None = None
         self._book: ledgers.Ledger | None = None
 
@@ -35,6 +41,8 @@ class LedgerSink:
             self._book.commit(batch.records, batch.packed, batch.letters, batch.printed)
         except sa.exc.DBAPIError as error:
             raise errors.Unavailable(f"the ledger takes no records: {error}") from error
+        if self._on_committed is not None:
+            self._on_committed(batch.records)
 
     def close(self) -> None:
         """See `port.Sink.close`."""

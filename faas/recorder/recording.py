@@ -30,8 +30,11 @@ async def run(
     queues: groups.Queues,
     stop: asyncio.Event,
     beside: Sequence[port.Sink] = (),
+    on_committed: ledger.OnCommitted | None = None,
 ) -> None:
     """Record until ``stop`` is set: to the ledger, and to the sinks ``beside`` it.
+
+    ``on_committed`` is told what the ledger has, in the thread that wrote it.
 
     Every recorder of a platform has the same sinks: which one starts last says for whom records are kept. Raises
     ValueError when two have one name: they would share a cursor, and each would get a part.
@@ -42,7 +45,7 @@ async def run(
     if len(places) < len(beside):
         raise ValueError(f"two sinks have one name: {sorted(sink.name for sink in beside)}")
     async with asyncio.TaskGroup() as running:
-        for cursor, sink in (cursors.LEDGER, ledger.LedgerSink(data)), *places.items():
+        for cursor, sink in (cursors.LEDGER, ledger.LedgerSink(data, on_committed)), *places.items():
             running.create_task(following.follow(source, sink, cursor, stop), name=f"sink {sink.name}")
         running.create_task(_keep_room(source, list(places), stop), name="room for records")
 

@@ -8,7 +8,8 @@ from collections.abc import Collection, Iterator, Sequence
 import msgspec
 import sqlalchemy as sa
 
-from faas.core import errors, model, numbers
+from faas.core import budgets, errors, model, numbers, tags
+from faas.store import budgets as reached_budgets
 from faas.store import schema
 
 _R = schema.revisions
@@ -53,6 +54,8 @@ class Functions:
                 connection.execute(_R.delete().where(_R.c.function.in_(some), ~_IS_THERE))
             if revisions:
                 connection.execute(_R.insert(), [_row(revision) for revision in revisions])
+            if tagged := [_tags(revision) for revision in revisions if revision.config.tags]:
+                connection.execute(schema.revision_tags.insert(), tagged)
         return revisions
 
     def discard(self, refs: Collection[str]) -> None:
@@ -136,6 +139,10 @@ class Functions:
             rows = connection.execute(sa.select(schema.buckets).order_by(schema.buckets.c.name)).all()
         return [model.Bucket(name=row.name, path=row.path) for row in rows]
 
+    def stops(self) -> dict[str, budgets.BudgetStop]:
+        """What may not run now since a budget is reached, by the name of its budget."""
+        return reached_budgets.stops(self._engine, time.time_ns() // 1_000_000)
+
     def _read(self, query: sa.Select[tuple[object, ...]]) -> list[model.Revision]:
         with self._engine.connect() as connection:
             return [_revision(row) for row in connection.execute(query).all()]
@@ -158,6 +165,11 @@ def _some(names: Sequence[str]) -> Iterator[Sequence[str]]:
 def _row(revision: model.Revision) -> dict[str, object]:
     values = {name: getattr(revision, name) for name in ("function", "number", "artifact", "created_at_ms")}
     return {**values, "config": msgspec.json.encode(revision.config)}
+
+
+def _tags(revision: model.Revision) -> dict[str, object]:
+    """What bills know of a revision for good, also when it has been removed."""
+    return {"function": revision.function, "number": revision.number, "tags": tags.text(revision.config.tags)}
 
 
 def _current() -> sa.Select[tuple[object, ...]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 import functools
 from collections.abc import Collection, Mapping, Sequence
 from typing import Literal, NamedTuple
@@ -11,7 +10,7 @@ import msgspec
 import sqlalchemy as sa
 
 from faas.core import model
-from faas.store import beginnings, histograms, schema, writing
+from faas.store import beginnings, bills, histograms, schema, writing
 
 _R = schema.records
 _T = schema.totals
@@ -23,7 +22,6 @@ _PERCENTS = (50, 95, 99)
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(model.Record).decode
 
-By = Literal["function", "day", "trigger"]
 Order = Literal["ended", "duration", "queue", "init"]
 _FIRST = {"duration": _R.c.duration_us, "queue": _R.c.queue_ms, "init": _R.c.init_ms}
 _NONE: Mapping[writing.Key, bytes] = {}
@@ -35,15 +33,6 @@ class PagePlace(NamedTuple):
     ended_at_ms: int
     invocation_id: str
     attempt: int
-
-
-class BillLine(msgspec.Struct, frozen=True, kw_only=True):
-    """One line of a bill: attempts, billed milliseconds and the exact cost in pico-units."""
-
-    name: str
-    count: int
-    billed_ms: int
-    cost_pico: int
 
 
 class Stats(msgspec.Struct, frozen=True, kw_only=True):
@@ -137,14 +126,19 @@ class Ledger:
         """Up to ``most`` invocations' ids that begin so."""
         return beginnings.ids(self._engine, _R.c.invocation_id, text, most)
 
-    def bill(self, since_ms: int, by: By) -> list[BillLine]:
-        """What was billed, from the start of the UTC day that holds ``since_ms``; read from totals, without a scan."""
-        name = _T.c[by]
-        sums = [sa.func.sum(_T.c[column]) for column in ("count", "billed_ms", "cost_pico")]
-        query = sa.select(name, *sums).where(_T.c.day >= _day(since_ms)).group_by(name).order_by(name)
+    def bill(
+        self, since_ms: int, by: bills.By, until_ms: int | None = None, tag: str | None = None
+    ) -> list[bills.BillLine]:
+        """What was billed, in whole UTC days; read from sums, without a scan. See `bills.lines`."""
         with self._engine.connect() as connection:
-            rows = connection.execute(query).all()
-        return [BillLine(name=row[0], count=int(row[1]), billed_ms=int(row[2]), cost_pico=int(row[3])) for row in rows]
+            return bills.lines(connection, by, since_ms, until_ms, tag)
+
+    def bill_of_chains(
+        self, since_ms: int, until_ms: int | None, limit: int, before: bills.Place | None = None
+    ) -> bills.RootPage:
+        """What chains of invocations cost, newest first. See `bills.roots`."""
+        with self._engine.connect() as connection:
+            return bills.roots(connection, since_ms, until_ms, limit, before)
 
     def stats(self, since_ms: int) -> list[Stats]:
         """Counts and percentiles of each function's attempts that ended since then; added up and ranked in SQL."""
@@ -182,10 +176,6 @@ class Ledger:
     def _read(self, query: sa.Select[bytes]) -> list[model.Record]:
         with self._engine.connect() as connection:
             return [_decode(body) for body in connection.scalars(query)]
-
-
-def _day(at_ms: int) -> str:
-    return datetime.datetime.fromtimestamp(at_ms // 1000, datetime.UTC).date().isoformat()
 
 
 def _percentiles(connection: sa.Connection, column: sa.Column[int], since_ms: int) -> dict[str, tuple[int, int, int]]:

@@ -164,3 +164,39 @@ rollup_state = sa.Table(
     sa.Column("name", sa.Text, primary_key=True),
     sa.Column("value", sa.Text, nullable=False),
 )
+billed = sa.Table(
+    "billed",
+    metadata,
+    sa.Column("day", sa.Text, primary_key=True),
+    sa.Column("function", sa.Text, primary_key=True),
+    # Revision and memory are 0 in what was added up before they were kept.
+    sa.Column("revision", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("trigger", sa.Text, primary_key=True),
+    sa.Column("memory_mb", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("count", sa.BigInteger, nullable=False),
+    sa.Column("requests", sa.BigInteger, nullable=False),
+    sa.Column("billed_ms", sa.BigInteger, nullable=False),
+    sa.Column("cost_pico", sa.BigInteger, nullable=False),
+    sa.Column("cpu_us", sa.BigInteger, nullable=False),
+)
+revision_tags = sa.Table(
+    "revision_tags",
+    metadata,
+    sa.Column("function", sa.Text, primary_key=True),
+    sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("tags", sa.Text, nullable=False),
+)
+budgets = sa.Table(
+    "budgets",
+    metadata,
+    sa.Column("function", sa.Text, primary_key=True),
+    sa.Column("period", sa.Text, primary_key=True),
+    sa.Column("per", sa.Text, nullable=False),
+    sa.Column("then", sa.Text, nullable=False),
+    sa.Column("amount_pico", sa.BigInteger, nullable=False),
+    sa.Column("spent_pico", sa.BigInteger, nullable=False),
+    sa.Column("at_ms", sa.BigInteger, nullable=False),
+    sa.Column("until_ms", sa.BigInteger, nullable=False),
+    sa.Column("lifted_at_ms", sa.BigInteger),
+    sa.Index("budgets_by_end", "until_ms"),
+)

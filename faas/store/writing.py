@@ -14,7 +14,7 @@ import msgspec
 import sqlalchemy as sa
 
 from faas.core import model
-from faas.store import bulk, histograms, kept, schema, tallies
+from faas.store import bills, bulk, histograms, kept, schema, tallies
 
 Key = tuple[str, int]
 Packed = tuple[model.Record, bytes]
@@ -40,6 +40,7 @@ class BatchWriter:
         dialect = engine.dialect
         self._records = bulk.inserted(dialect, _R)
         self._totals = bulk.added(dialect, schema.totals)
+        self._billed = bulk.added(dialect, schema.billed)
         self._histograms = bulk.added(dialect, schema.histograms)
         self._logs = bulk.inserted(dialect, schema.logs)
         self._letters = bulk.inserted(dialect, schema.dead_letters)
@@ -72,6 +73,7 @@ class BatchWriter:
         rows = [row for group in groups for row in group.rows]
         self._records.put(connection, rows)
         self._totals.put(connection, [_total(group) for group in groups])
+        self._billed.put(connection, bills.rows(record for record, _ in batch))
         self._histograms.put(connection, [row for group in groups for row in histograms.rows(group.records)])
         if groups:
             added = [tallies.group(group.key[4], group.records) for group in groups]

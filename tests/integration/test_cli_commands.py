@@ -115,11 +115,11 @@ async def test_a_bill_adds_up_and_ends_with_its_total(api: ControlApi) -> None:
             function=function, trigger=trigger, ended_at_ms=day * DAY_MS, billed_ms=1_000, cost_pico=2_500_000_000
         )
     lines = [columns(line) for line in (await ok(api, "bill")).out.splitlines() if line.strip()]
-    assert lines[0] == ["FUNCTION", "ATTEMPTS", "BILLED MS", "COST"]
+    assert lines[0] == ["FUNCTION", "ATTEMPTS", "BILLED MS", "GB S", "CPU S", "COST"]
     assert lines[1:] == [
-        ["a", "2", "2,000", "0.005000000 USD"],
-        ["b", "1", "1,000", "0.002500000 USD"],
-        ["total", "3", "3,000", "0.007500000 USD"],
+        ["a", "2", "2,000", "0.250", "0.000", "0.005000000 USD"],
+        ["b", "1", "1,000", "0.125", "0.000", "0.002500000 USD"],
+        ["total", "3", "3,000", "0.375", "0.000", "0.007500000 USD"],
     ]
     by_day = (await ok(api, "bill", "--by", "day", "--since", "1970-01-03", "--json")).json
     assert [(line["name"], line["count"]) for line in by_day["lines"]] == [("1970-01-03", 2)]

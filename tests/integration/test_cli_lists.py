@@ -56,6 +56,7 @@ def letters(api: ControlApi) -> dead_letters.DeadLetters:
     [
         ("ls",), ("describe", "hello"), ("records",), ("stats",), ("bill",), ("invocations", "ls"), ("dlq", "ls"),
         ("undelivered", "ls"), ("status",), ("doctor",), ("buckets",), ("ls", "photos"), ("records", "--slowest"),
+        ("bill", "--as", "aws-lambda"), ("bill", "--by", "root"), ("budget", "ls"),
     ],
 )  # fmt: skip
 async def test_no_line_of_a_list_is_wider_than_its_terminal(api: ControlApi, command: tuple[str, ...]) -> None:
@@ -253,10 +254,13 @@ async def test_who_is_at_a_terminal_is_asked_and_told_what_would_go(
 async def test_every_amount_of_money_is_exact_and_every_figure_says_its_unit(api: ControlApi) -> None:
     api.record(ended_at_ms=NOW_MS, cost_pico=8_360_001)
     bill = (await faas(api.settings.data.root, "bill", "--json")).json
-    assert bill["total"] == {"count": 1, "billed_ms": 8, "cost_pico": 8_360_001, "cost_decimal": "0.000008360001"}
+    assert bill["total"] == {
+        "count": 1, "billed_count": 1, "billed_ms": 8, "mb_ms": 1_024, "cpu_us": 0, "cost_pico": 8_360_001,
+        "cost_decimal": "0.000008360001", "there_pico": None, "there_decimal": None,
+    }  # fmt: skip
     (record,) = (await faas(api.settings.data.root, "records", "--json")).json
     assert (record["cost_pico"], record["cost_decimal"], record["currency"]) == (8_360_001, "0.000008360001", "USD")
-    units = ("_ms", "_mb", "_bytes", "_pico", "revision", "attempt", "depth", "count")
+    units = ("_ms", "_us", "_mb", "_bytes", "_pico", "revision", "attempt", "depth", "count")
     for found in (bill["total"], record):
         assert all(name.endswith(units) for name, value in found.items() if type(value) in (int, float)), found
     assert json.dumps(bill).count('cost"') == 0

@@ -15,9 +15,9 @@ import sqlalchemy as sa
 from alembic import autogenerate
 from alembic.runtime import migration
 
-from faas.core import billing, errors, model
+from faas.core import billing, comparing, errors, model
 from faas.core import settings as settings_module
-from faas.store import database, functions, ledger, logs, schema
+from faas.store import bills, database, functions, ledger, logs, schema
 from tests import samples
 
 CONFIG = model.FunctionConfig(runtime="python3", handler="app.handler")
@@ -108,7 +108,8 @@ def test_a_replayed_record_is_billed_once(engine: sa.Engine) -> None:
     first, second = samples.ended(), samples.ended()
     book.commit([first, first])
     book.commit([first, second])
-    expected = ledger.BillLine(name="hello", count=2, billed_ms=16, cost_pico=433_334)
+    uses = (comparing.Use(memory_mb=128, requests=2, billed_ms=16),)
+    expected = bills.BillLine(name="hello", count=2, requests=2, billed_ms=16, cost_pico=433_334, cpu_us=0, uses=uses)
     assert book.bill(0, "function") == [expected]
     assert [line.name for line in book.bill(0, "day")] == ["1970-01-01"]
     assert len(logs.Logs(engine).lines()) == 2

@@ -497,3 +497,67 @@ def test_a_folder_of_a_bucket_that_can_never_be_made_is_a_fault_with_its_place(f
     (folder / "file").touch()
     (fault,) = _faults(folder, _function("", f"buckets: {{one: {{path: {name}}}}}\n"))
     assert fault.startswith("faas.yaml:6:")
+
+
+# -- tags and budgets
+
+
+def test_tags_of_the_project_are_those_of_each_function_but_for_its_own(folder: Path) -> None:
+    text = "tags: {team: shop, env: prod}\n" + _function("tags: {env: test, cost-center: '42'}")
+    assert _load(folder, text).functions[0].config.tags == {"team": "shop", "env": "test", "cost-center": "42"}
+    assert _load(folder, "tags: {team: shop}\n" + _function("")).functions[0].config.tags == {"team": "shop"}
+    assert _config(folder, "").tags == {}
+
+
+@pytest.mark.parametrize(
+    ("tags", "fault"),
+    [
+        ("{team: 42}", "expected a value"),
+        ("{team: ''}", "expected a value"),
+        ("{team: 'a,b'}", "expected a value"),
+        ("{team: 'a=b'}", "expected a value"),
+        ("{team: '=1+1'}", "expected a value"),
+        ("{team: ' a'}", "expected a value"),
+        ("{'1team': a}", "expected a key"),
+        ("{'a=b': a}", "expected a key"),
+        ("[team]", "expected a mapping"),
+        ("{" + ", ".join(f"t{n}: a" for n in range(21)) + "}", "found 21 entries"),
+    ],
+)
+def test_a_tag_that_could_not_be_told_from_others_is_refused(folder: Path, tags: str, fault: str) -> None:
+    assert fault in _faults(folder, _function(f"tags: {tags}"))[0]
+    assert _schema_says(_function(f"tags: {tags}"))
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("budget: {amount: 5}", model.CostBudget(amount_pico=5 * 10**12)),
+        (
+            "budget: {per: day, amount: 0.000000001, then: stop}",
+            model.CostBudget(amount_pico=1_000, per=model.Per.DAY, then=model.Then.STOP),
+        ),
+        ("budget: {amount: '2.50'}", model.CostBudget(amount_pico=2_500_000_000_000)),
+        ("budget: {amount: 1000000}", model.CostBudget(amount_pico=10**18)),
+    ],
+)
+def test_a_budget_is_an_exact_amount(folder: Path, line: str, expected: model.CostBudget) -> None:
+    assert _config(folder, line).budget == expected
+    assert not _schema_says(_function(line))
+
+
+@pytest.mark.parametrize(
+    ("budget", "fault"),
+    [
+        ("{}", "amount: found nothing"),
+        ("5", "expected a mapping"),
+        ("{amount: 0}", "expected an amount"),
+        ("{amount: -1}", "expected an amount"),
+        ("{amount: 5 USD}", "expected an amount"),
+        ("{amount: 1000001}", "expected an amount"),
+        ("{amount: 5, per: week}", "per: found"),
+        ("{amount: 5, then: kill}", "then: found"),
+    ],
+)
+def test_a_budget_that_means_nothing_is_refused(folder: Path, budget: str, fault: str) -> None:
+    assert fault in "\n".join(_faults(folder, _function(f"budget: {budget}")))

@@ -32,7 +32,12 @@ def shop(platform: platforms.Platform, tmp_path_factory: pytest.TempPathFactory)
     """Addresses of all pages of a platform on which something happened, by their names."""
     folder = tmp_path_factory.mktemp("shop")
     (folder / "app.py").write_text(SOURCE)
-    function = {"handler": "app.handler", "runtime": "python3", "memory": "128MB", "retries": {"maximum_retry_attempts": 0}}
+    function = {
+        "handler": "app.handler",
+        "runtime": "python3",
+        "memory": "128MB",
+        "retries": {"maximum_retry_attempts": 0},
+    }
     named = {f"f{number:03}": function for number in range(MANY)}
     triggers = [{"http": {"path": "/shop/{item}", "methods": ["GET"]}}]
     platform.deploy(

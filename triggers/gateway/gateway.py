@@ -15,7 +15,20 @@ from typing import Any
 
 import msgspec
 
-from faas.core import calling, clock, dispatch, errors, events, headers, http_replies, ids, large_json, model, names
+from faas.core import (
+    budgets,
+    calling,
+    clock,
+    dispatch,
+    errors,
+    events,
+    headers,
+    http_replies,
+    ids,
+    large_json,
+    model,
+    names,
+)
 from faas.queue import accepting, calls, chains, guards, idempotency, invocations, replies
 from triggers.gateway import answering, crossing, forwarded, identity, limits, marks, request, routes, running
 
@@ -156,6 +169,8 @@ class Gateway:
 
     def _invoke(self, one: running.Running, asked: Resolved, route: routes.Route, event: bytes, body: bytes) -> None:
         revision, call = route.revision, asked.call
+        if route.stop is not None:
+            budgets.refuse(revision.function, route.stop, one.begun_ms)
         invocation = calling.invocation(
             revision,
             id=one.invocation_id,

@@ -8,11 +8,12 @@ segments, so what a look costs does not grow with the number of routes.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from types import MappingProxyType
 
 import msgspec
 
-from faas.core import errors, http_paths, model
+from faas.core import budgets, errors, http_paths, model
 
 _BY_NAME = "fn"
 _NAMED = f"/{_BY_NAME}/"
@@ -24,7 +25,7 @@ class Route(msgspec.Struct, frozen=True):
     """One route and the revision that answers it; no methods means all of them.
 
     ``place`` is where its trigger stands among the revision's; None for the route by the function's name. ``parts``
-    are those of its path.
+    are those of its path. ``stop`` is what keeps the function from running until some moment.
     """
 
     path: str
@@ -33,6 +34,7 @@ class Route(msgspec.Struct, frozen=True):
     place: int | None = None
     cors: model.Cors | None = None
     parts: tuple[http_paths.PathSegment, ...] = ()
+    stop: budgets.BudgetStop | None = None
 
     def takes(self, method: str) -> bool:
         """Whether a request of that method is answered; whoever answers GET answers HEAD."""
@@ -84,16 +86,19 @@ class _Branch:
 class Routes:
     """The table, built once per catalog version."""
 
-    def __init__(self, revisions: Iterable[model.Revision]) -> None:
+    def __init__(
+        self, revisions: Iterable[model.Revision], stops: Mapping[str, budgets.BudgetStop] = MappingProxyType({})
+    ) -> None:
         self._root = _Branch()
         self._by_name: dict[str, Route] = {}
         self._literal: dict[str, list[Match]] = {}
         """The routes without a parameter by their paths, as most are: no other comes before them."""
         for revision in revisions:
+            stop = budgets.stop_of(stops, revision.function)
             for place, trigger in enumerate(revision.config.triggers):
                 if isinstance(trigger, model.HttpTrigger):
-                    parts = http_paths.parts(trigger.path)
-                    self._add(Route(trigger.path, frozenset(trigger.methods), revision, place, trigger.cors, parts))
+                    parts, methods = http_paths.parts(trigger.path), frozenset(trigger.methods)
+                    self._add(Route(trigger.path, methods, revision, place, trigger.cors, parts, stop))
 
     def _add(self, route: Route) -> None:
         branch = self._root
@@ -109,7 +114,8 @@ class Routes:
             matches[:] = [Match(each, {}) for each in branch.routes]
         name = route.revision.function
         cors = route.cors if name not in self._by_name else self._by_name[name].cors or route.cors
-        self._by_name[name] = Route(f"/{_BY_NAME}/{name}", frozenset(), route.revision, None, cors)
+        path = f"/{_BY_NAME}/{name}"
+        self._by_name[name] = Route(path, frozenset(), route.revision, None, cors, stop=route.stop)
 
     def find(self, method: str, raw_path: str) -> Match:
         """The route for a request. Raises `errors.NotFound`, or `errors.MethodNotAllowed` with ``allow``."""
