@@ -42,7 +42,7 @@ def evil(platform: platforms.Platform, tmp_path_factory: pytest.TempPathFactory)
         "runtime": "python3",
         "env": {"EVIL": EVIL},
         "buckets": {"photos": "read"},
-        "retries": 0,
+        "retries": {"maximum_retry_attempts": 0},
     }
     platform.deploy(folder, {"functions": {"evil": function}, "buckets": {"photos": {}}})
     good = platform.json("invoke", "evil")["invocation_id"]
