@@ -35,8 +35,12 @@ class Door:
 
     def is_secure(self, request: web.Request) -> bool:
         """Whether the browser speaks https, by what a proxy says that is believed."""
-        said = request.headers.get("X-Forwarded-Proto", "").rpartition(",")[2].strip().lower()
-        return request.secure or (said == "https" and addresses.is_within(request.remote or "", self._proxies))
+        if request.secure or not addresses.is_within(request.remote or "", self._proxies):
+            return request.secure
+        # The nearest proxy is the last of a list; it says so in one field or the other.
+        said = request.headers.get("X-Forwarded-Proto", "").rpartition(",")[2].strip()
+        told = request.forwarded[-1].get("proto", "") if request.forwarded else ""
+        return "https" in (said.lower(), told.lower())
 
     def cookie(self, request: web.Request) -> str:
         """The name of the cookie. A browser takes this prefix for a promise that no other host, and no http, set it."""

@@ -171,8 +171,8 @@ def test_in_the_foreground_attempts_and_lines_are_printed_as_they_come(faas: Faa
     command = _command(data, "up", "--port", "0", "--engine", "process")
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as up:
         assert up.stdout is not None
-        told = [up.stdout.readline() for _ in range(3)]
-        assert [line.split()[0] for line in told] == ["gateway", "api", "token"]
+        told = [up.stdout.readline() for _ in range(4)]
+        assert [line.split()[0] for line in told] == ["gateway", "api", "token", "page"]
         faas("init", str(tmp_path / "hello"))
         assert faas("deploy", str(tmp_path / "hello")).returncode == 0
         assert faas("invoke", "hello", "--data", '{"name": "Ada"}').returncode == 0

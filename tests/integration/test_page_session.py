@@ -198,11 +198,13 @@ async def test_many_wrong_logins_are_slowed_and_the_session_goes_on(
     assert (await asked(browser, "GET", f"{api.url}/api/v1/functions"))[0] == 200
 
 
+@pytest.mark.parametrize(
+    "https", [{"X-Forwarded-Proto": "http, HTTPS"}, {"Forwarded": "for=10.0.0.1;proto=http, for=10.0.0.2;proto=https"}]
+)
 async def test_behind_a_proxy_that_is_believed_the_cookie_is_for_https_alone(
-    settings: settings_module.Settings, home: Path
+    settings: settings_module.Settings, home: Path, https: dict[str, str]
 ) -> None:
     trusting = settings_module.changed(settings, trusted_proxies="127.0.0.1")
-    https = {"X-Forwarded-Proto": "https"}
     async with serving(trusting) as api, aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as browser:
         body = {"token": api.token}
         _, _, headers = await asked(browser, "POST", f"{api.url}/api/v1/login", json=body, headers=https)
