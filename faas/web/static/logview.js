@@ -28,7 +28,7 @@ export function logView(page, fixed = {}, { filters = true, span = "1d" } = {}) 
   let round = new AbortController();
   const list = h("ol.lines", { tabindex: "0", "aria-label": "Log lines" });
   const state = h("p.faint.lines-state", { role: "status" });
-  const host = h("div.lines-host", { role: "region", "aria-label": "Log" }, parts.skeleton(8));
+  const host = h("div.lines-host", {}, parts.skeleton(8));
 
   async function start() {
     round.abort(); // a question that still waits holds one of the six connections of a browser

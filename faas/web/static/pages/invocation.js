@@ -6,6 +6,7 @@ import { h, refill } from "../dom.js";
 import { logView } from "../logview.js";
 import * as parts from "../parts.js";
 import { phases, waterfall } from "../waterfall.js";
+import { pictures } from "./bucket/pictures.js";
 import { failure, resultOf } from "./function/invoke.js";
 
 export const watches = () => ({ types: ["record", "status", "alarm"] });
@@ -14,6 +15,7 @@ export default function invocation(page) {
   const { id } = page.params;
   page.title(format.brief(id));
   const side = h("div.actions");
+  const details = h("div.stack");
   const state = parts.region(page, (signal) => calls.invocation(id, signal), show, { lines: 10, label: "Invocation" });
   const lineage = parts.region(page, (signal) => calls.trace(id, signal), shownTrace, { lines: 3, label: "Trace" });
   let isOpen = true;
@@ -23,7 +25,9 @@ export default function invocation(page) {
   function show(found) {
     isOpen = !found.settled;
     refill(side, actions(found, state.reload, page));
-    return h("div.stack", {}, summary(found), h("div.columns", {}, outcome(found), attempts(found)), event(found));
+    const made = h("div.stack", {}, h("div.columns", {}, outcome(found), attempts(found)), event(found));
+    if (!details.firstChild?.isEqualNode(made)) refill(details, made);
+    return summary(found);
   }
 
   function shownTrace(trace) {
@@ -32,6 +36,7 @@ export default function invocation(page) {
     return h(
       "div", {},
       waterfall(trace, { current: id }),
+      pictures(trace),
       parts.facts([["Invocations", format.count(trace.count)], ["Billed", format.ms(trace.billed_ms)], ["Cost of the whole", parts.money(trace.cost_pico, trace.currency)]]),
     );
   }
@@ -51,6 +56,7 @@ export default function invocation(page) {
     ),
     state.element,
     parts.card("What it set off", lineage.element),
+    details,
     h("section", { "aria-label": "Log" }, h("h2.section-title", {}, "Log"), logView(page, { invocation: id }, { filters: false })),
   );
 }

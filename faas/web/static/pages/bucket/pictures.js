@@ -2,6 +2,7 @@
 
 import * as calls from "../../calls.js";
 import { h } from "../../dom.js";
+import * as parts from "../../parts.js";
 
 const PICTURE = /\.(jpe?g|png|gif|webp|avif|bmp)$/i;
 
@@ -15,4 +16,15 @@ export function picture(bucket, key, { large = false } = {}) {
   });
   image.addEventListener("error", () => image.classList.add("broken"));
   return image;
+}
+
+/** The pictures that a trace is about: what came in, and what came out and set off more. Null when there are none. */
+export function pictures(trace, { without } = {}) {
+  const named = new Set(trace.invocations.map((each) => each.object).filter((each) => each && each !== without && isPicture(each)));
+  return named.size ? h("div.pictures", {}, [...named].map(box)) : null;
+}
+
+function box(named) {
+  const [bucket, ...rest] = named.split("/");
+  return h("figure.picture-box", {}, picture(bucket, rest.join("/"), { large: true }), h("figcaption", {}, parts.objectLink(named)));
 }

@@ -6,7 +6,7 @@ import * as format from "../../format.js";
 import { h, refill } from "../../dom.js";
 import * as parts from "../../parts.js";
 import { waterfall } from "../../waterfall.js";
-import { isPicture, picture } from "./pictures.js";
+import { pictures } from "./pictures.js";
 
 const AT_ONCE = 3;
 const WATCHED_MS = 120_000;
@@ -99,7 +99,7 @@ async function watch(page, bucket, key, began, body, state) {
   const until = Date.now() + WATCHED_MS;
   while (Date.now() < until && !page.signal.aborted) {
     const record = await rootOf(`${bucket}/${key}`, began, page.signal);
-    if (record && (await grown(page, record, bucket, key, body, state))) return;
+    if (record && (await grown(page, record, body, state))) return;
     await later(page.signal);
   }
   refill(state, "nothing took it");
@@ -117,20 +117,23 @@ async function rootOf(object, began, signal) {
 }
 
 /** Show how far it is; true when all of it has ended. */
-async function grown(page, record, bucket, key, body, state) {
+async function grown(page, record, body, state) {
   const root = record.root_id ?? record.invocation_id;
   const trace = await calls.trace(root, page.signal);
-  const results = [...new Set(trace.invocations.map((each) => each.object).filter((each) => each && each !== `${bucket}/${key}`))];
-  refill(body, waterfall(trace), h("div.pictures", {}, results.filter(isPicture).map(result)));
+  placed(body, [waterfall(trace), pictures(trace)].filter(Boolean));
   const failed = trace.invocations.some((each) => each.attempts.at(-1)?.status !== "ok" && each.attempts.length);
   const ended = trace.ended_at_ms !== null;
   refill(state, ended ? [parts.badge(failed ? "error" : "done"), " ", parts.money(trace.cost_pico, trace.currency)] : parts.badge("running"));
   return ended;
 }
 
-function result(named) {
-  const [bucket, ...rest] = named.split("/");
-  return h("figure.picture-box", {}, picture(bucket, rest.join("/"), { large: true }), h("figcaption", {}, parts.objectLink(named)));
+/** What looks the same stays, so that pictures do not flicker. */
+function placed(body, made) {
+  made.forEach((each, place) => {
+    const old = body.children[place];
+    if (!old) body.append(each);
+    else if (!old.isEqualNode(each)) old.replaceWith(each);
+  });
 }
 
 function later(signal) {
