@@ -48,6 +48,7 @@ function busy(functions) {
 
 const DEAD = {
   label: "Dead letters",
+  one: "Dead letter",
   load: (signal) => calls.deadLetters({ limit: 200 }, signal),
   rows: (answer) => answer.dead_letters,
   look: calls.deadLetter,
@@ -65,6 +66,7 @@ const DEAD = {
 
 const UNDELIVERED = {
   label: "Undelivered",
+  one: "Undelivered record",
   load: (signal) => calls.undelivered({ limit: 200 }, signal),
   rows: (answer) => answer.undelivered,
   look: calls.undeliveredOne,
@@ -123,7 +125,7 @@ function letterList(page, kind) {
 async function look(page, kind, id) {
   const letter = await kind.look(id, page.signal);
   const error = letter.error ?? (letter.reason ? { type: "Undelivered", message: letter.reason } : null);
-  parts.shown(`${kind.label}: ${format.brief(id)}`, [
+  parts.shown(`${kind.one} ${format.brief(id)}`, [
     error ? failure(error) : null,
     h("h3", {}, "Event"),
     parts.block(format.pretty(letter.event), "Event"),
