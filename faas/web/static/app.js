@@ -35,6 +35,8 @@ const PLACES = [
   ["Platform", [["nodes", "Nodes"], ["health", "Health"], ["kept", "What is kept"], ["bill", "Bill"]]],
 ];
 
+const ALARMS_MS = 30_000;
+const firing = h("span.place-count", {});
 const main = h("main", { id: "main", tabindex: "-1" });
 const links = new Map();
 const liveState = h("span.live", { role: "status" });
@@ -54,7 +56,7 @@ function frame() {
 }
 
 function place([name, text]) {
-  const link = h("a.place", { href: `/${name}` }, text);
+  const link = h("a.place", { href: `/${name}` }, text, name === "alarms" ? firing : null);
   links.set(name, link);
   return h("li", {}, link);
 }
@@ -201,6 +203,17 @@ function liveShown(state) {
   refill(liveState, h("span.live-dot", { "aria-hidden": "true" }), text);
 }
 
+/** Say beside the name of their page how many alarms fire. */
+async function countAlarms() {
+  if (document.hidden || document.body.classList.contains("bare")) return;
+  try {
+    const { total } = await calls.firing();
+    refill(firing, total ? parts.badge(`${total} firing`, "bad") : null);
+  } catch {
+    refill(firing); // what is wrong is said on the page that asks for it
+  }
+}
+
 function keys(event) {
   if (event.defaultPrevented || event.metaKey || event.ctrlKey || event.altKey) return;
   const isWriting = event.target.closest("input, textarea, select, dialog");
@@ -225,3 +238,6 @@ api.onLoggedOut(() => {
   if (location.pathname !== "/login") router.go(`/login?to=${encodeURIComponent(location.pathname + location.search)}`);
 });
 router.follow(show, (path) => router.match(ROUTES, path) !== null);
+live.on("alarm", countAlarms);
+live.on("state", countAlarms);
+setInterval(countAlarms, ALARMS_MS);

@@ -48,6 +48,7 @@ export const budgets = (signal) => get(`${V1}/budgets`, signal);
 export const liftBudget = (name) => post(V1 + path`/budgets/${name}/lift`);
 
 export const alarms = (signal) => get(`${V1}/alarms`, signal);
+export const firing = (signal) => get(query(`${V1}/alarms`, { state: "firing", limit: 1 }), signal);
 export const alarmHistory = (name, signal) => get(V1 + path`/alarms/${name}/history`, signal);
 export const silence = (name, forMs) => post(V1 + path`/alarms/${name}/silence`, { for_ms: forMs });
 export const unsilence = (name) => remove(V1 + path`/alarms/${name}/silence`);

@@ -25,6 +25,11 @@ export function copyable(text) {
   return h("div.copyable", {}, h("code", {}, text), navigator.clipboard && button);
 }
 
+/** A text of the platform in which `commands` stand between backticks. */
+export function coded(text = "") {
+  return text.split("`").map((part, place) => (place % 2 ? h("code", {}, part) : part));
+}
+
 /** An error as a person reads it: what, where, what to do; `again` is called by a button. */
 export function problem(error, again) {
   if (error instanceof Problem && isMissing(error)) {
@@ -37,8 +42,8 @@ export function problem(error, again) {
   const known = error instanceof Problem;
   return h(
     "div.problem", { role: "alert" },
-    h("p.problem-title", {}, known ? error.message : "This page made a mistake."),
-    h("p", {}, known ? error.hint : String(error)),
+    h("p.problem-title", {}, known ? coded(error.message) : "This page made a mistake."),
+    h("p", {}, known ? coded(error.hint) : String(error)),
     known && h("p.faint", {}, h("code", {}, error.where), error.status ? ` answered ${error.status}` : ""),
     again && h("button", { type: "button", on: { click: again } }, "Try again"),
   );
@@ -258,7 +263,7 @@ export async function attempt(action, said) {
     return true;
   } catch (error) {
     if (error.name === "AbortError") return false;
-    toast([h("strong", {}, error.message), error.hint ? ` ${error.hint}` : ""], "bad");
+    toast(h("span", {}, h("strong", {}, coded(error.message)), " ", coded(error.hint)), "bad");
     return false;
   }
 }

@@ -31,5 +31,5 @@ export default function health(page) {
 }
 
 function fact({ name, state, text, hint }) {
-  return h("li.fact", {}, h("span.fact-name", {}, name), parts.badge(state), h("span", {}, text, hint ? h("span.fact-hint", {}, hint) : null));
+  return h("li.fact", {}, h("span.fact-name", {}, name), parts.badge(state), h("span", {}, parts.coded(text), hint ? h("span.fact-hint", {}, parts.coded(hint)) : null));
 }
