@@ -22,7 +22,7 @@ from faas.core import settings as settings_module
 from faas.queue import active, invocations, parking, printing
 from faas.runtimes import installed
 from faas.store import functions
-from runners import attempt, holding, line, membership, pool, refusing, seats, settle, stock, tending
+from runners import attempt, holding, line, live_lines, membership, pool, refusing, seats, settle, stock, tending
 from runners import lane as lanes_module
 from runners import memory as memories
 from runners.journal import leftovers, shipping, writer
@@ -102,6 +102,7 @@ class Node:
         )
         processors = memories.processors(engine.room, node_count)
         self._stock = stock.Stock(engine, settings.sandboxes, self.memory, processors)
+        self._live_lines = live_lines.LiveLines(queue, settings.redis.redis_url)
         self._pool = self._make_pool(settings, place, engine)
         self._tasks = Tasks()
         self._refusals = refusing.Refusing(self.node, queue, versions, self._stock, self.settler)
@@ -123,7 +124,17 @@ class Node:
         self, settings: settings_module.Settings, place: attempt.NodeRates, code: pool.CodeSource
     ) -> pool.Pool:
         lease_s = settings.leases.lease_ms / 1000
-        return pool.Pool(self._stock, code, self.memory, settings.sandboxes, lease_s, place, self._publish, self._print)
+        return pool.Pool(
+            self._stock,
+            code,
+            self.memory,
+            settings.sandboxes,
+            lease_s,
+            place,
+            self._publish,
+            self._print,
+            self._live_lines,
+        )
 
     def _make_tender(self, place: attempt.NodeRates, processors: int) -> tending.Tender:
         return tending.Tender(
@@ -193,6 +204,7 @@ class Node:
             ("keep alive", node._keep_alive()),
             ("link", node._keep_in_step()),
             ("sweep", node._keep_clean()),
+            ("live lines", node._live_lines.listen()),
         ):
             node._tasks.create_task(work, name=name)
         return node

@@ -17,7 +17,7 @@ from typing import Protocol
 import msgspec
 
 from faas.core import clock, groups, model
-from runners import attempt, keepalive, seats, shares
+from runners import attempt, keepalive, live_lines, seats, shares
 from runners import lane as lanes
 from runners import memory as memories
 from runners import slot as slots
@@ -57,8 +57,9 @@ class Pool:
         place: attempt.NodeRates,
         publish: Callable[[seats.Seat], None],
         printed: Callable[[model.Printed], None],
+        live: live_lines.LiveLines,
     ) -> None:
-        """``printed`` takes what sandboxes print between attempts."""
+        """``printed`` takes what sandboxes print between attempts, ``live`` what is to be shown as it is printed."""
         self.seats: dict[str, seats.Seat] = {}
         self._stock = stock
         self._code = code
@@ -68,6 +69,7 @@ class Pool:
         self._place = place
         self._publish = publish
         self._printed = printed
+        self._live = live
         self._hungry: dict[str, seats.Seat] = {}
         self._rooms: set[Room] = set()
         self._current: dict[str, int] = {}
@@ -160,6 +162,7 @@ class Pool:
         slot = slots.Slot(sandbox, seat.revision, birth, self._place)
         sandbox.on_closed(lambda _: self._gone(seat, slot))
         sandbox.on_output(lambda lines: self._printed(slot.printed(lines)))
+        sandbox.show(self._live.of(slot, seat.revision.function))
         if slot.is_open:  # else it died on the way here
             self._slots_of[seat.revision.function] += 1
             seat.lane.add(slot)

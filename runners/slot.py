@@ -15,6 +15,7 @@ from collections.abc import Callable
 import msgspec
 
 from faas.core import billing, clock, model, retry, unrun
+from faas.queue import live_lines
 from runners import attempt
 from runners.sandbox import base
 
@@ -57,6 +58,7 @@ class Slot:
         self._then: Then | None = None
         self._last = (sandbox.id, 0)
         self._cpu_us: int | None = None
+        self._last_chain = ""
 
     def __repr__(self) -> str:
         state = "busy" if self.is_busy else "idle" if self.is_open else "closed"
@@ -101,6 +103,14 @@ class Slot:
             lines=lines,
         )
 
+    def printed_now(self, lines: tuple[model.LogLine, ...], *, between: bool) -> live_lines.PrintedNow:
+        """Lines of the attempt that runs; of the last one, when they were printed ``between`` attempts."""
+        running, revision = self._invocation, self._revision
+        of, chain = self._last, self._last_chain
+        if running is not None and not between:
+            of, chain = (running.id, running.attempt), running.chain_id
+        return live_lines.PrintedNow(revision.function, revision.number, *of, chain, lines)
+
     def _over(self, ran: base.Ran | base.SandboxLost) -> None:
         invocation, then = self._invocation, self._then
         if invocation is None or then is None:
@@ -112,6 +122,7 @@ class Slot:
         # Before it is told: who hears of the end may run the next attempt here at once.
         self._invocation = self._then = None
         self._last = (invocation.id, invocation.attempt)
+        self._last_chain = invocation.chain_id
         if isinstance(ran, base.SandboxLost):
             self.is_reusable = False
             then(self, self._lost(invocation))

@@ -18,6 +18,7 @@ from faas.api import (
     door,
     events,
     guarding,
+    live_lines,
     middleware,
     openapi,
     pages,
@@ -70,6 +71,7 @@ def create_app(
     app.cleanup_ctx.append(_links)
     app.cleanup_ctx.append(deployments.sweep)
     app.cleanup_ctx.append(_looks)
+    app.cleanup_ctx.append(live_lines.heard)
     app.cleanup_ctx.append(events.told)
     for route in TABLE:
         app.router.add_route(route.method, route.path, _served(route))

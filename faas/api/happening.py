@@ -8,12 +8,11 @@ import functools
 import msgspec
 from aiohttp import web
 
-from faas.api import live, schemas, state, status, views
-from faas.core import billing, clock, model
+from faas.api import live, live_lines, schemas, state, status, views
+from faas.core import billing, clock, log_filters, model
 from faas.queue import tail
 
 _BLOCK_MS = 1_000
-_LOOK_AGAIN_S = 0.2
 _STATUS_EVERY_S = 1.0
 _GATHER_S = 0.1
 _MOST_RECORDS = 100
@@ -81,18 +80,12 @@ def _figures(record: model.Record) -> bytes:
 
 
 async def _lines(app: web.Application, tell: live.Tell) -> None:
-    store = app[state.LOGS]
-    after_id = await asyncio.to_thread(store.last_id)
-    while True:
-        await asyncio.sleep(_LOOK_AGAIN_S)
-        found = await asyncio.to_thread(store.lines, after_id=after_id, limit=_MOST_LINES)
-        for line in found:
+    """Lines as they are printed, or recorded. Of all functions: the hub gives each listener those of its own."""
+    async for found in live_lines.follow(app, log_filters.LogFilter()):
+        for line in found[-_MOST_LINES:]:
             tell(live.Event("log", msgspec.json.encode(line), line.function, line.invocation_id))
-        if len(found) >= _MOST_LINES:
+        if len(found) > _MOST_LINES:
             tell(live.missed(None))
-            after_id = await asyncio.to_thread(store.last_id)
-        elif found:
-            after_id = found[-1].id
 
 
 async def _status(app: web.Application, tell: live.Tell) -> None:

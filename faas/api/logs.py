@@ -3,72 +3,144 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 from aiohttp import web
 
-from faas.api import answers, beginnings, schemas, state
-from faas.core import clock
+from faas.api import answers, beginnings, live_lines, schemas, state
+from faas.core import clock, durations, errors, log_filters, log_lines, model
 from faas.store import logs
 
 MOST_LINES = 10_000
 """Lines of one answer."""
 
-_LOOK_AGAIN_S = 0.2
-"""The recorder that writes lines is another process, so a waiting request looks again this often."""
+MOST_FUNCTIONS = 100
+"""Functions of one question."""
+
+_Text = Annotated[str, msgspec.Meta(min_length=1, max_length=log_filters.MOST_TEXT)]
+_Id = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 
 
 class LogsQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Which lines. With ``wait_ms`` an answer without lines comes only after that time.
 
-    With ``tail`` the last so many that fit come at once, and ``next_id`` is where a follower goes on.
+    With ``tail`` the last so many that fit come at once, of those before the line ``before`` if it is given; ``next``
+    is where a follower goes on. ``function``, ``status`` and ``where`` may stand there several times: functions and
+    statuses add up, and all conditions must hold. ``grep`` is text that a line contains, whatever its case, ``level``
+    the least, ``root`` any invocation of a chain. ``since`` and ``until`` are Unix milliseconds, or an age such as
+    ``10m``. With ``live`` lines come as they are printed, too; they have the id 0. ``invocation_id``, ``since_ms``,
+    ``until_ms``, ``after_id`` and ``search`` are older names of ``invocation``, ``since``, ``until``, ``after`` and
+    ``grep``.
     """
 
-    function: str | None = None
-    invocation_id: str | None = None
-    since_ms: answers.Moment | None = None
-    until_ms: answers.Moment | None = None
-    after_id: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)] | None = None
-    search: str | None = None
+    function: tuple[str, ...] = ()
+    invocation: str | None = None
+    root: str | None = None
+    level: Literal["debug", "info", "warning", "error", "critical"] | None = None
+    status: tuple[model.Status, ...] = ()
+    grep: _Text | None = None
+    where: tuple[str, ...] = ()
+    since: str | None = None
+    until: str | None = None
+    after: str | None = None
+    before: _Id | None = None
     limit: Annotated[int, msgspec.Meta(ge=1, le=MOST_LINES)] = 1_000
     tail: Annotated[int, msgspec.Meta(ge=0, le=MOST_LINES)] | None = None
     wait_ms: Annotated[int, msgspec.Meta(ge=0, le=60_000)] = 0
+    live: bool = False
+    invocation_id: str | None = None
+    since_ms: answers.Moment | None = None
+    until_ms: answers.Moment | None = None
+    after_id: _Id | None = None
+    search: str | None = None
 
 
-async def log_lines(request: web.Request) -> web.Response:
+async def log_lines_of(request: web.Request) -> web.Response:
     """The first ``limit`` lines that fit, or the last ``tail``, in order."""
     asked = answers.query(request, LogsQuery)
-    if asked.invocation_id is not None:
-        invocation_id = await beginnings.of_invocation(request.app, asked.invocation_id)
-        asked = msgspec.structs.replace(asked, invocation_id=invocation_id)
+    wanted = await _wanted(request.app, asked)
     if asked.tail is not None:
-        return answers.json(await _tail(request.app, asked, asked.tail))
-    until = clock.steady_s() + asked.wait_ms / 1000
-    found = await _lines(request.app, asked)
-    while not found and clock.steady_s() < until:
-        await asyncio.sleep(min(_LOOK_AGAIN_S, max(until - clock.steady_s(), 0)))
-        found = await _lines(request.app, asked)
-    next_id = found[-1].id if found else asked.after_id or 0
-    return answers.json(schemas.LogLines(lines=tuple(found), next_id=next_id))
+        return answers.json(await _tail(request.app, asked, wanted, asked.tail))
+    return answers.json(await _after(request.app, asked, wanted))
 
 
-async def _tail(app: web.Application, asked: LogsQuery, most: int) -> schemas.LogLines:
+async def _after(app: web.Application, asked: LogsQuery, wanted: log_filters.LogFilter) -> schemas.LogLines:
+    """Lines after a place, as soon as there are some or the time is up."""
+    at = live_lines.place(asked.after) if asked.after is not None else live_lines.Place(asked.after_id or 0)
+    live = app[live_lines.LIVE]
+    until_s = clock.steady_s() + asked.wait_ms / 1000
+    while True:
+        if asked.live:
+            live.want(wanted.functions)
+        found = await asyncio.to_thread(app[state.LOGS].find, wanted, after_id=at.id, limit=asked.limit)
+        heard, number = (live.since(at, wanted), live.now) if asked.live else ([], at.number)
+        left_s = until_s - clock.steady_s()
+        reached = max(at.id, found.reached_id)
+        if found.lines or heard or found.is_cut or left_s <= 0:
+            then = msgspec.structs.replace(live.place(reached), number=number) if asked.live else reached
+            return _answer([*found.lines, *heard], found, reached, str(then))
+        # What was looked at and does not fit is not looked at again.
+        at = msgspec.structs.replace(live.place(reached), number=number) if asked.live else live_lines.Place(reached)
+        pause_s = min(live_lines.LOOK_EVERY_S, left_s)
+        await (live.wait(at, wanted, pause_s) if asked.live else asyncio.sleep(pause_s))
+
+
+async def _tail(app: web.Application, asked: LogsQuery, wanted: log_filters.LogFilter, most: int) -> schemas.LogLines:
     # Asked first: what is written between the two questions is among the lines, or comes after the id.
     last_id = await asyncio.to_thread(app[state.LOGS].last_id)
-    found = await _lines(app, msgspec.structs.replace(asked, limit=most), newest=True) if most else []
-    return schemas.LogLines(lines=tuple(found), next_id=found[-1].id if found else last_id)
-
-
-async def _lines(app: web.Application, asked: LogsQuery, *, newest: bool = False) -> list[logs.LogRow]:
-    return await asyncio.to_thread(
-        app[state.LOGS].lines,
-        asked.function,
-        asked.invocation_id,
-        asked.since_ms,
-        asked.after_id,
-        asked.limit,
-        asked.search,
-        asked.until_ms,
-        newest=newest,
+    then = app[live_lines.LIVE].place(last_id)
+    if not most:
+        return schemas.LogLines(lines=(), next_id=last_id, next=str(then))
+    after = live_lines.place(asked.after).id if asked.after is not None else asked.after_id or 0
+    found = await asyncio.to_thread(
+        app[state.LOGS].find, wanted, after_id=after, before_id=asked.before, limit=most, newest=True
     )
+    next_id = max(last_id, found.lines[-1].id) if found.lines and asked.before is None else last_id
+    return _answer(list(found.lines), found, next_id, str(msgspec.structs.replace(then, id=next_id)))
+
+
+def _answer(lines: list[logs.LogRow], found: logs.Found, next_id: int, then: str) -> schemas.LogLines:
+    return schemas.LogLines(
+        lines=tuple(lines),
+        next_id=next_id,
+        next=then,
+        is_cut=found.is_cut,
+        reached_id=found.reached_id if found.is_cut else None,
+        reached_ms=found.reached_ms,
+    )
+
+
+async def _wanted(app: web.Application, asked: LogsQuery) -> log_filters.LogFilter:
+    """What is asked for, with whole ids. Raises `errors.BadRequest`."""
+    if len(asked.function) > MOST_FUNCTIONS:
+        raise errors.BadRequest(f"query: there are {len(asked.function)} functions; {MOST_FUNCTIONS} may be")
+    invocation = asked.invocation or asked.invocation_id
+    return log_filters.LogFilter(
+        functions=asked.function,
+        invocation_id=None if invocation is None else await beginnings.of_invocation(app, invocation),
+        root_id=None if asked.root is None else await _root(app, asked.root),
+        level=None if asked.level is None else log_lines.LEVELS[asked.level],
+        statuses=tuple(status.value for status in asked.status),
+        grep=asked.grep or asked.search or None,
+        where=log_filters.conditions(asked.where),
+        since_ms=asked.since_ms if asked.since is None else _moment("since", asked.since),
+        until_ms=asked.until_ms if asked.until is None else _moment("until", asked.until),
+    )
+
+
+async def _root(app: web.Application, given: str) -> str:
+    """The first invocation of the chain that this one belongs to."""
+    invocation_id = await beginnings.of_invocation(app, given)
+    records = await asyncio.to_thread(app[state.LEDGER].get, invocation_id)
+    return next((record.root_id for record in records if record.root_id), invocation_id)
+
+
+def _moment(name: str, text: str) -> int:
+    """Unix milliseconds, or an age."""
+    if text.isdecimal() and len(text) <= len(str(answers.LATEST_MS)):
+        return min(int(text), answers.LATEST_MS)
+    age_ms = durations.age_ms(text)
+    if age_ms is None:
+        raise errors.BadRequest(f"query: {name}: {text[:50]!r} is no moment", hint="Unix milliseconds, or an age: 10m")
+    return max(clock.now_ms() - age_ms, 0)

@@ -276,8 +276,8 @@ LEDGER = (
     routes.Route(
         method="GET",
         path=f"{_V1}/logs",
-        handler=logs.log_lines,
-        summary="Read log lines; follow them by long poll.",
+        handler=logs.log_lines_of,
+        summary="Read log lines and search them; follow them by long poll.",
         query=logs.LogsQuery,
         responses=(_gives(schemas.LogLines, "Lines in order."),),
     ),

@@ -20,6 +20,7 @@ from typing import Any
 
 import msgspec
 
+from faas.cli import log_format
 from faas.core import errors, tether, unreadable
 
 _log = logging.getLogger(__name__)
@@ -168,7 +169,7 @@ class Child:
         told = [line for line in lines if line]
         # What it said to a person is better than the last line of a log.
         errors_told = [line.removeprefix("faas: ") for line in told if line.startswith("faas: ")]
-        return (errors_told or told or [""])[-1]
+        return log_format.words((errors_told or told or [""])[-1])
 
 
 async def read_ready(descriptor: int) -> dict[str, Any] | None:

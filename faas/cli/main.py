@@ -21,7 +21,7 @@ COMMANDS = {
     "ls": Entry("faas.cli.functions", "ls_command", "List the functions, or the objects of a bucket.", _FUNCTIONS),
     "describe": Entry("faas.cli.functions", "describe_command", "Show everything about one function.", _FUNCTIONS),
     "invoke": Entry("faas.cli.invoke", "invoke_command", "Call a function and print its result.", _FUNCTIONS),
-    "logs": Entry("faas.cli.logs", "logs_command", "Print what a function printed.", _FUNCTIONS),
+    "logs": Entry("faas.cli.logs", "logs_command", "Print and search what functions printed.", _FUNCTIONS),
     "records": Entry("faas.cli.ledger", "records_command", "List the records of attempts, newest first.", _FUNCTIONS),
     "invocations": Entry(
         "faas.cli.invocations", "invocations_group", "List, show, cancel and retry invocations.", _FUNCTIONS

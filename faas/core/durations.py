@@ -12,6 +12,12 @@ _PATTERN = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,3})?) ?(ms|s|m|min|h|d)")
 _UNIT_MS = {"ms": 1, "s": 1_000, "m": 60_000, "min": 60_000, "h": 3_600_000, "d": 86_400_000}
 
 
+def age_ms(text: str) -> int | None:
+    """An age in whole milliseconds; None when it is written as none is."""
+    match = _PATTERN.fullmatch(text.strip())
+    return round(float(match[1]) * _UNIT_MS[match[2]]) if match else None
+
+
 def delay_ms(text: str) -> int:
     """A delay in whole milliseconds, 31 days at most. Raises `errors.BadRequest`."""
     match = _PATTERN.fullmatch(text.strip())

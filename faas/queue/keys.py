@@ -265,6 +265,16 @@ class Keys(msgspec.Struct, frozen=True):
         return f"{self.prefix}:catalog"
 
     @property
+    def wanted_lines(self) -> str:
+        """Pub/sub channel: whose lines somebody wants as they are printed (msgpack `live_lines.Want`), each second."""
+        return f"{self.prefix}:wanted-lines"
+
+    @property
+    def live_lines(self) -> str:
+        """Pub/sub channel: those lines (msgpack array of `live_lines.PrintedNow`)."""
+        return f"{self.prefix}:live-lines"
+
+    @property
     def runtimes(self) -> str:
         """Hash: runtimes that nodes have, ``python3.11`` to JSON (``machine``, ``libc``). Written at a node's start."""
         return f"{self.prefix}:runtimes"

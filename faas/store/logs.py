@@ -1,19 +1,45 @@
-"""Log lines of all attempts, read by function, invocation, time or text. `ledger.Ledger.commit` writes them."""
+"""Log lines of all attempts, read by function, invocation, time or what stands in them. `faas.store.writing` writes.
+
+A search goes through the lines in steps, from the newest back or from a line forward, until it has what was asked for,
+or its time is up: then it says how far it came, and the next goes on from there. A step is a range of ids. Text is
+looked up in the index (`faas.store.log_index`) where it covers the range; the rest is read. What SQL cannot tell (the
+fields of a line, letters other than ASCII) is decided here, line by line.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import sqlite3
+from collections.abc import Iterator, Sequence
 
 import msgspec
 import sqlalchemy as sa
 
-from faas.store import schema
+from faas.core import clock, log_filters, log_lines
+from faas.store import log_index, schema
+
+WITHIN_S = 0.7
+"""How long one search may take, give or take a step."""
 
 _L = schema.logs
+_R = schema.records
+_ERROR = log_lines.LEVELS["error"]
+_FIRST_STEP = 10_000
+_LONGEST_STEP = 1 << 24
+_QUICK_S, _SLOW_S = 0.03, 0.12
+_AT_ONCE = 500
+_NEAR = 20_000
+_LATE_MS = 3_600_000
+"""By how much later than it was printed a line may be recorded, and still be found by ``until_ms``."""
+
+_FEW = 20_000
+"""Lines of a function that are rather read than looked up among those of all."""
 
 
 class LogRow(msgspec.Struct, frozen=True, kw_only=True):
-    """One line; ``id`` grows, so a follower asks for what is after the last one it has."""
+    """One line; ``id`` grows, so a follower asks for what is after the last one it has.
+
+    ``level`` is None where the line says none, ``fields`` where it has none (`faas.core.log_lines`).
+    """
 
     id: int
     at_ms: int
@@ -22,6 +48,20 @@ class LogRow(msgspec.Struct, frozen=True, kw_only=True):
     invocation_id: str
     attempt: int
     text: str
+    level: str | None = None
+    fields: log_lines.Fields | None = None
+
+
+class Found(msgspec.Struct, frozen=True, kw_only=True):
+    """What a search found, in order. Up to ``reached_id`` everything was looked at, in the direction of the search.
+
+    ``is_cut`` says that its time was up before it came to the end; ``reached_ms`` is then when that line was printed.
+    """
+
+    lines: Sequence[LogRow]
+    reached_id: int
+    is_cut: bool = False
+    reached_ms: int | None = None
 
 
 class Logs:
@@ -29,54 +69,254 @@ class Logs:
 
     def __init__(self, engine: sa.Engine) -> None:
         self._engine = engine
+        self._index = log_index.of(engine)
+
+    def find(
+        self,
+        wanted: log_filters.LogFilter,
+        *,
+        after_id: int = 0,
+        before_id: int | None = None,
+        limit: int = 1000,
+        newest: bool = False,
+        within_s: float = WITHIN_S,
+    ) -> Found:
+        """The first ``limit`` rows after a line that fit, or the last before one when ``newest``; in order.
+
+        Very short lines, of which there were many, are kept several in a row and have one id: more may come then.
+        """
+        with self._engine.connect() as connection:
+            bounds = _bounds(connection, wanted, after_id, before_id)
+            search = _Search(connection, wanted, limit, newest, clock.steady_s() + within_s)
+            return search.through(bounds, self._index)
 
     def lines(
-        self,
-        function: str | None = None,
-        invocation_id: str | None = None,
-        since_ms: int | None = None,
-        after_id: int | None = None,
-        limit: int = 1000,
-        search: str | None = None,
-        until_ms: int | None = None,
-        *,
-        newest: bool = False,
-    ) -> list[LogRow]:
-        """The first ``limit`` lines that fit, or the last when ``newest``, in order.
-
-        ``search`` is text that a line contains; ``since_ms`` and ``until_ms`` count as within. Very short lines, of
-        which there were many, are kept several in a row and have one id: more may come then.
-        """
-        # By id and not by time: who follows asks for what came after the last line that he has.
-        query = sa.select(_L).order_by(_L.c.id.desc() if newest else _L.c.id).limit(limit)
-        if function is not None:
-            query = query.where(_L.c.function == function)
-        if invocation_id is not None:
-            query = query.where(_L.c.invocation_id == invocation_id)
-        if since_ms is not None:
-            query = query.where(_L.c.at_ms >= since_ms)
-        if until_ms is not None:
-            query = query.where(_L.c.at_ms <= until_ms)
-        if after_id is not None:
-            query = query.where(_L.c.id > after_id)
-        if search is not None:
-            query = query.where(_L.c.text.contains(search, autoescape=True))
-        with self._engine.connect() as connection:
-            rows = [LogRow(**row) for row in connection.execute(query).mappings()]
-        lines = [line for row in (rows[::-1] if newest else rows) for line in _each_line(row, search or "")]
-        return lines[-limit:] if newest else lines
+        self, function: str | None = None, *, after_id: int = 0, limit: int = 1000, search: str | None = None
+    ) -> Sequence[LogRow]:
+        """The first ``limit`` rows after a line: of one function, or all; that hold a text, or all."""
+        wanted = log_filters.LogFilter(functions=() if function is None else (function,), grep=search)
+        return self.find(wanted, after_id=after_id, limit=limit).lines
 
     def last_id(self) -> int:
         """The id of the newest line of all; 0 when there is none."""
         with self._engine.connect() as connection:
-            return int(connection.scalar(sa.select(sa.func.max(_L.c.id))) or 0)
+            return _last_id(connection)
 
 
-def _each_line(row: LogRow, search: str) -> Iterator[LogRow]:
-    """The lines of a row; of those that are together in one, the ones that are looked for."""
-    if "\n" not in row.text:
-        yield row
-        return
-    for text in row.text.split("\n"):
-        if search.lower() in text.lower():
-            yield msgspec.structs.replace(row, text=text)
+class _Search:
+    """One search: what it has found, and how far it came."""
+
+    def __init__(
+        self, connection: sa.Connection, wanted: log_filters.LogFilter, limit: int, newest: bool, until_s: float
+    ) -> None:
+        self._connection = connection
+        self._wanted = wanted
+        self._limit = limit
+        self._newest = newest
+        self._until_s = until_s
+        self._needles = [each for each in needles(wanted) if len(each) >= log_index.SHORTEST]
+        self._rows: list[LogRow] = []
+        self._lines: list[LogRow] = []
+        self._reached = 0
+
+    def through(self, bounds: log_index.IdRange, index: log_index.LogIndex | None) -> Found:
+        """Search the ids of a range."""
+        self._reached = bounds.first - 1 if self._newest else bounds.last
+        is_cut = not self._take_all(bounds, index)
+        lines = self._lines[::-1] if self._newest else self._lines
+        if is_cut:
+            return Found(lines=lines, reached_id=self._reached, is_cut=True, reached_ms=self._moment())
+        return Found(lines=lines[-self._limit :] if self._newest else lines, reached_id=self._reached)
+
+    def _take_all(self, bounds: log_index.IdRange, index: log_index.LogIndex | None) -> bool:
+        """Whether the search came to its end: there are enough, or there is nothing more."""
+        if self._wanted.invocation_id is not None or self._wanted.root_id is not None:
+            # Few lines, which an index has by the invocation.
+            self._take(self._within(bounds))
+            return True
+        for piece, segment in self._pieces(bounds, index):
+            steps = self._looked_up(piece, segment) if segment is not None else self._read(piece)
+            for reached in steps:
+                if len(self._rows) >= self._limit:
+                    self._reached = self._rows[-1].id
+                    return True
+                self._reached = reached
+                if clock.steady_s() >= self._until_s:
+                    break
+            if clock.steady_s() >= self._until_s:
+                return self._reached == self._end_of(bounds)
+        self._reached = self._end_of(bounds)
+        return True
+
+    def _end_of(self, bounds: log_index.IdRange) -> int:
+        return bounds.first if self._newest else bounds.last
+
+    def _pieces(
+        self, bounds: log_index.IdRange, index: log_index.LogIndex | None
+    ) -> Iterator[tuple[log_index.IdRange, log_index.Segment | None]]:
+        """The range in pieces, in the order of the search, each with the part of the index that covers it."""
+        if index is None or not self._needles or self._has_few(bounds):
+            yield bounds, None
+            return
+        found = index.pieces(self._connection, bounds, self._wanted.since_ms, self._wanted.until_ms)
+        yield from reversed(found) if self._newest else found
+
+    def _has_few(self, bounds: log_index.IdRange) -> bool:
+        """Whether so few lines are of the functions that are asked for that reading them is quicker than the index."""
+        if not self._wanted.functions:
+            return False
+        some = sa.select(sa.literal(1)).where(
+            _L.c.function.in_(self._wanted.functions), _L.c.id.between(bounds.first, bounds.last)
+        )
+        counted = sa.select(sa.func.count()).select_from(some.limit(_FEW + 1).subquery())
+        return int(self._connection.scalar(counted) or 0) <= _FEW
+
+    def _read(self, piece: log_index.IdRange) -> Iterator[int]:
+        """Read a range in steps; the id up to which each came."""
+        width = _FIRST_STEP
+        while piece.first <= piece.last:
+            step, piece = piece.cut(width, from_end=self._newest)
+            began_s = clock.steady_s()
+            self._take(self._within(step))
+            took_s = clock.steady_s() - began_s
+            width = min(width * 4, _LONGEST_STEP) if took_s < _QUICK_S else width // 2 if took_s > _SLOW_S else width
+            yield step.first if self._newest else step.last
+
+    def _looked_up(self, piece: log_index.IdRange, segment: log_index.Segment) -> Iterator[int]:
+        """Read those lines of a range that the index knows to hold the text; the id up to which each step came."""
+        left = piece
+        try:
+            for ids, reached in segment.candidates(self._needles, piece, newest=self._newest, until_s=self._until_s):
+                if ids:
+                    self._take(_L.c.id.in_(ids))
+                left = (
+                    log_index.IdRange(piece.first, reached - 1)
+                    if self._newest
+                    else log_index.IdRange(reached + 1, piece.last)
+                )
+                yield reached
+        except sqlite3.DatabaseError:
+            # The file is damaged or was just removed: the lines are there all the same.
+            yield from self._read(left)
+
+    def _within(self, step: log_index.IdRange) -> sa.ColumnElement[bool]:
+        return _L.c.id.between(step.first, step.last)
+
+    def _take(self, range_: sa.ColumnElement[bool]) -> None:
+        """Take rows of a range that fit, as far as there is room."""
+        read = query(self._wanted, range_, newest=self._newest)
+        if not self._wanted.reads_text:
+            read = read.limit(self._limit - len(self._rows))
+        with self._connection.execute(read, execution_options={"yield_per": _AT_ONCE}) as result:
+            for row in result:
+                lines = self._fitting(row)
+                if lines:
+                    self._rows.append(lines[0])
+                    self._lines += lines[::-1] if self._newest else lines
+                if len(self._rows) >= self._limit:
+                    return
+
+    def _fitting(self, row: sa.Row[tuple[object, ...]]) -> list[LogRow]:
+        """The lines of a row that fit."""
+        found = []
+        for text in log_lines.each_of(row.text):
+            facts = log_lines.read(text)
+            if not self._wanted.reads_text or self._wanted.wants_text(text, facts):
+                found.append(
+                    LogRow(
+                        id=row.id,
+                        at_ms=row.at_ms,
+                        function=row.function,
+                        revision=row.revision,
+                        invocation_id=row.invocation_id,
+                        attempt=row.attempt,
+                        text=text,
+                        level=log_lines.level_name(facts.level),
+                        fields=facts.fields or None,
+                    )
+                )
+        return found
+
+    def _moment(self) -> int | None:
+        """When the line was printed that the search came to, or the next that there is."""
+        query = sa.select(_L.c.at_ms).where(_L.c.id >= self._reached).order_by(_L.c.id).limit(1)
+        return self._connection.scalar(query)
+
+
+def query(
+    wanted: log_filters.LogFilter, range_: sa.ColumnElement[bool], *, newest: bool
+) -> sa.Select[tuple[object, ...]]:
+    """What is read of a range: all that fits, and of texts some more."""
+    read = sa.select(_L).where(range_, *_terms(wanted)).order_by(_L.c.id.desc() if newest else _L.c.id)
+    if wanted.level is not None and wanted.level >= _ERROR and not wanted.functions:
+        read = read.with_hint(_L, "INDEXED BY logs_of_errors", "sqlite")
+    return read
+
+
+def needles(wanted: log_filters.LogFilter) -> tuple[str, ...]:
+    """Texts that a line holds that fits: what is looked for, and the names of fields as JSON writes them."""
+    texts = [wanted.grep] if wanted.grep else []
+    texts += [text for each in wanted.where for text in each.written]
+    return tuple(part for text in texts if (part := _plain_part(text)))
+
+
+def _plain_part(text: str) -> str:
+    """The longest part of a text that is in one case only, or in ASCII: databases know no other letters' cases."""
+    parts = "".join(each if each.isascii() or each.lower() == each.upper() else "\0" for each in text).split("\0")
+    return max(parts, key=len)
+
+
+def _terms(wanted: log_filters.LogFilter) -> list[sa.ColumnElement[bool]]:
+    """What SQL can tell of what is wanted. It lets through all that fits, and of texts some more."""
+    terms: list[sa.ColumnElement[bool]] = []
+    if wanted.functions:
+        terms.append(_L.c.function.in_(wanted.functions))
+    if wanted.invocation_id is not None:
+        terms.append(_L.c.invocation_id == wanted.invocation_id)
+    if wanted.root_id is not None:
+        # The first invocation of a chain names no root: it is the root.
+        chain = sa.select(_R.c.invocation_id).where(_R.c.root_id == wanted.root_id)
+        terms.append(sa.or_(_L.c.invocation_id == wanted.root_id, _L.c.invocation_id.in_(chain)))
+    if wanted.since_ms is not None:
+        terms.append(_L.c.at_ms >= wanted.since_ms)
+    if wanted.until_ms is not None:
+        terms.append(_L.c.at_ms <= wanted.until_ms)
+    if wanted.level is not None:
+        terms.append(_L.c.level >= wanted.level)
+        if wanted.level >= _ERROR:
+            # As the index of errors has it, word for word: else SQLite does not see that it may use it.
+            terms.append(sa.text("logs.level >= 40"))  # type: ignore[arg-type]
+    if wanted.statuses:
+        ended = sa.select(sa.literal(1)).where(
+            _R.c.invocation_id == _L.c.invocation_id,
+            _R.c.attempt == _L.c.attempt,
+            _R.c.status.in_(wanted.statuses),
+        )
+        terms.append(ended.exists())
+    terms += [_L.c.text.icontains(text, autoescape=True) for text in needles(wanted)]
+    return terms
+
+
+def _bounds(
+    connection: sa.Connection, wanted: log_filters.LogFilter, after_id: int, before_id: int | None
+) -> log_index.IdRange:
+    """The ids among which all is that may fit. Ids grow in the order of recording, which is nearly that of time."""
+    last = _last_id(connection)
+    first = int(connection.scalar(sa.select(sa.func.min(_L.c.id))) or 1)
+    if before_id is not None:
+        last = min(last, before_id - 1)
+    if wanted.since_ms is not None:
+        # What was recorded first of the lines printed just after then; with room for some that took longer.
+        some = sa.select(_L.c.id).where(_L.c.at_ms >= wanted.since_ms).order_by(_L.c.at_ms).limit(_NEAR)
+        earliest = connection.scalar(sa.select(sa.func.min(some.subquery().c.id)))
+        first = max(first, (last + 1 if earliest is None else earliest) - _NEAR)
+    if wanted.until_ms is not None:
+        past_ms = wanted.until_ms + _LATE_MS
+        some = sa.select(_L.c.id).where(_L.c.at_ms <= past_ms).order_by(_L.c.at_ms.desc()).limit(_NEAR)
+        latest = connection.scalar(sa.select(sa.func.max(some.subquery().c.id)))
+        last = min(last, (latest or 0) + _NEAR)
+    return log_index.IdRange(max(first, after_id + 1), last)
+
+
+def _last_id(connection: sa.Connection) -> int:
+    return int(connection.scalar(sa.select(sa.func.max(_L.c.id))) or 0)

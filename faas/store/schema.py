@@ -6,6 +6,7 @@ import sqlalchemy as sa
 
 metadata = sa.MetaData()
 _HAS_ROOT = sa.text("root_id IS NOT NULL")
+_IS_ERROR = sa.text("level >= 40")
 
 catalog = sa.Table(
     "catalog",
@@ -88,6 +89,8 @@ logs = sa.Table(
     sa.Column("invocation_id", sa.Text, nullable=False),
     sa.Column("attempt", sa.Integer, nullable=False),
     sa.Column("text", sa.Text, nullable=False),
+    sa.Column("level", sa.SmallInteger),
+    sa.Index("logs_of_errors", "id", sqlite_where=_IS_ERROR, postgresql_where=_IS_ERROR),
     sa.Index("logs_by_function", "function", "id"),
     sa.Index("logs_by_invocation", "invocation_id"),
     sa.Index("logs_by_time", "at_ms"),

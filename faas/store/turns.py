@@ -21,6 +21,11 @@ def retention(engine: sa.Engine, root: Path) -> Iterator[bool]:
         yield is_ours
 
 
+def indexing(root: Path) -> contextlib.AbstractContextManager[bool]:
+    """Whether it is this process's turn to index log lines, which are in files of this machine."""
+    return _of_file(root / "search.lock")
+
+
 @contextlib.contextmanager
 def _of_file(path: Path) -> Iterator[bool]:
     with path.open("w") as file:

@@ -13,7 +13,7 @@ from typing import cast
 import msgspec
 import sqlalchemy as sa
 
-from faas.core import model
+from faas.core import log_lines, model
 from faas.store import bills, bulk, histograms, kept, schema, tallies
 
 Key = tuple[str, int]
@@ -29,6 +29,7 @@ _EPOCH = datetime.date(1970, 1, 1)
 _SUMMED = ("billed_ms", "cost_pico", "duration_us", "queue_ms", "init_ms")
 _CHUNK = 500
 _BODY = _R.c.keys().index("body")
+_TEXT = schema.logs.c.keys().index("text") - 1  # rows of lines have no id yet
 _encode = msgspec.msgpack.Encoder().encode
 
 
@@ -149,22 +150,23 @@ def _total(group: _Group) -> bulk.Row:
 def _printed(connection: sa.Connection, printed: model.Printed) -> Sequence[bulk.Row]:
     """The rows of what was printed between attempts; none when they are there already."""
     of = (printed.function, printed.revision, printed.invocation_id, printed.attempt)
-    rows = [(line.at_ms, *of, _kept_text(line.text)) for line in printed.lines]
+    rows = [(line.at_ms, *of, *_text_and_level(line.text)) for line in printed.lines]
     names = ("at_ms", "function", "revision", "invocation_id", "attempt", "text")
-    same = [schema.logs.c[name] == value for name, value in zip(names, rows[0], strict=True)] if rows else []
+    same = [schema.logs.c[name] == value for name, value in zip(names, rows[0], strict=False)] if rows else []
     is_there = bool(rows) and connection.execute(sa.select(schema.logs.c.id).where(*same).limit(1)).first()
     return [] if is_there else rows
 
 
-def _kept_text(text: str) -> str:
-    return text.replace("\0", "\N{REPLACEMENT CHARACTER}")  # PostgreSQL holds no NUL in text
+def _text_and_level(text: str) -> tuple[str, int | None]:
+    text = text.replace("\0", "\N{REPLACEMENT CHARACTER}")  # PostgreSQL holds no NUL in text
+    return text, log_lines.highest_level(text)
 
 
 def _logs(records: Iterable[model.Record]) -> Iterator[bulk.Row]:
     for record in records:
         for line in record.logs:
-            text = _kept_text(line.text)
-            yield line.at_ms, record.function, record.revision, record.invocation_id, record.attempt, text
+            of = (record.function, record.revision, record.invocation_id, record.attempt)
+            yield line.at_ms, *of, *_text_and_level(line.text)
 
 
 def _kept(rows: Sequence[bulk.Row], lines: Sequence[bulk.Row]) -> Iterator[bulk.Row]:
@@ -172,7 +174,7 @@ def _kept(rows: Sequence[bulk.Row], lines: Sequence[bulk.Row]) -> Iterator[bulk.
     if rows:
         yield kept.RECORDS, len(rows), sum([len(cast(bytes, row[_BODY])) for row in rows]), 0, 0, 0
     if lines:
-        yield kept.LOGS, len(lines), sum([_octets(cast(str, line[-1])) for line in lines]), 0, 0, 0
+        yield kept.LOGS, len(lines), sum([_octets(cast(str, line[_TEXT])) for line in lines]), 0, 0, 0
 
 
 def _octets(text: str) -> int:

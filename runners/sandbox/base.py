@@ -22,6 +22,7 @@ import msgspec
 
 from faas.core import errors, model, retry
 from faas.runtimes import installed, table
+from runners.sandbox import output
 
 
 class EngineUnavailable(errors.Unavailable):
@@ -110,6 +111,9 @@ class Sandbox(Protocol):
 
     def on_output(self, callback: Callable[[tuple[model.LogLine, ...]], None]) -> None:
         """Give what is printed while no attempt runs to ``callback``; what an import prints is the first attempt's."""
+
+    def show(self, live: output.Live) -> None:
+        """Show lines to somebody as they are printed, while he wants them; all of them are in a `Ran` as well."""
 
     async def load(self, revision: model.Revision) -> Loaded:
         """Show the sandbox the revision's code, set the revision's limits, import its handler.

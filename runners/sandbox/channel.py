@@ -180,6 +180,10 @@ class Channel:
         is_request = invocation.trigger == http_replies.TRIGGER
         self._await(_Awaited(then, invocation.id, self._timeout_ms, is_request=is_request), head, invocation.event)
 
+    def show(self, live: output.Live) -> None:
+        """See `base.Sandbox.show`."""
+        self._output.show(live)
+
     def stop(self) -> None:
         """Ask an idle agent to end by itself: then the host is doomed. Nothing happens when something runs."""
         if self._awaited is None and not self.is_over:

@@ -26,6 +26,7 @@ class FramedOutput:
     ) -> None:
         self._attempt = output.Log(max_log_bytes)
         self._between = output.Between(loop, on_between, _nothing)
+        self._told = output.Telling(self._attempt, self._between)
         self._most = most_bytes(max_log_bytes)
         self._number = 0
         self._is_running = False
@@ -37,10 +38,16 @@ class FramedOutput:
         self._between.tell()
         self._number += 1
         self._is_running = True
+        self._told.begin()
+
+    def show(self, live: output.Live) -> None:
+        """See `output.Output.show`."""
+        self._told.live = live
 
     def take(self) -> tuple[output.Lines, bool]:
         """An attempt has ended, and its answer came after all that it printed: that, and whether the log is cut."""
         self._is_running = False
+        self._told.tell(self._attempt, ended=True)
         lines, cut = self._attempt.take()
         return self._between.with_first(lines), cut
 
@@ -63,6 +70,7 @@ class FramedOutput:
         log = self._attempt if is_of_attempt else self._between.log
         log.add(body, clock.now_ms())
         log.dropped_bytes += frame.dropped
+        self._told.tell(log)
         if not is_of_attempt:
             self._between.came()
 

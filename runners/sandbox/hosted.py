@@ -145,6 +145,10 @@ class HostedSandbox:
         """See `base.Sandbox.on_output`."""
         self._on_output = callback
 
+    def show(self, live: output.Live) -> None:
+        """See `base.Sandbox.show`."""
+        self._channel.show(live)
+
     async def load(self, revision: model.Revision) -> base.Loaded:
         """See `base.Sandbox.load`. The handler is imported while the limits are being set."""
         self._ref = revision.ref

@@ -15,7 +15,8 @@ import fcntl
 import os
 import select
 from bisect import bisect_right
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from typing import Protocol
 
 from faas.core import clock, model
 
@@ -30,6 +31,17 @@ _F_GETPIPE_SZ = 1032
 Lines = tuple[model.LogLine, ...]
 
 
+class Live(Protocol):
+    """Whoever is shown lines as they are printed."""
+
+    @property
+    def is_on(self) -> bool:
+        """Whether anybody wants them now."""
+
+    def tell(self, lines: Lines, *, between: bool) -> None:
+        """Take lines of the attempt that runs, or of the time ``between`` attempts. It must not block."""
+
+
 class Log:
     """The first ``max_bytes`` of some output, and when its parts were read."""
 
@@ -38,6 +50,7 @@ class Log:
         self._data = bytearray()
         self._offsets: list[int] = []
         self._times: list[int] = []
+        self._told = 0
         self.dropped_bytes = 0
 
     @property
@@ -72,17 +85,28 @@ class Log:
         self._data.clear()
         self._offsets.clear()
         self._times.clear()
+        self._told = 0
         self.dropped_bytes = 0
         return tuple(lines), cut
 
+    def untold(self, *, ended: bool) -> Lines:
+        """The lines that have come since this was last asked; one that has no end yet only when all has ``ended``."""
+        begin, end = self._told, len(self._data) if ended else self._data.rfind(b"\n", self._told) + 1
+        if end <= begin:
+            return ()
+        self._told = end
+        parts = self._data[begin : end - self._data.endswith(b"\n", begin, end)].split(b"\n")
+        return tuple(self._timed(parts, begin))
+
     def _lines(self) -> list[model.LogLine]:
-        lines, offset = [], 0
-        for part in self._parts():
+        return list(self._timed(self._parts(), 0))
+
+    def _timed(self, parts: Sequence[bytearray], offset: int) -> Iterator[model.LogLine]:
+        for part in parts:
             at_ms = self._times[bisect_right(self._offsets, offset) - 1]
             # PostgreSQL takes no NUL in a text.
-            lines.append(model.LogLine(at_ms, part.decode("utf-8", "replace").replace("\0", "\ufffd")))
+            yield model.LogLine(at_ms, part.decode("utf-8", "replace").replace("\0", "\ufffd"))
             offset += len(part) + 1
-        return lines
 
     def _parts(self) -> list[bytearray]:
         """What was printed, line by line. Of very many short lines several are one part: each costs a row."""
@@ -100,6 +124,29 @@ class Log:
         return parts
 
 
+class Telling:
+    """Shows what comes into a sandbox's logs to whoever follows it now, as it comes."""
+
+    def __init__(self, attempt: Log, between: Between) -> None:
+        self.live: Live | None = None
+        """Set when the sandbox holds a function: before that nobody could ask for what it prints."""
+        self._attempt = attempt
+        self._between = between
+
+    def begin(self) -> None:
+        """The first attempt begins: what the import printed is the beginning of its log."""
+        if self.live is not None and self.live.is_on and self._between.first:
+            self.live.tell(self._between.first, between=False)
+
+    def tell(self, log: Log, *, ended: bool = False) -> None:
+        """Something has come into a log, or all has that will."""
+        # What is printed before the first attempt is told with that.
+        if self.live is None or not self.live.is_on or (log is not self._attempt and self._between.first is not None):
+            return
+        if lines := log.untold(ended=ended):
+            self.live.tell(lines, between=log is not self._attempt)
+
+
 class Between:
     """What a sandbox prints while no attempt runs: passed on a second after it came, or kept for the first attempt."""
 
@@ -113,22 +160,23 @@ class Between:
         self._loop = loop
         self._on_between = on_between
         self._on_told = on_told
-        self._first: Lines | None = None
+        self.first: Lines | None = None
+        """What the first attempt's log is to begin with; None when it has begun, or there is none to come."""
         self._telling: asyncio.TimerHandle | None = None
 
     def came(self) -> None:
         """Something may have come into the log: pass it on in a while, unless the first attempt is to have it."""
-        if self._first is None and self._telling is None and not self.log.is_empty:
+        if self.first is None and self._telling is None and not self.log.is_empty:
             self._telling = self._loop.call_later(TELL_AFTER_S, self._tell_now)
 
     def put_first(self, lines: Lines) -> None:
         """Let the next attempt's log begin with these: what was printed by the import that nobody has waited for."""
-        self._first = lines
+        self.first = lines
 
     def with_first(self, lines: Lines) -> Lines:
         """An attempt's log, with what it is to begin with."""
-        if self._first is not None:
-            lines, self._first = self._first + lines, None
+        if self.first is not None:
+            lines, self.first = self.first + lines, None
         return lines
 
     def tell(self) -> None:
@@ -139,8 +187,8 @@ class Between:
         if self.log.is_empty:
             return
         lines, _cut = self.log.take()
-        if self._first is not None:
-            self._first += lines
+        if self.first is not None:
+            self.first += lines
         else:
             self._on_between(lines)
 
@@ -151,7 +199,7 @@ class Between:
 
     def close(self) -> None:
         """Pass on all that is here, also what no attempt came for. Safe to call twice."""
-        lines, self._first = self._first or (), None
+        lines, self.first = self.first or (), None
         if lines:
             self._on_between(lines)
         self.tell()
@@ -176,6 +224,7 @@ class Output:
         self._attempt = Log(max_bytes)
         self._between = Between(loop, on_between, self._has_room_again)
         self._log = self._between.log
+        self._told = Telling(self._attempt, self._between)
         self._nowhere = -1
         self._discarding: asyncio.TimerHandle | None = None
         self._ended = False
@@ -186,11 +235,19 @@ class Output:
         self._empty()
         self._between.tell()
         self._turn_to(self._attempt)
+        if self._between.first is not None:
+            self._told.begin()
+
+    def show(self, live: Live) -> None:
+        """Show what is printed from now on to somebody, too, while he wants it."""
+        self._told.live = live
 
     def take(self) -> tuple[Lines, bool]:
         """An attempt has ended: all it printed, and whether the log is cut."""
         self._empty()
         self._turn_to(self._between.log)
+        if not self._attempt.is_empty:
+            self._told.tell(self._attempt, ended=True)
         lines, cut = self._attempt.take()
         return self._between.with_first(lines), cut
 
@@ -255,6 +312,7 @@ class Output:
             self._stop()
             return 0
         self._log.add(data, clock.now_ms())
+        self._told.tell(self._log)
         return len(data)
 
     def _discard(self) -> int:

@@ -127,7 +127,7 @@ async def test_log_lines_are_found_by_function_invocation_moment_and_text(api: C
     assert await texts(api, search="0_") == []
     page = await api.get("/api/v1/logs", limit=2)
     assert await texts(api, after_id=page["next_id"]) == ["100% of it"]
-    assert (await api.get("/api/v1/logs", function="none"))["next_id"] == 0
+    assert (await api.get("/api/v1/logs", function="none"))["next_id"] == 3  # up to there nothing fits
     assert (await api.call("GET", "/api/v1/logs", params={"after_id": 2**63}))[0] == 400
 
 
