@@ -1,4 +1,4 @@
-"""Lines as they are printed: within a fifth of a second, each once, whoever follows and whatever goes away meanwhile."""
+"""Lines as they are printed: within a fifth of a second, each once, whoever follows and whatever goes away."""
 
 from __future__ import annotations
 
