@@ -44,6 +44,7 @@ class Scrape(msgspec.Struct, frozen=True, kw_only=True):
     kept: Mapping[str, kept.Kept] = {}
     unfit: Mapping[str, unfit.Told] = {}
     skipped: Mapping[str, int] = {}
+    alarms: Mapping[str, int] = {}
 
 
 def render(seen: Scrape) -> bytes:
@@ -68,6 +69,7 @@ class _Collector(registry.Collector):
         yield from _kept(self._seen.kept)
         yield _unfit(self._seen.unfit)
         yield _skipped(self._seen.skipped)
+        yield _alarms(self._seen.alarms)
 
 
 def _counters(totals: Sequence[ledger.Total]) -> Iterator[core.Metric]:
@@ -224,6 +226,13 @@ def _skipped(found: Mapping[str, int]) -> core.Metric:
     )  # fmt: skip
     for function, count in sorted(found.items()):
         family.add_metric([function], count)
+    return family
+
+
+def _alarms(found: Mapping[str, int]) -> core.Metric:
+    family = core.GaugeMetricFamily("faas_alarms", "Alarms, by state.", labels=["state"])
+    for name, count in sorted(found.items()):
+        family.add_metric([name], count)
     return family
 
 

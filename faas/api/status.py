@@ -73,5 +73,6 @@ async def prometheus(request: web.Request) -> web.Response:
         unfit=await calls.unfit(bucket.name for bucket in await asyncio.to_thread(functions.buckets)),
         kept=(await asyncio.to_thread(kept.read, request.app[state.ENGINE])).kinds,
         skipped=await calls.skipped(),
+        alarms=await asyncio.to_thread(request.app[state.ALARMS].counts),
     )
     return web.Response(body=metrics.render(seen), headers={"Content-Type": exposition.CONTENT_TYPE_LATEST})

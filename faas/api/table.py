@@ -6,6 +6,7 @@ from typing import Any
 
 from faas import builds
 from faas.api import (
+    alarms,
     bills,
     buckets,
     budgets,
@@ -422,4 +423,58 @@ PAGE = (
     ),
 )
 
-ROUTES = FUNCTIONS + DEPLOYMENTS + LEDGER + BUCKETS + PLATFORM + PAGE
+ALARMS = (
+    routes.Route(
+        method="GET",
+        path=f"{_V1}/alarms",
+        handler=alarms.list_alarms,
+        summary="List the alarms as they stand, those that fire first.",
+        query=alarms.AlarmsQuery,
+        responses=(_gives(schemas.AlarmList, "The alarms that fit."),),
+    ),
+    routes.Route(
+        method="GET",
+        path=f"{_V1}/alarms/{{name}}",
+        handler=alarms.describe_alarm,
+        summary="Describe an alarm.",
+        responses=(_gives(schemas.AlarmDescription, "As it was declared, and as it stands."),),
+        errors=(404,),
+    ),
+    routes.Route(
+        method="GET",
+        path=f"{_V1}/alarms/{{name}}/history",
+        handler=alarms.alarm_history,
+        summary="Read what came to pass with an alarm.",
+        query=alarms.HistoryQuery,
+        responses=(_gives(schemas.AlarmHistory, "The newest first."),),
+        errors=(404,),
+    ),
+    routes.Route(
+        method="POST",
+        path=f"{_V1}/alarms/{{name}}/silence",
+        handler=alarms.silence_alarm,
+        summary="Let an alarm tell nobody for a while.",
+        body=routes.Body(type=alarms.Silence, description="For how long."),
+        responses=(_gives(schemas.AlarmSilence, "It is silent."),),
+        errors=(404,),
+    ),
+    routes.Route(
+        method="DELETE",
+        path=f"{_V1}/alarms/{{name}}/silence",
+        handler=alarms.unsilence_alarm,
+        summary="Let an alarm tell again.",
+        query=alarms.FunctionQuery,
+        responses=(_gives(schemas.AlarmSilence, "It tells."),),
+        errors=(404,),
+    ),
+    routes.Route(
+        method="POST",
+        path=f"{_V1}/alarms/{{name}}/test",
+        handler=alarms.try_alarm,
+        summary="Send a test to wherever an alarm is told.",
+        responses=(_gives(schemas.AlarmTest, "It is on its way."),),
+        errors=(404,),
+    ),
+)
+
+ROUTES = FUNCTIONS + DEPLOYMENTS + LEDGER + BUCKETS + ALARMS + PLATFORM + PAGE

@@ -7,12 +7,13 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from faas.core import cron_lines, errors, http_paths, model, patterns
+from faas.core import alarm_rules, cron_lines, errors, http_paths, model, patterns
 
 MAX_FUNCTIONS = 1000
 """As many as a manifest may have."""
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
+_ALARM_NAME = re.compile(r"(?:[a-z0-9-]{1,63}\.)?[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 
 
@@ -116,6 +117,41 @@ def check_destinations(function: model.FunctionSpec, functions: Collection[str],
                 hint="name a key of env as `secret`, or set FAAS_DESTINATION_SECRET",
                 function=function.name,
             )
+
+
+def check_alarms(project: model.Project, functions: Collection[str], secret: str) -> None:
+    """Raise `errors.BadRequest` for an alarm that cannot be read, or told to where it says. See `check_destinations`.
+
+    A manifest's own check says the same with its place, to who has one.
+    """
+    names = [alarm.name for alarm in project.alarms]
+    if twice := sorted(name for name, count in Counter(names).items() if count > 1):
+        raise errors.BadRequest(f"the project has the alarm {twice[0]} twice", alarm=twice[0])
+    buckets = {bucket.name for bucket in project.buckets}
+    for alarm in project.alarms:
+        for fault in _alarm_faults(alarm, project, functions, buckets, secret):
+            raise errors.BadRequest(f"the alarm {alarm.name}: {fault}", alarm=alarm.name)
+
+
+def _alarm_faults(
+    alarm: model.Alarm, project: model.Project, functions: Collection[str], buckets: Collection[str], secret: str
+) -> Iterator[str]:
+    declared = {function.name for function in project.functions}
+    if _ALARM_NAME.fullmatch(alarm.name) is None:
+        yield "its name is none: lower-case letters, digits and dashes, and its function before a dot"
+    if alarm.function is not None and alarm.function not in declared:
+        yield f"{alarm.function} is no function of this project"
+    if not alarm.functions and alarm.name != f"{alarm.function}.{alarm.name.rpartition('.')[2]}":
+        yield "it belongs to no function and to no manifest"
+    if fault := alarm_rules.fault(alarm.rule):
+        yield f"rule: found {alarm.rule[:100]!r}, expected {fault}"
+    for to in alarm.notify:
+        if isinstance(to, model.ToFunction) and to.function not in functions:
+            yield f"it tells {to.function}, which is no function of this project, and not deployed"
+        if isinstance(to, model.ToBucket) and to.bucket not in buckets:
+            yield f"it tells the bucket {to.bucket}, which the project does not have"
+        if isinstance(to, model.ToUrl) and not secret:
+            yield f"nothing to sign with what goes to {to.url}; set FAAS_DESTINATION_SECRET"
 
 
 def check_buckets(wanted: Sequence[model.Bucket], existing: Sequence[model.Bucket], used_by: Collection[str]) -> None:

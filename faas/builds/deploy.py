@@ -17,9 +17,10 @@ from pathlib import Path
 import msgspec
 
 from faas import artifacts
-from faas.builds import bundle, checks, folders, ports, progress, runtimes, sources
-from faas.core import bucket_places, errors, groups, model, unreadable
+from faas.builds import alarms, bundle, checks, folders, ports, progress, runtimes, sources
+from faas.core import bucket_places, clock, errors, groups, model, unreadable
 from faas.runtimes import bounds, children
+from faas.store import alarm_changes
 
 _PLATFORMS_OWN = "Platform."
 _NAMED = 5
@@ -143,7 +144,7 @@ class Deployer:
             try:
                 built = self._build_all(request, folder, steps, made, list(served.values()))
                 changed = self._load_all(built, served, journal, steps)
-                self._activate(changed, project.buckets, steps)
+                self._activate(changed, project, self._alarm_changes(project, served, changed), steps)
             # Also when the builder is asked to stop: the next run begins anew.
             except BaseException:
                 journal.discard()
@@ -177,6 +178,9 @@ class Deployer:
         names = {function.name for function in request.project.functions}
         known = names.union(revision.function for revision in deployed)
         owned = checks.owners(deployed, names)
+        checks.check_alarms(request.project, known, self._destinations.destination_secret)
+        # Said before anything is built: an alarm's name may be another manifest's.
+        self._alarm_changes(request.project, {revision.function: revision for revision in deployed}, ())
         checks.check_buckets(request.project.buckets, self._catalog.buckets(), checks.buckets_of(deployed, but=names))
         built = []
         for function in request.project.functions:
@@ -214,15 +218,26 @@ class Deployer:
         self._nodes.load(list(by_ref), self._building.load_timeout_ms, lambda ref: _loading(by_ref[ref], steps))
         return revisions
 
+    def _alarm_changes(
+        self, project: model.Project, served: Mapping[str, model.Revision], changed: Sequence[model.Revision]
+    ) -> alarm_changes.AlarmChanges:
+        numbers = {revision.function: revision.number for revision in (*served.values(), *changed)}
+        return alarms.changes(project, self._catalog.declared_alarms(), served.keys(), numbers, clock.now_ms())
+
     def _activate(
-        self, changed: Sequence[model.Revision], buckets: Sequence[model.Bucket], steps: progress.Progress
+        self,
+        changed: Sequence[model.Revision],
+        project: model.Project,
+        of_alarms: alarm_changes.AlarmChanges,
+        steps: progress.Progress,
     ) -> None:
         existing = self._catalog.buckets()
-        new_buckets = [bucket for bucket in buckets if bucket not in existing]
+        new_buckets = [bucket for bucket in project.buckets if bucket not in existing]
         with steps.step(None, "activate") as note:
-            if changed or new_buckets:
-                version = self._catalog.activate(changed, new_buckets)
-                note(_named_refs(changed) or "buckets only")
+            if changed or new_buckets or of_alarms != alarm_changes.NONE:
+                version = self._catalog.activate(changed, new_buckets, of_alarms)
+                told = [_named_refs(changed) or ("buckets only" if new_buckets else ""), alarms.note(of_alarms)]
+                note("; ".join(filter(None, told)))
             else:
                 version = self._catalog.catalog_version()
                 note("nothing changed")

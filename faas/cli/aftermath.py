@@ -44,24 +44,34 @@ class AlreadyThere(msgspec.Struct, frozen=True):
     runs: bool
 
 
+class Served(msgspec.Struct, frozen=True):
+    """What serves, by name, and which alarms there are."""
+
+    functions: Mapping[str, dict[str, Any]]
+    alarms: frozenset[str]
+
+
 class Aftermath(msgspec.Struct, frozen=True, kw_only=True):
     """All of it."""
 
     left_behind: tuple[LeftBehind, ...] = ()
     taken_over: tuple[TakenOver, ...] = ()
     existing: tuple[AlreadyThere, ...] = ()
+    alarms_removed: tuple[str, ...] = ()
 
 
-def served(api: client.Client) -> dict[str, dict[str, Any]]:
-    """What serves now, by name."""
-    return {each["name"]: each for each in api.get("/api/v1/functions")["functions"]}
+def served(api: client.Client) -> Served:
+    """What serves now."""
+    return Served({each["name"]: each for each in api.get("/api/v1/functions")["functions"]}, _alarms(api))
 
 
-def settle(
-    api: client.Client, project: model.Project, file: Path, root: Path, before: Mapping[str, dict[str, Any]]
-) -> Aftermath:
-    """What a deploy that went well has changed beside; ``before`` served when it began."""
-    known = _known(root)
+def _alarms(api: client.Client) -> frozenset[str]:
+    return frozenset(each["name"] for each in api.get("/api/v1/alarms", limit=10_000)["alarms"])
+
+
+def settle(api: client.Client, project: model.Project, file: Path, root: Path, earlier: Served) -> Aftermath:
+    """What a deploy that went well has changed beside; ``earlier`` is what served when it began."""
+    known, before = _known(root), earlier.functions
     names = {function.name for function in project.functions}
     mine = str(file.resolve())
     # Of those that still serve: what was removed by hand is not left behind.
@@ -79,6 +89,7 @@ def settle(
         left_behind=tuple(LeftBehind(name, _triggers(before[name])) for name in gone),
         taken_over=tuple(taken),
         existing=tuple(_existing(api, project, before)),
+        alarms_removed=tuple(sorted(earlier.alarms - _alarms(api))),
     )
 
 
@@ -94,6 +105,8 @@ def say(aftermath: Aftermath) -> None:
         output.say(f"left behind: {len(aftermath.left_behind) - _MOST_NAMED} more functions; `faas ls` lists them")
     for each in aftermath.existing:
         output.say(_of_existing(each))
+    for name in aftermath.alarms_removed:
+        output.say(f"removed: the alarm {name} stands in faas.yaml no more")
 
 
 def _of_existing(found: AlreadyThere) -> str:

@@ -33,6 +33,7 @@ COMMANDS = {
     "stats": Entry("faas.cli.ledger", "stats_command", "Show calls, errors, durations and cold starts.", _FUNCTIONS),
     "bill": Entry("faas.cli.bill", "bill_command", "Add up billed milliseconds and cost.", _FUNCTIONS),
     "budget": Entry("faas.cli.budget", "budget_group", "Show budgets, and lift one that stops.", _FUNCTIONS),
+    "alarms": Entry("faas.cli.alarms", "alarms_group", "List, show, test and silence alarms.", _FUNCTIONS),
     "buckets": Entry("faas.cli.buckets", "buckets_command", "List the buckets.", _FUNCTIONS),
     "cp": Entry("faas.cli.cp", "cp_command", "Copy files into and out of buckets.", _FUNCTIONS),
     "sbom": Entry("faas.cli.sbom", "sbom_command", "List what is installed with a function (CycloneDX).", _FUNCTIONS),

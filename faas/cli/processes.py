@@ -37,7 +37,8 @@ def node_command(ready_fd: int | None) -> None:
 @click.command()
 @_ready_option
 def scheduler_command(ready_fd: int | None) -> None:
-    """Run one scheduler: timers and uploads become invocations, what is due again and records for destinations go on.
+    """Run one scheduler: timers and uploads become invocations, what is due again and records for destinations go on,
+    and alarms are looked at.
 
     Several may run at once.
     """
@@ -139,14 +140,17 @@ async def _answer(settings: settings_module.Settings, stop: asyncio.Event, ready
 
 
 async def _schedule(settings: settings_module.Settings, stop: asyncio.Event, ready: Ready) -> None:
-    from faas import delivery
+    from faas import alerts, delivery
+    from faas.cli import machine
     from faas.cluster import demand
+    from faas.health import checks, looks
     from faas.queue import invocations
     from faas.store import database, functions, undelivered
     from triggers import delayed, timer, upload
 
     queue = await invocations.Queue.of(settings.redis, settings.queues, settings.results)
     asks = await demand.Demand.open(settings.redis.redis_url, settings.redis.redis_prefix)
+    platform = looks.Looks(settings, checks.CHECKS.beside(machine.BESIDE))
     try:
         engine = await asyncio.to_thread(database.open_database, settings.data)
         store, given_up = functions.Functions(engine), undelivered.UndeliveredRecords(engine)
@@ -156,7 +160,10 @@ async def _schedule(settings: settings_module.Settings, stop: asyncio.Event, rea
             running.create_task(delayed.run(queue, stop), name="delayed")
             running.create_task(upload.run(settings.sandboxes, settings.data, queue, store, stop), name="uploads")
             running.create_task(delivery.run(settings, queue, store, given_up, stop), name="destinations")
+            watch = alerts.run(settings.data, settings.alarms, queue, engine, platform, stop)
+            running.create_task(watch, name="alarms")
     finally:
+        await platform.close()
         queue.close()
         await asks.close()
 

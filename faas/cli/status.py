@@ -1,4 +1,4 @@
-"""`faas status`: where every invocation is, the nodes, and what is kept."""
+"""`faas status`: which alarms fire, where every invocation is, the nodes, and what is kept."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import click
 from faas.cli import client, layout, options, output
 
 _PLACES = ("accepted", "waiting", "running", "retrying", "done", "dead", "drift")
+_MOST_FIRING = 10
 _DROPPED = {"accepted": 1, "done": 2, "drift": 3}
 """In what order columns are left out on a narrow terminal."""
 
@@ -16,7 +17,9 @@ _DROPPED = {"accepted": 1, "done": 2, "drift": 3}
 @click.command()
 @options.json_option
 def status_command(*, as_json: bool) -> None:
-    """Show where the invocations of each function are, the nodes, and what is kept. Drift is always 0.
+    """Show which alarms fire, where the invocations of each function are, the nodes, and what is kept.
+
+    Drift is always 0.
 
     What is due later are delayed calls and attempts that follow a failure; --json calls them `retrying`. FREED is what
     was removed because its time had come; bills and totals outlive their records.
@@ -28,11 +31,13 @@ def status_command(*, as_json: bool) -> None:
     """
     api = client.connect()
     found: dict[str, Any] = api.get("/api/v1/status")
-    found = {"gateway": api.where.gateway, "api": api.where.api, **found}
+    firing = api.get("/api/v1/alarms", state="firing", limit=_MOST_FIRING)
+    found = {"gateway": api.where.gateway, "api": api.where.api, **found, "firing": firing["alarms"]}
     if as_json:
         output.emit(found)
         return
     output.line(f"gateway  {found['gateway']}\napi      {found['api']}\n")
+    _show_firing(firing)
     output.table(
         (
             layout.Column("FUNCTION", cut=True),
@@ -60,6 +65,15 @@ def status_command(*, as_json: bool) -> None:
     _say_budgets(found["budgets"])
     if any(node["engine"] == "process" for node in found["nodes"]):
         output.say("WARNING: functions run as plain processes, which isolates nothing")
+
+
+def _show_firing(firing: dict[str, Any]) -> None:
+    if not firing["total"]:
+        return
+    output.facts([("FIRING", f"{each['name']}: {each['text']}") for each in firing["alarms"]], indent=9)
+    if firing["total"] > len(firing["alarms"]):
+        output.line(f"         and {firing['total'] - len(firing['alarms'])} more: faas alarms ls --state firing")
+    output.line()
 
 
 def _show_kept(kept: dict[str, Any]) -> None:

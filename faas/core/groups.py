@@ -323,6 +323,15 @@ class Retention(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     ] = 600
 
 
+class Watching(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How often alarms are looked at, and how long what came to pass with them is kept."""
+
+    alarm_interval_s: Annotated[int, _Doc(description="How often all alarms are looked at.", ge=1, le=3_600)] = 15
+    keep_alarm_history_days: Annotated[
+        int, _Doc(description="Days that the history of alarms is kept; 0 is for ever.", ge=0)
+    ] = 90
+
+
 class PlatformLogs(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How large the logs of the platform's own processes become."""
 

@@ -20,6 +20,7 @@ from faas.core import (
     errors,
     foreign_units,
     globs,
+    manifest_alarms,
     manifest_checks,
     model,
     patterns,
@@ -42,6 +43,7 @@ _DURATIONS = {
     "ms": Decimal(1), "s": Decimal(1000), "m": Decimal(60_000), "min": Decimal(60_000), "h": Decimal(3_600_000),
     "d": Decimal(86_400_000),
 }  # fmt: skip
+_NOT_OF_REVISIONS = ("source", "requirements", "alarms")
 _DEFAULTS = msgspec.structs.asdict(model.FunctionConfig(runtime="", handler=""))
 
 
@@ -109,8 +111,19 @@ def manifest_shape() -> shapes.Fields:
                 shapes.Mapped(_LABEL, _function(), at_least=1), "The functions of this project.", required=True
             ),
             "tags": shapes.Field(_tags(), "Tags of all functions of this project, by which bills add up."),
+            "alarms": shapes.Field(_alarms(), "Alarms on the functions of this project, or on the platform."),
         }
     )
+
+
+@functools.cache
+def platform_file() -> shapes.Fields:
+    """The table of the platform's own file of alarms."""
+    return shapes.Fields({"alarms": shapes.Field(_alarms(), "Alarms on all functions, or on the platform.")})
+
+
+def _alarms() -> shapes.Mapped:
+    return shapes.Mapped(_LABEL, manifest_alarms.shape(_LABEL, _duration, _destination(), is_of_function=False))
 
 
 def _function() -> shapes.Fields:
@@ -211,6 +224,10 @@ def _work() -> shapes.Fields:
             "retries": field(_retries(), "When a failed attempt of an async invocation is followed by another."),
             "on_success": field(_destination(), "Where the record of an async invocation goes that went well."),
             "on_failure": field(_destination(), "Where the record of an async invocation goes that failed for good."),
+            "alarms": field(
+                shapes.Mapped(_LABEL, manifest_alarms.shape(_LABEL, _duration, _destination(), is_of_function=True)),
+                "Alarms on this function. They are no part of a revision.",
+            ),
             "idempotent": field(
                 shapes.Flag(),
                 "Whether running twice is as good as once: then sync calls are tried again too, and wait in the queue.",
@@ -496,12 +513,13 @@ def _project(declared: dict[str, Any], folder: Path) -> model.Project:
         _spec(name, {**given, "tags": {**common, **given.get("tags", {})}}, folder)
         for name, given in declared["functions"].items()
     ]
-    return model.Project(functions=tuple(functions), buckets=tuple(buckets))
+    alarms = manifest_alarms.declared(declared, destination)
+    return model.Project(functions=tuple(functions), buckets=tuple(buckets), alarms=alarms)
 
 
 def _spec(name: str, given: dict[str, Any], folder: Path) -> model.FunctionSpec:
     renamed = {"memory": "memory_mb", "cpu": "cpu_milli", "timeout": "timeout_ms"}
-    config = {renamed.get(key, key): value for key, value in given.items() if key not in ("source", "requirements")}
+    config = {renamed.get(key, key): value for key, value in given.items() if key not in _NOT_OF_REVISIONS}
     if "style" in config:
         config["style"] = model.Style(config["style"])
     if "network" in config:
@@ -515,7 +533,7 @@ def _spec(name: str, given: dict[str, Any], folder: Path) -> model.FunctionSpec:
     config["triggers"] = tuple(_model_trigger(trigger, retries) for trigger in given.get("triggers", ()))
     for key in ("on_success", "on_failure"):
         if key in config:
-            config[key] = _model_destination(config[key])
+            config[key] = destination(config[key])
     return model.FunctionSpec(
         name=name,
         source=str((folder / given.get("source", ".")).resolve()),
@@ -529,7 +547,8 @@ def _model_budget(given: dict[str, Any]) -> model.CostBudget:
     return model.CostBudget(amount_pico=given["amount"], per=per, then=then)
 
 
-def _model_destination(given: dict[str, Any]) -> model.Destination:
+def destination(given: dict[str, Any]) -> model.Destination:
+    """A destination that was read without a fault."""
     kind = model.ToFunction if "function" in given else model.ToBucket if "bucket" in given else model.ToUrl
     return kind(**given)
 

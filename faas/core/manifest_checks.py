@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from faas.core import http_paths, model, patterns, shapes, written_paths
+from faas.core import http_paths, manifest_alarms, model, patterns, shapes, written_paths
 
 DESTINATIONS = ("on_success", "on_failure")
 """Keys of a function that hold a destination."""
@@ -26,6 +26,7 @@ def check(declared: dict[str, Any], folder: Path, reader: shapes.Reader) -> None
         _style(name, function, reader)
         _files(name, function, folder, reader)
     _routes(functions, reader)
+    _alarms(declared, reader)
 
 
 def _bucket_folders(buckets: dict[str, dict[str, Any]], folder: Path, reader: shapes.Reader) -> None:
@@ -54,6 +55,18 @@ def _known_buckets(name: str, function: dict[str, Any], buckets: dict[str, Any],
     for key in DESTINATIONS:
         if "bucket" in function.get(key, {}):
             used.append((("functions", name, key, "bucket"), function[key]["bucket"]))
+    _require_buckets(used, buckets, reader)
+
+
+def _alarms(declared: dict[str, Any], reader: shapes.Reader) -> None:
+    for fault in manifest_alarms.faults(declared):
+        _fault(reader, fault.at, fault.found, fault.expected)
+    _require_buckets(manifest_alarms.buckets(declared), declared.get("buckets", {}), reader)
+
+
+def _require_buckets(
+    used: Iterable[tuple[shapes.Path, str]], buckets: dict[str, dict[str, Any]], reader: shapes.Reader
+) -> None:
     for place, bucket in used:
         if bucket not in buckets:
             known = f"one of {', '.join(buckets)}" if buckets else "a bucket under the key buckets at the top"

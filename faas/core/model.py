@@ -320,11 +320,46 @@ class FunctionSpec(msgspec.Struct, frozen=True, kw_only=True):
     config: FunctionConfig
 
 
+class ToLog(msgspec.Struct, frozen=True, kw_only=True, tag="log", tag_field="kind"):
+    """Where an alarm is told that tells nobody in particular: a line of the scheduler's log."""
+
+
+Notify = ToFunction | ToBucket | ToUrl | ToLog
+
+
+class Alarm(msgspec.Struct, frozen=True, kw_only=True):
+    """A rule (`faas.core.alarm_rules`) that is looked at every few seconds, and who is told when it comes to hold.
+
+    It is on one ``function``; or on ``functions``, those of its manifest, empty for all of the platform: on ``each`` by
+    itself, or on all together. One of a function's own block is called ``function.name`` and has no ``functions``.
+    ``remind_ms`` is after how long it is told again while it lasts; 0 is never.
+    """
+
+    name: str
+    rule: str
+    function: str | None = None
+    functions: tuple[str, ...] = ()
+    each: bool = False
+    notify: tuple[Notify, ...] = (ToLog(),)
+    remind_ms: int = 0
+
+
+class AlarmState(enum.StrEnum):
+    """Where an alarm is; `faas.alerts.states` says what leads where."""
+
+    OK = "ok"
+    PENDING = "pending"
+    FIRING = "firing"
+    RESOLVED = "resolved"
+    NO_DATA = "no_data"
+
+
 class Project(msgspec.Struct, frozen=True, kw_only=True):
-    """One manifest: what `faas deploy` takes."""
+    """One manifest: what `faas deploy` takes. ``alarms`` are its own and those of its functions."""
 
     functions: tuple[FunctionSpec, ...]
     buckets: tuple[Bucket, ...] = ()
+    alarms: tuple[Alarm, ...] = ()
 
 
 class Invocation(msgspec.Struct, frozen=True, kw_only=True, array_like=True):

@@ -31,6 +31,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     building: groups.Building = msgspec.field(default_factory=groups.Building)
     destinations: groups.Destinations = msgspec.field(default_factory=groups.Destinations)
     retention: groups.Retention = msgspec.field(default_factory=groups.Retention)
+    alarms: groups.Watching = msgspec.field(default_factory=groups.Watching)
     platform_logs: groups.PlatformLogs = msgspec.field(default_factory=groups.PlatformLogs)
     prices: groups.Prices = msgspec.field(default_factory=groups.Prices)
     budgets: groups.Budgets = msgspec.field(default_factory=groups.Budgets)

@@ -38,6 +38,12 @@ class DeadLetters:
         with self._engine.connect() as connection:
             return [_letter(row) for row in connection.execute(query)]
 
+    def counts_since(self, since_ms: int) -> dict[str, int]:
+        """How many came since then, by function. It costs as much as there are of these."""
+        query = sa.select(_D.c.function, sa.func.count()).where(_D.c.died_at_ms >= since_ms).group_by(_D.c.function)
+        with self._engine.connect() as connection:
+            return {function: int(count) for function, count in connection.execute(query)}
+
     def ids(self, text: str, most: int) -> list[str]:
         """Up to ``most`` invocations' ids that begin so."""
         return beginnings.ids(self._engine, _D.c.invocation_id, text, most)

@@ -9,8 +9,8 @@ import msgspec
 import sqlalchemy as sa
 
 from faas.core import budgets, errors, model, numbers, tags
+from faas.store import alarm_changes, alarms, schema
 from faas.store import budgets as reached_budgets
-from faas.store import schema
 
 _R = schema.revisions
 _F = schema.functions
@@ -74,10 +74,19 @@ class Functions:
                 this = (_R.c.function == name, _R.c.number == number)
                 connection.execute(_R.update().where(*this).values(artifact=_DISCARDED, config=b""))
 
-    def activate(self, revisions: Sequence[model.Revision], buckets: Sequence[model.Bucket]) -> int:
-        """Make all these revisions current and keep the buckets, together or not at all; the new catalog version."""
+    def activate(
+        self,
+        revisions: Sequence[model.Revision],
+        buckets: Sequence[model.Bucket],
+        changes: alarm_changes.AlarmChanges = alarm_changes.NONE,
+    ) -> int:
+        """Make all these revisions current and keep the buckets, together or not at all; the new catalog version.
+
+        ``changes`` are those of the alarms.
+        """
         with self._engine.begin() as connection:
             version = _bump(connection)
+            alarm_changes.make(connection, changes)
             for some in _some([revision.function for revision in revisions]):
                 # Not "insert or update", which SQLAlchemy has for each database apart.
                 connection.execute(_F.delete().where(_F.c.name.in_(some)))
@@ -126,12 +135,18 @@ class Functions:
             version = _bump(connection)
             if connection.execute(_F.delete().where(_F.c.name == name)).rowcount == 0:
                 raise errors.NotFound(f"no function {name}", function=name)
+            alarm_changes.end_of_function(connection, name)
         return version
 
     def catalog_version(self) -> int:
         """How many times the catalog has changed."""
         with self._engine.connect() as connection:
             return int(connection.scalar(sa.select(schema.catalog.c.version)) or 0)
+
+    def declared_alarms(self) -> tuple[alarms.Declared, ...]:
+        """Every alarm, by name."""
+        with self._engine.connect() as connection:
+            return alarms.declared_in(connection)
 
     def buckets(self) -> list[model.Bucket]:
         """Every bucket, by name."""

@@ -203,3 +203,69 @@ budgets = sa.Table(
     sa.Column("lifted_at_ms", sa.BigInteger),
     sa.Index("budgets_by_end", "until_ms"),
 )
+# Alarms: what is declared, how each stands, who is to be told, and what came to pass (`faas.store.alarms`).
+alarms = sa.Table(
+    "alarms",
+    metadata,
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("function", sa.Text, nullable=False),
+    sa.Column("body", sa.LargeBinary, nullable=False),
+    sa.Column("revision", sa.Integer),
+    sa.Column("declared_at_ms", sa.BigInteger, nullable=False),
+    sa.Index("alarms_by_function", "function"),
+)
+alarm_states = sa.Table(
+    "alarm_states",
+    metadata,
+    sa.Column("alarm", sa.Text, primary_key=True),
+    sa.Column("function", sa.Text, primary_key=True),
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("since_ms", sa.BigInteger, nullable=False),
+    sa.Column("at_ms", sa.BigInteger, nullable=False),
+    sa.Column("clear_since_ms", sa.BigInteger, nullable=False),
+    sa.Column("told_at_ms", sa.BigInteger, nullable=False),
+    sa.Column("value", sa.Double),
+    sa.Column("text", sa.Text, nullable=False),
+    sa.Index("alarm_states_by_state", "state", "function"),
+)
+alarm_silences = sa.Table(
+    "alarm_silences",
+    metadata,
+    sa.Column("alarm", sa.Text, primary_key=True),
+    sa.Column("function", sa.Text, primary_key=True),
+    sa.Column("until_ms", sa.BigInteger, nullable=False),
+)
+alarm_history = sa.Table(
+    "alarm_history",
+    metadata,
+    sa.Column("id", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True, autoincrement=True),
+    sa.Column("alarm", sa.Text, nullable=False),
+    sa.Column("function", sa.Text, nullable=False),
+    sa.Column("at_ms", sa.BigInteger, nullable=False),
+    sa.Column("was", sa.Text, nullable=False),
+    sa.Column("became", sa.Text, nullable=False),
+    sa.Column("value", sa.Double),
+    sa.Column("text", sa.Text, nullable=False),
+    sa.Index("alarm_history_by_alarm", "alarm", "id"),
+    sa.Index("alarm_history_by_time", "at_ms"),
+)
+alarm_messages = sa.Table(
+    "alarm_messages",
+    metadata,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("place", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("destination", sa.LargeBinary, nullable=False),
+    sa.Column("body", sa.LargeBinary, nullable=False),
+)
+alarm_rounds = sa.Table(
+    "alarm_rounds",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("serial", sa.BigInteger, nullable=False),
+    sa.Column("slot", sa.BigInteger, nullable=False),
+    sa.Column("at_ms", sa.BigInteger, nullable=False),
+    sa.Column("file_origin", sa.Text, nullable=False),
+    sa.Column("file_digest", sa.Text, nullable=False),
+    sa.Column("file_fault", sa.Text, nullable=False),
+)
