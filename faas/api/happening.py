@@ -1,4 +1,4 @@
-"""Where events come from: the records stream, the lines in the ledger, and the places of all invocations."""
+"""Where events come from: the records stream, the lines in the ledger, the history of alarms, and all places."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ _GATHER_S = 0.1
 _MOST_RECORDS = 100
 """Of so many a tenth of a second the newest are told: a thousand rows a second is more than anybody reads."""
 _MOST_LINES = 500
+_MOST_EVENTS = 500
 _MOST_FUNCTIONS = 500
 
 
@@ -28,6 +29,7 @@ def hub(app: web.Application) -> live.Hub:
             "record": functools.partial(_records, app),
             "log": functools.partial(_lines, app),
             "status": functools.partial(_status, app),
+            "alarm": functools.partial(_alarms, app),
         }
     )
 
@@ -86,6 +88,17 @@ async def _lines(app: web.Application, tell: live.Tell) -> None:
             tell(live.Event("log", msgspec.json.encode(line), line.function, line.invocation_id))
         if len(found) > _MOST_LINES:
             tell(live.missed(None))
+
+
+async def _alarms(app: web.Application, tell: live.Tell) -> None:
+    store = app[state.ALARMS]
+    last = await asyncio.to_thread(store.last_event)
+    while True:
+        await asyncio.sleep(_STATUS_EVERY_S)
+        found = await asyncio.to_thread(store.events_after, last, _MOST_EVENTS)
+        for number, event in found:
+            last, told = number, msgspec.convert(event, schemas.AlarmEvent, from_attributes=True)
+            tell(live.Event("alarm", msgspec.json.encode(told), event.function or None))
 
 
 async def _status(app: web.Application, tell: live.Tell) -> None:

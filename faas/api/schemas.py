@@ -500,8 +500,12 @@ class AlarmDescription(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AlarmEvent(msgspec.Struct, frozen=True, kw_only=True):
-    """One thing that came to pass; ``was`` and ``became`` are equal when the alarm was silenced or not."""
+    """One thing that came to pass, also an `alarm` of ``/api/v1/events``.
 
+    ``was`` and ``became`` are equal when the alarm was silenced or not.
+    """
+
+    alarm: str
     function: str
     at_ms: int
     was: model.AlarmState

@@ -38,7 +38,7 @@ def shape(
     if not is_of_function:
         found["function"] = field(label, "The one function that it is on; all together by default.")
         found["each"] = field(shapes.Flag(), "Whether it is on each function by itself.", default=False)
-    return shapes.Fields(found)
+    return shapes.Fields(found, or_text="rule")
 
 
 def _notify(destination: shapes.Fields) -> shapes.Fields:

@@ -307,13 +307,20 @@ class Field(msgspec.Struct, frozen=True):
 
 
 class Fields(msgspec.Struct, frozen=True):
-    """A mapping with known keys. ``exactly_one`` of the named keys must be there. Nothing at all reads as ``{}``."""
+    """A mapping with known keys. ``exactly_one`` of the named keys must be there. Nothing at all reads as ``{}``.
+
+    A text alone stands for the key ``or_text``, where one is named.
+    """
 
     fields: Mapping[str, Field]
     exactly_one: tuple[str, ...] = ()
+    or_text: str = ""
 
     def read(self, node: yaml.Node, at: Path, reader: Reader) -> Any:
         """A dict of the keys that were given and are right; `INVALID` when one that must be there is not."""
+        if self.or_text and yaml_tree.kind(node) == "str":
+            one = reader.read(self.fields[self.or_text].shape, node, (*at, self.or_text))
+            return one if one is INVALID else {self.or_text: one}
         if not isinstance(node, yaml.MappingNode) and yaml_tree.kind(node) != "null":
             return reader.wrong(node, at, f"a mapping with {', '.join(self.fields)}")
         entries = keyed(node, at, reader) if isinstance(node, yaml.MappingNode) else {}
@@ -340,7 +347,10 @@ class Fields(msgspec.Struct, frozen=True):
             reader.fault(yaml_tree.position(node), at, found, f"exactly one of {', '.join(self.exactly_one)}")
 
     def schema(self) -> dict[str, Any]:
-        """An object that knows its keys."""
+        """An object that knows its keys, or the text that may stand for one."""
+        if self.or_text:
+            whole = msgspec.structs.replace(self, or_text="").schema()
+            return {"anyOf": [whole, self.fields[self.or_text].shape.schema()]}
         properties = {name: _described(field) for name, field in self.fields.items()}
         schema: dict[str, Any] = {
             "type": ["object", "null"], "properties": properties, "additionalProperties": False,

@@ -234,6 +234,17 @@ class Alarms:
         with self._engine.connect() as connection:
             return [(int(row.id), _event(row)) for row in connection.execute(query)]
 
+    def last_event(self) -> int:
+        """The number of the last thing that came to pass with any alarm."""
+        with self._engine.connect() as connection:
+            return int(connection.scalar(sa.select(sa.func.max(_H.c.id))) or 0)
+
+    def events_after(self, number: int, most: int) -> list[tuple[int, AlarmEvent]]:
+        """What came to pass with any alarm after that one, the oldest first, each with its number."""
+        query = sa.select(_H).where(_H.c.id > number).order_by(_H.c.id).limit(most)
+        with self._engine.connect() as connection:
+            return [(int(row.id), _event(row)) for row in connection.execute(query)]
+
     def forget_history(self, before_ms: int, most: int) -> int:
         """Remove some of what came to pass before; how much that was."""
         old = sa.select(_H.c.id).where(_H.c.at_ms < before_ms).limit(most)

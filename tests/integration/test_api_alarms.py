@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -14,6 +16,7 @@ from faas.core import settings as settings_module
 from faas.queue import outbox
 from faas.store import alarm_changes, alarms
 from tests.command import faas
+from tests.eventually import eventually
 from tests.served_api import ControlApi, serving
 from tests.terminals import shown
 
@@ -130,6 +133,22 @@ async def test_a_test_goes_to_every_place_and_changes_nothing(api: ControlApi) -
     async with api.queue() as queue:
         assert list((await outbox.lengths(queue)).values()) == [1]
     assert store(api).standings() == []
+
+
+async def test_what_comes_to_pass_is_an_event_of_the_page(api: ControlApi) -> None:
+    stands(api, standing("hello.errors", model.AlarmState.PENDING))
+    async with api.session.get(f"{api.url}/api/v1/events", params={"types": "alarm"}) as answer:
+
+        async def told() -> bytes:
+            # Until the source has begun what comes to pass is not told.
+            stands(api, standing("hello.errors", model.AlarmState.FIRING))
+            async with asyncio.timeout(2):
+                while not (line := await answer.content.readline()).startswith(b'data: {"alarm"'):
+                    pass
+            return line
+
+        event = json.loads((await eventually(told, within=20)).removeprefix(b"data: "))
+    assert (event["alarm"], event["function"], event["became"]) == ("hello.errors", "hello", "firing")
 
 
 async def test_metrics_count_alarms_by_state(api: ControlApi) -> None:

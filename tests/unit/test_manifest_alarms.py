@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 
 from faas.alerts import own_file
@@ -48,6 +49,20 @@ def test_an_alarm_of_a_manifest_is_on_all_together_on_each_or_on_one(tmp_path: P
         ("all", None, names, False), ("each", None, names, True), ("two", "two", names, False),
         ("room", None, names, False),
     ]  # fmt: skip
+
+
+def test_a_text_alone_is_the_rule(tmp_path: Path) -> None:
+    of_function = "    alarms: {slow: p99 > 800ms, errors: error_rate > 5% for 5m}\n"
+    found = load(tmp_path, "alarms: {room: disk > 90%}\n", of_function)
+    assert [(each.name, each.rule) for each in found] == [
+        ("room", "disk > 90%"), ("one.slow", "p99 > 800ms"), ("one.errors", "error_rate > 5% for 5m")
+    ]  # fmt: skip
+    (fault,) = faults(tmp_path, "alarms: {room: disk > full}\n")
+    assert fault.startswith('9:16: alarms.room.rule: found "disk > full", expected a share')
+    for schema in (manifest.json_schema()["properties"]["alarms"],):
+        jsonschema.validate({"room": "disk > 90%", "other": {"rule": "count > 1"}}, schema)
+        with pytest.raises(jsonschema.ValidationError):
+            jsonschema.validate({"room": 5}, schema)
 
 
 def test_who_is_told(tmp_path: Path) -> None:

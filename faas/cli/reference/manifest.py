@@ -118,6 +118,8 @@ def _sections(at: str, fields: shapes.Fields) -> Iterator[str]:
     yield f"## {f'`{at}`' if at else 'Top level'}"
     if fields.exactly_one:
         yield f"Exactly one of {_or(fields.exactly_one)} must be there."
+    if fields.or_text:
+        yield f"A text alone is the `{fields.or_text}`."
     rows = [
         (f"`{name}`", kind(field.shape), _default(field), field.description) for name, field in fields.fields.items()
     ]
@@ -159,11 +161,13 @@ def kind(shape: shapes.Shape) -> str:
             longest = f"at most {shape.max_items}"
             return f"{kind(shape.of)}; or a list of them, {longest}" if shape.or_one else f"a list, {longest}"
         case shapes.Mapped():
-            values = "" if isinstance(shape.of, shapes.Fields) else f"; each value {kind(shape.of)}"
+            has_section = isinstance(shape.of, shapes.Fields)
+            values = "" if has_section else f"; each value {kind(shape.of)}"
             entries = f"{f'{shape.at_least} to' if shape.at_least else 'at most'} {shape.max_items} entries"
             return f"a mapping of {entries}; each key {shape.key.expected}{values}"
         case shapes.Fields():
-            return f"a mapping with {', '.join(f'`{name}`' for name in shape.fields)}"
+            alone = f"{kind(shape.fields[shape.or_text].shape)}, or " if shape.or_text else ""
+            return f"{alone}a mapping with {', '.join(f'`{name}`' for name in shape.fields)}"
         case shapes.Flag():
             return "`true` or `false`"
         case shapes.Json():
