@@ -19,11 +19,15 @@ _HANDLER_RAN = frozenset({model.Status.OK, model.Status.ERROR, model.Status.TIME
 
 
 class Birth(msgspec.Struct, frozen=True):
-    """How and when a slot came to be: Unix ms at which making it began and at which it was ready."""
+    """How and when a slot came to be: Unix ms at which making it began and at which it was ready.
+
+    ``marks`` are the steps in between, in order; the last one ends when the slot is ready.
+    """
 
     kind: model.ColdStart
     begun_at_ms: int
     ready_at_ms: int
+    marks: tuple[base.Mark, ...] = ()
 
 
 class Waited(msgspec.Struct, frozen=True):
@@ -33,6 +37,7 @@ class Waited(msgspec.Struct, frozen=True):
     queue_ms: int
     init_ms: int = 0
     cold_start: model.ColdStart = model.ColdStart.NONE
+    steps: tuple[model.ColdStartStep, ...] = ()
 
 
 class NodeRates(msgspec.Struct, frozen=True):
@@ -54,7 +59,23 @@ def waited(accepted_at_ms: int, birth: Birth | None, started_at_ms: int) -> Wait
     if birth is None or birth.ready_at_ms <= accepted_at_ms:
         return Waited(started_at_ms, all_ms)
     init_ms = min(max(birth.ready_at_ms - max(accepted_at_ms, birth.begun_at_ms), 0), all_ms)
-    return Waited(started_at_ms, all_ms - init_ms, init_ms, birth.kind)
+    return Waited(started_at_ms, all_ms - init_ms, init_ms, birth.kind, steps(birth, init_ms))
+
+
+def steps(birth: Birth, init_ms: int) -> tuple[model.ColdStartStep, ...]:
+    """What the last ``init_ms`` before a slot was ready were spent on: the steps in order, which add up to them.
+
+    An attempt that was accepted while its slot was being made waited for the rest of it only. The wall clock may have
+    jumped meanwhile: what no step accounts for is the last one's.
+    """
+    found: list[model.ColdStartStep] = []
+    left_ms, from_ms = init_ms, birth.ready_at_ms - init_ms
+    for mark in birth.marks[:-1]:
+        ms = min(max(mark.ended_at_ms - from_ms, 0), left_ms)
+        left_ms, from_ms = left_ms - ms, max(from_ms, mark.ended_at_ms)
+        found.append(model.ColdStartStep(mark.name, ms))
+    found += [model.ColdStartStep(mark.name, left_ms) for mark in birth.marks[-1:]]
+    return tuple(step for step in found if step.ms)
 
 
 def record(
@@ -106,11 +127,13 @@ def record(
         parent_id=invocation.parent_id,
         root_id=invocation.root_id,
         object=invocation.object,
+        trace=invocation.trace,
         dead=ran.status is not model.Status.OK and invocation.mode is model.Mode.ASYNC,
         error=ran.error,
         logs=ran.logs,
         logs_cut=ran.logs_cut,
         cpu_us=cpu_us,
+        steps=waited.steps,
     )
 
 

@@ -124,16 +124,19 @@ class Pool:
             begun = clock.now_ms()
             # Before a sandbox is started: an artifact that cannot be unpacked costs none.
             await self._code.fetch(seat.revision.artifact)
+            marks = [base.Mark("fetch", clock.now_ms())]
             if sandbox is None:
                 kind = model.ColdStart.FULL
                 sandbox = await self._started(seat, is_wanted)
+                marks += _made(sandbox)
             if sandbox is None:
                 return None
             self._rooms.discard(room)  # it has started, and the next may have its place
             loaded = await sandbox.load(seat.revision)
             if loaded.error is None:
                 held = True
-                self._add(seat, sandbox, attempt.Birth(kind, begun, clock.now_ms()))
+                birth = attempt.Birth(kind, begun, clock.now_ms(), (*marks, *loaded.marks))
+                self._add(seat, sandbox, birth)
             return loaded
         finally:
             self._rooms.discard(room)
@@ -311,3 +314,11 @@ class Pool:
                 self.discard(seat, slot)
         while self._closing:
             await asyncio.wait(self._closing)
+
+
+def _made(sandbox: base.Sandbox | None) -> list[base.Mark]:
+    """The steps to a sandbox that has just been made from nothing: its turn had come when its start began."""
+    if sandbox is None:
+        return []
+    now = clock.now_ms()
+    return [base.Mark("turn", now - sandbox.started_ms), base.Mark("start", now)]

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 import msgspec
 
 from faas import buckets
-from faas.core import errors
+from faas.core import errors, model
 from triggers import backlog
 
 _log = logging.getLogger(__name__)
@@ -41,6 +41,11 @@ class Seen(msgspec.Struct, frozen=True):
     def parent_id(self) -> str | None:
         """The invocation that wrote it, where it is known."""
         return (self.writer.invocation_id or None) if self.writer is not None else None
+
+    @property
+    def trace(self) -> model.TraceContext | None:
+        """The trace that its writer was in, when somebody brought one."""
+        return self.writer.trace if self.writer is not None else None
 
     @property
     def root_id(self) -> str | None:

@@ -273,7 +273,7 @@ def invocation_of(rule: matching.Rule, bucket: str, seen: complete.Seen, region:
         ),
         at_ms=clock.now_ms(),
         place=rule.place,
-        chain=calling.Chain(seen.depth, seen.parent_id, seen.root_id),
+        chain=calling.Chain(seen.depth, seen.parent_id, seen.root_id, seen.trace),
     )
     return msgspec.structs.replace(made, object=f"{bucket}/{seen.object.key}")
 

@@ -31,7 +31,7 @@ from faas.core import names
 from faas.core import settings as settings_module
 from faas.health import checks, facts, looks
 from faas.serving import guarded
-from faas.store import alarms, budgets, database, dead_letters, functions, ledger, logs, undelivered
+from faas.store import alarms, budgets, chains, database, dead_letters, functions, ledger, logs, undelivered
 from faas.web import files
 
 MIDDLEWARES = (
@@ -109,6 +109,7 @@ async def _stores(app: web.Application) -> AsyncIterator[None]:
     app[state.LEDGER] = ledger.Ledger(engine)
     app[state.DEAD_LETTERS] = dead_letters.DeadLetters(engine)
     app[state.UNDELIVERED] = undelivered.UndeliveredRecords(engine)
+    app[state.CHAINS] = chains.Chains(engine)
     app[state.LOGS] = logs.Logs(engine)
     app[state.BUDGETS] = budgets.ReachedBudgets(engine)
     app[state.ALARMS] = alarms.Alarms(engine)

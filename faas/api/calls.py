@@ -146,6 +146,16 @@ class Calls:
         async with _answered():
             return await whereabouts.unrecorded(await self.queue(), function)
 
+    async def of_chain(self, root_id: str) -> tuple[list[whereabouts.Whereabouts], bool]:
+        """What of a chain is not settled, and whether there may be more. Raises `errors.Unavailable`."""
+        async with _answered():
+            return await whereabouts.of_chain(await self.queue(), root_id)
+
+    async def unrecorded_of_chain(self, root_id: str) -> list[model.Record]:
+        """Some of a chain's records that the ledger may not have yet. Raises `errors.Unavailable`."""
+        async with _answered():
+            return await whereabouts.unrecorded_of_chain(await self.queue(), root_id)
+
     async def cancel(self, invocation: model.Invocation, packed: bytes, record: model.Record) -> bool:
         """Take one out that has not begun; False when it has moved on. Raises `errors.Unavailable`."""
         async with _answered():

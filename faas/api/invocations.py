@@ -48,6 +48,7 @@ async def invoke(request: web.Request) -> web.Response:
         event=await _event(request),
         at_ms=clock.now_ms(),
         client_context=calling.client_context(request.headers),
+        chain=_chain(request),
     )
     try:
         return await _run(request, call, invocation, revision.config)
@@ -68,10 +69,16 @@ async def invoke_batch(request: web.Request) -> web.Response:
         raise errors.BadRequest(
             f"expected a JSON array of at most {MOST_EVENTS} events: {json_words.why(error)}"
         ) from error
-    at_ms, fresh = clock.now_ms(), ids.Ids()
+    at_ms, fresh, chain = clock.now_ms(), ids.Ids(), _chain(request)
     invocations = [
         calling.invocation(
-            revision, id=fresh.at(at_ms), way="invoke", mode=model.Mode.ASYNC, event=bytes(event), at_ms=at_ms
+            revision,
+            id=fresh.at(at_ms),
+            way="invoke",
+            mode=model.Mode.ASYNC,
+            event=bytes(event),
+            at_ms=at_ms,
+            chain=chain,
         )
         for event in events
     ]
@@ -93,6 +100,11 @@ def _item(invocation: model.Invocation, refusal: errors.FaasError | None) -> sch
     if refusal is not None:
         return schemas.BatchItem("refused", error=schemas.ErrorDetail(code=refusal.code, message=refusal.message))
     return schemas.BatchItem("accepted", invocation.id, calling.status_url(invocation.id))
+
+
+def _chain(request: web.Request) -> calling.Chain:
+    """Who has the token begins a chain, in the trace that the request brings, if it does."""
+    return calling.traced(calling.FIRST, ((name.lower(), value) for name, value in request.headers.items()))
 
 
 async def _run(

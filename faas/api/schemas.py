@@ -33,6 +33,13 @@ class Line(msgspec.Struct, frozen=True):
     text: str
 
 
+class ColdStartStep(msgspec.Struct, frozen=True):
+    """One part of `init_ms`: `fetch`, `turn`, `start`, `place`, `import` or `limits`."""
+
+    name: str
+    ms: int
+
+
 class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     """One record, as the command line and the API show it."""
 
@@ -48,6 +55,7 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     cold_start_kind: model.ColdStart
     queue_ms: int
     init_ms: int
+    steps: Annotated[tuple[ColdStartStep, ...], _Doc(description="What `init_ms` was spent on; they add up to it.")]
     duration_ms: Annotated[float, _Doc(description="The handler's own time, to the microsecond.")]
     billed_ms: int
     memory_mb: Annotated[int, _Doc(description="Peak memory of the attempt.")]

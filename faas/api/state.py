@@ -9,7 +9,7 @@ from faas import buckets, builds
 from faas.api import calls
 from faas.core import groups, model
 from faas.health import looks
-from faas.store import alarms, budgets, dead_letters, functions, ledger, logs, undelivered
+from faas.store import alarms, budgets, chains, dead_letters, functions, ledger, logs, undelivered
 
 DATA = web.AppKey("data", groups.Data)
 REDIS = web.AppKey("redis", groups.Redis)
@@ -22,6 +22,7 @@ FUNCTIONS = web.AppKey("functions", functions.Functions)
 LEDGER = web.AppKey("ledger", ledger.Ledger)
 DEAD_LETTERS = web.AppKey("dead_letters", dead_letters.DeadLetters)
 UNDELIVERED = web.AppKey("undelivered", undelivered.UndeliveredRecords)
+CHAINS = web.AppKey("chains", chains.Chains)
 LOGS = web.AppKey("logs", logs.Logs)
 ALARMS = web.AppKey("alarms", alarms.Alarms)
 ENGINE = web.AppKey("engine", sa.Engine)

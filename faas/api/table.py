@@ -24,15 +24,18 @@ from faas.api import (
     routes,
     schemas,
     status,
+    trace_schemas,
+    traces,
     undelivered,
 )
-from faas.core import headers
+from faas.core import headers, tracing
 
 _V1 = "/api/v1"
 _INVOKE_HEADERS = {
     headers.INVOCATION_TYPE: "`sync` (the default) answers when the attempt has ended, `async` at once with 202.",
     headers.IDEMPOTENCY_KEY: "The same key and event give the same invocation and answer, for 24 h by default.",
     headers.DELAY: "How long an async call waits before it runs: `90s`, `10m`, `31d` at most. Implies async.",
+    tracing.PARENT: "The W3C trace context that the invocation belongs to; `tracestate` goes along.",
     headers.CLIENT_CONTEXT: "JSON in base64: what the handler sees as `context.client_context`.",
 }
 
@@ -105,7 +108,7 @@ FUNCTIONS = (
         path=f"{_V1}/functions/{{name}}/invocations:batch",
         handler=invocations.invoke_batch,
         summary="Send many events at once, async.",
-        headers={headers.DELAY: _INVOKE_HEADERS[headers.DELAY]},
+        headers={name: _INVOKE_HEADERS[name] for name in (headers.DELAY, tracing.PARENT)},
         body=routes.Body(description="A JSON array of at most 1,000 events."),
         responses=(_gives(schemas.Batch, "One outcome for each event, in order.", status=202),),
         errors=(404, 413),
@@ -338,6 +341,25 @@ BUCKETS = (
     ),
 )
 
+TRACES = (
+    routes.Route(
+        method="GET",
+        path=f"{_V1}/traces",
+        handler=traces.list_traces,
+        summary="List chains of invocations that follow from one another.",
+        query=traces.TracesQuery,
+        responses=(_gives(trace_schemas.TraceList, "The chains that fit."),),
+    ),
+    routes.Route(
+        method="GET",
+        path=f"{_V1}/traces/{{id}}",
+        handler=traces.trace,
+        summary="Show the chain that an invocation belongs to.",
+        responses=(_gives(trace_schemas.Trace, "All that followed from its first invocation, as far as it is known."),),
+        errors=(404,),
+    ),
+)
+
 PLATFORM = (
     routes.Route(
         method="GET",
@@ -477,4 +499,4 @@ ALARMS = (
     ),
 )
 
-ROUTES = FUNCTIONS + DEPLOYMENTS + LEDGER + BUCKETS + ALARMS + PLATFORM + PAGE
+ROUTES = FUNCTIONS + DEPLOYMENTS + LEDGER + TRACES + BUCKETS + ALARMS + PLATFORM + PAGE

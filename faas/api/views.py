@@ -43,7 +43,13 @@ def _fields(record: model.Record, currency: str) -> dict[str, object]:
     fields["memory_mb"] = record.memory_peak_mb
     fields["cost_decimal"] = billing.decimal(record.cost_pico)
     fields["currency"] = currency
+    fields["steps"] = steps(record.steps)
     return fields
+
+
+def steps(found: Iterable[model.ColdStartStep]) -> tuple[schemas.ColdStartStep, ...]:
+    """What a cold start was spent on."""
+    return tuple(schemas.ColdStartStep(step.name, step.ms) for step in found)
 
 
 _SAME = tuple(name for name in schemas.Attempt.__struct_fields__ if name in model.Record.__struct_fields__)

@@ -14,6 +14,7 @@ from typing import Protocol
 import msgspec
 
 from faas.buckets import objects
+from faas.core import model, tracing
 
 PAGE = 1_000
 """Objects of one page, where nobody asks for another number."""
@@ -39,12 +40,18 @@ class Sign(enum.IntEnum):
 class Writer(msgspec.Struct, frozen=True):
     """The invocation that writes an object: how deep in a chain it is, its id, and the first one's of the chain.
 
-    The ids are empty where they are not known.
+    The ids are empty where they are not known. ``trace`` is for what follows from the object.
     """
 
     depth: int
     invocation_id: str = ""
     root_id: str = ""
+    trace: model.TraceContext | None = None
+
+    @classmethod
+    def of(cls, cause: model.Invocation | None) -> Writer:
+        """An invocation as the writer of an object; None is somebody who is none."""
+        return cls(0) if cause is None else cls(cause.depth, cause.id, cause.chain_id, tracing.onward(cause))
 
 
 class Found(msgspec.Struct, frozen=True):

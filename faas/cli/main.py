@@ -26,6 +26,7 @@ COMMANDS = {
     "invocations": Entry(
         "faas.cli.invocations", "invocations_group", "List, show, cancel and retry invocations.", _FUNCTIONS
     ),
+    "trace": Entry("faas.cli.trace", "trace_command", "Show what an event led to, and what it cost.", _FUNCTIONS),
     "dlq": Entry("faas.cli.dlq", "dlq_group", "List, show, retry and drop dead letters.", _FUNCTIONS),
     "undelivered": Entry(
         "faas.cli.undelivered", "undelivered_group", "List, show, retry and drop undelivered records.", _FUNCTIONS

@@ -12,12 +12,12 @@ the same words means the same at each of them.
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Literal
 
 import msgspec
 
-from faas.core import durations, errors, headers, json_text, model
+from faas.core import durations, errors, headers, json_text, model, tracing
 
 Way = Literal["http", "timer", "upload", "destination", "invoke"]
 """How invocations come to be; see `model.Invocation`."""
@@ -43,6 +43,7 @@ class Chain(msgspec.Struct, frozen=True):
     depth: int = 0
     parent_id: str | None = None
     root_id: str | None = None
+    trace: model.TraceContext | None = None
 
 
 FIRST = Chain()
@@ -51,7 +52,13 @@ FIRST = Chain()
 
 def after(cause: model.Invocation) -> Chain:
     """The place of what follows from an invocation."""
-    return Chain(cause.depth + 1, cause.id, cause.chain_id)
+    return Chain(cause.depth + 1, cause.id, cause.chain_id, tracing.onward(cause))
+
+
+def traced(chain: Chain, fields: Iterable[tuple[str, str]]) -> Chain:
+    """The same place in the trace that the header fields of a request bring, if they do. Names are in lower case."""
+    trace = tracing.read(fields)
+    return chain if trace is None else msgspec.structs.replace(chain, trace=trace)
 
 
 def asked(fields: Mapping[str, str]) -> Asked:
@@ -126,6 +133,7 @@ def invocation(
         root_id=chain.root_id,
         trigger_place=place,
         caller=caller,
+        trace=chain.trace,
     )
 
 

@@ -362,6 +362,16 @@ class Project(msgspec.Struct, frozen=True, kw_only=True):
     alarms: tuple[Alarm, ...] = ()
 
 
+class TraceContext(msgspec.Struct, frozen=True, array_like=True):
+    """The trace context that a caller brought: a valid ``traceparent`` of version 00, and ``tracestate`` ('' for none).
+
+    See `faas.core.tracing`.
+    """
+
+    parent: str
+    state: str = ""
+
+
 class Invocation(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     """One accepted request to run a revision on an event.
 
@@ -371,7 +381,8 @@ class Invocation(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     functions that triggered one another; ``parent_id`` is the invocation that this one follows from, and ``root_id``
     the first of the chain, both None for the first. ``caller`` is the address that a request came from, as far as
     shares are counted by it; None for what the platform or the owner of its token asked. ``object`` is what an upload
-    is about, as ``bucket/key``.
+    is about, as ``bucket/key``. ``trace`` is what the caller of the chain brought, its parent being whatever this
+    invocation follows from; None when nobody brought any.
 
     It is an array in Redis: new fields go to the end and have defaults, so that what an older platform left is read.
     """
@@ -392,6 +403,7 @@ class Invocation(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     trigger_place: int | None = None
     caller: str | None = None
     object: str | None = None
+    trace: TraceContext | None = None
 
     @property
     def chain_id(self) -> str:
@@ -442,14 +454,22 @@ class Failure(msgspec.Struct, frozen=True, array_like=True):
     stack: tuple[str, ...] = ()
 
 
+class ColdStartStep(msgspec.Struct, frozen=True, array_like=True):
+    """One part of what a cold start took: what was waited for, and for how long."""
+
+    name: str
+    ms: int
+
+
 class Record(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     """What one attempt leaves behind. The ledger is all records; (invocation_id, attempt) is unique.
 
     ``queue_ms`` and ``init_ms`` never overlap: together they are what passed from acceptance to the handler's start.
     ``cost_pico`` is the exact cost in 10^-12 of the currency, which sums add up; ``cost_micro`` is it rounded to 10^-6.
     ``final`` says that the invocation is settled by this attempt, ``dead`` that it failed for good with nobody waiting.
-    ``object`` is that of its invocation. ``cpu_us`` is the processor time that its sandbox used during the attempt, by
-    the account of the host's kernel; None where nobody tells.
+    ``object`` and ``trace`` are those of its invocation. ``cpu_us`` is the processor time that its sandbox used during
+    the attempt, by the account of the host's kernel; None where nobody tells. ``steps`` say what ``init_ms`` was spent
+    on, in order, and add up to it; what took less than a millisecond is not there.
     """
 
     invocation_id: str
@@ -483,6 +503,8 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     root_id: str | None = None
     object: str | None = None
     cpu_us: int | None = None
+    steps: tuple[ColdStartStep, ...] = ()
+    trace: TraceContext | None = None
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):

@@ -88,6 +88,7 @@ def _record(
         parent_id=invocation.parent_id,
         root_id=invocation.root_id,
         object=invocation.object,
+        trace=invocation.trace,
         final=final,
         dead=dead,
         error=failure,

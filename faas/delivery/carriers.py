@@ -18,7 +18,7 @@ from typing import Any, Protocol
 import aiohttp
 
 from faas import buckets
-from faas.core import budgets, calling, clock, errors, headers, lineage, model
+from faas.core import budgets, calling, clock, errors, headers, lineage, model, tracing
 from faas.delivery import parcels, webhooks
 from faas.queue import chains, inlet, outbox, secrets
 from faas.store import functions
@@ -78,7 +78,7 @@ class ToBuckets:
             raise errors.NotFound(f"there is no bucket {to.bucket}", bucket=to.bucket)
         bucket = self._open(found[to.bucket])
         key = f"{to.prefix}{parcel.of}/{parcel.about}.json"
-        await asyncio.to_thread(buckets.put, bucket, key, parcel.body, _writer(parcel))
+        await asyncio.to_thread(buckets.put, bucket, key, parcel.body, buckets.Writer.of(parcel.cause))
         return webhooks.DELIVERED
 
 
@@ -106,6 +106,7 @@ class ToUrls:
             fields[headers.INVOCATION_ID] = parcel.about
             chain = calling.after(parcel.cause)
             fields[headers.CHAIN] = lineage.mark(await self._door.call(secrets.chain), chain)
+            fields.update(tracing.outgoing(parcel.cause))
         return await webhooks.post(self._client, to.url, parcel.body, secret=secret, headers=fields)
 
 
@@ -120,8 +121,3 @@ def invocation_of(parcel: parcels.Parcel, target: model.Revision, now_ms: int) -
         at_ms=now_ms,
         chain=calling.after(parcel.cause) if parcel.cause else calling.FIRST,
     )
-
-
-def _writer(parcel: parcels.Parcel) -> buckets.Writer:
-    of = parcel.cause
-    return buckets.Writer(of.depth, of.id, of.chain_id) if of else buckets.Writer(0)

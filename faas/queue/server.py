@@ -21,7 +21,7 @@ _SCRIPTS = (
     "prepare", "enqueue", "enqueue_once", "refuse", "claim", "finish", "ship", "release", "abandon", "counts", "look",
     "print", "settle_lost", "forget", "retry", "due", "held",
     "waiting", "missing", "recount", "due_later",
-    "find", "cancel", "unsettled", "once", "answered", "set_aside_entry",
+    "find", "cancel", "unsettled", "of_chain", "once", "answered", "set_aside_entry",
     "holders", "bury",
     "outboxes", "take_out", "take_again", "keep_out", "put_away", "put_back", "pass_on", "post",
     "retire", "skip",

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import enum
+from collections.abc import Callable
 
 import msgspec
 
@@ -16,6 +17,10 @@ from faas.queue import batches, invocations, retrying
 _LOOK_AT_ONCE = 5
 _LOOK_BYTES = 2_000_000
 """Of the stream of records: what takes some milliseconds to read."""
+
+_CHAIN_ENTRIES = 5_000
+_CHAIN_BYTES = 8_388_608
+"""How much of the queues is searched for what belongs to a chain: some milliseconds of Redis."""
 
 
 class Place(enum.StrEnum):
@@ -130,11 +135,45 @@ async def unsettled(queue: invocations.Queue, function: str, most: int) -> list[
     return sorted(seen, key=lambda each: each.id, reverse=True)
 
 
+async def of_chain(queue: invocations.Queue, root_id: str) -> tuple[list[Whereabouts], bool]:
+    """The invocations of a chain that are in the queues or due later; and whether not all of the queues were searched.
+
+    What runs by hand-off is in no queue. Raises `errors.Unavailable`.
+    """
+    keys = queue.keys
+    was_cut, *flat = await queue.run(
+        "of_chain", (keys.active, keys.retrying), keys.prefix, root_id, _CHAIN_ENTRIES, _CHAIN_BYTES
+    )
+    rows = [flat[at : at + 4] for at in range(0, len(flat), 4)]
+    found = (_held(Place(place.decode()), packed, node.decode(), number) for place, packed, node, number in rows)
+    # The script looks for the id among all bytes of an invocation, which an event may hold, too.
+    return [each for each in found if each.invocation and each.invocation.chain_id == root_id], bool(was_cut)
+
+
+def _held(place: Place, packed: bytes, node: str, number: int) -> Whereabouts:
+    held = _invocation(packed)
+    if place is Place.RETRYING:
+        return Whereabouts(place=_later(held), invocation=held, packed=packed, due_at_ms=number)
+    running = place is Place.RUNNING
+    return Whereabouts(
+        place=place, invocation=held, packed=packed, node=node or None, running_ms=number if running else None
+    )
+
+
 async def unrecorded(queue: invocations.Queue, function: str) -> list[model.Record]:
     """The newest records of one function that some sink has yet to commit, the ledger most likely; bounded in bytes.
 
     Ask for them after `unsettled` and before the ledger is read: so what moves on meanwhile is found at least once.
     """
+    return await _unrecorded(queue, lambda record: record.function == function)
+
+
+async def unrecorded_of_chain(queue: invocations.Queue, root_id: str) -> list[model.Record]:
+    """The same for the records of one chain; ask for them after `of_chain`."""
+    return await _unrecorded(queue, lambda record: root_id in (record.root_id, record.invocation_id))
+
+
+async def _unrecorded(queue: invocations.Queue, wanted: Callable[[model.Record], bool]) -> list[model.Record]:
     found: list[model.Record] = []
     before, left = "+", _LOOK_BYTES
     while left > 0:
@@ -143,7 +182,7 @@ async def unrecorded(queue: invocations.Queue, function: str) -> list[model.Reco
             batch = batches.Batch()
             with contextlib.suppress(batches.Unreadable):
                 batch.add(entry, fields)
-            found += [record for record in batch.records if record.function == function]
+            found += [record for record in batch.records if wanted(record)]
             left -= sum(map(len, fields[1::2]))
         if len(page) < _LOOK_AT_ONCE:
             break

@@ -73,6 +73,7 @@ class OldRecords:
         before_ms = policy.cut_ms(now_ms, self._retention.keep_records_days)
         if before_ms is None:
             return
+        await self._steps.until_none(lambda rows: self._removing.drop_chains(before_ms, rows))
         while not self._steps.stop.is_set():
             keys = await asyncio.to_thread(self._removing.old_records, before_ms, _AT_ONCE)
             if not keys or not await self._can_come_no_more():

@@ -17,6 +17,7 @@ _R = schema.records
 _L = schema.logs
 _D = schema.dead_letters
 _U = schema.undelivered
+_C = schema.chains
 
 
 class Key(msgspec.Struct, frozen=True):
@@ -53,6 +54,16 @@ class Removal:
         # Those that were looked up, and not "all before then": the lock is held for no longer than this many rows take.
         these = sa.tuple_(_R.c.invocation_id, _R.c.attempt).in_([(key.invocation_id, key.attempt) for key in keys])
         return self._drop(kept.RECORDS, _R.delete().where(these), sa.func.length(_R.c.body))
+
+    def drop_chains(self, before_ms: int, most: int) -> Went:
+        """Remove what chains added up to that ended before then; their records go by themselves."""
+        old = sa.select(_C.c.root_id).where(_C.c.ended_at_ms < before_ms).order_by(_C.c.ended_at_ms).limit(most)
+        with self._engine.begin() as connection:
+            # Recorders take turns by this row.
+            connection.execute(schema.catalog.update().values(version=schema.catalog.c.version))
+            began = time.monotonic()
+            gone = connection.execute(_C.delete().where(_C.c.root_id.in_(old))).rowcount
+        return Went(gone, time.monotonic() - began)
 
     def drop_logs_before(self, before_ms: int, most: int) -> Went:
         """Remove lines that were printed before then, the oldest first."""

@@ -6,6 +6,7 @@ import sqlalchemy as sa
 
 metadata = sa.MetaData()
 _HAS_ROOT = sa.text("root_id IS NOT NULL")
+_IS_OPEN = sa.text("is_open")
 _IS_ERROR = sa.text("level >= 40")
 
 catalog = sa.Table(
@@ -268,4 +269,24 @@ alarm_rounds = sa.Table(
     sa.Column("file_origin", sa.Text, nullable=False),
     sa.Column("file_digest", sa.Text, nullable=False),
     sa.Column("file_fault", sa.Text, nullable=False),
+)
+chains = sa.Table(
+    "chains",
+    metadata,
+    sa.Column("root_id", sa.Text, primary_key=True),
+    sa.Column("function", sa.Text, nullable=False),
+    sa.Column("trigger", sa.Text, nullable=False),
+    sa.Column("object", sa.Text),
+    sa.Column("began_at_ms", sa.BigInteger, nullable=False),
+    sa.Column("ended_at_ms", sa.BigInteger, nullable=False),
+    sa.Column("duration_ms", sa.BigInteger, nullable=False),
+    sa.Column("count", sa.BigInteger, nullable=False),
+    sa.Column("billed_ms", sa.BigInteger, nullable=False),
+    sa.Column("cost_pico", sa.BigInteger, nullable=False),
+    sa.Column("status", sa.Text, nullable=False),
+    sa.Column("is_open", sa.Boolean, nullable=False),
+    sa.Index("chains_by_end", "ended_at_ms"),
+    sa.Index("chains_by_duration", "duration_ms"),
+    sa.Index("chains_by_cost", "cost_pico"),
+    sa.Index("chains_open", "root_id", sqlite_where=_IS_OPEN, postgresql_where=_IS_OPEN),
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import msgspec
 import sqlalchemy as sa
@@ -11,6 +11,7 @@ from faas.core import model
 from faas.store import beginnings, schema
 
 _U = schema.undelivered
+_CHUNK = 500
 _invocation = msgspec.msgpack.Decoder(model.Invocation).decode
 _encode = msgspec.msgpack.Encoder().encode
 
@@ -69,6 +70,15 @@ class UndeliveredRecords:
         with self._engine.connect() as connection:
             row = connection.execute(sa.select(_U).where(_U.c.invocation_id == invocation_id)).first()
         return None if row is None else _read(row)
+
+    def of(self, invocation_ids: Sequence[str]) -> dict[str, Undelivered]:
+        """Those of some invocations, by their ids."""
+        found: dict[str, Undelivered] = {}
+        with self._engine.connect() as connection:
+            for start in range(0, len(invocation_ids), _CHUNK):
+                query = sa.select(_U).where(_U.c.invocation_id.in_(invocation_ids[start : start + _CHUNK]))
+                found.update((row.invocation_id, _read(row)) for row in connection.execute(query))
+        return found
 
     def drop(self, invocation_id: str, given_up_at_ms: int) -> bool:
         """Forget it; False when it is not there. One that was given up again meanwhile stays."""

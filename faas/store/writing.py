@@ -14,7 +14,7 @@ import msgspec
 import sqlalchemy as sa
 
 from faas.core import log_lines, model
-from faas.store import bills, bulk, histograms, kept, schema, tallies
+from faas.store import bills, bulk, chains, histograms, kept, schema, tallies
 
 Key = tuple[str, int]
 Packed = tuple[model.Record, bytes]
@@ -47,6 +47,7 @@ class BatchWriter:
         self._letters = bulk.inserted(dialect, schema.dead_letters)
         self._kept = bulk.added(dialect, schema.kept)
         self._parts = bulk.inserted(dialect, schema.rollup_parts)
+        self._chains = chains.ChainWriter(dialect)
 
     def write(
         self, batch: Sequence[Packed], letters: Mapping[Key, bytes], printed: Sequence[model.Printed] = ()
@@ -73,6 +74,7 @@ class BatchWriter:
         groups = _groups(batch)
         rows = [row for group in groups for row in group.rows]
         self._records.put(connection, rows)
+        self._chains.write(connection, [record for record, _ in batch])
         self._totals.put(connection, [_total(group) for group in groups])
         self._billed.put(connection, bills.rows(record for record, _ in batch))
         self._histograms.put(connection, [row for group in groups for row in histograms.rows(group.records)])

@@ -52,6 +52,7 @@ class Began(msgspec.Struct, frozen=True, array_like=True):
     depth: int = 0
     parent_id: str | None = None
     root_id: str | None = None
+    trace: model.TraceContext | None = None
 
     def invocation(self) -> model.Invocation:
         """The invocation without its event."""
@@ -66,6 +67,7 @@ class Began(msgspec.Struct, frozen=True, array_like=True):
             depth=self.depth,
             parent_id=self.parent_id,
             root_id=self.root_id,
+            trace=self.trace,
         )
 
 
@@ -106,6 +108,7 @@ def began(invocation: model.Invocation) -> bytes:
         invocation.depth,
         invocation.parent_id,
         invocation.root_id,
+        invocation.trace,
     )
     return entry(BEGAN, _began(one))
 

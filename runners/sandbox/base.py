@@ -56,14 +56,37 @@ class EngineRoom(msgspec.Struct, frozen=True, kw_only=True):
     processors: int
 
 
+class Mark(msgspec.Struct, frozen=True):
+    """One step on the way to a slot, and the Unix ms at which it ended: where the next one begins.
+
+    ========== ================================================================
+    step       what was waited for
+    ========== ================================================================
+    ``fetch``  the code was brought to this node, or found there
+    ``turn``   other sandboxes of this node were started first
+    ``start``  the sandbox was made, until its agent was ready
+    ``place``  the code was shown to the sandbox
+    ``import`` the handler was imported
+    ``limits`` memory and processor time were still being limited
+    ========== ================================================================
+    """
+
+    name: str
+    ended_at_ms: int
+
+
 class Loaded(msgspec.Struct, frozen=True, kw_only=True):
-    """The answer to a `load`: ``error`` is None when the handler is ready. ``init_us`` is the time the import took."""
+    """The answer to a `load`: ``error`` is None when the handler is ready. ``init_us`` is the time the import took.
+
+    ``marks`` are the steps of it.
+    """
 
     init_us: int
     error: model.Failure | None = None
     status: model.Status = model.Status.OK
     logs: tuple[model.LogLine, ...] = ()
     logs_cut: bool = False
+    marks: tuple[Mark, ...] = ()
 
 
 class Ran(msgspec.Struct, frozen=True, kw_only=True):

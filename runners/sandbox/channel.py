@@ -26,7 +26,7 @@ from typing import Any, BinaryIO, Protocol
 
 import msgspec
 
-from faas.core import clock, events, groups, http_replies, json_text, large_json, model, retry
+from faas.core import clock, events, groups, http_replies, json_text, large_json, model, retry, tracing
 from runners.sandbox import base, far_end, framed_output, frames, objects, output, verdicts, wire
 
 _log = logging.getLogger(__name__)
@@ -166,9 +166,8 @@ class Channel:
 
     def run(self, invocation: model.Invocation, then: base.Then) -> None:
         """See `base.Sandbox.run`."""
-        trace_id = verdicts.trace_id(invocation.id, invocation.accepted_at_ms)
         try:
-            head = frames.invoke(invocation, self._timeout_ms, trace_id)
+            head = frames.invoke(invocation, self._timeout_ms, tracing.told(invocation))
         except ValueError as error:
             failure = model.Failure("Runtime.InvalidClientContext", f"the client context is too large: {error}")
             ran = base.Ran(status=model.Status.REJECTED, duration_us=0, memory_peak_mb=0, error=failure)

@@ -264,12 +264,12 @@ def head(header: Sent, body_bytes: int) -> bytes:
     return PREFIX.pack(len(encoded), body_bytes) + encoded
 
 
-def invoke(invocation: model.Invocation, timeout_ms: int, trace_id: str) -> bytes:
+def invoke(invocation: model.Invocation, timeout_ms: int, trace: str) -> bytes:
     """The frame `invoke` up to its body, which is the event. Raises `ValueError` when the header is over its limit."""
     id = invocation.id.encode()
-    trace = trace_id.encode()
+    traced = trace.encode()
     context = invocation.client_context.encode() if invocation.client_context else b""
-    size = _INVOKE.size - PREFIX.size + len(id) + len(trace) + len(context)
+    size = _INVOKE.size - PREFIX.size + len(id) + len(traced) + len(context)
     if size > MAX_HEADER_BYTES:
         raise ValueError(f"a header of {size} bytes")
     fixed = _INVOKE.pack(
@@ -277,13 +277,13 @@ def invoke(invocation: model.Invocation, timeout_ms: int, trace_id: str) -> byte
         len(invocation.event),
         _INVOKE_KIND,
         len(id),
-        len(trace),
+        len(traced),
         timeout_ms,
         invocation.attempt,
         invocation.depth,
         len(context),
     )
-    return fixed + id + trace + context
+    return fixed + id + traced + context
 
 
 class FrameReader:

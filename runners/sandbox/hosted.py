@@ -12,7 +12,9 @@ import logging
 from collections.abc import Callable, Coroutine
 from typing import Any, Protocol
 
-from faas.core import billing, groups, model
+import msgspec
+
+from faas.core import billing, clock, groups, model
 from runners.sandbox import base, channel, greeting, objects, output, verdicts
 
 PRE_STOP_WITHIN_S = 3.0
@@ -160,8 +162,11 @@ class HostedSandbox:
         loaded: base.Loaded | None = None
         try:
             code = await self._place.show(revision.artifact, self._channel)
+            placed_at_ms = clock.now_ms()
             loaded = await self._channel.load(revision, code)
+            marks = base.Mark("place", placed_at_ms), base.Mark("import", clock.now_ms())
             over = await limiting
+            loaded = msgspec.structs.replace(loaded, marks=(*marks, base.Mark("limits", clock.now_ms())))
         except base.SandboxLost:
             if loaded is None or loaded.error is None:
                 raise

@@ -131,8 +131,7 @@ class Objects:
             await asyncio.to_thread(writing.write_at, request.offset, body)
 
     def _writer(self) -> buckets_module.Writer:
-        run = self._invocation
-        return buckets_module.Writer(0) if run is None else buckets_module.Writer(run.depth, run.id, run.chain_id)
+        return buckets_module.Writer.of(self._invocation)
 
     def _discard(self, request: frames.Discard) -> None:
         for kind in (self._writing, self._reading):

@@ -97,13 +97,6 @@ def request(invocation_id: str) -> str:
     return f"RequestId: {invocation_id} "
 
 
-def trace_id(invocation_id: str, accepted_at_ms: int) -> str:
-    """An X-Ray trace header that follows from the invocation's id."""
-    # The format wants a time and 96 bits; the end of the id is the random part of it.
-    digits = invocation_id.replace("-", "")[-24:].rjust(24, "0")
-    return f"Root=1-{accepted_at_ms // 1000:08x}-{digits};Parent={digits[8:]};Sampled=0"
-
-
 def _exit_text(status: int) -> str:
     if status <= RESERVED_EXIT:
         return f"exit status {status}"

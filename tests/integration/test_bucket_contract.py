@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from faas import buckets
 from faas.buckets.folder import bucket as folders
-from faas.core import errors
+from faas.core import errors, model
 from tests import memory_bucket
 from tests.eventually import eventually_sync
 
@@ -25,7 +25,12 @@ KINDS: dict[str, Callable[[Path], buckets.Bucket]] = {
     "memory": lambda root: memory_bucket.MemoryBucket("photos"),
 }
 NAMES = st.text(alphabet=string.ascii_letters + "-_ä雪", min_size=1, max_size=4)
-WRITER = buckets.Writer(3, "0190b5a0-0000-7000-8000-000000000001", "0190b5a0-0000-7000-8000-000000000002")
+WRITER = buckets.Writer(
+    3,
+    "0190b5a0-0000-7000-8000-000000000001",
+    "0190b5a0-0000-7000-8000-000000000002",
+    model.TraceContext("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", "a=1"),
+)
 MIB = 1 << 20
 
 

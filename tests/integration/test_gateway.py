@@ -212,3 +212,18 @@ async def test_a_client_that_hangs_up_leaves_nothing_waiting(redis_url: str, que
                 pass
     del reader
     await answers.close()
+
+
+async def test_a_trace_that_a_caller_brings_goes_into_the_queue_and_one_that_is_none_does_not(
+    client: aiohttp.ClientSession, queue: invocations.Queue
+) -> None:
+    parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    for brought, kept in (
+        ({"Traceparent": parent, "Tracestate": "a=1"}, model.TraceContext(parent, "a=1")),
+        ({"traceparent": parent.upper()}, None),
+        ({}, None),
+    ):
+        async with client.get("/fn/hello", headers={"Faas-Invocation-Type": "async", **brought}) as got:
+            assert got.status == 202
+        (claim,) = await queue.claim("n1", HELLO.ref, 1)
+        assert claim.invocation.trace == kept

@@ -190,6 +190,30 @@ def test_the_trace_id_is_in_an_environment_of_the_users_own_too(agent: Agent) ->
     assert agent.invoke(trace_id="Root=1-c").result[0] == "Root=1-c"
 
 
+def test_a_trace_that_the_caller_brought_is_in_the_environment_for_as_long_as_its_attempt(agent: Agent) -> None:
+    agent.load(FUNCTIONS / "environment")
+    parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    traced = agent.invoke(trace_id=f"Root=1-a;Sampled=1\n{parent}\na=1,b=2").result
+    assert traced["now"]["_X_AMZN_TRACE_ID"] == "Root=1-a;Sampled=1"
+    assert (traced["now"]["TRACEPARENT"], traced["now"]["TRACESTATE"]) == (parent, "a=1,b=2")
+    assert f"TRACEPARENT={parent}\n" in traced["child"]
+    assert (traced["traceparent"], traced["tracestate"]) == (parent, "a=1,b=2")
+    stateless = agent.invoke(trace_id=f"Root=1-a;Sampled=1\n{parent}\n").result
+    assert stateless["now"]["TRACEPARENT"] == parent
+    assert "TRACESTATE" not in stateless["now"]
+    assert stateless["tracestate"] == ""
+    untraced = agent.invoke(trace_id="Root=1-b").result
+    assert not {"TRACEPARENT", "TRACESTATE"} & untraced["now"].keys()
+    assert "TRACEPARENT" not in untraced["child"]
+
+
+def test_the_context_names_the_trace_also_when_the_caller_brought_none(agent: Agent) -> None:
+    agent.load(FUNCTIONS / "environment")
+    found = agent.invoke(trace_id="Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=0").result
+    assert found["traceparent"] == "00-5759e988bd862e3fe1be46a994272793-53995c3f42cd8ad8-01"
+    assert agent.invoke(trace_id=None).result["traceparent"] == ""
+
+
 def test_a_million_trace_ids_take_no_memory() -> None:
     script = (
         "import resource, sys; sys.path.insert(0, sys.argv[1])\n"

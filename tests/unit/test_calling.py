@@ -73,6 +73,7 @@ def test_an_invocation_is_made_of_all_that_was_asked() -> None:
         "trigger_place": 1,
         "caller": None,
         "object": None,
+        "trace": None,
     }
 
 

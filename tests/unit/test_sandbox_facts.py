@@ -82,11 +82,6 @@ def test_an_exit_is_said_in_words(status: int, text: str) -> None:
     assert ending.error.message == f"RequestId: i Error: Runtime exited with error: {text}"
 
 
-def test_a_trace_id_follows_from_the_invocation() -> None:
-    made = verdicts.trace_id("01890a5d-ac96-774b-bcce-b302099a8057", 1_700_000_000_123)
-    assert made == "Root=1-6553f100-ac96774bbcceb302099a8057;Parent=bcceb302099a8057;Sampled=0"
-
-
 def test_code_is_shown_as_links_to_the_artifact(tmp_path: Path) -> None:
     code = tmp_path / "code"
     (code / "deep" / "er").mkdir(parents=True)

@@ -28,6 +28,7 @@ from faas.core import (
     large_json,
     model,
     names,
+    tracing,
 )
 from faas.queue import accepting, calls, chains, guards, idempotency, invocations, replies
 from triggers.gateway import answering, crossing, forwarded, identity, limits, marks, request, routes, running
@@ -100,6 +101,8 @@ class Gateway:
         if call.delay_ms:
             _refuse_delay(call.delay_ms, route)
         chain = self._marks.chain(head.first)
+        if tracing.PARENT in head.first:
+            chain = calling.traced(chain, head.fields)
         event = events.http_head(
             method=route.as_seen(head.method),
             raw_path=head.path if match.path is None else match.path,

@@ -6,7 +6,7 @@ import os
 import re
 
 from faas.buckets import objects, port
-from faas.core import lineage
+from faas.core import lineage, model, tracing
 
 DEPTH_ATTRIBUTE = "user.faas.depth"
 """Extended attribute of an object: the depth of the invocation that wrote it, in decimal."""
@@ -17,6 +17,9 @@ LINEAGE_ATTRIBUTE = "user.faas.lineage"
 PUBLISHED_ATTRIBUTE = "user.faas.published"
 """Extended attribute of an object: the version in which the platform published it, whole. A later writer changes the
 version and leaves this, so the two are equal only while nobody has written since."""
+
+TRACE_ATTRIBUTE = "user.faas.trace"
+"""Extended attribute of an object: the traceparent, and after a space the tracestate, of what follows from it."""
 
 _LINEAGE = re.compile(rb"([0-9a-f-]{36}) ([0-9a-f-]{36})")
 
@@ -37,6 +40,8 @@ def put_marks(fd: int, writer: port.Writer | None) -> None:
     if writer is not None:
         os.setxattr(fd, DEPTH_ATTRIBUTE, str(writer.depth).encode())
         os.setxattr(fd, LINEAGE_ATTRIBUTE, f"{writer.invocation_id} {writer.root_id}".encode())
+        if writer.trace is not None:
+            os.setxattr(fd, TRACE_ATTRIBUTE, f"{writer.trace.parent} {writer.trace.state}".encode())
 
 
 def published_version(fd: int) -> str | None:
@@ -53,7 +58,15 @@ def writer_of(fd: int) -> port.Writer | None:
         depth = lineage.depth_of(os.getxattr(fd, DEPTH_ATTRIBUTE))
     except OSError:
         return None
-    return None if depth is None else port.Writer(depth, *_lineage(fd))
+    return None if depth is None else port.Writer(depth, *_lineage(fd), _trace(fd))
+
+
+def _trace(fd: int) -> model.TraceContext | None:
+    try:
+        parent, _, state = os.getxattr(fd, TRACE_ATTRIBUTE).decode().partition(" ")
+    except (OSError, UnicodeDecodeError):
+        return None
+    return tracing.read([(tracing.PARENT, parent), (tracing.STATE, state)])
 
 
 def _lineage(fd: int) -> tuple[str, str]:

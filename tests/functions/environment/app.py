@@ -19,6 +19,8 @@ def handler(event, context):
         "local_is_utc": time.localtime(0)[:6] == time.gmtime(0)[:6],
         "utf8": "ü".encode(sys.getfilesystemencoding()).hex(),
         "path": sys.path,
+        "traceparent": context.traceparent,
+        "tracestate": context.tracestate,
     }
 
 

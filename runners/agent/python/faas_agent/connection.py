@@ -305,7 +305,7 @@ def _untorn() -> Iterator[None]:
 
 
 def parse_invoke(header: Data) -> tuple[bytes, bytes, int, int, int, str]:
-    """What an `invoke` says: id and trace id in UTF-8, timeout in ms, attempt, depth, client context."""
+    """What an `invoke` says: id and trace in UTF-8, timeout in ms, attempt, depth, client context."""
     _kind, id_bytes, trace_bytes, timeout_ms, attempt, depth, _context_bytes = INVOKE.unpack_from(header)
     middle = INVOKE.size + id_bytes
     end = middle + trace_bytes

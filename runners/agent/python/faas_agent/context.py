@@ -7,7 +7,7 @@ import sys
 import time
 from typing import Any
 
-from . import buckets, faults
+from . import buckets, faults, tracing
 from .connection import Connection, Header
 from .environment import Identity
 
@@ -57,6 +57,7 @@ class Context:
     identity: CognitoIdentity
     client_context: ClientContext | None
     _deadline_ns: int
+    _trace: bytes
     _connection: Connection
     _declared: frozenset[str]
     _attempt_number: int
@@ -64,6 +65,16 @@ class Context:
     def get_remaining_time_in_millis(self) -> int:
         """Milliseconds until the attempt is ended; 0 when they have passed."""
         return max(0, (self._deadline_ns - time.monotonic_ns()) // 1_000_000)
+
+    @property
+    def traceparent(self) -> str:
+        """Where this attempt stands in its trace, as W3C Trace Context has it: for what the handler asks of others."""
+        return tracing.traceparent(self._trace)
+
+    @property
+    def tracestate(self) -> str:
+        """What other tracing systems have put beside it; '' for nothing."""
+        return tracing.tracestate(self._trace)
 
     def bucket(self, name: str) -> buckets.Bucket:
         """A bucket that the function's manifest declares. Raises `PermissionError` for any other."""
@@ -100,12 +111,15 @@ class ContextMaker:
             "identity": None,
             "client_context": None,
             "_deadline_ns": 0,
+            "_trace": b"",
             "_connection": connection,
             "_declared": frozenset(declared),
             "_attempt_number": 0,
         }
 
-    def make(self, request_id: str, attempt: int, depth: int, client_context: str, deadline_ns: int) -> Context:
+    def make(
+        self, request_id: str, attempt: int, depth: int, client_context: str, deadline_ns: int, trace: bytes
+    ) -> Context:
         """The context of an attempt, within `Connection.begin_attempt`."""
         attributes = self._attributes.copy()
         attributes["aws_request_id"] = attributes["invocation_id"] = request_id
@@ -115,6 +129,7 @@ class ContextMaker:
         if client_context:
             attributes["client_context"] = _client_context(client_context)
         attributes["_deadline_ns"] = deadline_ns
+        attributes["_trace"] = trace
         attributes["_attempt_number"] = attributes["_connection"].attempt_number
         context = _new(Context)
         context.__dict__ = attributes

@@ -81,15 +81,15 @@ class Server:
 
     def _invoke(self, header: Data, body: Data) -> None:
         begun = _now_ns()
-        raw_id, trace_id, timeout_ms, attempt, depth, client_context = parse_invoke(header)
+        raw_id, trace, timeout_ms, attempt, depth, client_context = parse_invoke(header)
         self._log.request_id = request_id = raw_id.decode()
         connection = self._connection
         connection.begin_attempt()
-        self._trace.set(trace_id)
+        self._trace.set(trace)
         try:
             deadline = begun + timeout_ms * 1_000_000
             event = self._event(body)
-            context = self._contexts.make(request_id, attempt, depth, client_context, deadline)
+            context = self._contexts.make(request_id, attempt, depth, client_context, deadline, trace)
             value = self._handler(event, context)
             if hasattr(value, "__await__"):
                 value = self._loop.run(value)

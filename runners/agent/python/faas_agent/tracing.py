@@ -1,42 +1,79 @@
-"""The trace id in the environment, ``_X_AMZN_TRACE_ID``, which is another one in every attempt.
+"""Where an attempt stands in its trace: in the environment, and as the context says it.
 
-`os.environ` sets a variable by ``setenv``, and glibc keeps every text that a variable ever had: 144 bytes an attempt,
-until the process is at its memory limit, and a search among them all. So what is put into the environment is a buffer
-of ours, whose text changes.
+The runner says it in up to three lines: the X-Ray header, and, where the caller brought a trace of its own, a W3C
+traceparent and tracestate. ``_X_AMZN_TRACE_ID`` is another one in every attempt. `os.environ` sets a variable by
+``setenv``, and glibc keeps every text that a variable ever had: 144 bytes an attempt, until the process is at its
+memory limit, and a search among them all. So what is put into the environment is a buffer of ours, whose text changes.
+``TRACEPARENT`` and ``TRACESTATE`` are in it for attempts whose caller brought them.
 """
 
 from __future__ import annotations
 
 import os
+import re
 from typing import Any, Callable
 
-_NAME = "_X_AMZN_TRACE_ID"
-_KEY = _NAME.encode()
-_START = _KEY + b"="
-_BUFFER_BYTES = 512
+_BUFFER_BYTES = 1_024
+_ROOT = re.compile(rb"Root=1-([0-9a-f]{8})-([0-9a-f]{24});Parent=([0-9a-f]{16});")
+
+
+def traceparent(trace: bytes) -> str:
+    """The traceparent of an attempt; '' when it has none."""
+    lines = trace.split(b"\n")
+    if len(lines) > 1:
+        return lines[1].decode()
+    found = _ROOT.match(trace)
+    return f"00-{found[1].decode()}{found[2].decode()}-{found[3].decode()}-01" if found else ""
+
+
+def tracestate(trace: bytes) -> str:
+    """The tracestate that came with it; '' for none."""
+    return trace.split(b"\n")[2].decode() if trace.count(b"\n") > 1 else ""
 
 
 class TraceId:
-    """The variable, as C, Python and programs that are started see it."""
+    """The variables, as C, Python and programs that are started see them."""
 
     def __init__(self) -> None:
+        self._x_ray = _Variable("_X_AMZN_TRACE_ID")
+        self._others = (_Variable("TRACEPARENT"), _Variable("TRACESTATE"))
+        self._has_others = False
+
+    def set(self, trace: bytes) -> None:
+        """Have this one in the environment from now on, or none."""
+        if b"\n" not in trace and not self._has_others:
+            self._x_ray.set(trace)
+            return
+        lines = trace.split(b"\n")
+        self._x_ray.set(lines[0])
+        self._has_others = len(lines) > 1
+        for variable, value in zip(self._others, (*lines[1:3], b"", b"")):
+            variable.set(value)
+
+
+class _Variable:
+    """One variable, whose text is a buffer of ours."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._key = name.encode()
         self._environ: Any = os.environ
         self._seen_by_python: Any = getattr(os.environ, "_data", None)
-        self._put = _putter() if isinstance(self._seen_by_python, dict) else None
+        self._put = _putter(self._key + b"=") if isinstance(self._seen_by_python, dict) else None
 
-    def set(self, trace_id: bytes) -> None:
-        """Have this one in the environment from now on, or none."""
+    def set(self, value: bytes) -> None:
+        """Have this value from now on, or none."""
         environ = os.environ
-        if not trace_id:
-            environ.pop(_NAME, None)
-        elif self._put is None or environ is not self._environ or len(trace_id) > _BUFFER_BYTES - len(_START) - 1:
-            environ[_NAME] = os.fsdecode(trace_id)
+        if not value:
+            environ.pop(self._name, None)
+        elif self._put is None or environ is not self._environ or len(value) > _BUFFER_BYTES - len(self._key) - 2:
+            environ[self._name] = os.fsdecode(value)
         else:
-            self._put(_START + trace_id)
-            self._seen_by_python[_KEY] = trace_id
+            self._put(value)
+            self._seen_by_python[self._key] = value
 
 
-def _putter() -> Callable[[bytes], None] | None:
+def _putter(start: bytes) -> Callable[[bytes], None] | None:
     """``putenv`` of one buffer with a new text; None where this Python cannot call it."""
     try:
         import ctypes
@@ -47,8 +84,8 @@ def _putter() -> Callable[[bytes], None] | None:
     except (ImportError, OSError, AttributeError):
         return None
 
-    def put(text: bytes) -> None:
-        buffer.value = text
+    def put(value: bytes) -> None:
+        buffer.value = start + value
         putenv(address)  # each time: user code may have set or removed the variable
 
     return put
