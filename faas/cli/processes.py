@@ -172,16 +172,17 @@ async def _record(settings: settings_module.Settings, stop: asyncio.Event, ready
     from faas import recorder
     from faas.cluster import catalog
     from faas.core import budgets
-    from faas.recorder import indexing
+    from faas.recorder import indexing, otlp
     from faas.retention import job
 
     spending = recorder.Spending(settings.data, budgets.of_all(settings.budgets))
     versions = await catalog.Catalog.open(settings.redis.redis_url, settings.redis.redis_prefix)
+    beside = [otlp.OtlpSink(settings.telemetry)] if settings.telemetry.otlp_endpoint else []
     ready({"pid": os.getpid()})
     try:
         async with asyncio.TaskGroup() as running:
             recording = recorder.run(
-                settings.data, settings.redis, settings.queues, stop, on_committed=spending.committed
+                settings.data, settings.redis, settings.queues, stop, beside, on_committed=spending.committed
             )
             running.create_task(recording, name="recorder")
             running.create_task(recorder.watch(spending, versions.announce, stop), name="budgets")

@@ -381,3 +381,24 @@ class Budgets(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
             pattern="^(warn|stop)$",
         ),
     ] = "warn"
+
+
+class Telemetry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What other tools are told: spans for tracing tools, figures for Prometheus."""
+
+    otlp_endpoint: Annotated[
+        str,
+        _Doc(
+            description="URL of an OpenTelemetry collector (OTLP over HTTP, most often port 4318) that spans are sent"
+            " to; empty is none.",
+            pattern="^(https?://.+)?$",
+        ),
+    ] = ""
+    otlp_headers: Annotated[
+        str,
+        _Doc(
+            description="Header fields of these requests, `name=value` with commas between them; values are"
+            " percent-encoded.",
+        ),
+    ] = ""
+    otlp_timeout_ms: Annotated[int, _Doc(description="How long the collector may take to answer.", ge=1)] = 10_000

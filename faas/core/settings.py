@@ -35,6 +35,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     platform_logs: groups.PlatformLogs = msgspec.field(default_factory=groups.PlatformLogs)
     prices: groups.Prices = msgspec.field(default_factory=groups.Prices)
     budgets: groups.Budgets = msgspec.field(default_factory=groups.Budgets)
+    telemetry: groups.Telemetry = msgspec.field(default_factory=groups.Telemetry)
 
 
 GROUPS: Mapping[str, type[msgspec.Struct]] = {

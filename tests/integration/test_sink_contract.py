@@ -11,12 +11,13 @@ import msgspec
 import pytest
 
 from faas import recorder
-from faas.core import errors, model
+from faas.core import errors, groups, model
 from faas.core import settings as settings_module
 from faas.queue import batches
 from faas.recorder import ledger as ledger_sink
+from faas.recorder import otlp
 from faas.store import database, ledger
-from tests import lines_sink, samples
+from tests import collector, lines_sink, samples
 
 Key = tuple[str, int]
 
@@ -82,10 +83,37 @@ class LinesPlace:
             aside.rename(self._path)
 
 
-@pytest.fixture(params=[LedgerPlace, LinesPlace], ids=["ledger", "lines"])
-def place(request: pytest.FixtureRequest, settings: settings_module.Settings, tmp_path: Path) -> Place:
+class OtlpPlace:
+    """A collector, which knows spans that come again by their ids."""
+
+    def __init__(self, _settings: settings_module.Settings, _path: Path) -> None:
+        self._open = contextlib.ExitStack()
+        self._collector = self._open.enter_context(collector.listening())
+
+    def sink(self) -> recorder.Sink:
+        return otlp.OtlpSink(groups.Telemetry(otlp_endpoint=self._collector.url))
+
+    def keys(self) -> list[Key]:
+        named = map(collector.attributes, self._collector.spans().values())
+        return [(each["faas.invocation_id"], each["faas.attempt"]) for each in named if "faas.attempt" in each]
+
+    @contextlib.contextmanager
+    def away(self) -> Iterator[None]:
+        self._collector.status = 503
+        yield
+        self._collector.status = 200
+
+    def close(self) -> None:
+        self._open.close()
+
+
+@pytest.fixture(params=[LedgerPlace, LinesPlace, OtlpPlace], ids=["ledger", "lines", "otlp"])
+def place(request: pytest.FixtureRequest, settings: settings_module.Settings, tmp_path: Path) -> Iterator[Place]:
     make: Callable[[settings_module.Settings, Path], Place] = request.param
-    return make(settings, tmp_path)
+    made = make(settings, tmp_path)
+    yield made
+    if isinstance(made, OtlpPlace):
+        made.close()
 
 
 def batch(records: Sequence[model.Record]) -> batches.Batch:
