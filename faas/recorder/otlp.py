@@ -16,7 +16,7 @@ from importlib import metadata
 
 import msgspec
 
-from faas.core import errors, groups
+from faas.core import errors, groups, unreadable
 from faas.queue import batches
 from faas.recorder import spans
 
@@ -128,7 +128,7 @@ def _rejected(said: bytes) -> _Rejected | None:
     """What of a request the collector did not take, by what it said; it may have said something in another form."""
     try:
         found = msgspec.json.decode(said, type=_Answer).partial_success
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except unreadable.ERRORS:
         return None
     return found if found is not None and int(found.rejected_spans) else None
 
