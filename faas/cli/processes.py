@@ -172,7 +172,7 @@ async def _record(settings: settings_module.Settings, stop: asyncio.Event, ready
     from faas import recorder
     from faas.cluster import catalog
     from faas.core import budgets
-    from faas.recorder import indexing, otlp
+    from faas.recorder import indexing, otlp, rolling_up
     from faas.retention import job
 
     spending = recorder.Spending(settings.data, budgets.of_all(settings.budgets))
@@ -187,6 +187,7 @@ async def _record(settings: settings_module.Settings, stop: asyncio.Event, ready
             running.create_task(recording, name="recorder")
             running.create_task(recorder.watch(spending, versions.announce, stop), name="budgets")
             running.create_task(job.run(settings, stop), name="retention")
+            running.create_task(rolling_up.run(settings.data, stop), name="roll-ups")
             running.create_task(indexing.run(settings.data, stop), name="log index")
     finally:
         await versions.close()

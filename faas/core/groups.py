@@ -305,6 +305,12 @@ class Retention(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     keep_records_days: Annotated[
         int, _Doc(description="Days that records are kept; 0 is for ever. Bills and totals outlive them.", ge=0)
     ] = 30
+    keep_minutes_days: Annotated[
+        int, _Doc(description="Days that figures by the minute are kept; 0 is for ever.", ge=0)
+    ] = 3
+    keep_hours_days: Annotated[
+        int, _Doc(description="Days that figures by the hour are kept; 0 is for ever. Those by the day stay.", ge=0)
+    ] = 90
     keep_logs_days: Annotated[int, _Doc(description="Days that log lines are kept; 0 is for ever.", ge=0)] = 14
     keep_logs_mb: Annotated[
         int, _Doc(description="MiB of log lines that are kept, the newest; 0 is without a bound.", ge=0)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 Sketch = dict[int, int]
 """The bins that hold something, and how many values."""
@@ -24,6 +24,7 @@ GREATEST = 2**63 - 1
 _EXACT_BITS = 7
 _EXACT = 1 << _EXACT_BITS
 _HALF_BITS = _EXACT_BITS - 1
+_FEW = 4
 
 
 def bin_of(value: int) -> int:
@@ -43,14 +44,25 @@ def value_of(place: int) -> int:
     return ((place - (shift << _HALF_BITS)) << shift) + ((1 << shift) - 1) // 2
 
 
-def of(values: Iterable[int]) -> Sketch:
+def of(values: Sequence[int]) -> Sketch:
     """The sketch of some values."""
-    return Counter(map(bin_of, values))
+    if len(values) < _FEW or min(values) < 0 or max(values) > GREATEST:
+        return Counter(map(bin_of, values))
+    # As `bin_of` has it, without a call for each: half the time.
+    return Counter(
+        [
+            value if value < _EXACT else ((shift := value.bit_length() - _EXACT_BITS) << _HALF_BITS) + (value >> shift)
+            for value in values
+        ]
+    )
 
 
 def packed(sketch: Sketch) -> list[int]:
     """As a list that msgpack writes short: each bin as its distance from the one before it, and its count."""
-    flat, before = [], 0
+    if len(sketch) < 2:
+        return [each for pair in sketch.items() for each in pair]
+    flat: list[int] = []
+    before = 0
     for place in sorted(sketch):
         flat += (place - before, sketch[place])
         before = place
@@ -59,6 +71,9 @@ def packed(sketch: Sketch) -> list[int]:
 
 def add(into: Sketch, flat: Sequence[int]) -> None:
     """Add a packed sketch to another."""
+    if len(flat) == 2:  # most are of one attempt
+        into[flat[0]] = into.get(flat[0], 0) + flat[1]
+        return
     for place, count in zip(itertools.accumulate(flat[::2]), flat[1::2], strict=True):
         into[place] = into.get(place, 0) + count
 

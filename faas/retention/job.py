@@ -18,7 +18,7 @@ from faas.core import settings as settings_module
 from faas.queue import keys as keyring
 from faas.queue import server as servers
 from faas.retention import ledger, revisions, steps
-from faas.store import database, kept, past, removal, turns
+from faas.store import database, kept, past, removal, rolling, turns
 
 _FIRST_AFTER_S = 30.0
 """A platform that starts has other things to do."""
@@ -69,7 +69,9 @@ class Job:
         self._past = past.Past(engine)
         taking = steps.Steps(stop)
         root = settings.data.root
-        self._ledger = ledger.OldRecords(settings.retention, server, removal.Removal(engine), taking, synced_s)
+        self._ledger = ledger.OldRecords(
+            settings.retention, server, removal.Removal(engine), rolling.Merger(engine), taking, synced_s
+        )
         self._revisions = revisions.Revisions(root, settings.retention, server, self._past, self._notes, grace_s)
         self._bundles = revisions.Bundles(root, self._past, self._notes, settings.building.max_artifact_bytes)
 
@@ -96,6 +98,7 @@ class Job:
                 await self._server.reopen()
             await self._each(
                 lambda: self._ledger.logs(now_ms),
+                lambda: self._ledger.rollups(now_ms),
                 lambda: self._ledger.letters(now_ms),
                 lambda: self._ledger.records(now_ms),
                 lambda: self._old_revisions(now_ms),

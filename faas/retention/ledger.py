@@ -1,4 +1,4 @@
-"""Records, log lines, dead letters and undelivered records that are past their time.
+"""Records, log lines, roll-ups, dead letters and undelivered records that are past their time.
 
 A record is removed only when the entry that brought it has left Redis, and some seconds later. A recorder that found
 the entry again would write the record anew, and bill it twice: that is when another died before it acknowledged, or the
@@ -8,13 +8,14 @@ machine lost its power and Redis its last second.
 from __future__ import annotations
 
 import asyncio
+import functools
 from collections.abc import Sequence
 
 from faas.core import clock, groups
 from faas.queue import guards, retiring
 from faas.queue import server as servers
 from faas.retention import policy, steps
-from faas.store import removal
+from faas.store import removal, rolling, spans
 
 _AT_ONCE = 20_000
 _LEFT_WITHIN_S = 30.0
@@ -33,12 +34,14 @@ class OldRecords:
         retention: groups.Retention,
         server: servers.RedisServer,
         removing: removal.Removal,
+        merger: rolling.Merger,
         taking: steps.Steps,
         synced_s: float = SYNCED_S,
     ) -> None:
         self._retention = retention
         self._server = server
         self._removing = removing
+        self._merger = merger
         self._steps = taking
         self._synced_s = synced_s
 
@@ -50,6 +53,15 @@ class OldRecords:
         if self._retention.keep_logs_mb:
             size = self._retention.keep_logs_mb * 1024 * 1024
             await self._steps.until_none(lambda rows: self._removing.drop_logs_over(size, rows))
+
+    async def rollups(self, now_ms: int) -> None:
+        """Remove figures by the minute and by the hour; the longer ones hold what they did."""
+        days = {spans.MINUTE_MS: self._retention.keep_minutes_days, spans.HOUR_MS: self._retention.keep_hours_days}
+        for span_ms, kept_days in days.items():
+            before_ms = policy.rollups_cut_ms(now_ms, kept_days)
+            if before_ms is not None:
+                drop = functools.partial(self._merger.drop, span_ms, before_ms)
+                await self._steps.until_none(drop)
 
     async def letters(self, now_ms: int) -> None:
         """Remove dead letters, with the marks that keep them from being sent again twice, and undelivered records."""

@@ -23,6 +23,12 @@ def cut_ms(now_ms: int, days: int) -> int | None:
     return now_ms - days * DAY_MS if days else None
 
 
+def rollups_cut_ms(now_ms: int, days: int) -> int | None:
+    """The same for figures by the minute and by the hour: only whole days of them go, which have sums of their own."""
+    before_ms = cut_ms(now_ms, days)
+    return None if before_ms is None else before_ms // DAY_MS * DAY_MS
+
+
 def next_rows(rows: int, took_s: float) -> int:
     """How many rows the next step has, after one of ``rows`` took so long: what fits into a fiftieth of a second.
 

@@ -57,7 +57,8 @@ def _counted(function: str, figure: str, values_us: list[int]) -> Iterator[tuple
     start = 0
     while start < len(values_us):
         bound_us = _bound(values_us[start])
-        end = bisect.bisect_right(values_us, bound_us, start)
+        # All that is left, where there is no bound: no clock means what is even more, and the search would find none.
+        end = len(values_us) if bound_us == NO_BOUND_US else bisect.bisect_right(values_us, bound_us, start)
         yield function, figure, bound_us, end - start, sum(values_us[start:end])
         start = end
 

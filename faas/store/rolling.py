@@ -7,37 +7,41 @@ cannot both succeed: both begin with the oldest part, and the second does not fi
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import NamedTuple
+from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 import sqlalchemy as sa
 
-from faas.core import model
-from faas.store import bulk, rollups, schema, spans, tallies
+from faas.core import clock, model
+from faas.store import bulk, removal, rollups, schema, spans, tallies
 
 _P = schema.rollup_parts
 _U = schema.rollups
 _S = schema.rollup_state
 _R = schema.records
-_CHUNK = 500
+_FEW = 200
 _FILL = "fill"
 _decode = msgspec.msgpack.Decoder(model.Record).decode
 
 
-class Waiting(NamedTuple):
+class Waiting(msgspec.Struct, frozen=True):
     """What is not merged yet: how many parts, and how many groups are in them."""
 
     parts: int
     groups: int
 
 
-class _Taken(NamedTuple):
-    """Parts that are being merged."""
+class _Taken(msgspec.Struct, frozen=True):
+    """Parts that are being merged: how many, up to which number, and the parts."""
 
     last: int
     count: int
-    groups: list[tallies.Group]
+    bodies: Sequence[bytes]
+
+    def groups(self) -> Iterator[tallies.Group]:
+        """What they add, part by part: to hold all at once makes collecting garbage the greater part of the work."""
+        for body in self.bodies:
+            yield from tallies.groups(body)
 
 
 Cell = tuple[int, int]
@@ -52,6 +56,7 @@ class Merger:
     def __init__(self, engine: sa.Engine) -> None:
         self._engine = engine
         self._rows = bulk.replaced(engine.dialect, _U)
+        self._gone = bulk.replaced(engine.dialect, _S)
         self._parts = bulk.inserted(engine.dialect, _P)
 
     def waiting(self) -> Waiting:
@@ -69,7 +74,7 @@ class Merger:
             taken = _take(connection, most_groups)
             if not taken.count:
                 return 0
-            sums = added(taken.groups, rollups.gone_before(connection))
+            sums = added(taken.groups(), rollups.gone_before(connection))
             rows = [row for cell, by_function in sums.items() for row in _merged(connection, cell, by_function)]
         with self._engine.begin() as connection:
             _lock(connection)
@@ -78,6 +83,19 @@ class Merger:
                 return 0
             self._rows.put(connection, rows)
         return taken.count
+
+    def drop(self, span_ms: int, before_ms: int, most: int) -> removal.Went:
+        """Remove rows of this length that begin before then, the oldest first; from now on nobody reads them."""
+        old = sa.select(_U.c.at_ms, _U.c.function).where(_U.c.span_ms == span_ms, _U.c.at_ms < before_ms)
+        these = sa.tuple_(_U.c.at_ms, _U.c.function).in_(old.order_by(_U.c.at_ms, _U.c.function).limit(most))
+        with self._engine.begin() as connection:
+            _lock(connection)
+            began_s = clock.steady_s()
+            # A clock that was set back does not bring back what is gone.
+            if before_ms > rollups.gone_before(connection).get(span_ms, 0):
+                self._gone.put(connection, [(rollups.GONE + str(span_ms), str(before_ms))])
+            count = connection.execute(_U.delete().where(_U.c.span_ms == span_ms, these)).rowcount
+        return removal.Went(count, clock.steady_s() - began_s)
 
     def fill(self, most_rows: int = 1_000) -> bool:
         """Make a part of some records that were there before roll-ups, the newest first; False when none is left.
@@ -101,10 +119,11 @@ class Merger:
 def added(groups: Iterable[tallies.Group], gone: dict[int, int]) -> Sums:
     """What groups add to each span that holds them; to none that was removed."""
     minutes: Sums = {}
-    for group in groups:
-        by_function = minutes.setdefault((spans.MINUTE_MS, group.minute * spans.MINUTE_MS), {})
-        tallies.add_group(by_function.setdefault(group.function, {}), group)
-        tallies.add_group(by_function.setdefault(rollups.EVERYTHING, {}), group, by_revision=False)
+    for (minute, function, kind), tally in tallies.by_kind(groups).items():
+        by_function = minutes.setdefault((spans.MINUTE_MS, minute * spans.MINUTE_MS), {})
+        by_function.setdefault(function, {})[kind] = tally
+    for by_function in minutes.values():
+        by_function[rollups.EVERYTHING] = tallies.of_all(by_function.values())
     hours = _longer(minutes, spans.HOUR_MS)
     found = {**minutes, **hours, **_longer(hours, spans.DAY_MS)}
     return {(span_ms, at_ms): held for (span_ms, at_ms), held in found.items() if at_ms >= gone.get(span_ms, 0)}
@@ -128,21 +147,23 @@ def _longer(shorter: Sums, span_ms: int) -> Sums:
 
 def _merged(connection: sa.Connection, cell: Cell, by_function: dict[str, tallies.Kinds]) -> list[bulk.Row]:
     """The rows of one span as they are with what is added."""
+    held = _held(connection, cell, sorted(by_function))
     rows: list[bulk.Row] = []
-    names = sorted(by_function)
-    for start in range(0, len(names), _CHUNK):
-        chunk = names[start : start + _CHUNK]
-        here = (_U.c.span_ms == cell[0], _U.c.at_ms == cell[1], _U.c.function.in_(chunk))
-        held = {
-            row[0]: row for row in connection.execute(sa.select(_U.c.function, _U.c.sketches, _U.c.kinds).where(*here))
-        }
-        for name in chunk:
-            kinds = by_function[name]
-            if name in held:
-                kinds = tallies.kinds(held[name][1], held[name][2])
-                tallies.merge(kinds, by_function[name])
-            rows.append((*cell, name, *tallies.row(kinds)))
+    for name in sorted(by_function):
+        kinds = by_function[name]
+        if name in held:
+            kinds = tallies.kinds(*held[name])
+            tallies.merge(kinds, by_function[name])
+        rows.append((*cell, name, *tallies.row(kinds)))
     return rows
+
+
+def _held(connection: sa.Connection, cell: Cell, names: Sequence[str]) -> dict[str, tuple[bytes, bytes]]:
+    """The sketches and kinds of those functions that have a row in a span already."""
+    query = sa.select(_U.c.function, _U.c.sketches, _U.c.kinds).where(_U.c.span_ms == cell[0], _U.c.at_ms == cell[1])
+    # Of many all are read: to name each takes as long.
+    query = query.where(_U.c.function.in_(names)) if len(names) <= _FEW else query
+    return {row[0]: (row[1], row[2]) for row in connection.execute(query).all()}
 
 
 def _take(connection: sa.Connection, most_groups: int) -> _Taken:
@@ -154,7 +175,7 @@ def _take(connection: sa.Connection, most_groups: int) -> _Taken:
         last, count, so_far = number, count + 1, so_far + groups
     bodies = connection.scalars(sa.select(_P.c.body).where(_P.c.id <= last).order_by(_P.c.id)).all() if count else []
     # Another may have merged some between the two reads; then their number is wrong, and nothing will be written.
-    return _Taken(last, count, [group for body in bodies for group in tallies.groups(body)])
+    return _Taken(last, count, bodies)
 
 
 def _before(connection: sa.Connection, cursor: str, most_rows: int) -> tuple[str | None, list[tallies.Group]]:

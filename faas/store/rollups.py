@@ -17,7 +17,6 @@ from faas.core import clock, sketches
 from faas.store import schema, spans, tallies
 
 By = Literal["function", "revision", "trigger", "status", "cold_start", "all"]
-Order = Literal["name", "calls", "errors", "cold", "cost"]
 Functions = str | Collection[str] | None
 
 Key = TypeVar("Key", str, int)
@@ -27,6 +26,9 @@ _S = schema.rollup_state
 _SUMS = (_U.c.count, _U.c.errors, _U.c.cold_starts, _U.c.billed_ms, _U.c.cost_pico)
 _PER_MILLE = (500, 900, 950, 990, 999)
 _CHUNK = 500
+GONE = "gone:"
+"""With the length of a span, the name of the moment before which such spans were removed."""
+
 EVERYTHING = ""
 """The function of rows that all functions are added up in."""
 
@@ -52,6 +54,21 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
     duration_us: Quantiles = Quantiles()
     queue_ms: Quantiles = Quantiles()
     init_ms: Quantiles = Quantiles()
+
+
+class Counts(msgspec.Struct, frozen=True):
+    """What is exact of `Figures`."""
+
+    count: int
+    errors: int
+    cold_starts: int
+    billed_ms: int
+    cost_pico: int
+
+    @classmethod
+    def of(cls, figures: Figures) -> Counts:
+        """Those of some figures."""
+        return cls(figures.count, figures.errors, figures.cold_starts, figures.billed_ms, figures.cost_pico)
 
 
 class Point(msgspec.Struct, frozen=True):
@@ -108,6 +125,18 @@ class Rollups:
                 _add(held, bit.name, bit)
         return [Summary(name, _figures(held[name])) for name in sorted(held)]
 
+    def counts(self, since_ms: int, until_ms: int) -> dict[str, Counts]:
+        """What is exact, of every function that had attempts; added up where it lies, without any sketch."""
+        held: dict[str, tallies.Tally] = {}
+        with _snapshot(self._engine) as connection:
+            times = _times(gone_before(connection), since_ms, until_ms, None)
+            pieces = spans.pieces(*times[:2])
+            for bit in (bit for piece in pieces for bit in _added_up(connection, piece)):
+                _add(held, bit.name, bit)
+            for bit in _pending(connection, pieces, "function", None):
+                _add(held, bit.name, bit._replace(flats=()))
+        return {name: Counts.of(_figures(tally)) for name, tally in held.items()}
+
     def series(
         self,
         since_ms: int,
@@ -142,7 +171,7 @@ class Rollups:
 
 def gone_before(connection: sa.Connection) -> dict[int, int]:
     """Before which moments spans of a length were removed."""
-    rows = connection.execute(sa.select(_S.c.name, _S.c.value).where(_S.c.name.startswith("gone:")))
+    rows = connection.execute(sa.select(_S.c.name, _S.c.value).where(_S.c.name.startswith(GONE)))
     return {int(name.partition(":")[2]): int(value) for name, value in rows}
 
 
@@ -193,11 +222,22 @@ def _stored(
     for where in _of_functions(by, chosen):
         for name, at_ms, *sums, sketched, body in connection.execute(query.where(where)):
             if is_whole:
-                yield _Bit(named(name, None), at_ms, tuple(sums), tallies.flats(sketched) if with_flats else ())  # type: ignore[arg-type]
+                yield _Bit(named(name, None), at_ms, tuple(sums), tallies.flats(sketched) if with_flats else ())
                 continue
             for kind, tally in tallies.kinds(sketched, body).items():
                 counts = (tally.count, tally.errors, tally.cold_starts, tally.billed_ms, tally.cost_pico)
                 yield _Bit(named(name, kind), at_ms, counts, tally.flats())
+
+
+def _added_up(connection: sa.Connection, piece: spans.Piece) -> Iterator[_Bit]:
+    """The counts of each function in a piece of time."""
+    sums = [sa.func.sum(column) for column in _SUMS]
+    query = sa.select(_U.c.function, *sums).where(
+        _U.c.span_ms == piece.span_ms, _U.c.at_ms >= piece.since_ms, _U.c.at_ms < piece.until_ms
+    )
+    for name, *counts in connection.execute(query.where(_U.c.function != EVERYTHING).group_by(_U.c.function)):
+        # PostgreSQL gives sums as decimals.
+        yield _Bit(name, piece.since_ms, tuple(map(int, counts)), ())  # type: ignore[arg-type]
 
 
 def _of_functions(by: By, chosen: set[str] | None) -> Iterable[sa.ColumnElement[bool]]:

@@ -28,7 +28,11 @@ class Kind(NamedTuple):
     cold_start: str
 
 
-class Group(msgspec.Struct, frozen=True, array_like=True):
+GroupKey = tuple[int, str, int, str, str, str]
+"""Minute, function and kind."""
+
+
+class Group(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """What a batch of records adds: the attempts of one function and kind that ended in one minute since 1970."""
 
     minute: int
@@ -50,13 +54,13 @@ class Group(msgspec.Struct, frozen=True, array_like=True):
         return Kind(self.revision, self.trigger, self.status, self.cold_start)
 
     @property
-    def counts(self) -> tuple[int, int, int, int, int]:
-        """What is exact: attempts, errors, cold starts, billed ms, cost."""
+    def counts(self) -> Counts:
+        """What is exact of it."""
         errors, cold_starts = (0 if self.status == _OK else self.count), (0 if self.cold_start == _WARM else self.count)
         return self.count, errors, cold_starts, self.billed_ms, self.cost_pico
 
 
-class _KindBody(msgspec.Struct, frozen=True, array_like=True):
+class _KindBody(msgspec.Struct, frozen=True, array_like=True, gc=False):
     revision: int
     trigger: str
     status: str
@@ -76,11 +80,14 @@ _decode_flats = msgspec.msgpack.Decoder(tuple[Flat, Flat, Flat]).decode
 
 def group(minute: int, records: Sequence[model.Record]) -> Group:
     """What records of one function, kind and minute add."""
-    first = records[0]
+    first, count = records[0], len(records)
     status, cold_start = first.status._value_, first.cold_start._value_
-    durations = [record.duration_us for record in records] if status in _RAN else []
-    waits = [record.queue_ms for record in records]
-    inits = [record.init_ms for record in records] if cold_start != _WARM else []
+    flats: list[Flat] = [[], [], []]
+    if status in _RAN:
+        flats[0] = _flat([record.duration_us for record in records])
+    flats[1] = _flat([record.queue_ms for record in records])
+    if cold_start != _WARM:
+        flats[2] = _flat([record.init_ms for record in records])
     return Group(
         minute,
         first.function,
@@ -88,11 +95,15 @@ def group(minute: int, records: Sequence[model.Record]) -> Group:
         first.trigger,
         status,
         cold_start,
-        len(records),
-        sum([record.billed_ms for record in records]),
-        sum([record.cost_pico for record in records]),
-        *[sketches.packed(sketches.of(values)) if values else [] for values in (durations, waits, inits)],
+        count,
+        first.billed_ms if count == 1 else sum([record.billed_ms for record in records]),
+        first.cost_pico if count == 1 else sum([record.cost_pico for record in records]),
+        *flats,
     )
+
+
+def _flat(values: list[int]) -> Flat:
+    return [sketches.bin_of(values[0]), 1] if len(values) == 1 else sketches.packed(sketches.of(values))
 
 
 def part(groups: Sequence[Group]) -> bytes:
@@ -126,9 +137,12 @@ class Tally:
 
     def add_flats(self, duration: Flat, queue: Flat, init: Flat) -> None:
         """Add packed sketches."""
-        sketches.add(self.duration, duration)
-        sketches.add(self.queue, queue)
-        sketches.add(self.init, init)
+        if duration:
+            sketches.add(self.duration, duration)
+        if queue:
+            sketches.add(self.queue, queue)
+        if init:
+            sketches.add(self.init, init)
 
     def add_kind(self, kind: Kind, count: int, billed_ms: int, cost_pico: int) -> None:
         """Add the counts of attempts of one kind."""
@@ -152,6 +166,11 @@ class Tally:
     def _sketches(self) -> tuple[sketches.Sketch, sketches.Sketch, sketches.Sketch]:
         return self.duration, self.queue, self.init
 
+    @property
+    def counts(self) -> Counts:
+        """What is exact of it."""
+        return self.count, self.errors, self.cold_starts, self.billed_ms, self.cost_pico
+
     def flats(self) -> tuple[Flat, Flat, Flat]:
         """Its sketches, packed."""
         return sketches.packed(self.duration), sketches.packed(self.queue), sketches.packed(self.init)
@@ -161,41 +180,51 @@ Kinds = dict[Kind, Tally]
 """The sums of one function and span of time, kind by kind."""
 
 
-class Row(NamedTuple):
-    """How `Kinds` are stored: sums and sketches of all kinds, and ``kinds`` in a column of their own."""
+Counts = tuple[int, int, int, int, int]
+"""What is exact: attempts, errors, cold starts, billed ms, cost."""
 
-    count: int
-    errors: int
-    cold_starts: int
-    billed_ms: int
-    cost_pico: int
-    sketches: bytes
-    kinds: bytes
+Row = tuple[int, int, int, int, int, bytes, bytes]
+"""How `Kinds` are stored: the counts and the sketches of all kinds, and the kinds in a column of their own."""
 
 
-def add_group(kinds: Kinds, added: Group, *, by_revision: bool = True) -> None:
-    """Add a group to the sums of its span. Where functions are added up, revisions say nothing."""
-    kind = added.kind if by_revision else added.kind._replace(revision=0)
-    tally = kinds.get(kind)
-    if tally is None:
-        tally = kinds[kind] = Tally()
-    tally.add_kind(kind, added.count, added.billed_ms, added.cost_pico)
-    tally.add_flats(added.duration, added.queue, added.init)
+def by_kind(groups: Iterable[Group]) -> dict[tuple[int, str, Kind], Tally]:
+    """The sums of groups of the same minute, function and kind."""
+    held: dict[GroupKey, Tally] = {}
+    for each in groups:
+        key = (each.minute, each.function, each.revision, each.trigger, each.status, each.cold_start)
+        tally = held.get(key)
+        if tally is None:
+            tally = held[key] = Tally()
+        tally.add_counts(*each.counts)
+        tally.add_flats(each.duration, each.queue, each.init)
+    return {(key[0], key[1], Kind(*key[2:])): tally for key, tally in held.items()}
+
+
+def of_all(functions: Iterable[Kinds]) -> Kinds:
+    """The sums of all functions, kind by kind. Their revisions say nothing there."""
+    found: Kinds = {}
+    for kinds in functions:
+        for kind, tally in kinds.items():
+            everywhere = kind._replace(revision=0)
+            held = found.get(everywhere)
+            if held is None:
+                held = found[everywhere] = Tally()
+            held.add(tally)
+    return found
 
 
 def row(kinds: Kinds) -> Row:
     """As it is stored."""
-    total, is_single = Tally(), len(kinds) == 1
-    bodies = []
-    for kind, tally in sorted(kinds.items()):
-        flats = tally.flats()
-        total.add_kind(kind, tally.count, tally.billed_ms, tally.cost_pico)
-        total.add_flats(*flats)
+    if len(kinds) == 1:
         # What one kind has is what all have: it would be written twice.
-        kept: Iterable[Flat] = ([], [], []) if is_single else flats
-        bodies.append(_KindBody(*kind, tally.count, tally.billed_ms, tally.cost_pico, *kept))
-    sums = (total.count, total.errors, total.cold_starts, total.billed_ms, total.cost_pico)
-    return Row(*sums, _encode(total.flats()), _encode(bodies))
+        ((kind, total),) = kinds.items()
+        bodies = [_KindBody(*kind, total.count, total.billed_ms, total.cost_pico, [], [], [])]
+    else:
+        total, bodies = Tally(), []
+        for kind, tally in sorted(kinds.items()):
+            total.add(tally)
+            bodies.append(_KindBody(*kind, tally.count, tally.billed_ms, tally.cost_pico, *tally.flats()))
+    return (*total.counts, _encode(total.flats()), _encode(bodies))
 
 
 def flats(body: bytes) -> tuple[Flat, Flat, Flat]:

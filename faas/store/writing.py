@@ -78,9 +78,7 @@ class BatchWriter:
         self._totals.put(connection, [_total(group) for group in groups])
         self._billed.put(connection, bills.rows(record for record, _ in batch))
         self._histograms.put(connection, [row for group in groups for row in histograms.rows(group.records)])
-        if groups:
-            added = [tallies.group(group.key[4], group.records) for group in groups]
-            self._parts.put(connection, [(len(added), tallies.part(added))])
+        self._roll_up(connection, groups)
         lines = list(_logs(record for record, _ in batch if record.logs))
         lines += [row for each in dict.fromkeys(printed) for row in _printed(connection, each)]
         self._logs.put(connection, lines)
@@ -88,8 +86,14 @@ class BatchWriter:
             self._letters.put(connection, list(_dead(batch, letters)))
         self._kept.put(connection, list(_kept(rows, lines)))
 
+    def _roll_up(self, connection: sa.Connection, groups: Sequence[Group]) -> None:
+        """Write what the batch adds to figures over time as one part, which is merged later (`faas.store.rolling`)."""
+        if groups:
+            added = [tallies.group(group.key[4], group.records) for group in groups]
+            self._parts.put(connection, [(len(added), tallies.part(added))])
 
-class _Group:
+
+class Group:
     """The records of a batch that add to the same sums, and their rows."""
 
     def __init__(self, key: GroupKey) -> None:
@@ -98,8 +102,8 @@ class _Group:
         self.rows: list[bulk.Row] = []
 
 
-def _groups(batch: Iterable[Packed]) -> Sequence[_Group]:
-    groups: dict[GroupKey, _Group] = {}
+def _groups(batch: Iterable[Packed]) -> Sequence[Group]:
+    groups: dict[GroupKey, Group] = {}
     for record, packed in batch:
         # The documented `_value_` is what `value` gives, without the call that takes as long as the rest of a row.
         status, cold_start = record.status._value_, record.cold_start._value_
@@ -107,7 +111,7 @@ def _groups(batch: Iterable[Packed]) -> Sequence[_Group]:
         key = (record.function, record.trigger, status, cold_start, minute, record.revision)
         group = groups.get(key)
         if group is None:
-            group = groups[key] = _Group(key)
+            group = groups[key] = Group(key)
         group.records.append(record)
         group.rows.append((
             record.invocation_id, record.attempt, record.function, status, record.ended_at_ms, record.duration_us,
@@ -143,7 +147,7 @@ def _body(record: model.Record, packed: bytes) -> bytes:
     return _encode(msgspec.structs.replace(record, logs=())) if record.logs else packed
 
 
-def _total(group: _Group) -> bulk.Row:
+def _total(group: Group) -> bulk.Row:
     *named, minute, _ = group.key
     sums = (sum([getattr(record, name) for record in group.records]) for name in _SUMMED)
     return (_EPOCH + datetime.timedelta(minute // _MINUTES_A_DAY)).isoformat(), *named, len(group.records), *sums
