@@ -15,14 +15,16 @@ from tests.command import FAAS, environment
 _STYLE = re.compile(r"\x1b\[[0-9;]*m")
 
 
-async def shown(root: Path, *arguments: str, columns: int = 80, stdin: bytes | None = None) -> tuple[int, list[str]]:
+async def shown(
+    root: Path, *arguments: str, columns: int = 80, stdin: bytes | None = None, **more: str
+) -> tuple[int, list[str]]:
     """The exit code, and what stands on the terminal, line by line and without styles.
 
-    With ``stdin`` all three streams are the terminal, and that is what the person types.
+    With ``stdin`` all three streams are the terminal, and that is what the person types. ``more`` are variables.
     """
     main_end, other_end = pty.openpty()
     streams = {"stdout": other_end} if stdin is None else dict.fromkeys(("stdin", "stdout", "stderr"), other_end)
-    env = environment(root, COLUMNS=str(columns), TERM="xterm")
+    env = environment(root, COLUMNS=str(columns), TERM="xterm", **more)
     process = await asyncio.create_subprocess_exec(
         *FAAS, *arguments, env=env, **{"stdin": subprocess.DEVNULL, **streams}
     )

@@ -31,7 +31,7 @@ from faas.core import names
 from faas.core import settings as settings_module
 from faas.health import checks, facts, looks
 from faas.serving import guarded
-from faas.store import alarms, budgets, chains, database, dead_letters, functions, ledger, logs, undelivered
+from faas.store import alarms, budgets, chains, database, dead_letters, functions, ledger, logs, rollups, undelivered
 from faas.web import files
 
 MIDDLEWARES = (
@@ -106,6 +106,7 @@ def _served(route: routes.Route) -> middleware.Handler:
 async def _stores(app: web.Application) -> AsyncIterator[None]:
     engine = await asyncio.to_thread(database.open_database, app[state.DATA])
     app[state.FUNCTIONS] = functions.Functions(engine)
+    app[state.ROLLUPS] = rollups.Rollups(engine)
     app[state.LEDGER] = ledger.Ledger(engine)
     app[state.DEAD_LETTERS] = dead_letters.DeadLetters(engine)
     app[state.UNDELIVERED] = undelivered.UndeliveredRecords(engine)

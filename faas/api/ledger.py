@@ -1,4 +1,4 @@
-"""What happened: records and statistics."""
+"""What happened: the records of attempts."""
 
 from __future__ import annotations
 
@@ -9,10 +9,8 @@ import msgspec
 from aiohttp import web
 
 from faas.api import answers, beginnings, page_places, schemas, state, views
-from faas.core import clock, errors, model
+from faas.core import errors, model
 from faas.store import ledger
-
-_DAY_MS = 86_400_000
 
 
 class RecordsQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -30,13 +28,6 @@ class RecordsQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     before: str | None = None
     root_id: str | None = None
     order: ledger.Order = "ended"
-
-
-class StatsQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Which attempts: of one function, or all; of the last day when ``since_ms`` is not given."""
-
-    function: str | None = None
-    since_ms: answers.Moment | None = None
 
 
 async def list_records(request: web.Request) -> web.Response:
@@ -67,12 +58,3 @@ async def list_records(request: web.Request) -> web.Response:
 
 def _next(record: model.Record) -> str:
     return page_places.text((record.ended_at_ms, record.invocation_id, record.attempt))
-
-
-async def stats(request: web.Request) -> web.Response:
-    """Counts and percentiles per function."""
-    asked = answers.query(request, StatsQuery)
-    since_ms = clock.now_ms() - _DAY_MS if asked.since_ms is None else asked.since_ms
-    found = await asyncio.to_thread(request.app[state.LEDGER].stats, since_ms)
-    chosen = tuple(views.stats(each) for each in found if asked.function in (None, each.function))
-    return answers.json(schemas.StatsAnswer(since_ms=since_ms, functions=chosen))

@@ -9,7 +9,7 @@ from faas import buckets, builds
 from faas.api import calls
 from faas.core import groups, model
 from faas.health import looks
-from faas.store import alarms, budgets, chains, dead_letters, functions, ledger, logs, undelivered
+from faas.store import alarms, budgets, chains, dead_letters, functions, ledger, logs, rollups, undelivered
 
 DATA = web.AppKey("data", groups.Data)
 REDIS = web.AppKey("redis", groups.Redis)
@@ -19,6 +19,7 @@ SANDBOXES = web.AppKey("sandboxes", groups.Sandboxes)
 BUILDING = web.AppKey("building", groups.Building)
 PRICES = web.AppKey("prices", groups.Prices)
 FUNCTIONS = web.AppKey("functions", functions.Functions)
+ROLLUPS = web.AppKey("rollups", rollups.Rollups)
 LEDGER = web.AppKey("ledger", ledger.Ledger)
 DEAD_LETTERS = web.AppKey("dead_letters", dead_letters.DeadLetters)
 UNDELIVERED = web.AppKey("undelivered", undelivered.UndeliveredRecords)

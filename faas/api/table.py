@@ -23,6 +23,7 @@ from faas.api import (
     revisions,
     routes,
     schemas,
+    stats,
     status,
     trace_schemas,
     traces,
@@ -249,10 +250,10 @@ LEDGER = (
     routes.Route(
         method="GET",
         path=f"{_V1}/stats",
-        handler=ledger.stats,
-        summary="Counts and percentiles per function.",
-        query=ledger.StatsQuery,
-        responses=(_gives(schemas.StatsAnswer, "One entry per function."),),
+        handler=stats.stats,
+        summary="Counts and percentiles, also over time.",
+        query=stats.StatsQuery,
+        responses=(_gives(schemas.StatsAnswer, "One entry per function, or per name of what `by` says."),),
     ),
     routes.Route(
         method="GET",

@@ -10,7 +10,7 @@ import msgspec
 from faas.api import schemas
 from faas.core import billing, json_text, model
 from faas.queue import census
-from faas.store import kept, ledger
+from faas.store import kept, rollups
 
 
 def attempt(record: model.Record, currency: str) -> schemas.Attempt:
@@ -61,17 +61,41 @@ def _result(outcome: model.Outcome) -> object:
     return msgspec.Raw(json_text.standard(outcome.body or b"null"))
 
 
-def stats(found: ledger.Stats) -> schemas.FunctionStats:
-    """One function's statistics."""
+def stats(found: rollups.Summary, by: str, function: str | None) -> schemas.FunctionStats:
+    """The statistics of one name."""
+    figures = found.figures
     return schemas.FunctionStats(
-        function=found.function,
-        count=found.count,
-        errors=found.errors,
-        cold_starts=found.cold_starts,
-        duration_ms=schemas.Percentiles(*(microseconds / 1000 for microseconds in found.duration_us)),
-        queue_ms=schemas.Percentiles(*found.queue_ms),
-        init_ms=schemas.Percentiles(*found.init_ms),
+        function=found.name if by == "function" else function,
+        name=found.name,
+        **_counts(figures),
+        duration_ms=schemas.Percentiles(**{name: us / 1000 for name, us in _ranks(figures.duration_us).items()}),
+        queue_ms=schemas.Percentiles(**_ranks(figures.queue_ms)),
+        init_ms=schemas.Percentiles(**_ranks(figures.init_ms)),
     )
+
+
+def series(found: rollups.Series) -> schemas.Series:
+    """The figures of one name over time."""
+    return schemas.Series(name=found.name, points=tuple(_point(point) for point in found.points))
+
+
+def _point(point: rollups.Point) -> schemas.Point:
+    figures = point.figures
+    return schemas.Point(
+        at_ms=point.at_ms,
+        **_counts(figures),
+        duration_us=schemas.Ranks(**_ranks(figures.duration_us)),
+        queue_ms=schemas.Ranks(**_ranks(figures.queue_ms)),
+        init_ms=schemas.Ranks(**_ranks(figures.init_ms)),
+    )
+
+
+def _counts(figures: rollups.Figures) -> dict[str, int]:
+    return msgspec.structs.asdict(rollups.Counts.of(figures))
+
+
+def _ranks(found: rollups.Quantiles) -> dict[str, int]:
+    return msgspec.structs.asdict(found)
 
 
 def keeping(found: kept.Keeping) -> schemas.Keeping:

@@ -1,4 +1,4 @@
-"""`faas records`, `faas stats`: what happened, and how fast."""
+"""`faas records`: what happened."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from faas.cli import client, layout, names, options, output
 
 _STATUSES = ("ok", "error", "timeout", "oom", "init_error", "lost", "rejected")
 _FAILED = "failed"
-_PERCENTILES = ("p50", "p95", "p99")
 
 
 @click.command()
@@ -99,58 +98,3 @@ def _record(record: dict[str, Any]) -> tuple[Any, ...]:
         f"{record['duration_ms']:.2f}",
         record["billed_ms"],
     )
-
-
-@click.command()
-@click.argument("name", required=False, shell_complete=names.functions)
-@options.since_option
-@click.option(
-    "--sort",
-    type=click.Choice(["name", "calls", "errors", "cold", *_PERCENTILES]),
-    default="name",
-    show_default=True,
-    help="What comes first: names by the alphabet, or the most of a figure.",
-)
-@click.option("--slowest", is_flag=True, help="The same as --sort p95.")
-@options.json_option
-def stats_command(*, name: str | None, since_ms: int | None, sort: str, slowest: bool, as_json: bool) -> None:
-    """Show calls, errors, durations and cold starts of the function NAME (or of all), by default of the last day.
-
-    \b
-    faas stats
-    faas stats hello --since 10m
-    faas stats --slowest
-    """
-    api = client.connect()
-    answered = api.get("/api/v1/stats", function=name, since_ms=since_ms)["functions"]
-    if not answered:
-        names.require(api, name)
-    found = sorted(answered, key=lambda each: _rank(each, "p95" if slowest else sort))
-    if as_json:
-        output.emit(found)
-        return
-    output.table(
-        (
-            layout.Column("FUNCTION", cut=True),
-            "CALLS",
-            "ERRORS",
-            layout.Column("COLD", drop=4),
-            layout.Column("P50 MS", drop=5),
-            "P95 MS",
-            layout.Column("P99 MS", drop=3),
-            layout.Column("QUEUE P95 MS", drop=2),
-            layout.Column("INIT P95 MS", drop=1),
-        ),
-        [_stats(stats) for stats in found],
-    )
-
-
-def _rank(stats: dict[str, Any], sort: str) -> tuple[float, str]:
-    figures = {"name": 0, "calls": stats["count"], "errors": stats["errors"], "cold": stats["cold_starts"]}
-    return -(stats["duration_ms"][sort] if sort in _PERCENTILES else figures[sort]), stats["function"]
-
-
-def _stats(stats: dict[str, Any]) -> tuple[Any, ...]:
-    durations = [f"{stats['duration_ms'][rank]:.2f}" for rank in _PERCENTILES]
-    waits = [f"{stats[what]['p95']:.0f}" for what in ("queue_ms", "init_ms")]
-    return (stats["function"], stats["count"], stats["errors"], stats["cold_starts"], *durations, *waits)

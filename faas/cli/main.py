@@ -31,7 +31,7 @@ COMMANDS = {
     "undelivered": Entry(
         "faas.cli.undelivered", "undelivered_group", "List, show, retry and drop undelivered records.", _FUNCTIONS
     ),
-    "stats": Entry("faas.cli.ledger", "stats_command", "Show calls, errors, durations and cold starts.", _FUNCTIONS),
+    "stats": Entry("faas.cli.stats", "stats_command", "Show calls, errors, durations and cold starts.", _FUNCTIONS),
     "bill": Entry("faas.cli.bill", "bill_command", "Add up billed milliseconds and cost.", _FUNCTIONS),
     "budget": Entry("faas.cli.budget", "budget_group", "Show budgets, and lift one that stops.", _FUNCTIONS),
     "alarms": Entry("faas.cli.alarms", "alarms_group", "List, show, test and silence alarms.", _FUNCTIONS),

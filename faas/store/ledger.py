@@ -17,8 +17,6 @@ _T = schema.totals
 _KEYS = ("day", "function", "trigger", "status", "cold_start")
 _SUMS = ("count", "billed_ms", "cost_pico", "duration_us", "queue_ms", "init_ms")
 _PLACE = (_R.c.ended_at_ms, _R.c.invocation_id, _R.c.attempt)
-_RANKED = ("duration_us", "queue_ms", "init_ms")
-_PERCENTS = (50, 95, 99)
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(model.Record).decode
 
@@ -33,18 +31,6 @@ class PagePlace(NamedTuple):
     ended_at_ms: int
     invocation_id: str
     attempt: int
-
-
-class Stats(msgspec.Struct, frozen=True, kw_only=True):
-    """One function's attempts; percentiles are exact (nearest rank), as (p50, p95, p99)."""
-
-    function: str
-    count: int
-    errors: int
-    cold_starts: int
-    duration_us: tuple[int, int, int]
-    queue_ms: tuple[int, int, int]
-    init_ms: tuple[int, int, int]
 
 
 class Total(msgspec.Struct, frozen=True, kw_only=True):
@@ -140,25 +126,6 @@ class Ledger:
         with self._engine.connect() as connection:
             return bills.roots(connection, since_ms, until_ms, limit, before)
 
-    def stats(self, since_ms: int) -> list[Stats]:
-        """Counts and percentiles of each function's attempts that ended since then; added up and ranked in SQL."""
-        failed = sa.func.sum(sa.case((_R.c.status != model.Status.OK.value, 1), else_=0))
-        cold = sa.func.sum(sa.case((_R.c.cold_start != model.ColdStart.NONE.value, 1), else_=0))
-        counts = sa.select(_R.c.function, sa.func.count(), failed, cold).where(_R.c.ended_at_ms >= since_ms)
-        with self._engine.connect() as connection:
-            rows = connection.execute(counts.group_by(_R.c.function).order_by(_R.c.function)).all()
-            ranked = {name: _percentiles(connection, _R.c[name], since_ms) for name in _RANKED}
-        return [
-            Stats(
-                function=function,
-                count=count,
-                errors=failures,
-                cold_starts=cold_starts,
-                **{name: found[function] for name, found in ranked.items()},
-            )
-            for function, count, failures, cold_starts in rows
-        ]
-
     def totals(self) -> list[Total]:
         """Everything ever recorded, added up for metrics."""
         keys = [_T.c[name] for name in _KEYS[1:]]
@@ -176,22 +143,3 @@ class Ledger:
     def _read(self, query: sa.Select[bytes]) -> list[model.Record]:
         with self._engine.connect() as connection:
             return [_decode(body) for body in connection.scalars(query)]
-
-
-def _percentiles(connection: sa.Connection, column: sa.Column[int], since_ms: int) -> dict[str, tuple[int, int, int]]:
-    """The nearest ranks of one figure, per function. The rows are ranked where they lie: only these few come here."""
-    rank = sa.func.row_number().over(partition_by=_R.c.function, order_by=column).label("rank")
-    among = sa.func.count().over(partition_by=_R.c.function).label("among")
-    rows = sa.select(_R.c.function, column.label("value"), rank, among).where(_R.c.ended_at_ms >= since_ms).subquery()
-    # The nearest rank, rounded up in whole numbers: ceil(n * p / 100).
-    nearest = [rows.c.rank == (rows.c.among * percent + 99) // 100 for percent in _PERCENTS]
-    query = sa.select(rows.c.function, rows.c.among, rows.c.rank, rows.c.value).where(sa.or_(*nearest))
-    held: dict[tuple[str, int], dict[int, int]] = {}
-    for function, count, place, value in connection.execute(query):
-        held.setdefault((function, count), {})[place] = value
-    return {function: _at_percents(values, count) for (function, count), values in held.items()}
-
-
-def _at_percents(value_of: dict[int, int], count: int) -> tuple[int, int, int]:
-    p50, p95, p99 = (value_of[(count * percent + 99) // 100] for percent in _PERCENTS)
-    return p50, p95, p99

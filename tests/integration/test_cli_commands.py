@@ -7,6 +7,7 @@ import contextlib
 import json
 import os
 import pty
+import re
 import signal
 import socket
 import subprocess
@@ -24,6 +25,7 @@ from faas.core import model
 from faas.core import settings as settings_module
 from tests.command import FAAS, Ran, environment, faas
 from tests.served_api import GATEWAY, ControlApi, serving
+from tests.terminals import shown
 
 DAY_MS = 86_400_000
 
@@ -102,11 +104,39 @@ async def test_stats_show_counts_and_percentiles(api: ControlApi) -> None:
         api.record(duration_us=n * 1_000, ended_at_ms=now_ms)
     api.record(function="old", ended_at_ms=now_ms - 2 * DAY_MS)
     (stats,) = (await ok(api, "stats", "--json")).json
-    assert (stats["function"], stats["count"], stats["duration_ms"]["p95"]) == ("hello", 100, 95.0)
-    assert columns((await ok(api, "stats", "hello")).out.splitlines()[1])[:6] == [
-        "hello", "100", "0", "0", "50.00", "95.00",
-    ]  # fmt: skip
+    assert (stats["function"], stats["count"]) == ("hello", 100)
+    assert stats["duration_ms"]["p95"] == pytest.approx(95, rel=0.01)
+    cells = columns((await ok(api, "stats", "hello")).out.splitlines()[1])
+    assert cells[:4] == ["hello", "100", "0", "0"]
+    assert [float(cell) for cell in cells[4:8]] == pytest.approx([50, 90, 99, 100], rel=0.01)
     assert [each["function"] for each in (await ok(api, "stats", "--since", "7d", "--json")).json] == ["hello", "old"]
+    assert (await faas(api.settings.data.root, "stats", "--since", "7d", "--limit", "1")).err == (
+        "faas: 1 of 2 are shown; --limit shows more\n"
+    )
+
+
+async def test_stats_over_time_are_a_row_for_each_piece(api: ControlApi) -> None:
+    now_ms = time.time_ns() // 10**6
+    today_ms = now_ms // DAY_MS * DAY_MS
+    for days, status in ((0, "ok"), (0, "error"), (3, "ok")):
+        api.record(ended_at_ms=min(today_ms - days * DAY_MS + 5, now_ms), status=model.Status(status), cost_pico=7)
+    lines = (await ok(api, "stats", "hello", "--since", "7d", "--every", "1d")).out.splitlines()
+    assert [columns(line)[1:3] for line in lines[1:]] == [["1", "0"], ["2", "1"]]
+    assert "▁" not in "".join(lines)
+    found = (await ok(api, "stats", "--since", "7d", "--every", "1d", "--by", "status", "--json")).json
+    assert {each["name"]: [point["count"] for point in each["points"]] for each in found["series"]} == {
+        "error": [1], "ok": [1, 1],
+    }  # fmt: skip
+    assert (await faas(api.settings.data.root, "stats", "--every", "often")).code == 2
+
+
+async def test_a_terminal_is_shown_calls_over_time(api: ControlApi) -> None:
+    api.record(ended_at_ms=time.time_ns() // 10**6 - 1)
+    _, lines = await shown(api.settings.data.root, "stats", columns=140)
+    assert "CALLS OVER TIME" in lines[0]
+    assert re.search("▁{20,}█", lines[2]), lines
+    _, lines = await shown(api.settings.data.root, "stats", columns=140, PYTHONIOENCODING="ascii:replace")
+    assert re.search("_{20,}#", lines[2]), lines
 
 
 async def test_a_bill_adds_up_and_ends_with_its_total(api: ControlApi) -> None:

@@ -1,0 +1,50 @@
+"""Moments and spans of time as people write them in queries: ``30d``, ``90s``, ``2026-01-31``, or milliseconds."""
+
+from __future__ import annotations
+
+import datetime
+import re
+
+from faas.core import errors
+
+_AGE = re.compile(r"\s*([0-9]{1,12}(?:\.[0-9]{1,6})?)\s*(ms|s|m|h|d|w)\s*")
+_UNIT_MS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
+LATEST_MS = 253_402_300_799_999
+"""The last millisecond of the year 9999."""
+
+
+def span_ms(text: str) -> int:
+    """A length of time: ``90s``, ``1h``, or whole milliseconds. Raises `errors.BadRequest`."""
+    found = int(text) if text.isascii() and text.isdigit() and len(text) <= len(str(LATEST_MS)) else _span_ms(text)
+    if found is None or not 0 < found <= LATEST_MS:
+        raise errors.BadRequest(f"{text!r} is no length of time: write 90s, 10m, 1h or 7d")
+    return found
+
+
+def moment_ms(text: str, now_ms: int) -> int:
+    """Unix milliseconds of an age (``30d``), a date or moment in ISO 8601 (UTC unless it says otherwise), or of such.
+
+    Raises `errors.BadRequest`.
+    """
+    if text.isascii() and text.isdigit() and len(text) <= len(str(LATEST_MS)):
+        found = int(text)
+    else:
+        age_ms = _span_ms(text)
+        found = _iso_ms(text) if age_ms is None else max(now_ms - age_ms, 0)
+    if not 0 <= found <= LATEST_MS:
+        raise errors.BadRequest(f"{text!r} is no time: write an age (90s, 10m, 7d) or a moment (2026-01-31T12:00)")
+    return found
+
+
+def _span_ms(text: str) -> int | None:
+    age = _AGE.fullmatch(text)
+    return int(float(age[1]) * _UNIT_MS[age[2]]) if age else None
+
+
+def _iso_ms(text: str) -> int:
+    try:
+        found = datetime.datetime.fromisoformat(text)
+        zoned = found if found.tzinfo else found.replace(tzinfo=datetime.UTC)
+        return int(zoned.timestamp() * 1000)
+    except (ValueError, OverflowError):
+        return -1
