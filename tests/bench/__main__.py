@@ -13,13 +13,14 @@ from typing import Any
 
 import click
 
-from tests.bench import cold_part, cpu_part, http_part, page, queue_part, report, wanted
+from tests.bench import cold_part, cpu_part, http_part, observe_part, page, queue_part, report, wanted
 
 PARTS = {
     "cpu": ("Processor time of a call, of all processes", cpu_part),
     "http": ("Warm HTTP calls: POST of a small JSON", http_part),
     "cold": ("Cold starts: wall time of a call, as its caller sees it", cold_part),
     "queue": ("Empty async jobs", queue_part),
+    "observe": ("What people look at, on a ledger that has much in it", observe_part),
 }
 
 
@@ -35,6 +36,7 @@ def _numbers(context: click.Context, parameter: click.Parameter, text: str | Non
 @click.option("--rounds", type=click.IntRange(1, 50), default=5, show_default=True)
 @click.option("--clients", callback=_numbers, help="Numbers of clients (cpu, http), as in 1,8,32.")
 @click.option("--seconds", type=click.IntRange(1, 60), help="How long each load lasts (cpu, http, queue).")
+@click.option("--rows", type=click.IntRange(1_000), help="Records and log lines of the ledger (observe).")
 @click.option("--nodes", callback=_numbers, help="Numbers of nodes (cpu): a platform is started for each, as in 1,2,4.")
 @click.option("--write", is_flag=True, help=f"Write the tables of each part into {page.PATH.name} too.")
 def main(only: tuple[str, ...], write: bool, **asked: Any) -> None:

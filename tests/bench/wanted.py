@@ -8,13 +8,14 @@ import msgspec
 class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     """How long and how often to measure. Where ``clients``, ``seconds`` or ``nodes`` is not given, a part has its own.
 
-    ``nodes`` are numbers of nodes: a platform is started for each.
+    ``nodes`` are numbers of nodes: a platform is started for each. ``rows`` is how much a ledger holds.
     """
 
     rounds: int = 5
     clients: tuple[int, ...] = ()
     seconds: int = 0
     nodes: tuple[int, ...] = ()
+    rows: int = 0
 
 
 def numbers(text: str) -> tuple[int, ...]:
