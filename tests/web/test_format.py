@@ -69,3 +69,10 @@ def test_phases_of_an_attempt_fill_the_time_before_its_end(module: Any) -> None:
     attempt = f"{{ended_at_ms: 1000, duration_us: 100000, init_ms: 300, queue_ms: 50, status: 'ok', steps: {steps}}}"
     found = module("waterfall.js", f"m.phases({attempt}).map((each) => [each.kind, each.from, each.to])")
     assert found == [["wait", 550, 600], ["init", 600, 800], ["init", 800, 900], ["run", 900, 1000]]
+
+
+def test_a_time_without_calls_is_seen_in_a_chart(module: Any) -> None:
+    points = "[{at_ms: 120000, count: 3}, {at_ms: 240000, count: 1}]"
+    picks = "[{pick: (point) => point.count, otherwise: 0}, {pick: (point) => point.count, otherwise: null}]"
+    found = module("charts.js", f"m.filled({points}, 60000, 300000, 60000, {picks})")
+    assert found == {"at": [60000, 120000, 180000, 240000], "series": [[0, 3, 0, 1], [None, 3, None, 1]]}
