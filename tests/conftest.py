@@ -31,14 +31,16 @@ def pytest_configure() -> None:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """The same tests hold for every database."""
+    """The same tests hold for every database, and for every Redis that serves."""
     parser.addoption("--database", choices=["sqlite", "postgresql"], default="sqlite", help="what the store is kept in")
+    parser.addoption("--redis-server", metavar="PATH", default="", help="a redis-server or valkey-server of one's own")
 
 
 @pytest.fixture(scope="session")
-def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def redis_url(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config) -> Iterator[str]:
     """One embedded server for the session (of each xdist worker); keep to keys that start with `prefix`."""
-    server = embedded.EmbeddedServer(tmp_path_factory.mktemp("redis"))
+    program = pytestconfig.getoption("--redis-server")
+    server = embedded.EmbeddedServer(tmp_path_factory.mktemp("redis"), program=program)
     url = asyncio.run(server.start())
     yield url
     asyncio.run(server.stop())

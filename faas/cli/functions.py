@@ -74,7 +74,7 @@ def _list_objects(api: client.Client, place: places.KeyPlace, limit: int, as_jso
         output.emit(found)
         return
     output.table(
-        ("BYTES", layout.Column("WRITTEN", drop=1), layout.Column("KEY", cut=True)),
+        ("BYTES", layout.Column("WRITTEN", drop=1), "KEY"),
         [(each["size_bytes"], output.moment(each["modified_ms"]), each["key"]) for each in found],
     )
     output.say_cut(len(found), limit)

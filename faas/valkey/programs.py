@@ -96,12 +96,15 @@ def said_version(binary: Path) -> Version:
             capture_output=True,
             timeout=_SAYS_WITHIN_S,
             check=False,
-        ).stdout.decode(errors="replace")
+        )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise errors.Unavailable(f"redis_server {binary} does not say its version: {error}", hint=hint) from error
-    found = _SAYS.search(said)
+    words = said.stdout.decode(errors="replace").strip()
+    found = _SAYS.search(words)
     if found is None:
-        raise errors.Unavailable(f"redis_server {binary} is no Redis and no Valkey: it says {said[:80]!r}", hint=hint)
+        # Where a library is missing nothing is printed but why.
+        words = (words or said.stderr.decode(errors="replace").strip())[:200]
+        raise errors.Unavailable(f"redis_server {binary} is no Redis and no Valkey: it says {words!r}", hint=hint)
     return Version(found[1], (int(found[2]), int(found[3]), int(found[4])))
 
 

@@ -47,6 +47,7 @@ def test_a_program_with_one_byte_changed_is_not_started(tmp_path: Path, monkeypa
     [
         ("echo 'Redis server v=6.2.14 sha=0:0'", r"is Redis 6\.2\.14, and Redis 7\.0 or newer is needed"),
         ("echo hello", "is no Redis and no Valkey: it says 'hello"),
+        ("echo 'cannot open liblzf.so.1' >&2; exit 127", "it says 'cannot open liblzf"),
         ("exit 3", "is no Redis and no Valkey"),
         ("kill -9 $$", "is no Redis and no Valkey"),
         ("head -c 1000000 /dev/zero", "is no Redis and no Valkey"),

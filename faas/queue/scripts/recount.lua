@@ -9,8 +9,16 @@
 --          step), first of these, last of these, the three as counted}
 local prefix, entries_left, bytes_left = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 local complete, found, known = 1, {}, {}
--- The clock of the processor: that of `TIME` stands still during a script. It is asked for every ten entries.
-local until_s, is_late, looked_at = os.clock() + tonumber(ARGV[5]), false, 0
+-- The clock of the processor, where scripts have one: there that of `TIME` stands still during a script. Of others it goes on
+-- (Redis 6.2, 7.0), or the bounds of entries and bytes have to do (7.2). It is asked for every ten entries.
+local has_clock, clock = pcall(function() return os.clock end)
+if not has_clock then
+  clock = function()
+    local time = redis.call('TIME')
+    return tonumber(time[1]) + tonumber(time[2]) / 1000000
+  end
+end
+local until_s, is_late, looked_at = clock() + tonumber(ARGV[5]), false, 0
 local function walk(stream, last)
   known[stream] = true
   local entries, bytes, largest = 0, 0, 0
@@ -26,7 +34,7 @@ local function walk(stream, last)
     for place = 2, #entry[2], 2 do size = size + #entry[2][place] end
     entries, bytes, largest, last = entries + 1, bytes + size, math.max(largest, size), entry[1]
     entries_left, bytes_left, looked_at = entries_left - 1, bytes_left - size, looked_at + 1
-    if ARGV[4] ~= '1' and looked_at % 10 == 0 then is_late = os.clock() > until_s end
+    if ARGV[4] ~= '1' and looked_at % 10 == 0 then is_late = clock() > until_s end
   end
   for _, part in ipairs({stream, entries, bytes, largest, last}) do found[#found + 1] = part end
 end
