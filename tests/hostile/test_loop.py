@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
+import itertools
 import json
 import os
 import re
@@ -81,7 +82,7 @@ async def test_a_large_result_of_a_sandbox_is_looked_through_while_others_go_on(
         peer.close()
 
     # What is too deep has a look of the parser's own, in a thread that keeps the interpreter for half of one.
-    bound = 1.5 if is_deep else 0.8
+    bound = 1.5 if is_deep else 0.9
     assert await loop_gaps.least_of_longest(answers, bound) < bound
 
 
@@ -144,8 +145,11 @@ async def test_a_large_result_becomes_an_answer_while_others_go_on(redis_url: st
     async with test_edges.serving(redis_url, prefix) as platform:
         platform.function.body = HOSTILE[kind]
 
+        keys = itertools.count()
+
         async def asks() -> None:
-            for fields in ((), ("Idempotency-Key: a",)):
+            # A key of its own each time: the second answer to one is what was kept of the first.
+            for fields in ((), (f"Idempotency-Key: {next(keys)}",)):
                 said = await platform.ask(test_edges.call("/hello", *fields))
                 expected = b"502" if kind in ("depth", "cookies", "status") else b"200"
                 assert said[9:12] == expected, said[:300]
