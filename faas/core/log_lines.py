@@ -1,9 +1,9 @@
 """What a line says besides its text: its level, its message and its fields. Pure functions, for lines of any origin.
 
 Known are lines that are a JSON object, lines as `logging` has them on Lambda (``[ERROR]<tab>time<tab>id<tab>message``,
-behind which what was given as ``extra`` may stand as a JSON object), and those of `logging.basicConfig`
-(``ERROR:name:message``). Whatever else is printed is a message without a level. No line is an error: what is too large,
-too deep or not quite JSON has no fields.
+behind which what was given as ``extra`` may stand as a JSON object), ``[ERROR] message`` as an exception that nobody
+caught is told, and those of `logging.basicConfig` (``ERROR:name:message``). Whatever else is printed is a message
+without a level. No line is an error: what is too large, too deep or not quite JSON has no fields.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ _SPELLED = {
 }  # fmt: skip
 _LEVEL_KEYS = ("level", "severity", "levelname", "log.level", "lvl")
 _MESSAGE_KEYS = ("message", "msg")
-_LAMBDA = re.compile(r"\[([A-Za-z]{3,11})\](?:\t|$)")
+_LAMBDA = re.compile(r"\[([A-Za-z]{3,11})\](?:[\t ]|$)")
 _BASIC = re.compile(r"(DEBUG|INFO|WARNING|ERROR|CRITICAL):[^:\s]*:")
 _decode = msgspec.json.Decoder(dict[str, object]).decode
 
@@ -83,7 +83,7 @@ def read(text: str) -> LineFacts:
             fields = flat(held)
             return LineFacts(_level_of_object(held), _message_of(fields, text), fields)
     elif text[:1] == "[" and (found := _LAMBDA.match(text)):
-        return _of_lambda(text, _SPELLED.get(found[1].lower()))
+        return _of_brackets(text, found)
     elif found := _BASIC.match(text):
         return LineFacts(LEVELS[found[1].lower()], text[found.end() :])
     return LineFacts(None, text)
@@ -126,6 +126,13 @@ def _first(parts: object) -> Iterator[tuple[object, object]]:
             return
         if len(str(name)) <= MOST_NAME:
             yield name, part
+
+
+def _of_brackets(text: str, found: re.Match[str]) -> LineFacts:
+    level = _SPELLED.get(found[1].lower())
+    if "\t" in text:
+        return _of_lambda(text, level)
+    return LineFacts(level, text if level is None else text[found.end() :])
 
 
 def _of_lambda(text: str, level: int | None) -> LineFacts:

@@ -161,10 +161,7 @@ def test_a_name_stands_for_all_processes_of_its_kind() -> None:
 @pytest.mark.parametrize(
     ("line", "words"),
     [
-        (
-            '{"action":"not_started","reason":"no room","trace":"a\\nValueError: x"}',
-            "not_started: no room: ValueError: x",
-        ),
+        ('{"action":"not_made","reason":"full","trace":"a\\nValueError: x"}', "not_made: full: ValueError: x"),
         ("plain words", "plain words"),
         ("{broken", "{broken"),
     ],

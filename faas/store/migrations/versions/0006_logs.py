@@ -19,7 +19,7 @@ def upgrade() -> None:
     logs = sa.table("logs", sa.column("text", sa.Text), sa.column("level", sa.SmallInteger))
     # Lines that are JSON, and rows of several lines, keep none: to read them here would take minutes.
     for name, number in _KNOWN.items():
-        begins = logs.c.text.startswith(f"[{name}]\t", autoescape=True)
+        begins = logs.c.text.startswith(f"[{name}]", autoescape=True)
         op.execute(logs.update().where(begins).values(level=number))
     is_error = sa.text("level >= 40")
     op.create_index("logs_of_errors", "logs", ["id"], sqlite_where=is_error, postgresql_where=is_error)
