@@ -190,6 +190,8 @@ class Node:
         signals = await demand.Demand.open(settings.redis.redis_url, settings.redis.redis_prefix)
         versions = await catalog.Catalog.open(settings.redis.redis_url, settings.redis.redis_prefix)
         node = cls(settings, engine, queue, store, signals, versions)
+        # Before anything is claimed, and not with the first look at the catalog.
+        node._stops = await asyncio.to_thread(store.stops)
         await node._sweep()
         await active.find_missing(queue)
         await node._publish_runtimes()

@@ -198,7 +198,7 @@ class Scheduler:
             _log.info("timer_replaced", extra={"function": last.function, "invocation_id": last.id})
 
     async def _warm_up(self, timer: Timer) -> None:
-        if self._warm is None:
+        if self._warm is None or budgets.stop_of(self._stops, timer.revision.function) is not None:
             return
         try:
             await self._warm(timer.revision.ref)

@@ -9,7 +9,7 @@ import msgspec
 
 from faas.cli import client, layout, options, output, places
 from faas.cli import names as known
-from faas.core import clock, errors, model
+from faas.core import billing, clock, errors, model
 
 _OBJECTS = 1_000
 
@@ -175,6 +175,8 @@ def _facts(function: dict[str, Any]) -> list[tuple[str, str]]:
     ]
     facts += [("on success", _destination(config["on_success"]))] if config["on_success"] else []
     facts += [("on failure", _destination(config["on_failure"]))] if config["on_failure"] else []
+    facts += [("budget", _budget(config["budget"]))] if config["budget"] else []
+    facts += [("tag", f"{key}={value}") for key, value in sorted(config["tags"].items())]
     facts += [("env", f"{key}={value}") for key, value in sorted(config["env"].items())]
     facts += [("bucket", f"{bucket}: {access}") for bucket, access in sorted(config["buckets"].items())]
     facts += [("trigger", trigger(each)) for each in config["triggers"]]
@@ -192,6 +194,10 @@ def _retries(retries: dict[str, Any], *, idempotent: bool) -> str:
     which = "of any call" if idempotent else "of async calls"
     age, wait = output.duration(retries["maximum_event_age_ms"]), output.duration(retries["backoff_ms"])
     return f"{most} {which} after {', '.join(retries['on'])}, waiting {wait} and longer, up to an age of {age}"
+
+
+def _budget(budget: dict[str, Any]) -> str:
+    return f"{billing.decimal(budget['amount_pico'])} a {budget['per']}, then {budget['then']}"
 
 
 def _destination(found: dict[str, Any]) -> str:

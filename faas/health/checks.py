@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from faas.health import disk, facts, ledger, nodes, queues, server, unfit
+from faas.health import disk, facts, ledger, nodes, queues, server, spending, unfit
 
 _ALWAYS = (facts.Check("redis", lambda of: server.gather(of.redis, of.queues, of.results)),)
 _THEN = (
@@ -10,6 +10,7 @@ _THEN = (
     facts.Check("conservation", lambda of: queues.conservation(of.redis)),
     facts.Check("nodes", lambda of: nodes.gather(of.redis, of.data)),
     facts.Check("objects", lambda of: unfit.gather(of.data, of.redis)),
+    facts.Check("budgets", lambda of: spending.gather(of.data)),
 )
 
 CHECKS = facts.Checks(

@@ -61,6 +61,16 @@ def _fact(data: groups.Data, question: str, text: str) -> facts.Fact:
     return facts.Fact("ledger", facts.Severity.OK, text)
 
 
+@contextlib.contextmanager
+def opened(data: groups.Data) -> Iterator[sa.Engine | None]:
+    """The database, to be read; None where it does not exist yet."""
+    if not _is_there(data):
+        yield None
+        return
+    with _opened(data) as engine:
+        yield engine
+
+
 def _is_there(data: groups.Data) -> bool:
     return bool(data.database_url) or (data.root / "ledger.db").exists()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -17,6 +18,7 @@ from faas.queue import inlet, invocations, replies
 from faas.serving import port
 from faas.store import budgets as reached_budgets
 from faas.store import database, functions
+from runners import node as runner
 from tests import node_bench, samples
 from tests.command import faas
 from tests.eventually import eventually
@@ -162,6 +164,9 @@ async def test_budgets_are_listed_with_what_is_spent_and_lifted(api: ControlApi)
     assert [each["state"] for each in (await api.get("/api/v1/budgets"))["budgets"]] == ["stopped"]
     assert "stopped until" in (await faas(root, "status")).err
     assert "budget of hello" in (await faas(root, "bill")).err
+    facts = {each["name"]: each for each in (await api.get("/api/v1/health"))["facts"]}
+    assert (facts["budgets"]["state"], facts["budgets"]["text"]) == ("warning", "reached: hello (5.00 a day, stopped)")
+    assert re.search(r"^budget +5\.00 a day, then stop$", (await faas(root, "describe", "hello")).out, re.MULTILINE)
     assert "stopped" in (await faas(root, "budget", "ls")).out
     lifted = await faas(root, "budget", "lift", "hello")
     assert (lifted.code, "runs on" in lifted.err) == (0, True)
@@ -213,6 +218,26 @@ async def test_a_stop_that_is_over_needs_nobody_to_say_so(bench: node_bench.Benc
     await bench.send(echo)
     assert (await bench.counts(echo)).waiting == 1
     await eventually(lambda: _done(bench, echo, 2), within=15)
+
+
+async def test_a_node_that_starts_knows_what_is_stopped_before_it_claims(bench: node_bench.Bench) -> None:
+    echo = bench.function(CODE, "app.echo", "hello")
+    other = bench.function(CODE, "app.echo", "other")
+    for number in range(3):
+        await bench.send(echo, number)
+    held = reached_budgets.ReachedBudgets(database.open_database(bench.settings.data))
+    held.note(reached("hello"))
+    adopt, runner.Node.adopt = runner.Node.adopt, _adopts_nothing  # type: ignore[assignment, method-assign]
+    try:
+        await bench.node()
+        assert node_bench.result(await bench.call(other, 1)) == 1
+        assert (await bench.counts(echo)).waiting == 3
+    finally:
+        runner.Node.adopt = adopt  # type: ignore[method-assign]
+
+
+async def _adopts_nothing(*_: object) -> None:
+    """The first look at the catalog takes longer than the first claim."""
 
 
 async def test_who_stands_in_line_is_told_and_what_runs_goes_on(bench: node_bench.Bench) -> None:

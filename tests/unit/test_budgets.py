@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from faas.core import budgets, errors, model
 from faas.core import settings as settings_module
+from faas.health import facts, spending
 
 
 def at(text: str) -> int:
@@ -108,3 +109,11 @@ def test_a_budget_that_was_changed_is_another() -> None:
         model.CostBudget(amount_pico=5, per=model.Per.MONTH, then=model.Then.WARN),
     ):
         assert not reached().is_of(other)
+
+
+def test_a_fact_names_some_of_what_is_reached_and_none_that_was_lifted() -> None:
+    assert spending.fact([reached(lifted_at_ms=7)], 50).state is facts.Severity.OK
+    found = spending.fact([reached(function=f"f{n}", then=model.Then.WARN) for n in range(7)], 50)
+    assert found.state is facts.Severity.WARNING
+    assert found.text.startswith("reached: f0 (0.000000000005 a month), f1 (")
+    assert found.text.endswith("f4 (0.000000000005 a month) and 2 more")
