@@ -21,6 +21,7 @@ from faas.api import (
     live_lines,
     middleware,
     openapi,
+    overview,
     pages,
     routes,
     state,
@@ -63,6 +64,7 @@ def create_app(
     app[state.LOOKS] = looks.Looks(settings, health)
     app[middleware.TOKEN] = token
     app[pages.FILES] = files.load()
+    app[overview.KEPT] = overview.Kept()
     app.on_response_prepare.append(guarding.guard)
     app.cleanup_ctx.append(
         functools.partial(door.hang, token=token, redis=settings.redis, proxies=settings.listening.trusted_proxies)

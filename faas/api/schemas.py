@@ -753,3 +753,30 @@ class Difference(msgspec.Struct, frozen=True, kw_only=True):
     config: tuple[ConfigChange, ...]
     files: tuple[comparing.FileChange, ...]
     is_cut: bool
+
+
+class OverviewRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One function: its attempts of the time, and what it has at work now. Null while Redis is away."""
+
+    name: str
+    revision: int
+    count: int
+    errors: int
+    cold_starts: int
+    cost_pico: int
+    p50_us: int
+    p99_us: int
+    waiting: int | None
+    running: int | None
+    alarms: Annotated[int, _Doc(description="Its alarms that are firing.")]
+    spark: Annotated[tuple[int, ...], _Doc(description="Attempts in each piece of `every_ms`, the oldest first.")]
+
+
+class Overview(msgspec.Struct, frozen=True, kw_only=True):
+    """Functions with their figures. ``total`` are those that fit the search, on this page or not."""
+
+    total: int
+    since_ms: int
+    until_ms: int
+    every_ms: int
+    functions: tuple[OverviewRow, ...]

@@ -20,6 +20,7 @@ from faas.api import (
     ledger,
     login,
     logs,
+    overview,
     revisions,
     routes,
     schemas,
@@ -394,6 +395,14 @@ PLATFORM = (
 )
 
 PAGE = (
+    routes.Route(
+        method="GET",
+        path=f"{_V1}/overview",
+        handler=overview.overview,
+        summary="The functions with figures of a time, what is at work and a line each; sorted and searched.",
+        query=overview.OverviewQuery,
+        responses=(_gives(schemas.Overview, "Those that fit."),),
+    ),
     routes.Route(
         method="GET",
         path=f"{_V1}/events",

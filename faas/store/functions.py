@@ -113,6 +113,11 @@ class Functions:
         """What serves now, by name."""
         return self._read(_current().order_by(_F.c.name))
 
+    def numbers(self) -> dict[str, int]:
+        """The names of the functions that serve now, with the numbers of their revisions; no configuration is read."""
+        with self._engine.connect() as connection:
+            return {row[0]: int(row[1]) for row in connection.execute(sa.select(_F.c.name, _F.c.current))}
+
     def names(self) -> list[str]:
         """The names of the functions that serve now."""
         with self._engine.connect() as connection:
