@@ -105,13 +105,22 @@ def _answer(
     figures = {each.name: each.figures for each in book.summary(since_ms, until_ms, "function", shown)}
     step_ms = step(until_ms - since_ms)
     lines = _lines(book, shown, since_ms, until_ms, step_ms)
+    firing = app[state.ALARMS].firing()
     return schemas.Overview(
         total=len(ordered),
         since_ms=since_ms,
         until_ms=until_ms,
         every_ms=step_ms,
         functions=tuple(
-            _row(name, revisions[name], figures.get(name, rollups.Figures()), at_work, lines[name]) for name in shown
+            _row(
+                name,
+                revisions[name],
+                figures.get(name, rollups.Figures()),
+                at_work,
+                alarms=firing.get(name, 0),
+                line=lines[name],
+            )
+            for name in shown
         ),
     )
 
@@ -164,6 +173,8 @@ def _row(
     revision: int,
     figures: rollups.Figures,
     at_work: Mapping[str, schemas.Places] | None,
+    *,
+    alarms: int,
     line: tuple[int, ...],
 ) -> schemas.OverviewRow:
     places = None if at_work is None else at_work.get(name)
@@ -178,6 +189,6 @@ def _row(
         p99_us=figures.duration_us.p99,
         waiting=None if at_work is None else places.waiting if places else 0,
         running=None if at_work is None else places.running if places else 0,
-        alarms=0,
+        alarms=alarms,
         spark=line,
     )

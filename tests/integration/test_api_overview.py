@@ -9,6 +9,7 @@ import pytest
 
 from faas.core import clock, model
 from faas.core import settings as settings_module
+from faas.store import database, schema
 from tests.served_api import ControlApi, serving
 
 
@@ -88,3 +89,17 @@ async def test_what_cannot_be_asked_is_refused(api: ControlApi, query: dict[str,
 async def test_a_platform_without_functions_has_an_empty_page(api: ControlApi) -> None:
     shown = await api.get("/api/v1/overview", sort="p99")
     assert (shown["total"], shown["functions"]) == (0, [])
+
+
+async def test_a_function_tells_how_many_of_its_alarms_fire(
+    api: ControlApi, settings: settings_module.Settings
+) -> None:
+    api.deploy("hello")
+    engine = database.open_database(settings.data)
+    none = dict.fromkeys(("since_ms", "at_ms", "clear_since_ms", "told_at_ms"), 0)
+    with engine.begin() as connection:
+        for name, state in (("a", "firing"), ("b", "firing"), ("c", "pending")):
+            row = {"alarm": name, "function": "hello", "state": state, "text": "", **none}
+            connection.execute(schema.alarm_states.insert().values(**row))
+    engine.dispose()
+    assert [row["alarms"] for row in await rows(api)] == [2]
