@@ -136,11 +136,18 @@ function line(row, { withFunction = false, bare = false } = {}) {
     h("time.line-at", { datetime: new Date(row.at_ms).toISOString(), title: format.stamp(row.at_ms) }, format.time(row.at_ms)),
     !bare && row.invocation_id ? parts.invocationLink(row.invocation_id, withFunction ? row.function : "↗") : null,
     row.level ? h("span.line-level", {}, row.level) : null,
-    h("span.line-text", {}, row.text, row.fields ? fieldsOf(row) : null),
+    h("span.line-text", { title: row.fields ? row.text : null }, row.fields ? fieldsOf(row) : row.text),
   );
 }
 
+/** What it says, then its fields; a line that is JSON says what its message is. */
 function fieldsOf(row) {
+  const text = row.text.startsWith("{") ? (row.fields.message ?? "") : row.text;
   const named = Object.entries(row.fields).filter(([name]) => !["level", "message"].includes(name));
-  return named.map(([name, value]) => h("span.line-field", {}, h("span.faint", {}, `${name}=`), typeof value === "object" ? JSON.stringify(value) : String(value)));
+  return [text, named.map(fieldShown)];
+}
+
+function fieldShown([name, value]) {
+  const text = typeof value === "object" ? JSON.stringify(value) : String(value);
+  return h("span.line-field", {}, h("span.faint", {}, `${name}=`), text);
 }

@@ -1,7 +1,7 @@
 /** The alarms: what is watched, and how it stands. */
 
 import * as calls from "../calls.js";
-import { h } from "../dom.js";
+import { h, refill } from "../dom.js";
 import * as parts from "../parts.js";
 import { table } from "../table.js";
 
@@ -22,8 +22,10 @@ export default function alarms(page) {
     ],
     empty: () => parts.empty("Nothing is watched.", "Put an alarm into faas.yaml, as `alarms: {errors: error_rate > 5% for 5m}`, and deploy.", "faas deploy"),
   });
-  const card = h("div.card", {}, list.element);
-  const found = parts.region(page, (signal) => calls.alarms(signal), ({ alarms: all }) => {
+  const fault = h("div");
+  const card = h("div.card", {}, fault, list.element);
+  const found = parts.region(page, (signal) => calls.alarms(signal), ({ alarms: all, fault: wrong }) => {
+    refill(fault, wrong ? h("p.problem", {}, parts.coded(wrong)) : null);
     list.update([...all].sort((one, other) => FIRST.indexOf(one.state) - FIRST.indexOf(other.state) || one.name.localeCompare(other.name)));
     return card;
   });

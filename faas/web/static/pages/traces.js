@@ -25,10 +25,10 @@ export default function traces(page) {
       { title: "Cost", number: true, wide: true, cell: (trace) => parts.money(trace.cost_pico, "", { short: true }) },
       { title: "Began", number: true, cell: (trace) => parts.when(trace.began_at_ms) },
     ],
-    empty: () => parts.empty("Nothing ran in this time.", "An uploaded object, a timer or a call begins a trace.", "faas trace --slowest"),
+    empty: () => parts.empty("Nothing set off anything else in this time.", "A trace is what an upload, a call or a due time set off: at least two invocations.", "faas trace --slowest"),
   });
   const card = h("div.card", {}, list.element);
-  const found = parts.region(page, (signal) => calls.traces({ ...asked, limit: 100 }, signal), show, { lines: 12, label: "Traces" });
+  const found = parts.region(page, (signal) => calls.traces({ order: asked.order, since_ms: Date.now() - format.SPANS[asked.since].ms, limit: 100 }, signal), show, { lines: 12, label: "Traces" });
 
   function show(answer) {
     list.update(answer.traces);
