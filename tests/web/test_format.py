@@ -71,6 +71,13 @@ def test_phases_of_an_attempt_fill_the_time_before_its_end(module: Any) -> None:
     assert found == [["wait", 550, 600], ["init", 600, 800], ["init", 800, 900], ["run", 900, 1000]]
 
 
+def test_no_line_is_shown_twice(module: Any) -> None:
+    line = "(id, at_ms) => ({id, at_ms, invocation_id: 'i', attempt: 1, text: 't'})"
+    orders = "[[[0, 1], [7, 1]], [[7, 1], [0, 1]], [[0, 1], [0, 2], [7, 1], [8, 2]], [[7, 1], [8, 1]]]"
+    run = f"{orders}.map((order) => m.seenLines().fresh(order.map((each) => ({line})(...each))).length)"
+    assert module("seenlines.js", run) == [1, 1, 2, 2]
+
+
 def test_a_time_without_calls_is_seen_in_a_chart(module: Any) -> None:
     points = "[{at_ms: 120000, count: 3}, {at_ms: 240000, count: 1}]"
     picks = "[{pick: (point) => point.count, otherwise: 0}, {pick: (point) => point.count, otherwise: null}]"

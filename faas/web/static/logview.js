@@ -5,6 +5,7 @@ import * as format from "./format.js";
 import * as parts from "./parts.js";
 import { Problem } from "./api.js";
 import { h, put, refill } from "./dom.js";
+import { seenLines } from "./seenlines.js";
 
 const TAIL = 300;
 /** Lines that stay on the page; the oldest leave, so that a day of following does not fill the browser. */
@@ -26,6 +27,7 @@ export function logView(page, fixed = {}, { filters = true, span = "1d" } = {}) 
   let since = page.query.get("since") ?? span;
   let follows = true;
   let round = new AbortController();
+  let seen = seenLines();
   const list = h("ol.lines", { tabindex: "0", "aria-label": "Log lines" });
   const state = h("p.faint.lines-state", { role: "status" });
   const host = h("div.lines-host", {}, parts.skeleton(8));
@@ -36,7 +38,8 @@ export function logView(page, fixed = {}, { filters = true, span = "1d" } = {}) 
     const signal = AbortSignal.any([page.signal, round.signal]);
     try {
       const answer = await calls.logs({ ...fields(), tail: TAIL }, signal);
-      shown(answer);
+      seen = seenLines();
+      shown({ ...answer, lines: seen.fresh(answer.lines) });
       if (follows) await follow(answer.next ?? answer.next_id, signal);
     } catch (error) {
       if (error.name !== "AbortError") refill(host, parts.problem(error, start));
@@ -59,7 +62,7 @@ export function logView(page, fixed = {}, { filters = true, span = "1d" } = {}) 
     while (!signal.aborted) {
       try {
         const answer = await calls.logs({ ...question(), after, live: "true", wait_ms: WAIT_MS }, signal);
-        if (answer.lines.length) added(answer.lines);
+        added(seen.fresh(answer.lines));
         after = answer.next ?? answer.next_id ?? after;
         refill(state);
       } catch (error) {
@@ -84,6 +87,7 @@ export function logView(page, fixed = {}, { filters = true, span = "1d" } = {}) 
   }
 
   function added(rows) {
+    if (!rows.length) return;
     const stays = host.scrollHeight - host.scrollTop - host.clientHeight < 60;
     if (!list.isConnected) refill(host, list);
     put(list, rows.map((row) => line(row, { withFunction: !asked.function && !fixed.invocation })));
