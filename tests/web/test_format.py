@@ -69,6 +69,8 @@ def test_phases_of_an_attempt_fill_the_time_before_its_end(module: Any) -> None:
     attempt = f"{{ended_at_ms: 1000, duration_us: 100000, init_ms: 300, queue_ms: 50, status: 'ok', steps: {steps}}}"
     found = module("waterfall.js", f"m.phases({attempt}).map((each) => [each.kind, each.from, each.to])")
     assert found == [["wait", 550, 600], ["init", 600, 800], ["init", 800, 900], ["run", 900, 1000]]
+    again = module("waterfall.js", f"m.phases({attempt}, 580).map((each) => each.from)")
+    assert again == [580, 600, 800, 900]
 
 
 def test_no_line_is_shown_twice(module: Any) -> None:

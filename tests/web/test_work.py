@@ -18,6 +18,7 @@ SOURCE = """
 import json
 import pathlib
 import time
+import urllib.parse
 
 def handler(event, context):
     print("got", json.dumps(event))
@@ -29,7 +30,7 @@ def handler(event, context):
     return {"seen": event}
 
 def shrink(event, context):
-    key = event["Records"][0]["s3"]["object"]["key"]
+    key = urllib.parse.unquote_plus(event["Records"][0]["s3"]["object"]["key"])
     body = context.bucket("photos").open(key, "rb").read()
     with context.bucket("thumbs").open("small/" + key.rpartition("/")[2], "wb") as out:
         out.write(body)

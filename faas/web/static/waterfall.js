@@ -25,7 +25,7 @@ function endOf(invocation, now) {
 const isOpen = (invocation) => !["done", "dead"].includes(invocation.state);
 
 function row(invocation, scale, current, now) {
-  const spans = invocation.attempts.flatMap((attempt) => phases(attempt));
+  const spans = invocation.attempts.flatMap((attempt, place) => phases(attempt, invocation.attempts[place - 1]?.ended_at_ms));
   if (isOpen(invocation)) spans.push(open(invocation, now));
   const last = invocation.attempts.at(-1);
   const isCurrent = invocation.id === current;
@@ -38,19 +38,23 @@ function row(invocation, scale, current, now) {
       invocation.object ? h("span.waterfall-object.mono", { title: invocation.object }, invocation.object) : h("span.waterfall-object", {}, invocation.trigger ?? "not recorded yet"),
     ),
     h("div.waterfall-track", { "aria-hidden": "true" }, spans.map((span) => bar(span, scale))),
+    last?.error ? h("p.waterfall-error", {}, `${last.error.type}: ${last.error.message}`) : null,
     h("div.waterfall-figures", {}, last ? [parts.badge(last.status), h("span", { title: said(spans) }, format.us(last.duration_us))] : parts.badge(invocation.state)),
     h("span.hidden", {}, said(spans)),
   );
 }
 
-/** The phases of an attempt, one after the other, counted back from its end: `{kind, name, from, to}` in Unix ms. */
-export function phases(attempt) {
+/**
+ * The phases of an attempt, one after the other, counted back from its end: `{kind, name, from, to}` in Unix ms. What a
+ * later attempt waited is told from the acceptance on, but `after` is when the one before it ended.
+ */
+export function phases(attempt, after = 0) {
   const end = Number(attempt.ended_at_ms);
   const run = end - attempt.duration_us / 1000;
   const init = run - attempt.init_ms;
-  const wait = init - attempt.queue_ms;
+  const wait = Math.max(init - attempt.queue_ms, after);
   const found = [];
-  if (attempt.queue_ms) found.push({ kind: "wait", name: "wait", from: wait, to: init });
+  if (wait < init) found.push({ kind: "wait", name: "wait", from: wait, to: init });
   found.push(...steps(attempt, init, run));
   found.push({ kind: attempt.status === "ok" ? "run" : "fail", name: "handler", from: run, to: end });
   return found;

@@ -116,15 +116,15 @@ function event(found) {
 
 function attempts(found) {
   if (!found.records.length) return parts.card("Attempts", h("p.faint", {}, "None has ended."));
-  return parts.card("Attempts", h("ol.stack", {}, found.records.map(attempt)));
+  return parts.card("Attempts", h("ol.stack", {}, found.records.map((record, place) => attempt(record, found.records[place - 1]))));
 }
 
-function attempt(record) {
+function attempt(record, before) {
   const measured = { ...record, duration_us: record.duration_ms * 1000 };
   return h(
     "li.attempt", {},
     h("p", {}, h("strong", {}, `Attempt ${record.attempt} `), parts.badge(record.status), h("span.faint", {}, " ended "), parts.when(record.ended_at_ms)),
-    h("ul.phases", {}, phases(measured).map((phase) => h("li", {}, h(`span.legend-mark.bar-${phase.kind}`), phase.name, h("span.number", {}, format.ms(phase.to - phase.from))))),
+    h("ul.phases", {}, phases(measured, before?.ended_at_ms).map((phase) => h("li", {}, h(`span.legend-mark.bar-${phase.kind}`), phase.name, h("span.number", {}, format.ms(phase.to - phase.from))))),
     h("p.faint", {}, `billed ${format.ms(record.billed_ms)} · ${record.memory_mb} of ${record.memory_limit_mb} MB · ${record.cost_decimal} ${record.currency} · on ${record.node}`),
   );
 }
