@@ -8,6 +8,7 @@ from faas.core import groups
 from faas.health import asking, facts
 from faas.queue import census, recount
 
+_MIB = 1024**2
 _NEARLY_FULL = 0.8
 _COUNTED_WITHIN_S = 150.0
 
@@ -50,7 +51,10 @@ def is_nearly_full(counted: tuple[int, int, int], most: tuple[int, int, int]) ->
 
 def _room(counted: recount.Counted, queues: groups.Queues, seen: str = "") -> facts.Fact:
     most = (queues.max_waiting_total, queues.max_waiting_bytes, queues.max_unrecorded_bytes)
-    text = f"{_told(*counted)}; at most {_told(*most)}{seen}"
+    entries, size, unrecorded = (
+        f"{there} of {bound}" for there, bound in zip(_shown(*counted), _shown(*most), strict=True)
+    )
+    text = f"{entries} invocations wait or run, with {size} MiB, and {unrecorded} MiB of records are on their way{seen}"
     if is_nearly_full(counted, most):
         hint = "past a bound calls get 429: `faas status` shows what waits; the settings `max_waiting_*` are the bounds"
         return facts.Fact("bounds", facts.Severity.WARNING, text, hint)
@@ -58,4 +62,8 @@ def _room(counted: recount.Counted, queues: groups.Queues, seen: str = "") -> fa
 
 
 def _told(entries: int, size: int, unrecorded: int) -> str:
-    return f"{entries} invocations of {size} bytes wait or run, {unrecorded} bytes of records on their way"
+    return f"{entries:,} invocations of {size:,} bytes wait or run, {unrecorded:,} bytes of records on their way"
+
+
+def _shown(entries: int, size: int, unrecorded: int) -> tuple[str, str, str]:
+    return f"{entries:,}", f"{size / _MIB:,.1f}", f"{unrecorded / _MIB:,.1f}"
