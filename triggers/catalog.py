@@ -58,6 +58,7 @@ async def newer(functions: Functions, known: Snapshot) -> Snapshot:
 
 
 def _newer(functions: Functions, known: Snapshot) -> Snapshot:
+    # Before what it is the version of: what changes in between is read once more, and not missed.
     version = functions.catalog_version()
     if version == known.version:
         return known

@@ -34,6 +34,7 @@ async def _moved(door: inlet.Inlet) -> float:
             moved, next_ms = await door.call(lambda queue: retrying.move_due(queue, _AT_ONCE))
             if moved:
                 _log.debug("due_again", extra={"count": moved})
+            # A whole batch may have more behind it.
             if moved < _AT_ONCE:
                 return min(_LOOK_S, _LOOK_S if next_ms is None else next_ms / 1000)
     except errors.Unavailable as error:

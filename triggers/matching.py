@@ -102,6 +102,8 @@ def matching(rules: Iterable[Rule], key: str) -> list[Rule]:
     found: dict[tuple[str, str], Rule] = {}
     for rule in rules:
         if rule.trigger.concerns(key):
+            # Triggers of one function that differ in their suffixes alone share their guard, and would run twice for
+            # one object.
             found.setdefault((rule.revision.function, rule.trigger.prefix), rule)
     return list(found.values())
 

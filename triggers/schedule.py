@@ -43,6 +43,7 @@ def latest_dues(trigger: model.TimerTrigger, until_ms: int) -> Iterator[int]:
     if trigger.every_ms is not None:
         latest = until_ms // trigger.every_ms * trigger.every_ms
         return iter(range(latest, -1, -trigger.every_ms))
+    # The parser looks for what is before a moment, to the second: what is due now is to be among it.
     start = _local(trigger, until_ms + 1_000)
     if start.fold:
         # What came in the first pass of this hour may stand later on the clock than now: begin past the fold.

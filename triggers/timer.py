@@ -100,6 +100,7 @@ class Scheduler:
         now = self._clock()
         self._stops = latest.stops
         self._timers = timers_of(latest, self._timers, held, now, starting=known.version < 0)
+        # The old heap is full of timers that are there no more.
         self._moments = []
         for timer in self._timers.values():
             self._push(now, timer)
@@ -212,6 +213,7 @@ class Scheduler:
         if timer.due_ms is None:
             return
         idle_ms = timer.due_ms - max(now, timer.last_ms)
+        # What comes due so often keeps its sandbox warm by itself.
         ahead = WARM_AHEAD_MS if idle_ms >= self._sandboxes.keep_min_ms else 0
         self._push(timer.due_ms - ahead, timer)
 

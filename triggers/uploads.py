@@ -103,6 +103,7 @@ class BucketTrigger:
     def _object_seen(self, key: str, sign: buckets.Sign, *, was_away: bool) -> None:
         if not matching.matching(self.rules, key):
             return
+        # What does not fit is found again by comparing the bucket with what was handled.
         if len(self._backlog) >= _MOST_WAITING:
             self._list(buckets.EVERYTHING)
             return
@@ -118,6 +119,7 @@ class BucketTrigger:
 
     def _list(self, prefix: str) -> None:
         self._to_list.add(prefix)
+        # A comparison of all costs less than one of many folders.
         if len(self._to_list) > _MOST_FOLDERS:
             self._to_list = {buckets.EVERYTHING}
         self._listing.set()
@@ -144,6 +146,7 @@ class BucketTrigger:
         rules = self.rules
         await self._forget_away()
         held = await self._door.call(lambda queue: guards.items(queue, self._guard_key))
+        # What is left of these at the end was handled once, and is not there any more.
         unseen = set(held)
         for prefix in [prefixes] if isinstance(prefixes, str) else sorted(prefixes):
             after: str | None = ""
@@ -176,6 +179,7 @@ class BucketTrigger:
         skipped = sum(rule.news is not None for rule in rules)
         _log.info("upload_triggers_settled", extra={"bucket": self._bucket.name, "triggers": skipped})
         await self._door.call(lambda queue: newcomers.settle(queue, rules))
+        # A deploy may have brought others while the bucket was compared.
         if self.rules is rules:
             self.rules = tuple(msgspec.structs.replace(rule, news=None) for rule in rules)
 
@@ -192,6 +196,7 @@ class BucketTrigger:
                 continue
             self._room.set()
             found = await asyncio.to_thread(complete.see_all, self._bucket, looks)
+            # One write to Redis for all of them: what is asked in one turn of the loop leaves together.
             await asyncio.gather(*(self._handle(seen) for seen in found))
 
     async def _until_next(self) -> None:
@@ -214,6 +219,7 @@ class BucketTrigger:
             else:
                 self._again(look, _SETTLE_S if seen.state is complete.State.GROWING else _LONGEST_S)
         except (errors.Throttled, errors.Unavailable) as error:
+            # The first time alone: a bucket that waits for a function's budget would fill the log.
             if look.tries == 0:
                 extra = {"bucket": self._bucket.name, "key": look.key, "reason": error.message}
                 _log.warning("upload_waits", extra=extra)
@@ -227,6 +233,7 @@ class BucketTrigger:
         assert seen.object is not None  # noqa: S101 - a complete object is there
         field = rule.guard_field(seen.look.key)
         value = matching.guard_value(seen.object, was_away=seen.look.was_away)
+        # What came back is the same version, and is to run all the same.
         if not seen.look.was_away:
             held = await self._door.call(lambda queue: guards.get(queue, self._guard_key, field))
             if rule.has_met(held, seen.object.version):

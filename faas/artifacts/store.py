@@ -112,6 +112,7 @@ class Artifacts:
         if code.is_dir():
             doomed = Path(tempfile.mkdtemp(prefix=_PARTIAL, dir=self._code))
             with contextlib.suppress(FileNotFoundError):
+                # Away in one step: whoever unpacks it meanwhile finds nothing, and not a half.
                 code.rename(doomed / digest)
             shutil.rmtree(doomed, ignore_errors=True)
 

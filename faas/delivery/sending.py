@@ -103,6 +103,7 @@ class Deliveries:
             if box not in self._senders:
                 self._senders[box] = Sender(box, self._around())
             await self._senders[box].fill()
+        # An outbox that is empty, and of which nothing is under way, needs no sender.
         self._senders = {box: sender for box, sender in self._senders.items() if sender.held or box in filled}
 
     async def _keep(self) -> None:
@@ -229,6 +230,7 @@ class Sender:
             return
         name, stale_ms = self._of.name, self._of.stale_ms
         for entry in await self._of.door.call(lambda queue: outbox.take(queue, self._box, name, room, stale_ms)):
+            # What is given back as stale may be one that this scheduler has: Redis was away for longer than a lease.
             if entry.id not in self.held:
                 task = asyncio.create_task(self._work(entry, entry.id), name=f"deliver {entry.id}")
                 self.held[entry.id] = task
@@ -264,6 +266,7 @@ class Sender:
                 if entry is None:
                     return
                 after_ms = await self._of.handle(entry)
+                # Its content would be held for as long as the backoff, of as many as wait.
                 entry = None
             if after_ms is None:
                 return

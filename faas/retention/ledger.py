@@ -50,6 +50,7 @@ class OldRecords:
         before_ms = policy.cut_ms(now_ms, self._retention.keep_logs_days)
         if before_ms is not None:
             await self._steps.until_none(lambda rows: self._removing.drop_logs_before(before_ms, rows))
+        # By age first: what goes by that is not counted for the size.
         if self._retention.keep_logs_mb:
             size = self._retention.keep_logs_mb * 1024 * 1024
             await self._steps.until_none(lambda rows: self._removing.drop_logs_over(size, rows))
@@ -106,6 +107,7 @@ class OldRecords:
         return not self._steps.stop.is_set()
 
     async def _drop(self, keys: Sequence[removal.Key]) -> None:
+        # The oldest first; they are taken from the end.
         left = list(reversed(keys))
 
         def drop(rows: int) -> removal.Went:

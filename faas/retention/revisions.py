@@ -66,6 +66,7 @@ class Revisions:
         lock = self._places.lock("function", row.function)
         lock.parent.mkdir(parents=True, exist_ok=True)
         with folders.held_if_free(lock) as no_deploy:
+            # Asked again under the lock: a deploy may have made it current since the list was read.
             if not no_deploy or await asyncio.to_thread(self._past.is_needed, row):
                 return
             if await retiring.retire(self._server, row.ref, counted_on=row.current is not None):

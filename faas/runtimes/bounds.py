@@ -100,6 +100,8 @@ def _size(entry: os.DirEntry[str]) -> int:
         found = entry.stat(follow_symlinks=False)
     except FileNotFoundError:
         return 0
+    # Of a file with holes the first counts, as it is packed whole; of a small one the second, as a disk gives whole
+    # blocks.
     return max(found.st_size, found.st_blocks * _BLOCK)
 
 

@@ -127,6 +127,7 @@ class Programs:
                 bound.check()
                 # Many files take long to look at: no more than a third of a processor goes into that.
                 wait_s = max(_LOOK_EVERY_S, 2 * (clock.steady_s() - began))
+            # Once more at its end: a program may have filled the disk since the last look.
             bound.check()
             return ended
         finally:

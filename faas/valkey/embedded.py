@@ -198,6 +198,7 @@ class EmbeddedServer:
         The lock that we hold for a server of ours that has died is what its rewrite holds, too, and says nothing.
         """
         if self._lock is not None:
+            # Opened anew below: on the descriptor that we hold already, to ask for the lock would always succeed.
             os.close(self._lock)
         self._lock = os.open(self.folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         until = asyncio.get_running_loop().time() + self._lock_within_s
@@ -236,6 +237,7 @@ class EmbeddedServer:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
+                # The server holds it as well, by inheritance: it is free when both have gone.
                 pass_fds=(self._lock,) if self._lock is not None else (),
                 start_new_session=True,
             )
@@ -249,6 +251,7 @@ class EmbeddedServer:
         while (answer := await self._ping()) != b"+PONG\r\n":
             if self._process is None or self._process.poll() is not None:
                 raise errors.Unavailable(f"the embedded Redis server in {self.folder} ended")
+            # A file of gigabytes takes minutes: as long as it says that it loads, it is not late.
             if answer.startswith(b"-LOADING"):
                 until = loop.time() + _ANSWER_WITHIN_S
             if loop.time() > until:
@@ -285,6 +288,7 @@ class EmbeddedServer:
         with (self.folder / _LOG).open("rb") as log:
             log.seek(offset)
             lines = log.read(65_536).decode(errors="replace").splitlines()
+        # Valkey marks what is serious so; its advice about the host's settings is, too.
         told = [line.split(" # ", 1)[1] for line in lines if " # " in line and "WARNING" not in line]
         return told[-1] if told else (lines[-1] if lines else "it said nothing")
 

@@ -135,6 +135,7 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """See `asyncio.Protocol`."""
+        # A client that calls again sends the same head byte for byte: then nothing of it has to be read.
         if self._state is _AWAITING and len(data) == self._known_bytes and data.startswith(self._known):
             asked = self._asked
             if asked is not None and asked.table is self._gateway.table() and not self._is_behind:
@@ -225,6 +226,7 @@ class Connection(asyncio.Protocol):
 
     def _turn(self) -> None:
         """Start what has come whole, one after the other, as far as they are answered at once."""
+        # An answer that is ready at once calls this again, from within: the loop below takes what is next.
         if self._is_turning:
             return
         self._is_turning = True
@@ -301,6 +303,7 @@ class Connection(asyncio.Protocol):
                 self._crossing = self._gateway.crossing(head)
                 self._gateway.fresh(self._answered).fail(error)
                 return False
+            # By the length of the whole it is told from another request with the same begin.
             if len(raw) <= _KNOWN_BYTES and not head.is_chunked:
                 self._known, self._known_bytes = raw, len(raw) + head.length
         self._head = asked.head

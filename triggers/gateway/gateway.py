@@ -93,6 +93,7 @@ class Gateway:
             return preflight
         match = table.find(head.method, head.path)
         route = match.route
+        # Known only now: it was found by the name, and the prefix is to be told.
         if match.path is not None:
             seen = forwarded.seen(head, client_ip, self.limits.trusted_proxies, route.path)
         if head.length > self.limits.max_event_bytes:
@@ -186,6 +187,7 @@ class Gateway:
             chain=asked.chain,
             caller=asked.caller,
         )
+        # What nearly every call is, and what needs no task: a free slot takes it here, or the line does.
         if asked.is_plain:
             one.waiting = (invocation, revision.config)
             if not self._hand_off.offer(invocation, one):
@@ -272,6 +274,7 @@ class Gateway:
         """
         self._refuse_without_redis()
         what = (str(asked.call.mode).encode(), asked.head.method.encode(), asked.head.target.encode(), body)
+        # Whoever sends another's key must not get another's answer.
         caller = b"gateway\0" + identity.of_fields(asked.head.fields)
         once = await _hashed(body, key, invocation.function, caller, what, self.limits.keep_answers_ms, asked.caller)
         if asked.call.mode is model.Mode.ASYNC:
@@ -289,6 +292,7 @@ class Gateway:
         caller = running.Awaited()
         if self._hand_off.offer(invocation, caller):
             outcome = await caller.outcome
+            # Without one it was not run here after all: others may have it.
             if outcome is not None:
                 return outcome
         return await self._queued(invocation, config)

@@ -78,6 +78,7 @@ def read_head(head: bytes) -> Head:
         raise _no_http("its target holds bytes that are to be escaped") from error
     method = parser.get_method().decode("ascii")
     authority, path, query = _parts(target, method)
+    # Of several of one name the last that goes in stays, which is the first.
     first = dict(reversed(seen.fields))
     if seen.hosts > 1 or (version == "1.1" and not seen.hosts):
         raise _no_http("expected one Host")
@@ -106,6 +107,7 @@ def refuse_what_is_no_head(begin: bytes) -> None:
     """
     refuse_what_is_too_long(begin)
     try:
+        # An object without callbacks: what comes is judged, and nothing is kept.
         httptools.HttpRequestParser(object()).feed_data(begin)
     except httptools.HttpParserError as error:
         raise _no_http(_reason(begin, error)) from error

@@ -119,6 +119,7 @@ class Routes:
 
     def find(self, method: str, raw_path: str) -> Match:
         """The route for a request. Raises `errors.NotFound`, or `errors.MethodNotAllowed` with ``allow``."""
+        # As nearly all paths are sent: one look, and no segment is made.
         if "%" not in raw_path and not raw_path.startswith(_NAMED):
             for match in self._literal.get(raw_path, ()):
                 if match.route.takes(method):
@@ -161,6 +162,7 @@ class Routes:
     def _fitting(self, segments: tuple[str, ...]) -> Iterator[Route]:
         """The routes that fit a path, those with the earlier literals first."""
         last = len(segments)
+        # A stack in place of recursion: paths may have as many segments as a head has room for.
         open_ones: list[tuple[_Branch | list[Route], int]] = [(self._root, 0)]
         while open_ones:
             branch, at = open_ones.pop()

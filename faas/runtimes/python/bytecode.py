@@ -66,6 +66,7 @@ def _compile(
     job = children.Program(
         command=[interpreter, "-S", "-s", str(_SCRIPT), python],
         cwd=Path("/"),
+        # Sets are written in the order of their hashes: with another seed the same source would be other bytes.
         env={"PYTHONHASHSEED": "0", "PYTHONDONTWRITEBYTECODE": "1"},
         stdin=work,
         fills=(folder,),

@@ -46,6 +46,7 @@ def check_origins(files: Path, source: Path) -> None:
 def clean(files: Path) -> None:
     """Take away what says on which machine and when the packages were installed."""
     _remove(files / ".lock")
+    # A script's first line names it, which no sandbox has.
     interpreter = os.fsencode(sys.executable)
     scripts = [path for path in _plain((files / "bin").glob("*")) if interpreter in _beginning(path)]
     origins = list(files.glob(f"*.dist-info/{_ORIGIN}"))

@@ -80,6 +80,7 @@ class Packages:
     def _failed(self, ended: children.ProgramEnd, work: Path, bound: bounds.Bound) -> errors.FaasError:
         if "File too large" in ended.stderr:  # what RLIMIT_FSIZE says
             return bound.passed("one file of the requirements is larger than all may be together")
+        # What a shell and `timeout` say of a program that cannot be run, or is not there.
         if ended.code in (126, 127):
             return errors.Unavailable(
                 "the base image cannot run the program that installs packages",

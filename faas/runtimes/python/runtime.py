@@ -26,6 +26,7 @@ _PREPARE = (
 )
 _ASKED = re.compile(r"python3(\.\d{1,2})?")
 _HERE = f"{target.PREFIX}{sys.version_info[0]}.{sys.version_info[1]}"
+# Output leaves at once, and no bytecode is written, as a sandbox could keep none.
 _FLAGS = ("-u", "-B")
 
 

@@ -129,6 +129,7 @@ class Bucket:
 
     def exists(self, key: str) -> bool:
         """Whether there is an object with exactly this key."""
+        # The key itself is the first of those that begin with it.
         return any(found.key == key for found in self._page(key, "", 1))
 
     def delete(self, key: str) -> None:

@@ -72,6 +72,7 @@ class Connection:
     def open(cls, folder: str) -> Connection:
         """Connect to the socket ``s`` of a folder, whose path may be longer than a socket's address may be."""
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        # An address has room for 107 bytes, and the folder's path may have more.
         os.chdir(folder)
         sock.connect("s")
         os.chdir("/")
@@ -109,6 +110,7 @@ class Connection:
         if len(body) < _LARGE_BODY_BYTES:
             self._socket.sendall(start + body)
             return
+        # A large body is not copied behind its start; the socket may take a part of it.
         sent = self._socket.sendmsg((start, body))
         if sent < len(start):
             self._socket.sendall(start[sent:])
@@ -151,6 +153,7 @@ class Connection:
     def request(self, attempt: int, header: Header, body: bytes = b"") -> Reply:
         """Send a request for the attempt and wait for its answer. Raises `RuntimeError` when the attempt is over."""
         with self._lock:
+            # Under the lock: the attempt may have ended while this thread waited for it.
             self._refuse_after(attempt)
             self._let_go(attempt)
             self._request_number += 1
@@ -161,6 +164,7 @@ class Connection:
             return self._await_reply(header["n"])
 
     def _let_go(self, attempt: int) -> None:
+        # What finalisers let go of: they may run anywhere, also within this connection, and so send nothing.
         while self.released:
             of_attempt, number = self.released.pop()
             if of_attempt == attempt:
@@ -214,6 +218,7 @@ class Connection:
         if self._end - self._start < PREFIX.size:
             return PREFIX.size
         header_bytes, body_bytes = PREFIX.unpack_from(self._buffer, self._start)
+        # User code has the descriptor too, and may have read a part of what came.
         if not 0 < header_bytes <= MAX_HEADER_BYTES:
             raise Closed(f"a header of {header_bytes} bytes")
         return int(PREFIX.size + header_bytes + body_bytes)
@@ -263,7 +268,10 @@ class Connection:
 
     def _receive_rights(self, room: memoryview) -> int:
         received, ancillary, _flags, _address = self._socket.recvmsg_into(
-            [room], socket.CMSG_SPACE(_DESCRIPTOR_BYTES), socket.MSG_CMSG_CLOEXEC
+            # Room for one: an answer brings no more, and what does not fit is closed by the kernel.
+            [room],
+            socket.CMSG_SPACE(_DESCRIPTOR_BYTES),
+            socket.MSG_CMSG_CLOEXEC,
         )
         for level, kind, data in ancillary:
             if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
@@ -290,6 +298,7 @@ class Connection:
     def _leave_to_parent(self) -> None:
         """In a forked child: the socket is the parent's alone, and must close when the parent ends."""
         self._socket.close()
+        # Another thread of the parent may have held it, and is not there to let go of it.
         self._lock = threading.Lock()
 
 

@@ -126,6 +126,7 @@ def _clipped(frames: list[str]) -> list[str]:
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
+    # User code may chain errors in a circle.
     seen: set[int] = set()
     link: BaseException | None = _cause_of(error)
     while link is not None and id(link) not in seen:

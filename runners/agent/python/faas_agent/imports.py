@@ -55,6 +55,7 @@ def make_way(folders: Sequence[str]) -> None:
 
 def forget(name: str) -> None:
     """Let the next import of a top-level module look for it anew, and of all that is in it."""
+    # A copy first, as the table changes under the loop.
     for known in [known for known in sys.modules if known == name or known.startswith(name + ".")]:
         del sys.modules[known]
 

@@ -40,6 +40,7 @@ def _import(path: str, code: str) -> ModuleType:
     module = path.replace("/", ".")
     first = module.partition(".")[0]
     _make_way(first, code)
+    # The finder remembers folders by their time of change, and the code was put there within its step.
     importlib.invalidate_caches()
     try:
         return importlib.import_module(module)

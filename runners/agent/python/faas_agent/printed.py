@@ -41,6 +41,7 @@ class Printed:
 
     def open(self, pipe: int) -> None:
         """Read from this pipe, once something is loaded."""
+        # This end alone: whoever prints waits for room as ever.
         os.set_blocking(pipe, False)
         self.pipe = pipe
         self._capacity = fcntl.fcntl(pipe, _F_GETPIPE_SZ)

@@ -45,6 +45,7 @@ def stay(link: str) -> socket.socket:
     token = os.environ.pop(TOKEN_IN, "")
     far = _connected(link)
     near, agents = socket.socketpair()
+    # The agent is the child: this process has to be the one that hears of its end.
     child = os.fork()
     if child == 0:
         far.close()
@@ -99,6 +100,7 @@ class Relay:
         self._printed = printed.Printed(self._to_far)
         for end in (self._woken, waking):
             end.setblocking(False)
+        # `select` goes on after a signal; what is written here ends it.
         signal.set_wakeup_fd(waking.detach(), warn_on_full_buffer=False)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda received, _frame: self._kill(received))

@@ -121,6 +121,7 @@ _encode_plainly = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), de
 
 def _made_encoder() -> _Encode:
     """What `json.JSONEncoder.encode` makes anew for every value, and so spends most of its time on for a small one."""
+    # Tried once with what it has to do: it is no part of what Python promises.
     make: Any = getattr(json.encoder, "c_make_encoder", None)
     quote = json.encoder.encode_basestring
     try:

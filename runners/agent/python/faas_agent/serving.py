@@ -91,6 +91,7 @@ class Server:
             event = self._event(body)
             context = self._contexts.make(request_id, attempt, depth, client_context, deadline, trace)
             value = self._handler(event, context)
+            # By what it returns: a decorator may have made a plain function of a coroutine's, or the other way round.
             if hasattr(value, "__await__"):
                 value = self._loop.run(value)
             result, raw = results.encode(value, self._max_result_bytes)
@@ -98,8 +99,10 @@ class Server:
             self._leave_if_child(error)
             self._failed(request_id, error, begun)
             return
+        # A handler may fork, and its child come back here as well.
         if os.getpid() != self._pid:
             self._leave_if_child(None)
+        # Before the result: the runner takes what is in the pipe by then for this attempt's log.
         self._out.flush()
         ended = _now_ns()
         start = result_start(raw_id, (ended - begun) // 1_000, self._memory.kib(ended), result, raw)
@@ -130,6 +133,7 @@ class Server:
         spent = self._spent(begun, "us")
         error, leaving = _as_exit(error, request_id)
         if leaving:
+            # The process ends by `os._exit`, below, which calls none of them; `sys.exit` would.
             atexit._run_exitfuncs()
         output.say(faults.as_log(error, self._network))
         must_go = leaving or not self._out.is_intact()
