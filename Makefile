@@ -32,7 +32,8 @@ test-postgresql: setup ## store, recorder and control API on a PostgreSQL of the
 	@$(PY) -m pytest --database postgresql tests/integration/test_store.py tests/integration/test_recorder.py \
 		tests/integration/test_api_functions.py tests/integration/test_api_ledger.py tests/integration/test_api_metrics.py \
 		tests/integration/test_retention.py tests/integration/test_upgrade.py tests/integration/test_alarms.py \
-		tests/integration/test_api_alarms.py
+		tests/integration/test_api_alarms.py tests/integration/test_chains.py \
+		tests/integration/test_api_traces.py
 
 .PHONY: test-wheels
 test-wheels: setup ## deploy and run some twenty packages that hold compiled code, in containers (downloads them; ONLY=numpy)

@@ -310,6 +310,7 @@ class Node:
             engine=self._engine.name,
             can_start=self._stock.away is None,
             memory_used_mb=self.memory.used_mb,
+            memory_peak_mb=self._pool.peak_mb(),
             sandboxes=self.report(),
             journal_bytes=self._journal.position - self._journal.mark,
             handed_off={ref: count for ref, lane in self._pool.lanes.items() if (count := lane.handed_off)},

@@ -106,6 +106,10 @@ class Pool:
         }
         return {state: count for state, count in found.items() if count}
 
+    def peak_mb(self) -> int:
+        """The memory that the last attempts in all slots had at most, together."""
+        return sum(slot.peak_mb for seat in self.seats.values() for slot in seat.slots)
+
     def may_ever_fit(self, seat: seats.Seat) -> bool:
         """Whether the node has the revision's language, and memory for one slot of it, were there nothing else."""
         config = seat.revision.config

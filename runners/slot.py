@@ -48,6 +48,8 @@ class Slot:
         """Whether the sandbox may be used again after the attempt that has just ended."""
         self.took_us = 0
         """How long the last attempt took, as the node saw it."""
+        self.peak_mb = 0
+        """The memory that the last attempt had at most."""
         self._revision = revision
         self._birth: attempt.Birth | None = birth
         self._place = place
@@ -141,6 +143,7 @@ class Slot:
             background_ms=self._background_ms,
             cpu_us=cpu_us,
         )
+        self.peak_mb = record.memory_peak_mb
         # The sandbox may have gone between its answer and now.
         self.is_reusable = ran.reusable and self.is_open
         then(self, Ended(invocation, record, attempt.outcome(record, ran), ran.wish))

@@ -104,7 +104,12 @@ async def serving(settings: settings_module.Settings) -> AsyncIterator[ControlAp
         settings.data, settings.redis, settings.building, languages.known(settings.sandboxes.base_image)
     )
     run = server.run(
-        settings, stop, lambda facts: urls.put_nowait(facts["url"]), builder, checks.CHECKS.beside(machine.BESIDE)
+        settings,
+        stop,
+        lambda facts: urls.put_nowait(facts["url"]),
+        builder,
+        checks.CHECKS.beside(machine.BESIDE),
+        lambda: machine.uses(settings.data),
     )
     task = asyncio.create_task(run, name="control-api")
     asked = asyncio.create_task(urls.get())

@@ -24,6 +24,7 @@ from faas.api import (
     overview,
     pages,
     routes,
+    scraping,
     state,
     table,
 )
@@ -32,7 +33,19 @@ from faas.core import names
 from faas.core import settings as settings_module
 from faas.health import checks, facts, looks
 from faas.serving import guarded
-from faas.store import alarms, budgets, chains, database, dead_letters, functions, ledger, logs, rollups, undelivered
+from faas.store import (
+    alarms,
+    budgets,
+    chains,
+    counters,
+    database,
+    dead_letters,
+    functions,
+    ledger,
+    logs,
+    rollups,
+    undelivered,
+)
 from faas.web import files
 
 MIDDLEWARES = (
@@ -47,11 +60,15 @@ MIDDLEWARES = (
 
 
 def create_app(
-    settings: settings_module.Settings, token: str, builder: builds.Builds, health: facts.Checks = checks.CHECKS
+    settings: settings_module.Settings,
+    token: str,
+    builder: builds.Builds,
+    health: facts.Checks = checks.CHECKS,
+    processes: scraping.Processes = scraping.none,
 ) -> web.Application:
     """The control API of the platform that ``settings`` name; whoever calls it must send ``token``.
 
-    ``health`` are the checks whose facts it tells.
+    ``health`` are the checks whose facts it tells, and ``processes`` those of the platform on this machine.
     """
     app = web.Application(middlewares=MIDDLEWARES)
     _groups(app, settings)
@@ -62,6 +79,8 @@ def create_app(
     app[state.BUILDS] = builder
     app[state.BUCKETS] = buckets.Known(buckets.opener(settings.data))
     app[state.LOOKS] = looks.Looks(settings, health)
+    app[scraping.PROCESSES] = processes
+    app[scraping.SCRAPES] = scraping.Scrapes()
     app[middleware.TOKEN] = token
     app[pages.FILES] = files.load()
     app[overview.KEPT] = overview.Kept()
@@ -91,6 +110,7 @@ def _groups(app: web.Application, settings: settings_module.Settings) -> None:
     app[state.BUILDING] = settings.building
     app[state.PRICES] = settings.prices
     app[state.BUDGET_OF_ALL] = core_budgets.of_all(settings.budgets)
+    app[state.TELEMETRY] = settings.telemetry
 
 
 def _served(route: routes.Route) -> middleware.Handler:
@@ -112,6 +132,7 @@ async def _stores(app: web.Application) -> AsyncIterator[None]:
     app[state.LEDGER] = ledger.Ledger(engine)
     app[state.DEAD_LETTERS] = dead_letters.DeadLetters(engine)
     app[state.UNDELIVERED] = undelivered.UndeliveredRecords(engine)
+    app[state.COUNTERS] = counters.Counters(engine, app[state.TELEMETRY].metrics_functions)
     app[state.CHAINS] = chains.Chains(engine)
     app[state.LOGS] = logs.Logs(engine)
     app[state.BUDGETS] = budgets.ReachedBudgets(engine)

@@ -14,9 +14,21 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 import msgspec
 
 from faas.cluster import catalog
-from faas.core import errors, groups, model
+from faas.core import clock, errors, groups, model
 from faas.queue import calls as queue_calls
-from faas.queue import census, destined, guards, idempotency, invocations, outbox, replies, skips, unfit, whereabouts
+from faas.queue import (
+    census,
+    destined,
+    guards,
+    idempotency,
+    invocations,
+    lag,
+    outbox,
+    replies,
+    skips,
+    unfit,
+    whereabouts,
+)
 
 _ANSWERS_WITHIN_S = 5
 _SILENT_MS = 3_000
@@ -55,6 +67,24 @@ class Calls:
             counted = await census.active_places(await self.queue())
             nodes = await self._catalog.nodes()
             return census.with_handed_off(counted, [said.handed_off for said in nodes.values()])
+
+    async def latency_s(self) -> float:
+        """How long Redis takes over one small answer. Raises `errors.Unavailable`."""
+        async with _answered():
+            queue = await self.queue()
+            begun = clock.steady_s()
+            await queue.link.call("PING")
+            return clock.steady_s() - begun
+
+    async def unrecorded_bytes(self) -> int:
+        """Bytes of records that wait for the ledger. Raises `errors.Unavailable`."""
+        async with _answered():
+            return await census.unrecorded_bytes(await self.queue())
+
+    async def sink_lags_ms(self) -> dict[str, int]:
+        """For how long each sink's oldest record has waited for it. Raises `errors.Unavailable`."""
+        async with _answered():
+            return await lag.of_sinks(await self.queue())
 
     async def nodes(self) -> dict[str, catalog.NodeState]:
         """The nodes whose lease holds. Raises `errors.Unavailable`."""

@@ -13,17 +13,23 @@ import msgspec
 import prometheus_client
 from prometheus_client import core, registry
 
+from faas.api import metrics_platform
 from faas.cluster import catalog
 from faas.core import model
 from faas.queue import census, outbox, unfit
-from faas.store import histograms, kept, ledger
+from faas.store import counters, histograms, kept, ledger
 
 _US_PER_S = 1_000_000
+_MS_PER_S = 1_000
 _PICO = 10**12
 _FIGURES = {
     "duration": ("faas_duration_seconds", "Time in handlers, of attempts that ran."),
     "queue": ("faas_queue_seconds", "Time from acceptance to a slot."),
     "init": ("faas_init_seconds", "Time to a sandbox with user code loaded, of attempts that started cold."),
+}
+_NUMBERS = {
+    histograms.RETRIED: ("faas_retries", "Attempts that another one followed."),
+    histograms.DEAD: ("faas_dead_letters", "Async invocations that failed for good."),
 }
 _PLACES = {
     "waiting": "Invocations that wait in a queue.",
@@ -32,11 +38,14 @@ _PLACES = {
 }
 
 
+def _itself(name: str) -> str:
+    return name
+
+
 class Scrape(msgspec.Struct, frozen=True, kw_only=True):
     """What one scrape saw."""
 
-    totals: Sequence[ledger.Total] = ()
-    histograms: Sequence[histograms.Histogram] = ()
+    counted: counters.Counted = counters.Counted()
     places: Mapping[str, census.Places] = {}
     nodes: Mapping[str, catalog.NodeState] = {}
     outboxes: Mapping[outbox.Outbox, int] = {}
@@ -45,6 +54,9 @@ class Scrape(msgspec.Struct, frozen=True, kw_only=True):
     unfit: Mapping[str, unfit.Told] = {}
     skipped: Mapping[str, int] = {}
     alarms: Mapping[str, int] = {}
+    platform: metrics_platform.Platform = metrics_platform.Platform()
+    name_of: Callable[[str], str] = _itself
+    """The name under which a function's figures stand."""
 
 
 def render(seen: Scrape) -> bytes:
@@ -61,15 +73,18 @@ class _Collector(registry.Collector):
         self._seen = seen
 
     def collect(self) -> Iterable[core.Metric]:
-        yield from _counters(self._seen.totals)
-        yield from _distributions(self._seen.histograms)
-        yield from _queues(self._seen.places)
-        yield from _destinations(self._seen.outboxes, self._seen.undelivered)
-        yield from _nodes(self._seen.nodes)
-        yield from _kept(self._seen.kept)
-        yield _unfit(self._seen.unfit)
-        yield _skipped(self._seen.skipped)
-        yield _alarms(self._seen.alarms)
+        seen = self._seen
+        yield from _counters(seen.counted.totals)
+        yield from _distributions(seen.counted.histograms)
+        yield from _queues(seen.places, seen.name_of)
+        yield from _destinations(seen.outboxes, seen.undelivered, seen.name_of)
+        yield from _nodes(seen.nodes)
+        yield from metrics_platform.memory(seen.nodes)
+        yield from metrics_platform.families(seen.platform)
+        yield from _kept(seen.kept)
+        yield _unfit(seen.unfit)
+        yield _skipped(seen.skipped)
+        yield _alarms(seen.alarms)
 
 
 def _counters(totals: Sequence[ledger.Total]) -> Iterator[core.Metric]:
@@ -83,8 +98,8 @@ def _counters(totals: Sequence[ledger.Total]) -> Iterator[core.Metric]:
         ("function", "cold_start"), cold, lambda total: total.count,
     )  # fmt: skip
     yield _counter(
-        "faas_billed_ms", "Billed milliseconds.", ("function", "trigger"), totals, lambda total: total.billed_ms
-    )
+        "faas_billed_seconds", "Billed time.", ("function", "trigger"), totals, lambda total: total.billed_ms, _MS_PER_S
+    )  # fmt: skip
     yield _counter(
         "faas_cost", "Cost, in the currency.", ("function", "trigger"), totals, lambda total: total.cost_pico, _PICO
     )
@@ -118,39 +133,62 @@ def _distributions(found: Sequence[histograms.Histogram]) -> Iterator[core.Metri
                 buckets = [(_le(bound_us), count) for bound_us, count in histogram.buckets]
                 family.add_metric([histogram.function], buckets, histogram.sum_us / _US_PER_S)
         yield family
+    yield _steps(found)
+    for figure, (name, text) in _NUMBERS.items():
+        count = core.CounterMetricFamily(name, text, labels=["function"])
+        for histogram in found:
+            if histogram.figure == figure:
+                count.add_metric([histogram.function], histogram.buckets[-1][1])
+        yield count
+
+
+def _steps(found: Sequence[histograms.Histogram]) -> core.Metric:
+    """Of all functions together: with each of them there would be a hundred lines a function."""
+    family = core.HistogramMetricFamily(
+        "faas_cold_start_step_seconds", "Parts of cold starts that took a millisecond or more.", labels=["step"]
+    )
+    for histogram in found:
+        if histogram.figure.startswith(histograms.STEP):
+            buckets = [(_le(bound_us), count) for bound_us, count in histogram.buckets]
+            family.add_metric([histogram.figure.removeprefix(histograms.STEP)], buckets, histogram.sum_us / _US_PER_S)
+    return family
 
 
 def _le(bound_us: int) -> str:
     return "+Inf" if bound_us == histograms.NO_BOUND_US else repr(bound_us / _US_PER_S)
 
 
-def _queues(found: Mapping[str, census.Places]) -> Iterator[core.Metric]:
+def _queues(found: Mapping[str, census.Places], name_of: Callable[[str], str]) -> Iterator[core.Metric]:
+    named = [(name_of(_name(ref)), places) for ref, places in found.items()]
     for place, text in _PLACES.items():
         family = core.GaugeMetricFamily(f"faas_{place}", text, labels=["function"])
         sums: Counter[str] = Counter()
-        for ref, places in found.items():
-            sums[_name(ref)] += getattr(places.counts, place)
+        for name, places in named:
+            sums[name] += getattr(places.counts, place)
         for name, count in sorted(sums.items()):
             family.add_metric([name], count)
         yield family
-    yield _oldest(found)
-    yield _drift(found)
+    yield _oldest(named)
+    yield _drift(found, name_of)
 
 
-def _oldest(found: Mapping[str, census.Places]) -> core.Metric:
+def _oldest(named: Iterable[tuple[str, census.Places]]) -> core.Metric:
     family = core.GaugeMetricFamily(
         "faas_oldest_waiting_seconds", "Age of the oldest invocation that waits; 0 when none does.", labels=["function"]
     )
     ages_ms: dict[str, int] = {}
-    for ref, places in found.items():
-        ages_ms[_name(ref)] = max(ages_ms.get(_name(ref), 0), places.oldest_waiting_ms)
+    for name, places in named:
+        ages_ms[name] = max(ages_ms.get(name, 0), places.oldest_waiting_ms)
     for name, age_ms in sorted(ages_ms.items()):
         family.add_metric([name], age_ms / 1000)
     return family
 
 
-def _drift(found: Mapping[str, census.Places]) -> core.Metric:
-    """By revision, so that what is missing of one cannot hide what is twice in another."""
+def _drift(found: Mapping[str, census.Places], name_of: Callable[[str], str]) -> core.Metric:
+    """By revision, so that what is missing of one cannot hide what is twice in another.
+
+    A revision that has drifted is named, whoever its function is; of functions without a name no other is.
+    """
     family = core.GaugeMetricFamily(
         "faas_conservation_drift",
         "Invocations in no place (or, below 0, in two); always 0.",
@@ -158,17 +196,20 @@ def _drift(found: Mapping[str, census.Places]) -> core.Metric:
     )
     for ref, places in sorted(found.items()):
         name, _, number = ref.rpartition("@")
-        family.add_metric([name, number], places.counts.drift)
+        if name_of(name) or places.counts.drift:
+            family.add_metric([name, number], places.counts.drift)
     return family
 
 
-def _destinations(outboxes: Mapping[outbox.Outbox, int], undelivered: Mapping[str, int]) -> Iterator[core.Metric]:
+def _destinations(
+    outboxes: Mapping[outbox.Outbox, int], undelivered: Mapping[str, int], name_of: Callable[[str], str]
+) -> Iterator[core.Metric]:
     waiting = core.GaugeMetricFamily(
         "faas_destinations_waiting", "Records that wait for their destination.", labels=["function", "way"]
     )
     sums: Counter[tuple[str, str]] = Counter()
     for box, count in outboxes.items():
-        sums["" if box.is_of_messages else _name(box.ref), box.way] += count
+        sums["" if box.is_of_messages else name_of(_name(box.ref)), box.way] += count
     for labels, count in sorted(sums.items()):
         waiting.add_metric(labels, count)
     yield waiting
@@ -176,7 +217,10 @@ def _destinations(outboxes: Mapping[outbox.Outbox, int], undelivered: Mapping[st
         "faas_undelivered", "Records that could not be delivered, until they are sent again or dropped.",
         labels=["function"],
     )  # fmt: skip
-    for name, count in sorted(undelivered.items()):
+    given_up: Counter[str] = Counter()
+    for name, count in undelivered.items():
+        given_up[name_of(name)] += count
+    for name, count in sorted(given_up.items()):
         family.add_metric([name], count)
     yield family
 
@@ -189,6 +233,10 @@ def _nodes(found: Mapping[str, catalog.NodeState]) -> Iterator[core.Metric]:
     for name, count in sorted(states.items()):
         family.add_metric([name], count)
     yield family
+    slots = core.GaugeMetricFamily("faas_slots", "Slots of all nodes, by whether an attempt runs.", labels=["state"])
+    for name, state in (("busy", "busy"), ("free", "idle")):
+        slots.add_metric([name], states[state])
+    yield slots
     yield core.GaugeMetricFamily("faas_nodes", "Nodes whose lease holds.", value=len(found))
     journals = sum(node.journal_bytes for node in found.values())
     yield core.GaugeMetricFamily(

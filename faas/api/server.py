@@ -10,7 +10,7 @@ from typing import Any
 from aiohttp import web
 
 from faas import builds
-from faas.api import app, events, speaking
+from faas.api import app, events, scraping, speaking
 from faas.core import errors, groups
 from faas.core import settings as settings_module
 from faas.health import checks, facts
@@ -27,14 +27,15 @@ async def run(
     ready: Ready,
     builder: builds.Builds,
     health: facts.Checks = checks.CHECKS,
+    processes: scraping.Processes = scraping.none,
 ) -> None:
     """Serve until ``stop`` is set; ``ready`` is called with ``{"url"}`` once requests are answered.
 
-    ``health`` are the checks whose facts it tells.
+    ``health`` are the checks whose facts it tells, and ``processes`` those of the platform on this machine.
 
     Raises `errors.Conflict` when the port is in use and `errors.Unavailable` when there is no token.
     """
-    made = app.create_app(settings, read_token(settings.data.root), builder, health)
+    made = app.create_app(settings, read_token(settings.data.root), builder, health, processes)
     runner = web.AppRunner(
         made,
         access_log=None,

@@ -9,7 +9,7 @@ from faas import buckets, builds
 from faas.api import calls
 from faas.core import groups, model
 from faas.health import looks
-from faas.store import alarms, budgets, chains, dead_letters, functions, ledger, logs, rollups, undelivered
+from faas.store import alarms, budgets, chains, counters, dead_letters, functions, ledger, logs, rollups, undelivered
 
 DATA = web.AppKey("data", groups.Data)
 REDIS = web.AppKey("redis", groups.Redis)
@@ -18,11 +18,13 @@ RESULTS = web.AppKey("results", groups.Results)
 SANDBOXES = web.AppKey("sandboxes", groups.Sandboxes)
 BUILDING = web.AppKey("building", groups.Building)
 PRICES = web.AppKey("prices", groups.Prices)
+TELEMETRY = web.AppKey("telemetry", groups.Telemetry)
 FUNCTIONS = web.AppKey("functions", functions.Functions)
 ROLLUPS = web.AppKey("rollups", rollups.Rollups)
 LEDGER = web.AppKey("ledger", ledger.Ledger)
 DEAD_LETTERS = web.AppKey("dead_letters", dead_letters.DeadLetters)
 UNDELIVERED = web.AppKey("undelivered", undelivered.UndeliveredRecords)
+COUNTERS = web.AppKey("counters", counters.Counters)
 CHAINS = web.AppKey("chains", chains.Chains)
 LOGS = web.AppKey("logs", logs.Logs)
 ALARMS = web.AppKey("alarms", alarms.Alarms)

@@ -1,4 +1,4 @@
-"""How the platform is: health, places of all invocations, nodes, metrics, and the document of this API."""
+"""How the platform is: health, places of all invocations, nodes."""
 
 from __future__ import annotations
 
@@ -7,9 +7,8 @@ from collections.abc import Mapping
 from importlib import metadata
 
 from aiohttp import web
-from prometheus_client import exposition
 
-from faas.api import answers, budgets, metrics, schemas, state, views
+from faas.api import answers, budgets, schemas, state, views
 from faas.cluster import catalog
 from faas.core import clock
 from faas.store import kept
@@ -58,21 +57,3 @@ def _node(name: str, said: catalog.NodeState) -> schemas.Node:
         engine=said.engine,
         sandboxes=said.sandboxes,
     )
-
-
-async def prometheus(request: web.Request) -> web.Response:
-    """Everything that was recorded and everything that waits, for Prometheus."""
-    ledger, calls, functions = request.app[state.LEDGER], request.app[state.CALLS], request.app[state.FUNCTIONS]
-    seen = metrics.Scrape(
-        totals=await asyncio.to_thread(ledger.totals),
-        histograms=await asyncio.to_thread(ledger.histograms),
-        places=await calls.places(),
-        nodes=await calls.nodes(),
-        outboxes=await calls.outboxes(),
-        undelivered=await asyncio.to_thread(request.app[state.UNDELIVERED].counts),
-        unfit=await calls.unfit(bucket.name for bucket in await asyncio.to_thread(functions.buckets)),
-        kept=(await asyncio.to_thread(kept.read, request.app[state.ENGINE])).kinds,
-        skipped=await calls.skipped(),
-        alarms=await asyncio.to_thread(request.app[state.ALARMS].counts),
-    )
-    return web.Response(body=metrics.render(seen), headers={"Content-Type": exposition.CONTENT_TYPE_LATEST})

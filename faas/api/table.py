@@ -24,6 +24,7 @@ from faas.api import (
     revisions,
     routes,
     schemas,
+    scraping,
     stats,
     status,
     trace_schemas,
@@ -381,7 +382,7 @@ PLATFORM = (
     routes.Route(
         method="GET",
         path="/metrics",
-        handler=status.prometheus,
+        handler=scraping.prometheus,
         summary="Metrics for Prometheus.",
         responses=(routes.Response(media="text/plain", description="The Prometheus text format."),),
     ),

@@ -8,11 +8,12 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from faas.cli import platform_dir
-from faas.core import living
+from faas.core import groups, living
 from faas.core import settings as settings_module
 from faas.health import facts
 
 if TYPE_CHECKING:
+    from faas.api import metrics_platform
     from runners.engines.docker import abilities
 
 
@@ -39,6 +40,20 @@ def processes(settings: settings_module.Settings) -> Iterator[facts.Fact]:
         else:
             log = settings.data.root / "logs" / f"{process['name']}.log"
             yield facts.Fact(name, facts.Severity.FAILED, "not running now", f"see {log}")
+
+
+def uses(data: groups.Data) -> list[metrics_platform.Process]:
+    """What the processes of the `faas up` that runs on the data directory use, for `/metrics`."""
+    from faas.api import metrics_platform
+
+    if platform_dir.running(data.root) is None:
+        return []
+    return [
+        metrics_platform.Process(
+            each["name"], each["restarts"], living.use(each["pid"]) if each["pid"] is not None else None
+        )
+        for each in (platform_dir.published(data.root) or {}).get("processes", ())
+    ]
 
 
 def docker(settings: settings_module.Settings) -> Iterator[facts.Fact]:

@@ -136,7 +136,9 @@ async def _answer(settings: settings_module.Settings, stop: asyncio.Event, ready
     builder = builds.Builds(
         settings.data, settings.redis, settings.building, languages.known(settings.sandboxes.base_image)
     )
-    await server.run(settings, stop, ready, builder, checks.CHECKS.beside(machine.BESIDE))
+    await server.run(
+        settings, stop, ready, builder, checks.CHECKS.beside(machine.BESIDE), lambda: machine.uses(settings.data)
+    )
 
 
 async def _schedule(settings: settings_module.Settings, stop: asyncio.Event, ready: Ready) -> None:

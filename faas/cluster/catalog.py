@@ -35,6 +35,8 @@ class NodeState(msgspec.Struct, frozen=True, kw_only=True):
     """What its journal holds that Redis has not got yet."""
     beat: int = 0
     """How often it has renewed: no two renewals of a node say the same."""
+    memory_peak_mb: int = 0
+    """The memory that the last attempts in its sandboxes had at most, together."""
     process: living.ProcessIdentity | None = None
     """By which others on its machine see at once that it has ended."""
 

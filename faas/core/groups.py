@@ -407,4 +407,11 @@ class Telemetry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
             " percent-encoded.",
         ),
     ] = ""
+    metrics_functions: Annotated[
+        int,
+        _Doc(
+            description="Functions that have figures of their own in `/metrics`; those of all others are added up.",
+            ge=0,
+        ),
+    ] = 500
     otlp_timeout_ms: Annotated[int, _Doc(description="How long the collector may take to answer.", ge=1)] = 10_000

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import bisect
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 import sqlalchemy as sa
@@ -29,6 +29,13 @@ NO_BOUND_US = 2**63 - 1
 """The bound of the last bucket, which holds what is over every other."""
 
 
+RETRIED, DEAD = "retried", "dead"
+"""Figures that are no durations: only their number is counted."""
+
+STEP = "step:"
+"""What the figures of steps of cold starts begin with."""
+
+
 class Histogram(msgspec.Struct, frozen=True, kw_only=True):
     """One figure of one function: for each bound, how many attempts took at most that long (cumulative)."""
 
@@ -41,7 +48,9 @@ class Histogram(msgspec.Struct, frozen=True, kw_only=True):
 def rows(group: Sequence[model.Record]) -> Iterator[tuple[str, str, int, int, int]]:
     """What attempts of one function, status and kind of cold start add, as rows of the table.
 
-    In microseconds: ``queue`` always, ``duration`` if they ran, ``init`` if they started cold.
+    In microseconds: ``queue`` always, ``duration`` if they ran, ``init`` if they started cold; and, of no function
+    in particular, each step of a cold start. ``retried`` and ``dead`` only count attempts that another followed, and
+    invocations that failed for good.
     """
     function, status, cold_start = group[0].function, group[0].status, group[0].cold_start
     yield from _counted(function, "queue", [record.queue_ms * _MS for record in group])
@@ -49,6 +58,23 @@ def rows(group: Sequence[model.Record]) -> Iterator[tuple[str, str, int, int, in
         yield from _counted(function, "duration", [record.duration_us for record in group])
     if cold_start is not model.ColdStart.NONE:
         yield from _counted(function, "init", [record.init_ms * _MS for record in group])
+        yield from _steps(group)
+    yield from _number(function, RETRIED, sum([not record.final for record in group]))
+    yield from _number(function, DEAD, sum([record.dead for record in group]))
+
+
+def _steps(group: Sequence[model.Record]) -> Iterator[tuple[str, str, int, int, int]]:
+    values_us: dict[str, list[int]] = {}
+    for record in group:
+        for step in record.steps:
+            values_us.setdefault(step.name, []).append(step.ms * _MS)
+    for name, values in values_us.items():
+        yield from _counted("", f"{STEP}{name}", values)
+
+
+def _number(function: str, figure: str, count: int) -> Iterator[tuple[str, str, int, int, int]]:
+    if count:
+        yield function, figure, NO_BOUND_US, count, 0
 
 
 def _counted(function: str, figure: str, values_us: list[int]) -> Iterator[tuple[str, str, int, int, int]]:
@@ -65,7 +91,12 @@ def _counted(function: str, figure: str, values_us: list[int]) -> Iterator[tuple
 
 def read(connection: sa.Connection) -> list[Histogram]:
     """Every histogram, by function and figure; each ends with the bucket that has no bound."""
-    rows = connection.execute(sa.select(_H).order_by(_H.c.function, _H.c.figure, _H.c.bound_us)).all()
+    rows = connection.execute(sa.select(_H).order_by(_H.c.function, _H.c.figure, _H.c.bound_us))
+    return of_rows((row[0], row[1], row[2], row[3], row[4]) for row in rows)
+
+
+def of_rows(rows: Iterable[tuple[str, str, int, int, int]]) -> list[Histogram]:
+    """Histograms of rows: function, figure, bound in microseconds, count and sum."""
     counts: dict[tuple[str, str], Counter[int]] = {}
     sums: Counter[tuple[str, str]] = Counter()
     for function, figure, bound_us, count, sum_us in rows:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 import re
 from collections import Counter
@@ -14,11 +15,12 @@ import msgspec
 import pytest
 from prometheus_client import parser
 
+from faas.cli import platform_dir
 from faas.cluster import catalog
-from faas.core import model
+from faas.core import clock, model
 from faas.core import settings as settings_module
 from faas.queue import destined, outbox, skips, unfit
-from faas.store import database, ledger
+from faas.store import counters, database, ledger
 from tests import samples
 from tests.served_api import ControlApi, serving
 
@@ -59,6 +61,9 @@ def some_records(count: int) -> list[model.Record]:
             init_ms=chance.randrange(500),
             billed_ms=chance.randrange(1_000),
             cost_pico=chance.randrange(10**9),
+            final=chance.random() < 0.8,
+            dead=chance.random() < 0.1,
+            steps=tuple(model.ColdStartStep(name, chance.randrange(1, 900)) for name in ("start", "import")),
             logs=(),
         )
         for _ in range(count)
@@ -97,17 +102,31 @@ async def test_the_numbers_are_the_ledgers_with_several_recorders_that_all_repla
             assert cold == sum(r.cold_start.value == kind for r in mine)
         for trigger in ("http", "timer"):
             these = [r for r in mine if r.trigger == trigger]
-            billed = of(got, "faas_billed_ms_total", function=function, trigger=trigger)
-            assert billed == sum(r.billed_ms for r in these)
+            billed = of(got, "faas_billed_seconds_total", function=function, trigger=trigger)
+            assert billed == pytest.approx(sum(r.billed_ms for r in these) / 1_000, rel=1e-12)
             cost = of(got, "faas_cost_total", function=function, trigger=trigger)
             assert cost == pytest.approx(sum(r.cost_pico for r in these) / 10**12, rel=1e-12)
         check(got, "faas_queue_seconds", function, [r.queue_ms * 1_000 for r in mine])
         check(got, "faas_duration_seconds", function, [r.duration_us for r in mine if r.status in RAN])
         cold_inits = [r.init_ms * 1_000 for r in mine if r.cold_start is not model.ColdStart.NONE]
         check(got, "faas_init_seconds", function, cold_inits)
-    assert sum(line.billed_ms for line in api.ledger.bill(0, "function")) == sum(
-        v for (name, _), v in got.items() if name == "faas_billed_ms_total"
+        for figure, counts in (("retries", not_final), ("dead_letters", is_dead)):
+            assert of(got, f"faas_{figure}_total", function=function) == sum(map(counts, mine))
+    for step in ("start", "import"):
+        values = [s.ms for r in records if r.cold_start is not model.ColdStart.NONE for s in r.steps if s.name == step]
+        assert of(got, "faas_cold_start_step_seconds_count", step=step) == len(values)
+        assert of(got, "faas_cold_start_step_seconds_sum", step=step) == pytest.approx(sum(values) / 1_000)
+    assert sum(line.billed_ms for line in api.ledger.bill(0, "function")) == pytest.approx(
+        1_000 * sum(v for (name, _), v in got.items() if name == "faas_billed_seconds_total")
     )
+
+
+def not_final(record: model.Record) -> bool:
+    return not record.final
+
+
+def is_dead(record: model.Record) -> bool:
+    return record.dead
 
 
 def check(got: Samples, name: str, function: str, values_us: list[int]) -> None:
@@ -126,11 +145,115 @@ async def test_the_numbers_are_the_same_after_a_restart(settings: settings_modul
         api.deploy()
         for _ in range(3):
             api.record(cold_start=model.ColdStart.FULL, init_ms=120)
-        before = await scraped(api)
+        before = recorded(await scraped(api))
     async with serving(settings) as again:
-        assert await scraped(again) == before
+        assert recorded(await scraped(again)) == before
     assert of(before, "faas_init_seconds_bucket", function="hello", le="0.25") == 3
     assert of(before, "faas_init_seconds_bucket", function="hello", le="0.1") == 0
+
+
+def recorded(got: Samples) -> Samples:
+    """Without what is measured at each scrape."""
+    return {key: value for key, value in got.items() if not key[0].endswith("_latency_seconds")}
+
+
+async def test_beyond_so_many_functions_the_others_are_added_up_and_nobody_changes_sides(
+    settings: settings_module.Settings,
+) -> None:
+    few = settings_module.changed(settings, metrics_functions=2)
+    async with serving(few) as api:
+        for name, count in (("a", 1), ("b", 3), ("c", 2), ("d", 1)):
+            for _ in range(count):
+                api.record(function=name, cold_start=model.ColdStart.FULL, init_ms=20, queue_ms=0)
+        got = await scraped(api)
+        named = {"b": 3, "c": 2, "": 2}
+        for function, count in named.items():
+            labels = {"function": function, "trigger": "http", "status": "ok"}
+            assert of(got, "faas_invocations_total", **labels) == count
+            check(got, "faas_init_seconds", function, [20_000] * count)
+        shown = {dict(labels)["function"] for (_, labels) in got if "function" in dict(labels)}
+        assert shown == {"b", "c", ""}
+        for _ in range(9):
+            api.record(function="a", ended_at_ms=clock.now_ms())
+        api.deploy("e")
+        again = await scraped(api)
+        assert of(again, "faas_invocations_total", function="", trigger="http", status="ok") == 11
+        assert {dict(labels)["function"] for (_, labels) in again if "function" in dict(labels)} == {"b", "c", ""}
+
+
+async def test_what_is_recorded_late_of_a_day_long_past_is_counted_when_days_are_read_again(
+    settings: settings_module.Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with serving(settings) as api:
+        api.record(ended_at_ms=86_400_000)
+        api.record(ended_at_ms=clock.now_ms())
+        labels = {"function": "hello", "trigger": "http", "status": "ok"}
+        assert of(await scraped(api), "faas_invocations_total", **labels) == 2
+        api.record(ended_at_ms=86_400_000)
+        api.record(ended_at_ms=clock.now_ms())
+        assert of(await scraped(api), "faas_invocations_total", **labels) == 3
+        monkeypatch.setattr(counters, "_READ_AGAIN_S", 0.0)
+        assert of(await scraped(api), "faas_invocations_total", **labels) == 4
+
+
+async def test_whoever_scrapes_at_once_gets_one_answer(api: ControlApi, monkeypatch: pytest.MonkeyPatch) -> None:
+    reads = []
+    read = counters.Counters.read
+    monkeypatch.setattr(counters.Counters, "read", lambda self: reads.append(1) or read(self))
+    api.record()
+    found = await asyncio.gather(*(scraped(api) for _ in range(5)))
+    assert len(reads) < 5
+    assert all(each == found[0] for each in found[1:]) or len(reads) > 1
+
+
+async def test_memory_and_slots_of_all_nodes(api: ControlApi) -> None:
+    versions = await catalog.Catalog.open(api.settings.redis.redis_url, api.settings.redis.redis_prefix)
+    for name in ("n1", "n2"):
+        state = catalog.NodeState(
+            catalog=1, host="h", pid=1, memory_mb=1_000, memory_used_mb=300, memory_peak_mb=70,
+            sandboxes={"idle": 2, "busy": 1, "prewarmed": 1},
+        )  # fmt: skip
+        await versions.renew(name, state, 60_000)
+    await versions.close()
+    got = await scraped(api)
+    mib = 1 << 20
+    assert [of(got, f"faas_memory_{what}_bytes") for what in ("limit", "reserved", "used")] == [
+        2_000 * mib, 600 * mib, 140 * mib,
+    ]  # fmt: skip
+    assert (of(got, "faas_slots", state="busy"), of(got, "faas_slots", state="free")) == (2, 4)
+
+
+async def test_how_far_sinks_are_behind(api: ControlApi) -> None:
+    async with api.queue() as queue:
+        assert of(await scraped(api), "faas_recorder_lag_seconds", sink="ledger") == 0
+        await queue.link.call("XGROUP", "CREATE", queue.keys.records, "recorders", "0", "MKSTREAM")
+        await queue.link.call("XGROUP", "CREATE", queue.keys.records, "sink:otlp", "0")
+        old_ms = clock.now_ms() - 90_000
+        entry = await queue.link.call("XADD", queue.keys.records, f"{old_ms}-1", "r", b"")
+        unread = await scraped(api)
+        await queue.link.call("XREADGROUP", "GROUP", "recorders", "c", "STREAMS", queue.keys.records, ">")
+        pending = await scraped(api)
+        await queue.link.call("XACK", queue.keys.records, "recorders", entry)
+        done = await scraped(api)
+    for got in (unread, pending):
+        assert 80 < of(got, "faas_recorder_lag_seconds", sink="ledger") < 400
+    assert of(done, "faas_recorder_lag_seconds", sink="ledger") == 0
+    assert of(done, "faas_recorder_lag_seconds", sink="otlp") > 80
+
+
+async def test_the_processes_of_the_platform_are_told_with_what_they_use(settings: settings_module.Settings) -> None:
+    async with serving(settings) as api:
+        processes = [
+            {"name": "node", "pid": os.getpid(), "restarts": 3}, {"name": "recorder", "pid": None, "restarts": 1},
+        ]  # fmt: skip
+        facts = platform_dir.published(settings.data.root) or {}
+        platform_dir.publish(settings.data.root, {**facts, "processes": processes})
+        got = await scraped(api)
+    assert of(got, "faas_process_restarts_total", process="node") == 3
+    assert of(got, "faas_process_cpu_seconds_total", process="node") > 0.1
+    assert of(got, "faas_process_resident_memory_bytes", process="node") > 10 << 20
+    assert ("faas_process_cpu_seconds_total", frozenset({("process", "recorder")})) not in got
+    assert of(got, "faas_process_restarts_total", process="recorder") == 1
 
 
 async def test_what_waits_and_for_how_long_and_what_has_drifted(api: ControlApi) -> None:
@@ -187,7 +310,13 @@ async def test_a_name_with_quotes_and_line_ends_breaks_no_line(api: ControlApi) 
 async def test_every_metric_and_its_labels_are_documented(api: ControlApi) -> None:
     api.functions.activate([api.deploy()], [model.Bucket(name="photos")])
     await api.call("POST", "/api/v1/functions/hello/invocations", headers={"Faas-Invocation-Type": "async"})
-    api.record(cold_start=model.ColdStart.FULL)
+    steps = (model.ColdStartStep("import", 5),)
+    api.record(cold_start=model.ColdStart.FULL, steps=steps, init_ms=5, final=False, dead=True)
+    processes = [{"name": "node", "pid": os.getpid(), "restarts": 0}]
+    facts = platform_dir.published(api.settings.data.root) or {}
+    platform_dir.publish(api.settings.data.root, {**facts, "processes": processes})
+    async with api.queue() as queue:
+        await queue.link.call("XGROUP", "CREATE", queue.keys.records, "recorders", "0", "MKSTREAM")
     versions = await catalog.Catalog.open(api.settings.redis.redis_url, api.settings.redis.redis_prefix)
     await versions.renew(
         "n1", catalog.NodeState(catalog=1, host="h", pid=1, memory_mb=1, sandboxes={"idle": 1}), 60_000
