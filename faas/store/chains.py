@@ -8,8 +8,8 @@ open; few are at a time, so a batch of which nothing belongs to a chain costs on
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Literal
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Literal
 
 import msgspec
 import sqlalchemy as sa
@@ -28,6 +28,7 @@ _DEEP = 20_000
 
 Order = Literal["slowest", "costliest", "latest"]
 _FIRST = {"slowest": _C.c.duration_ms, "costliest": _C.c.cost_pico, "latest": _C.c.ended_at_ms}
+_OK = model.Status.OK.value
 _decode = msgspec.msgpack.Decoder(model.Record).decode
 
 
@@ -61,38 +62,41 @@ def chain_id(record: model.Record) -> str:
     return record.root_id or record.invocation_id
 
 
-def added(known: ChainSums | None, records: Iterable[model.Record]) -> ChainSums | None:
-    """A chain and more records of it; None when there are none at all."""
+def added(known: ChainSums | None, records: Sequence[model.Record]) -> ChainSums:
+    """A chain and more records of it, of which there is one at least."""
+    root_id, at_ms = chain_id(records[0]), records[0].accepted_at_ms
+    was = known or ChainSums(root_id=root_id, began_at_ms=at_ms, ended_at_ms=at_ms, duration_ms=0)
+    first, began_at_ms, ended_at_ms, status, is_open = None, was.began_at_ms, was.ended_at_ms, was.status, was.is_open
+    count, billed_ms, cost_pico = was.count, was.billed_ms, was.cost_pico
+    # One loop of plain names: recorders do this for each chain of each batch.
     for record in records:
-        known = _added(known, record)
-    return known
-
-
-def _added(known: ChainSums | None, record: model.Record) -> ChainSums:
-    if known is None:
-        at_ms = record.accepted_at_ms
-        known = ChainSums(root_id=chain_id(record), began_at_ms=at_ms, ended_at_ms=at_ms, duration_ms=0)
-    began_at_ms = min(known.began_at_ms, record.accepted_at_ms)
-    ended_at_ms = max(known.ended_at_ms, record.ended_at_ms)
-    went_well = not record.final or record.status is model.Status.OK
-    changed = msgspec.structs.replace(
-        known,
+        billed_ms += record.billed_ms
+        cost_pico += record.cost_pico
+        if record.accepted_at_ms < began_at_ms:
+            began_at_ms = record.accepted_at_ms
+        if record.ended_at_ms > ended_at_ms:
+            ended_at_ms = record.ended_at_ms
+        if record.invocation_id == root_id:
+            first = record
+            is_open = is_open and not record.final
+        if record.final:
+            count += 1
+            if status == _OK:
+                status = record.status.value
+    of = was if first is None else first
+    return ChainSums(
+        root_id=root_id,
+        function=of.function,
+        trigger=of.trigger,
+        object=of.object,
         began_at_ms=began_at_ms,
         ended_at_ms=ended_at_ms,
-        duration_ms=max(ended_at_ms - began_at_ms, 0),
-        count=known.count + record.final,
-        billed_ms=known.billed_ms + record.billed_ms,
-        cost_pico=known.cost_pico + record.cost_pico,
-        status=known.status if went_well or known.status != model.Status.OK.value else record.status.value,
-    )
-    if record.invocation_id != known.root_id:
-        return changed
-    return msgspec.structs.replace(
-        changed,
-        function=record.function,
-        trigger=record.trigger,
-        object=record.object,
-        is_open=known.is_open and not record.final,
+        duration_ms=ended_at_ms - began_at_ms,
+        count=count,
+        billed_ms=billed_ms,
+        cost_pico=cost_pico,
+        status=status,
+        is_open=is_open,
     )
 
 
@@ -100,37 +104,65 @@ class ChainWriter:
     """Adds the records of a batch to their chains, within the transaction that has just stored them."""
 
     def __init__(self, dialect: sa.Dialect) -> None:
-        self._rows = bulk.replaced(dialect, _C)
+        self._fresh = bulk.inserted(dialect, _C)
+        self._changed = bulk.replaced(dialect, _C)
 
     def write(self, connection: sa.Connection, records: Sequence[model.Record]) -> None:
         """``records`` are those of the batch that were not there before. Recorders take turns at this."""
+        open_roots = _open(connection)
         members: dict[str, list[model.Record]] = {}
-        roots: dict[str, list[model.Record]] = {}
-        for record in records:
-            held = members if record.root_id is not None else roots
-            held.setdefault(chain_id(record), []).append(record)
-        known = _known(connection, members, roots)
-        fresh = [root_id for root_id in members if root_id not in known]
+        for record in [record for record in records if record.root_id is not None]:
+            members.setdefault(chain_id(record), []).append(record)
+        firsts = _firsts(records, members, open_roots)
+        if not members and not firsts:
+            return
+        begun = {root_id for root_id, of in firsts.items() if _begins(of)}
+        # What begins in this batch has a row only if what follows from it came before it: then it is open.
+        asked = (members.keys() | firsts.keys()) - begun | begun & (firsts.keys() if open_roots is None else open_roots)
+        known = {chain.root_id: chain for chain in _rows(connection, sorted(asked))}
         # A new row counts all that is there of its chain, this batch and what came before it.
-        changed = list(_made(connection, fresh)) if fresh else []
-        for root_id, row in known.items():
-            changed += filter(None, (added(row, (*roots.get(root_id, ()), *members.get(root_id, ()))),))
-        self._rows.put(connection, [msgspec.structs.astuple(chain) for chain in changed])
+        fresh = list(
+            _made(connection, [root_id for root_id in members if root_id not in known and root_id not in begun])
+        )
+        fresh += [added(None, firsts[id] + members[id]) for id in members.keys() & begun - known.keys()]
+        self._fresh.put(connection, list(map(msgspec.structs.astuple, fresh)))
+        changed = [added(row, firsts.get(id, []) + members.get(id, [])) for id, row in known.items()]
+        self._changed.put(connection, list(map(msgspec.structs.astuple, changed)))
 
 
-def _known(
-    connection: sa.Connection, members: Mapping[str, object], roots: Mapping[str, Sequence[model.Record]]
-) -> dict[str, ChainSums]:
-    """The rows that a batch adds to: chains of its members, and those that wait for a first invocation that is in it.
+def _open(connection: sa.Connection) -> set[str] | None:
+    """The chains whose first invocation is not settled, by its records; None when there are too many to be read."""
+    found = connection.scalars(sa.select(_C.c.root_id).where(_C.c.is_open).limit(_MOST_OPEN + 1)).all()
+    return None if len(found) > _MOST_OPEN else set(found)
 
-    What was tried again has several records, and those before the last may come after it, when a recorder has died.
+
+def _firsts(
+    records: Sequence[model.Record], members: Mapping[str, object], open_roots: set[str] | None
+) -> dict[str, list[model.Record]]:
+    """The records of first invocations that may belong to a chain which has a row, or gets one now.
+
+    What is tried again has several, and those before the last may come after it, when a recorder has died.
     """
-    wanted = {*members, *(root_id for root_id, of in roots.items() if not all(record.final for record in of))}
-    if roots:
-        query = sa.select(_C.c.root_id).where(_C.c.is_open).limit(_MOST_OPEN + 1)
-        found = connection.scalars(query).all()
-        wanted.update(roots if len(found) > _MOST_OPEN else roots.keys() & set(found))
-    return {chain.root_id: chain for chain in _rows(connection, sorted(wanted))}
+    found: dict[str, list[model.Record]] = {}
+    if not members and not open_roots and open_roots is not None:
+        some = [record for record in records if not record.final]
+    elif open_roots is None:
+        some = list(records)
+    else:
+        some = [
+            record
+            for record in records
+            if record.invocation_id in members or record.invocation_id in open_roots or not record.final
+        ]
+    for record in some:
+        if record.root_id is None:
+            found.setdefault(record.invocation_id, []).append(record)
+    return found
+
+
+def _begins(records: Sequence[model.Record]) -> bool:
+    """Whether these are all the records that a first invocation ever has."""
+    return len(records) == 1 and records[0].attempt == 1 and records[0].final
 
 
 def _rows(connection: sa.Connection, root_ids: Sequence[str]) -> Iterator[ChainSums]:
@@ -142,11 +174,11 @@ def _rows(connection: sa.Connection, root_ids: Sequence[str]) -> Iterator[ChainS
 def _made(connection: sa.Connection, root_ids: Sequence[str]) -> Iterator[ChainSums]:
     """New rows, of all records that there are."""
     for chunk in _chunks(root_ids):
-        made: dict[str, ChainSums | None] = {}
+        found: dict[str, list[model.Record]] = {}
         for its in (sa.and_(_R.c.invocation_id.in_(chunk), _R.c.root_id.is_(None)), _R.c.root_id.in_(chunk)):
             for record in map(_decode, connection.scalars(sa.select(_R.c.body).where(its))):
-                made[chain_id(record)] = added(made.get(chain_id(record)), (record,))
-        yield from filter(None, made.values())
+                found.setdefault(chain_id(record), []).append(record)
+        yield from (added(None, records) for records in found.values())
 
 
 def _chunks(root_ids: Sequence[str]) -> Iterator[Sequence[str]]:
@@ -154,8 +186,8 @@ def _chunks(root_ids: Sequence[str]) -> Iterator[Sequence[str]]:
         yield root_ids[start : start + _CHUNK]
 
 
-def _chain(row: sa.Row[tuple[object, ...]]) -> ChainSums:
-    return msgspec.convert(dict(zip(_NAMES, row, strict=True)), ChainSums, strict=False)
+def _chain(row: sa.Row[tuple[Any, ...]]) -> ChainSums:
+    return ChainSums(**dict(zip(_NAMES, row, strict=True)))
 
 
 class Chains:
@@ -194,6 +226,6 @@ class Chains:
                 found += [_decode(body) for body in connection.scalars(query)]
         return found
 
-    def _read(self, query: sa.Select[tuple[object, ...]]) -> list[ChainSums]:
+    def _read(self, query: sa.Select[tuple[Any, ...]]) -> list[ChainSums]:
         with self._engine.connect() as connection:
             return [_chain(row) for row in connection.execute(query)]
