@@ -83,7 +83,7 @@ class _Collector(registry.Collector):
         yield from metrics_platform.families(seen.platform)
         yield from _kept(seen.kept)
         yield _unfit(seen.unfit)
-        yield _skipped(seen.skipped)
+        yield _skipped(seen.skipped, seen.name_of)
         yield _alarms(seen.alarms)
 
 
@@ -267,12 +267,15 @@ def _unfit(found: Mapping[str, unfit.Told]) -> core.Metric:
     return family
 
 
-def _skipped(found: Mapping[str, int]) -> core.Metric:
+def _skipped(found: Mapping[str, int], name_of: Callable[[str], str]) -> core.Metric:
     family = core.CounterMetricFamily(
         "faas_timers_skipped", "Due times of timers that were skipped, since the last run had not ended.",
         labels=["function"],
     )  # fmt: skip
-    for function, count in sorted(found.items()):
+    sums: Counter[str] = Counter()
+    for function, count in found.items():
+        sums[name_of(function)] += count
+    for function, count in sorted(sums.items()):
         family.add_metric([function], count)
     return family
 

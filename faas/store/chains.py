@@ -187,7 +187,8 @@ def _chunks(root_ids: Sequence[str]) -> Iterator[Sequence[str]]:
 
 
 def _chain(row: sa.Row[tuple[Any, ...]]) -> ChainSums:
-    return ChainSums(**dict(zip(_NAMES, row, strict=True)))
+    named: dict[str, Any] = dict(zip(_NAMES, row, strict=True))
+    return ChainSums(**named)
 
 
 class Chains:

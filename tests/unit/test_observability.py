@@ -51,6 +51,8 @@ def seen() -> metrics.Scrape:
         undelivered={"f": 1},
         kept={"logs": kept.Kept(count=1, bytes=2, freed=3, freed_bytes=4)},
         unfit={"photos": unfit.Told(1)},
+        skipped={"f": 1},
+        alarms={"firing": 1},
         platform=metrics_platform.Platform(
             sink_lags_ms={"ledger": 5}, processes=[metrics_platform.Process("node", 1, living.Use(1.0, 2))]
         ),
