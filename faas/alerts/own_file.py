@@ -19,7 +19,6 @@ from faas.store import alarm_changes, alarms
 FILE_NAME = "alarms.yaml"
 
 _log = logging.getLogger(__name__)
-_MOST_BYTES = 1 << 20
 
 
 def parse(raw: bytes, file: str) -> tuple[model.Alarm, ...]:
@@ -95,6 +94,7 @@ def _mark(path: Path) -> object:
 def _content(path: Path) -> bytes | None:
     try:
         with path.open("rb") as file:
-            return file.read(_MOST_BYTES)
+            # One byte more than may be, so that a file that is too large is told from one that just fits.
+            return file.read(yaml_tree.MAX_BYTES + 1)
     except OSError:
         return None

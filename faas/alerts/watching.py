@@ -128,22 +128,29 @@ class AlarmWatcher:
     async def _post(self) -> None:
         """Post what is still to be told, by whichever look."""
         full: set[model.Notify] = set()
-        for message in await asyncio.to_thread(self._store.messages, _AT_ONCE):
-            if message.to in full or not await self._posted(message):
-                full.add(message.to)
-                continue
-            await asyncio.to_thread(self._store.told, message)
+        while True:
+            found = await asyncio.to_thread(self._store.messages, _AT_ONCE)
+            for message in found:
+                if message.to in full:
+                    continue
+                if await self._posted(message):
+                    await asyncio.to_thread(self._store.told, message)
+                else:
+                    full.add(message.to)
+            # What is left is for places that take no more now; the next turn tries again.
+            if len(found) < _AT_ONCE or full:
+                return
 
     async def _posted(self, message: alarms.AlarmMessage) -> bool:
-        """Whether it is on its way now, or was before. Raises `errors.Unavailable` while Redis is away."""
+        """Whether it is on its way now, or was before."""
         if isinstance(message.to, model.ToLog):
             _log.error("alarm_told", extra={"message_id": message.id, "body": message.body.decode()})
             return True
-        sent = delivery.Message(id=message.id, of=messages.SENDER, body=message.body)
-        to = message.to
+        sent, to = delivery.Message(id=message.id, of=messages.SENDER, body=message.body), message.to
         try:
             await self._door.call(lambda queue: delivery.post(queue, sent, to))
-        except errors.Throttled as error:
+        # Not this turn: alarms are looked at all the same, or what is pending would begin anew.
+        except (errors.Throttled, errors.Unavailable) as error:
             _log.warning("alarm_message_waits", extra={"message_id": message.id, "reason": error.message})
             return False
         return True

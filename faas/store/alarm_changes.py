@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 import msgspec
 import sqlalchemy as sa
 
 from faas.core import model
 from faas.store import alarms, schema
+
+_A = schema.alarms
+_S = schema.alarm_states
+_Q = schema.alarm_silences
+_N = schema.alarm_rounds
+
+_encode = msgspec.json.Encoder().encode
 
 
 class AlarmChanges(msgspec.Struct, frozen=True, kw_only=True):
@@ -25,9 +32,9 @@ def make(connection: sa.Connection, changes: AlarmChanges) -> None:
     """Make changes, as part of a transaction."""
     if changes == NONE:
         return
-    alarms.changed(connection)
-    alarms.forget(connection, changes.removed)
-    alarms.declare(connection, changes.declared)
+    _changed(connection)
+    _forget(connection, changes.removed)
+    _declare(connection, changes.declared)
 
 
 def end_of_function(connection: sa.Connection, function: str) -> None:
@@ -35,8 +42,8 @@ def end_of_function(connection: sa.Connection, function: str) -> None:
     gone = without(alarms.declared_in(connection), set(connection.scalars(sa.select(schema.functions.c.name))))
     own = schema.alarm_states.c.function == function
     if gone or connection.execute(sa.select(schema.alarm_states.c.alarm).where(own).limit(1)).first():
-        alarms.changed(connection)
-        alarms.forget(connection, gone)
+        _changed(connection)
+        _forget(connection, gone)
         connection.execute(schema.alarm_states.delete().where(own))
 
 
@@ -57,20 +64,60 @@ def _is_over(declared: alarms.Declared, serving: Collection[str]) -> bool:
 def of_platform(engine: sa.Engine, found: Sequence[model.Alarm], file: alarms.PlatformFile, at_ms: int) -> list[str]:
     """Let these be the platform's own alarms; the names of those that are left out, as a manifest has them."""
     with engine.begin() as connection:
-        alarms.changed(connection)
+        _changed(connection)
         before = alarms.declared_in(connection)
         taken = {each.alarm.name for each in before if each.kind is not alarms.AlarmKind.PLATFORM}
         names = {alarm.name for alarm in found}
         own = [each.alarm.name for each in before if each.kind is alarms.AlarmKind.PLATFORM]
-        alarms.forget(connection, [name for name in own if name not in names])
+        _forget(connection, [name for name in own if name not in names])
         fitting = [alarm for alarm in found if alarm.name not in taken]
         kind = alarms.AlarmKind.PLATFORM
-        alarms.declare(connection, [alarms.Declared(alarm=alarm, kind=kind, declared_at_ms=at_ms) for alarm in fitting])
-        alarms.kept_file(connection, file)
+        _declare(connection, [alarms.Declared(alarm=alarm, kind=kind, declared_at_ms=at_ms) for alarm in fitting])
+        _keep_file(connection, file)
     return sorted(names & taken)
 
 
 def refuse_file(engine: sa.Engine, file: alarms.PlatformFile) -> None:
     """Note what is wrong with the platform's own file; its alarms are what they were."""
     with engine.begin() as connection:
-        alarms.kept_file(connection, file)
+        _keep_file(connection, file)
+
+
+def _changed(connection: sa.Connection) -> None:
+    """Say that alarms are declared anew: a look that began before does not count. It takes the write lock, too."""
+    connection.execute(_N.update().values(serial=_N.c.serial + 1))
+
+
+def _forget(connection: sa.Connection, names: Sequence[str]) -> None:
+    """Remove alarms with all that is known of how they stand; their history stays for its time."""
+    for name in names:
+        for table in (_S, _Q):
+            connection.execute(table.delete().where(table.c.alarm == name))
+        connection.execute(_A.delete().where(_A.c.name == name))
+
+
+def _declare(connection: sa.Connection, declared: Iterable[alarms.Declared]) -> None:
+    """Put alarms in place of those of their names. One whose condition is another one now begins from the start."""
+    before = {each.alarm.name: each.alarm for each in alarms.declared_in(connection)}
+    for each in declared:
+        alarm = each.alarm
+        if alarm.name in before and not _is_same_condition(before[alarm.name], alarm):
+            connection.execute(_S.delete().where(_S.c.alarm == alarm.name))
+        connection.execute(_A.delete().where(_A.c.name == alarm.name))
+        row = {"name": alarm.name, "kind": each.kind.value, "function": alarm.function or "", "body": _encode(alarm)}
+        connection.execute(_A.insert().values(**row, revision=each.revision, declared_at_ms=each.declared_at_ms))
+
+
+def _is_same_condition(one: model.Alarm, other: model.Alarm) -> bool:
+    return (one.rule, one.function, one.functions, one.each) == (
+        other.rule,
+        other.function,
+        other.functions,
+        other.each,
+    )
+
+
+def _keep_file(connection: sa.Connection, found: alarms.PlatformFile) -> None:
+    """Note of which file the platform's own alarms are now."""
+    values = {"file_origin": found.origin, "file_digest": found.digest, "file_fault": found.fault[:4_000]}
+    connection.execute(_N.update().values(**values))

@@ -9,7 +9,7 @@ posted.
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 
 import msgspec
 import sqlalchemy as sa
@@ -334,43 +334,3 @@ def _note(connection: sa.Connection, key: Key, at_ms: int, text: str) -> None:
     state = model.AlarmState(state or model.AlarmState.OK.value)
     event = AlarmEvent(alarm=alarm, function=function, at_ms=at_ms, was=state, became=state, value=None, text=text)
     _insert(connection, _H, [msgspec.structs.asdict(event)])
-
-
-def changed(connection: sa.Connection) -> None:
-    """Say that alarms are declared anew: a look that began before does not count. It takes the write lock, too."""
-    connection.execute(_N.update().values(serial=_N.c.serial + 1))
-
-
-def forget(connection: sa.Connection, names: Sequence[str]) -> None:
-    """Remove alarms with all that is known of how they stand; their history stays for its time."""
-    for name in names:
-        for table in (_S, _Q):
-            connection.execute(table.delete().where(table.c.alarm == name))
-        connection.execute(_A.delete().where(_A.c.name == name))
-
-
-def declare(connection: sa.Connection, declared: Iterable[Declared]) -> None:
-    """Put alarms in place of those of their names. One whose condition is another one now begins from the start."""
-    before = {each.alarm.name: each.alarm for each in declared_in(connection)}
-    for each in declared:
-        alarm = each.alarm
-        if alarm.name in before and not _is_same_condition(before[alarm.name], alarm):
-            connection.execute(_S.delete().where(_S.c.alarm == alarm.name))
-        connection.execute(_A.delete().where(_A.c.name == alarm.name))
-        row = {"name": alarm.name, "kind": each.kind.value, "function": alarm.function or "", "body": _encode(alarm)}
-        connection.execute(_A.insert().values(**row, revision=each.revision, declared_at_ms=each.declared_at_ms))
-
-
-def _is_same_condition(one: model.Alarm, other: model.Alarm) -> bool:
-    return (one.rule, one.function, one.functions, one.each) == (
-        other.rule,
-        other.function,
-        other.functions,
-        other.each,
-    )
-
-
-def kept_file(connection: sa.Connection, found: PlatformFile) -> None:
-    """Note of which file the platform's own alarms are now."""
-    values = {"file_origin": found.origin, "file_digest": found.digest, "file_fault": found.fault[:4_000]}
-    connection.execute(_N.update().values(**values))

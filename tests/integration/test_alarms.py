@@ -197,8 +197,35 @@ async def test_while_redis_is_away_nothing_is_lost_and_its_figures_are_said_to_b
         assert states["hello.waits"].state is model.AlarmState.NO_DATA
         assert "Redis is away" in states["hello.waits"].text
         assert len(bench.store.messages(10)) == 1
+        # What waits to be told holds up no look.
+        bench.at_ms += STEP_S * 1_000
+        await watcher.turn()
+        assert {standing.at_ms for standing in bench.store.standings()} == {bench.at_ms}
     await watcher.turn()
     assert [each["kind"] for each in await bench.posted()] == ["firing"]
+
+
+async def test_hundreds_of_messages_leave_in_one_turn_but_for_what_a_place_does_not_take(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    places = [model.ToUrl(url=f"{HOOK}/{n % 2}") for n in range(250)]
+    made = [
+        alarms.AlarmMessage(id=f"{n:04}", place=0, to=to, body=b'{"kind": "firing"}') for n, to in enumerate(places)
+    ]
+    bench.store.commit(bench.store.begin(), 1, bench.at_ms, alarms.LookOutcome(messages=tuple(made)))
+    await bench.watcher().turn()
+    assert len(await bench.posted()) == 250
+    bench.store.commit(bench.store.begin(), 2, bench.at_ms, alarms.LookOutcome(messages=tuple(made[:2])))
+    post = delivery.post
+
+    async def full(queue: invocations.Queue, message: delivery.Message, to: model.Destination) -> bool:
+        if to == places[0]:
+            raise errors.Throttled("10000 messages wait for one destination")
+        return await post(queue, message, to)
+
+    monkeypatch.setattr(delivery, "post", full)
+    await bench.watcher().turn()
+    assert [message.to for message in bench.store.messages(10)] == [places[0]]
 
 
 async def test_a_clock_that_was_set_back_holds_up_the_looks_for_two_intervals_only(

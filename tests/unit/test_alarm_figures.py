@@ -72,6 +72,15 @@ def test_a_figure_of_several_together(rule: str, functions: tuple[str, ...], val
     assert sample(rule, functions=functions).value == value
 
 
+def test_a_share_that_is_just_the_limit_is_not_above_it() -> None:
+    """In floating point 41 of 80, divided first, are a little less than 51.25%."""
+    seen = figures.SeenPlatform(
+        at_ms=1, attempts={figures.Window(MINUTE_MS, ("a",)): figures.Attempts(count=80, errors=41)}
+    )
+    rule = alarm_rules.parse("error_rate >= 51.25%")
+    assert rule.is_met(sample("error_rate >= 51.25%", seen, "a").value, fires=False)
+
+
 def test_what_was_measured_is_rounded_for_people_and_not_for_the_rule() -> None:
     seen = figures.SeenPlatform(
         at_ms=1, attempts={figures.Window(MINUTE_MS, ("a",)): figures.Attempts(count=30, errors=16, p99=348_912)}
