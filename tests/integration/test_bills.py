@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-import msgspec
 import pytest
 import sqlalchemy as sa
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from faas.core import model, tags
+from faas.core import comparing, model, tags
 from faas.core import settings as settings_module
-from faas.store import bills, database, functions, ledger
+from faas.store import bills, database, functions, ledger, schema
 from tests import samples
 
 DAY_MS = 86_400_000
@@ -199,27 +198,28 @@ def test_a_chain_without_end_is_cut_and_says_so(book: ledger.Ledger, monkeypatch
     assert [(line.name, line.count, line.is_cut) for line in rest.lines] == [("b", 2, False), ("c", 1, False)]
 
 
-def test_what_was_added_up_before_is_in_bills_and_in_no_comparison(
-    settings: settings_module.Settings, engine: sa.Engine
-) -> None:
+def test_what_was_added_up_before_is_in_bills_and_in_no_comparison(settings: settings_module.Settings) -> None:
     """A ledger of the version before: its sums become lines, of a memory that nobody knows."""
-    book = ledger.Ledger(engine)
-    book.commit([samples.ended(cost_pico=5), samples.ended(status=model.Status.LOST, billed_ms=0, cost_pico=0)])
-    before = [msgspec.structs.replace(line, uses=()) for line in book.bill(0, "function")]
-    with engine.begin() as connection:
-        connection.execute(sa.text("DROP TABLE billed"))
-        connection.execute(sa.text("DROP TABLE revision_tags"))
-        connection.execute(sa.text("DROP TABLE budgets"))
-        connection.execute(sa.text("UPDATE alembic_version SET version_num = :before"), {"before": BEFORE})
-    engine.dispose()
+    url = settings.data.database_url or f"sqlite:///{settings.data.root / 'ledger.db'}"
+    before = sa.create_engine(url)
+    database._migrate(before, "0008-1")  # the revision before the one that made sums for bills
+    sums = {"duration_us": 1, "queue_ms": 1, "init_ms": 1, "cold_start": "none", "function": "a", "trigger": "http"}
+    rows = [
+        {"day": "1970-01-01", "status": "ok", "count": 3, "billed_ms": 30, "cost_pico": 5, **sums},
+        {"day": "1970-01-01", "status": "timeout", "count": 2, "billed_ms": 20, "cost_pico": 4, **sums},
+        {"day": "1970-01-01", "status": "lost", "count": 7, "billed_ms": 0, "cost_pico": 0, **sums},
+        {"day": "1970-01-02", "status": "ok", "count": 1, "billed_ms": 10, "cost_pico": 3, **sums},
+    ]
+    with before.begin() as connection:
+        connection.execute(schema.totals.insert(), rows)
+    before.dispose()
     migrated = database.open_database(settings.data)
     try:
-        after = ledger.Ledger(migrated).bill(0, "function")
+        book = ledger.Ledger(migrated)
+        (line,) = book.bill(0, "function")
+        days = [(each.name, each.cost_pico) for each in book.bill(0, "day")]
     finally:
         migrated.dispose()
-    assert [msgspec.structs.replace(line, uses=()) for line in after] == before
-    assert [(use.memory_mb, use.requests) for line in after for use in line.uses] == [(0, 1)]
-
-
-BEFORE = "0005"
-"""The revision of the database before bills had sums of their own."""
+    assert (line.name, line.count, line.requests, line.billed_ms, line.cost_pico) == ("a", 13, 6, 60, 12)
+    assert line.uses == (comparing.Use(memory_mb=0, requests=6, billed_ms=60),)
+    assert days == [("1970-01-01", 9), ("1970-01-02", 3)]
