@@ -55,7 +55,13 @@ export function follow(show, isMine) {
     event.preventDefault();
     go(to.pathname + to.search);
   });
-  addEventListener("popstate", show);
-  addEventListener("went", show);
-  show();
+  let at = "";
+  const shown = () => {
+    at = location.pathname + location.search;
+    show();
+  };
+  // A link to a place on the page, as the one that skips the menu, changes the hash alone.
+  addEventListener("popstate", () => at !== location.pathname + location.search && shown());
+  addEventListener("went", shown);
+  shown();
 }

@@ -10,6 +10,8 @@ import { pictures } from "./pictures.js";
 
 const AT_ONCE = 3;
 const WATCHED_MS = 120_000;
+/** For so long after the last change more may come: what wrote an object has ended before the next function begins. */
+const QUIET_MS = 10_000;
 const LOOK_MS = 700;
 
 /** Uploads into a bucket. `changed` is called when an object has come in. */
@@ -75,9 +77,9 @@ function run(page, bucket, key, file, host) {
   );
 
   return async () => {
-    const began = Date.now();
+    let written = null;
     try {
-      await api.upload(calls.objectAddress(bucket, key), file, (part) => {
+      written = await api.upload(calls.objectAddress(bucket, key), file, (part) => {
         bar.value = part;
         refill(state, `${Math.round(part * 100)} %`);
       }, page.signal);
@@ -86,45 +88,58 @@ function run(page, bucket, key, file, host) {
       return;
     }
     refill(state, "uploaded");
-    watch(page, bucket, key, began, body, state).catch((error) => error.name !== "AbortError" && refill(body, parts.problem(error)));
+    watch(page, bucket, written, body, state).catch((error) => error.name !== "AbortError" && refill(body, parts.problem(error)));
   };
 }
 
-async function watch(page, bucket, key, began, body, state) {
-  if (!(await isAwaited(bucket, page.signal))) {
+async function watch(page, bucket, written, body, state) {
+  const functions = await waitingFor(bucket, page.signal);
+  if (!functions.length) {
     refill(body, h("p.faint", {}, "No function is run by uploads to this bucket."));
     return;
   }
   refill(body, h("p.faint", {}, "Waiting for a function that takes it …"));
   const until = Date.now() + WATCHED_MS;
+  let root = null;
+  let known = { count: 0 };
+  let changed = Date.now();
   while (Date.now() < until && !page.signal.aborted) {
-    const record = await rootOf(`${bucket}/${key}`, began, page.signal);
-    if (record && (await grown(page, record, body, state))) return;
+    root ??= await rootOf(bucket, written, functions, page.signal);
+    if (root) {
+      const trace = await calls.trace(root, page.signal);
+      if (trace.count !== known.count || trace.ended_at_ms === null) changed = Date.now();
+      known = trace;
+      grown(trace, body, state);
+      if (Date.now() - changed > QUIET_MS) return;
+    }
     await later(page.signal);
   }
-  refill(state, "nothing took it");
+  if (!root) refill(state, "nothing took it");
 }
 
-async function isAwaited(bucket, signal) {
+/** The functions that uploads to a bucket run. */
+async function waitingFor(bucket, signal) {
   const { buckets } = await calls.buckets(signal);
-  return buckets.some((each) => each.name === bucket && each.triggers.length > 0);
+  return buckets.find((each) => each.name === bucket)?.triggers ?? [];
 }
 
-/** The first record of what an upload set off. Clocks of browser and platform may differ by some minutes. */
-async function rootOf(object, began, signal) {
-  const { records } = await calls.records({ since_ms: began - 300_000, limit: 200 }, signal);
-  return records.find((record) => record.object === object && record.depth === 0 && record.ended_at_ms >= began - 300_000);
+/** The invocation that an upload set off, once an attempt of it has ended. Moments are the platform's, not this clock's. */
+async function rootOf(bucket, written, functions, signal) {
+  for (const name of functions) {
+    const { records } = await calls.records({ function: name, since_ms: written.modified_ms, limit: 100 }, signal);
+    const fits = (record) => record.object === `${bucket}/${written.key}` && record.accepted_at_ms >= written.modified_ms;
+    const found = records.find((record) => fits(record) && !record.root_id);
+    if (found) return found.invocation_id;
+  }
+  return null;
 }
 
-/** Show how far it is; true when all of it has ended. */
-async function grown(page, record, body, state) {
-  const root = record.root_id ?? record.invocation_id;
-  const trace = await calls.trace(root, page.signal);
+/** Show how far it is. */
+function grown(trace, body, state) {
   placed(body, [waterfall(trace), pictures(trace)].filter(Boolean));
   const failed = trace.invocations.some((each) => each.attempts.at(-1)?.status !== "ok" && each.attempts.length);
   const ended = trace.ended_at_ms !== null;
   refill(state, ended ? [parts.badge(failed ? "error" : "done"), " ", parts.money(trace.cost_pico, trace.currency)] : parts.badge("running"));
-  return ended;
 }
 
 /** What looks the same stays, so that pictures do not flicker. */
