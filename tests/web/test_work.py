@@ -114,7 +114,7 @@ def test_a_dropped_file_runs_the_pipeline_beside_it(seen: Seen, works: platforms
     expect(run.get_by_role("link", name="shrink")).to_be_visible(timeout=30_000)
     expect(run.get_by_role("link", name="keep")).to_be_visible(timeout=30_000)
     expect(run.get_by_role("link", name="thumbs/small/a photo.png")).to_be_visible()
-    picture = run.locator("img.picture.large")
+    picture = run.locator("img.picture.large").last
     assert picture.evaluate("(image) => image.decode().then(() => image.naturalWidth)") == 10
     expect(run.get_by_text("done")).to_be_visible()
     expect(seen.page.locator("tbody").get_by_text("a photo.png")).to_be_visible()
