@@ -14,7 +14,7 @@ FACT = "doctor."
 
 FACTS = (
     "redis", "durability", "clock", "bounds", "queues", "disk", "conservation", "nodes", "memory", "objects", "ledger",
-    "processes", "docker", "sandboxes", "buckets", "journals",
+    "processes", "docker", "sandboxes", "buckets", "journals", "budgets",
 )  # fmt: skip
 """The facts of `faas doctor` that an alarm may be on. ``processes`` is the worst of all ``process NAME``."""
 
