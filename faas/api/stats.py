@@ -14,6 +14,7 @@ from faas.store import rollups
 
 _DAY_MS = 86_400_000
 _MOST_POINTS = 100_000
+_PER_MILLE = {"p50": 500, "p90": 900, "p95": 950, "p99": 990, "p999": 999}
 
 Sort = Literal["name", "calls", "errors", "cold", "cost", "p50", "p90", "p95", "p99", "p999"]
 
@@ -90,17 +91,23 @@ def _summaries(
     book: rollups.Rollups, asked: StatsQuery, since_ms: int, until_ms: int
 ) -> tuple[int, list[rollups.Summary]]:
     """How many names there are, and the first of them in the order that is asked for."""
-    if asked.by == "function" and asked.function is None and not asked.sort.startswith("p"):
-        # Quantiles are what takes long, so they are made for none that is not shown.
-        counts = book.counts(since_ms, until_ms)
-        names = sorted(counts, key=lambda name: (-_counted(counts[name], asked.sort), name))[: asked.limit]
-        found = book.summary(since_ms, until_ms, asked.by, names)
-        total = len(counts)
+    if asked.by == "function" and asked.function is None:
+        # Of many functions all figures are made only for those that are shown: quantiles are what takes long.
+        ranks = _ranks(book, asked.sort, since_ms, until_ms)
+        names = sorted(ranks, key=lambda name: (-ranks[name], name))[: asked.limit]
+        found, total = book.summary(since_ms, until_ms, asked.by, names), len(ranks)
     else:
         found = book.summary(since_ms, until_ms, asked.by, asked.function)
         total = len(found)
     found.sort(key=lambda each: (-_figure(each.figures, asked.sort), each.name))
     return total, found[: asked.limit]
+
+
+def _ranks(book: rollups.Rollups, sort: Sort, since_ms: int, until_ms: int) -> dict[str, int]:
+    """The figure of each function that decides which are shown."""
+    if sort in _PER_MILLE:
+        return book.durations(since_ms, until_ms, _PER_MILLE[sort])
+    return {name: _counted(counts, sort) for name, counts in book.counts(since_ms, until_ms).items()}
 
 
 def _counted(counts: rollups.Counts, sort: str) -> int:
@@ -109,6 +116,6 @@ def _counted(counts: rollups.Counts, sort: str) -> int:
 
 
 def _figure(figures: rollups.Figures, sort: str) -> int:
-    if sort.startswith("p"):
+    if sort in _PER_MILLE:
         return int(getattr(figures.duration_us, sort))
     return _counted(rollups.Counts.of(figures), sort)

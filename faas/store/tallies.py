@@ -75,6 +75,7 @@ class _KindBody(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 _decode_part = msgspec.msgpack.Decoder(list[Group]).decode
 _decode_kinds = msgspec.msgpack.Decoder(list[_KindBody]).decode
+_decode_first = msgspec.msgpack.Decoder(tuple[Flat, msgspec.Raw, msgspec.Raw]).decode
 _decode_flats = msgspec.msgpack.Decoder(tuple[Flat, Flat, Flat]).decode
 
 
@@ -230,6 +231,11 @@ def row(kinds: Kinds) -> Row:
 def flats(body: bytes) -> tuple[Flat, Flat, Flat]:
     """The sketches of all kinds of a row: duration (µs), queue (ms), init (ms)."""
     return _decode_flats(body)
+
+
+def durations(body: bytes) -> Flat:
+    """The first of these alone, which takes a third of the time."""
+    return _decode_first(body)[0]
 
 
 def kinds(all_sketches: bytes, body: bytes) -> Kinds:

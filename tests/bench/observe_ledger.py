@@ -76,7 +76,7 @@ def _migrations() -> Iterator[Path]:
 
 
 def _functions(making: Making) -> None:
-    config = msgspec.msgpack.encode(_CONFIG)
+    config = msgspec.json.encode(_CONFIG)
     rows = [(name_of(n), 1, _ARTIFACT, config, making.now_ms - DAYS * spans.DAY_MS) for n in range(FUNCTIONS)]
     making.connection.executemany(
         "INSERT INTO revisions (function, number, artifact, config, created_at_ms) VALUES (?, ?, ?, ?, ?)", rows
@@ -172,7 +172,7 @@ def _lines(making: Making) -> None:
     for index in indexes:
         making.connection.execute(index)
     size = making.connection.execute("SELECT coalesce(sum(length(text)), 0) FROM logs").fetchone()[0]
-    making.connection.execute("INSERT INTO kept VALUES ('logs', ?, ?, 0, 0, 0)", (making.rows, size))
+    making.connection.execute("UPDATE kept SET count = ?, bytes = ? WHERE kind = 'logs'", (making.rows, size))
 
 
 def _dropped(connection: sqlite3.Connection, table: str) -> list[str]:

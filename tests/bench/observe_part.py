@@ -58,10 +58,6 @@ class Row(NamedTuple):
 
 ROWS = (
     Row("faas stats --since 30d", lambda on: on.command("stats", "--since", "30d")),
-    Row(
-        "faas stats --since 30d --json --limit 10000",
-        lambda on: on.command("stats", "--since", "30d", "--json", "--limit", "10000"),
-    ),
     Row("faas stats --slowest --since 30d", lambda on: on.command("stats", "--slowest", "--since", "30d")),
     Row(
         "faas stats FN --since 30d --every 1h",

@@ -92,6 +92,10 @@ def adds_up(engine: sa.Engine, records: Sequence[model.Record], since_ms: int = 
         for each in found:
             same(each.figures, [record for record in within if name(record) == each.name])
     counts = book.counts(since_ms, until_ms)
+    durations = book.durations(since_ms, until_ms, 990)
+    assert durations == {
+        each.name: each.figures.duration_us.p99 for each in book.summary(since_ms, until_ms, "function")
+    }
     assert counts == {
         each.name: rollups.Counts.of(each.figures) for each in book.summary(since_ms, until_ms, "function")
     }
@@ -375,3 +379,21 @@ def test_a_batch_of_ten_thousand_functions_is_merged(engine: sa.Engine) -> None:
     assert len(book.counts(NOW_MS - DAY, FAR_MS)) == 10_000
     (whole,) = book.summary(NOW_MS - DAY, FAR_MS, "all")
     same(whole.figures, records)
+
+
+def test_figures_of_one_function_are_looked_up_and_not_searched_for(engine: sa.Engine) -> None:
+    """However many functions there are. Without its hint SQLite reads the spans of all."""
+    if engine.dialect.name != "sqlite":
+        pytest.skip("PostgreSQL chooses by its statistics")
+    asked: list[str] = []
+
+    def note(*arguments: Any) -> None:
+        asked.append(arguments[2])
+
+    sa.event.listen(engine, "before_cursor_execute", note)
+    rollups.Rollups(engine).series(0, FAR_MS, HOUR, "status", "hello")
+    sa.event.remove(engine, "before_cursor_execute", note)
+    (statement,) = [each for each in asked if "FROM rollups" in each]
+    with engine.connect() as connection:
+        plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", ("a",) * statement.count("?")).all()
+    assert "rollups_by_function (function=? AND span_ms=? AND at_ms>? AND at_ms<?)" in str(plan)
