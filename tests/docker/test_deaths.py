@@ -72,10 +72,9 @@ def test_processes_that_are_killed_again_and_again_lose_nothing_and_come_back_le
     assert [platform.record(each)["status"] for each in accepted] == ["ok"] * len(accepted)
     ticks = [line["text"] for line in platform.json("logs", "ticks", "--since", "1h")]
     assert len(ticks) == len(set(ticks)), "no due time fired twice"
-    waits = [
-        line.partition("starts_again_in_s=")[2] for line in platform.logs().splitlines() if "kept=scheduler" in line
-    ]
-    assert [float(wait.split()[0]) for wait in waits if wait] == [0.1 * 2**times for times in range(TIMES)]
+    told = [line["fields"] for line in platform.json("logs", "--platform", "--process", "up", "-n", "all")]
+    waits = [fields["starts_again_in_s"] for fields in told if fields.get("kept") == "scheduler"]
+    assert waits == [0.1 * 2**times for times in range(TIMES)]
     eventually_sync(lambda: len(_containers(platform)) == _sandboxes(platform), within=60)
 
 
