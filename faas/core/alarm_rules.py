@@ -34,7 +34,7 @@ _UNIT_MS = {"ms": 1, "s": 1_000, "m": 60_000, "min": 60_000, "h": 3_600_000, "d"
 _TOKEN = re.compile(r"[<>=!]+|[^\s<>=!]+")
 
 
-class Operator(enum.StrEnum):
+class Comparison(enum.StrEnum):
     """How a figure is compared."""
 
     OVER = ">"
@@ -47,15 +47,15 @@ class Operator(enum.StrEnum):
     @property
     def is_upward(self) -> bool:
         """Whether more is worse."""
-        return self in (Operator.OVER, Operator.AT_LEAST)
+        return self in (Comparison.OVER, Comparison.AT_LEAST)
 
 
-_COMPARING = tuple(each for each in Operator if each not in (Operator.IS, Operator.IS_NOT))
-_COMPARED: Mapping[Operator, Callable[[float, float], bool]] = {
-    Operator.OVER: lambda one, other: one > other,
-    Operator.AT_LEAST: lambda one, other: one >= other,
-    Operator.UNDER: lambda one, other: one < other,
-    Operator.AT_MOST: lambda one, other: one <= other,
+_COMPARING = tuple(each for each in Comparison if each not in (Comparison.IS, Comparison.IS_NOT))
+_COMPARED: Mapping[Comparison, Callable[[float, float], bool]] = {
+    Comparison.OVER: lambda one, other: one > other,
+    Comparison.AT_LEAST: lambda one, other: one >= other,
+    Comparison.UNDER: lambda one, other: one < other,
+    Comparison.AT_MOST: lambda one, other: one <= other,
 }
 
 
@@ -63,7 +63,7 @@ class AlarmRule(msgspec.Struct, frozen=True, kw_only=True):
     """A rule that was read. ``value`` and ``until`` are in the steps of the figure's unit, or words for facts."""
 
     figure: alarm_figures.Figure
-    operator: Operator
+    operator: Comparison
     value: int | str
     over_ms: int = DEFAULT_OVER_MS
     for_ms: int = 0
@@ -74,7 +74,7 @@ class AlarmRule(msgspec.Struct, frozen=True, kw_only=True):
         """Whether a figure is as the rule says; for an alarm that fires, whether it is so still."""
         limit = self.until if fires and self.until is not None else self.value
         if isinstance(found, str) or isinstance(limit, str):
-            return (found == limit) is (self.operator is Operator.IS)
+            return (found == limit) is (self.operator is Comparison.IS)
         return _COMPARED[self.operator](found, limit)
 
 
@@ -145,15 +145,15 @@ def _figure(word: str) -> alarm_figures.Figure:
     return found
 
 
-def _operator(figure: alarm_figures.Figure, tokens: list[str]) -> Operator:
+def _operator(figure: alarm_figures.Figure, tokens: list[str]) -> Comparison:
     word = tokens.pop(0) if tokens else ""
     if figure.unit is alarm_figures.Unit.WORD:
         if word != "is":
             raise _Unclear(f"`{figure.name} is` or `{figure.name} is not`, and {figure.unit.expected}")
         if tokens and tokens[0] == "not":
             tokens.pop(0)
-            return Operator.IS_NOT
-        return Operator.IS
+            return Comparison.IS_NOT
+        return Comparison.IS
     found = next((each for each in _COMPARING if each.value == word), None)
     if found is None:
         raise _Unclear(f"one of {', '.join(_COMPARING)} behind {figure.name}")

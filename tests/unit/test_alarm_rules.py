@@ -85,7 +85,7 @@ def _values(unit: Unit) -> strategies.SearchStrategy[int | str]:
 @strategies.composite
 def _rules(draw: strategies.DrawFn) -> alarm_rules.AlarmRule:
     figure = draw(strategies.sampled_from(list(alarm_figures.ALL.values())))
-    operators = list(alarm_rules.Operator)
+    operators = list(alarm_rules.Comparison)
     is_word = figure.unit is Unit.WORD
     operator = draw(strategies.sampled_from(operators[4:] if is_word else operators[:4]))
     value, until = draw(_values(figure.unit)), None
