@@ -18,7 +18,7 @@ class Process(msgspec.Struct, frozen=True):
 
     name: str
     restarts: int
-    use: living.Use | None
+    use: living.ProcessUse | None
 
 
 class Platform(msgspec.Struct, frozen=True, kw_only=True):

@@ -46,14 +46,14 @@ def started_at(pid: int) -> int | None:
     return found[1] if found else None
 
 
-class Use(msgspec.Struct, frozen=True):
+class ProcessUse(msgspec.Struct, frozen=True):
     """What a process has used: seconds of processors since it started, and bytes of memory now."""
 
     cpu_s: float
     memory_bytes: int
 
 
-def use(pid: int) -> Use | None:
+def use(pid: int) -> ProcessUse | None:
     """What a process of this machine uses; None when there is no such process."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
@@ -61,7 +61,7 @@ def use(pid: int) -> Use | None:
         ticks, pages = int(fields[11]) + int(fields[12]), int(fields[21])
     except (OSError, ValueError, IndexError):
         return None
-    return Use(ticks / os.sysconf("SC_CLK_TCK"), pages * os.sysconf("SC_PAGE_SIZE"))
+    return ProcessUse(ticks / os.sysconf("SC_CLK_TCK"), pages * os.sysconf("SC_PAGE_SIZE"))
 
 
 @functools.cache

@@ -13,6 +13,7 @@ A trace id that is made here begins with the second of its chain's first invocat
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import re
 from collections.abc import Iterable, Sequence
@@ -29,6 +30,10 @@ _PARENT_BYTES = 55
 _MOST_MEMBERS = 32
 _STATE_BYTES = 512
 """The longest tracestate that is passed on; whole members are left out from its end beyond that."""
+
+_HEX = re.compile("[0-9a-f]+").fullmatch
+_OF_FIRST = dict(zip("89ab", "0123", strict=True))
+"""The first digit of an attempt's span by that of its invocation's, which the form of ids leaves four of."""
 
 _PARENT = re.compile(r"(?!ff)([0-9a-f]{2})-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})(-.*)?")
 _MEMBER = re.compile(
@@ -75,11 +80,14 @@ def trace_id(root_id: str, trace: model.TraceContext | None = None) -> str:
         return trace.parent[3:35]
     if len(root_id) != ids.LENGTH:
         return _hashed(root_id, 32)
-    try:
-        seconds = int(root_id[:8] + root_id[9:13], 16) // 1000
-    except ValueError:  # nothing that this platform made
-        return _hashed(root_id, 32)
-    return f"{seconds & 0xFFFFFFFF:08x}{root_id[9:].replace('-', '')}"
+    return _second(root_id[:13]) + root_id[9:].replace("-", "")
+
+
+@functools.lru_cache(maxsize=4096)
+def _second(begin: str) -> str:
+    """The second at which an id was made, by the digits of its milliseconds, as X-Ray has it. 0 for what is no id."""
+    digits = begin[:8] + begin[9:]
+    return f"{int(digits, 16) // 1000 & 0xFFFFFFFF:08x}" if _HEX(digits) else "00000000"
 
 
 def span_id(invocation_id: str) -> str:
@@ -90,9 +98,12 @@ def span_id(invocation_id: str) -> str:
 
 
 def attempt_span_id(invocation_id: str, attempt: int) -> str:
-    """The span of an attempt."""
+    """The span of an attempt: that of its invocation, changed by its number."""
+    span = span_id(invocation_id)
+    if attempt == 1 and span[0] in _OF_FIRST:
+        return _OF_FIRST[span[0]] + span[1:]
     try:
-        return f"{int(span_id(invocation_id), 16) ^ attempt:016x}"
+        return f"{int(span, 16) ^ attempt:016x}"
     except ValueError:
         return _hashed(f"{invocation_id} {attempt}", 16)
 
@@ -133,11 +144,13 @@ def told(invocation: model.Invocation) -> str:
     First the X-Ray header; then, only where the caller brought a trace, traceparent and tracestate. Without these
     the traceparent is that of the first line, sampled.
     """
-    trace = invocation.trace
-    in_trace = trace_id(invocation.root_id or invocation.id, trace)
-    span = attempt_span_id(invocation.id, invocation.attempt)
+    id, root_id, trace = invocation.id, invocation.root_id or invocation.id, invocation.trace
+    if trace is None and invocation.attempt == 1 and len(id) == len(root_id) == ids.LENGTH and id[19] in _OF_FIRST:
+        # What nearly every attempt is told, in one go: it is on the way of every call.
+        second, digits = _second(root_id[:13]), root_id[9:].replace("-", "")
+        return f"Root=1-{second}-{digits};Parent={_OF_FIRST[id[19]]}{id[20:23]}{id[24:]};Sampled=0"
+    in_trace, span, given = trace_id(root_id, trace), attempt_span_id(id, invocation.attempt), flags(trace)
+    header = f"Root=1-{in_trace[:8]}-{in_trace[8:]};Parent={span}"
     if trace is None:
-        return f"Root=1-{in_trace[:8]}-{in_trace[8:]};Parent={span};Sampled=0"
-    given = flags(trace)
-    header = f"Root=1-{in_trace[:8]}-{in_trace[8:]};Parent={span};Sampled={given & SAMPLED}"
-    return f"{header}\n00-{in_trace}-{span}-{given:02x}\n{trace.state}"
+        return f"{header};Sampled=0"
+    return f"{header};Sampled={given & SAMPLED}\n00-{in_trace}-{span}-{given:02x}\n{trace.state}"

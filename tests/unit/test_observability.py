@@ -54,7 +54,7 @@ def seen() -> metrics.Scrape:
         skipped={"f": 1},
         alarms={"firing": 1},
         platform=metrics_platform.Platform(
-            sink_lags_ms={"ledger": 5}, processes=[metrics_platform.Process("node", 1, living.Use(1.0, 2))]
+            sink_lags_ms={"ledger": 5}, processes=[metrics_platform.Process("node", 1, living.ProcessUse(1.0, 2))]
         ),
     )
 

@@ -6,7 +6,7 @@ import os
 import re
 
 from faas.buckets import objects, port
-from faas.core import lineage, model, tracing
+from faas.core import ids, lineage, model, tracing
 
 DEPTH_ATTRIBUTE = "user.faas.depth"
 """Extended attribute of an object: the depth of the invocation that wrote it, in decimal."""
@@ -74,4 +74,5 @@ def _lineage(fd: int) -> tuple[str, str]:
         found = _LINEAGE.fullmatch(os.getxattr(fd, LINEAGE_ATTRIBUTE))
     except OSError:
         return "", ""
-    return (found[1].decode(), found[2].decode()) if found else ("", "")
+    written = (found[1].decode(), found[2].decode()) if found else ("", "")
+    return written if all(map(ids.is_id, written)) else ("", "")
