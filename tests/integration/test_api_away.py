@@ -36,6 +36,7 @@ NEED_SQL = (
     ("GET", "/api/v1/invocations"),
     ("GET", "/api/v1/invocations/x"),
     ("GET", "/api/v1/stats"),
+    ("GET", "/api/v1/overview"),
     ("GET", "/api/v1/bill"),
     ("GET", "/api/v1/logs"),
     ("GET", "/api/v1/status"),
