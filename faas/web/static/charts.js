@@ -130,7 +130,14 @@ function drawnAs(each) {
   if (each.kind === "bars") {
     return { stroke, fill: stroke, width: 0, points: { show: false }, paths: UPlot.paths.bars({ size: [0.8, 40], gap: 1 }) };
   }
-  return { stroke, width: 1.75, spanGaps: false, points: { size: 5, fill: stroke } };
+  return { stroke, width: 1.75, spanGaps: false, points: { show: true, size: 5, fill: stroke, filter: alone } };
+}
+
+/** The places of a series whose neighbours have no value: no line goes through them, so they are shown as points. */
+function alone(chart, series) {
+  const values = chart.data[series];
+  const isMissing = (place) => values[place] == null;
+  return [...values.keys()].filter((place) => !isMissing(place) && isMissing(place - 1) && isMissing(place + 1));
 }
 
 /** A small line of counts: how busy something was. */
