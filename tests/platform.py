@@ -66,6 +66,11 @@ class Platform:
             done.args, done.returncode, done.stdout.decode(), done.stderr.decode(errors="replace")
         )
 
+    def begin(self, *arguments: str) -> subprocess.Popen[bytes]:
+        """Start a command that goes on. Whoever starts it ends it."""
+        command = [sys.executable, "-m", "faas.cli.main", *arguments]
+        return subprocess.Popen(command, env=self._environ, stderr=subprocess.DEVNULL)
+
     def json(self, *arguments: str) -> Any:
         """What a command prints with ``--json``; fails when it does."""
         done = self.faas(*arguments, "--json")

@@ -56,6 +56,14 @@ def running(tmp_path: Path) -> Iterator[platform.Platform]:
         yield up
 
 
+@pytest.fixture
+def another(running: platform.Platform) -> Iterator[None]:
+    """A second scheduler of the platform, as on another machine."""
+    with running.begin("scheduler") as process:
+        yield
+        process.terminate()
+
+
 def kill(up: platform.Platform, name: str) -> None:
     """Kill a process of the platform as nobody can prepare for; `faas up` starts it again."""
     before = up.processes()[name]
@@ -64,7 +72,7 @@ def kill(up: platform.Platform, name: str) -> None:
 
 
 def test_an_alarm_that_fires_while_processes_are_killed_is_told_once(
-    running: platform.Platform, hook: tuple[str, dict[str, Any]], tmp_path: Path
+    running: platform.Platform, another: None, hook: tuple[str, dict[str, Any]], tmp_path: Path
 ) -> None:
     url, received = hook
     project = tmp_path / "project"

@@ -297,8 +297,10 @@ async def test_a_silent_alarm_tells_nothing_and_an_ended_silence_is_forgotten(be
 async def test_dead_letters_and_all_functions_together(bench: Bench) -> None:
     bench.declare(
         model.Alarm(name="dead", rule="dead_letters > 0 over 1h", functions=("hello",)),
-        model.Alarm(name="all", rule="count >= 3"), kind=alarms.AlarmKind.PROJECT,
-    )  # fmt: skip
+        model.Alarm(name="all", rule="count >= 3"),
+        model.Alarm(name="each", rule="count >= 2", each=True),
+        kind=alarms.AlarmKind.PROJECT,
+    )
     bench.ran(1)
     bench.ran(2, function="other")
     died = samples.ended(ended_at_ms=bench.at_ms, status=model.Status.ERROR, dead=True)
@@ -308,6 +310,7 @@ async def test_dead_letters_and_all_functions_together(bench: Bench) -> None:
     assert found == {
         "dead": ("firing", "dead_letters is 1 (within 1h)"),
         "all": ("firing", "count is 4 (within 1m)"),
+        "each": ("firing", "count of hello is 2 (within 1m)"),
     }
 
 
