@@ -176,8 +176,8 @@ class Calls:
         async with _answered():
             return await whereabouts.unrecorded(await self.queue(), function)
 
-    async def of_chain(self, root_id: str) -> tuple[list[whereabouts.Whereabouts], bool]:
-        """What of a chain is not settled, and whether there may be more. Raises `errors.Unavailable`."""
+    async def of_chain(self, root_id: str) -> whereabouts.ChainLook:
+        """What of a chain is not settled, or not delivered. Raises `errors.Unavailable`."""
         async with _answered():
             return await whereabouts.of_chain(await self.queue(), root_id)
 

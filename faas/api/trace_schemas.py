@@ -63,6 +63,9 @@ class TraceInvocation(msgspec.Struct, frozen=True, kw_only=True):
     node: Annotated[str | None, _Doc(description="Where it runs, of a running one.")] = None
     running_since_ms: int | None = None
     due_at_ms: Annotated[int | None, _Doc(description="When it runs (again), of one that is due later.")] = None
+    delivering: Annotated[
+        str | None, _Doc(description="`success` or `failure` while its record waits for that destination.")
+    ] = None
     undelivered: TraceDestination | None = None
 
 

@@ -21,7 +21,7 @@ _SETTLED = (whereabouts.Place.DONE, whereabouts.Place.DEAD)
 def trace(
     root_id: str,
     records: Iterable[model.Record],
-    unsettled: Iterable[whereabouts.Whereabouts],
+    looked: whereabouts.ChainLook,
     given_up: Mapping[str, undelivered.Undelivered],
     *,
     now_ms: int,
@@ -29,13 +29,19 @@ def trace(
     is_cut: bool,
 ) -> trace_schemas.Trace:
     """The chain that began with an invocation. The same record may be among them twice."""
-    held = {each.invocation.id: each for each in unsettled if each.invocation is not None}
+    held = {each.invocation.id: each for each in looked.unsettled if each.invocation is not None}
     attempts: dict[str, dict[int, model.Record]] = {}
     for record in records:
         attempts.setdefault(record.invocation_id, {})[record.attempt] = record
     known = [
-        _invocation(id, [of[number] for number in sorted(of)], held.get(id), given_up.get(id), now_ms)
-        for id, of in ((id, attempts.get(id, {})) for id in {*attempts, *held})
+        _invocation(
+            id,
+            [attempts[id][number] for number in sorted(attempts.get(id, ()))],
+            held.get(id),
+            (looked.delivering.get(id), given_up.get(id)),
+            now_ms,
+        )
+        for id in {*attempts, *held}
     ]
     shown = sorted([*known, *_missing(root_id, known, now_ms)], key=_order)
     kept = shown[:MOST]
@@ -58,7 +64,7 @@ def trace(
 
 
 def _ended_at_ms(shown: Sequence[trace_schemas.TraceInvocation]) -> int | None:
-    if any(one.state not in _SETTLED for one in shown):
+    if any(one.state not in _SETTLED or one.delivering for one in shown):
         return None
     return max((attempt.ended_at_ms for one in shown for attempt in one.attempts), default=None)
 
@@ -72,7 +78,7 @@ def _invocation(
     id: str,
     records: Sequence[model.Record],
     held: whereabouts.Whereabouts | None,
-    given_up: undelivered.Undelivered | None,
+    told: tuple[str | None, undelivered.Undelivered | None],
     now_ms: int,
 ) -> trace_schemas.TraceInvocation:
     last = records[-1] if records else None
@@ -96,7 +102,8 @@ def _invocation(
         node=waits.node if waits else None,
         running_since_ms=since_ms,
         due_at_ms=waits.due_at_ms if waits else None,
-        undelivered=_given_up(given_up),
+        delivering=told[0],
+        undelivered=_given_up(told[1]),
     )
 
 

@@ -39,10 +39,10 @@ async def trace(request: web.Request) -> web.Response:
     invocation_id = await beginnings.of_invocation(app, request.match_info["id"])
     root_id = await _root(app, invocation_id)
     # In the order in which invocations move on, so that what does meanwhile is seen at least once.
-    unsettled, was_cut = await app[state.CALLS].of_chain(root_id)
+    looked = await app[state.CALLS].of_chain(root_id)
     unrecorded = await app[state.CALLS].unrecorded_of_chain(root_id)
     found = await asyncio.to_thread(app[state.CHAINS].records, root_id, trace_view.MOST + 1)
-    if not (unsettled or unrecorded or found):
+    if not (looked.unsettled or unrecorded or found):
         raise errors.NotFound(
             f"no invocation {invocation_id}",
             hint="async ones are known at once, sync ones when their first attempt has ended",
@@ -51,11 +51,11 @@ async def trace(request: web.Request) -> web.Response:
     seen = trace_view.trace(
         root_id,
         (*unrecorded, *found),
-        unsettled,
+        looked,
         await asyncio.to_thread(app[state.UNDELIVERED].of, _failed(found)),
         now_ms=clock.now_ms(),
         currency=app[state.PRICES].currency,
-        is_cut=was_cut or len(found) > trace_view.MOST,
+        is_cut=looked.was_cut or len(found) > trace_view.MOST,
     )
     return answers.json(seen)
 

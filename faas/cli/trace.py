@@ -99,7 +99,7 @@ def _show(found: dict[str, Any], *, as_json: bool) -> None:
         rows,
     )
     for one in found["invocations"]:
-        _undelivered(one)
+        _destination(one)
     if found["is_cut"]:
         output.say("faas: there may be more of it: it is too large, or so much waits that not all was searched")
 
@@ -190,8 +190,12 @@ def _tree(invocations: Sequence[dict[str, Any]]) -> Iterator[tuple[str, str, dic
     yield from (("", "", one) for one in invocations if one["id"] not in seen)
 
 
-def _undelivered(one: dict[str, Any]) -> None:
+def _destination(one: dict[str, Any]) -> None:
+    record = f"the record of {one['function']} {output.short_id(one['id'])}"
+    if one["delivering"] is not None:
+        output.line()
+        output.line(f"{record} waits for its destination (on_{one['delivering']})")
     if (given_up := one["undelivered"]) is not None:
         output.line()
-        output.line(f"the record of {one['function']} {output.short_id(one['id'])} could not be delivered to")
+        output.line(f"{record} could not be delivered to")
         output.line(f"{given_up['destination']}: {given_up['reason']}")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import enum
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import msgspec
 
@@ -21,6 +21,8 @@ _LOOK_BYTES = 2_000_000
 _CHAIN_ENTRIES = 5_000
 _CHAIN_BYTES = 8_388_608
 """How much of the queues is searched for what belongs to a chain: some milliseconds of Redis."""
+
+_DELIVERING = b"delivering"
 
 
 class Place(enum.StrEnum):
@@ -135,29 +137,46 @@ async def unsettled(queue: invocations.Queue, function: str, most: int) -> list[
     return sorted(seen, key=lambda each: each.id, reverse=True)
 
 
-async def of_chain(queue: invocations.Queue, root_id: str) -> tuple[list[Whereabouts], bool]:
-    """The invocations of a chain that are in the queues or due later; and whether not all of the queues were searched.
+class ChainLook(msgspec.Struct, frozen=True):
+    """What one look found of a chain in Redis. ``was_cut`` says that not all of the queues was searched.
 
-    What runs by hand-off is in no queue. Raises `errors.Unavailable`.
+    ``delivering`` are the settled ones whose records wait for a destination: ids to ``success`` or ``failure``.
+    """
+
+    unsettled: tuple[Whereabouts, ...] = ()
+    delivering: Mapping[str, str] = {}
+    was_cut: bool = False
+
+
+async def of_chain(queue: invocations.Queue, root_id: str) -> ChainLook:
+    """The invocations of a chain that are in queues, due later, or told to destinations. Raises `errors.Unavailable`.
+
+    What runs by hand-off is in no queue.
     """
     keys = queue.keys
     was_cut, *flat = await queue.run(
-        "of_chain", (keys.active, keys.retrying), keys.prefix, root_id, _CHAIN_ENTRIES, _CHAIN_BYTES
+        "of_chain",
+        (keys.active, keys.retrying, keys.outboxes),
+        keys.prefix,
+        root_id,
+        _CHAIN_ENTRIES,
+        _CHAIN_BYTES,
     )
     rows = [flat[at : at + 4] for at in range(0, len(flat), 4)]
-    found = (_held(Place(place.decode()), packed, node.decode(), number) for place, packed, node, number in rows)
     # The script looks for the id among all bytes of an invocation, which an event may hold, too.
-    return [each for each in found if each.invocation and each.invocation.chain_id == root_id], bool(was_cut)
+    ours = [(row, held) for row in rows if (held := _invocation(row[1])).chain_id == root_id]
+    return ChainLook(
+        tuple(_of_place(Place(row[0].decode()), held, *row[1:]) for row, held in ours if row[0] != _DELIVERING),
+        {held.id: row[2].decode() for row, held in ours if row[0] == _DELIVERING},
+        bool(was_cut),
+    )
 
 
-def _held(place: Place, packed: bytes, node: str, number: int) -> Whereabouts:
-    held = _invocation(packed)
+def _of_place(place: Place, held: model.Invocation, packed: bytes, node: bytes, number: int) -> Whereabouts:
     if place is Place.RETRYING:
         return Whereabouts(place=_later(held), invocation=held, packed=packed, due_at_ms=number)
-    running = place is Place.RUNNING
-    return Whereabouts(
-        place=place, invocation=held, packed=packed, node=node or None, running_ms=number if running else None
-    )
+    ms = number if place is Place.RUNNING else None
+    return Whereabouts(place=place, invocation=held, packed=packed, node=node.decode() or None, running_ms=ms)
 
 
 async def unrecorded(queue: invocations.Queue, function: str) -> list[model.Record]:

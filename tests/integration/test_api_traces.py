@@ -9,7 +9,7 @@ import pytest
 
 from faas.core import calling, ids, model
 from faas.core import settings as settings_module
-from faas.queue import invocations
+from faas.queue import destined, invocations, outbox
 from tests import samples
 from tests.command import faas
 from tests.served_api import ControlApi, serving
@@ -131,6 +131,18 @@ async def test_a_record_that_could_not_be_delivered_is_told_with_its_invocation(
     api.record(invocation_id=given_up.invocation.id, mode=model.Mode.ASYNC)
     found = await api.get(f"/api/v1/traces/{given_up.invocation.id}")
     assert found["invocations"][0]["undelivered"]["destination"] == given_up.destination
+
+
+async def test_a_record_that_waits_for_its_destination_is_told_with_its_invocation(api: ControlApi) -> None:
+    of = samples.undelivered()
+    settled = msgspec.msgpack.decode(of.settled, type=destined.Settled)
+    api.record(invocation_id=of.invocation.id, mode=model.Mode.ASYNC)
+    async with api.queue() as queue:
+        await outbox.put_back(queue, settled, of.invocation, 1)
+        found = await api.get(f"/api/v1/traces/{of.invocation.id}")
+        text = await told(api, "trace", of.invocation.id)
+    assert (found["invocations"][0]["delivering"], found["ended_at_ms"]) == (settled.way, None)
+    assert f"waits for its destination (on_{settled.way})" in text
 
 
 async def test_chains_are_listed_by_what_they_took(api: ControlApi) -> None:

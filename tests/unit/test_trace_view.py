@@ -17,9 +17,11 @@ def view(
     records: list[model.Record],
     unsettled: list[whereabouts.Whereabouts] | None = None,
     now_ms: int | None = None,
+    delivering: dict[str, str] | None = None,
 ) -> trace_schemas.Trace:
+    look = whereabouts.ChainLook(tuple(unsettled or ()), delivering or {})
     now = int(root_id[:8] + root_id[9:13], 16) if now_ms is None else now_ms
-    return trace_view.trace(root_id, records, unsettled or [], {}, now_ms=now, currency="USD", is_cut=False)
+    return trace_view.trace(root_id, records, look, {}, now_ms=now, currency="USD", is_cut=False)
 
 
 def root(**changes: object) -> model.Record:
@@ -120,3 +122,10 @@ def test_no_more_than_so_many_are_shown_and_that_there_are_more_is_said() -> Non
     seen = view(first.invocation_id, [first, *many])
     assert (seen.count, len(seen.invocations), seen.is_cut) == (trace_view.MOST, trace_view.MOST, True)
     assert seen.invocations[0].id == first.invocation_id
+
+
+def test_a_chain_is_not_over_while_a_record_of_it_waits_for_its_destination() -> None:
+    first = root()
+    seen = view(first.invocation_id, [first], delivering={first.invocation_id: "success"})
+    assert (seen.ended_at_ms, seen.invocations[0].delivering) == (None, "success")
+    assert seen.invocations[0].state is Place.DONE

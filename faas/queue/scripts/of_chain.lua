@@ -1,9 +1,10 @@
--- The invocations of one chain that are in the queues or due later, as far as a bounded look finds them.
--- KEYS  1 active  2 retrying
+-- The invocations of one chain that are in the queues or due later, and those whose records wait for a destination, as far
+-- as a bounded look finds them.
+-- KEYS  1 active  2 retrying  3 outboxes
 -- ARGV  1 prefix of the platform's keys  2 id of the chain's first invocation  3 how many entries to look at at most
 --       4 and about how many bytes
 -- Returns a flat list: 1 when not all was looked at, else 0; then place, invocation (msgpack), node or '', and for how
---         many ms it runs or when it is due; place, ...
+--         many ms it runs or when it is due; place, ... Of the place 'delivering' the way stands for the node.
 -- An event that holds the id is found, too: the caller looks whose the invocation is.
 local prefix, root, left, room = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
 local answer = {0}
@@ -34,6 +35,23 @@ for _, ref in ipairs(redis.call('SMEMBERS', KEYS[1])) do
       end
       last = #page == 20 and '(' .. page[20][1] or false
     end
+  end
+end
+for _, outbox in ipairs(redis.call('SMEMBERS', KEYS[3])) do
+  local ref, way = string.match(outbox, '^(%S+) (%S+)$')
+  local stream, last = prefix .. ':outbox:' .. ref .. ':' .. way, way ~= 'message' and '+'
+  while last do
+    if left <= 0 or room <= 0 then
+      if redis.call('EXISTS', stream) == 1 then answer[1] = 1 end
+      break
+    end
+    local page = redis.call('XREVRANGE', stream, last, '-', 'COUNT', 20)
+    for _, entry in ipairs(page) do
+      for at = 1, #entry[2], 2 do
+        if entry[2][at] == 'i' and holds(entry[2][at + 1]) then add('delivering', entry[2][at + 1], way, 0) end
+      end
+    end
+    last = #page == 20 and '(' .. page[20][1] or false
   end
 end
 local behind = tonumber(redis.call('HGET', KEYS[2] .. ':clock', 'behind') or 0)
