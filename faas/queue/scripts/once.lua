@@ -16,7 +16,7 @@ if not held[1] then
     redis.call('LPOP', KEYS[2])
     bytes = redis.call('DECRBY', sizes, size)
     for _, of in ipairs({by, '@' .. caller}) do
-      if of ~= '' and of ~= '@' and redis.call('HINCRBY', shares, of, -size) <= 0 then redis.call('HDEL', shares, of) end
+      if of ~= '' and of ~= '@' and redis.call('HINCRBY', shares, of, 0 - size) <= 0 then redis.call('HDEL', shares, of) end
     end
   end
   local free = tonumber(ARGV[4]) - bytes

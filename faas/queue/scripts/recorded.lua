@@ -29,7 +29,7 @@ for first = 1, #ids, 1000 do
 end
 subtract(bytes)
 for of, less in pairs(shares) do
-  if redis.call('HINCRBY', KEYS[2] .. ':unrecorded', of, -less) <= 0 then
+  if redis.call('HINCRBY', KEYS[2] .. ':unrecorded', of, 0 - less) <= 0 then
     redis.call('HDEL', KEYS[2] .. ':unrecorded', of)
   end
 end

@@ -12,7 +12,7 @@ if ARGV[4] then
   redis.call('XADD', KEYS[1], '*', 'b', ARGV[4])
   bytes, fields = bytes - #ARGV[4], {'b', ARGV[5]}
 end
-redis.call('HINCRBY', KEYS[2], 'unrecorded', -bytes)
+redis.call('HINCRBY', KEYS[2], 'unrecorded', 0 - bytes)
 fields[#fields + 1] = 'reason'
 fields[#fields + 1] = ARGV[3]
 redis.call('XADD', KEYS[3], '*', unpack(fields))

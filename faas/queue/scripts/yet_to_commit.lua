@@ -43,7 +43,8 @@ local function subtract(bytes)
     redis.call('HSET', KEYS[2], 'unrecorded', 0)
     redis.call('DEL', KEYS[2] .. ':unrecorded')
   else
-    redis.call('HINCRBY', KEYS[2], 'unrecorded', -bytes)
+    -- Not `-bytes`: of nothing that is -0, which Redis 7.0 and before writes so, and takes for no integer.
+    redis.call('HINCRBY', KEYS[2], 'unrecorded', 0 - bytes)
   end
 end
 
