@@ -5,6 +5,8 @@ import * as format from "./format.js";
 import { h, refill, svg } from "./dom.js";
 
 const HEIGHT = 180;
+/** So many dots on a line are read one by one. */
+const FEW = 24;
 const SPARK = { width: 120, height: 24 };
 
 /** A colour of the theme as a canvas takes it: what a variable holds may name one for light and one for dark. */
@@ -130,14 +132,15 @@ function drawnAs(each) {
   if (each.kind === "bars") {
     return { stroke, fill: stroke, width: 0, points: { show: false }, paths: UPlot.paths.bars({ size: [0.8, 40], gap: 1 }) };
   }
-  return { stroke, width: 1.75, spanGaps: false, points: { show: true, size: 5, fill: stroke, filter: alone } };
+  return { stroke, width: 1.75, spanGaps: false, points: { size: 5, fill: stroke, show: true, filter: dots } };
 }
 
-/** The places of a series whose neighbours have no value: no line goes through them, so they are shown as points. */
-function alone(chart, series) {
-  const values = chart.data[series];
-  const isMissing = (place) => values[place] == null;
-  return [...values.keys()].filter((place) => !isMissing(place) && isMissing(place - 1) && isMissing(place + 1));
+/** Where a line has dots: everywhere while they are few, else where no neighbour makes a line of it. */
+function dots(plot, series) {
+  const values = plot.data[series];
+  const places = values.flatMap((value, place) => (value === null ? [] : [place]));
+  if (places.length <= FEW) return places;
+  return places.filter((place) => (values[place - 1] ?? null) === null && (values[place + 1] ?? null) === null);
 }
 
 /** A small line of counts: how busy something was. */
