@@ -12,7 +12,7 @@ from typing import NamedTuple
 import msgspec
 
 from faas.alerts import states
-from faas.core import alarm_figures, alarm_rules, model
+from faas.core import alarm_figures, alarm_rules, durations, model
 
 _PPM = 1_000_000
 _HOUR_MS = 3_600_000
@@ -135,7 +135,7 @@ def _found(rule: alarm_rules.AlarmRule, names: tuple[str, ...], seen: SeenPlatfo
     if figure.name == "dead_letters":
         found = seen.dead.get(rule.over_ms, {})
         count = sum(number for function, number in found.items() if _is_of(function, names))
-        return count, f"within {alarm_rules.span(rule.over_ms)}"
+        return count, f"within {durations.written(rule.over_ms)}"
     return _of_attempts(rule, names, seen) if figure.is_windowed else _of_places(figure.name, names, seen)
 
 
@@ -165,7 +165,7 @@ def _of_places(name: str, names: Collection[str], seen: SeenPlatform) -> _Found:
 
 
 def _of_attempts(rule: alarm_rules.AlarmRule, names: tuple[str, ...], seen: SeenPlatform) -> _Found:
-    name, within = rule.figure.name, f"within {alarm_rules.span(rule.over_ms)}"
+    name, within = rule.figure.name, f"within {durations.written(rule.over_ms)}"
     if seen.attempts is None:
         return None, f"no {name}: {seen.why}"
     found = seen.attempts.get(Window(rule.over_ms, names), _NONE)

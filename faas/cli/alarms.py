@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from faas.cli import client, layout, lazy, names, options, output
-from faas.core import alarm_rules, clock, errors
+from faas.core import alarm_rules, clock, durations, errors
 
 _PATH = "/api/v1/alarms"
 _STATES = ("ok", "pending", "firing", "resolved", "no_data")
@@ -95,7 +95,7 @@ def show_command(*, name: str, as_json: bool) -> None:
         return
     facts = [("alarm", found["name"]), ("rule", found["rule"]), ("declared", _declared(found))]
     facts += [("tells", place(each)) for each in found["notify"]] or [("tells", "nobody")]
-    facts += [("reminds", f"every {alarm_rules.span(found['remind_ms'])}")] if found["remind_ms"] else []
+    facts += [("reminds", f"every {durations.written(found['remind_ms'])}")] if found["remind_ms"] else []
     silent = [each["silenced_until_ms"] for each in found["standings"] if each["silenced_until_ms"]]
     facts += [("silent", f"until {output.moment(max(silent))}")] if silent else []
     output.facts(facts)

@@ -19,7 +19,7 @@ from typing import Any
 
 import msgspec
 
-from faas.core import alarm_figures, errors, shapes
+from faas.core import alarm_figures, durations, errors, shapes
 
 MAX_LENGTH = 300
 DEFAULT_OVER_MS = 60_000
@@ -103,13 +103,13 @@ def written(rule: AlarmRule) -> str:
     """The rule as a text that reads as the same one, with what is default left out."""
     parts = [rule.figure.name, rule.operator.value, rule.figure.unit.shown(rule.value)]
     if rule.over_ms != DEFAULT_OVER_MS:
-        parts += ["over", span(rule.over_ms)]
+        parts += ["over", durations.written(rule.over_ms)]
     if rule.for_ms:
-        parts += ["for", span(rule.for_ms)]
+        parts += ["for", durations.written(rule.for_ms)]
     if rule.until is not None:
         parts += ["until", rule.figure.unit.shown(rule.until)]
     if rule.hold_ms != DEFAULT_HOLD_MS:
-        parts += ["hold", span(rule.hold_ms)]
+        parts += ["hold", durations.written(rule.hold_ms)]
     return " ".join(parts)
 
 
@@ -118,12 +118,6 @@ def span_ms(text: str) -> int | None:
     found = _SPAN.fullmatch(text)
     ms = Decimal(found[1]) * _UNIT_MS[found[2]] if found else None
     return int(ms) if ms is not None and ms == int(ms) else None
-
-
-def span(ms: int) -> str:
-    """A span of time as a rule writes it: the largest unit in which it is whole."""
-    unit = next(unit for unit in ("d", "h", "m", "s", "ms") if ms % _UNIT_MS[unit] == 0)
-    return f"{ms // _UNIT_MS[unit]}{unit}"
 
 
 def _read(text: str) -> AlarmRule:
@@ -194,7 +188,8 @@ def _span(word: str, tokens: list[str]) -> int:
     step_ms = 60_000 if word == "over" else 1_000
     if ms is None or not least_ms <= ms <= most_ms or ms % step_ms:
         steps = "whole minutes" if word == "over" else "whole seconds"
-        raise _Unclear(f"a span from {span(least_ms)} to {span(most_ms)} in {steps} behind `{word}`, such as 5m")
+        least, most = durations.written(least_ms), durations.written(most_ms)
+        raise _Unclear(f"a span from {least} to {most} in {steps} behind `{word}`, such as 5m")
     return ms
 
 

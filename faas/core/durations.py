@@ -1,4 +1,4 @@
-"""Durations as people write them in headers: ``90s``, ``10m``, ``1.5h``."""
+"""Durations as people write them: ``90s``, ``10m``, ``1.5h``."""
 
 from __future__ import annotations
 
@@ -25,3 +25,9 @@ def delay_ms(text: str) -> int:
     if not 0 <= found <= LONGEST_DELAY_MS:
         raise errors.BadRequest(f"{headers.DELAY}: found {text!r}, expected a duration such as 90s or 10m, 31d at most")
     return found
+
+
+def written(ms: int) -> str:
+    """A duration in the largest unit in which it is whole: ``90s``, ``2h``, ``0s``."""
+    unit = next(unit for unit in ("d", "h", "m", "s", "ms") if ms % _UNIT_MS[unit] == 0) if ms else "s"
+    return f"{ms // _UNIT_MS[unit]}{unit}"

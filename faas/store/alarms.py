@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping
 import msgspec
 import sqlalchemy as sa
 
-from faas.core import alarm_rules, model
+from faas.core import durations, model
 from faas.store import schema
 
 _A = schema.alarms
@@ -223,7 +223,7 @@ class Alarms:
                 connection,
                 key,
                 at_ms,
-                "told again" if until_ms is None else f"silent for {alarm_rules.span(until_ms - at_ms)}",
+                "told again" if until_ms is None else f"silent for {durations.written(until_ms - at_ms)}",
             )
 
     def history(self, alarm: str, most: int, before: int | None = None) -> list[tuple[int, AlarmEvent]]:
