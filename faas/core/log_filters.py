@@ -175,9 +175,8 @@ def _unquoted(value: str) -> str:
 def _value(name: str, facts: log_lines.LineFacts) -> tuple[log_lines.Scalar, bool]:
     if name == "level":  # known of lines that have no fields, too
         return facts.level, facts.level is not None
-    if name in facts.fields:
-        return facts.fields[name], True
-    return (facts.message, True) if name == "message" else (None, False)
+    found, is_there = facts.value(name)
+    return (facts.message, True) if name == "message" and not is_there else (found, is_there)
 
 
 def _both(name: str, found: log_lines.Scalar, value: str) -> tuple[float | str, float | str]:

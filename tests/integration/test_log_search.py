@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -13,8 +14,10 @@ from hypothesis import strategies as st
 
 from faas.core import log_filters, log_lines, model
 from faas.core import settings as settings_module
+from faas.recorder import indexing
 from faas.store import database, ledger, log_index, logs, schema
 from tests import samples
+from tests.eventually import eventually
 
 Filter = log_filters.LogFilter
 LAMBDA = "[{}]\t2026-11-29T10:00:00.000Z\tid\t{}"
@@ -74,7 +77,7 @@ def test_errors_are_found_by_an_index_of_their_own(engine: sa.Engine) -> None:
     if engine.dialect.name != "sqlite":
         pytest.skip("plans are SQLite's")
     with engine.connect() as connection:
-        query = logs.query(Filter(level=40), schema.logs.c.id.between(1, 9), newest=True)
+        query = logs.query(Filter(level=40), schema.logs.c.id.between(1, 9), "sqlite", newest=True)
         text = str(query.compile(engine, compile_kwargs={"literal_binds": True}))
         plan = " ".join(row[3] for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {text}"))
     assert "logs_of_errors" in plan
@@ -220,3 +223,31 @@ def test_a_row_of_several_lines_gives_those_that_fit(engine: sa.Engine) -> None:
     record(engine, "one\n[ERROR]\ttwo\nthree", "ERROR:root:four")
     assert found(engine, Filter(level=40)) == ["[ERROR]\ttwo", "ERROR:root:four"]
     assert found(engine, Filter(grep="T")) == ["[ERROR]\ttwo", "three", "ERROR:root:four"]
+
+
+async def test_lines_are_indexed_soon_after_they_were_recorded_by_one_at_a_time(
+    engine: sa.Engine, settings: settings_module.Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index = log_index.of(engine)
+    if index is None:
+        pytest.skip("PostgreSQL has indexes of its own")
+    monkeypatch.setattr(indexing, "_LOOK_EVERY_S", 0.05)
+    record(engine, *[f"line {number}" for number in range(1_500)])
+    stop = asyncio.Event()
+    tasks = [asyncio.create_task(indexing.run(settings.data, stop)) for _ in range(2)]
+    try:
+        await eventually(lambda: [each.about.lines for each in index.segments()] == [1_500])
+        record(engine, "one more")
+        await eventually(lambda: [each.about.lines for each in index.segments()] == [1_501])
+    finally:
+        stop.set()
+        await asyncio.gather(*tasks)
+    assert found(engine, Filter(grep="one more")) == ["one more"]
+
+
+def test_a_step_of_the_index_has_as_many_lines_as_fit_into_its_time() -> None:
+    assert indexing.next_lines(1_000, 0.01) == 2_000
+    assert indexing.next_lines(1_000, 0.07) == 1_000
+    assert indexing.next_lines(1_000, 1.0) == 500
+    assert indexing.next_lines(20_000, 0.01) == 20_000
+    assert indexing.next_lines(1, 9.0) == 1
