@@ -83,7 +83,7 @@ def create_app(
     app[scraping.SCRAPES] = scraping.Scrapes()
     app[middleware.TOKEN] = token
     app[pages.FILES] = files.load()
-    app[overview.KEPT] = overview.Kept()
+    app[overview.KEPT] = overview.KeptRanks()
     app.on_response_prepare.append(guarding.guard)
     app.cleanup_ctx.append(
         functools.partial(door.hang, token=token, redis=settings.redis, proxies=settings.listening.trusted_proxies)

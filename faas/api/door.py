@@ -21,11 +21,11 @@ _MOST_REMEMBERED = 1_000
 log = logging.getLogger(__name__)
 
 
-class Door:
+class PageSessions:
     """The sessions of one control API: begun, looked at, ended."""
 
     def __init__(self, token: str, told: shared.Sessions, proxies: tuple[addresses.Network, ...]) -> None:
-        self.key = sessions.Key.of(token)
+        self.key = sessions.SessionKey.of(token)
         self.token = token
         self.told = told
         self.guesses = guessing.Guesses()
@@ -94,7 +94,7 @@ class Door:
         self._ended[session.id] = session.expires_at_ms
 
 
-DOOR = web.AppKey("door", Door)
+DOOR = web.AppKey("door", PageSessions)
 SESSION = web.RequestKey("session", sessions.Session)
 """The session by which a request came in; not there when it has the token."""
 
@@ -118,6 +118,6 @@ def _bound(remembered: dict[str, int] | dict[str, float]) -> None:
 async def hang(app: web.Application, token: str, redis: groups.Redis, proxies: str) -> AsyncIterator[None]:
     """Give an application its `DOOR`, until its end."""
     told = await shared.Sessions.open(redis.redis_url, redis.redis_prefix)
-    app[DOOR] = Door(token, told, addresses.networks(proxies, "trusted_proxies"))
+    app[DOOR] = PageSessions(token, told, addresses.networks(proxies, "trusted_proxies"))
     yield
     await app[DOOR].told.close()

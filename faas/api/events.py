@@ -50,10 +50,10 @@ async def events(request: web.Request) -> web.StreamResponse:
         return response
 
 
-def _wish(asked: EventsQuery) -> live.Wish:
+def _wish(asked: EventsQuery) -> live.EventWish:
     of_one = asked.function is not None or asked.invocation is not None
     types: frozenset[str] = frozenset(asked.types) or (live.TYPES if of_one else _UNASKED)
-    return live.Wish(types, asked.function, asked.invocation)
+    return live.EventWish(types, asked.function, asked.invocation)
 
 
 async def _has_ended(request: web.Request) -> bool:

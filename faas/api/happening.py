@@ -41,7 +41,7 @@ async def _records(app: web.Application, tell: live.Tell) -> None:
         while True:
             seen = await following.read(_BLOCK_MS)
             for record in seen.records[-_MOST_RECORDS:]:
-                tell(live.Event("record", _figures(record), record.function, record.invocation_id))
+                tell(live.ServerEvent("record", _figures(record), record.function, record.invocation_id))
             if seen.is_cut or len(seen.records) > _MOST_RECORDS:
                 tell(live.missed(None))
             await asyncio.sleep(_GATHER_S)
@@ -85,7 +85,7 @@ async def _lines(app: web.Application, tell: live.Tell) -> None:
     """Lines as they are printed, or recorded. Of all functions: the hub gives each listener those of its own."""
     async for found in live_lines.follow(app, log_filters.LogFilter()):
         for line in found[-_MOST_LINES:]:
-            tell(live.Event("log", msgspec.json.encode(line), line.function, line.invocation_id))
+            tell(live.ServerEvent("log", msgspec.json.encode(line), line.function, line.invocation_id))
         if len(found) > _MOST_LINES:
             tell(live.missed(None))
 
@@ -98,7 +98,7 @@ async def _alarms(app: web.Application, tell: live.Tell) -> None:
         found = await asyncio.to_thread(store.events_after, last, _MOST_EVENTS)
         for number, event in found:
             last, told = number, msgspec.convert(event, schemas.AlarmEvent, from_attributes=True)
-            tell(live.Event("alarm", msgspec.json.encode(told), event.function or None))
+            tell(live.ServerEvent("alarm", msgspec.json.encode(told), event.function or None))
 
 
 async def _status(app: web.Application, tell: live.Tell) -> None:
@@ -113,5 +113,5 @@ async def _status(app: web.Application, tell: live.Tell) -> None:
             functions=dict(list(at_work.items())[:_MOST_FUNCTIONS]),
             nodes=status.shown_nodes(nodes),
         )
-        tell(live.Event("status", msgspec.json.encode(told)))
+        tell(live.ServerEvent("status", msgspec.json.encode(told)))
         await asyncio.sleep(_STATUS_EVERY_S)

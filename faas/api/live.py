@@ -32,7 +32,7 @@ _PAUSE_S = 1.0
 _log = logging.getLogger(__name__)
 
 
-class Wish(msgspec.Struct, frozen=True):
+class EventWish(msgspec.Struct, frozen=True):
     """What a listener wants to hear of: which types, and of records and lines those of a function or an invocation."""
 
     types: frozenset[str]
@@ -40,7 +40,7 @@ class Wish(msgspec.Struct, frozen=True):
     invocation_id: str | None = None
 
 
-class Event(msgspec.Struct, frozen=True):
+class ServerEvent(msgspec.Struct, frozen=True):
     """One event, ready to be sent; of which function and invocation it is, if of one."""
 
     type: str
@@ -48,7 +48,7 @@ class Event(msgspec.Struct, frozen=True):
     function: str | None = None
     invocation_id: str | None = None
 
-    def fits(self, wish: Wish) -> bool:
+    def fits(self, wish: EventWish) -> bool:
         """Whether somebody who wishes so wants it. What is of no function is for everybody."""
         return (
             (self.type in wish.types or self.type not in TYPES)
@@ -64,22 +64,22 @@ class Event(msgspec.Struct, frozen=True):
 TYPES = frozenset({"record", "log", "status", "alarm"})
 """What can be wished for. ``missed`` and ``away`` come unasked."""
 
-Tell = Callable[[Event], None]
+Tell = Callable[[ServerEvent], None]
 Source = Callable[[Tell], Awaitable[None]]
 """Tells of what happens until it is cancelled. Raises `errors.Unavailable`: then it is begun again."""
 
 
-class Listener:
+class EventClient:
     """What is on its way to one client."""
 
-    def __init__(self, wish: Wish) -> None:
+    def __init__(self, wish: EventWish) -> None:
         self.wish = wish
         self._waiting: collections.deque[bytes] = collections.deque()
         self._missed = 0
         self._news = asyncio.Event()
         self.is_over = False
 
-    def offer(self, event: Event, frame: bytes) -> None:
+    def offer(self, event: ServerEvent, frame: bytes) -> None:
         """Let it have an event, if it wishes and there is room."""
         if not event.fits(self.wish):
             return
@@ -115,16 +115,16 @@ class Hub:
 
     def __init__(self, sources: Mapping[str, Source]) -> None:
         self._sources = sources
-        self._listeners: set[Listener] = set()
+        self._listeners: set[EventClient] = set()
         self._working: dict[str, asyncio.Task[None]] = {}
         self._is_over = False
 
     @contextlib.asynccontextmanager
-    async def listening(self, wish: Wish) -> AsyncIterator[Listener]:
+    async def listening(self, wish: EventWish) -> AsyncIterator[EventClient]:
         """A listener during the block. Raises `errors.Unavailable` when there are too many, or all ends."""
         if self._is_over or len(self._listeners) >= MOST_LISTENERS:
             raise errors.Unavailable(f"{len(self._listeners)} listen to events", hint="close some pages")
-        listener = Listener(wish)
+        listener = EventClient(wish)
         self._listeners.add(listener)
         self._adjust()
         try:
@@ -133,7 +133,7 @@ class Hub:
             self._listeners.discard(listener)
             self._adjust()
 
-    def tell(self, event: Event) -> None:
+    def tell(self, event: ServerEvent) -> None:
         """Tell whoever wishes to hear of it."""
         frame = event.frame()
         for listener in self._listeners:
@@ -162,7 +162,7 @@ class Hub:
     async def _work(self, type: str) -> None:
         is_away = False
 
-        def tell(event: Event) -> None:
+        def tell(event: ServerEvent) -> None:
             nonlocal is_away
             is_away = False
             self.tell(event)
@@ -172,13 +172,13 @@ class Hub:
                 await self._sources[type](tell)
             except errors.FaasError as error:
                 if not is_away:  # once, and not each second that it lasts
-                    self.tell(Event("away", msgspec.json.encode({"type": type, "message": error.message})))
+                    self.tell(ServerEvent("away", msgspec.json.encode({"type": type, "message": error.message})))
                 is_away = True
             except Exception:  # noqa: BLE001 - whatever ails one source, listeners go on hearing of the others
                 _log.exception("live_source_failed", extra={"source": type})
             await asyncio.sleep(_PAUSE_S)
 
 
-def missed(count: int | None) -> Event:
+def missed(count: int | None) -> ServerEvent:
     """Some events were left out: so many, or nobody counted them."""
-    return Event("missed", msgspec.json.encode({"count": count}))
+    return ServerEvent("missed", msgspec.json.encode({"count": count}))

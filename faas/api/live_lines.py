@@ -65,7 +65,7 @@ def place(text: str) -> Place:
     return Place(int(id), int(number or 0), heard_by)
 
 
-class LiveLines:
+class LineHearing:
     """Hears lines while somebody wants them."""
 
     def __init__(self, redis: groups.Redis) -> None:
@@ -131,7 +131,7 @@ class LiveLines:
     async def _work(self) -> None:
         """Say what is wanted and hear it, until nobody wants anything."""
         while self._still_wanted():
-            lines = live_lines.Lines(self._redis.redis_url, self._keys)
+            lines = live_lines.HeardLines(self._redis.redis_url, self._keys)
             try:
                 async with asyncio.TaskGroup() as both:
                     both.create_task(self._say(lines))
@@ -148,7 +148,7 @@ class LiveLines:
         self._wanted = {key: until_s for key, until_s in self._wanted.items() if until_s > now_s}
         return bool(self._wanted)
 
-    async def _say(self, lines: live_lines.Lines) -> None:
+    async def _say(self, lines: live_lines.HeardLines) -> None:
         while self._still_wanted():
             self._new_want.clear()
             functions = None if () in self._wanted else tuple({name for key in self._wanted for name in key})
@@ -156,7 +156,7 @@ class LiveLines:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._new_want.wait(), _SAY_EVERY_S)
 
-    async def _hear(self, lines: live_lines.Lines) -> None:
+    async def _hear(self, lines: live_lines.HeardLines) -> None:
         while self._still_wanted():
             for printed in await lines.next(_SAY_EVERY_S):
                 self._take(printed)
@@ -185,12 +185,12 @@ class LiveLines:
         self._news.clear()
 
 
-LIVE = web.AppKey("live_lines", LiveLines)
+LIVE = web.AppKey("live_lines", LineHearing)
 
 
 async def heard(app: web.Application) -> AsyncIterator[None]:
     """Have the lines for as long as the application lasts."""
-    app[LIVE] = LiveLines(app[state.REDIS])
+    app[LIVE] = LineHearing(app[state.REDIS])
     yield
     await app[LIVE].close()
 

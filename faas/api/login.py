@@ -78,7 +78,7 @@ async def _asked(request: web.Request) -> schemas.Login:
     return asked
 
 
-async def _is_good(own: door.Door, asked: schemas.Login) -> bool:
+async def _is_good(own: door.PageSessions, asked: schemas.Login) -> bool:
     if asked.code is not None:
         return await own.told.take(sessions.digest(asked.code))
     given = (asked.token or "").strip().encode(errors="replace")

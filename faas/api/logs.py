@@ -100,7 +100,7 @@ async def _tail(app: web.Application, asked: LogsQuery, wanted: log_filters.LogF
     return _answer(list(found.lines), found, next_id, str(msgspec.structs.replace(then, id=next_id)))
 
 
-def _answer(lines: list[logs.LogRow], found: logs.Found, next_id: int, then: str) -> schemas.LogLines:
+def _answer(lines: list[logs.LogRow], found: logs.FoundLines, next_id: int, then: str) -> schemas.LogLines:
     return schemas.LogLines(
         lines=tuple(lines),
         next_id=next_id,

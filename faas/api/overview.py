@@ -34,7 +34,7 @@ _KEPT_S = 5.0
 _MOST_KEPT = 16
 
 
-class Kept:
+class KeptRanks:
     """Ranks of a moment ago: pages ask again every few seconds, and those of 10,000 functions take a third of one."""
 
     def __init__(self) -> None:
@@ -53,7 +53,7 @@ class Kept:
             return ranks
 
 
-KEPT = web.AppKey("kept_ranks", Kept)
+KEPT = web.AppKey("kept_ranks", KeptRanks)
 
 
 class OverviewQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

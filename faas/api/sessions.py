@@ -34,14 +34,14 @@ class Session(msgspec.Struct, frozen=True):
     expires_at_ms: int
 
 
-class Key(msgspec.Struct, frozen=True):
+class SessionKey(msgspec.Struct, frozen=True):
     """What signs the sessions of one platform, and the name of its cookie."""
 
     secret: bytes
     cookie: str
 
     @classmethod
-    def of(cls, token: str) -> Key:
+    def of(cls, token: str) -> SessionKey:
         """The key of a token. Two platforms on one host have cookies of different names: ports do not part cookies."""
         secret = _mac(token.encode(), b"faas session")
         return cls(secret, headers.SESSION_COOKIE + _mac(secret, b"name").hex()[:8])

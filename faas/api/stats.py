@@ -110,7 +110,7 @@ def _ranks(book: rollups.Rollups, sort: Sort, since_ms: int, until_ms: int) -> d
     return {name: _counted(counts, sort) for name, counts in book.counts(since_ms, until_ms).items()}
 
 
-def _counted(counts: rollups.Counts, sort: str) -> int:
+def _counted(counts: rollups.ExactFigures, sort: str) -> int:
     figures = {"calls": counts.count, "errors": counts.errors, "cold": counts.cold_starts, "cost": counts.cost_pico}
     return figures.get(sort, 0)
 
@@ -118,4 +118,4 @@ def _counted(counts: rollups.Counts, sort: str) -> int:
 def _figure(figures: rollups.Figures, sort: str) -> int:
     if sort in _PER_MILLE:
         return int(getattr(figures.duration_us, sort))
-    return _counted(rollups.Counts.of(figures), sort)
+    return _counted(rollups.ExactFigures.of(figures), sort)

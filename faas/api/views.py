@@ -91,7 +91,7 @@ def _point(point: rollups.Point) -> schemas.Point:
 
 
 def _counts(figures: rollups.Figures) -> dict[str, int]:
-    return msgspec.structs.asdict(rollups.Counts.of(figures))
+    return msgspec.structs.asdict(rollups.ExactFigures.of(figures))
 
 
 def _ranks(found: rollups.Quantiles) -> dict[str, int]:

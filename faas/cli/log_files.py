@@ -170,7 +170,7 @@ def _of_json(process: str, text: str) -> PlatformLine | None:
     )
 
 
-class Follower:
+class LogFollower:
     """What is added to the log of one process from now on. A log that is set aside is read to its end."""
 
     def __init__(self, process: str, log: Path, *, from_start: bool = False) -> None:

@@ -35,7 +35,7 @@ def show(filter: log_files.PlatformFilter, *, tail: int, follow: bool, raw: bool
     """Print the last lines, and with ``follow`` those that come. Raises `errors.NotFound` where there are no logs."""
     root = options.settings().data.root
     logs = _chosen(root, filter)
-    followers = {name: log_files.Follower(name, path) for name, path in logs.items()}
+    followers = {name: log_files.LogFollower(name, path) for name, path in logs.items()}
     most = _MOST if tail < 0 else tail
     found = (log_files.last(name, path, filter, most) for name, path in logs.items())
     merged = sorted((line for some in found for line in some), key=lambda line: line.at_ms)
@@ -60,12 +60,12 @@ def _chosen(root: Path, filter: log_files.PlatformFilter) -> dict[str, Path]:
 
 
 def _come(
-    root: Path, filter: log_files.PlatformFilter, followers: dict[str, log_files.Follower]
+    root: Path, filter: log_files.PlatformFilter, followers: dict[str, log_files.LogFollower]
 ) -> Iterator[log_files.PlatformLine]:
     while True:
         for name, path in log_files.files(root).items():
             if name not in followers and filter.wants_of(name):
-                followers[name] = log_files.Follower(name, path, from_start=True)
+                followers[name] = log_files.LogFollower(name, path, from_start=True)
         new = [line for follower in followers.values() for line in follower.read() if filter.wants(line)]
         yield from sorted(new, key=lambda line: line.at_ms)
         time.sleep(_LOOK_EVERY_S)

@@ -15,7 +15,7 @@ _MS_PER_S = 1000
 _MILLI = 1000
 
 
-class Use(msgspec.Struct, frozen=True):
+class MemoryUse(msgspec.Struct, frozen=True):
     """Billed attempts that had the same memory, and their billed milliseconds. Memory 0 is one that nobody knows."""
 
     memory_mb: int
@@ -49,18 +49,18 @@ class ListPrice(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     leaves_out: tuple[str, ...]
 
 
-def cost_pico(price: ListPrice, uses: Iterable[Use]) -> int:
+def cost_pico(price: ListPrice, uses: Iterable[MemoryUse]) -> int:
     """What these attempts would have cost; those whose memory nobody knows are left out."""
     exact = sum((_cost(price, use) for use in uses if use.memory_mb), Fraction(0))
     return int(exact + Fraction(1, 2))
 
 
-def unknown(uses: Iterable[Use]) -> int:
+def unknown(uses: Iterable[MemoryUse]) -> int:
     """How many billed attempts cannot be compared."""
     return sum(use.requests for use in uses if not use.memory_mb)
 
 
-def _cost(price: ListPrice, use: Use) -> Fraction:
+def _cost(price: ListPrice, use: MemoryUse) -> Fraction:
     memory_mb = max(_stepped(use.memory_mb, price.memory_step_mb), price.least_memory_mb)
     gb_s = Fraction(memory_mb * use.billed_ms, _MB_PER_GB * _MS_PER_S)
     cost = use.requests * price.request_pico + gb_s * price.gb_s_pico

@@ -29,7 +29,7 @@ _PLAIN = re.compile(r"(?![0-9]+$)[A-Za-z0-9_-]+")
 _HINT = "write NAME=VALUE, or != > >= < <= and ~ (contains) in place of =; NAME alone: it is there"
 
 
-class Operator(enum.StrEnum):
+class FieldOperator(enum.StrEnum):
     """How a field and a value are compared."""
 
     EQUAL = "="
@@ -43,11 +43,11 @@ class Operator(enum.StrEnum):
     NOT_THERE = "not there"
 
 
-class Condition(msgspec.Struct, frozen=True):
+class FieldCondition(msgspec.Struct, frozen=True):
     """One condition on one field; ``value`` is as it was written."""
 
     name: str
-    operator: Operator
+    operator: FieldOperator
     value: str = ""
 
     @property
@@ -57,21 +57,23 @@ class Condition(msgspec.Struct, frozen=True):
         Some write letters other than ASCII as escapes, and the places of a list are not written at all. Of numbers only
         whole ones are sure to be there: nobody writes 77 as 7.7e1.
         """
-        if self.operator in (Operator.UNEQUAL, Operator.NOT_THERE) or self.name == "level":
+        if self.operator in (FieldOperator.UNEQUAL, FieldOperator.NOT_THERE) or self.name == "level":
             return ()
         end = self.name.rpartition(".")[2]
         is_there = self.name != "message" and _PLAIN.fullmatch(end)
-        is_value = self.operator in (Operator.EQUAL, Operator.CONTAINS) and re.fullmatch("[A-Za-z0-9_-]+", self.value)
+        is_value = self.operator in (FieldOperator.EQUAL, FieldOperator.CONTAINS) and re.fullmatch(
+            "[A-Za-z0-9_-]+", self.value
+        )
         return (*((f'{end}"',) if is_there else ()), *((self.value,) if is_value else ()))
 
     def holds(self, facts: log_lines.LineFacts) -> bool:
         """Whether it is so. What is not there is unequal to everything, and neither above nor below anything."""
         found, is_there = _value(self.name, facts)
-        if self.operator is Operator.THERE or self.operator is Operator.NOT_THERE:
-            return is_there is (self.operator is Operator.THERE)
+        if self.operator is FieldOperator.THERE or self.operator is FieldOperator.NOT_THERE:
+            return is_there is (self.operator is FieldOperator.THERE)
         if not is_there:
-            return self.operator is Operator.UNEQUAL
-        if self.operator is Operator.CONTAINS:
+            return self.operator is FieldOperator.UNEQUAL
+        if self.operator is FieldOperator.CONTAINS:
             return self.value.lower() in _text(found).lower()
         return _compared(self.operator, *_both(self.name, found, self.value))
 
@@ -105,7 +107,7 @@ class LogFilter(msgspec.Struct, frozen=True, kw_only=True):
     level: int | None = None
     statuses: tuple[str, ...] = ()
     grep: str | None = None
-    where: tuple[Condition, ...] = ()
+    where: tuple[FieldCondition, ...] = ()
     since_ms: int | None = None
     until_ms: int | None = None
 
@@ -132,7 +134,7 @@ class LogFilter(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
-def condition(text: str) -> Condition:
+def condition(text: str) -> FieldCondition:
     """What a person wrote as a condition. Raises `errors.BadRequest`, which says what is wrong with it."""
     given = text.strip()
     if len(given) > MOST_TEXT:
@@ -140,31 +142,31 @@ def condition(text: str) -> Condition:
     found = _CONDITION.fullmatch(given)
     if found is None:
         return _alone(given)
-    name, operator = found["name"].strip(), Operator(found["op"].replace("==", "="))
+    name, operator = found["name"].strip(), FieldOperator(found["op"].replace("==", "="))
     value = _unquoted(found["value"].strip())
-    if name == "level" and operator is not Operator.CONTAINS and log_lines.level_of(f"[{value}]") is None:
+    if name == "level" and operator is not FieldOperator.CONTAINS and log_lines.level_of(f"[{value}]") is None:
         raise errors.BadRequest(f"{value!r} is no level", hint=f"levels are {', '.join(log_lines.LEVELS)}")
     if operator in _ORDERED and name != "level" and not value:
         raise errors.BadRequest(f"{given!r} names nothing to compare with", hint=_HINT)
-    return Condition(name, operator, value)
+    return FieldCondition(name, operator, value)
 
 
-def conditions(texts: Sequence[str]) -> tuple[Condition, ...]:
+def conditions(texts: Sequence[str]) -> tuple[FieldCondition, ...]:
     """Several, all of which are to hold. Raises `errors.BadRequest`."""
     if len(texts) > MOST_CONDITIONS:
         raise errors.BadRequest(f"there are {len(texts)} conditions; {MOST_CONDITIONS} may be")
     return tuple(condition(text) for text in texts)
 
 
-_ORDERED = {Operator.ABOVE, Operator.FROM, Operator.BELOW, Operator.TO}
+_ORDERED = {FieldOperator.ABOVE, FieldOperator.FROM, FieldOperator.BELOW, FieldOperator.TO}
 
 
-def _alone(given: str) -> Condition:
+def _alone(given: str) -> FieldCondition:
     """A name, or ``!`` and a name."""
     name = given.removeprefix("!").strip()
     if not name or any(character in "=<>!~" for character in name):
         raise errors.BadRequest(f"{given!r} is no condition", hint=_HINT)
-    return Condition(name, Operator.NOT_THERE if given.startswith("!") else Operator.THERE)
+    return FieldCondition(name, FieldOperator.NOT_THERE if given.startswith("!") else FieldOperator.THERE)
 
 
 def _unquoted(value: str) -> str:
@@ -195,19 +197,19 @@ def _number(text: str) -> float:
     return int(text) if text.lstrip("+-").isdecimal() else float(text)
 
 
-def _compared(operator: Operator, found: float | str, value: float | str) -> bool:
-    if operator is Operator.EQUAL:
+def _compared(operator: FieldOperator, found: float | str, value: float | str) -> bool:
+    if operator is FieldOperator.EQUAL:
         return found == value
-    if operator is Operator.UNEQUAL:
+    if operator is FieldOperator.UNEQUAL:
         return found != value
     # A text is neither above nor below a number.
     if isinstance(found, str) != isinstance(value, str):
         return False
     below = found < value  # type: ignore[operator]
-    if operator is Operator.BELOW or operator is Operator.FROM:
-        return below is (operator is Operator.BELOW)
+    if operator is FieldOperator.BELOW or operator is FieldOperator.FROM:
+        return below is (operator is FieldOperator.BELOW)
     above = found > value  # type: ignore[operator]
-    return above is (operator is Operator.ABOVE)
+    return above is (operator is FieldOperator.ABOVE)
 
 
 def _text(value: log_lines.Scalar) -> str:

@@ -13,7 +13,7 @@ from typing import Protocol, TypeVar
 _MOST_KNOWN = 100_000
 
 
-class Line(Protocol):
+class AskedLine(Protocol):
     """What is asked of a line. ``id`` is 0 as long as it is not in the ledger."""
 
     @property
@@ -28,7 +28,7 @@ class Line(Protocol):
     def text(self) -> str: ...
 
 
-T = TypeVar("T", bound=Line)
+T = TypeVar("T", bound=AskedLine)
 
 
 class SeenLines:
@@ -43,7 +43,7 @@ class SeenLines:
         """Those that were not shown yet, which count as shown from now on."""
         return [line for line in lines if self._is_fresh(line)]
 
-    def _is_fresh(self, line: Line) -> bool:
+    def _is_fresh(self, line: AskedLine) -> bool:
         same = (line.invocation_id, line.attempt, line.text)
         # A line that comes live after the ledger had it has its very moment. Another that says the same has not.
         exactly = (*same, line.at_ms)

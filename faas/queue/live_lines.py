@@ -93,7 +93,7 @@ class Wants:
         await self._channel.close()
 
 
-class Lines:
+class HeardLines:
     """What a control API hears of: lines as they are printed. What it wants it says itself."""
 
     def __init__(self, url: str, keys: keyring.Keys) -> None:

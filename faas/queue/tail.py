@@ -23,7 +23,7 @@ _ANSWERS_WITHIN_S = 5
 _START = b"0-0"
 
 
-class Seen(msgspec.Struct, frozen=True):
+class TailRecords(msgspec.Struct, frozen=True):
     """Records that ended, and whether others were left out to catch up."""
 
     records: list[model.Record]
@@ -45,7 +45,7 @@ class Tail:
         """Over a connection of its own, made at the first read."""
         return cls(redis_client.connect(redis_url), keyring.Keys(prefix))
 
-    async def read(self, block_ms: int) -> Seen:
+    async def read(self, block_ms: int) -> TailRecords:
         """What ended since the last read, as soon as there is some; nothing after ``block_ms``.
 
         Raises `errors.Unavailable`; what ends while Redis is away is not seen.
@@ -57,16 +57,16 @@ class Tail:
         except TimeoutError as error:
             raise errors.Unavailable(f"Redis has not answered within {_ANSWERS_WITHIN_S} s") from error
 
-    async def _read(self, block_ms: int) -> Seen:
+    async def _read(self, block_ms: int) -> TailRecords:
         if self._after is None:
             self._after = await self._last()
         entries = _entries(await self._client.xread({self._stream: self._after}, _MOST_ENTRIES, block_ms))
         if not entries:
-            return Seen([], False)
+            return TailRecords([], False)
         is_cut = len(entries) == _MOST_ENTRIES
         # The rest is as many again, or more: who watches wants what ends now.
         self._after = await self._last() if is_cut else entries[-1][0]
-        return Seen(_records(entries), is_cut)
+        return TailRecords(_records(entries), is_cut)
 
     async def _last(self) -> bytes:
         """The place of the newest entry; of an empty stream its beginning, as nothing of it is there to be seen."""

@@ -25,7 +25,7 @@ _SHARE = 4
 _log = logging.getLogger("faas.recorder")
 
 
-def is_due(waiting: rolling.Waiting, since_s: float) -> bool:
+def is_due(waiting: rolling.UnmergedParts, since_s: float) -> bool:
     """Whether to merge now, so long after the last time. The longer it waits, the less it costs."""
     return waiting.groups >= MOST_GROUPS or (waiting.parts > 0 and since_s >= MERGE_EVERY_S)
 

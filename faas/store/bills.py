@@ -45,7 +45,7 @@ class BillLine(msgspec.Struct, frozen=True, kw_only=True):
     billed_ms: int
     cost_pico: int
     cpu_us: int
-    uses: tuple[comparing.Use, ...] = ()
+    uses: tuple[comparing.MemoryUse, ...] = ()
 
 
 class RootLine(BillLine, frozen=True, kw_only=True):
@@ -137,7 +137,7 @@ def _by_tags() -> tuple[sa.ColumnElement[str], sa.FromClause]:
 def _added(known: BillLine | None, name: str, memory_mb: int, sums: Sequence[int]) -> BillLine:
     count, requests, billed_ms, cost_pico, cpu_us = sums
     held = known or BillLine(name=name, count=0, requests=0, billed_ms=0, cost_pico=0, cpu_us=0)
-    more = (comparing.Use(memory_mb, requests, billed_ms),) if requests else ()
+    more = (comparing.MemoryUse(memory_mb, requests, billed_ms),) if requests else ()
     return BillLine(
         name=name,
         count=held.count + count,

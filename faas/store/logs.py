@@ -53,7 +53,7 @@ class LogRow(msgspec.Struct, frozen=True, kw_only=True):
     fields: log_lines.Fields | None = None
 
 
-class Found(msgspec.Struct, frozen=True, kw_only=True):
+class FoundLines(msgspec.Struct, frozen=True, kw_only=True):
     """What a search found, in order. Up to ``reached_id`` everything was looked at, in the direction of the search.
 
     ``is_cut`` says that its time was up before it came to the end; ``reached_ms`` is then when that line was printed.
@@ -81,7 +81,7 @@ class Logs:
         limit: int = 1000,
         newest: bool = False,
         within_s: float = WITHIN_S,
-    ) -> Found:
+    ) -> FoundLines:
         """The first ``limit`` rows after a line that fit, or the last before one when ``newest``; in order.
 
         Very short lines, of which there were many, are kept several in a row and have one id: more may come then.
@@ -120,14 +120,14 @@ class _Search:
         self._lines: list[LogRow] = []
         self._reached = 0
 
-    def through(self, bounds: log_index.IdRange, index: log_index.LogIndex | None) -> Found:
+    def through(self, bounds: log_index.IdRange, index: log_index.LogIndex | None) -> FoundLines:
         """Search the ids of a range."""
         self._reached = bounds.first - 1 if self._newest else bounds.last
         is_cut = not self._take_all(bounds, index)
         lines = self._lines[::-1] if self._newest else self._lines
         if is_cut:
-            return Found(lines=lines, reached_id=self._reached, is_cut=True, reached_ms=self._moment())
-        return Found(lines=lines[-self._limit :] if self._newest else lines, reached_id=self._reached)
+            return FoundLines(lines=lines, reached_id=self._reached, is_cut=True, reached_ms=self._moment())
+        return FoundLines(lines=lines[-self._limit :] if self._newest else lines, reached_id=self._reached)
 
     def _take_all(self, bounds: log_index.IdRange, index: log_index.LogIndex | None) -> bool:
         """Whether the search came to its end: there are enough, or there is nothing more."""

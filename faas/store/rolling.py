@@ -24,7 +24,7 @@ _FILL = "fill"
 _decode = msgspec.msgpack.Decoder(model.Record).decode
 
 
-class Waiting(msgspec.Struct, frozen=True):
+class UnmergedParts(msgspec.Struct, frozen=True):
     """What is not merged yet: how many parts, and how many groups are in them."""
 
     parts: int
@@ -38,7 +38,7 @@ class _Taken(msgspec.Struct, frozen=True):
     count: int
     bodies: Sequence[bytes]
 
-    def groups(self) -> Iterator[tallies.Group]:
+    def groups(self) -> Iterator[tallies.TallyGroup]:
         """What they add, part by part: to hold all at once makes collecting garbage the greater part of the work."""
         for body in self.bodies:
             yield from tallies.groups(body)
@@ -59,11 +59,11 @@ class Merger:
         self._gone = bulk.replaced(engine.dialect, _S)
         self._parts = bulk.inserted(engine.dialect, _P)
 
-    def waiting(self) -> Waiting:
+    def waiting(self) -> UnmergedParts:
         """How much there is to merge."""
         with self._engine.connect() as connection:
             row = connection.execute(sa.select(sa.func.count(), sa.func.sum(_P.c.groups))).one()
-        return Waiting(int(row[0]), int(row[1] or 0))
+        return UnmergedParts(int(row[0]), int(row[1] or 0))
 
     def merge(self, most_groups: int = 20_000) -> int:
         """Merge the oldest parts, about so many groups of them, in one transaction; how many parts it were.
@@ -116,7 +116,7 @@ class Merger:
         return until is not None
 
 
-def added(groups: Iterable[tallies.Group], gone: dict[int, int]) -> Sums:
+def added(groups: Iterable[tallies.TallyGroup], gone: dict[int, int]) -> Sums:
     """What groups add to each span that holds them; to none that was removed."""
     minutes: Sums = {}
     for (minute, function, kind), tally in tallies.by_kind(groups).items():
@@ -178,7 +178,7 @@ def _take(connection: sa.Connection, most_groups: int) -> _Taken:
     return _Taken(last, count, bodies)
 
 
-def _before(connection: sa.Connection, cursor: str, most_rows: int) -> tuple[str | None, list[tallies.Group]]:
+def _before(connection: sa.Connection, cursor: str, most_rows: int) -> tuple[str | None, list[tallies.TallyGroup]]:
     """The id down to which old records were read, None when there are no more; and what they add."""
     older = _R.c.invocation_id < cursor if cursor else sa.true()
     newest = sa.select(_R.c.invocation_id).where(older).order_by(_R.c.invocation_id.desc()).limit(most_rows)
@@ -190,7 +190,7 @@ def _before(connection: sa.Connection, cursor: str, most_rows: int) -> tuple[str
     return ids[-1], _grouped(_decode(body) for body in connection.scalars(query))
 
 
-def _grouped(records: Iterable[model.Record]) -> list[tallies.Group]:
+def _grouped(records: Iterable[model.Record]) -> list[tallies.TallyGroup]:
     held: dict[tuple[object, ...], list[model.Record]] = {}
     for record in records:
         minute = record.ended_at_ms // spans.MINUTE_MS

@@ -56,7 +56,7 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
     init_ms: Quantiles = Quantiles()
 
 
-class Counts(msgspec.Struct, frozen=True):
+class ExactFigures(msgspec.Struct, frozen=True):
     """What is exact of `Figures`."""
 
     count: int
@@ -66,7 +66,7 @@ class Counts(msgspec.Struct, frozen=True):
     cost_pico: int
 
     @classmethod
-    def of(cls, figures: Figures) -> Counts:
+    def of(cls, figures: Figures) -> ExactFigures:
         """Those of some figures."""
         return cls(figures.count, figures.errors, figures.cold_starts, figures.billed_ms, figures.cost_pico)
 
@@ -125,7 +125,7 @@ class Rollups:
                 _add(held, bit.name, bit)
         return [Summary(name, _figures(held[name])) for name in sorted(held)]
 
-    def counts(self, since_ms: int, until_ms: int) -> dict[str, Counts]:
+    def counts(self, since_ms: int, until_ms: int) -> dict[str, ExactFigures]:
         """What is exact, of every function that had attempts; added up where it lies, without any sketch."""
         held: dict[str, tallies.Tally] = {}
         with _snapshot(self._engine) as connection:
@@ -135,7 +135,7 @@ class Rollups:
                 _add(held, bit.name, bit)
             for bit in _pending(connection, pieces, "function", None):
                 _add(held, bit.name, bit._replace(flats=()))
-        return {name: Counts.of(_figures(tally)) for name, tally in held.items()}
+        return {name: ExactFigures.of(_figures(tally)) for name, tally in held.items()}
 
     def durations(self, since_ms: int, until_ms: int, per_mille: int) -> dict[str, int]:
         """How long (µs) so many in a thousand attempts of each function took at most; for putting the slowest first."""
@@ -281,7 +281,7 @@ def _pending(
                 )
 
 
-def _namer(by: By, chosen: set[str] | None) -> Callable[[str, tallies.Kind | None], str]:
+def _namer(by: By, chosen: set[str] | None) -> Callable[[str, tallies.RecordKind | None], str]:
     """How what a bit is part of is called, by its function and kind."""
     if by == "function":
         return lambda function, kind: function
@@ -290,7 +290,7 @@ def _namer(by: By, chosen: set[str] | None) -> Callable[[str, tallies.Kind | Non
     if by == "revision":
         is_one = chosen is not None and len(chosen) == 1
         return lambda function, kind: f"{kind.revision}" if is_one else f"{function}@{kind.revision}"  # type: ignore[union-attr]
-    place = tallies.Kind._fields.index(by)
+    place = tallies.RecordKind._fields.index(by)
     return lambda function, kind: str(kind[place])  # type: ignore[index]
 
 

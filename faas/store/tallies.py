@@ -19,7 +19,7 @@ Flat = list[int]
 """A packed sketch (`faas.core.sketches`)."""
 
 
-class Kind(NamedTuple):
+class RecordKind(NamedTuple):
     """What attempts of one function are told apart by. ``revision`` is 0 where functions are added up."""
 
     revision: int
@@ -32,7 +32,7 @@ GroupKey = tuple[int, str, int, str, str, str]
 """Minute, function and kind."""
 
 
-class Group(msgspec.Struct, frozen=True, array_like=True, gc=False):
+class TallyGroup(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """What a batch of records adds: the attempts of one function and kind that ended in one minute since 1970."""
 
     minute: int
@@ -49,9 +49,9 @@ class Group(msgspec.Struct, frozen=True, array_like=True, gc=False):
     init: Flat
 
     @property
-    def kind(self) -> Kind:
+    def kind(self) -> RecordKind:
         """Its kind."""
-        return Kind(self.revision, self.trigger, self.status, self.cold_start)
+        return RecordKind(self.revision, self.trigger, self.status, self.cold_start)
 
     @property
     def counts(self) -> Counts:
@@ -73,13 +73,13 @@ class _KindBody(msgspec.Struct, frozen=True, array_like=True, gc=False):
     init: Flat
 
 
-_decode_part = msgspec.msgpack.Decoder(list[Group]).decode
+_decode_part = msgspec.msgpack.Decoder(list[TallyGroup]).decode
 _decode_kinds = msgspec.msgpack.Decoder(list[_KindBody]).decode
 _decode_first = msgspec.msgpack.Decoder(tuple[Flat, msgspec.Raw, msgspec.Raw]).decode
 _decode_flats = msgspec.msgpack.Decoder(tuple[Flat, Flat, Flat]).decode
 
 
-def group(minute: int, records: Sequence[model.Record]) -> Group:
+def group(minute: int, records: Sequence[model.Record]) -> TallyGroup:
     """What records of one function, kind and minute add."""
     first, count = records[0], len(records)
     status, cold_start = first.status._value_, first.cold_start._value_
@@ -89,7 +89,7 @@ def group(minute: int, records: Sequence[model.Record]) -> Group:
     flats[1] = _flat([record.queue_ms for record in records])
     if cold_start != _WARM:
         flats[2] = _flat([record.init_ms for record in records])
-    return Group(
+    return TallyGroup(
         minute,
         first.function,
         first.revision,
@@ -107,12 +107,12 @@ def _flat(values: list[int]) -> Flat:
     return [sketches.bin_of(values[0]), 1] if len(values) == 1 else sketches.packed(sketches.of(values))
 
 
-def part(groups: Sequence[Group]) -> bytes:
+def part(groups: Sequence[TallyGroup]) -> bytes:
     """A part: what one batch adds, as it waits to be merged."""
     return _encode(groups)
 
 
-def groups(body: bytes) -> list[Group]:
+def groups(body: bytes) -> list[TallyGroup]:
     """What a part adds."""
     return _decode_part(body)
 
@@ -145,7 +145,7 @@ class Tally:
         if init:
             sketches.add(self.init, init)
 
-    def add_kind(self, kind: Kind, count: int, billed_ms: int, cost_pico: int) -> None:
+    def add_kind(self, kind: RecordKind, count: int, billed_ms: int, cost_pico: int) -> None:
         """Add the counts of attempts of one kind."""
         errors, cold_starts = (0 if kind.status == _OK else count), (0 if kind.cold_start == _WARM else count)
         self.add_counts(count, errors, cold_starts, billed_ms, cost_pico)
@@ -177,18 +177,18 @@ class Tally:
         return sketches.packed(self.duration), sketches.packed(self.queue), sketches.packed(self.init)
 
 
-Kinds = dict[Kind, Tally]
+Kinds = dict[RecordKind, Tally]
 """The sums of one function and span of time, kind by kind."""
 
 
 Counts = tuple[int, int, int, int, int]
 """What is exact: attempts, errors, cold starts, billed ms, cost."""
 
-Row = tuple[int, int, int, int, int, bytes, bytes]
+KindsRow = tuple[int, int, int, int, int, bytes, bytes]
 """How `Kinds` are stored: the counts and the sketches of all kinds, and the kinds in a column of their own."""
 
 
-def by_kind(groups: Iterable[Group]) -> dict[tuple[int, str, Kind], Tally]:
+def by_kind(groups: Iterable[TallyGroup]) -> dict[tuple[int, str, RecordKind], Tally]:
     """The sums of groups of the same minute, function and kind."""
     held: dict[GroupKey, Tally] = {}
     for each in groups:
@@ -198,7 +198,7 @@ def by_kind(groups: Iterable[Group]) -> dict[tuple[int, str, Kind], Tally]:
             tally = held[key] = Tally()
         tally.add_counts(*each.counts)
         tally.add_flats(each.duration, each.queue, each.init)
-    return {(key[0], key[1], Kind(*key[2:])): tally for key, tally in held.items()}
+    return {(key[0], key[1], RecordKind(*key[2:])): tally for key, tally in held.items()}
 
 
 def of_all(functions: Iterable[Kinds]) -> Kinds:
@@ -214,7 +214,7 @@ def of_all(functions: Iterable[Kinds]) -> Kinds:
     return found
 
 
-def row(kinds: Kinds) -> Row:
+def row(kinds: Kinds) -> KindsRow:
     """As it is stored."""
     if len(kinds) == 1:
         # What one kind has is what all have: it would be written twice.
@@ -243,14 +243,14 @@ def kinds(all_sketches: bytes, body: bytes) -> Kinds:
     bodies = _decode_kinds(body)
     found: Kinds = {}
     for each in bodies:
-        kind = Kind(each.revision, each.trigger, each.status, each.cold_start)
+        kind = RecordKind(each.revision, each.trigger, each.status, each.cold_start)
         tally = found[kind] = Tally()
         tally.add_kind(kind, each.count, each.billed_ms, each.cost_pico)
         tally.add_flats(*(flats(all_sketches) if len(bodies) == 1 else (each.duration, each.queue, each.init)))
     return found
 
 
-def merge(into: Kinds, others: Mapping[Kind, Tally]) -> None:
+def merge(into: Kinds, others: Mapping[RecordKind, Tally]) -> None:
     """Add sums to others, kind by kind. ``others`` stay as they are."""
     for kind, tally in others.items():
         held = into.get(kind)

@@ -86,14 +86,14 @@ class BatchWriter:
             self._letters.put(connection, list(_dead(batch, letters)))
         self._kept.put(connection, list(_kept(rows, lines)))
 
-    def _roll_up(self, connection: sa.Connection, groups: Sequence[Group]) -> None:
+    def _roll_up(self, connection: sa.Connection, groups: Sequence[RecordGroup]) -> None:
         """Write what the batch adds to figures over time as one part, which is merged later (`faas.store.rolling`)."""
         if groups:
             added = [tallies.group(group.key[4], group.records) for group in groups]
             self._parts.put(connection, [(len(added), tallies.part(added))])
 
 
-class Group:
+class RecordGroup:
     """The records of a batch that add to the same sums, and their rows."""
 
     def __init__(self, key: GroupKey) -> None:
@@ -102,8 +102,8 @@ class Group:
         self.rows: list[bulk.Row] = []
 
 
-def _groups(batch: Iterable[Packed]) -> Sequence[Group]:
-    groups: dict[GroupKey, Group] = {}
+def _groups(batch: Iterable[Packed]) -> Sequence[RecordGroup]:
+    groups: dict[GroupKey, RecordGroup] = {}
     for record, packed in batch:
         # The documented `_value_` is what `value` gives, without the call that takes as long as the rest of a row.
         status, cold_start = record.status._value_, record.cold_start._value_
@@ -111,7 +111,7 @@ def _groups(batch: Iterable[Packed]) -> Sequence[Group]:
         key = (record.function, record.trigger, status, cold_start, minute, record.revision)
         group = groups.get(key)
         if group is None:
-            group = groups[key] = Group(key)
+            group = groups[key] = RecordGroup(key)
         group.records.append(record)
         group.rows.append((
             record.invocation_id, record.attempt, record.function, status, record.ended_at_ms, record.duration_us,
@@ -147,7 +147,7 @@ def _body(record: model.Record, packed: bytes) -> bytes:
     return _encode(msgspec.structs.replace(record, logs=())) if record.logs else packed
 
 
-def _total(group: Group) -> bulk.Row:
+def _total(group: RecordGroup) -> bulk.Row:
     *named, minute, _ = group.key
     sums = (sum([getattr(record, name) for record in group.records]) for name in _SUMMED)
     return (_EPOCH + datetime.timedelta(minute // _MINUTES_A_DAY)).isoformat(), *named, len(group.records), *sums

@@ -114,7 +114,7 @@ class _Rows:
 
     def __init__(self, chance: random.Random) -> None:
         self._chance = chance
-        self._made: dict[int, list[tallies.Row]] = {}
+        self._made: dict[int, list[tallies.KindsRow]] = {}
 
     def __call__(self, count: int) -> tuple[object, ...]:
         size = min(1 << count.bit_length() - 1, 1 << 14)
@@ -122,7 +122,7 @@ class _Rows:
         row = made[self._chance.randrange(16)]
         return (count, *row[1:3], count * 30, count * 70_000_000, *row[5:])
 
-    def _row(self, size: int) -> tallies.Row:
+    def _row(self, size: int) -> tallies.KindsRow:
         groups = []
         typical_us = self._chance.choice([8, 10, 12])
         for status, cold_start, share in (("ok", "none", 0.96), ("ok", "prewarmed", 0.03), ("error", "none", 0.01)):
@@ -133,7 +133,7 @@ class _Rows:
             {group.kind: tally for group, tally in zip(groups, tallies.by_kind(groups).values(), strict=True)}
         )
 
-    def _group(self, count: int, status: str, cold_start: str, typical_us: int) -> tallies.Group:
+    def _group(self, count: int, status: str, cold_start: str, typical_us: int) -> tallies.TallyGroup:
         records = [
             model.Record(
                 invocation_id="", attempt=1, function="f", revision=1, trigger="http", mode=model.Mode.SYNC,

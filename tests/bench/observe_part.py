@@ -141,7 +141,7 @@ def _told(root: Path) -> dict[str, str] | None:
 class _Without(writing.BatchWriter):
     """Writes what there was before there were roll-ups."""
 
-    def _roll_up(self, connection: sa.Connection, groups: Sequence[writing.Group]) -> None:
+    def _roll_up(self, connection: sa.Connection, groups: Sequence[writing.RecordGroup]) -> None:
         pass
 
 

@@ -102,7 +102,7 @@ async def test_a_made_up_cookie_gets_nobody_in(api: ControlApi, cookie: str, val
 
 
 async def test_the_session_of_another_token_gets_nobody_in(api: ControlApi, cookie: str) -> None:
-    other = sessions.Key.of("another")
+    other = sessions.SessionKey.of("another")
     forged = other.sign(sessions.Session("x", 9_999_999_999_999))
     assert await status_by(api, f"{cookie.partition('=')[0]}={forged}") == 401
 
@@ -149,7 +149,7 @@ async def test_every_answer_of_the_api_is_no_document_that_runs(api: ControlApi)
 
 
 def test_no_function_is_shown_the_cookie_of_the_page() -> None:
-    name = sessions.Key.of("token").cookie
+    name = sessions.SessionKey.of("token").cookie
     head = events.http_head(
         method="GET",
         raw_path="/",

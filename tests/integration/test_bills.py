@@ -221,5 +221,5 @@ def test_what_was_added_up_before_is_in_bills_and_in_no_comparison(settings: set
     finally:
         migrated.dispose()
     assert (line.name, line.count, line.requests, line.billed_ms, line.cost_pico) == ("a", 13, 6, 60, 12)
-    assert line.uses == (comparing.Use(memory_mb=0, requests=6, billed_ms=60),)
+    assert line.uses == (comparing.MemoryUse(memory_mb=0, requests=6, billed_ms=60),)
     assert days == [("1970-01-01", 9), ("1970-01-02", 3)]

@@ -1,4 +1,4 @@
-"""`faas logs` at the command line: filters, columns, exports, the platform's own lines, and what is said of mistakes."""
+"""`faas logs` at the command line: filters, columns, exports, the platform's own lines, what is said of mistakes."""
 
 from __future__ import annotations
 

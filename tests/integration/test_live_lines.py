@@ -182,7 +182,7 @@ async def test_nothing_is_published_while_nobody_follows_and_soon_after_nobody_d
 ) -> None:
     function = bench.function(CODE, "app.handler")
     node = await bench.node()
-    heard = live_lines.Lines(settings.redis.redis_url, keyring.Keys(settings.redis.redis_prefix))
+    heard = live_lines.HeardLines(settings.redis.redis_url, keyring.Keys(settings.redis.redis_prefix))
     try:
         await heard.next(0.01)
         await bench.call(function, {"name": "x", "lines": 3})

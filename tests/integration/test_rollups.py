@@ -66,7 +66,7 @@ def close(found: rollups.Quantiles, values: list[int]) -> None:
 
 def same(figures: rollups.Figures, among: Sequence[model.Record], *, quantiles: bool = True) -> None:
     """These are the figures of these records."""
-    assert rollups.Counts.of(figures) == rollups.Counts(
+    assert rollups.ExactFigures.of(figures) == rollups.ExactFigures(
         count=len(among),
         errors=sum(each.status is not model.Status.OK for each in among),
         cold_starts=sum(each.cold_start is not model.ColdStart.NONE for each in among),
@@ -97,7 +97,7 @@ def adds_up(engine: sa.Engine, records: Sequence[model.Record], since_ms: int = 
         each.name: each.figures.duration_us.p99 for each in book.summary(since_ms, until_ms, "function")
     }
     assert counts == {
-        each.name: rollups.Counts.of(each.figures) for each in book.summary(since_ms, until_ms, "function")
+        each.name: rollups.ExactFigures.of(each.figures) for each in book.summary(since_ms, until_ms, "function")
     }
 
 
@@ -105,7 +105,7 @@ def all_merged(engine: sa.Engine) -> None:
     merger = rolling.Merger(engine)
     while merger.merge():
         pass
-    assert merger.waiting() == rolling.Waiting(0, 0)
+    assert merger.waiting() == rolling.UnmergedParts(0, 0)
 
 
 def test_figures_are_those_of_the_records_before_and_after_they_are_merged(engine: sa.Engine) -> None:

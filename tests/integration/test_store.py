@@ -108,7 +108,7 @@ def test_a_replayed_record_is_billed_once(engine: sa.Engine) -> None:
     first, second = samples.ended(), samples.ended()
     book.commit([first, first])
     book.commit([first, second])
-    uses = (comparing.Use(memory_mb=128, requests=2, billed_ms=16),)
+    uses = (comparing.MemoryUse(memory_mb=128, requests=2, billed_ms=16),)
     expected = bills.BillLine(name="hello", count=2, requests=2, billed_ms=16, cost_pico=433_334, cpu_us=0, uses=uses)
     assert book.bill(0, "function") == [expected]
     assert [line.name for line in book.bill(0, "day")] == ["1970-01-01"]

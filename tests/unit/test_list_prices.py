@@ -17,7 +17,7 @@ FC = list_prices.of("alibaba-fc")
 
 
 def cost(price: comparing.ListPrice, memory_mb: int, requests: int, billed_ms: int) -> int:
-    return comparing.cost_pico(price, [comparing.Use(memory_mb, requests, billed_ms)])
+    return comparing.cost_pico(price, [comparing.MemoryUse(memory_mb, requests, billed_ms)])
 
 
 def test_a_gb_second_and_a_million_requests_cost_what_the_list_says() -> None:
@@ -49,7 +49,7 @@ def test_memory_and_processors_come_in_steps(memory_mb: int, counted_mb: int, vc
 
 
 def test_what_nobody_knows_the_memory_of_is_left_out_and_counted() -> None:
-    uses = [comparing.Use(0, 7, 900), comparing.Use(128, 1, 1)]
+    uses = [comparing.MemoryUse(0, 7, 900), comparing.MemoryUse(128, 1, 1)]
     assert comparing.cost_pico(AWS, uses) == cost(AWS, 128, 1, 1)
     assert comparing.unknown(uses) == 7
 
@@ -57,7 +57,7 @@ def test_what_nobody_knows_the_memory_of_is_left_out_and_counted() -> None:
 @given(st.lists(st.tuples(st.sampled_from([64, 128, 1000, 10_240]), st.integers(0, 10**9), st.integers(0, 10**12))))
 def test_a_line_is_rounded_once(uses: list[tuple[int, int, int]]) -> None:
     for price in (AWS, FC):
-        together = comparing.cost_pico(price, [comparing.Use(*use) for use in uses])
+        together = comparing.cost_pico(price, [comparing.MemoryUse(*use) for use in uses])
         apart = sum(cost(price, *use) for use in uses)
         assert abs(together - apart) <= len(uses)
 

@@ -12,8 +12,8 @@ from faas.core import errors
 from tests.eventually import eventually
 
 
-def event(type: str = "record", function: str | None = "f", invocation_id: str | None = "i") -> live.Event:
-    return live.Event(type, b"{}", function, invocation_id)
+def event(type: str = "record", function: str | None = "f", invocation_id: str | None = "i") -> live.ServerEvent:
+    return live.ServerEvent(type, b"{}", function, invocation_id)
 
 
 class Source:
@@ -23,7 +23,7 @@ class Source:
         self.working = 0
         self.begun = 0
         self.failure: Exception | None = None
-        self.tell: Callable[[live.Event], None] = lambda event: None
+        self.tell: Callable[[live.ServerEvent], None] = lambda event: None
 
     async def __call__(self, tell: live.Tell) -> None:
         self.working += 1
@@ -37,26 +37,26 @@ class Source:
             self.working -= 1
 
 
-async def heard(listener: live.Listener) -> list[bytes]:
+async def heard(listener: live.EventClient) -> list[bytes]:
     """The types of what has come."""
     frames = (await listener.next(1)).split(b"\n\n")
     return [frame.split(b"\n")[0].removeprefix(b"event: ") for frame in frames if frame]
 
 
-WISH = live.Wish(frozenset({"record"}))
+WISH = live.EventWish(frozenset({"record"}))
 
 
 @pytest.mark.parametrize(
     ("wish", "fits"),
     [
-        (live.Wish(frozenset({"record"})), {"a"}),
-        (live.Wish(frozenset({"record", "status"})), {"a", "status"}),
-        (live.Wish(live.TYPES, function="g"), {"b", "status"}),
-        (live.Wish(live.TYPES, invocation_id="2"), {"b", "status"}),
-        (live.Wish(live.TYPES, function="f", invocation_id="2"), {"status"}),
+        (live.EventWish(frozenset({"record"})), {"a"}),
+        (live.EventWish(frozenset({"record", "status"})), {"a", "status"}),
+        (live.EventWish(live.TYPES, function="g"), {"b", "status"}),
+        (live.EventWish(live.TYPES, invocation_id="2"), {"b", "status"}),
+        (live.EventWish(live.TYPES, function="f", invocation_id="2"), {"status"}),
     ],
 )
-def test_a_listener_hears_what_it_wishes(wish: live.Wish, fits: set[str]) -> None:
+def test_a_listener_hears_what_it_wishes(wish: live.EventWish, fits: set[str]) -> None:
     told = {
         "a": event("record", "f", "1"),
         "b": event("log", "g", "2"),
@@ -136,7 +136,7 @@ async def test_a_source_with_a_fault_of_its_own_is_tried_again(monkeypatch: pyte
 
 async def test_listeners_are_bounded() -> None:
     hub = live.Hub({})
-    hub._listeners = {live.Listener(WISH) for _ in range(live.MOST_LISTENERS)}
+    hub._listeners = {live.EventClient(WISH) for _ in range(live.MOST_LISTENERS)}
     with pytest.raises(errors.Unavailable):
         async with hub.listening(WISH):
             pass

@@ -128,7 +128,7 @@ def test_no_more_of_a_file_is_read_than_is_wanted(tmp_path: Path, monkeypatch: p
 def test_a_follower_gets_each_line_once_also_when_the_log_is_set_aside(tmp_path: Path) -> None:
     log = tmp_path / "node.log"
     log.write_text(event(1) + "\n")
-    follower = log_files.Follower("node", log)
+    follower = log_files.LogFollower("node", log)
     assert follower.read() == []
     with log.open("a") as file:
         file.write(event(2) + "\n" + event(3)[:10])
@@ -146,7 +146,7 @@ def test_a_process_that_starts_later_is_read_from_its_beginning_and_one_that_is_
     tmp_path: Path,
 ) -> None:
     log = tmp_path / "node-2.log"
-    follower = log_files.Follower("node-2", log, from_start=True)
+    follower = log_files.LogFollower("node-2", log, from_start=True)
     assert follower.read() == []
     log.write_text(event(1) + "\n")
     assert actions(follower.read()) == ["e1"]

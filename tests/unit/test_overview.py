@@ -48,7 +48,7 @@ def test_a_line_has_at_most_thirty_pieces_of_a_length_that_people_use(span: int,
 def test_ranks_are_made_once_in_a_while_for_each_time_and_figure(monkeypatch: pytest.MonkeyPatch) -> None:
     now_s, made = [0.0], []
     monkeypatch.setattr(clock, "steady_s", lambda: now_s[0])
-    kept = overview.Kept()
+    kept = overview.KeptRanks()
 
     def ask(since: str, sort: overview.Sort) -> overview.Ranks:
         return kept.get(since, sort, lambda: made.append((since, sort)) or {"f": len(made)})

@@ -10,7 +10,7 @@ from faas.api import sessions
 from faas.core import errors
 
 NOW = 1_700_000_000_000
-KEY = sessions.Key.of("a token")
+KEY = sessions.SessionKey.of("a token")
 
 
 def test_a_session_is_read_as_it_was_signed_until_it_is_over() -> None:
@@ -27,7 +27,7 @@ def test_no_two_sessions_are_the_same() -> None:
 
 def test_sessions_end_with_the_token() -> None:
     value = KEY.sign(KEY.begin(NOW))
-    other = sessions.Key.of("another token")
+    other = sessions.SessionKey.of("another token")
     assert other.read(value, NOW) is None
     assert other.cookie != KEY.cookie
 
