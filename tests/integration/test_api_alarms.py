@@ -56,7 +56,8 @@ def stands(api: ControlApi, *found: alarms.Standing) -> None:
         for each in found
     ]  # fmt: skip
     begun = store(api).begin()
-    assert store(api).commit(begun, 1, NOW_MS, alarms.LookOutcome(standings=found, events=tuple(events)))
+    outcome = alarms.LookOutcome(standings=found, events=tuple(events))
+    assert store(api).commit(begun, 1, clock.now_ms(), outcome)
 
 
 def standing(alarm: str, state: model.AlarmState, function: str = "hello", **given: Any) -> alarms.Standing:
@@ -202,7 +203,7 @@ async def test_a_fault_of_the_platforms_own_file_is_told_where_alarms_are_listed
 
 async def test_a_list_that_is_old_says_so(api: ControlApi) -> None:
     begun = store(api).begin()
-    assert store(api).commit(begun, 1, NOW_MS - 600_000, alarms.LookOutcome())
+    assert store(api).commit(begun, 1, clock.now_ms() - 600_000, alarms.LookOutcome())
     assert "nobody has looked since" in (await faas(api.settings.data.root, "alarms", "ls")).err
     stands(api)
     assert (await faas(api.settings.data.root, "alarms", "ls")).err == ""
