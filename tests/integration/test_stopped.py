@@ -202,6 +202,8 @@ async def test_what_waits_for_a_stopped_function_waits_on_and_runs_when_it_may(b
     assert node_bench.result(await bench.call(other, "other")) == "other"
     await bench.call(other)
     assert (await bench.counts(echo)).waiting == 3
+    # Not even claimed, to be given back at once: that would go on for as long as the stop does.
+    assert not node.lanes[echo.ref].may_claim()
     await node.adopt(version, current, {})
     await eventually(lambda: _done(bench, echo, 4), within=15)
 
