@@ -34,7 +34,7 @@ class HistoryQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How much of what came to pass. ``before`` is ``next`` of the page that this one follows."""
 
     limit: Annotated[int, msgspec.Meta(ge=1, le=1_000)] = 100
-    before: Annotated[int, msgspec.Meta(ge=0)] | None = None
+    before: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)] | None = None
 
 
 class FunctionQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
