@@ -173,3 +173,19 @@ def test_figures_change_without_a_reload(seen: Seen, works: platforms.Platform) 
     before = int(calls.inner_text().replace(",", ""))
     works.json("invoke", "obeys")
     expect(calls).to_have_text(f"{before + 1:,}", timeout=20_000)
+
+
+def test_lines_are_filtered_and_earlier_ones_fetched(seen: Seen, works: platforms.Platform) -> None:
+    one = works.json("invoke", "obeys", "--data", '{"who": "one"}', "--async")["invocation_id"]
+    works.json("invoke", "obeys", "--data", '{"who": "two"}')
+    works.record(one)
+    seen.open("/logs?grep=got")
+    lines = seen.page.locator(".line")
+    expect(lines.filter(has_text='"who": "two"')).to_have_count(1)
+    seen.page.get_by_text("More filters").click()
+    seen.page.get_by_label("Invocation").fill(one)
+    expect(lines).to_have_count(1)
+    expect(lines).to_contain_text('"who": "one"')
+    expect(seen.page.get_by_role("button", name="Earlier lines")).to_have_count(0)
+    seen.page.get_by_label("Until").fill("2020-01-01T00:00")
+    expect(seen.page.get_by_text("No line fits.").or_(seen.page.get_by_role("alert"))).to_be_visible()

@@ -36,6 +36,7 @@ const PLACES = [
 ];
 
 const ALARMS_MS = 30_000;
+const ANEW = "loaded anew";
 const firing = h("span.place-count", {});
 const main = h("main", { id: "main", tabindex: "-1" });
 const links = new Map();
@@ -159,7 +160,7 @@ async function show() {
   shownAt = location.pathname;
   const given = context(found?.params ?? {});
   try {
-    const { default: make, watches = QUIET } = found ? await found.route.load() : { default: nowhere };
+    const { default: make, watches = QUIET } = found ? await loaded(found.route) : { default: nowhere };
     if (signal.aborted) return;
     if (found?.route.place !== "") live.open(watches(given.params));
     document.body.classList.toggle("bare", found?.route.place === "");
@@ -173,6 +174,20 @@ async function show() {
     main.focus({ preventScroll: true });
   } else if (wasTab) {
     main.querySelector(".tabs [aria-current]")?.focus();
+  }
+}
+
+/** The module of a page. One that is not there is of a platform before an upgrade: then all of the page is loaded anew. */
+async function loaded(route) {
+  try {
+    const module = await route.load();
+    sessionStorage.removeItem(ANEW);
+    return module;
+  } catch (error) {
+    if (sessionStorage.getItem(ANEW)) throw error;
+    sessionStorage.setItem(ANEW, "1");
+    location.reload();
+    return new Promise(() => {});
   }
 }
 

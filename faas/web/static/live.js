@@ -2,11 +2,12 @@
  * Live events: one stream for the whole page, opened again when it breaks.
  *
  * Pages listen for `record`, `log`, `status` and `alarm`. `state` events say whether the stream is there: pages ask
- * now and then instead while it is not. A stream that the platform had to cut short for a slow browser says `missed`.
+ * now and then instead while it is not. A stream that the platform had to cut short for a slow browser says `missed`,
+ * and one whose source is away, such as Redis, says `away`.
  */
 
 const AGAIN_MS = [500, 1000, 2000, 5000, 10_000];
-const TYPES = ["record", "log", "status", "alarm", "missed"];
+const TYPES = ["record", "log", "status", "alarm", "missed", "away"];
 const target = new EventTarget();
 let source = null;
 let filter = "";
@@ -58,6 +59,7 @@ function connect() {
 }
 
 function tell(type, text) {
+  become(type === "away" ? "away" : "open");
   try {
     target.dispatchEvent(new CustomEvent(type, { detail: JSON.parse(text) }));
   } catch (error) {

@@ -23,7 +23,7 @@ export function lines(rows) {
  * A view of lines. `fixed` are filters that cannot be changed here; `filters` says whether those that can are shown.
  */
 export function logView(page, fixed = {}, { filters = true, span = "1d" } = {}) {
-  const asked = { function: "", level: "", status: "", grep: "", where: "", ...known(page.query), ...fixed };
+  const asked = { function: "", level: "", status: "", grep: "", where: "", invocation: "", root: "", until: "", ...known(page.query), ...fixed };
   let since = page.query.get("since") ?? span;
   let follows = true;
   let round = new AbortController();
@@ -40,7 +40,7 @@ export function logView(page, fixed = {}, { filters = true, span = "1d" } = {}) 
       const answer = await calls.logs({ ...fields(), tail: TAIL }, signal);
       seen = seenLines();
       shown({ ...answer, lines: seen.fresh(answer.lines) });
-      if (follows) await follow(answer.next ?? answer.next_id, signal);
+      if (follows && !asked.until) await follow(answer.next ?? answer.next_id, signal);
     } catch (error) {
       if (error.name !== "AbortError") refill(host, parts.problem(error, start));
     }
@@ -54,7 +54,8 @@ export function logView(page, fixed = {}, { filters = true, span = "1d" } = {}) 
 
   /** What is asked for besides the time; several conditions stand in one line, with `and` between them. */
   function question() {
-    return { ...asked, where: asked.where.split(/\s+and\s+/).filter(Boolean) };
+    const until = asked.until ? new Date(asked.until).getTime() : "";
+    return { ...asked, until, where: asked.where.split(/\s+and\s+/).filter(Boolean) };
   }
 
   async function follow(from, signal) {
@@ -73,15 +74,31 @@ export function logView(page, fixed = {}, { filters = true, span = "1d" } = {}) 
     }
   }
 
+  const made = (row) => line(row, { withFunction: !asked.function && !fixed.invocation });
+
   function shown(answer) {
-    refill(list, answer.lines.map((row) => line(row, { withFunction: !asked.function && !fixed.invocation })));
-    refill(host, answer.lines.length ? list : nothing());
+    refill(list, answer.lines.map(made));
+    refill(host, answer.lines.length ? [earlier(answer), list] : nothing());
     refill(state, answer.is_cut ? "Not all of this span was looked through: take a shorter one, or more filters." : "");
     atEnd();
   }
 
+  /** A button for the lines before these, where there may be some. */
+  function earlier(answer) {
+    const first = answer.lines.find((row) => row.id)?.id;
+    if (!first || (answer.lines.length < TAIL && !answer.is_cut)) return null;
+    const button = parts.action("Earlier lines", () => parts.attempt(async () => {
+      const before = await calls.logs({ ...fields(), tail: TAIL, before: first }, page.signal);
+      const height = host.scrollHeight;
+      list.prepend(...before.lines.map(made));
+      button.replaceWith(earlier(before) ?? "");
+      host.scrollTop += host.scrollHeight - height; // so that what is read stays where it is
+    }));
+    return button;
+  }
+
   function nothing() {
-    const isFiltered = ["level", "status", "grep", "where"].some((name) => asked[name]);
+    const isFiltered = ["level", "status", "grep", "where", "invocation", "root", "until"].some((name) => asked[name]);
     if (isFiltered) return parts.empty("No line fits.", "Take a longer span, or fewer filters.");
     return parts.empty("Nothing was printed in this time.", "What a handler prints comes here, while it runs.");
   }
@@ -90,7 +107,7 @@ export function logView(page, fixed = {}, { filters = true, span = "1d" } = {}) 
     if (!rows.length) return;
     const stays = host.scrollHeight - host.scrollTop - host.clientHeight < 60;
     if (!list.isConnected) refill(host, list);
-    put(list, rows.map((row) => line(row, { withFunction: !asked.function && !fixed.invocation })));
+    put(list, rows.map(made));
     while (list.children.length > MOST) list.firstElementChild.remove();
     if (stays) atEnd();
   }
@@ -124,12 +141,23 @@ export function logView(page, fixed = {}, { filters = true, span = "1d" } = {}) 
     h("label.check", {}, h("input", { type: "checkbox", checked: true, on: { change: followed } }), "Follow"),
   );
 
+  const more = h(
+    "details.more", { open: Boolean(asked.invocation || asked.root || asked.until) },
+    h("summary", {}, "More filters"),
+    h(
+      "div.tools", {},
+      parts.input("Invocation", asked.invocation, (text) => change({ invocation: text.trim() }), { placeholder: "its id" }),
+      parts.input("Chain of", asked.root, (text) => change({ root: text.trim() }), { placeholder: "any id of it" }),
+      parts.input("Until", asked.until, (until) => change({ until }), { type: "datetime-local" }),
+    ),
+  );
+
   start();
-  return h("div.stack", {}, filters ? tools : null, h("div.card.lines-card", {}, host, state));
+  return h("div.stack", {}, filters ? [tools, more] : null, h("div.card.lines-card", {}, host, state));
 }
 
 function known(query) {
-  const names = ["function", "level", "status", "grep", "where", "invocation", "root"];
+  const names = ["function", "level", "status", "grep", "where", "invocation", "root", "until"];
   return Object.fromEntries(names.filter((name) => query.get(name)).map((name) => [name, query.get(name)]));
 }
 
