@@ -179,6 +179,17 @@ def test_times_are_found_also_of_attempts_that_ended_long_after_they_printed(eng
     assert found(engine, Filter(since_ms=900_001)) == []
 
 
+def test_lines_that_were_recorded_late_are_found_by_when_they_were_printed(
+    engine: sa.Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logs, "_NEAR", 3)
+    for at_ms in (9_000, 9_000, 9_000, 9_000, 900_000, 900_000, 900_000):
+        record(engine, str(at_ms), at_ms=at_ms)
+    record(engine, "late", at_ms=2_000)
+    assert found(engine, Filter(until_ms=10_000))[-1] == "late"
+    assert found(engine, Filter(since_ms=900_000)) == ["900000"] * 3
+
+
 def test_an_index_of_other_lines_is_not_believed_and_made_anew(engine: sa.Engine) -> None:
     record(engine, *[f"before {number}" for number in range(20)])
     indexed(engine)
