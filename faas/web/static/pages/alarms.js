@@ -15,7 +15,7 @@ export default function alarms(page) {
     columns: [
       { title: "Alarm", cell: (alarm) => h("a", { href: `/alarms/${encodeURIComponent(alarm.name)}` }, alarm.name) },
       { title: "State", cell: (alarm) => [parts.badge(alarm.state), alarm.silenced_until_ms ? [" ", parts.badge("silenced")] : null] },
-      { title: "Of", wide: true, cell: (alarm) => (alarm.function ? parts.functionLink(alarm.function) : h("span.faint", {}, "all")) },
+      { title: "Of", cell: (alarm) => (alarm.function ? parts.functionLink(alarm.function) : h("span.faint", {}, "all")) },
       { title: "Rule", wide: true, cell: (alarm) => h("code", {}, alarm.rule) },
       { title: "Seen", fill: true, cell: (alarm) => alarm.text || String(alarm.value ?? "–") },
       { title: "Since", number: true, wide: true, cell: (alarm) => parts.when(alarm.since_ms) },

@@ -6,6 +6,15 @@ import { h } from "../dom.js";
 import * as parts from "../parts.js";
 import { table } from "../table.js";
 
+/** What says for how long, or how much, of each kind is kept. */
+const SET_BY = {
+  records: ["keep_records_days"],
+  logs: ["keep_logs_days", "keep_logs_mb"],
+  dead_letters: ["keep_dead_letters_days"],
+  undelivered: ["keep_dead_letters_days"],
+  revisions: ["keep_revisions_days", "keep_revisions"],
+};
+
 export default function kept(page) {
   page.title("What is kept");
   const list = table({
@@ -13,6 +22,7 @@ export default function kept(page) {
     key: (row) => row.kind,
     columns: [
       { title: "What", cell: (row) => row.kind.replaceAll("_", " ") },
+      { title: "Set by", fill: true, cell: (row) => settings(row.kind) },
       { title: "There are", number: true, cell: (row) => format.count(row.count) },
       { title: "Room", number: true, cell: (row) => (row.bytes ? format.bytes(row.bytes) : "–") },
       { title: "Removed so far", number: true, wide: true, cell: (row) => format.count(row.freed) },
@@ -39,7 +49,12 @@ export default function kept(page) {
   return h(
     "div.page", {},
     h("div.head", {}, h("h1", {}, "What is kept")),
-    h("p.faint", {}, "How long each is kept is set by ", h("code", {}, "keep_records"), ", ", h("code", {}, "keep_logs"), " and the like: see ", h("code", {}, "faas up --help"), "."),
+    h("p.faint", {}, "The settings stand in ", h("code", {}, "faas.toml"), " of the data directory, or in the environment, before ", h("code", {}, "faas up"), "."),
     found.element,
   );
+}
+
+function settings(kind) {
+  if (kind === "artifacts") return h("span.faint", {}, "kept while a revision has it");
+  return (SET_BY[kind] ?? []).map((name, place) => [place ? ", " : "", h("code", {}, name)]);
 }
