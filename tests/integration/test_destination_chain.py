@@ -16,7 +16,7 @@ import sqlalchemy as sa
 
 from faas import delivery, recorder
 from faas.cluster import leases
-from faas.core import dispatch, model, unrun
+from faas.core import dispatch, model, tracing, unrun
 from faas.core import settings as settings_module
 from faas.queue import census, outbox, whereabouts
 from faas.serving import port
@@ -29,6 +29,7 @@ from triggers.gateway import limits, routes, server
 
 FUNCTION = Path(__file__).parents[1] / "functions" / "destinations"
 NEVER = model.Retries(maximum_retry_attempts=0)
+TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 AFTER = model.ToFunction(function="after")
 
 
@@ -250,7 +251,11 @@ async def test_a_loop_through_a_url_of_the_own_gateway_ends_with_a_record(
         platform.bench.store.activate([], [model.Bucket(name="out")])
         await platform.bench.node()
         table = routes.Routes([source])
-        async with aiohttp.ClientSession() as session, session.post(f"{url}/source", data=b"{}") as answer:
+        brought = {"traceparent": TRACEPARENT, "tracestate": "a=1"}
+        async with (
+            aiohttp.ClientSession(headers=brought) as session,
+            session.post(f"{url}/source", data=b"{}") as answer,
+        ):
             assert answer.status == 200
         await eventually(lambda: "chain_stopped" in caplog.messages, within=60)
         await eventually(platform.is_over, within=30)
@@ -260,3 +265,7 @@ async def test_a_loop_through_a_url_of_the_own_gateway_ends_with_a_record(
         ran = await platform.attempts("source", 9)
         assert sorted(each.depth for each in ran) == list(range(0, 18, 2))
         assert {each.root_id for each in ran if each.depth} == {stopped.root_id}
+        # Through queues, objects and requests to the URL all of it is in the caller's trace, each below its cause.
+        for each in (*ran, *await platform.attempts("watcher", 9)):
+            above = TRACEPARENT[36:52] if each.parent_id is None else tracing.span_id(each.parent_id)
+            assert each.trace == model.TraceContext(f"{TRACEPARENT[:36]}{above}-01", "a=1")
