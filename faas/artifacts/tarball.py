@@ -52,7 +52,7 @@ def extract(archive: BinaryIO, folder: Path, limits: ArchiveLimits) -> int:
                     raise errors.TooLarge(f"the source has more than {limits.max_entries} files")
                 written += _write(tar, member, folder, limits.max_bytes - written)
             end = tar.offset
-    except (tarfile.TarError, EOFError, RecursionError, ValueError, LookupError) as error:
+    except (tarfile.TarError, EOFError, RecursionError, ValueError, LookupError, OverflowError) as error:
         raise BadTar(f"the source is not a tar file that can be read: {error}") from error
     _check_end(archive, end)
     return written

@@ -126,7 +126,7 @@ def _told(reason: str, fields: list[str]) -> str:
     for field, (name, first, last) in zip(fields, _FIELDS[-len(fields) :], strict=True):
         if name in reason.lower():
             is_day = name == "day-of-month" and all(
-                each.isdigit() and 1 <= int(each) <= 31 for each in field.split(",")
+                each.isdecimal() and 1 <= int(each) <= 31 for each in field.split(",")
             )
             return f"bad {name}: {field!r}" + (
                 " comes in no such month" if is_day else f" is not from {first} to {last}"

@@ -143,6 +143,15 @@ def test_bytecode_that_somebody_packed_along_is_left_out(tmp_path: Path) -> None
     assert [path.name for path in tmp_path.rglob("*")] == ["app.py"]
 
 
+def test_a_pax_record_that_claims_more_than_any_memory_holds_is_refused(tmp_path: Path) -> None:
+    record = b"9" * 30 + b" path=a\n"
+    header = tarfile.TarInfo("pax")
+    header.type, header.size = tarfile.XHDTYPE, len(record)
+    source = header.tobuf() + record.ljust(512, b"\0") + tarfile.TarInfo("a").tobuf() + bytes(10_240)
+    with pytest.raises(artifacts.BadTar):
+        artifacts.extract(io.BytesIO(source), tmp_path, LIMITS)
+
+
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(flips=st.lists(st.tuples(st.integers(0, 4095), st.integers(0, 255)), min_size=1, max_size=12))
 def test_whatever_is_changed_in_an_archive_it_unpacks_or_is_refused(

@@ -187,6 +187,8 @@ class ObjectEdge(edge.Edge):
 
 def _drop(root: Path, name: bytes, marks: tuple[bytes, ...]) -> bool:
     parts = [part for part in name.split(b"/") if part not in (b"", b".", b"..")]
+    if parts and parts[0] == b"link":
+        return False  # this would be the one to write outside, not the bucket
     path = b"/".join([os.fsencode(root), *parts])
     try:
         os.makedirs(os.path.dirname(path), exist_ok=True)
