@@ -16,6 +16,7 @@ import yaml
 MAX_BYTES = 1024 * 1024
 MAX_DEPTH = 40
 MAX_NODES = 100_000
+_MOST_TOLD = 200
 _MERGE = "tag:yaml.org,2002:merge"
 _PLAIN_TAGS = {f"tag:yaml.org,2002:{name}": name for name in ("null", "bool", "int", "float", "str")}
 _UNSENDABLE = re.compile("[\0\ud800-\udfff]")
@@ -162,13 +163,15 @@ def _broken(error: yaml.MarkedYAMLError, text: str) -> Broken:
     mark = error.problem_mark or error.context_mark
     place = Position(mark.line + 1, mark.column + 1) if mark else Position()
     found = error.problem or error.context or "broken YAML"
+    # PyYAML quotes the name of an alias whole, and that may be as long as the file.
+    found = found if len(found) <= _MOST_TOLD else found[: _MOST_TOLD - 3] + "..."
     expected = "spaces instead of the tab" if "'\\t'" in found else "YAML"
     if told := _EXPECTED.fullmatch(found):
         expected, found = told.groups()
     if "single document" in (error.context or ""):
         found, expected = "a second document", "one document"
     if error.problem_mark and (unquoted := _unquoted(text, error.problem_mark)):
-        quoted = f'quotes around it: "{unquoted}"'
+        quoted = f'quotes around it: "{unquoted}"' if len(unquoted) <= _MOST_TOLD else "quotes around it"
         if "undefined alias" in found:
             return Broken(place, found.removeprefix("found "), f"an anchor of that name, or {quoted}")
         return Broken(place, _shown_text(unquoted), quoted)

@@ -198,6 +198,12 @@ def test_a_file_that_is_no_manifest_is_refused_with_its_place(folder: Path, text
     assert message in "\n".join(_faults(folder, text))
 
 
+def test_an_alias_as_long_as_the_file_is_not_told_whole(folder: Path) -> None:
+    [told] = _faults(folder, "- *" + "a" * 5_000)
+    assert "undefined alias" in told and told.endswith("quotes around it")
+    assert len(told) < 500
+
+
 def test_a_billion_laughs_end_at_once(folder: Path) -> None:
     lines = ["a: &a0 [x]"] + [f"b{n}: &a{n + 1} [{', '.join([f'*a{n}'] * 9)}]" for n in range(20)]
     assert "anchors unfolded" in _faults(folder, "\n".join(lines))[0]
