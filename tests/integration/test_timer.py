@@ -297,7 +297,8 @@ async def test_a_due_time_is_skipped_once_by_several_schedulers_and_what_one_has
     _deploy(functions, _every(10_000, overlap=model.Overlap.SKIP))
     clock = Clock(START)
     async with _scheduler(settings, queue, functions, clock), _scheduler(settings, queue, functions, clock):
-        await eventually(lambda: "timer_fired" in caplog.messages and "timer_fired_elsewhere" in caplog.messages)
+        # The other one looks at the same time and finds it fired, or starts later and has nothing to do.
+        await eventually(lambda: "timer_fired" in caplog.messages)
         assert await skips.counts(queue) == {}
         clock.at_ms += 10_000
         await eventually(lambda: caplog.messages.count("timer_skipped") == 2)
