@@ -14,7 +14,7 @@ from typing import Annotated, Literal
 import msgspec
 from aiohttp import web
 
-from faas.api import answers, schemas, state, views
+from faas.api import answers, schemas, state, stats, views
 from faas.core import clock, errors, moments
 from faas.store import rollups
 
@@ -147,11 +147,7 @@ def step(span_ms: int) -> int:
 def _ranks(book: rollups.Rollups, sort: Sort, since_ms: int, until_ms: int) -> Ranks:
     if sort == "name":
         return {}
-    if sort in ("p50", "p99"):
-        summaries = book.summary(since_ms, until_ms, "function")
-        return {each.name: int(getattr(each.figures.duration_us, sort)) for each in summaries}
-    field = {"rate": "count", "errors": "errors", "cold": "cold_starts", "cost": "cost_pico"}[sort]
-    return {name: int(getattr(each, field)) for name, each in book.counts(since_ms, until_ms).items()}
+    return stats.by_figure(book, "calls" if sort == "rate" else sort, since_ms, until_ms)
 
 
 def _lines(

@@ -93,7 +93,7 @@ def _summaries(
     """How many names there are, and the first of them in the order that is asked for."""
     if asked.by == "function" and asked.function is None:
         # Of many functions all figures are made only for those that are shown: quantiles are what takes long.
-        ranks = _ranks(book, asked.sort, since_ms, until_ms)
+        ranks = by_figure(book, asked.sort, since_ms, until_ms)
         names = sorted(ranks, key=lambda name: (-ranks[name], name))[: asked.limit]
         found, total = book.summary(since_ms, until_ms, asked.by, names), len(ranks)
     else:
@@ -103,8 +103,8 @@ def _summaries(
     return total, found[: asked.limit]
 
 
-def _ranks(book: rollups.Rollups, sort: Sort, since_ms: int, until_ms: int) -> dict[str, int]:
-    """The figure of each function that decides which are shown."""
+def by_figure(book: rollups.Rollups, sort: Sort, since_ms: int, until_ms: int) -> dict[str, int]:
+    """The figure of each function that has one, by which functions are put in order. Blocks."""
     if sort in _PER_MILLE:
         return book.durations(since_ms, until_ms, _PER_MILLE[sort])
     return {name: _counted(counts, sort) for name, counts in book.counts(since_ms, until_ms).items()}

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from typing import Any, TypeVar
 
 import click
 
-from faas.core import clock
+from faas.core import clock, moments
 from faas.core import settings as settings_module
 
 _DATA_DIR = "data_dir"
-_AGE = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|w)\s*$")
-_UNIT_MS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -123,10 +120,8 @@ class Moment(click.ParamType[int]):
         """Unix milliseconds."""
         if isinstance(value, int):
             return value
-        age = _AGE.match(value)
-        if age:
-            return int(clock.now_ms() - float(age[1]) * _UNIT_MS[age[2]])
-        return self._moment(value, param, ctx)
+        age_ms = moments.age_ms(value)
+        return self._moment(value, param, ctx) if age_ms is None else clock.now_ms() - age_ms
 
     def _moment(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> int:
         from datetime import datetime

@@ -56,7 +56,7 @@ class ProcessUse(msgspec.Struct, frozen=True):
 def use(pid: int) -> ProcessUse | None:
     """What a process of this machine uses; None when there is no such process."""
     try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        fields = _fields(pid)
         # proc(5), fields 14, 15 and 24: ticks in the process and for it in the kernel, and pages of memory.
         ticks, pages = int(fields[11]) + int(fields[12]), int(fields[21])
     except (OSError, ValueError, IndexError):
@@ -75,8 +75,13 @@ def _space() -> str:
 def _stat(pid: int) -> tuple[str, int] | None:
     """State and start (clock ticks since boot; proc(5), fields 3 and 22) of a process."""
     try:
-        # The name before it is in brackets and may hold blanks and brackets of its own.
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        fields = _fields(pid)
     except (FileNotFoundError, ProcessLookupError):
         return None
     return fields[0], int(fields[19])
+
+
+def _fields(pid: int) -> list[str]:
+    """The fields of proc(5) from the third, the state, on. Raises `OSError` when there is no such process."""
+    # The name before them is in brackets and may hold blanks and brackets of its own.
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()

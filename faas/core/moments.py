@@ -15,7 +15,7 @@ LATEST_MS = 253_402_300_799_999
 
 def span_ms(text: str) -> int:
     """A length of time: ``90s``, ``1h``, or whole milliseconds. Raises `errors.BadRequest`."""
-    found = int(text) if text.isascii() and text.isdigit() and len(text) <= len(str(LATEST_MS)) else _span_ms(text)
+    found = int(text) if text.isascii() and text.isdigit() and len(text) <= len(str(LATEST_MS)) else age_ms(text)
     if found is None or not 0 < found <= LATEST_MS:
         raise errors.BadRequest(f"{text!r} is no length of time: write 90s, 10m, 1h or 7d")
     return found
@@ -29,14 +29,15 @@ def moment_ms(text: str, now_ms: int) -> int:
     if text.isascii() and text.isdigit() and len(text) <= len(str(LATEST_MS)):
         found = int(text)
     else:
-        age_ms = _span_ms(text)
-        found = _iso_ms(text) if age_ms is None else max(now_ms - age_ms, 0)
+        age = age_ms(text)
+        found = _iso_ms(text) if age is None else max(now_ms - age, 0)
     if not 0 <= found <= LATEST_MS:
         raise errors.BadRequest(f"{text!r} is no time: write an age (90s, 10m, 7d) or a moment (2026-01-31T12:00)")
     return found
 
 
-def _span_ms(text: str) -> int | None:
+def age_ms(text: str) -> int | None:
+    """An age in whole milliseconds; None for what is none."""
     age = _AGE.fullmatch(text)
     return int(float(age[1]) * _UNIT_MS[age[2]]) if age else None
 

@@ -6,7 +6,6 @@ none was. The primary key tells when one was: then nothing of the batch is writt
 
 from __future__ import annotations
 
-import datetime
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import cast
 
@@ -23,9 +22,7 @@ GroupKey = tuple[str, str, str, str, int, int]
 """Function, trigger, status, kind of cold start, minute since 1970 and revision."""
 
 _R = schema.records
-_MINUTES_A_DAY = 1_440
 _IS_ROLLED_UP = 1
-_EPOCH = datetime.date(1970, 1, 1)
 _SUMMED = ("billed_ms", "cost_pico", "duration_us", "queue_ms", "init_ms")
 _CHUNK = 500
 _BODY = _R.c.keys().index("body")
@@ -150,7 +147,7 @@ def _body(record: model.Record, packed: bytes) -> bytes:
 def _total(group: RecordGroup) -> bulk.Row:
     *named, minute, _ = group.key
     sums = (sum([getattr(record, name) for record in group.records]) for name in _SUMMED)
-    return (_EPOCH + datetime.timedelta(minute // _MINUTES_A_DAY)).isoformat(), *named, len(group.records), *sums
+    return bills.day(minute * tallies.MINUTE_MS), *named, len(group.records), *sums
 
 
 def _printed(connection: sa.Connection, printed: model.Printed) -> Sequence[bulk.Row]:
