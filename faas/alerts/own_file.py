@@ -13,7 +13,9 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from faas.core import clock, errors, groups, manifest, manifest_alarms, model, shapes, yaml_tree
+from faas.core import clock, errors, groups, model
+from faas.core.manifest import alarms as manifest_alarms
+from faas.core.manifest import project, shapes, table, yaml_tree
 from faas.store import alarm_changes, alarms
 
 FILE_NAME = "alarms.yaml"
@@ -31,13 +33,13 @@ def parse(raw: bytes, file: str) -> tuple[model.Alarm, ...]:
         reader.fault(broken.position, (), broken.found, broken.expected)
         raise errors.ManifestErrors(reader.faults) from broken
     if root is not None:
-        read = reader.read(manifest.platform_file(), root, ())
+        read = reader.read(table.platform_file(), root, ())
         found = read.get("alarms", {}) if read is not shapes.INVALID else {}
         for fault in manifest_alarms.platform_faults(found):
             reader.fault(reader.places[fault.at[:2]], fault.at, fault.found, fault.expected)
     if reader.faults:
         raise errors.ManifestErrors(reader.faults)
-    return manifest_alarms.of_platform(found, manifest.destination)
+    return manifest_alarms.of_platform(found, project.destination)
 
 
 class OwnFile:

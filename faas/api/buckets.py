@@ -16,7 +16,7 @@ from aiohttp import web
 
 from faas import buckets
 from faas.api import answers, door, holding, schemas, state
-from faas.core import errors, model, shapes
+from faas.core import errors, model, spelling
 
 _CHUNK_BYTES = 1 << 20
 _BYTES = "application/octet-stream"
@@ -147,7 +147,7 @@ async def _bucket(request: web.Request) -> buckets.Bucket:
     known.adopt(there)
     bucket = known.find(name)
     if bucket is None:
-        close = shapes.did_you_mean(name, [each.name for each in there])
+        close = spelling.did_you_mean(name, [each.name for each in there])
         raise errors.NotFound(f"no bucket {name!r}", hint=close or _HINT, bucket=name)
     return bucket
 

@@ -22,7 +22,7 @@ from faas.core import (
     json_words,
     large_json,
     model,
-    shapes,
+    spelling,
     unreadable,
 )
 from faas.queue import idempotency
@@ -148,7 +148,7 @@ async def current(request: web.Request) -> model.Revision:
     name = request.match_info["name"]
     revision = await asyncio.to_thread(request.app[state.FUNCTIONS].current, name)
     if revision is None:
-        close = shapes.did_you_mean(name, await asyncio.to_thread(request.app[state.FUNCTIONS].names))
+        close = spelling.did_you_mean(name, await asyncio.to_thread(request.app[state.FUNCTIONS].names))
         hint = f"{close} `faas ls` lists them".strip()
         raise errors.NotFound(f"no function is called {name}", hint=hint, function=name)
     return revision

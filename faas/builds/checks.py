@@ -7,7 +7,8 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from faas.core import alarm_rules, cron_lines, errors, http_paths, model, patterns
+from faas.core import alarm_rules, errors, http_paths, model
+from faas.core.manifest import cron_lines, patterns
 
 MAX_FUNCTIONS = 1000
 """As many as a manifest may have."""

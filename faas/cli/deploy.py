@@ -27,8 +27,9 @@ from faas.cli import (
     progress,
     showing,
 )
-from faas.core import errors, manifest, model
+from faas.core import errors, model
 from faas.core import settings as settings_module
+from faas.core.manifest import loading
 
 _POLL_S = 0.1
 _PATIENCE_S = 30
@@ -69,14 +70,14 @@ def deploy_command(*, path: Path, agrees: bool, as_json: bool) -> None:
     faas deploy examples/hello --json
     faas deploy --yes                      # agree to the folders of the project that are buckets
     """
-    project = manifest.load(path)
+    project = loading.load(path)
     api = client.connect()
     # Looked at before: afterwards nobody knows what served.
     settings, before = options.settings(), aftermath.served(api)
-    agreeing.see_to(project, manifest.file_of(path), platform_dir.as_running(settings), agrees=agrees)
+    agreeing.see_to(project, loading.file_of(path), platform_dir.as_running(settings), agrees=agrees)
     missing: dict[str, list[str]] = {}
     with tempfile.TemporaryFile() as spool:
-        deployment = _upload(api, project, manifest.file_of(path), spool, missing)
+        deployment = _upload(api, project, loading.file_of(path), spool, missing)
     if not as_json:
         for line in left_out.said(missing):
             output.say(line)
@@ -86,7 +87,7 @@ def deploy_command(*, path: Path, agrees: bool, as_json: bool) -> None:
         if not as_json:
             _tell(error)
         raise error
-    after = aftermath.settle(api, project, manifest.file_of(path), settings.data.root, before)
+    after = aftermath.settle(api, project, loading.file_of(path), settings.data.root, before)
     if as_json:
         output.emit({**found, "left_out": missing, **msgspec.to_builtins(after)})
     else:

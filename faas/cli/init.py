@@ -8,7 +8,8 @@ from pathlib import Path
 import click
 
 from faas.cli import output
-from faas.core import errors, patterns
+from faas.core import errors
+from faas.core.manifest import patterns
 
 _MANIFEST = """\
 functions:                             # every function of this project, by name

@@ -13,7 +13,7 @@ import click
 from click import shell_completion
 
 from faas.cli import failures, options
-from faas.core import shapes
+from faas.core import spelling
 
 OTHER_WORDS = {
     "list": "ls", "get": "show describe", "info": "show describe", "inspect": "show describe", "show": "describe",
@@ -53,7 +53,7 @@ class Group(click.Group):
             return super().resolve_command(ctx, args)
         known = self.list_commands(ctx)
         meant = next((other for other in OTHER_WORDS.get(word, "").split() if other in known), word)
-        close = shapes.did_you_mean(meant, known)
+        close = spelling.did_you_mean(meant, known)
         listed = "" if close or len(known) > _FEW else f"; there is {', '.join(known)}"
         raise click.UsageError(f"No such command {word!r}{f'; {close}' if close else listed}", ctx)
 

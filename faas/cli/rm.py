@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 import click
 
 from faas.cli import asking, client, names, options, output, places
-from faas.core import errors, shapes
+from faas.core import errors, spelling
 
 
 @click.command()
@@ -53,7 +53,7 @@ def _require(api: client.Client, functions: Sequence[str]) -> None:
 def _unknown(api: client.Client, name: str, there: Iterable[str]) -> errors.NotFound:
     is_bucket = any(each["name"] == name for each in api.get("/buckets")["buckets"])
     hint = f"{name} is a bucket: `faas rm {name}/KEY` removes an object of it" if is_bucket else ""
-    close = shapes.did_you_mean(name, there)
+    close = spelling.did_you_mean(name, there)
     return errors.NotFound(f"no function is called {name}", hint=hint or close or "`faas ls` lists them")
 
 

@@ -18,6 +18,6 @@ def schema_command() -> None:
     """
     import json
 
-    from faas.core import manifest
+    from faas.core.manifest import table
 
-    output.line_of_json(json.dumps(manifest.json_schema(), indent=2))
+    output.line_of_json(json.dumps(table.json_schema(), indent=2))

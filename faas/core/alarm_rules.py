@@ -19,7 +19,7 @@ from typing import Any
 
 import msgspec
 
-from faas.core import alarm_figures, durations, errors, shapes
+from faas.core import alarm_figures, durations, errors, spelling
 
 MAX_LENGTH = 300
 DEFAULT_OVER_MS = 60_000
@@ -133,7 +133,7 @@ def _read(text: str) -> AlarmRule:
 def _figure(word: str) -> alarm_figures.Figure:
     found = alarm_figures.ALL.get(word)
     if found is None:
-        hint = shapes.did_you_mean(word, alarm_figures.ALL)
+        hint = spelling.did_you_mean(word, alarm_figures.ALL)
         known = ", ".join(name for name in alarm_figures.ALL if not name.startswith(alarm_figures.FACT))
         raise _Unclear(f"a figure first: {known} or {alarm_figures.FACT}NAME{f'; {hint}' if hint else ''}")
     return found

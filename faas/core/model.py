@@ -127,9 +127,9 @@ class Retries(msgspec.Struct, frozen=True, kw_only=True):
 class Cors(msgspec.Struct, frozen=True, kw_only=True):
     """What pages of other origins may do on a route: the gateway tells browsers, and answers what they ask before.
 
-    ``origins`` are those of `faas.core.patterns.origin_fault`; no methods means those of the route, and no headers any
-    that a page wants to send. ``expose`` are header fields of answers that pages may read. ``max_age_s`` is how long a
-    browser need not ask again; None leaves that to it.
+    ``origins`` are those of `faas.core.manifest.patterns.origin_fault`; no methods means those of the route, and no
+    headers any that a page wants to send. ``expose`` are header fields of answers that pages may read. ``max_age_s`` is
+    how long a browser need not ask again; None leaves that to it.
     """
 
     origins: tuple[str, ...]

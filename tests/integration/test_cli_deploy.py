@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from faas.core import manifest
+from faas.core.manifest import loading
 from tests.eventually import eventually_sync
 
 Faas = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -230,7 +230,7 @@ def _read(descriptor: int) -> bytes:
 
 def test_a_project_of_init_deploys_and_answers(faas: Faas, tmp_path: Path) -> None:
     faas("init", tmp_path / "greeter")
-    (function,) = manifest.load(tmp_path / "greeter").functions
+    (function,) = loading.load(tmp_path / "greeter").functions
     assert faas("deploy", tmp_path / "greeter").returncode == 0
     answer = json.loads(faas("invoke", function.name, "--data", '{"name": "Ada"}', "--json").stdout)
     assert answer["result"] == {"message": "Hello, Ada!", "invocation_id": answer["invocation_id"]}

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from faas.core import manifest, model
+from faas.core import model
+from faas.core.manifest import loading, table
 
 
 def _faas(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
@@ -21,14 +22,14 @@ def _faas(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
 @pytest.mark.parametrize(("folder", "name"), [("hello", "hello"), ("My Project!", "my-project"), ("___", "hello")])
 def test_init_writes_a_project_that_loads(tmp_path: Path, folder: str, name: str) -> None:
     assert _faas("init", folder, cwd=tmp_path).returncode == 0
-    (function,) = manifest.load(tmp_path / folder).functions
+    (function,) = loading.load(tmp_path / folder).functions
     assert function.name == name
     assert function.config.triggers == (model.HttpTrigger(path=f"/{name}/{{name}}", methods=("GET",)),)
 
 
 def test_init_explains_every_line(tmp_path: Path) -> None:
     _faas("init", "--name", "fn", ".", cwd=tmp_path)
-    manifest.load(tmp_path)
+    loading.load(tmp_path)
     code = [line for line in (tmp_path / "app.py").read_text().splitlines() if line.strip()]
     assert all("#" in line for line in (tmp_path / "faas.yaml").read_text().splitlines())
     assert all("#" in line or re.match(r"GREETING", line) for line in code)
@@ -54,7 +55,7 @@ def test_init_refuses_a_name_that_a_manifest_would_refuse(tmp_path: Path) -> Non
 
 
 def test_schema_prints_the_schema_of_the_manifest(tmp_path: Path) -> None:
-    assert json.loads(_faas("schema", cwd=tmp_path).stdout) == manifest.json_schema()
+    assert json.loads(_faas("schema", cwd=tmp_path).stdout) == table.json_schema()
 
 
 def test_doctor_says_that_nothing_runs_and_fails(tmp_path: Path) -> None:

@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from faas.core import events, manifest
+from faas.core import events
+from faas.core.manifest import loading
 from tests.agent_harness import Agent, started_agent
 from tests.http_requests import ID, http
 from tests.installed_functions import installed
@@ -23,7 +24,7 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 @contextmanager
 def loaded(example: str, code: Path, folder: Path) -> Iterator[Agent]:
     """The example's one function, with the buckets that its manifest declares as folders."""
-    (function,) = manifest.load(EXAMPLES / example).functions
+    (function,) = loading.load(EXAMPLES / example).functions
     declared = {name: str(access) for name, access in function.config.buckets.items()}
     for name in declared:
         (folder / name).mkdir()

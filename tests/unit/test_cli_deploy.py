@@ -13,7 +13,8 @@ import msgspec
 import pytest
 
 from faas.cli import client, deploy, progress
-from faas.core import errors, manifest
+from faas.core import errors
+from faas.core.manifest import loading
 
 MANIFEST = """
 functions:
@@ -50,7 +51,7 @@ def folder(tmp_path: Path) -> Path:
 def uploaded(api: Any, folder: Path) -> dict[str, str]:
     """Upload the project; the SHA-256 of each folder's tar, by the name of the folder."""
     with tempfile.TemporaryFile() as spool, click.Context(deploy.deploy_command):
-        assert deploy._upload(api, manifest.load(folder), folder / "faas.yaml", spool, {}) == "1"
+        assert deploy._upload(api, loading.load(folder), folder / "faas.yaml", spool, {}) == "1"
     content = api.bodies[0]
     start = content.index(b"\r\n\r\n") + 4
     project = msgspec.json.decode(content[start : content.rindex(b"\r\n--")])

@@ -12,7 +12,8 @@ import click
 import pytest
 
 from faas.cli import main
-from faas.core import manifest, settings, shapes, yaml_tree
+from faas.core import settings
+from faas.core.manifest import shapes, table, yaml_tree
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted(ROOT.glob("docs/**/*.md")), *sorted(ROOT.glob("examples/**/*.md"))]
@@ -108,7 +109,7 @@ def test_a_manifest_that_a_page_shows_has_no_fault(block: Block) -> None:
     reader = shapes.Reader(block.page)
     root = yaml_tree.parse(block.text.encode())
     assert root is not None
-    reader.read(manifest.manifest_shape(), root, ())
+    reader.read(table.manifest_shape(), root, ())
     assert [fault.message for fault in reader.faults] == []
 
 

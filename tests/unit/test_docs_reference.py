@@ -11,7 +11,7 @@ import pytest
 
 from faas.cli.reference import manifest as manifest_page
 from faas.cli.reference import pages
-from faas.core import manifest
+from faas.core.manifest import loading
 
 ROOT = Path(__file__).parents[2]
 REFERENCE = ROOT / "docs" / "reference"
@@ -25,7 +25,7 @@ def test_a_page_that_is_made_from_the_code_is_current(name: str) -> None:
 def test_the_manifest_that_the_page_shows_has_no_fault(tmp_path: Path) -> None:
     (tmp_path / "transcode").mkdir()
     (tmp_path / "transcode" / "requirements.txt").touch()
-    manifest.parse(manifest_page.EXAMPLE.encode(), tmp_path / "faas.yaml")
+    loading.parse(manifest_page.EXAMPLE.encode(), tmp_path / "faas.yaml")
 
 
 def test_every_metric_of_the_code_is_on_its_page() -> None:

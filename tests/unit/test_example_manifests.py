@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from faas.core import manifest
+from faas.core.manifest import loading
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
@@ -15,6 +15,6 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
     "folder", sorted(path.parent for path in EXAMPLES.glob("*/faas.yaml")), ids=lambda path: path.name
 )
 def test_each_example_has_a_manifest_without_errors_and_a_readme(folder: Path) -> None:
-    project = manifest.load(folder)
+    project = loading.load(folder)
     assert all(Path(function.source).is_dir() for function in project.functions)
     assert (folder / "README.md").is_file()

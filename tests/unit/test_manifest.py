@@ -11,7 +11,8 @@ import pytest
 import yaml
 from hypothesis import HealthCheck, given, settings, strategies
 
-from faas.core import errors, manifest, model
+from faas.core import errors, model
+from faas.core.manifest import loading, table
 
 _ISSUE = """\
 buckets:
@@ -44,7 +45,7 @@ def folder(tmp_path: Path) -> Path:
 
 def _load(folder: Path, text: str) -> model.Project:
     (folder / "faas.yaml").write_text(text)
-    return manifest.load(folder)
+    return loading.load(folder)
 
 
 def _function(line: str, extra: str = "") -> str:
@@ -212,7 +213,7 @@ def test_a_billion_laughs_end_at_once(folder: Path) -> None:
 def test_text_that_is_not_utf8_is_named_with_its_byte(folder: Path) -> None:
     (folder / "faas.yaml").write_bytes(b"functions:\n  a: \xff")
     with pytest.raises(errors.ManifestErrors, match=r"faas.yaml:2:6: \(the file\): found byte 0xff, expected UTF-8"):
-        manifest.load(folder)
+        loading.load(folder)
 
 
 def test_a_byte_order_mark_anchors_and_merge_keys_are_fine(folder: Path) -> None:
@@ -221,7 +222,7 @@ def test_a_byte_order_mark_anchors_and_merge_keys_are_fine(folder: Path) -> None
         "  two:\n    <<: *base\n    handler: app.two\n"
     )
     (folder / "faas.yaml").write_text(text, encoding="utf-8")
-    one, two = manifest.load(folder).functions
+    one, two = loading.load(folder).functions
     assert (one.config.handler, two.config.handler, two.config.memory_mb) == ("app.one", "app.two", 128)
 
 
@@ -325,11 +326,11 @@ def test_what_browsers_or_the_route_never_allow_is_a_fault(folder: Path, cors: s
 def test_a_style_goes_with_its_hooks(folder: Path) -> None:
     text = "functions: {a: {runtime: python3, handler: app.h, style: %s, initializer: app.i, pre_stop: app.p}}"
     (folder / "faas.yaml").write_text(text % "fc")
-    config = manifest.load(folder).functions[0].config
+    config = loading.load(folder).functions[0].config
     assert (config.style, config.initializer, config.pre_stop) == (model.Style.FC, "app.i", "app.p")
     (folder / "faas.yaml").write_text(text % "lambda")
     with pytest.raises(errors.ManifestErrors) as refused:
-        manifest.load(folder)
+        loading.load(folder)
     found = [fault.message for fault in refused.value.errors]
     assert len(found) == 2 and all("with `style: lambda`" in message for message in found), found
 
@@ -345,16 +346,16 @@ def test_buckets_of_ones_own_are_absolute_and_differ(folder: Path) -> None:
 
 def test_a_folder_without_a_manifest_is_a_bad_request(folder: Path) -> None:
     with pytest.raises(errors.BadRequest, match="no manifest"):
-        manifest.load(folder)
+        loading.load(folder)
 
 
 def _schema_says(text: str) -> list[str]:
-    validator = jsonschema.Draft202012Validator(manifest.json_schema())
+    validator = jsonschema.Draft202012Validator(table.json_schema())
     return [error.json_path for error in validator.iter_errors(yaml.safe_load(text))]
 
 
 def test_the_json_schema_is_one_and_takes_the_documented_manifest() -> None:
-    jsonschema.Draft202012Validator.check_schema(manifest.json_schema())
+    jsonschema.Draft202012Validator.check_schema(table.json_schema())
     assert _schema_says(_ISSUE) == []
 
 
@@ -395,7 +396,7 @@ def _values() -> strategies.SearchStrategy[Any]:
     )
 
 
-_KEYS = strategies.sampled_from(sorted(manifest._function().fields))
+_KEYS = strategies.sampled_from(sorted(table._function().fields))
 _TRIGGERS = strategies.lists(
     strategies.dictionaries(
         strategies.sampled_from(["http", "timer", "upload"]),
@@ -419,7 +420,7 @@ def test_any_values_under_the_right_keys_are_a_project_or_manifest_errors(
 
 def _only_manifest_errors(raw: bytes) -> None:
     try:
-        manifest.parse(raw, Path(__file__).parent / "faas.yaml")
+        loading.parse(raw, Path(__file__).parent / "faas.yaml")
     except errors.ManifestErrors as caught:
         assert caught.errors
         assert all(fault.message.isprintable() for fault in caught.errors), caught.message

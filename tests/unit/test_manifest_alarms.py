@@ -11,7 +11,8 @@ import pytest
 from faas.alerts import own_file
 from faas.builds import alarms as deployed
 from faas.builds import checks
-from faas.core import errors, manifest, model
+from faas.core import errors, model
+from faas.core.manifest import loading, table
 from faas.store import alarm_changes, alarms
 
 FUNCTION = "    runtime: python3\n    handler: app.handler\n"
@@ -20,7 +21,7 @@ FUNCTION = "    runtime: python3\n    handler: app.handler\n"
 def load(folder: Path, alarms: str = "", of_function: str = "") -> tuple[model.Alarm, ...]:
     """The alarms of a manifest with the functions one and two."""
     text = f"buckets: {{told: {{}}}}\nfunctions:\n  one:\n{FUNCTION}{of_function}  two:\n{FUNCTION}{alarms}"
-    return manifest.parse(text.encode(), folder / "faas.yaml").alarms
+    return loading.parse(text.encode(), folder / "faas.yaml").alarms
 
 
 def faults(folder: Path, alarms: str = "", of_function: str = "") -> list[str]:
@@ -59,7 +60,7 @@ def test_a_text_alone_is_the_rule(tmp_path: Path) -> None:
     ]  # fmt: skip
     (fault,) = faults(tmp_path, "alarms: {room: disk > full}\n")
     assert fault.startswith('9:16: alarms.room.rule: found "disk > full", expected a share')
-    for schema in (manifest.json_schema()["properties"]["alarms"],):
+    for schema in (table.json_schema()["properties"]["alarms"],):
         jsonschema.validate({"room": "disk > 90%", "other": {"rule": "count > 1"}}, schema)
         with pytest.raises(jsonschema.ValidationError):
             jsonschema.validate({"room": 5}, schema)

@@ -13,7 +13,8 @@ import yaml
 from hypothesis import strategies as st
 
 from faas import buckets
-from faas.core import cron_lines, errors, foreign_units, manifest, model, patterns
+from faas.core import errors, model
+from faas.core.manifest import cron_lines, foreign_units, loading, patterns
 from triggers import matching, schedule
 from triggers.gateway import routes
 
@@ -427,7 +428,7 @@ def test_a_size_of_another_tool_is_told_as_it_is_written_here(text: str, written
 
 def _faults(text: str) -> str:
     with pytest.raises(errors.ManifestErrors) as caught:
-        manifest.parse(text.encode(), Path(__file__).parent / "faas.yaml")
+        loading.parse(text.encode(), Path(__file__).parent / "faas.yaml")
     return caught.value.message
 
 

@@ -6,8 +6,7 @@ import json
 from collections.abc import Iterator, Sequence
 
 from faas.cli.reference import markdown
-from faas.core import manifest as manifest_module
-from faas.core import patterns, shapes
+from faas.core.manifest import patterns, shapes, table
 
 EXAMPLE = """\
 buckets:
@@ -109,9 +108,7 @@ _RULES = (
 
 def page() -> str:
     """The whole page."""
-    return markdown.page(
-        "The manifest", [*_INTRO, *_sections("", manifest_module.manifest_shape()), *_PATTERNS, *_RULES]
-    )
+    return markdown.page("The manifest", [*_INTRO, *_sections("", table.manifest_shape()), *_PATTERNS, *_RULES])
 
 
 def _sections(at: str, fields: shapes.Fields) -> Iterator[str]:

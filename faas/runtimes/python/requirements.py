@@ -14,7 +14,8 @@ from pathlib import Path
 
 import msgspec
 
-from faas.core import errors, texts, written_paths
+from faas.core import errors, texts
+from faas.core.manifest import written_paths
 
 _VARIABLE = re.compile(r"\$\{[A-Z0-9_]+\}")
 _SHORT = re.compile(r"(-[a-zA-Z])(?:\s*=?\s*)(.*)")

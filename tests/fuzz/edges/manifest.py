@@ -10,7 +10,8 @@ from typing import Any
 import msgspec
 import yaml
 
-from faas.core import errors, manifest, model
+from faas.core import errors, model
+from faas.core.manifest import loading
 from tests.fuzz import edge, trees
 from triggers import schedule
 
@@ -81,7 +82,7 @@ class ManifestEdge(edge.Edge):
     async def attempt(self, given: bytes) -> str:
         """Read it, and try what is taken."""
         try:
-            project = manifest.parse(given, self._file)
+            project = loading.parse(given, self._file)
         except errors.ManifestErrors as refused:
             _check_told(refused, self._file)
             return "refused: " + " ".join(sorted({edge.said(one.data["expected"])[:40] for one in refused.errors}))

@@ -7,8 +7,9 @@ from collections.abc import Iterable
 
 import msgspec
 
-from faas.core import calling, cron_lines, errors, lineage, manifest, model, names
+from faas.core import calling, errors, lineage, model, names
 from faas.core import settings as settings_module
+from faas.core.manifest import cron_lines, table
 from tests.fuzz import edge
 from triggers import schedule
 from triggers.gateway import identity
@@ -127,7 +128,7 @@ class ScheduleEdge(edge.Edge):
     async def attempt(self, given: bytes) -> str:
         """See whether a manifest would take it; what it takes has due times, or none."""
         line, _, zone = given.decode(errors="replace").partition("|")
-        fault = cron_lines.fault(line) or manifest._zone_fault(zone)
+        fault = cron_lines.fault(line) or table._zone_fault(zone)
         trigger = model.TimerTrigger(cron=line, timezone=zone, on_missed=model.OnMissed.ALL)
         if fault:
             _refused(trigger)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
-from faas.core import alarm_rules, model, shapes
+from faas.core import alarm_rules, model
+from faas.core.manifest import shapes
 
 LEAST_REMINDER_MS = 60_000
 _LONGEST_MS = 31 * 86_400_000

@@ -5,16 +5,16 @@ A shape never raises: it tells the `Reader` every fault and returns `INVALID`, s
 
 from __future__ import annotations
 
-import difflib
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from decimal import ROUND_CEILING, Decimal
 from typing import Any, Protocol
 
 import msgspec
 import yaml
 
-from faas.core import errors, yaml_tree
+from faas.core import errors, spelling
+from faas.core.manifest import yaml_tree
 
 Path = tuple[str | int, ...]
 MAX_FAULTS = 100
@@ -78,14 +78,6 @@ def _visible(text: str) -> str:
     return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 
-def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """A hint with the closest of the known words, or nothing."""
-    spelt = {each.lower(): each for each in known}
-    # Cut, as it takes the product of both lengths.
-    close = difflib.get_close_matches(word[:100].lower(), list(spelt), n=1, cutoff=0.6)
-    return f"did you mean {spelt[close[0]]}?" if close else ""
-
-
 class Text(msgspec.Struct, frozen=True):
     """Text that matches ``pattern`` as a whole and that ``check`` has nothing against (it returns what it expects)."""
 
@@ -136,7 +128,7 @@ class Choice(msgspec.Struct, frozen=True):
         if isinstance(node, yaml.ScalarNode) and node.value in self.words:
             return str(node.value)
         word = str(node.value)[:100] if isinstance(node, yaml.ScalarNode) else ""
-        hint = (self.translate(word) if self.translate else "") or did_you_mean(word, self.words)
+        hint = (self.translate(word) if self.translate else "") or spelling.did_you_mean(word, self.words)
         return reader.wrong(node, at, f"one of {', '.join(self.words)}", hint)
 
     def schema(self) -> dict[str, Any]:
@@ -329,7 +321,7 @@ class Fields(msgspec.Struct, frozen=True):
             field = self.fields.get(name)
             if field is None:
                 # To look for it takes long, and nobody would see it.
-                hint = did_you_mean(name, self.fields) if len(reader.faults) < MAX_FAULTS else ""
+                hint = spelling.did_you_mean(name, self.fields) if len(reader.faults) < MAX_FAULTS else ""
                 reader.fault(
                     yaml_tree.position(key), (*at, name), "an unknown key", f"one of {', '.join(self.fields)}", hint
                 )

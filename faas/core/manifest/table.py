@@ -1,7 +1,4 @@
-"""The manifest, `faas.yaml`: one table says what may stand in it, for the loader and for the JSON Schema alike.
-
-Every fault of a file is reported at once, each as ``file:line:column: key: found X, expected Y``.
-"""
+"""What may stand in a manifest: one table, from which files are read and the JSON Schema is made."""
 
 from __future__ import annotations
 
@@ -9,27 +6,12 @@ import functools
 import urllib.parse
 import zoneinfo
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from faas.core import (
-    cron_lines,
-    durations,
-    errors,
-    foreign_units,
-    globs,
-    manifest_alarms,
-    manifest_checks,
-    model,
-    patterns,
-    shapes,
-    tags,
-    yaml_tree,
-)
-
-FILE_NAME = "faas.yaml"
+from faas.core import durations, globs, model, spelling, tags
+from faas.core.manifest import alarms, cron_lines, foreign_units, patterns, shapes
 
 _LABEL = shapes.Text(
     "a name of lower-case letters, digits and dashes, at most 63, no dash at its ends",
@@ -43,48 +25,7 @@ _DURATIONS = {
     "ms": Decimal(1), "s": Decimal(1000), "m": Decimal(60_000), "min": Decimal(60_000), "h": Decimal(3_600_000),
     "d": Decimal(86_400_000),
 }  # fmt: skip
-_NOT_OF_REVISIONS = ("source", "requirements", "alarms")
 _DEFAULTS = msgspec.structs.asdict(model.FunctionConfig(runtime="", handler=""))
-
-
-def file_of(path: Path) -> Path:
-    """The manifest that is meant by a path: the file, or `faas.yaml` in the folder."""
-    return path / FILE_NAME if path.is_dir() else path
-
-
-def load(path: Path) -> model.Project:
-    """Read a manifest (a file, or a folder that holds `faas.yaml`); its paths become absolute.
-
-    Raises `errors.BadRequest` when there is none and `errors.ManifestErrors` with all that is wrong with it.
-    """
-    file = file_of(path)
-    try:
-        with file.open("rb") as opened:
-            raw = opened.read(yaml_tree.MAX_BYTES + 1)
-    except FileNotFoundError as error:
-        raise errors.BadRequest(f"no manifest: {file} does not exist", hint="`faas init` makes one") from error
-    except OSError as error:
-        raise errors.BadRequest(f"{file} cannot be read: {error.strerror}") from error
-    return parse(raw, file)
-
-
-def parse(raw: bytes, file: Path) -> model.Project:
-    """The project that ``raw``, the content of ``file``, declares. Raises `errors.ManifestErrors`."""
-    reader = shapes.Reader(str(file))
-    try:
-        root = yaml_tree.parse(raw)
-    except yaml_tree.Broken as broken:
-        reader.fault(broken.position, (), broken.found, broken.expected)
-        raise errors.ManifestErrors(reader.faults) from broken
-    if root is None:
-        reader.fault(yaml_tree.Position(), (), "an empty file", "a mapping with functions")
-        raise errors.ManifestErrors(reader.faults)
-    table = reader.read(manifest_shape(), root, ())
-    declared = table if table is not shapes.INVALID else {}
-    manifest_checks.check(declared, file.absolute().parent, reader)
-    if reader.faults:
-        raise errors.ManifestErrors(sorted(reader.faults, key=lambda one: (one.data["line"], one.data["column"])))
-    return _project(declared, file.absolute().parent)
 
 
 def json_schema() -> dict[str, Any]:
@@ -123,7 +64,7 @@ def platform_file() -> shapes.Fields:
 
 
 def _alarms() -> shapes.Mapped:
-    return shapes.Mapped(_LABEL, manifest_alarms.shape(_LABEL, _duration, _destination(), is_of_function=False))
+    return shapes.Mapped(_LABEL, alarms.shape(_LABEL, _duration, _destination(), is_of_function=False))
 
 
 def _function() -> shapes.Fields:
@@ -225,7 +166,7 @@ def _work() -> shapes.Fields:
             "on_success": field(_destination(), "Where the record of an async invocation goes that went well."),
             "on_failure": field(_destination(), "Where the record of an async invocation goes that failed for good."),
             "alarms": field(
-                shapes.Mapped(_LABEL, manifest_alarms.shape(_LABEL, _duration, _destination(), is_of_function=True)),
+                shapes.Mapped(_LABEL, alarms.shape(_LABEL, _duration, _destination(), is_of_function=True)),
                 "Alarms on this function. They are no part of a revision.",
             ),
             "idempotent": field(
@@ -494,99 +435,10 @@ def _duration(at_least: int, at_most: int, span: str) -> shapes.Amount:
 def _zone_fault(name: str) -> str:
     if name in _zones():
         return ""
-    hint = shapes.did_you_mean(name, _zones())
+    hint = spelling.did_you_mean(name, _zones())
     return "an IANA time zone like Europe/Vienna" + (f"; {hint}" if hint else "")
 
 
 @functools.cache
 def _zones() -> frozenset[str]:
     return frozenset(zoneinfo.available_timezones())
-
-
-def _project(declared: dict[str, Any], folder: Path) -> model.Project:
-    buckets = [
-        model.Bucket(name=name, path=str((folder / given["path"]).resolve()) if "path" in given else None)
-        for name, given in declared.get("buckets", {}).items()
-    ]
-    common = declared.get("tags", {})
-    functions = [
-        _spec(name, {**given, "tags": {**common, **given.get("tags", {})}}, folder)
-        for name, given in declared["functions"].items()
-    ]
-    alarms = manifest_alarms.declared(declared, destination)
-    return model.Project(functions=tuple(functions), buckets=tuple(buckets), alarms=alarms)
-
-
-def _spec(name: str, given: dict[str, Any], folder: Path) -> model.FunctionSpec:
-    renamed = {"memory": "memory_mb", "cpu": "cpu_milli", "timeout": "timeout_ms"}
-    config = {renamed.get(key, key): value for key, value in given.items() if key not in _NOT_OF_REVISIONS}
-    if "style" in config:
-        config["style"] = model.Style(config["style"])
-    if "network" in config:
-        config["network"] = model.Network(config["network"])
-    if "budget" in config:
-        config["budget"] = _model_budget(config["budget"])
-    if "buckets" in config:
-        config["buckets"] = {bucket: model.Access(access) for bucket, access in config["buckets"].items()}
-    retries = _model_retries(given.get("retries", {}), model.Retries())
-    config["retries"] = retries
-    config["triggers"] = tuple(_model_trigger(trigger, retries) for trigger in given.get("triggers", ()))
-    for key in ("on_success", "on_failure"):
-        if key in config:
-            config[key] = destination(config[key])
-    return model.FunctionSpec(
-        name=name,
-        source=str((folder / given.get("source", ".")).resolve()),
-        requirements=given.get("requirements"),
-        config=model.FunctionConfig(**config),
-    )
-
-
-def _model_budget(given: dict[str, Any]) -> model.CostBudget:
-    per, then = model.Per(given.get("per", model.Per.MONTH)), model.Then(given.get("then", model.Then.WARN))
-    return model.CostBudget(amount_pico=given["amount"], per=per, then=then)
-
-
-def destination(given: dict[str, Any]) -> model.Destination:
-    """A destination that was read without a fault."""
-    kind = model.ToFunction if "function" in given else model.ToBucket if "bucket" in given else model.ToUrl
-    return kind(**given)
-
-
-def _model_retries(given: dict[str, Any], besides: model.Retries) -> model.Retries:
-    renamed = {"maximum_event_age": "maximum_event_age_ms", "backoff": "backoff_ms"}
-    values = {renamed.get(key, key): value for key, value in given.items()}
-    if "on" in values:
-        values["on"] = tuple(model.Status(status) for status in values["on"])
-    return msgspec.structs.replace(besides, **values)
-
-
-def _model_trigger(trigger: dict[str, Any], retries: model.Retries) -> model.Trigger:
-    ((kind, given),) = trigger.items()
-    if "retries" in given:
-        given = {**given, "retries": _model_retries(given["retries"], retries)}
-    if kind == "http":
-        return _model_route(given)
-    if kind == "upload":
-        return model.UploadTrigger(**{**given, "existing": model.Existing(given.get("existing", "skip"))})
-    return _model_timer(given)
-
-
-def _model_route(given: dict[str, Any]) -> model.HttpTrigger:
-    values = {"max_delay_ms" if key == "max_delay" else key: value for key, value in given.items()}
-    if "cors" in values:
-        cors = dict(values["cors"])
-        age_ms = cors.pop("max_age", None)
-        values["cors"] = model.Cors(**cors, max_age_s=None if age_ms is None else age_ms // 1000)
-    return model.HttpTrigger(**values)
-
-
-def _model_timer(given: dict[str, Any]) -> model.TimerTrigger:
-    values = {"every_ms" if key == "every" else key: value for key, value in given.items()}
-    values["on_missed"] = model.OnMissed(given.get("on_missed", "skip"))
-    if "overlap" in values:
-        values["overlap"] = model.Overlap(values["overlap"])
-    if values.get("input") == msgspec.Raw(b"null"):
-        del values["input"]
-        values["is_input_null"] = True
-    return model.TimerTrigger(**values)

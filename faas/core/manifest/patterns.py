@@ -2,7 +2,7 @@
 
 Each ``…_fault`` says what is expected in place of a text and what to write instead, and "" when the text is good. What
 is good matches something: `tests/unit/test_patterns.py` looks for it, whatever it is given. Cron lines are judged by
-`faas.core.cron_lines`.
+`faas.core.manifest.cron_lines`.
 """
 
 from __future__ import annotations

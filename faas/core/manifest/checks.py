@@ -7,7 +7,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from faas.core import http_paths, manifest_alarms, model, patterns, shapes, written_paths
+from faas.core import http_paths, model, spelling
+from faas.core.manifest import alarms, patterns, shapes, written_paths
 
 DESTINATIONS = ("on_success", "on_failure")
 """Keys of a function that hold a destination."""
@@ -59,9 +60,9 @@ def _known_buckets(name: str, function: dict[str, Any], buckets: dict[str, Any],
 
 
 def _alarms(declared: dict[str, Any], reader: shapes.Reader) -> None:
-    for fault in manifest_alarms.faults(declared):
+    for fault in alarms.faults(declared):
         _fault(reader, fault.at, fault.found, fault.expected)
-    _require_buckets(manifest_alarms.buckets(declared), declared.get("buckets", {}), reader)
+    _require_buckets(alarms.buckets(declared), declared.get("buckets", {}), reader)
 
 
 def _require_buckets(
@@ -70,7 +71,7 @@ def _require_buckets(
     for place, bucket in used:
         if bucket not in buckets:
             known = f"one of {', '.join(buckets)}" if buckets else "a bucket under the key buckets at the top"
-            _fault(reader, place, f"the unknown bucket {bucket}", known, shapes.did_you_mean(bucket, buckets))
+            _fault(reader, place, f"the unknown bucket {bucket}", known, spelling.did_you_mean(bucket, buckets))
 
 
 def _destinations(name: str, function: dict[str, Any], reader: shapes.Reader) -> None:
