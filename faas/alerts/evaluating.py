@@ -6,13 +6,14 @@ import functools
 from collections.abc import Iterable, Mapping, Sequence
 
 from faas.alerts import figures, messages, states
-from faas.core import alarm_rules, errors, model
+from faas.core import errors, model
+from faas.core.alarms import rules
 from faas.store import alarms
 
 _GAP_INTERVALS = 4
 
 # Rules are read anew at each look; most are the same ones.
-_parsed = functools.lru_cache(4_096)(alarm_rules.parse)
+_parsed = functools.lru_cache(4_096)(rules.parse)
 
 
 def watched(declared: Iterable[alarms.Declared]) -> list[figures.Watched]:
@@ -67,7 +68,7 @@ class _Step:
 
 def _step(
     alarm: model.Alarm,
-    rule: alarm_rules.AlarmRule,
+    rule: rules.AlarmRule,
     function: str,
     begun: alarms.BegunLook,
     seen: figures.SeenPlatform,

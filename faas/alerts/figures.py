@@ -12,7 +12,8 @@ from typing import NamedTuple
 import msgspec
 
 from faas.alerts import states
-from faas.core import alarm_figures, alarm_rules, durations, model
+from faas.core import durations, model
+from faas.core.alarms import figures, rules
 
 _PPM = 1_000_000
 _HOUR_MS = 3_600_000
@@ -86,7 +87,7 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     facts: bool = False
 
 
-Watched = tuple[model.Alarm, alarm_rules.AlarmRule]
+Watched = tuple[model.Alarm, rules.AlarmRule]
 """An alarm, and its rule as it was read."""
 
 
@@ -100,11 +101,11 @@ def wanted(watched: Collection[Watched]) -> Wanted:
         dead_over_ms=frozenset(rule.over_ms for _, rule in watched if rule.figure.name == "dead_letters"),
         places=any(figure.is_of_functions for figure in now),
         disk=any(figure.name == "disk" for figure in now),
-        facts=any(figure.unit is alarm_figures.Unit.WORD for figure in now),
+        facts=any(figure.unit is figures.Unit.WORD for figure in now),
     )
 
 
-def _windows(alarm: model.Alarm, rule: alarm_rules.AlarmRule) -> Iterable[Window]:
+def _windows(alarm: model.Alarm, rule: rules.AlarmRule) -> Iterable[Window]:
     if alarm.function is not None:
         return (Window(rule.over_ms, (alarm.function,)),)
     if alarm.each:
@@ -112,7 +113,7 @@ def _windows(alarm: model.Alarm, rule: alarm_rules.AlarmRule) -> Iterable[Window
     return (Window(rule.over_ms, alarm.functions),)
 
 
-def sample(alarm: model.Alarm, rule: alarm_rules.AlarmRule, function: str, seen: SeenPlatform) -> states.Sample:
+def sample(alarm: model.Alarm, rule: rules.AlarmRule, function: str, seen: SeenPlatform) -> states.Sample:
     """What a rule's figure is, of one function, or of all that the alarm is on together."""
     value, text = _found(rule, (function,) if function else alarm.functions, seen)
     if value is not None:
@@ -126,10 +127,10 @@ _Found = tuple[float | str | None, str]
 """A value and what is said with it; without a value, why there is none."""
 
 
-def _found(rule: alarm_rules.AlarmRule, names: tuple[str, ...], seen: SeenPlatform) -> _Found:
+def _found(rule: rules.AlarmRule, names: tuple[str, ...], seen: SeenPlatform) -> _Found:
     figure = rule.figure
-    if figure.unit is alarm_figures.Unit.WORD:
-        return _fact(figure.name.removeprefix(alarm_figures.FACT), seen)
+    if figure.unit is figures.Unit.WORD:
+        return _fact(figure.name.removeprefix(figures.FACT), seen)
     if figure.name == "disk":
         return _disk(seen)
     if figure.name == "dead_letters":
@@ -164,7 +165,7 @@ def _of_places(name: str, names: Collection[str], seen: SeenPlatform) -> _Found:
     return sum(getattr(place, name) for place in found), ""
 
 
-def _of_attempts(rule: alarm_rules.AlarmRule, names: tuple[str, ...], seen: SeenPlatform) -> _Found:
+def _of_attempts(rule: rules.AlarmRule, names: tuple[str, ...], seen: SeenPlatform) -> _Found:
     name, within = rule.figure.name, f"within {durations.written(rule.over_ms)}"
     if seen.attempts is None:
         return None, f"no {name}: {seen.why}"

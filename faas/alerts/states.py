@@ -19,7 +19,8 @@ import math
 
 import msgspec
 
-from faas.core import alarm_rules, model
+from faas.core import model
+from faas.core.alarms import rules
 from faas.store import alarms
 
 RESOLVED_MS = 600_000
@@ -44,7 +45,7 @@ class Judgement(enum.Enum):
     NOTHING = enum.auto()
 
 
-def judged(rule: alarm_rules.AlarmRule, before: alarms.Standing, sample: Sample) -> Judgement:
+def judged(rule: rules.AlarmRule, before: alarms.Standing, sample: Sample) -> Judgement:
     """Whether the rule is met, by its second value for an alarm that fires."""
     found = sample.value
     if found is None or (isinstance(found, float) and not math.isfinite(found)):
@@ -56,7 +57,7 @@ def judged(rule: alarm_rules.AlarmRule, before: alarms.Standing, sample: Sample)
     return Judgement.MET if is_met else Judgement.OVER
 
 
-def after(rule: alarm_rules.AlarmRule, before: alarms.Standing, sample: Sample, gap_ms: int) -> alarms.Standing:
+def after(rule: rules.AlarmRule, before: alarms.Standing, sample: Sample, gap_ms: int) -> alarms.Standing:
     """How the alarm stands after a sample. ``gap_ms`` is the longest time between two that is no gap."""
     verdict = judged(rule, before, sample)
     is_gap = not 0 <= sample.at_ms - before.at_ms <= gap_ms
@@ -79,9 +80,7 @@ _Next = tuple[_State, int, int]
 """A state, since when, and since when what fires has been over."""
 
 
-def _firing(
-    rule: alarm_rules.AlarmRule, before: alarms.Standing, at_ms: int, verdict: Judgement, is_gap: bool
-) -> _Next:
+def _firing(rule: rules.AlarmRule, before: alarms.Standing, at_ms: int, verdict: Judgement, is_gap: bool) -> _Next:
     if verdict is not Judgement.OVER:
         return _State.FIRING, before.since_ms, 0
     since_ms = at_ms if is_gap or not before.clear_since_ms else before.clear_since_ms
@@ -90,7 +89,7 @@ def _firing(
     return _State.FIRING, before.since_ms, since_ms
 
 
-def _quiet(rule: alarm_rules.AlarmRule, before: alarms.Standing, at_ms: int, verdict: Judgement, is_gap: bool) -> _Next:
+def _quiet(rule: rules.AlarmRule, before: alarms.Standing, at_ms: int, verdict: Judgement, is_gap: bool) -> _Next:
     if verdict is Judgement.MET:
         goes_on = before.state is _State.PENDING and not is_gap
         since_ms = before.since_ms if goes_on else at_ms

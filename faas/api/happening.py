@@ -9,7 +9,8 @@ import msgspec
 from aiohttp import web
 
 from faas.api import live, live_lines, schemas, state, status, views
-from faas.core import billing, clock, log_filters, model
+from faas.core import billing, clock, model
+from faas.core.logs import filters
 from faas.queue import tail
 
 _BLOCK_MS = 1_000
@@ -83,7 +84,7 @@ def _figures(record: model.Record) -> bytes:
 
 async def _lines(app: web.Application, tell: live.Tell) -> None:
     """Lines as they are printed, or recorded. Of all functions: the hub gives each listener those of its own."""
-    async for found in live_lines.follow(app, log_filters.LogFilter()):
+    async for found in live_lines.follow(app, filters.LogFilter()):
         for line in found[-_MOST_LINES:]:
             tell(live.ServerEvent("log", msgspec.json.encode(line), line.function, line.invocation_id))
         if len(found) > _MOST_LINES:

@@ -16,7 +16,8 @@ import msgspec
 from aiohttp import web
 
 from faas.api import state
-from faas.core import clock, errors, groups, log_filters, log_lines, seen_lines
+from faas.core import clock, errors, groups
+from faas.core.logs import filters, log_lines, repeats
 from faas.queue import keys as keyring
 from faas.queue import live_lines
 from faas.store import logs
@@ -99,7 +100,7 @@ class LineHearing:
         if self._working is None or self._working.done():
             self._working = asyncio.create_task(self._work(), name="live lines")
 
-    def since(self, seen: Place, wanted: log_filters.LogFilter) -> list[logs.LogRow]:
+    def since(self, seen: Place, wanted: filters.LogFilter) -> list[logs.LogRow]:
         """The lines after a place that fit. Of a place in another process all that is here is after it."""
         after = seen.number if seen.heard_by == self._me else 0
         if wanted.statuses or after >= self._number:  # how an attempt ends nobody knows while it runs
@@ -112,7 +113,7 @@ class LineHearing:
                 found.append(heard.row)
         return found[::-1]
 
-    async def wait(self, seen: Place, wanted: log_filters.LogFilter, within_s: float) -> None:
+    async def wait(self, seen: Place, wanted: filters.LogFilter, within_s: float) -> None:
         """Until there is something after a place that fits, so long at most."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(within_s):
@@ -196,13 +197,13 @@ async def heard(app: web.Application) -> AsyncIterator[None]:
 
 
 async def follow(
-    app: web.Application, wanted: log_filters.LogFilter, after_id: int | None = None
+    app: web.Application, wanted: filters.LogFilter, after_id: int | None = None
 ) -> AsyncIterator[Sequence[logs.LogRow]]:
     """The lines that fit, as they are printed or recorded, each once; from now on, or from after a line.
 
     It goes on until it is closed. Raises `errors.Unavailable` when the ledger cannot be read.
     """
-    live, store, seen = app[LIVE], app[state.LOGS], seen_lines.SeenLines()
+    live, store, seen = app[LIVE], app[state.LOGS], repeats.SeenLines()
     at = live.place(await asyncio.to_thread(store.last_id) if after_id is None else after_id)
     while True:
         live.want(wanted.functions)
@@ -215,7 +216,7 @@ async def follow(
             await live.wait(at, wanted, LOOK_EVERY_S)
 
 
-def _fits(heard: Heard, wanted: log_filters.LogFilter) -> bool:
+def _fits(heard: Heard, wanted: filters.LogFilter) -> bool:
     row = heard.row
     if wanted.root_id is not None and wanted.root_id not in (heard.root_id, row.invocation_id):
         return False

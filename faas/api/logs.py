@@ -9,7 +9,8 @@ import msgspec
 from aiohttp import web
 
 from faas.api import answers, beginnings, live_lines, schemas, state
-from faas.core import clock, durations, errors, log_filters, log_lines, model
+from faas.core import clock, durations, errors, model
+from faas.core.logs import filters, log_lines
 from faas.store import logs
 
 MOST_LINES = 10_000
@@ -18,7 +19,7 @@ MOST_LINES = 10_000
 MOST_FUNCTIONS = 100
 """Functions of one question."""
 
-_Text = Annotated[str, msgspec.Meta(min_length=1, max_length=log_filters.MOST_TEXT)]
+_Text = Annotated[str, msgspec.Meta(min_length=1, max_length=filters.MOST_TEXT)]
 _Id = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 
 
@@ -65,7 +66,7 @@ async def log_lines_of(request: web.Request) -> web.Response:
     return answers.json(await _after(request.app, asked, wanted))
 
 
-async def _after(app: web.Application, asked: LogsQuery, wanted: log_filters.LogFilter) -> schemas.LogLines:
+async def _after(app: web.Application, asked: LogsQuery, wanted: filters.LogFilter) -> schemas.LogLines:
     """Lines after a place, as soon as there are some or the time is up."""
     at = live_lines.place(asked.after) if asked.after is not None else live_lines.Place(asked.after_id or 0)
     live = app[live_lines.LIVE]
@@ -86,7 +87,7 @@ async def _after(app: web.Application, asked: LogsQuery, wanted: log_filters.Log
         await (live.wait(at, wanted, pause_s) if asked.live else asyncio.sleep(pause_s))
 
 
-async def _tail(app: web.Application, asked: LogsQuery, wanted: log_filters.LogFilter, most: int) -> schemas.LogLines:
+async def _tail(app: web.Application, asked: LogsQuery, wanted: filters.LogFilter, most: int) -> schemas.LogLines:
     # Asked first: what is written between the two questions is among the lines, or comes after the id.
     last_id = await asyncio.to_thread(app[state.LOGS].last_id)
     then = app[live_lines.LIVE].place(last_id)
@@ -111,19 +112,19 @@ def _answer(lines: list[logs.LogRow], found: logs.FoundLines, next_id: int, then
     )
 
 
-async def _wanted(app: web.Application, asked: LogsQuery) -> log_filters.LogFilter:
+async def _wanted(app: web.Application, asked: LogsQuery) -> filters.LogFilter:
     """What is asked for, with whole ids. Raises `errors.BadRequest`."""
     if len(asked.function) > MOST_FUNCTIONS:
         raise errors.BadRequest(f"query: there are {len(asked.function)} functions; {MOST_FUNCTIONS} may be")
     invocation = asked.invocation or asked.invocation_id
-    return log_filters.LogFilter(
+    return filters.LogFilter(
         functions=asked.function,
         invocation_id=None if invocation is None else await beginnings.of_invocation(app, invocation),
         root_id=None if asked.root is None else await _root(app, asked.root),
         level=None if asked.level is None else log_lines.LEVELS[asked.level],
         statuses=tuple(status.value for status in asked.status),
         grep=asked.grep or asked.search or None,
-        where=log_filters.conditions(asked.where),
+        where=filters.conditions(asked.where),
         since_ms=asked.since_ms if asked.since is None else _moment("since", asked.since),
         until_ms=asked.until_ms if asked.until is None else _moment("until", asked.until),
     )

@@ -7,7 +7,8 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from faas.core import alarm_rules, errors, http_paths, model
+from faas.core import errors, http_paths, model
+from faas.core.alarms import rules
 from faas.core.manifest import cron_lines, patterns
 
 MAX_FUNCTIONS = 1000
@@ -144,7 +145,7 @@ def _alarm_faults(
         yield f"{alarm.function} is no function of this project"
     if not alarm.functions and alarm.name != f"{alarm.function}.{alarm.name.rpartition('.')[2]}":
         yield "it belongs to no function and to no manifest"
-    if fault := alarm_rules.fault(alarm.rule):
+    if fault := rules.fault(alarm.rule):
         yield f"rule: found {alarm.rule[:100]!r}, expected {fault}"
     for to in alarm.notify:
         if isinstance(to, model.ToFunction) and to.function not in functions:

@@ -9,7 +9,8 @@ from typing import Any
 import click
 
 from faas.cli import client, layout, lazy, names, options, output
-from faas.core import alarm_rules, clock, durations, errors
+from faas.core import clock, durations, errors
+from faas.core.alarms import rules
 
 _PATH = "/api/v1/alarms"
 _STATES = ("ok", "pending", "firing", "resolved", "no_data")
@@ -192,7 +193,7 @@ def unsilence_command(*, name: str, function: str | None, as_json: bool) -> None
 
 
 def _span(text: str) -> int:
-    found = alarm_rules.span_ms(text)
+    found = rules.span_ms(text)
     if found is None or not 1_000 <= found <= _LONGEST_MS:
         raise errors.BadRequest(f"--for: found {text!r}, expected a span from 1s to 366d, such as 90s, 30m, 2h or 7d")
     return found

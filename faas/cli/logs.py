@@ -10,7 +10,8 @@ import click
 import msgspec
 
 from faas.cli import client, names, options, output
-from faas.core import clock, errors, log_lines, model, seen_lines
+from faas.core import clock, errors, model
+from faas.core.logs import log_lines, repeats
 
 _PAGE = 1_000
 _WAIT_MS = 20_000
@@ -233,7 +234,7 @@ def _follow(api: client.Client, query: dict[str, Any], tail: int) -> Iterator[Sh
     """Lines as they come, each once; a platform that is away for a while is waited for."""
     after: str | None = None
     is_away = False
-    seen = seen_lines.SeenLines()
+    seen = repeats.SeenLines()
     if tail >= 0:
         page = _last(api, query, tail)
         yield from seen.fresh(_lines(page))

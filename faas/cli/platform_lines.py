@@ -11,7 +11,8 @@ from typing import Any
 import msgspec
 
 from faas.cli import log_files, options, output
-from faas.core import errors, log_lines
+from faas.core import errors
+from faas.core.logs import log_lines
 
 _LOOK_EVERY_S = 0.1
 _MOST = 1 << 62

@@ -328,7 +328,7 @@ Notify = ToFunction | ToBucket | ToUrl | ToLog
 
 
 class Alarm(msgspec.Struct, frozen=True, kw_only=True):
-    """A rule (`faas.core.alarm_rules`) that is looked at every few seconds, and who is told when it comes to hold.
+    """A rule (`faas.core.alarms.rules`) that is looked at every few seconds, and who is told when it comes to hold.
 
     It is on one ``function``; or on ``functions``, those of its manifest, empty for all of the platform: on ``each`` by
     itself, or on all together. One of a function's own block is called ``function.name`` and has no ``functions``.

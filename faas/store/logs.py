@@ -15,7 +15,8 @@ from collections.abc import Iterator, Sequence
 import msgspec
 import sqlalchemy as sa
 
-from faas.core import clock, log_filters, log_lines
+from faas.core import clock
+from faas.core.logs import filters, log_lines
 from faas.store import log_index, schema
 
 WITHIN_S = 0.7
@@ -39,7 +40,7 @@ _FEW = 20_000
 class LogRow(msgspec.Struct, frozen=True, kw_only=True):
     """One line; ``id`` grows, so a follower asks for what is after the last one it has.
 
-    ``level`` is None where the line says none, ``fields`` where it has none (`faas.core.log_lines`).
+    ``level`` is None where the line says none, ``fields`` where it has none (`faas.core.logs.log_lines`).
     """
 
     id: int
@@ -74,7 +75,7 @@ class Logs:
 
     def find(
         self,
-        wanted: log_filters.LogFilter,
+        wanted: filters.LogFilter,
         *,
         after_id: int = 0,
         before_id: int | None = None,
@@ -95,7 +96,7 @@ class Logs:
         self, function: str | None = None, *, after_id: int = 0, limit: int = 1000, search: str | None = None
     ) -> Sequence[LogRow]:
         """The first ``limit`` rows after a line: of one function, or all; that hold a text, or all."""
-        wanted = log_filters.LogFilter(functions=() if function is None else (function,), grep=search)
+        wanted = filters.LogFilter(functions=() if function is None else (function,), grep=search)
         return self.find(wanted, after_id=after_id, limit=limit).lines
 
     def last_id(self) -> int:
@@ -108,7 +109,7 @@ class _Search:
     """One search: what it has found, and how far it came."""
 
     def __init__(
-        self, connection: sa.Connection, wanted: log_filters.LogFilter, limit: int, newest: bool, until_s: float
+        self, connection: sa.Connection, wanted: filters.LogFilter, limit: int, newest: bool, until_s: float
     ) -> None:
         self._connection = connection
         self._wanted = wanted
@@ -245,7 +246,7 @@ class _Search:
 
 
 def query(
-    wanted: log_filters.LogFilter, range_: sa.ColumnElement[bool], dialect: str, *, newest: bool
+    wanted: filters.LogFilter, range_: sa.ColumnElement[bool], dialect: str, *, newest: bool
 ) -> sa.Select[tuple[object, ...]]:
     """What is read of a range: all that fits, and of texts some more."""
     read = sa.select(_L).where(range_, *_terms(wanted, dialect)).order_by(_L.c.id.desc() if newest else _L.c.id)
@@ -254,7 +255,7 @@ def query(
     return read
 
 
-def needles(wanted: log_filters.LogFilter) -> tuple[str, ...]:
+def needles(wanted: filters.LogFilter) -> tuple[str, ...]:
     """Texts that a line holds that fits: what is looked for, and the names of fields as JSON writes them."""
     texts = [wanted.grep] if wanted.grep else []
     texts += [text for each in wanted.where for text in each.written]
@@ -267,7 +268,7 @@ def _plain_part(text: str) -> str:
     return max(parts, key=len)
 
 
-def _terms(wanted: log_filters.LogFilter, dialect: str) -> list[sa.ColumnElement[bool]]:
+def _terms(wanted: filters.LogFilter, dialect: str) -> list[sa.ColumnElement[bool]]:
     """What SQL can tell of what is wanted. It lets through all that fits, and of texts some more."""
     terms: list[sa.ColumnElement[bool]] = []
     if wanted.functions:
@@ -307,7 +308,7 @@ def _holds(text: str, dialect: str) -> sa.ColumnElement[bool]:
 
 
 def _bounds(
-    connection: sa.Connection, wanted: log_filters.LogFilter, after_id: int, before_id: int | None
+    connection: sa.Connection, wanted: filters.LogFilter, after_id: int, before_id: int | None
 ) -> log_index.IdRange:
     """The ids among which all is that may fit. Ids grow in the order of recording, which is nearly that of time."""
     last = _last_id(connection)

@@ -12,7 +12,8 @@ from typing import cast
 import msgspec
 import sqlalchemy as sa
 
-from faas.core import log_lines, model
+from faas.core import model
+from faas.core.logs import log_lines
 from faas.store import bills, bulk, chains, histograms, kept, schema, tallies
 
 Key = tuple[str, int]

@@ -13,8 +13,9 @@ import pytest
 
 from faas import recorder
 from faas.cli import logs as cli_logs
-from faas.core import clock, model, seen_lines
+from faas.core import clock, model
 from faas.core import settings as settings_module
+from faas.core.logs import repeats
 from faas.queue import keys as keyring
 from faas.queue import live_lines
 from faas.store import logs
@@ -57,7 +58,7 @@ class Follower:
         self.lines: list[tuple[float, cli_logs.ShownLine]] = []
         self._api = api
         self._query = query
-        self._seen = seen_lines.SeenLines()
+        self._seen = repeats.SeenLines()
         self._task = asyncio.create_task(self._follow())
 
     @property
@@ -228,7 +229,7 @@ async def test_a_follower_that_is_slow_gets_what_it_missed_from_the_ledger(
 ) -> None:
     function = bench.function(CODE, "app.handler")
     await bench.node()
-    seen = seen_lines.SeenLines()
+    seen = repeats.SeenLines()
     async with recording(settings):
         after = (await api.get("/api/v1/logs", tail=0))["next"]
         page = await api.get("/api/v1/logs", after=after, live="true")

@@ -12,14 +12,15 @@ import pytest
 import sqlalchemy as sa
 from hypothesis import strategies as st
 
-from faas.core import log_filters, log_lines, model
+from faas.core import model
 from faas.core import settings as settings_module
+from faas.core.logs import filters, log_lines
 from faas.recorder import indexing
 from faas.store import database, ledger, log_index, logs, schema
 from tests import samples
 from tests.eventually import eventually
 
-Filter = log_filters.LogFilter
+Filter = filters.LogFilter
 LAMBDA = "[{}]\t2026-11-29T10:00:00.000Z\tid\t{}"
 
 
@@ -38,7 +39,7 @@ def record(engine: sa.Engine, *texts: str, function: str = "f", at_ms: int = 1_0
     return made
 
 
-def found(engine: sa.Engine, wanted: log_filters.LogFilter, **how: object) -> list[str]:
+def found(engine: sa.Engine, wanted: filters.LogFilter, **how: object) -> list[str]:
     return [line.text for line in logs.Logs(engine).find(wanted, **how).lines]  # type: ignore[arg-type]
 
 
@@ -89,7 +90,7 @@ def test_several_functions_statuses_and_conditions(engine: sa.Engine) -> None:
     record(engine, '{"n": 3}', function="c", status=model.Status.OOM)
     assert found(engine, Filter(functions=("a", "c"))) == ['{"n": 1}', '{"n": 3}']
     assert found(engine, Filter(statuses=("error", "oom"))) == ['{"n": 2}', '{"n": 3}']
-    assert found(engine, Filter(where=log_filters.conditions(["n>1", "n<3"]))) == ['{"n": 2}']
+    assert found(engine, Filter(where=filters.conditions(["n>1", "n<3"]))) == ['{"n": 2}']
     assert found(engine, Filter(functions=("a",), statuses=("oom",))) == []
 
 
@@ -124,7 +125,7 @@ def test_the_index_finds_what_reading_finds_and_reads_what_is_not_indexed(engine
     everything = [f"line {number} abc" for number in range(41)]
     assert found(engine, Filter(grep="ABC")) == everything
     assert found(engine, Filter(grep="ABC"), newest=True, limit=3) == everything[-3:]
-    odd = Filter(where=log_filters.conditions(["even=false", "number>30"]))
+    odd = Filter(where=filters.conditions(["even=false", "number>30"]))
     assert found(engine, odd) == [f'{{"number": {number}, "even": false}}' for number in range(31, 40, 2)]
     assert found(engine, Filter(grep="line 7", functions=("none",))) == []
 

@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 
 from faas.alerts import figures, gathering
-from faas.core import alarm_figures, alarm_rules, model
+from faas.core import model
+from faas.core.alarms import figures as alarm_figures
+from faas.core.alarms import rules
 from faas.health import checks, facts
 from faas.queue import census
 
@@ -34,7 +36,7 @@ SEEN = figures.SeenPlatform(
 
 def sample(rule: str, seen: figures.SeenPlatform = SEEN, function: str = "", **alarm: Any) -> Any:
     made = model.Alarm(name="x", rule=rule, **alarm)
-    return figures.sample(made, alarm_rules.parse(rule), function, seen)
+    return figures.sample(made, rules.parse(rule), function, seen)
 
 
 @pytest.mark.parametrize(
@@ -77,7 +79,7 @@ def test_a_share_that_is_just_the_limit_is_not_above_it() -> None:
     seen = figures.SeenPlatform(
         at_ms=1, attempts={figures.Window(MINUTE_MS, ("a",)): figures.Attempts(count=80, errors=41)}
     )
-    rule = alarm_rules.parse("error_rate >= 51.25%")
+    rule = rules.parse("error_rate >= 51.25%")
     assert rule.is_met(sample("error_rate >= 51.25%", seen, "a").value, fires=False)
 
 
@@ -110,7 +112,7 @@ def test_what_could_not_be_asked_is_nothing_and_says_why(rule: str) -> None:
 
 def test_only_what_rules_are_on_is_asked_for() -> None:
     def wanted(rule: str, **alarm: Any) -> figures.Wanted:
-        return figures.wanted([(model.Alarm(name="x", rule=rule, **alarm), alarm_rules.parse(rule))])
+        return figures.wanted([(model.Alarm(name="x", rule=rule, **alarm), rules.parse(rule))])
 
     assert wanted("count > 1", function="a") == figures.Wanted(windows=frozenset([figures.Window(MINUTE_MS, ("a",))]))
     assert wanted("p99 > 1s over 5m") == figures.Wanted(windows=frozenset([figures.Window(5 * MINUTE_MS, ())]))

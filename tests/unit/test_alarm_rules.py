@@ -8,10 +8,11 @@ import msgspec
 import pytest
 from hypothesis import given, strategies
 
-from faas.core import alarm_figures, alarm_rules, errors
+from faas.core import errors
+from faas.core.alarms import figures, rules
 
 MINUTE_MS = 60_000
-Unit = alarm_figures.Unit
+Unit = figures.Unit
 
 
 @pytest.mark.parametrize(
@@ -33,9 +34,9 @@ Unit = alarm_figures.Unit
     ],
 )  # fmt: skip
 def test_a_rule_is_read(text: str, figure: str, operator: str, value: object, clauses: dict[str, int]) -> None:
-    found = alarm_rules.parse(text)
+    found = rules.parse(text)
     assert (found.figure.name, found.operator.value, found.value) == (figure, operator, value)
-    plain = alarm_rules.AlarmRule(figure=found.figure, operator=found.operator, value=found.value)
+    plain = rules.AlarmRule(figure=found.figure, operator=found.operator, value=found.value)
     assert found == msgspec.structs.replace(plain, **clauses)
 
 
@@ -71,21 +72,21 @@ def test_a_rule_is_read(text: str, figure: str, operator: str, value: object, cl
     ],
 )  # fmt: skip
 def test_what_cannot_be_read_is_told_what_is_allowed_there(text: str, expected: str) -> None:
-    assert expected in alarm_rules.fault(text)
+    assert expected in rules.fault(text)
     with pytest.raises(errors.BadRequest, match="rule: found "):
-        alarm_rules.parse(text)
+        rules.parse(text)
 
 
 def _values(unit: Unit) -> strategies.SearchStrategy[int | str]:
     if unit is Unit.WORD:
-        return strategies.sampled_from(alarm_figures.STATES)
+        return strategies.sampled_from(figures.STATES)
     return strategies.integers(0, 1_000_000 if unit is Unit.PPM else 10**18 - 1)
 
 
 @strategies.composite
-def _rules(draw: strategies.DrawFn) -> alarm_rules.AlarmRule:
-    figure = draw(strategies.sampled_from(list(alarm_figures.ALL.values())))
-    operators = list(alarm_rules.Comparison)
+def _rules(draw: strategies.DrawFn) -> rules.AlarmRule:
+    figure = draw(strategies.sampled_from(list(figures.ALL.values())))
+    operators = list(rules.Comparison)
     is_word = figure.unit is Unit.WORD
     operator = draw(strategies.sampled_from(operators[4:] if is_word else operators[:4]))
     value, until = draw(_values(figure.unit)), None
@@ -94,15 +95,15 @@ def _rules(draw: strategies.DrawFn) -> alarm_rules.AlarmRule:
         value, until = (max(value, other), min(value, other)) if operator.is_upward else sorted((value, other))  # type: ignore[type-var]
     seconds = strategies.integers(0, 86_400).map(lambda s: s * 1_000)
     over_ms = draw(strategies.integers(1, 1_440)) * MINUTE_MS if figure.is_windowed else MINUTE_MS
-    return alarm_rules.AlarmRule(
+    return rules.AlarmRule(
         figure=figure, operator=operator, value=value, until=until, over_ms=over_ms, for_ms=draw(seconds),
         hold_ms=draw(seconds),
     )  # fmt: skip
 
 
 @given(_rules())
-def test_every_rule_is_written_as_it_is_read(rule: alarm_rules.AlarmRule) -> None:
-    assert alarm_rules.parse(alarm_rules.written(rule)) == rule
+def test_every_rule_is_written_as_it_is_read(rule: rules.AlarmRule) -> None:
+    assert rules.parse(rules.written(rule)) == rule
 
 
 _WORDS = ("error_rate", "p99", "disk", "doctor.disk", ">", ">=", "is", "not", "ok", "5%", "800ms", "7", "for", "5m",
@@ -111,25 +112,25 @@ _WORDS = ("error_rate", "p99", "disk", "doctor.disk", ">", ">=", "is", "not", "o
 
 @given(strategies.one_of(strategies.text(), strategies.lists(strategies.sampled_from(_WORDS)).map(" ".join)))
 def test_any_text_is_a_rule_or_is_told_why_not(text: str) -> None:
-    expected = alarm_rules.fault(text)
+    expected = rules.fault(text)
     if not expected:
-        rule = alarm_rules.parse(text)
-        assert alarm_rules.parse(alarm_rules.written(rule)) == rule
+        rule = rules.parse(text)
+        assert rules.parse(rules.written(rule)) == rule
     else:
         assert expected.isprintable()
 
 
 def test_every_figure_and_fact_is_on_the_page_that_explains_rules() -> None:
     page = (Path(__file__).parents[2] / "docs" / "how-to" / "alarms.md").read_text(encoding="utf-8")
-    names = {name.removeprefix(alarm_figures.FACT) for name in alarm_figures.ALL}
+    names = {name.removeprefix(figures.FACT) for name in figures.ALL}
     assert {name for name in names if f"`{name}`" not in page} == set()
 
 
 def test_thresholds_are_met_exactly_and_the_second_one_only_while_it_fires() -> None:
-    rule = alarm_rules.parse("error_rate > 7% until 3%")
+    rule = rules.parse("error_rate > 7% until 3%")
     assert not rule.is_met(7 * 1_000_000 / 100, fires=False)
     assert rule.is_met(70_001.0, fires=False)
     assert rule.is_met(50_000.0, fires=True)
     assert not rule.is_met(30_000.0, fires=True)
-    assert alarm_rules.parse("doctor.disk is not ok").is_met("failed", fires=False)
-    assert not alarm_rules.parse("doctor.disk is not ok").is_met("ok", fires=True)
+    assert rules.parse("doctor.disk is not ok").is_met("failed", fires=False)
+    assert not rules.parse("doctor.disk is not ok").is_met("ok", fires=True)

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, strategies
 
 from faas.alerts import states
-from faas.core import alarm_rules, model
+from faas.core import model
+from faas.core.alarms import rules
 from faas.store import alarms
 
 STEP_MS = 15_000
@@ -35,7 +36,7 @@ def run(values: Iterable[float | str | None], rule: str = RULE, before: alarms.S
 
 def after(before: alarms.Standing, value: float | str | None, at_ms: int, rule: str = RULE) -> alarms.Standing:
     sample = states.Sample(at_ms=at_ms, value=value, text=str(value))
-    return states.after(alarm_rules.parse(rule), before, sample, GAP_MS)
+    return states.after(rules.parse(rule), before, sample, GAP_MS)
 
 
 def names(standings: Iterable[alarms.Standing]) -> list[model.AlarmState]:

@@ -6,7 +6,8 @@ import hypothesis
 import pytest
 from hypothesis import strategies as st
 
-from faas.core import errors, log_filters, log_lines
+from faas.core import errors
+from faas.core.logs import filters, log_lines
 
 LINE = (
     '{"level":"error","message":"Timed out","size":1000,"ratio":0.5,"user":{"id":7,"name":"Ada"},"ok":true,"no":null}'
@@ -24,7 +25,7 @@ FACTS = log_lines.read(LINE)
     ],
 )  # fmt: skip
 def test_a_condition_holds(text: str) -> None:
-    assert log_filters.condition(text).holds(FACTS)
+    assert filters.condition(text).holds(FACTS)
 
 
 @pytest.mark.parametrize(
@@ -35,20 +36,20 @@ def test_a_condition_holds(text: str) -> None:
     ],
 )  # fmt: skip
 def test_a_condition_does_not_hold(text: str) -> None:
-    assert not log_filters.condition(text).holds(FACTS)
+    assert not filters.condition(text).holds(FACTS)
 
 
 def test_a_text_that_reads_as_a_number_is_one() -> None:
     facts = log_lines.read('{"size": "900", "version": "1.10"}')
-    assert log_filters.condition("size<1000").holds(facts)
-    assert log_filters.condition("version=1.10").holds(facts)
+    assert filters.condition("size<1000").holds(facts)
+    assert filters.condition("version=1.10").holds(facts)
 
 
 def test_a_plain_line_has_a_level_and_a_message_and_no_fields() -> None:
     facts = log_lines.read("[ERROR]\t2026-11-29T10:00:00.000Z\tid\tit failed")
-    assert log_filters.condition("level=error").holds(facts)
-    assert log_filters.condition("message~failed").holds(facts)
-    assert not log_filters.condition("size").holds(facts)
+    assert filters.condition("level=error").holds(facts)
+    assert filters.condition("message~failed").holds(facts)
+    assert not filters.condition("size").holds(facts)
 
 
 @pytest.mark.parametrize(
@@ -66,18 +67,18 @@ def test_a_plain_line_has_a_level_and_a_message_and_no_fields() -> None:
 )
 def test_what_is_no_condition_is_refused_with_what_is_wrong(text: str, says: str) -> None:
     with pytest.raises(errors.BadRequest, match=says):
-        log_filters.condition(text)
+        filters.condition(text)
 
 
 def test_more_conditions_than_anybody_needs_are_refused() -> None:
     with pytest.raises(errors.BadRequest, match="21 conditions"):
-        log_filters.conditions(["a=1"] * 21)
+        filters.conditions(["a=1"] * 21)
 
 
 @hypothesis.given(st.text(max_size=40), st.text(max_size=60))
 def test_any_text_is_a_condition_or_a_bad_request(text: str, line: str) -> None:
     try:
-        found = log_filters.condition(text)
+        found = filters.condition(text)
     except errors.BadRequest:
         return
     for each in (line, '{"a":' + line + "}", LINE):
@@ -85,7 +86,7 @@ def test_any_text_is_a_condition_or_a_bad_request(text: str, line: str) -> None:
 
 
 def test_the_text_of_a_line_is_looked_through_whatever_its_case() -> None:
-    wanted = log_filters.LogFilter(grep="TIMED OUT", level=40, where=log_filters.conditions(["size>1", "user.id=7"]))
+    wanted = filters.LogFilter(grep="TIMED OUT", level=40, where=filters.conditions(["size>1", "user.id=7"]))
     assert wanted.wants_text(LINE, FACTS)
-    assert not log_filters.LogFilter(level=50).wants_text(LINE, FACTS)
-    assert not log_filters.LogFilter(grep="timed  out").wants_text(LINE, FACTS)
+    assert not filters.LogFilter(level=50).wants_text(LINE, FACTS)
+    assert not filters.LogFilter(grep="timed  out").wants_text(LINE, FACTS)

@@ -8,7 +8,7 @@ import hypothesis
 import pytest
 from hypothesis import strategies as st
 
-from faas.core import log_lines
+from faas.core.logs import log_lines
 
 LAMBDA = "[ERROR]\t2026-11-29T10:00:00.000Z\t019a3f1c\tit failed"
 

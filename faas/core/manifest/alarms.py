@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
-from faas.core import alarm_rules, model
+from faas.core import model
+from faas.core.alarms import rules
 from faas.core.manifest import shapes
 
 LEAST_REMINDER_MS = 60_000
@@ -24,9 +25,7 @@ def shape(
 ) -> shapes.Fields:
     """The keys of an alarm; one in a function's block has fewer, as it is on that function."""
     field = shapes.Field
-    rule = shapes.Text(
-        "a rule", check=alarm_rules.fault, max_length=alarm_rules.MAX_LENGTH, examples=(alarm_rules.EXAMPLE,)
-    )
+    rule = shapes.Text("a rule", check=rules.fault, max_length=rules.MAX_LENGTH, examples=(rules.EXAMPLE,))
     found = {
         "rule": field(rule, "When it fires: [what a rule may say](../how-to/alarms.md#what-a-rule-says).", True),
         "notify": field(
@@ -152,7 +151,7 @@ def _faults(at: shapes.Path, given: Given) -> Iterator[AlarmFault]:
             yield AlarmFault((*place, "prefix"), "prefix without bucket", "it only together with bucket")
     if "function" in given and given.get("each"):
         yield AlarmFault((*at, "each"), "each together with function", "one of the two")
-    figure = alarm_rules.parse(given["rule"]).figure if "rule" in given else None
+    figure = rules.parse(given["rule"]).figure if "rule" in given else None
     if figure is not None and not figure.is_of_functions and ("function" in given or given.get("each")):
         expected = "a figure that functions have; this one is the platform's, for `alarms` at the top"
         yield AlarmFault((*at, "rule"), figure.name, expected)

@@ -1,7 +1,7 @@
 /**
  * No line twice: a line comes as it is printed, with the id 0, and later from the ledger, in either order.
  *
- * The two are the same when their invocation, attempt and text are; `faas.core.seen_lines` decides so, too.
+ * The two are the same when their invocation, attempt and text are; `faas.core.logs.repeats` decides so, too.
  */
 
 const MOST = 20_000;

@@ -19,7 +19,8 @@ from typing import Any
 
 import msgspec
 
-from faas.core import alarm_figures, durations, errors, spelling
+from faas.core import durations, errors, spelling
+from faas.core.alarms import figures
 
 MAX_LENGTH = 300
 DEFAULT_OVER_MS = 60_000
@@ -62,7 +63,7 @@ _COMPARED: Mapping[Comparison, Callable[[float, float], bool]] = {
 class AlarmRule(msgspec.Struct, frozen=True, kw_only=True):
     """A rule that was read. ``value`` and ``until`` are in the steps of the figure's unit, or words for facts."""
 
-    figure: alarm_figures.Figure
+    figure: figures.Figure
     operator: Comparison
     value: int | str
     over_ms: int = DEFAULT_OVER_MS
@@ -130,18 +131,18 @@ def _read(text: str) -> AlarmRule:
     return _checked(AlarmRule(figure=figure, operator=operator, value=value, **_clauses(figure, tokens)))
 
 
-def _figure(word: str) -> alarm_figures.Figure:
-    found = alarm_figures.ALL.get(word)
+def _figure(word: str) -> figures.Figure:
+    found = figures.ALL.get(word)
     if found is None:
-        hint = spelling.did_you_mean(word, alarm_figures.ALL)
-        known = ", ".join(name for name in alarm_figures.ALL if not name.startswith(alarm_figures.FACT))
-        raise _Unclear(f"a figure first: {known} or {alarm_figures.FACT}NAME{f'; {hint}' if hint else ''}")
+        hint = spelling.did_you_mean(word, figures.ALL)
+        known = ", ".join(name for name in figures.ALL if not name.startswith(figures.FACT))
+        raise _Unclear(f"a figure first: {known} or {figures.FACT}NAME{f'; {hint}' if hint else ''}")
     return found
 
 
-def _operator(figure: alarm_figures.Figure, tokens: list[str]) -> Comparison:
+def _operator(figure: figures.Figure, tokens: list[str]) -> Comparison:
     word = tokens.pop(0) if tokens else ""
-    if figure.unit is alarm_figures.Unit.WORD:
+    if figure.unit is figures.Unit.WORD:
         if word != "is":
             raise _Unclear(f"`{figure.name} is` or `{figure.name} is not`, and {figure.unit.expected}")
         if tokens and tokens[0] == "not":
@@ -154,7 +155,7 @@ def _operator(figure: alarm_figures.Figure, tokens: list[str]) -> Comparison:
     return found
 
 
-def _value(figure: alarm_figures.Figure, behind: str, tokens: list[str]) -> int | str:
+def _value(figure: figures.Figure, behind: str, tokens: list[str]) -> int | str:
     word = tokens.pop(0) if tokens else ""
     found = figure.unit.read(word)
     if found is None:
@@ -162,7 +163,7 @@ def _value(figure: alarm_figures.Figure, behind: str, tokens: list[str]) -> int 
     return found
 
 
-def _clauses(figure: alarm_figures.Figure, tokens: list[str]) -> dict[str, Any]:
+def _clauses(figure: figures.Figure, tokens: list[str]) -> dict[str, Any]:
     """What stands behind the condition, by the names of `AlarmRule`."""
     found: dict[str, Any] = {}
     while tokens:

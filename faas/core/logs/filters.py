@@ -17,7 +17,8 @@ from typing import Protocol
 
 import msgspec
 
-from faas.core import errors, log_lines
+from faas.core import errors
+from faas.core.logs import log_lines
 
 MOST_CONDITIONS = 20
 MOST_TEXT = 1_000

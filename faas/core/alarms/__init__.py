@@ -1,0 +1,1 @@
+"""Alarms: the figures that they may be on, and their rules."""
