@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from faas.core import http_replies, large_json, model
+from faas.core import large_json, model
+from faas.core.http import replies
 from runners.sandbox import base
 
 _MOST_KNOWN = 10_000
@@ -16,10 +17,10 @@ class Remarks:
 
     def of(self, invocation: model.Invocation, ran: base.Ran, at_ms: int) -> tuple[model.LogLine, ...]:
         """The lines for the log of an attempt; nearly always none."""
-        if invocation.trigger != http_replies.TRIGGER or ran.is_bytes or ran.status is not model.Status.OK:
+        if invocation.trigger != replies.TRIGGER or ran.is_bytes or ran.status is not model.Status.OK:
             return ()
         is_large = len(ran.body) > large_json.LARGE_BYTES
-        found = ran.remarks if is_large else http_replies.remarks(ran.body)
+        found = ran.remarks if is_large else replies.remarks(ran.body)
         return self._fresh(invocation.ref, found, at_ms) if found else ()
 
     def _fresh(self, ref: str, found: tuple[str, ...], at_ms: int) -> tuple[model.LogLine, ...]:

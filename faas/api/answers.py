@@ -8,7 +8,7 @@ import msgspec
 from aiohttp import web
 
 from faas.core import errors, json_words
-from faas.core import headers as names
+from faas.core.http import headers as names
 
 T = TypeVar("T")
 

@@ -29,8 +29,8 @@ from faas.api import (
     table,
 )
 from faas.core import budgets as core_budgets
-from faas.core import names
 from faas.core import settings as settings_module
+from faas.core.http import hosts
 from faas.health import checks, facts, looks
 from faas.serving import guarded
 from faas.store import (
@@ -72,7 +72,7 @@ def create_app(
     """
     app = web.Application(middlewares=MIDDLEWARES)
     _groups(app, settings)
-    app[middleware.NAMES] = names.of(settings.listening.host_names) | {
+    app[middleware.NAMES] = hosts.of(settings.listening.host_names) | {
         settings.listening.host.lower(),
         socket.gethostname().lower(),
     }

@@ -11,7 +11,8 @@ from aiohttp import web
 
 from faas.api import guessing, sessions
 from faas.cluster import sessions as shared
-from faas.core import addresses, clock, errors, groups
+from faas.core import clock, errors, groups
+from faas.core.http import addresses
 
 _TRUSTED_FOR_S = 2.0
 """For how long a session that had not ended counts as such, before Redis is asked again."""

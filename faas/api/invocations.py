@@ -11,20 +11,8 @@ from aiohttp import web
 
 from faas.api import answers, schemas, state, views
 from faas.api import calls as api_calls
-from faas.core import (
-    budgets,
-    calling,
-    clock,
-    errors,
-    faults,
-    headers,
-    ids,
-    json_words,
-    large_json,
-    model,
-    spelling,
-    unreadable,
-)
+from faas.core import budgets, calling, clock, errors, faults, ids, json_words, large_json, model, spelling, unreadable
+from faas.core.http import headers
 from faas.queue import idempotency
 
 _HINT = "text needs quotes: '\"hello\"'"

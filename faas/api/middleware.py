@@ -9,7 +9,8 @@ from collections.abc import Awaitable, Callable
 from aiohttp import web
 
 from faas.api import answers, door, pages, speaking
-from faas.core import errors, names
+from faas.core import errors
+from faas.core.http import hosts
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -56,8 +57,8 @@ async def strangers_refused(request: web.Request, handler: Handler) -> web.Strea
         host = request.headers.get("Host")
         own: frozenset[str] = request.app[NAMES]
         if host is not None:  # a browser always says it
-            names.refuse_rebound(host, own)
-        names.refuse_strange_origin(request.headers.get("Origin"), host or "")
+            hosts.refuse_rebound(host, own)
+        hosts.refuse_strange_origin(request.headers.get("Origin"), host or "")
     return await handler(request)
 
 

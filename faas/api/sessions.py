@@ -15,7 +15,8 @@ from collections.abc import Mapping
 
 import msgspec
 
-from faas.core import errors, headers
+from faas.core import errors
+from faas.core.http import headers
 
 LASTS_MS = 12 * 3_600_000
 """A working day: then the token is asked for again."""

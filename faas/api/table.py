@@ -31,7 +31,8 @@ from faas.api import (
     traces,
     undelivered,
 )
-from faas.core import headers, tracing
+from faas.core import tracing
+from faas.core.http import headers
 
 _V1 = "/api/v1"
 _INVOKE_HEADERS = {

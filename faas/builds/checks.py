@@ -7,8 +7,9 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from faas.core import errors, http_paths, model
+from faas.core import errors, model
 from faas.core.alarms import rules
+from faas.core.http import paths as http_paths
 from faas.core.manifest import cron_lines, patterns
 
 MAX_FUNCTIONS = 1000

@@ -10,7 +10,8 @@ from typing import Any
 import click
 
 from faas.cli import client, names, options, output, showing
-from faas.core import calling, errors, faults, headers, model
+from faas.core import calling, errors, faults, model
+from faas.core.http import headers
 
 _KEYS = (
     "invocation_id", "status", "result", "error", "cold_start", "queue_ms", "init_ms", "duration_ms", "billed_ms",

@@ -18,8 +18,9 @@ from typing import Any
 from faas import buckets
 from faas.cli import languages, platform_dir
 from faas.cluster import catalog as versions
-from faas.core import addresses, clock, dispatch, errors, names
+from faas.core import clock, dispatch, errors
 from faas.core import settings as settings_module
+from faas.core.http import addresses, hosts
 from faas.queue import invocations, replies
 from faas.serving import port
 from faas.store import database, functions
@@ -234,7 +235,7 @@ def _limits(settings: settings_module.Settings) -> limits.Limits:
         keep_alive_ms=settings.listening.keep_alive_ms,
         max_connections=settings.listening.max_connections,
         max_connection_bytes=settings.listening.max_connection_bytes,
-        names=names.of(settings.listening.host_names),
+        names=hosts.of(settings.listening.host_names),
         trusted_proxies=addresses.networks(settings.listening.trusted_proxies, "trusted_proxies"),
     )
 

@@ -17,7 +17,8 @@ from typing import Literal
 
 import msgspec
 
-from faas.core import durations, errors, headers, json_text, model, tracing
+from faas.core import durations, errors, json_text, model, tracing
+from faas.core.http import headers
 
 Way = Literal["http", "timer", "upload", "destination", "invoke"]
 """How invocations come to be; see `model.Invocation`."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 
-from faas.core import errors, headers
+from faas.core import errors
+from faas.core.http import headers
 
 LONGEST_DELAY_MS = 31 * 86_400_000
 

@@ -1,4 +1,4 @@
-"""The event shapes that functions see; pure functions over bytes. (How an answer is read: `faas.core.http_replies`.)
+"""The event shapes that functions see; pure functions over bytes. (How an answer is read: `faas.core.http.replies`.)
 
 HTTP events have the API-gateway payload format 2.0, uploads are S3 notification records, timers are scheduled events,
 so that handlers written for AWS Lambda run unchanged. An HTTP event is on the path of every call: what its head decides
@@ -16,8 +16,8 @@ from typing import Any
 import msgspec
 
 from faas.core import errors
-from faas.core import headers as header_names
-from faas.core.http_replies import Reply, http_reply
+from faas.core.http import headers as header_names
+from faas.core.http.replies import Reply, http_reply
 
 __all__ = [
     "ACCOUNT_ID",

@@ -18,7 +18,8 @@ from typing import Any, Protocol
 import aiohttp
 
 from faas import buckets
-from faas.core import budgets, calling, clock, errors, headers, lineage, model, tracing
+from faas.core import budgets, calling, clock, errors, lineage, model, tracing
+from faas.core.http import headers
 from faas.delivery import parcels, webhooks
 from faas.queue import chains, inlet, outbox, secrets
 from faas.store import functions

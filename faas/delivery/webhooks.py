@@ -16,7 +16,7 @@ import aiohttp
 import msgspec
 
 from faas.core import clock
-from faas.core import headers as names
+from faas.core.http import headers as names
 
 LONGEST_WAIT_MS = 3_600_000
 """The most that a receiver's Retry-After can ask for."""

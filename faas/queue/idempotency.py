@@ -23,7 +23,8 @@ from typing import Any
 
 import msgspec
 
-from faas.core import errors, headers, model
+from faas.core import errors, model
+from faas.core.http import headers
 from faas.queue import accepting, calls, invocations
 
 _log = logging.getLogger(__name__)

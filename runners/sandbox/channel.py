@@ -26,7 +26,8 @@ from typing import Any, BinaryIO, Protocol
 
 import msgspec
 
-from faas.core import clock, events, groups, http_replies, json_text, large_json, model, retry, tracing
+from faas.core import clock, events, groups, json_text, large_json, model, retry, tracing
+from faas.core.http import replies
 from runners.sandbox import base, far_end, framed_output, frames, objects, output, verdicts, wire
 
 _log = logging.getLogger(__name__)
@@ -176,7 +177,7 @@ class Channel:
             return
         self._objects.begin_attempt(invocation)
         # Only for these is a large result also looked at as a response; see `_look_through`.
-        is_request = invocation.trigger == http_replies.TRIGGER
+        is_request = invocation.trigger == replies.TRIGGER
         self._await(_Awaited(then, invocation.id, self._timeout_ms, is_request=is_request), head, invocation.event)
 
     def show(self, live: output.Live) -> None:
@@ -305,7 +306,7 @@ class Channel:
         too_deep = not passes and await large_json.apart(large_json.is_too_deep, body)
         remarks: tuple[str, ...] = ()
         if passes and awaited.is_request:
-            remarks = await large_json.apart(http_replies.remarks, body)
+            remarks = await large_json.apart(replies.remarks, body)
         # The thread could not be stopped, and whoever closed the channel has told of the end already.
         if self._awaited is not awaited:  # closed meanwhile
             return

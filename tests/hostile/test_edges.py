@@ -12,7 +12,8 @@ from collections.abc import AsyncIterator
 import msgspec
 import pytest
 
-from faas.core import calling, dispatch, ids, lineage, model, names
+from faas.core import calling, dispatch, ids, lineage, model
+from faas.core.http import hosts
 from faas.queue import invocations, replies, secrets
 from faas.serving import port as ports
 from tests import samples
@@ -209,7 +210,7 @@ async def test_a_caller_may_delay_as_long_as_the_trigger_says(redis_url: str, pr
 
 
 async def test_requests_by_a_name_that_is_not_ours_are_refused(redis_url: str, prefix: str) -> None:
-    own = names.of("faas.example.com,*.fn.example.com")
+    own = hosts.of("faas.example.com,*.fn.example.com")
     async with serving(redis_url, prefix, names=own) as platform:
         for host in ("faas.example.com", "faas.example.com:8080", "a.fn.example.com"):
             assert b" 200 " in (await platform.ask(call(host=host)))[:20]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from faas.core import http_replies, model
+from faas.core import model
+from faas.core.http import replies
 from triggers.gateway import answering, crossing
 
 APP = "https://app.example"
@@ -82,7 +83,7 @@ def test_a_preflight_of_another_origin_is_told_nothing() -> None:
 
 def test_the_fields_of_the_route_stand_in_place_of_the_functions_own() -> None:
     own = [("Access-Control-Allow-Origin", "*"), ("ACCESS-CONTROL-EXPOSE-HEADERS", "x"), ("X-A", "1")]
-    reply = http_replies.Reply(200, own, b"")
+    reply = replies.Reply(200, own, b"")
     sent = answering.encoded(reply, "id", crossing=crossing.lines(NAMED, {"origin": APP})).decode()
     assert sent.lower().count("access-control-allow-origin") == 1
     assert f"Access-Control-Allow-Origin: {APP}\r\n" in sent

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from faas.core import addresses, errors
+from faas.core import errors
+from faas.core.http import addresses
 from triggers.gateway import forwarded, request
 
 PROXY = "10.0.0.9"

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from faas.core import errors, events, http_replies
+from faas.core import errors, events
+from faas.core.http import replies
 
 
 def _reply(result: Any) -> events.Reply:
@@ -149,7 +150,7 @@ def test_a_body_that_is_no_text_is_sent_as_json(given: Any, body: bytes) -> None
     reply = _reply(answer)
     assert (reply.status, reply.body) == (201, body)
     assert reply.remarks == ("body is no text, so it is sent as JSON",)
-    assert http_replies.remarks(json.dumps(answer).encode()) == reply.remarks
+    assert replies.remarks(json.dumps(answer).encode()) == reply.remarks
 
 
 @pytest.mark.parametrize(
@@ -166,18 +167,18 @@ def test_a_body_that_is_no_text_is_sent_as_json(given: Any, body: bytes) -> None
 )
 def test_what_is_left_out_or_taken_for_something_else_is_remarked_on(given: dict[str, Any], remark: str) -> None:
     body = json.dumps({"statusCode": 200, "body": "eA==", **given}).encode()
-    reply = http_replies.http_reply(body, False)
+    reply = replies.http_reply(body, False)
     assert reply.remarks == (remark,)
-    assert http_replies.remarks(body) == (remark,)
+    assert replies.remarks(body) == (remark,)
     assert reply.body == b"eA=="
     assert ("set-cookie", "a=1") in reply.headers or "cookies" not in given
     assert ("X", "y") in reply.headers or "multiValueHeaders" not in given
 
 
 def test_what_cannot_be_sent_is_remarked_on_and_what_is_no_response_is_not() -> None:
-    assert http_replies.remarks(b'{"statusCode":99}')[0].startswith("malformed HTTP response: statusCode is 99")
+    assert replies.remarks(b'{"statusCode":99}')[0].startswith("malformed HTTP response: statusCode is 99")
     for plain in (b'{"a":1,"header":2}', b'"x"', b"[1]", b'{"a":{"statusCode":"x"}}', b'{"statusCode":200,"body":"x"}'):
-        assert http_replies.remarks(plain) == ()
+        assert replies.remarks(plain) == ()
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b'{"a": NaN}', b'"\\ud800"', b'{"statusCode": 200, "body": "\xff"}', b"x"])
@@ -217,12 +218,12 @@ def test_headers_that_frame_the_message_are_left_to_the_server() -> None:
     ],
 )
 def test_cookies_and_nothing_else_can_be_taken_from_a_result(body: bytes, kept: bytes) -> None:
-    assert http_replies.without_cookies(body) == kept
+    assert replies.without_cookies(body) == kept
 
 
 @given(st.binary(max_size=64).map(lambda data: b'{"statusCode":200,"cookies":' + data + b"}"))
 def test_a_result_from_which_cookies_are_taken_may_be_anything(body: bytes) -> None:
-    http_replies.without_cookies(body)
+    replies.without_cookies(body)
 
 
 @pytest.mark.parametrize(
@@ -277,7 +278,7 @@ def test_as_many_fields_as_may_be_are_sent() -> None:
 
 def test_deep_nesting_does_not_stop_cookies_from_being_left_out() -> None:
     deep = b'{"statusCode":200,"cookies":' + b"[" * 100_000 + b"]" * 100_000 + b"}"
-    assert http_replies.without_cookies(deep) == deep
+    assert replies.without_cookies(deep) == deep
 
 
 def test_cookies_are_left_out_of_a_large_response_and_nothing_else() -> None:
@@ -287,19 +288,19 @@ def test_cookies_are_left_out_of_a_large_response_and_nothing_else() -> None:
         "cookies": ["b=2"],
         "body": "é\0" * 50_000,
     }
-    kept = events.http_reply(http_replies.without_cookies(json.dumps(large).encode()), is_bytes=False)
+    kept = events.http_reply(replies.without_cookies(json.dumps(large).encode()), is_bytes=False)
     assert kept == _reply({"statusCode": 201, "headers": {"X-A": "1"}, "body": large["body"]})
     own = json.dumps({"cookies": ["b=2"] * 50_000}).encode()
-    assert http_replies.without_cookies(own) is own
+    assert replies.without_cookies(own) is own
 
 
 @pytest.mark.parametrize("name", ["Faas-Error", "faas-invocation-id", "FAAS-Anything", "Faas_Error", "faas-"])
 def test_header_fields_of_the_platform_are_left_out_whatever_a_handler_says(name: str) -> None:
     body = json.dumps({"statusCode": 200, "headers": {name: "platform", "X-Faas-Error": "mine"}}).encode()
-    assert http_replies.http_reply(body, False).headers == [("X-Faas-Error", "mine")]
+    assert replies.http_reply(body, False).headers == [("X-Faas-Error", "mine")]
 
 
 def test_no_cookie_is_kept_whose_name_is_written_in_escapes() -> None:
     body = b'{"statusCode":200,"c\\u006fokies":["a=1"],"headers":{"Set\\u002dCook\\u0069e":"b=1","X":"y"}}'
-    reply = http_replies.http_reply(http_replies.without_cookies(body), is_bytes=False)
+    reply = replies.http_reply(replies.without_cookies(body), is_bytes=False)
     assert reply.headers == [("X", "y")]

@@ -17,7 +17,7 @@ from tests import samples
 
 ROOT = Path(__file__).parents[2]
 _ALONE = re.compile(r"^\s*(?:except|with contextlib\.suppress).*msgspec\.\w*Error", re.MULTILINE)
-_OF_VALUES = {"faas/api/answers.py", "faas/core/http_replies.py"}
+_OF_VALUES = {"faas/api/answers.py", "faas/core/http/replies.py"}
 """Where it is not bytes that are converted, or what else may be wrong is caught around it."""
 
 NOT_TEXT = (b'{"a": "\xff"}', b'["\xff"]', b'"\xff"', b"\xff", b"", b"{", b"[" * 100_000, b'{"a":' * 100_000)

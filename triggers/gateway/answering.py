@@ -8,68 +8,69 @@ import http
 
 import msgspec
 
-from faas.core import calling, clock, errors, faults, headers, http_replies, large_json, model
+from faas.core import calling, clock, errors, faults, large_json, model
+from faas.core.http import headers, replies
 
 _ID = headers.INVOCATION_ID
 _ID_KEY = _ID.lower()
 _DATE = "date"
 _ENDS, _KEEPS = "Connection: close\r\n", "Connection: keep-alive\r\n"
-_LINES = {field: f"{field[0]}: {field[1]}\r\n" for field in (http_replies.JSON, http_replies.TEXT, http_replies.BYTES)}
+_LINES = {field: f"{field[0]}: {field[1]}\r\n" for field in (replies.JSON, replies.TEXT, replies.BYTES)}
 _WITHOUT_LENGTH = frozenset({204, 304})
 
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 """The word that a client may wait for before it sends its body; an answer follows it in any case."""
 
-NOTHING = http_replies.Reply(204, [], b"")
+NOTHING = replies.Reply(204, [], b"")
 """The answer to who asks about the gateway as a whole."""
 
 _CROSSING_KEYS = frozenset(f"access-control-{what}" for what in ("allow-origin", "allow-credentials", "expose-headers"))
 
 
-def of_outcome(outcome: model.Outcome) -> http_replies.Reply:
+def of_outcome(outcome: model.Outcome) -> replies.Reply:
     """The answer that the outcome of a call is."""
     record = outcome.record
     if record.status is not model.Status.OK:
         return of_error(_failure(record), record.invocation_id)
     try:
-        return http_replies.http_reply(outcome.body, outcome.is_bytes)
+        return replies.http_reply(outcome.body, outcome.is_bytes)
     except errors.FunctionFailed as error:
         return of_error(error, record.invocation_id)
 
 
 def takes_long(outcome: model.Outcome) -> bool:
     """Whether `of_outcome` would keep the event loop: then it is for `of_any_outcome`."""
-    return outcome.record.status is model.Status.OK and http_replies.takes_long(outcome.body, outcome.is_bytes)
+    return outcome.record.status is model.Status.OK and replies.takes_long(outcome.body, outcome.is_bytes)
 
 
-async def of_any_outcome(outcome: model.Outcome) -> http_replies.Reply:
+async def of_any_outcome(outcome: model.Outcome) -> replies.Reply:
     """`of_outcome`, done in a thread where it takes long."""
     return await large_json.apart(of_outcome, outcome) if takes_long(outcome) else of_outcome(outcome)
 
 
-def of_error(error: errors.FaasError, invocation_id: str) -> http_replies.Reply:
+def of_error(error: errors.FaasError, invocation_id: str) -> replies.Reply:
     """The answer that an error is, in the one shape that all have."""
-    fields = [http_replies.JSON, (headers.ERROR, error.fault.in_header)]
+    fields = [replies.JSON, (headers.ERROR, error.fault.in_header)]
     if isinstance(error, errors.Throttled | errors.Unavailable):
         fields.append(("Retry-After", str(error.retry_after_s)))
     if isinstance(error, errors.MethodNotAllowed):
         fields.append(("Allow", error.data["allow"]))
-    return http_replies.Reply(error.http_status, fields, msgspec.json.encode(error.body(invocation_id)))
+    return replies.Reply(error.http_status, fields, msgspec.json.encode(error.body(invocation_id)))
 
 
-def accepted(invocation_id: str) -> http_replies.Reply:
+def accepted(invocation_id: str) -> replies.Reply:
     """The answer to an async call that will run."""
     told = {"invocation_id": invocation_id, "status_url": calling.status_url(invocation_id)}
-    return http_replies.Reply(202, [http_replies.JSON], msgspec.json.encode(told))
+    return replies.Reply(202, [replies.JSON], msgspec.json.encode(told))
 
 
-def health(*, is_well: bool) -> http_replies.Reply:
+def health(*, is_well: bool) -> replies.Reply:
     """The answer to who asks how the gateway is."""
-    return http_replies.Reply(200 if is_well else 503, [http_replies.JSON], msgspec.json.encode({"ready": is_well}))
+    return replies.Reply(200 if is_well else 503, [replies.JSON], msgspec.json.encode({"ready": is_well}))
 
 
 def encoded(
-    reply: http_replies.Reply,
+    reply: replies.Reply,
     invocation_id: str,
     *,
     ends: bool = False,

@@ -22,7 +22,8 @@ import socket
 import struct
 from typing import Protocol, cast
 
-from faas.core import errors, http_replies
+from faas.core import errors
+from faas.core.http import replies
 from triggers.gateway import answering, gateway, identity, inbox, request, running
 
 _AHEAD_BYTES = 65_536
@@ -335,7 +336,7 @@ class Connection(asyncio.Protocol):
 
     # -- answers
 
-    def _answered(self, invocation_id: str, reply: http_replies.Reply) -> None:
+    def _answered(self, invocation_id: str, reply: replies.Reply) -> None:
         """Send an answer, and go on with the next request."""
         self._running, head = None, self._head
         if head is None or self._transport.is_closing():

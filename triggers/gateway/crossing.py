@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 
-from faas.core import headers, http_replies, model
+from faas.core import model
+from faas.core.http import headers, replies
 
 _ORIGIN, _METHOD, _HEADERS = "origin", "access-control-request-method", "access-control-request-headers"
 _READABLE = (headers.INVOCATION_ID, headers.ERROR, "Retry-After")
@@ -29,13 +30,13 @@ def lines(cors: model.Cors | None, first: dict[str, str]) -> str:
     return "".join(f"{name}: {value}\r\n" for name, value in _fields(cors, first.get(_ORIGIN)))
 
 
-def preflight(cors: model.Cors, takes: tuple[str, ...], asked: str, first: dict[str, str]) -> http_replies.Reply:
+def preflight(cors: model.Cors, takes: tuple[str, ...], asked: str, first: dict[str, str]) -> replies.Reply:
     """The answer to a browser that asks whether it may send a request; its `lines` are added by who sends it.
 
     ``takes`` are the methods of the route, none for every one, and ``asked`` is the one that is to be sent.
     """
     if _allowed(cors, first.get(_ORIGIN)) is None:
-        return http_replies.Reply(204, [], b"")
+        return replies.Reply(204, [], b"")
     methods = cors.methods or takes or (asked,)
     fields = [("Access-Control-Allow-Methods", ", ".join(methods))]
     wanted = first.get(_HEADERS, "")
@@ -45,7 +46,7 @@ def preflight(cors: model.Cors, takes: tuple[str, ...], asked: str, first: dict[
         fields.append(("Access-Control-Allow-Headers", wanted))
     if cors.max_age_s is not None:
         fields.append(("Access-Control-Max-Age", str(cors.max_age_s)))
-    return http_replies.Reply(204, fields, b"")
+    return replies.Reply(204, fields, b"")
 
 
 def _fields(cors: model.Cors, origin: str | None) -> list[tuple[str, str]]:

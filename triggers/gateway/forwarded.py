@@ -13,7 +13,8 @@ from collections.abc import Iterable
 
 import msgspec
 
-from faas.core import addresses, errors
+from faas.core import errors
+from faas.core.http import addresses
 from triggers.gateway import forwarded_field, request
 
 _FOR, _PROTO, _PORT = "x-forwarded-for", "x-forwarded-proto", "x-forwarded-port"

@@ -15,21 +15,9 @@ from typing import Any
 
 import msgspec
 
-from faas.core import (
-    budgets,
-    calling,
-    clock,
-    dispatch,
-    errors,
-    events,
-    headers,
-    http_replies,
-    ids,
-    large_json,
-    model,
-    names,
-    tracing,
-)
+from faas.core import budgets, calling, clock, dispatch, errors, events, ids, large_json, model, tracing
+from faas.core.http import headers, hosts
+from faas.core.http import replies as http_replies
 from faas.queue import accepting, calls, chains, guards, idempotency, invocations, replies
 from triggers.gateway import answering, crossing, forwarded, identity, limits, marks, request, routes, running
 
@@ -88,7 +76,7 @@ class Gateway:
         if head.path == "*":
             return Resolved(head, table, reply=answering.NOTHING)
         seen = forwarded.seen(head, client_ip, self.limits.trusted_proxies)
-        names.refuse_foreign(seen.host, self.limits.names)
+        hosts.refuse_foreign(seen.host, self.limits.names)
         if (preflight := self._preflight(head, table)) is not None:
             return preflight
         match = table.find(head.method, head.path)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from faas.core import addresses
+from faas.core.http import addresses
 
 LINE_BYTES = 16_384
 """The longest request line (method, target, version)."""

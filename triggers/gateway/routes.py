@@ -2,7 +2,7 @@
 
 A literal segment wins over a ``{parameter}``, and that over a ``{rest+}``, from left to right, so `/thumb/new` is found
 before `/thumb/{name}`. Every function with an http trigger also answers at ``/fn/{its name}`` and below it, where it
-sees the path behind its name. Paths are compared in their normal form (`faas.core.http_paths`). The table is a tree of
+sees the path behind its name. Paths are compared in their normal form (`faas.core.http.paths`). The table is a tree of
 segments, so what a look costs does not grow with the number of routes.
 """
 
@@ -13,7 +13,8 @@ from types import MappingProxyType
 
 import msgspec
 
-from faas.core import budgets, errors, http_paths, model
+from faas.core import budgets, errors, model
+from faas.core.http import paths
 
 _BY_NAME = "fn"
 _NAMED = f"/{_BY_NAME}/"
@@ -33,7 +34,7 @@ class Route(msgspec.Struct, frozen=True):
     revision: model.Revision
     place: int | None = None
     cors: model.Cors | None = None
-    parts: tuple[http_paths.PathSegment, ...] = ()
+    parts: tuple[paths.PathSegment, ...] = ()
     stop: budgets.BudgetStop | None = None
 
     def takes(self, method: str) -> bool:
@@ -74,9 +75,9 @@ class _Branch:
         self.rest: list[Route] = []
         self.routes: list[Route] = []
 
-    def after(self, part: http_paths.PathSegment) -> _Branch:
+    def after(self, part: paths.PathSegment) -> _Branch:
         """The branch of a declared segment, made when there is none."""
-        if part.kind is http_paths.SegmentKind.LITERAL:
+        if part.kind is paths.SegmentKind.LITERAL:
             return self.literals.setdefault(part.text, _Branch())
         if self.parameter is None:
             self.parameter = _Branch()
@@ -97,19 +98,19 @@ class Routes:
             stop = budgets.stop_of(stops, revision.function)
             for place, trigger in enumerate(revision.config.triggers):
                 if isinstance(trigger, model.HttpTrigger):
-                    parts, methods = http_paths.parts(trigger.path), frozenset(trigger.methods)
+                    parts, methods = paths.parts(trigger.path), frozenset(trigger.methods)
                     self._add(Route(trigger.path, methods, revision, place, trigger.cors, parts, stop))
 
     def _add(self, route: Route) -> None:
         branch = self._root
         for part in route.parts:
-            if part.kind is http_paths.SegmentKind.REST:
+            if part.kind is paths.SegmentKind.REST:
                 _put(branch.rest, route)
                 break
             branch = branch.after(part)
         else:
             _put(branch.routes, route)
-        if all(part.kind is http_paths.SegmentKind.LITERAL for part in route.parts):
+        if all(part.kind is paths.SegmentKind.LITERAL for part in route.parts):
             matches = self._literal.setdefault("/" + "/".join(part.text for part in route.parts), [])
             matches[:] = [Match(each, {}) for each in branch.routes]
         name = route.revision.function
@@ -124,7 +125,7 @@ class Routes:
             for match in self._literal.get(raw_path, ()):
                 if match.route.takes(method):
                     return match
-        segments = http_paths.segments(raw_path)
+        segments = paths.segments(raw_path)
         if segments[0] == _BY_NAME:
             return self._named(segments, raw_path)
         allowed: set[str] = set()
@@ -144,7 +145,7 @@ class Routes:
 
     def crossing(self, raw_path: str) -> model.Cors | None:
         """What pages of other origins may do on a path by whatever method; None when they may do nothing there."""
-        segments = http_paths.segments(raw_path)
+        segments = paths.segments(raw_path)
         if segments[0] == _BY_NAME:
             route = self._by_name.get(segments[1] if len(segments) > 1 else "")
             return None if route is None else route.cors
@@ -155,7 +156,7 @@ class Routes:
         if route is None:
             raise _nobody(raw_path)
         # As it was sent, unless dots in it would lead back out of what lies behind the name.
-        path = http_paths.normal(raw_path) if http_paths.has_dot_segments(raw_path) else raw_path
+        path = paths.normal(raw_path) if paths.has_dot_segments(raw_path) else raw_path
         behind = path.lstrip("/").split("/", 2)[2:]
         return Match(route, {}, "/" + "".join(behind))
 
@@ -192,11 +193,11 @@ def _nobody(raw_path: str) -> errors.NotFound:
     return errors.NotFound(f"no function answers {raw_path[:_SHOWN]}", hint="`faas ls` shows the routes")
 
 
-def _parameters(declared: tuple[http_paths.PathSegment, ...], given: tuple[str, ...]) -> dict[str, str]:
+def _parameters(declared: tuple[paths.PathSegment, ...], given: tuple[str, ...]) -> dict[str, str]:
     found: dict[str, str] = {}
     for at, part in enumerate(declared):
-        if part.kind is http_paths.SegmentKind.REST:
+        if part.kind is paths.SegmentKind.REST:
             found[part.text] = "/".join(given[at:])
-        elif part.kind is http_paths.SegmentKind.ONE:
+        elif part.kind is paths.SegmentKind.ONE:
             found[part.text] = given[at]
     return found

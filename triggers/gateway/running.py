@@ -6,12 +6,13 @@ import asyncio
 import logging
 from collections.abc import Callable
 
-from faas.core import errors, http_replies, model
+from faas.core import errors, model
+from faas.core.http import replies
 from triggers.gateway import answering
 
 _log = logging.getLogger("faas.gateway")
 
-Answered = Callable[[str, http_replies.Reply], None]
+Answered = Callable[[str, replies.Reply], None]
 """Sends the answer to the invocation of this id."""
 
 
@@ -61,7 +62,7 @@ class Running:
         if not self.is_gone:
             self._enqueue(self)
 
-    def say(self, reply: http_replies.Reply) -> None:
+    def say(self, reply: replies.Reply) -> None:
         """Answer with this."""
         if not self.is_gone:
             self._answered(self.invocation_id, reply)

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from faas.core import http_paths, model, spelling
+from faas.core import model, spelling
+from faas.core.http import paths
 from faas.core.manifest import alarms, patterns, shapes, written_paths
 
 DESTINATIONS = ("on_success", "on_failure")
@@ -144,7 +145,7 @@ def _routes(functions: dict[str, dict[str, Any]], reader: shapes.Reader) -> None
         for at, kind, trigger in _triggers(name, function):
             if kind != "http" or "path" not in trigger:
                 continue
-            shape = http_paths.shape(trigger["path"])
+            shape = paths.shape(trigger["path"])
             methods = frozenset(trigger.get("methods", ()))
             place = reader.places[(*at, "path")]
             for other_shape, other_methods, other, line in taken:

@@ -11,7 +11,8 @@ import re
 import urllib.parse
 from collections.abc import Callable, Iterable
 
-from faas.core import http_paths, model, object_keys
+from faas.core import model, object_keys
+from faas.core.http import paths
 
 RESERVED = ("fn", "buckets", "healthz", "readyz")
 """First segments of the gateway's own paths."""
@@ -189,7 +190,7 @@ def _why_no_route(path: str) -> str:
     if len(names) != len(set(names)):
         return "a path whose {names} differ"
     # As it compares: `%66n` is `fn`.
-    if http_paths.parts(path)[0].text in RESERVED:
+    if paths.parts(path)[0].text in RESERVED:
         return f"a path outside the platform's own ({', '.join(f'/{name}' for name in RESERVED)})"
     return ""
 
@@ -205,9 +206,9 @@ def _why_no_path(path: str, segments: list[str]) -> str:
         return "a path like /thumb/{name}: {name} as a whole segment, and what URLs do not hold escaped"
     if any("+" in each for each in segments[:-1] if _PARAMETER(each)):
         return "a path like /files/{name+}: what takes all that follows is the last segment"
-    if http_paths.has_dot_segments(path):
+    if paths.has_dot_segments(path):
         return "a path without . and .. segments"
-    if not http_paths.parts(path)[0].text.isprintable() or "%00" in path:
+    if not paths.parts(path)[0].text.isprintable() or "%00" in path:
         return "a path without control characters"
     return ""
 

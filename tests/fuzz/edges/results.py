@@ -7,7 +7,8 @@ import random
 import re
 from collections.abc import Iterable
 
-from faas.core import errors, http_replies, json_text
+from faas.core import errors, json_text
+from faas.core.http import replies
 from tests.fuzz import edge, responses, trees
 from triggers.gateway import answering
 
@@ -47,7 +48,7 @@ class ResultEdge(edge.Edge):
     async def attempt(self, given: bytes) -> str:
         """Make a response of it, as it is and without its cookies."""
         try:
-            reply = http_replies.http_reply(given, is_bytes=False)
+            reply = replies.http_reply(given, is_bytes=False)
         except errors.FunctionFailed as refused:
             edge.check(len(refused.message) < 2_000, "a refusal without end")
             reply = answering.of_error(refused, _ID)
@@ -55,13 +56,13 @@ class ResultEdge(edge.Edge):
         else:
             way = f"{reply.status // 100} {len(reply.headers)} {bool(reply.body)}"
         _check_sent(answering.encoded(reply, _ID), reply)
-        kept = http_replies.without_cookies(given)
+        kept = replies.without_cookies(given)
         if json_text.is_json(given):
             _check_kept(kept)
         return way
 
 
-def _check_sent(sent: bytes, reply: http_replies.Reply) -> None:
+def _check_sent(sent: bytes, reply: replies.Reply) -> None:
     (only,) = responses.parsed(sent)
     edge.check(only.status == reply.status, "another status")
     edge.check(only.body == (reply.body if reply.status not in (204, 304) else b""), "another body")
@@ -74,7 +75,7 @@ def _check_sent(sent: bytes, reply: http_replies.Reply) -> None:
 
 def _check_kept(kept: bytes) -> None:
     try:
-        reply = http_replies.http_reply(kept, is_bytes=False)
+        reply = replies.http_reply(kept, is_bytes=False)
     except errors.FunctionFailed:
         return
     edge.check(all(name.lower() != "set-cookie" for name, _ in reply.headers), "a cookie that is kept")

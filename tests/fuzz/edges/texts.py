@@ -7,8 +7,9 @@ from collections.abc import Iterable
 
 import msgspec
 
-from faas.core import calling, errors, lineage, model, names
+from faas.core import calling, errors, lineage, model
 from faas.core import settings as settings_module
+from faas.core.http import hosts
 from faas.core.manifest import cron_lines, table
 from tests.fuzz import edge
 from triggers import schedule
@@ -168,10 +169,10 @@ class FieldsEdge(edge.Edge):
         kind, delay, key, mark, host, origin, address = (lines + [""] * 7)[:7]
         heard = [_heard(lambda: calling.asked(_present(kind, delay, key)))]
         heard.append(_heard(lambda: lineage.read(b"secret", mark)))
-        own = names.of("a.example.com,*.b.example.com")
-        heard.append(_heard(lambda: names.refuse_rebound(host, own)))
-        heard.append(_heard(lambda: names.refuse_foreign(names.host_of(host), own)))
-        heard.append(_heard(lambda: names.refuse_strange_origin(origin, host)))
+        own = hosts.of("a.example.com,*.b.example.com")
+        heard.append(_heard(lambda: hosts.refuse_rebound(host, own)))
+        heard.append(_heard(lambda: hosts.refuse_foreign(hosts.host_of(host), own)))
+        heard.append(_heard(lambda: hosts.refuse_strange_origin(origin, host)))
         identity.of_address(address)
         identity.of_fields([(line.lower(), line) for line in lines])
         lineage.depth_of(given)

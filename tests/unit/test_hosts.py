@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import pytest
 
-from faas.core import errors, names
+from faas.core import errors
+from faas.core.http import hosts
 
-OWN = names.of("faas.example.com, *.fn.example.com,Box.")
+OWN = hosts.of("faas.example.com, *.fn.example.com,Box.")
 
 
 @pytest.mark.parametrize(
     "host", ["faas.example.com", "FAAS.example.com.", "a.fn.example.com", "a.b.fn.example.com", "box"]
 )
 def test_a_name_of_the_list_is_ours(host: str) -> None:
-    names.refuse_foreign(host, OWN)
+    hosts.refuse_foreign(host, OWN)
 
 
 @pytest.mark.parametrize(
@@ -22,18 +23,18 @@ def test_a_name_of_the_list_is_ours(host: str) -> None:
 )
 def test_any_other_name_is_refused_when_there_is_a_list(host: str) -> None:
     with pytest.raises(errors.Misdirected, match="does not go by"):
-        names.refuse_foreign(host, OWN)
+        hosts.refuse_foreign(host, OWN)
 
 
 def test_without_a_list_every_name_is_taken() -> None:
-    names.refuse_foreign("anything", frozenset())
+    hosts.refuse_foreign("anything", frozenset())
 
 
 @pytest.mark.parametrize(
     "host", ["127.0.0.1:80", "[::1]:80", "10.0.0.7", "localhost:9", "LOCALHOST", "box:1", "other:1"]
 )
 def test_an_address_a_name_without_a_dot_and_our_names_cannot_be_led_elsewhere(host: str) -> None:
-    names.refuse_rebound(host, OWN)
+    hosts.refuse_rebound(host, OWN)
 
 
 @pytest.mark.parametrize(
@@ -53,12 +54,12 @@ def test_an_address_a_name_without_a_dot_and_our_names_cannot_be_led_elsewhere(h
 @pytest.mark.parametrize("own", [OWN, frozenset()])
 def test_a_name_that_a_stranger_could_lead_here_is_refused(host: str, own: frozenset[str]) -> None:
     with pytest.raises(errors.Misdirected):
-        names.refuse_rebound(host, own)
+        hosts.refuse_rebound(host, own)
 
 
 @pytest.mark.parametrize("origin", [None, "http://127.0.0.1:80", "https://127.0.0.1:80", "HTTP://127.0.0.1:80"])
 def test_our_own_pages_and_what_is_no_page_may_use_the_control_api(origin: str | None) -> None:
-    names.refuse_strange_origin(origin, "127.0.0.1:80")
+    hosts.refuse_strange_origin(origin, "127.0.0.1:80")
 
 
 @pytest.mark.parametrize(
@@ -66,4 +67,4 @@ def test_our_own_pages_and_what_is_no_page_may_use_the_control_api(origin: str |
 )
 def test_a_page_of_another_origin_is_refused(origin: str) -> None:
     with pytest.raises(errors.Forbidden):
-        names.refuse_strange_origin(origin, "127.0.0.1:80")
+        hosts.refuse_strange_origin(origin, "127.0.0.1:80")
