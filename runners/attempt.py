@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import msgspec
 
-from faas.core import billing, model
+from faas.core import model
+from faas.core.money import billing
 from runners import remarking
 from runners.sandbox import base
 

@@ -17,8 +17,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mappi
 from typing import Any
 
 from faas.cluster import capacity, catalog, demand, machine
-from faas.core import budgets, clock, dispatch, errors, living, model
+from faas.core import clock, dispatch, errors, living, model
 from faas.core import settings as settings_module
+from faas.core.money import budgets
 from faas.queue import active, invocations, parking, printing
 from faas.runtimes import installed
 from faas.store import functions

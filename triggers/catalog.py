@@ -9,7 +9,8 @@ from typing import Protocol, TypeVar
 
 import msgspec
 
-from faas.core import budgets, model
+from faas.core import model
+from faas.core.money import budgets
 
 _log = logging.getLogger(__name__)
 

@@ -26,7 +26,8 @@ from collections.abc import Awaitable, Callable, Mapping
 
 import msgspec
 
-from faas.core import budgets, calling, clock, errors, events, groups, ids, model, numbers, unrun
+from faas.core import calling, clock, errors, events, groups, ids, model, numbers, unrun
+from faas.core.money import budgets
 from faas.queue import guards, inlet, invocations, skips, whereabouts
 from triggers import catalog, schedule
 

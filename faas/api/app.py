@@ -28,9 +28,9 @@ from faas.api import (
     state,
     table,
 )
-from faas.core import budgets as core_budgets
 from faas.core import settings as settings_module
 from faas.core.http import hosts
+from faas.core.money import budgets as core_budgets
 from faas.health import checks, facts, looks
 from faas.serving import guarded
 from faas.store import (

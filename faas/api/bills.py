@@ -10,7 +10,8 @@ import msgspec
 from aiohttp import web
 
 from faas.api import answers, list_prices, page_places, schemas, state
-from faas.core import billing, comparing, errors
+from faas.core import errors
+from faas.core.money import billing, comparing
 from faas.store import bills
 
 

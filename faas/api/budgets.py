@@ -9,8 +9,9 @@ from collections.abc import Iterable, Mapping
 from aiohttp import web
 
 from faas.api import answers, schemas, state
-from faas.core import billing, clock, errors, model
-from faas.core import budgets as core_budgets
+from faas.core import clock, errors, model
+from faas.core.money import billing
+from faas.core.money import budgets as core_budgets
 from faas.store import budgets as reached_budgets
 
 

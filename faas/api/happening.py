@@ -9,8 +9,9 @@ import msgspec
 from aiohttp import web
 
 from faas.api import live, live_lines, schemas, state, status, views
-from faas.core import billing, clock, model
+from faas.core import clock, model
 from faas.core.logs import filters
+from faas.core.money import billing
 from faas.queue import tail
 
 _BLOCK_MS = 1_000

@@ -8,7 +8,8 @@ from importlib import resources
 
 import msgspec
 
-from faas.core import comparing, errors
+from faas.core import errors
+from faas.core.money import comparing
 
 
 @functools.cache

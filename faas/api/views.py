@@ -8,7 +8,8 @@ from collections.abc import Iterable, Mapping
 import msgspec
 
 from faas.api import schemas
-from faas.core import billing, json_text, model
+from faas.core import json_text, model
+from faas.core.money import billing
 from faas.queue import census
 from faas.store import kept, rollups
 

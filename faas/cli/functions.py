@@ -9,7 +9,8 @@ import msgspec
 
 from faas.cli import client, layout, options, output, places
 from faas.cli import names as known
-from faas.core import billing, clock, errors, model
+from faas.core import clock, errors, model
+from faas.core.money import billing
 
 _OBJECTS = 1_000
 

@@ -173,7 +173,7 @@ async def _schedule(settings: settings_module.Settings, stop: asyncio.Event, rea
 async def _record(settings: settings_module.Settings, stop: asyncio.Event, ready: Ready) -> None:
     from faas import recorder
     from faas.cluster import catalog
-    from faas.core import budgets
+    from faas.core.money import budgets
     from faas.recorder import indexing, otlp, rolling_up
     from faas.retention import job
 

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from faas.cli import client, layout, options, output
-from faas.core import billing
+from faas.core.money import billing
 
 _PATH = "/api/v1/traces"
 _BRANCH, _LAST, _LINE, _SPACE = "├─ ", "└─ ", "│  ", "   "

@@ -18,8 +18,9 @@ from typing import Any, Protocol
 import aiohttp
 
 from faas import buckets
-from faas.core import budgets, calling, clock, errors, lineage, model, tracing
+from faas.core import calling, clock, errors, lineage, model, tracing
 from faas.core.http import headers
+from faas.core.money import budgets
 from faas.delivery import parcels, webhooks
 from faas.queue import chains, inlet, outbox, secrets
 from faas.store import functions

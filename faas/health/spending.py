@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 
 import sqlalchemy as sa
 
-from faas.core import billing, budgets, clock, errors, groups
+from faas.core import clock, errors, groups
+from faas.core.money import billing, budgets
 from faas.health import facts, ledger
 from faas.store import budgets as reached_budgets
 from faas.store import schema

@@ -14,7 +14,8 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 import sqlalchemy as sa
 
-from faas.core import billing, budgets, clock, errors, groups, model
+from faas.core import clock, errors, groups, model
+from faas.core.money import billing, budgets
 from faas.recorder import following
 from faas.store import budgets as reached_budgets
 from faas.store import database, functions

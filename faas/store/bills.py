@@ -13,7 +13,8 @@ from typing import Any, Literal, NamedTuple, cast
 import msgspec
 import sqlalchemy as sa
 
-from faas.core import comparing, model, tags
+from faas.core import model
+from faas.core.money import comparing, tags
 from faas.store import bulk, schema
 
 _B = schema.billed

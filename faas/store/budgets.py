@@ -11,7 +11,8 @@ from collections.abc import Iterable
 import msgspec
 import sqlalchemy as sa
 
-from faas.core import budgets, model
+from faas.core import model
+from faas.core.money import budgets
 from faas.store import bills, schema
 
 _P = schema.budgets

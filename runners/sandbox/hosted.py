@@ -14,7 +14,8 @@ from typing import Any, Protocol
 
 import msgspec
 
-from faas.core import billing, clock, groups, model
+from faas.core import clock, groups, model
+from faas.core.money import billing
 from runners.sandbox import base, channel, greeting, objects, output, verdicts
 
 PRE_STOP_WITHIN_S = 3.0

@@ -11,8 +11,9 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from faas.core import comparing, model, tags
+from faas.core import model
 from faas.core import settings as settings_module
+from faas.core.money import comparing, tags
 from faas.store import bills, database, functions, ledger, schema
 from tests import samples
 

@@ -11,8 +11,9 @@ import pytest
 import sqlalchemy as sa
 
 from faas import recorder
-from faas.core import budgets, clock, errors, model
+from faas.core import clock, errors, model
 from faas.core import settings as settings_module
+from faas.core.money import budgets
 from faas.store import budgets as reached_budgets
 from faas.store import database, functions, ledger
 from tests import samples

@@ -15,8 +15,9 @@ import sqlalchemy as sa
 from alembic import autogenerate
 from alembic.runtime import migration
 
-from faas.core import billing, comparing, errors, model
+from faas.core import errors, model
 from faas.core import settings as settings_module
+from faas.core.money import billing, comparing
 from faas.store import bills, database, functions, ledger, logs, schema
 from tests import samples
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from faas.core import billing
+from faas.core.money import billing
 
 
 @given(st.integers(0, 10**9))

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from faas.core import budgets, errors, model
+from faas.core import errors, model
 from faas.core import settings as settings_module
+from faas.core.money import budgets
 from faas.health import facts, spending
 
 

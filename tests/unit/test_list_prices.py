@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from faas.api import list_prices
-from faas.core import comparing, errors
+from faas.core import errors
+from faas.core.money import comparing
 
 AWS = list_prices.of("aws-lambda")
 FC = list_prices.of("alibaba-fc")

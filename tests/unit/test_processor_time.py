@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from faas.core import billing, clock, model
+from faas.core import clock, model
+from faas.core.money import billing
 from runners import attempt
 from runners import slot as slots
 from runners.engines import processor_time

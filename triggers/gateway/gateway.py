@@ -15,9 +15,10 @@ from typing import Any
 
 import msgspec
 
-from faas.core import budgets, calling, clock, dispatch, errors, events, ids, large_json, model, tracing
+from faas.core import calling, clock, dispatch, errors, events, ids, large_json, model, tracing
 from faas.core.http import headers, hosts
 from faas.core.http import replies as http_replies
+from faas.core.money import budgets
 from faas.queue import accepting, calls, chains, guards, idempotency, invocations, replies
 from triggers.gateway import answering, crossing, forwarded, identity, limits, marks, request, routes, running
 

@@ -13,8 +13,9 @@ from types import MappingProxyType
 
 import msgspec
 
-from faas.core import budgets, errors, model
+from faas.core import errors, model
 from faas.core.http import paths
+from faas.core.money import budgets
 
 _BY_NAME = "fn"
 _NAMED = f"/{_BY_NAME}/"

@@ -18,7 +18,8 @@ from collections.abc import Mapping
 
 import msgspec
 
-from faas.core import billing, errors, groups, model
+from faas.core import errors, groups, model
+from faas.core.money import billing
 
 ALL = "*"
 """Stands for all functions together where a budget is named."""
