@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from faas.core import large_json, model
+from faas.core import model
 from faas.core.http import replies
+from faas.core.values import large_json
 from runners.sandbox import base
 
 _MOST_KNOWN = 10_000

@@ -17,7 +17,8 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
-from faas.core import events, model, unreadable
+from faas.core import events, model
+from faas.core.values import unreadable
 from faas.queue import guards, invocations
 from triggers import matching
 

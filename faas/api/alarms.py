@@ -13,7 +13,8 @@ from aiohttp import web
 from faas import delivery
 from faas.alerts import messages
 from faas.api import answers, schemas, state
-from faas.core import clock, errors, json_words, model, unreadable
+from faas.core import clock, errors, model
+from faas.core.values import json_words, unreadable
 from faas.store import alarms
 
 _log = logging.getLogger(__name__)

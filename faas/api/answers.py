@@ -7,8 +7,9 @@ from typing import Annotated, Any, TypeVar, get_origin
 import msgspec
 from aiohttp import web
 
-from faas.core import errors, json_words
+from faas.core import errors
 from faas.core.http import headers as names
+from faas.core.values import json_words
 
 T = TypeVar("T")
 

@@ -22,7 +22,8 @@ from aiohttp import BodyPartReader, MultipartReader, http_exceptions, web
 from faas import artifacts
 from faas.api import answers, schemas, state
 from faas.builds import checks, folders
-from faas.core import errors, ids, json_words, model, unreadable
+from faas.core import errors, ids, model
+from faas.core.values import json_words, unreadable
 
 _MAX_PROJECT_BYTES = 1 << 24
 _CHUNK_BYTES = 1 << 20

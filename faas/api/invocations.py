@@ -11,9 +11,10 @@ from aiohttp import web
 
 from faas.api import answers, schemas, state, views
 from faas.api import calls as api_calls
-from faas.core import calling, clock, errors, faults, ids, json_words, large_json, model, spelling, unreadable
+from faas.core import calling, clock, errors, faults, ids, model, spelling
 from faas.core.http import headers
 from faas.core.money import budgets
+from faas.core.values import json_words, large_json, unreadable
 from faas.queue import idempotency
 
 _HINT = "text needs quotes: '\"hello\"'"

@@ -9,7 +9,8 @@ import msgspec
 from aiohttp import web
 
 from faas.api import answers, door, schemas, sessions
-from faas.core import clock, errors, json_words, unreadable
+from faas.core import clock, errors
+from faas.core.values import json_words, unreadable
 
 _MAX_BODY_BYTES = 4_096
 

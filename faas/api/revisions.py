@@ -13,7 +13,8 @@ from aiohttp import web
 from faas import artifacts
 from faas.api import answers, invocations, schemas, state
 from faas.artifacts import comparing
-from faas.core import errors, model, numbers
+from faas.core import errors, model
+from faas.core.values import numbers
 
 _MOST_FILES = 1_000
 _HINT = "write them as 3..5"

@@ -8,7 +8,8 @@ import msgspec
 from aiohttp import web
 
 from faas.api import answers, beginnings, dead_letters, schemas, state
-from faas.core import errors, json_text
+from faas.core import errors
+from faas.core.values import json_text
 from faas.queue import destined
 from faas.store import undelivered
 

@@ -8,8 +8,9 @@ from collections.abc import Iterable, Mapping
 import msgspec
 
 from faas.api import schemas
-from faas.core import json_text, model
+from faas.core import model
 from faas.core.money import billing
+from faas.core.values import json_text
 from faas.queue import census
 from faas.store import kept, rollups
 

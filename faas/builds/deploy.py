@@ -18,7 +18,8 @@ import msgspec
 
 from faas import artifacts
 from faas.builds import alarms, bundle, checks, folders, ports, progress, runtimes, sources
-from faas.core import bucket_places, clock, errors, groups, model, unreadable
+from faas.core import bucket_places, clock, errors, groups, model
+from faas.core.values import unreadable
 from faas.runtimes import bounds, children
 from faas.store import alarm_changes
 

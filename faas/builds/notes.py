@@ -13,7 +13,8 @@ from pathlib import Path
 import msgspec
 
 from faas import artifacts
-from faas.core import clock, unreadable
+from faas.core import clock
+from faas.core.values import unreadable
 
 _WRITTEN_WITHIN_S = 3600
 

@@ -14,7 +14,8 @@ from typing import Any
 import msgspec
 
 from faas.cli import client, functions, output, places, platform_dir
-from faas.core import errors, model, unreadable
+from faas.core import errors, model
+from faas.core.values import unreadable
 
 DEPLOYED_FILE = "deployed.json"
 _MOST_COUNTED = 100_000

@@ -15,7 +15,8 @@ from typing import IO, Any, NamedTuple
 import msgspec
 
 from faas.cli import endpoint, options
-from faas.core import errors, unreadable
+from faas.core import errors
+from faas.core.values import unreadable
 
 _CONNECT_S = 10
 _CHUNK_BYTES = 1 << 20

@@ -8,7 +8,8 @@ from typing import Any
 import msgspec
 
 from faas.cli import platform_dir
-from faas.core import errors, unreadable
+from faas.core import errors
+from faas.core.values import unreadable
 
 
 class Endpoint(msgspec.Struct, frozen=True, kw_only=True):

@@ -19,7 +19,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from faas.core import globs, texts
+from faas.core import globs
+from faas.core.values import texts
 
 COPIED_ATTRIBUTE = "user.faas.copied"
 """Extended attribute of a file that `faas cp` wrote: its time of change and size then."""

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import msgspec
 
-from faas.core import unreadable
 from faas.core.logs import log_lines
+from faas.core.values import unreadable
 
 _BLOCK_BYTES = 256 * 1024
 _EVENT = re.compile(r"(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d),(\d{3}) (DEBUG|INFO|WARNING|ERROR|CRITICAL) (.*)", re.DOTALL)

@@ -12,7 +12,8 @@ import time
 import msgspec
 
 from faas.cli import log_shares
-from faas.core import groups, unreadable
+from faas.core import groups
+from faas.core.values import unreadable
 
 _MOST_TEXT = log_shares.LINE_BYTES // 4
 _STANDARD = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}

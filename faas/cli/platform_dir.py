@@ -13,7 +13,8 @@ from typing import Any
 
 import msgspec
 
-from faas.core import errors, living, settings, unreadable
+from faas.core import errors, living, settings
+from faas.core.values import unreadable
 
 PLATFORM_FILE = "platform.json"
 TOKEN_FILE = "token"  # noqa: S105 - the name of a file

@@ -9,7 +9,8 @@ import msgspec
 import redis.asyncio
 
 from faas.cluster import streams
-from faas.core import errors, ids, model, unreadable
+from faas.core import errors, ids, model
+from faas.core.values import unreadable
 from faas.link import client as redis_client
 from faas.queue import keys as keyring
 from faas.queue import scripted

@@ -22,7 +22,8 @@ from pathlib import Path
 
 import msgspec
 
-from faas.core import errors, groups, model, unreadable
+from faas.core import errors, groups, model
+from faas.core.values import unreadable
 
 AGREED_FILE = "bucket_folders"
 """In the data directory: the folders that were agreed to, a list in JSON."""

@@ -17,8 +17,9 @@ from typing import Literal
 
 import msgspec
 
-from faas.core import durations, errors, json_text, model, tracing
+from faas.core import durations, errors, model, tracing
 from faas.core.http import headers
+from faas.core.values import json_text
 
 Way = Literal["http", "timer", "upload", "destination", "invoke"]
 """How invocations come to be; see `model.Invocation`."""

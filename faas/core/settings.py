@@ -14,7 +14,8 @@ from typing import Any
 
 import msgspec
 
-from faas.core import errors, groups, unreadable
+from faas.core import errors, groups
+from faas.core.values import unreadable
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):

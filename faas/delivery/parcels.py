@@ -7,7 +7,8 @@ from collections.abc import Mapping
 
 import msgspec
 
-from faas.core import events, ids, json_text, model
+from faas.core import events, ids, model
+from faas.core.values import json_text
 from faas.queue import destined, outbox
 
 _NO_ENV: Mapping[str, str] = {}

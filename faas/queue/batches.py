@@ -7,7 +7,8 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from faas.core import model, unreadable
+from faas.core import model
+from faas.core.values import unreadable
 
 _encode = msgspec.msgpack.Encoder().encode
 _record = msgspec.msgpack.Decoder(model.Record).decode

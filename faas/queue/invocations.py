@@ -25,7 +25,8 @@ from typing import Any
 
 import msgspec
 
-from faas.core import errors, groups, model, unreadable
+from faas.core import errors, groups, model
+from faas.core.values import unreadable
 from faas.link import link as links
 from faas.queue import accepting, census, destined, fsync, guards, together
 from faas.queue import bounds as limits

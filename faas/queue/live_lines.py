@@ -19,7 +19,8 @@ from typing import Any
 import msgspec
 import redis.asyncio
 
-from faas.core import model, unreadable
+from faas.core import model
+from faas.core.values import unreadable
 from faas.link import client as redis_client
 from faas.queue import keys as keyring
 

@@ -18,7 +18,8 @@ from collections.abc import Collection
 
 import msgspec
 
-from faas.core import errors, model, unreadable
+from faas.core import errors, model
+from faas.core.values import unreadable
 from faas.queue import destined, invocations
 
 _log = logging.getLogger(__name__)

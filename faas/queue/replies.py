@@ -8,7 +8,8 @@ import logging
 
 import msgspec
 
-from faas.core import errors, ids, model, unreadable
+from faas.core import errors, ids, model
+from faas.core.values import unreadable
 from faas.link import link as links
 from faas.queue import keys as keyring
 

@@ -16,7 +16,8 @@ from importlib import metadata
 
 import msgspec
 
-from faas.core import errors, groups, unreadable
+from faas.core import errors, groups
+from faas.core.values import unreadable
 from faas.queue import batches
 from faas.recorder import spans
 

@@ -18,7 +18,8 @@ from pathlib import Path
 
 from faas import artifacts
 from faas.builds import bundle, folders
-from faas.core import clock, groups, numbers
+from faas.core import clock, groups
+from faas.core.values import numbers
 from faas.queue import retiring
 from faas.queue import server as servers
 from faas.retention import policy

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from faas.core import unreadable
+from faas.core.values import unreadable
 
 _NAME = re.compile(r"[a-z]{1,30}[0-9]{0,3}(\.[0-9]{1,3}){0,2}")
 

@@ -8,8 +8,9 @@ from collections.abc import Collection, Iterator, Sequence
 import msgspec
 import sqlalchemy as sa
 
-from faas.core import errors, model, numbers
+from faas.core import errors, model
 from faas.core.money import budgets, tags
+from faas.core.values import numbers
 from faas.store import alarm_changes, alarms, schema
 from faas.store import budgets as reached_budgets
 

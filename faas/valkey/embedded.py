@@ -20,7 +20,8 @@ from pathlib import Path
 
 import msgspec
 
-from faas.core import errors, living, tether, unreadable
+from faas.core import errors, living, tether
+from faas.core.values import unreadable
 from faas.valkey import append_only, programs, syncing
 
 _log = logging.getLogger(__name__)

@@ -15,7 +15,8 @@ from typing import Annotated
 
 import msgspec
 
-from faas.core import groups, model, unreadable
+from faas.core import groups, model
+from faas.core.values import unreadable
 
 PREFIX = struct.Struct(">II")
 MAX_HEADER_BYTES = 64 * 1024

@@ -21,8 +21,9 @@ from faas import buckets
 from faas.buckets.folder import bucket as folders
 from faas.buckets.folder import ordered
 from faas.cli import node
-from faas.core import json_text, large_json, model
+from faas.core import model
 from faas.core import settings as settings_module
+from faas.core.values import json_text, large_json
 from runners.sandbox import frames, objects, wire
 from tests import loop_gaps
 from tests.hostile import test_channel, test_edges

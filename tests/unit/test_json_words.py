@@ -10,7 +10,7 @@ import msgspec
 import pytest
 from hypothesis import strategies as st
 
-from faas.core import json_words
+from faas.core.values import json_words
 
 
 class Form(msgspec.Struct, forbid_unknown_fields=True):

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from faas.core import json_text, large_json
+from faas.core.values import json_text, large_json
 from tests.unit import test_json_text
 
 BODIES = st.one_of(

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from faas.core import errors, texts
+from faas.core import errors
+from faas.core.values import texts
 from faas.runtimes.python import requirements
 
 

@@ -11,7 +11,8 @@ import pytest
 
 from faas.builds import deploy
 from faas.cli import client, platform_dir
-from faas.core import bucket_places, errors, unreadable
+from faas.core import bucket_places, errors
+from faas.core.values import unreadable
 from faas.queue import batches
 from tests import samples
 

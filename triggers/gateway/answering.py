@@ -8,8 +8,9 @@ import http
 
 import msgspec
 
-from faas.core import calling, clock, errors, faults, large_json, model
+from faas.core import calling, clock, errors, faults, model
 from faas.core.http import headers, replies
+from faas.core.values import large_json
 
 _ID = headers.INVOCATION_ID
 _ID_KEY = _ID.lower()

@@ -15,10 +15,11 @@ from typing import Any
 
 import msgspec
 
-from faas.core import calling, clock, dispatch, errors, events, ids, large_json, model, tracing
+from faas.core import calling, clock, dispatch, errors, events, ids, model, tracing
 from faas.core.http import headers, hosts
 from faas.core.http import replies as http_replies
 from faas.core.money import budgets
+from faas.core.values import large_json
 from faas.queue import accepting, calls, chains, guards, idempotency, invocations, replies
 from triggers.gateway import answering, crossing, forwarded, identity, limits, marks, request, routes, running
 

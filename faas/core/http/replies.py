@@ -26,7 +26,8 @@ from typing import Any
 
 import msgspec
 
-from faas.core import errors, json_words, large_json, unreadable
+from faas.core import errors
+from faas.core.values import json_words, large_json, unreadable
 
 _HINT = 'return {"statusCode": 200, "headers": {...}, "body": "text"}, or any JSON value without "statusCode"'
 TEXT = ("content-type", "text/plain; charset=utf-8")

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-from faas.core import unreadable
+from faas.core.values import unreadable
 
 Scalar = str | int | float | bool | None
 Fields = dict[str, Scalar]

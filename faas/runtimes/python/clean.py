@@ -14,7 +14,8 @@ from pathlib import Path
 
 import msgspec
 
-from faas.core import errors, unreadable
+from faas.core import errors
+from faas.core.values import unreadable
 
 _ORIGIN = "direct_url.json"
 _MOST_ORIGIN_BYTES = 64 * 1024

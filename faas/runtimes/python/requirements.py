@@ -14,8 +14,9 @@ from pathlib import Path
 
 import msgspec
 
-from faas.core import errors, texts
+from faas.core import errors
 from faas.core.manifest import written_paths
+from faas.core.values import texts
 
 _VARIABLE = re.compile(r"\$\{[A-Z0-9_]+\}")
 _SHORT = re.compile(r"(-[a-zA-Z])(?:\s*=?\s*)(.*)")

@@ -7,8 +7,9 @@ import random
 import re
 from collections.abc import Iterable
 
-from faas.core import errors, json_text
+from faas.core import errors
 from faas.core.http import replies
+from faas.core.values import json_text
 from tests.fuzz import edge, responses, trees
 from triggers.gateway import answering
 

@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 from concurrent import futures
 from typing import Any, ParamSpec, TypeVar
 
-from faas.core import json_text
+from faas.core.values import json_text
 
 P = ParamSpec("P")
 T = TypeVar("T")

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-from faas.core import json_words, unreadable
+from faas.core.values import json_words, unreadable
 
 MOST_NESTED = 500
 """So many arrays and objects within one another pass everywhere; what is nested deeper may be refused."""
