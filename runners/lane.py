@@ -12,7 +12,8 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import NamedTuple
 
-from faas.core import clock, dispatch, errors, model, unrun
+from faas.core import clock, errors, model
+from faas.core.calls import dispatch, unrun
 from faas.queue import invocations, parking
 from runners import ahead, claiming, concurrency, finishing, line, settle
 from runners import slot as slots
@@ -146,7 +147,7 @@ class Lane:
     # -- sync calls that reached this node
 
     def offer(self, invocation: model.Invocation, caller: dispatch.Caller) -> bool:
-        """See `faas.core.dispatch.Dispatch.offer`."""
+        """See `faas.core.calls.dispatch.Dispatch.offer`."""
         if self.is_draining or not self._takes_hand_offs or not self._has_room():
             return False  # what may be tried again waits in Redis meanwhile, whole
         # The whole of the warm path: nobody came before this call, here or in Redis, and a slot is free.

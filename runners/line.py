@@ -14,7 +14,8 @@ from collections.abc import Callable
 
 import msgspec
 
-from faas.core import clock, dispatch, errors, model
+from faas.core import clock, errors, model
+from faas.core.calls import dispatch
 
 _LOOK_S = 0.05
 

@@ -17,8 +17,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mappi
 from typing import Any
 
 from faas.cluster import capacity, catalog, demand, machine
-from faas.core import clock, dispatch, errors, living, model
+from faas.core import clock, errors, living, model
 from faas.core import settings as settings_module
+from faas.core.calls import dispatch
 from faas.core.money import budgets
 from faas.queue import active, invocations, parking, printing
 from faas.runtimes import installed
@@ -64,7 +65,7 @@ class Tasks:
 
 
 class Node:
-    """A runner. It is the `faas.core.dispatch.Dispatch` of the gateway beside it. Make it with `start`."""
+    """A runner. It is the `faas.core.calls.dispatch.Dispatch` of the gateway beside it. Make it with `start`."""
 
     def __init__(
         self,
@@ -215,7 +216,7 @@ class Node:
     # -- sync calls that reached this node
 
     def offer(self, invocation: model.Invocation, caller: dispatch.Caller) -> bool:
-        """See `faas.core.dispatch.Dispatch.offer`."""
+        """See `faas.core.calls.dispatch.Dispatch.offer`."""
         seat = self._pool.seats.get(invocation.ref)
         if seat is None or not seat.slots:
             self._refusals.check(seat)

@@ -7,7 +7,8 @@ failed for a while, and no other node says that it could start one.
 from __future__ import annotations
 
 from faas.cluster import capacity, catalog
-from faas.core import clock, errors, model, unrun
+from faas.core import clock, errors, model
+from faas.core.calls import unrun
 from faas.queue import invocations
 from runners import seats, settle, stock
 from runners import slot as slots

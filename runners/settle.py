@@ -15,7 +15,8 @@ from typing import Any
 import msgspec
 
 from faas.cluster import leases
-from faas.core import errors, model, retry
+from faas.core import errors, model
+from faas.core.calls import retry
 from faas.queue import bounds, census, destined, invocations, retrying
 from runners import kept
 from runners import slot as slots

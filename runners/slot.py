@@ -14,7 +14,8 @@ from collections.abc import Callable
 
 import msgspec
 
-from faas.core import clock, model, retry, unrun
+from faas.core import clock, model
+from faas.core.calls import retry, unrun
 from faas.core.money import billing
 from faas.queue import live_lines
 from runners import attempt

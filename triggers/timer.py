@@ -26,7 +26,8 @@ from collections.abc import Awaitable, Callable, Mapping
 
 import msgspec
 
-from faas.core import calling, clock, errors, events, groups, ids, model, unrun
+from faas.core import clock, errors, events, groups, ids, model
+from faas.core.calls import calling, unrun
 from faas.core.money import budgets
 from faas.core.values import numbers
 from faas.queue import guards, inlet, invocations, skips, whereabouts

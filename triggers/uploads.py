@@ -11,7 +11,8 @@ from collections.abc import Callable, Mapping
 import msgspec
 
 from faas import buckets
-from faas.core import calling, clock, errors, events, ids, model
+from faas.core import clock, errors, events, ids, model
+from faas.core.calls import calling
 from faas.core.money import budgets
 from faas.queue import accepting, chains, guards, inlet, invocations
 from triggers import backlog, comparison, complete, matching, newcomers

@@ -9,7 +9,8 @@ import msgspec
 from aiohttp import web
 
 from faas.api import answers, beginnings, invocations, schemas, state, views
-from faas.core import calling, clock, errors, ids, model
+from faas.core import clock, errors, ids, model
+from faas.core.calls import calling
 from faas.queue import guards
 from faas.store import dead_letters
 

@@ -10,7 +10,8 @@ import msgspec
 from aiohttp import web
 
 from faas.api import answers, beginnings, schemas, state, views
-from faas.core import clock, errors, model, unrun
+from faas.core import clock, errors, model
+from faas.core.calls import unrun
 from faas.core.values import json_text
 from faas.queue import whereabouts
 

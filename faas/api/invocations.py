@@ -11,7 +11,8 @@ from aiohttp import web
 
 from faas.api import answers, schemas, state, views
 from faas.api import calls as api_calls
-from faas.core import calling, clock, errors, faults, ids, model, spelling
+from faas.core import clock, errors, ids, model, spelling
+from faas.core.calls import calling, faults
 from faas.core.http import headers
 from faas.core.money import budgets
 from faas.core.values import json_words, large_json, unreadable

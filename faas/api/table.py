@@ -31,7 +31,7 @@ from faas.api import (
     traces,
     undelivered,
 )
-from faas.core import tracing
+from faas.core.calls import tracing
 from faas.core.http import headers
 
 _V1 = "/api/v1"

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from faas.api import schemas, trace_schemas, views
-from faas.core import ids, model, tracing
+from faas.core import ids, model
+from faas.core.calls import tracing
 from faas.core.money import billing
 from faas.queue import whereabouts
 from faas.store import chains, undelivered

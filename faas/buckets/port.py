@@ -14,7 +14,8 @@ from typing import Protocol
 import msgspec
 
 from faas.buckets import objects
-from faas.core import model, tracing
+from faas.core import model
+from faas.core.calls import tracing
 
 PAGE = 1_000
 """Objects of one page, where nobody asks for another number."""

@@ -10,7 +10,8 @@ from typing import Any
 import click
 
 from faas.cli import client, names, options, output, showing
-from faas.core import calling, errors, faults, model
+from faas.core import errors, model
+from faas.core.calls import calling, faults
 from faas.core.http import headers
 
 _KEYS = (

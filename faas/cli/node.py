@@ -18,8 +18,9 @@ from typing import Any
 from faas import buckets
 from faas.cli import languages, platform_dir
 from faas.cluster import catalog as versions
-from faas.core import clock, dispatch, errors
+from faas.core import clock, errors
 from faas.core import settings as settings_module
+from faas.core.calls import dispatch
 from faas.core.http import addresses, hosts
 from faas.queue import invocations, replies
 from faas.serving import port

@@ -12,7 +12,8 @@ from typing import Any
 
 import msgspec
 
-from faas.core import clock, model, retry, unrun
+from faas.core import clock, model
+from faas.core.calls import retry, unrun
 from faas.queue import destined, invocations
 from faas.queue import keys as keyring
 

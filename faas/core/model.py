@@ -365,7 +365,7 @@ class Project(msgspec.Struct, frozen=True, kw_only=True):
 class TraceContext(msgspec.Struct, frozen=True, array_like=True):
     """The trace context that a caller brought: a valid ``traceparent`` of version 00, and ``tracestate`` ('' for none).
 
-    See `faas.core.tracing`.
+    See `faas.core.calls.tracing`.
     """
 
     parent: str

@@ -18,7 +18,8 @@ from typing import Any, Protocol
 import aiohttp
 
 from faas import buckets
-from faas.core import calling, clock, errors, lineage, model, tracing
+from faas.core import clock, errors, model
+from faas.core.calls import calling, lineage, tracing
 from faas.core.http import headers
 from faas.core.money import budgets
 from faas.delivery import parcels, webhooks

@@ -26,7 +26,8 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from faas.core import clock, errors, groups, model, retry, settings
+from faas.core import clock, errors, groups, model, settings
+from faas.core.calls import retry
 from faas.delivery import courier, webhooks
 from faas.queue import inlet, invocations, outbox
 from faas.store import functions, undelivered

@@ -6,7 +6,8 @@ import asyncio
 from collections.abc import Awaitable
 from typing import Any, TypeVar
 
-from faas.core import clock, errors, model, unrun
+from faas.core import clock, errors, model
+from faas.core.calls import unrun
 from faas.queue import accepting, invocations, replies
 
 T = TypeVar("T")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from faas.core import model, unrun
+from faas.core import model
+from faas.core.calls import unrun
 from faas.queue import destined, outbox
 
 MAX_DEPTH = 16

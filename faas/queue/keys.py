@@ -248,7 +248,7 @@ class Keys(msgspec.Struct, frozen=True):
 
     @property
     def chain_secret(self) -> str:
-        """String: what signs the places in chains that go to URLs (`faas.core.lineage`). Made once. Forever."""
+        """String: what signs the places in chains that go to URLs (`faas.core.calls.lineage`). Made once. Forever."""
         return f"{self.prefix}:chain-secret"
 
     def login_code(self, digest: str) -> str:

@@ -8,7 +8,7 @@ from faas.queue import server as servers
 
 
 async def chain(server: servers.RedisServer) -> bytes:
-    """What signs places in chains (`faas.core.lineage`); made by whoever asks first. Raises `errors.Unavailable`."""
+    """What signs places in chains (`faas.core.calls.lineage`), made by who asks first. Raises `errors.Unavailable`."""
     key = server.keys.chain_secret
     found: bytes | None = await server.link.call("GET", key)
     if found is None:

@@ -10,7 +10,8 @@ from collections.abc import Callable
 
 import msgspec
 
-from faas.core import clock, errors, model, unrun
+from faas.core import clock, errors, model
+from faas.core.calls import unrun
 from faas.link import connection
 from faas.queue import keys as keyring
 

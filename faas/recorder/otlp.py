@@ -1,6 +1,6 @@
 """Spans as a sink of records: each batch is sent to an OpenTelemetry collector as OTLP over HTTP, in JSON.
 
-Their ids follow from invocations and attempts (`faas.core.tracing`), so a batch that is sent again names the same
+Their ids follow from invocations and attempts (`faas.core.calls.tracing`), so a batch that is sent again names the same
 spans. Records of traces that their caller does not sample are left out. While a collector is away records stay in Redis
 for it as long as there is room (`port.Sink.may_miss`); no other sink is delayed.
 """

@@ -16,7 +16,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from faas.core import model, tracing
+from faas.core import model
+from faas.core.calls import tracing
 from faas.core.money import billing
 
 Json = dict[str, Any]

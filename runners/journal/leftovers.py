@@ -19,7 +19,8 @@ from pathlib import Path
 
 import msgspec
 
-from faas.core import clock, unrun
+from faas.core import clock
+from faas.core.calls import unrun
 from faas.core.values import unreadable
 from faas.queue import invocations
 from faas.queue import shipping as moves

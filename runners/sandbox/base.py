@@ -20,7 +20,8 @@ from typing import Protocol
 
 import msgspec
 
-from faas.core import errors, model, retry
+from faas.core import errors, model
+from faas.core.calls import retry
 from faas.runtimes import installed, table
 from runners.sandbox import output
 

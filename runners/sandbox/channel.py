@@ -26,7 +26,8 @@ from typing import Any, BinaryIO, Protocol
 
 import msgspec
 
-from faas.core import clock, events, groups, model, retry, tracing
+from faas.core import clock, events, groups, model
+from faas.core.calls import retry, tracing
 from faas.core.http import replies
 from faas.core.values import json_text, large_json
 from runners.sandbox import base, far_end, framed_output, frames, objects, output, verdicts, wire

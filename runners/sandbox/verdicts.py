@@ -6,7 +6,8 @@ import signal
 
 import msgspec
 
-from faas.core import model, retry
+from faas.core import model
+from faas.core.calls import retry
 from runners.sandbox import frames
 
 RESERVED_EXIT = 128

@@ -12,7 +12,8 @@ from collections.abc import AsyncIterator
 import msgspec
 import pytest
 
-from faas.core import calling, dispatch, ids, lineage, model
+from faas.core import ids, model
+from faas.core.calls import calling, dispatch, lineage
 from faas.core.http import hosts
 from faas.queue import invocations, replies, secrets
 from faas.serving import port as ports

@@ -12,7 +12,8 @@ import hypothesis
 import pytest
 from hypothesis import strategies as st
 
-from faas.core import dispatch, model
+from faas.core import model
+from faas.core.calls import dispatch
 from faas.queue import invocations, replies
 from faas.serving import port as ports
 from tests import samples

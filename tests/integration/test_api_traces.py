@@ -7,8 +7,9 @@ from collections.abc import AsyncIterator
 import msgspec
 import pytest
 
-from faas.core import calling, ids, model
+from faas.core import ids, model
 from faas.core import settings as settings_module
+from faas.core.calls import calling
 from faas.queue import destined, invocations, outbox
 from tests import samples
 from tests.command import faas

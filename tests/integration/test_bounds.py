@@ -9,7 +9,8 @@ from collections.abc import AsyncIterator
 import msgspec
 import pytest
 
-from faas.core import errors, ids, model, unrun
+from faas.core import errors, ids, model
+from faas.core.calls import unrun
 from faas.queue import accepting, census, invocations, retrying, shipping, whereabouts
 from faas.queue import bounds as limits
 from faas.queue import keys as keyring

@@ -10,7 +10,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from faas.core import dispatch, model
+from faas.core import model
+from faas.core.calls import dispatch
 from faas.queue import invocations, replies
 from faas.serving import port as ports
 from tests.eventually import eventually

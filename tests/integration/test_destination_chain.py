@@ -16,8 +16,9 @@ import sqlalchemy as sa
 
 from faas import delivery, recorder
 from faas.cluster import leases
-from faas.core import dispatch, model, tracing, unrun
+from faas.core import model
 from faas.core import settings as settings_module
+from faas.core.calls import dispatch, tracing, unrun
 from faas.queue import census, outbox, whereabouts
 from faas.serving import port
 from faas.store import database, ledger, undelivered

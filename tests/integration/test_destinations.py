@@ -17,8 +17,9 @@ import pytest
 from aiohttp import web
 
 from faas import delivery
-from faas.core import errors, ids, lineage, model
+from faas.core import errors, ids, model
 from faas.core import settings as settings_module
+from faas.core.calls import lineage
 from faas.delivery import carriers, parcels, sending, webhooks
 from faas.queue import active, census, destined, invocations, outbox, secrets
 from faas.store import database, functions, undelivered

@@ -10,7 +10,8 @@ import aiohttp
 import msgspec
 import pytest
 
-from faas.core import dispatch, model
+from faas.core import model
+from faas.core.calls import dispatch
 from faas.queue import invocations, replies
 from faas.serving import port
 from tests import samples

@@ -17,7 +17,8 @@ from typing import Any
 import pytest
 import uvloop
 
-from faas.core import dispatch, errors, model
+from faas.core import errors, model
+from faas.core.calls import dispatch
 from faas.queue import invocations, replies
 from faas.serving import port as ports
 from tests import samples

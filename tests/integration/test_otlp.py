@@ -11,8 +11,9 @@ import pytest
 from opentelemetry.proto.trace.v1 import trace_pb2
 
 from faas import recorder
-from faas.core import errors, groups, ids, model, tracing
+from faas.core import errors, groups, ids, model
 from faas.core import settings as settings_module
+from faas.core.calls import tracing
 from faas.queue import batches, invocations
 from faas.recorder import otlp
 from faas.store import database, ledger

@@ -9,7 +9,8 @@ import msgspec
 import pytest
 
 from faas.cluster import capacity, leases
-from faas.core import errors, ids, model, retry
+from faas.core import errors, ids, model
+from faas.core.calls import retry
 from faas.queue import bounds, guards, invocations, records, replies, whereabouts
 from tests.eventually import eventually
 from tests.samples import record

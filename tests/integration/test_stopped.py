@@ -12,7 +12,8 @@ import aiohttp
 import msgspec
 import pytest
 
-from faas.core import dispatch, errors, model, settings
+from faas.core import errors, model, settings
+from faas.core.calls import dispatch
 from faas.core.money import budgets
 from faas.delivery import carriers, parcels
 from faas.queue import inlet, invocations, replies

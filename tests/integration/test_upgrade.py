@@ -9,8 +9,9 @@ import msgspec
 import pytest
 import sqlalchemy as sa
 
-from faas.core import errors, ids, model, unrun
+from faas.core import errors, ids, model
 from faas.core import settings as settings_module
+from faas.core.calls import unrun
 from faas.queue import census, invocations, whereabouts
 from faas.queue import keys as keyring
 from faas.store import database, functions, kept, ledger, schema

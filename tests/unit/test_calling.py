@@ -9,7 +9,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from faas.core import calling, errors, faults, model
+from faas.core import errors, model
+from faas.core.calls import calling, faults
 from faas.core.http import headers
 
 ROOT = Path(__file__).parents[2]
@@ -136,7 +137,7 @@ def test_invocations_are_made_and_header_fields_named_in_one_place() -> None:
     spelled = {path for path, node in nodes() if isinstance(node, ast.Constant) and str(node.value).lower() in names}
     made = {path for path, node in nodes() if isinstance(node, ast.Call) and ast.unparse(node.func) in MAKERS}
     # A journal has its begun calls without their events; who a request comes from is told by no key.
-    assert made == {"faas/core/calling.py", "runners/journal/format.py"}
+    assert made == {"faas/core/calls/calling.py", "runners/journal/format.py"}
     assert spelled == {"faas/core/http/headers.py", "triggers/gateway/identity.py"}
 
 

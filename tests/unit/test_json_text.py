@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from faas.core import calling, errors
+from faas.core import errors
+from faas.core.calls import calling
 from faas.core.values import json_text
 
 ANY = st.recursive(

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from faas.core import calling, ids, lineage
+from faas.core import ids
+from faas.core.calls import calling, lineage
 
 SECRET = b"s" * 64
 CHAIN = calling.Chain(16, ids.new_id(), ids.new_id())

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from hypothesis import given, strategies
 
-from faas.core import model, retry
+from faas.core import model
+from faas.core.calls import retry
 
 HALF = 0.5
 PLAIN = model.Retries()

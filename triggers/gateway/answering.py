@@ -8,7 +8,8 @@ import http
 
 import msgspec
 
-from faas.core import calling, clock, errors, faults, model
+from faas.core import clock, errors, model
+from faas.core.calls import calling, faults
 from faas.core.http import headers, replies
 from faas.core.values import large_json
 

@@ -15,7 +15,8 @@ from typing import Any
 
 import msgspec
 
-from faas.core import calling, clock, dispatch, errors, events, ids, model, tracing
+from faas.core import clock, errors, events, ids, model
+from faas.core.calls import calling, dispatch, tracing
 from faas.core.http import headers, hosts
 from faas.core.http import replies as http_replies
 from faas.core.money import budgets

@@ -6,7 +6,8 @@ import asyncio
 import contextlib
 from collections.abc import Mapping
 
-from faas.core import calling, clock, errors, lineage
+from faas.core import clock, errors
+from faas.core.calls import calling, lineage
 from faas.core.http import headers
 from faas.queue import secrets
 from faas.queue import server as servers

@@ -17,7 +17,7 @@ Answered = Callable[[str, replies.Reply], None]
 
 
 class Running:
-    """A request that is not answered yet. It is the `faas.core.dispatch.Caller` of its call.
+    """A request that is not answered yet. It is the `faas.core.calls.dispatch.Caller` of its call.
 
     ``answered`` is called once with its answer, unless the client has hung up. ``enqueue`` takes it over when no slot
     of this node does; a ``task`` that works on it ends when the client hangs up.

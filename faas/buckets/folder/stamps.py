@@ -6,7 +6,8 @@ import os
 import re
 
 from faas.buckets import objects, port
-from faas.core import ids, lineage, model, tracing
+from faas.core import ids, model
+from faas.core.calls import lineage, tracing
 
 DEPTH_ATTRIBUTE = "user.faas.depth"
 """Extended attribute of an object: the depth of the invocation that wrote it, in decimal."""

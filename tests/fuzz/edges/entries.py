@@ -11,7 +11,8 @@ import msgspec
 
 from faas.builds import jobs
 from faas.cluster import catalog, demand, watch
-from faas.core import errors, lineage, model
+from faas.core import errors, model
+from faas.core.calls import lineage
 from faas.queue import batches, destined, invocations
 from tests import samples
 from tests.fuzz import edge, trees

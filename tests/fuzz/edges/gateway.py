@@ -8,7 +8,8 @@ import json
 import random
 from collections.abc import Iterable
 
-from faas.core import dispatch, model
+from faas.core import model
+from faas.core.calls import dispatch
 from faas.queue import invocations, replies
 from faas.serving import port as ports
 from tests import samples

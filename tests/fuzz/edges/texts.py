@@ -7,8 +7,9 @@ from collections.abc import Iterable
 
 import msgspec
 
-from faas.core import calling, errors, lineage, model
+from faas.core import errors, model
 from faas.core import settings as settings_module
+from faas.core.calls import calling, lineage
 from faas.core.http import hosts
 from faas.core.manifest import cron_lines, table
 from tests.fuzz import edge

@@ -17,7 +17,8 @@ from typing import Literal
 
 import msgspec
 
-from faas.core import durations, errors, model, tracing
+from faas.core import durations, errors, model
+from faas.core.calls import tracing
 from faas.core.http import headers
 from faas.core.values import json_text
 

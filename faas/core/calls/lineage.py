@@ -10,7 +10,7 @@ import hashlib
 import hmac
 import re
 
-from faas.core import calling
+from faas.core.calls import calling
 
 DEEPEST = 9_999
 """What a depth from outside counts as when it is larger: its chain ends."""

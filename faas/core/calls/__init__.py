@@ -1,0 +1,1 @@
+"""Calls: how a request becomes an invocation, the hand-off to a slot, traces and chains, what follows an attempt."""
