@@ -19,7 +19,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from faas.core import globs
+from faas.core.objects import globs
 from faas.core.values import texts
 
 COPIED_ATTRIBUTE = "user.faas.copied"

@@ -19,7 +19,7 @@ from typing import Annotated, Any
 
 import msgspec
 
-from faas.core import globs
+from faas.core.objects import globs
 
 
 class Status(enum.StrEnum):
@@ -182,7 +182,7 @@ class TimerTrigger(msgspec.Struct, frozen=True, kw_only=True, tag="timer", tag_f
 class UploadTrigger(msgspec.Struct, frozen=True, kw_only=True, tag="upload", tag_field="kind"):
     """Objects of a bucket whose key starts with ``prefix`` and ends with one of ``suffix`` (any, when empty).
 
-    ``ignore`` are patterns of keys (`faas.core.globs`) that are left alone, besides those of `UNFINISHED`.
+    ``ignore`` are patterns of keys (`faas.core.objects.globs`) that are left alone, besides those of `UNFINISHED`.
     """
 
     bucket: str

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from faas.core import globs
+from faas.core.objects import globs
 
 PATHS = (
     "a.tmp",

@@ -11,8 +11,9 @@ import re
 import urllib.parse
 from collections.abc import Callable, Iterable
 
-from faas.core import model, object_keys
+from faas.core import model
 from faas.core.http import paths
+from faas.core.objects import keys
 
 RESERVED = ("fn", "buckets", "healthz", "readyz")
 """First segments of the gateway's own paths."""
@@ -62,9 +63,9 @@ def suffix_fault(suffix: str) -> str:
 
 def upload_fault(trigger: model.UploadTrigger, end: str) -> str:
     """What is wrong with a prefix and one of the suffixes (or "") that are right by themselves."""
-    if not object_keys.can_match(trigger.prefix, end):
+    if not keys.can_match(trigger.prefix, end):
         return "a prefix and a suffix that fit one key"
-    if not object_keys.can_match(trigger.prefix, end, trigger.concerns):
+    if not keys.can_match(trigger.prefix, end, trigger.concerns):
         return "keys that are not ignored, as names of unfinished files are; `ignore` takes one back, like '!*.tmp'"
     return ""
 
@@ -121,7 +122,7 @@ def _foreign(text: str, others: _Foreign) -> str:
 def _why_no_prefix(prefix: str) -> str:
     if why := _foreign(prefix, _NOT_OF_KEYS):
         return why
-    return "" if object_keys.can_match(prefix, "") else _why_no_key(prefix)
+    return "" if keys.can_match(prefix, "") else _why_no_key(prefix)
 
 
 def _why_no_suffix(suffix: str) -> str:
@@ -130,7 +131,7 @@ def _why_no_suffix(suffix: str) -> str:
     # All but the home folder: an editor's backup ends with a tilde.
     if why := _foreign(suffix, (*_NOT_OF_KEYS[:2], *_NOT_OF_KEYS[3:], _LISTED)):
         return why
-    return "" if object_keys.can_match("", suffix) else _why_no_key(suffix)
+    return "" if keys.can_match("", suffix) else _why_no_key(suffix)
 
 
 def _why_no_suffixes(written: str) -> str:
@@ -140,13 +141,13 @@ def _why_no_suffixes(written: str) -> str:
 
 
 def _why_no_key(part: str) -> str:
-    if part.startswith("/") and object_keys.can_match(part.lstrip("/"), ""):
+    if part.startswith("/") and keys.can_match(part.lstrip("/"), ""):
         return "have no slash first"
     if "//" in part or part.endswith("/"):
         return "have no two slashes in a row, and none at their end"
     if part.startswith(".") or "/." in part:
         return "have no name that begins with a dot"
-    return f"are UTF-8 of at most {object_keys.MAX_KEY_BYTES} bytes, each name in them of {object_keys.MAX_NAME_BYTES}"
+    return f"are UTF-8 of at most {keys.MAX_KEY_BYTES} bytes, each name in them of {keys.MAX_NAME_BYTES}"
 
 
 def _plain_prefix(prefix: str) -> str:

@@ -10,9 +10,10 @@ from typing import Any
 
 import msgspec
 
-from faas.core import durations, globs, model, spelling
+from faas.core import durations, model, spelling
 from faas.core.manifest import alarms, cron_lines, foreign_units, patterns, shapes
 from faas.core.money import tags
+from faas.core.objects import globs
 
 _LABEL = shapes.Text(
     "a name of lower-case letters, digits and dashes, at most 63, no dash at its ends",

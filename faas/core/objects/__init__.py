@@ -1,0 +1,1 @@
+"""Keys of objects: which texts are keys, and patterns of them. Pure functions."""
