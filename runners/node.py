@@ -17,10 +17,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mappi
 from typing import Any
 
 from faas.cluster import capacity, catalog, demand, machine
-from faas.core import clock, errors, living, model
+from faas.core import clock, errors, model
 from faas.core import settings as settings_module
 from faas.core.calls import dispatch
 from faas.core.money import budgets
+from faas.core.processes import living
 from faas.queue import active, invocations, parking, printing
 from faas.runtimes import installed
 from faas.store import functions

@@ -13,7 +13,7 @@ from pathlib import Path
 import docker
 
 from faas.core import settings as settings_module
-from faas.core import tether
+from faas.core.processes import tether
 from tests import base_image
 from tests.eventually import eventually_sync
 

@@ -8,7 +8,7 @@ import msgspec
 from prometheus_client import core
 
 from faas.cluster import catalog
-from faas.core import living
+from faas.core.processes import living
 
 _MIB = 1024 * 1024
 

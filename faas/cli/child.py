@@ -21,7 +21,8 @@ from typing import Any
 import msgspec
 
 from faas.cli import log_format
-from faas.core import errors, tether
+from faas.core import errors
+from faas.core.processes import tether
 from faas.core.values import unreadable
 
 _log = logging.getLogger(__name__)

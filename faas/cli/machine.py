@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from faas.cli import platform_dir
-from faas.core import groups, living
+from faas.core import groups
 from faas.core import settings as settings_module
+from faas.core.processes import living
 from faas.health import facts
 
 if TYPE_CHECKING:

@@ -13,7 +13,8 @@ from typing import Any
 
 import msgspec
 
-from faas.core import errors, living, settings
+from faas.core import errors, settings
+from faas.core.processes import living
 from faas.core.values import unreadable
 
 PLATFORM_FILE = "platform.json"

@@ -8,7 +8,8 @@ import msgspec
 import redis.asyncio
 
 from faas.cluster import streams
-from faas.core import errors, living
+from faas.core import errors
+from faas.core.processes import living
 from faas.core.values import unreadable
 from faas.link import client as redis_client
 from faas.queue import keys as keyring

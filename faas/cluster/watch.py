@@ -15,7 +15,8 @@ from collections.abc import Callable
 import msgspec
 
 from faas.cluster import catalog, leases
-from faas.core import clock, living
+from faas.core import clock
+from faas.core.processes import living
 from faas.core.values import unreadable
 from faas.queue import invocations
 

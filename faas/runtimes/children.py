@@ -11,7 +11,8 @@ from typing import IO, Protocol
 
 import msgspec
 
-from faas.core import clock, errors, tether
+from faas.core import clock, errors
+from faas.core.processes import tether
 from faas.runtimes import bounds
 
 _LOOK_EVERY_S = 0.05

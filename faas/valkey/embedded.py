@@ -20,7 +20,8 @@ from pathlib import Path
 
 import msgspec
 
-from faas.core import errors, living, tether
+from faas.core import errors
+from faas.core.processes import living, tether
 from faas.core.values import unreadable
 from faas.valkey import append_only, programs, syncing
 
@@ -59,7 +60,7 @@ _ADVICE = {
 
 
 class EmbeddedServer:
-    """Starts, watches and ends one server in ``folder``. Start it from the main thread (see `faas.core.tether`).
+    """Starts, watches and ends one server in ``folder``. Start it from the main thread: see `core.processes.tether`.
 
     After a crash `start` may be called again; the URL stays the same until `stop`. ``program`` is the path of the
     server to start; an empty one is the pinned one.

@@ -14,7 +14,7 @@ from typing import TypeVar
 
 import click
 
-from faas.core import tether
+from faas.core.processes import tether
 
 T = TypeVar("T")
 _STEP_S = 0.02

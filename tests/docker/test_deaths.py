@@ -16,7 +16,7 @@ import docker
 import pytest
 
 from faas.cli import platform_dir
-from faas.core import living
+from faas.core.processes import living
 from runners.engines import folder
 from runners.engines.docker import making
 from tests import platform as platforms

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from faas.cli import platform_dir
-from faas.core import living
+from faas.core.processes import living
 from tests.eventually import eventually_sync
 
 _UP = ("up", "--port", "0", "--engine", "process", "--json")

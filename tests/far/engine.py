@@ -23,7 +23,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from faas import artifacts
-from faas.core import clock, model, settings, tether
+from faas.core import clock, model, settings
+from faas.core.processes import tether
 from faas.runtimes import installed, port, table
 from runners.engines import languages
 from runners.engines.process import memory_watch

@@ -14,7 +14,8 @@ import pytest
 import redis.asyncio
 
 from faas.cli import child, platform_dir, platform_logs, ports, supervisor
-from faas.core import errors, living
+from faas.core import errors
+from faas.core.processes import living
 from faas.valkey import embedded
 from tests.eventually import eventually
 

@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from faas.cluster import catalog, leases, watch
-from faas.core import living
+from faas.core.processes import living
 from faas.queue import invocations
 from tests.eventually import eventually
 

@@ -14,7 +14,8 @@ from prometheus_client import parser
 
 from faas.api import metrics, metrics_platform
 from faas.cluster import catalog
-from faas.core import living, model
+from faas.core import model
+from faas.core.processes import living
 from faas.queue import census, outbox, unfit
 from faas.store import counters, histograms, kept, ledger
 

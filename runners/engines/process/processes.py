@@ -18,7 +18,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from faas import artifacts
-from faas.core import clock, groups, model, tether
+from faas.core import clock, groups, model
+from faas.core.processes import tether
 from faas.runtimes import installed, port, table
 from runners.engines import folder, languages, processor_time, sweeping
 from runners.engines.process import dropped, memory_watch, readable_python
