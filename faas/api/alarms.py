@@ -61,7 +61,9 @@ async def list_alarms(request: web.Request) -> web.Response:
         if asked.function in (None, each.function) and (not asked.state or each.state in asked.state)
     ]
     shown = tuple(fitting[: asked.limit])
-    return answers.json(schemas.AlarmList(shown, len(fitting), watch.looked_at_ms or None, watch.file.fault or None))
+    return answers.json(
+        schemas.alarms.AlarmList(shown, len(fitting), watch.looked_at_ms or None, watch.file.fault or None)
+    )
 
 
 async def describe_alarm(request: web.Request) -> web.Response:
@@ -71,7 +73,7 @@ async def describe_alarm(request: web.Request) -> web.Response:
     standings = await asyncio.to_thread(store.standings, name)
     silences = await asyncio.to_thread(store.silences)
     return answers.json(
-        schemas.AlarmDescription(
+        schemas.alarms.AlarmDescription(
             name=name,
             kind=declared.kind.value,
             rule=declared.alarm.rule,
@@ -91,9 +93,9 @@ async def alarm_history(request: web.Request) -> web.Response:
     found = await asyncio.to_thread(store.history, name, asked.limit, asked.before)
     if not found:
         await _declared(request)
-    events = tuple(msgspec.convert(each, schemas.AlarmEvent, from_attributes=True) for _, each in found)
+    events = tuple(msgspec.convert(each, schemas.alarms.AlarmEvent, from_attributes=True) for _, each in found)
     return answers.json(
-        schemas.AlarmHistory(name=name, events=events, next=found[-1][0] if len(found) == asked.limit else None)
+        schemas.alarms.AlarmHistory(name=name, events=events, next=found[-1][0] if len(found) == asked.limit else None)
     )
 
 
@@ -103,7 +105,9 @@ async def silence_alarm(request: web.Request) -> web.Response:
     asked, now_ms = await _body(request, Silence), clock.now_ms()
     key, until_ms = (declared.alarm.name, _of(declared, asked.function)), now_ms + asked.for_ms
     await asyncio.to_thread(request.app[state.ALARMS].silence, key, until_ms, now_ms)
-    return answers.json(schemas.AlarmSilence(name=declared.alarm.name, function=asked.function, until_ms=until_ms))
+    return answers.json(
+        schemas.alarms.AlarmSilence(name=declared.alarm.name, function=asked.function, until_ms=until_ms)
+    )
 
 
 async def unsilence_alarm(request: web.Request) -> web.Response:
@@ -111,7 +115,7 @@ async def unsilence_alarm(request: web.Request) -> web.Response:
     asked, declared = answers.query(request, FunctionQuery), await _declared(request)
     key = (declared.alarm.name, _of(declared, asked.function))
     await asyncio.to_thread(request.app[state.ALARMS].silence, key, None, clock.now_ms())
-    return answers.json(schemas.AlarmSilence(name=declared.alarm.name, function=asked.function, until_ms=None))
+    return answers.json(schemas.alarms.AlarmSilence(name=declared.alarm.name, function=asked.function, until_ms=None))
 
 
 async def try_alarm(request: web.Request) -> web.Response:
@@ -125,12 +129,12 @@ async def try_alarm(request: web.Request) -> web.Response:
         else:
             sent = delivery.Message(id=message.id, of=messages.SENDER, body=message.body)
             await delivery.post(await request.app[state.CALLS].queue(), sent, message.to)
-    return answers.json(schemas.AlarmTest(name=alarm.name, sent=tuple(message.to for message in made)))
+    return answers.json(schemas.alarms.AlarmTest(name=alarm.name, sent=tuple(message.to for message in made)))
 
 
 def rows(
     declared: alarms.Declared, standings: Iterable[alarms.Standing], silences: Mapping[alarms.Key, int], now_ms: int
-) -> list[schemas.Alarm]:
+) -> list[schemas.alarms.Alarm]:
     """An alarm as it stands for each function; one row of all when there is nothing to tell them apart by."""
     alarm = declared.alarm
     unseen = alarms.Standing(
@@ -144,9 +148,9 @@ def rows(
 
 def _row(
     alarm: model.Alarm, standing: alarms.Standing, silences: Mapping[alarms.Key, int], now_ms: int
-) -> schemas.Alarm:
+) -> schemas.alarms.Alarm:
     until_ms = max(silences.get(key, 0) for key in (standing.key, (alarm.name, "")))
-    return schemas.Alarm(
+    return schemas.alarms.Alarm(
         name=alarm.name,
         function=standing.function or None,
         rule=alarm.rule,
@@ -165,7 +169,7 @@ _ORDER = (
 )  # fmt: skip
 
 
-def _all(store: alarms.Alarms) -> tuple[list[schemas.Alarm], alarms.Watch]:
+def _all(store: alarms.Alarms) -> tuple[list[schemas.alarms.Alarm], alarms.Watch]:
     of_alarm: dict[str, list[alarms.Standing]] = {}
     for standing in store.standings():
         of_alarm.setdefault(standing.alarm, []).append(standing)

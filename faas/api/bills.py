@@ -65,29 +65,29 @@ def statement(
     currency: str,
     price: comparing.ListPrice | None = None,
     following: str | None = None,
-) -> schemas.Bill:
+) -> schemas.bills.Bill:
     """A statement, added up in whole pico-units: its total is the sum of its lines. Pure."""
     made = tuple(_item(line, price) for line in lines)
-    return schemas.Bill(
+    return schemas.bills.Bill(
         by=asked.by,
         tag=asked.tag,
         since_ms=asked.since_ms,
         until_ms=asked.until_ms,
         currency=currency,
         lines=made,
-        total=schemas.Amount(**_sums(made, price)),
+        total=schemas.bills.Amount(**_sums(made, price)),
         compared=None if price is None else _compared(price, lines),
         next=following,
     )
 
 
-def _item(line: bills.BillLine, price: comparing.ListPrice | None) -> schemas.BillItem:
+def _item(line: bills.BillLine, price: comparing.ListPrice | None) -> schemas.bills.BillItem:
     root = {}
     if isinstance(line, bills.RootLine):
         named = ("function", "trigger", "object", "ended_at_ms", "is_cut")
         root = {name: getattr(line, name) for name in named}
     there = None if price is None else comparing.cost_pico(price, line.uses)
-    return schemas.BillItem(
+    return schemas.bills.BillItem(
         name=line.name,
         count=line.count,
         billed_count=line.requests,
@@ -101,7 +101,7 @@ def _item(line: bills.BillLine, price: comparing.ListPrice | None) -> schemas.Bi
     )
 
 
-def _sums(lines: Iterable[schemas.BillItem], price: comparing.ListPrice | None) -> dict[str, Any]:
+def _sums(lines: Iterable[schemas.bills.BillItem], price: comparing.ListPrice | None) -> dict[str, Any]:
     lines = tuple(lines)
     added = {name: sum(getattr(line, name) for line in lines) for name in _ADDED}
     there = None if price is None else sum(line.there_pico or 0 for line in lines)
@@ -115,8 +115,8 @@ def _there(pico: int | None) -> dict[str, Any]:
     return {"there_pico": pico, "there_decimal": None if pico is None else billing.decimal(pico)}
 
 
-def _compared(price: comparing.ListPrice, lines: Iterable[bills.BillLine]) -> schemas.Compared:
-    return schemas.Compared(
+def _compared(price: comparing.ListPrice, lines: Iterable[bills.BillLine]) -> schemas.bills.Compared:
+    return schemas.bills.Compared(
         title=price.title,
         region=price.region,
         architecture=price.architecture,

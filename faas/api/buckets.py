@@ -51,17 +51,17 @@ def _listed(bucket: buckets.Bucket, asked: ObjectsQuery) -> web.Response:
     found = bucket.list(asked.prefix, asked.after, asked.limit)
     # A page that is full may be the last one all the same: then the next is empty.
     after = found[-1].key if len(found) == asked.limit else None
-    return answers.json(schemas.ObjectList(objects=tuple(_shown(each) for each in found), next=after))
+    return answers.json(schemas.buckets.ObjectList(objects=tuple(_shown(each) for each in found), next=after))
 
 
 async def list_buckets(request: web.Request) -> web.Response:
     """Every bucket, and who uses it."""
     functions = request.app[state.FUNCTIONS]
     found, revisions = await asyncio.to_thread(lambda: (functions.buckets(), functions.list_current()))
-    return answers.json(schemas.BucketList(tuple(_used(bucket, revisions) for bucket in found)))
+    return answers.json(schemas.buckets.BucketList(tuple(_used(bucket, revisions) for bucket in found)))
 
 
-def _used(bucket: model.Bucket, revisions: Sequence[model.Revision]) -> schemas.Bucket:
+def _used(bucket: model.Bucket, revisions: Sequence[model.Revision]) -> schemas.buckets.Bucket:
     name = bucket.name
     users = {each.function: each.config.buckets[name] for each in revisions if name in each.config.buckets}
     watch = [
@@ -70,7 +70,7 @@ def _used(bucket: model.Bucket, revisions: Sequence[model.Revision]) -> schemas.
         for trigger in each.config.triggers
         if isinstance(trigger, model.UploadTrigger) and trigger.bucket == name
     ]
-    return schemas.Bucket(name=name, path=bucket.path, functions=users, triggers=tuple(dict.fromkeys(watch)))
+    return schemas.buckets.Bucket(name=name, path=bucket.path, functions=users, triggers=tuple(dict.fromkeys(watch)))
 
 
 async def put_object(request: web.Request) -> web.Response:
@@ -161,8 +161,8 @@ def _key(request: web.Request) -> str:
         raise errors.BadRequest(f"bad object key {quoted[:80]!r}: it is not UTF-8") from error
 
 
-def _shown(found: buckets.Object) -> schemas.Object:
-    return schemas.Object(
+def _shown(found: buckets.Object) -> schemas.buckets.Object:
+    return schemas.buckets.Object(
         key=found.key, size_bytes=found.size, modified_ms=found.modified_ms, etag=found.etag, version=found.version
     )
 

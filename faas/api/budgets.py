@@ -18,10 +18,10 @@ from faas.store import budgets as reached_budgets
 async def list_budgets(request: web.Request) -> web.Response:
     """Every budget in its period of now: that of all functions first, then those of functions, by name."""
     found = await asyncio.to_thread(_states, request.app, clock.now_ms())
-    return answers.json(schemas.BudgetList(currency=request.app[state.PRICES].currency, budgets=tuple(found)))
+    return answers.json(schemas.budgets.BudgetList(currency=request.app[state.PRICES].currency, budgets=tuple(found)))
 
 
-def _states(app: web.Application, now_ms: int) -> list[schemas.BudgetState]:
+def _states(app: web.Application, now_ms: int) -> list[schemas.budgets.BudgetState]:
     of_all = app[state.BUDGET_OF_ALL]
     current = app[state.FUNCTIONS].list_current()
     named = {core_budgets.ALL: of_all} if of_all else {}
@@ -44,11 +44,11 @@ def _state(
     spent: Mapping[str, int],
     reached: Mapping[tuple[str, str], core_budgets.Reached],
     now_ms: int,
-) -> schemas.BudgetState:
+) -> schemas.budgets.BudgetState:
     period = core_budgets.period(budget.per, now_ms)
     spent_pico = sum(spent.values()) if name == core_budgets.ALL else spent.get(name, 0)
     one = reached.get((name, period.name))
-    return schemas.BudgetState(
+    return schemas.budgets.BudgetState(
         function=name,
         per=budget.per,
         then=budget.then,
@@ -70,9 +70,9 @@ def how(one: core_budgets.Reached, now_ms: int) -> str:
     return "stopped" if one.stops(now_ms) else "reached"
 
 
-def told(one: core_budgets.Reached, now_ms: int) -> schemas.BudgetState:
+def told(one: core_budgets.Reached, now_ms: int) -> schemas.budgets.BudgetState:
     """A budget that is reached, with what was spent when it was."""
-    return schemas.BudgetState(
+    return schemas.budgets.BudgetState(
         function=one.function,
         per=one.per,
         then=one.then,
@@ -100,4 +100,4 @@ async def lift_budget(request: web.Request) -> web.Response:
     version = await asyncio.to_thread(request.app[state.FUNCTIONS].catalog_version)
     with contextlib.suppress(errors.Unavailable):  # they look at the catalog anyway, some seconds later
         await request.app[state.CALLS].announce(version)
-    return answers.json(schemas.Lifted(name, tuple(one.period for one in lifted)))
+    return answers.json(schemas.budgets.Lifted(name, tuple(one.period for one in lifted)))

@@ -28,7 +28,7 @@ async def list_dead_letters(request: web.Request) -> web.Response:
     """The newest that fit, without their events."""
     asked = answers.query(request, LettersQuery)
     found = await asyncio.to_thread(request.app[state.DEAD_LETTERS].find, asked.function, asked.limit)
-    return answers.json(schemas.DeadLetterList(tuple(_line(letter) for letter in found)))
+    return answers.json(schemas.dead_letters.DeadLetterList(tuple(_line(letter) for letter in found)))
 
 
 async def dead_letter(request: web.Request) -> web.Response:
@@ -37,7 +37,7 @@ async def dead_letter(request: web.Request) -> web.Response:
     records = await asyncio.to_thread(request.app[state.LEDGER].get, letter.invocation.id)
     currency = request.app[state.PRICES].currency
     return answers.json(
-        schemas.DeadLetter(
+        schemas.dead_letters.DeadLetter(
             **msgspec.structs.asdict(_line(letter)),
             event=msgspec.Raw(letter.invocation.event),
             records=tuple(views.attempt(record, currency) for record in records),
@@ -58,7 +58,7 @@ async def retry_dead_letter(request: web.Request) -> web.Response:
     await request.app[state.CALLS].send_guarded(again, guard)
     # After it was sent: who dies in between leaves a letter that can be sent again, and the guard knows that it was.
     await asyncio.to_thread(request.app[state.DEAD_LETTERS].mark_retried, dead.id, again.id)
-    return answers.json(schemas.Retried(dead.id, again.id))
+    return answers.json(schemas.dead_letters.Retried(dead.id, again.id))
 
 
 async def drop_dead_letter(request: web.Request) -> web.Response:
@@ -66,7 +66,7 @@ async def drop_dead_letter(request: web.Request) -> web.Response:
     letter = await _found(request)
     await asyncio.to_thread(request.app[state.DEAD_LETTERS].drop, letter.invocation.id)
     await request.app[state.CALLS].forget_guard(_GUARD, letter.invocation.id)
-    return answers.json(schemas.Moved(letter.invocation.id, "dropped"))
+    return answers.json(schemas.invocations.Moved(letter.invocation.id, "dropped"))
 
 
 async def _found(request: web.Request) -> dead_letters.DeadLetter:
@@ -86,9 +86,9 @@ def _again(dead: model.Invocation, revision: model.Revision) -> model.Invocation
     return calling.again(dead, revision, id=again_id, at_ms=clock.now_ms())
 
 
-def _line(letter: dead_letters.DeadLetter) -> schemas.DeadLetterLine:
+def _line(letter: dead_letters.DeadLetter) -> schemas.dead_letters.DeadLetterLine:
     record = letter.record
-    return schemas.DeadLetterLine(
+    return schemas.dead_letters.DeadLetterLine(
         invocation_id=record.invocation_id,
         function=record.function,
         revision=record.revision,
@@ -96,6 +96,8 @@ def _line(letter: dead_letters.DeadLetter) -> schemas.DeadLetterLine:
         status=record.status,
         attempts=record.attempt,
         died_at_ms=record.ended_at_ms,
-        error=schemas.Failure(record.error.type, record.error.message, record.error.stack) if record.error else None,
+        error=schemas.attempts.Failure(record.error.type, record.error.message, record.error.stack)
+        if record.error
+        else None,
         retried_as=letter.retried_as,
     )

@@ -41,7 +41,7 @@ async def create_deployment(request: web.Request) -> web.Response:
     finally:
         # Also when the client hangs up, which cancels the handler.
         await asyncio.shield(asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True))
-    return answers.json(schemas.DeploymentId(deployment), status=202)
+    return answers.json(schemas.deployments.DeploymentId(deployment), status=202)
 
 
 async def sweep(app: web.Application) -> AsyncIterator[None]:

@@ -17,7 +17,7 @@ async def list_functions(request: web.Request) -> web.Response:
     """Every function by its current revision."""
     revisions = await asyncio.to_thread(request.app[state.FUNCTIONS].list_current)
     listed = sorted((views.function(revision) for revision in revisions), key=lambda function: function.name)
-    return answers.json(schemas.FunctionList(tuple(listed)))
+    return answers.json(schemas.functions.FunctionList(tuple(listed)))
 
 
 async def describe_function(request: web.Request) -> web.Response:
@@ -49,4 +49,4 @@ async def remove_function(request: web.Request) -> web.Response:
     version = await asyncio.to_thread(request.app[state.FUNCTIONS].remove, revision.function)
     # Gone from the catalog already: nodes that do not hear of it look by themselves a little later.
     await request.app[state.CALLS].announce(version)
-    return answers.json(schemas.Removed(revision.function))
+    return answers.json(schemas.functions.Removed(revision.function))

@@ -55,7 +55,7 @@ def _figures(record: model.Record) -> bytes:
     """A record without what it printed and without its stack: what a row in a list shows."""
     failure = record.error
     return msgspec.json.encode(
-        schemas.RecordEvent(
+        schemas.events.RecordEvent(
             invocation_id=record.invocation_id,
             attempt=record.attempt,
             function=record.function,
@@ -63,7 +63,7 @@ def _figures(record: model.Record) -> bytes:
             trigger=record.trigger,
             mode=record.mode,
             status=record.status,
-            error=None if failure is None else schemas.Failure(failure.type, failure.message),
+            error=None if failure is None else schemas.attempts.Failure(failure.type, failure.message),
             cold_start=record.cold_start is not model.ColdStart.NONE,
             queue_ms=record.queue_ms,
             init_ms=record.init_ms,
@@ -99,7 +99,7 @@ async def _alarms(app: web.Application, tell: live.Tell) -> None:
         await asyncio.sleep(_STATUS_EVERY_S)
         found = await asyncio.to_thread(store.events_after, last, _MOST_EVENTS)
         for number, event in found:
-            last, told = number, msgspec.convert(event, schemas.AlarmEvent, from_attributes=True)
+            last, told = number, msgspec.convert(event, schemas.alarms.AlarmEvent, from_attributes=True)
             tell(live.ServerEvent("alarm", msgspec.json.encode(told), event.function or None))
 
 
@@ -108,7 +108,7 @@ async def _status(app: web.Application, tell: live.Tell) -> None:
     while True:
         places, nodes = await calls.active_places(), await calls.nodes()
         at_work = views.places(places, ())
-        told = schemas.StatusEvent(
+        told = schemas.events.StatusEvent(
             at_ms=clock.now_ms(),
             waiting=sum(each.waiting for each in at_work.values()),
             running=sum(each.running for each in at_work.values()),

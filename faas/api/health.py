@@ -19,4 +19,4 @@ async def platform_health(request: web.Request) -> web.Response:
     """Establish the facts. 200 also when something failed: ``ok`` says so."""
     asked = answers.query(request, HealthQuery)
     found = await request.app[state.LOOKS].look(thorough=asked.thorough)
-    return answers.json(schemas.Facts(ok=facts.all_is_well(found), facts=found))
+    return answers.json(schemas.status.Facts(ok=facts.all_is_well(found), facts=found))

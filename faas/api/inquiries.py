@@ -40,7 +40,10 @@ async def invocation(request: web.Request) -> web.Response:
 
 
 async def _event(
-    request: web.Request, invocation_id: str, found: whereabouts.Whereabouts | None, answer: schemas.InvocationState
+    request: web.Request,
+    invocation_id: str,
+    found: whereabouts.Whereabouts | None,
+    answer: schemas.invocations.InvocationState,
 ) -> msgspec.Raw | msgspec.UnsetType:
     """The event, where it is kept: with what waits or runs, and with dead letters."""
     if found is not None and found.invocation is not None:
@@ -61,13 +64,13 @@ def _unknown(invocation_id: str) -> errors.NotFound:
 
 def _state(
     invocation_id: str, found: whereabouts.Whereabouts | None, records: list[model.Record], currency: str
-) -> schemas.InvocationState:
+) -> schemas.invocations.InvocationState:
     place = _place(found, records)
     waits = found.invocation if found is not None else None
     # The number of an invocation that waits is that of the attempt to come.
     begun = 0 if waits is None else waits.attempt - (place is not whereabouts.Place.RUNNING)
     since_ms = None if found is None or found.running_ms is None else clock.now_ms() - found.running_ms
-    return schemas.InvocationState(
+    return schemas.invocations.InvocationState(
         invocation_id=invocation_id,
         status=place,
         settled=place in (whereabouts.Place.DONE, whereabouts.Place.DEAD),
@@ -118,17 +121,18 @@ async def list_invocations(request: web.Request) -> web.Response:
     unrecorded = await request.app[state.CALLS].unrecorded(name)
     records = await asyncio.to_thread(request.app[state.LEDGER].find, name, None, (), limit * _ATTEMPTS_EACH)
     lines = {
-        each.id: schemas.InvocationLine(each.id, each.place, each.attempts, each.accepted_at_ms) for each in waiting
+        each.id: schemas.invocations.InvocationLine(each.id, each.place, each.attempts, each.accepted_at_ms)
+        for each in waiting
     }
     # In this order, so that what is settled takes the place of what was seen waiting.
     for record in (*unrecorded, *records):
         if record.final:
             place = whereabouts.Place.DEAD if record.dead else whereabouts.Place.DONE
-            lines[record.invocation_id] = schemas.InvocationLine(
+            lines[record.invocation_id] = schemas.invocations.InvocationLine(
                 record.invocation_id, place, record.attempt, record.accepted_at_ms
             )
     newest = sorted(lines.values(), key=lambda line: line.invocation_id, reverse=True)[:limit]
-    return answers.json(schemas.InvocationList(tuple(newest)))
+    return answers.json(schemas.invocations.InvocationList(tuple(newest)))
 
 
 async def cancel_invocation(request: web.Request) -> web.Response:
@@ -140,7 +144,7 @@ async def cancel_invocation(request: web.Request) -> web.Response:
             raise errors.Conflict(f"invocation {invocation_id} is running", hint="it ends by itself", id=invocation_id)
         record = unrun.cancelled(found.invocation, clock.now_ms())
         if await request.app[state.CALLS].cancel(found.invocation, found.packed, record):
-            return answers.json(schemas.Moved(invocation_id, "cancelled"))
+            return answers.json(schemas.invocations.Moved(invocation_id, "cancelled"))
     raise errors.Conflict(f"invocation {invocation_id} is moving on", hint="ask again", id=invocation_id)
 
 
@@ -151,7 +155,7 @@ async def retry_invocation(request: web.Request) -> web.Response:
     moved = found.invocation is not None and await request.app[state.CALLS].make_due(found.invocation)
     if not moved:
         raise errors.Conflict(f"invocation {invocation_id} is {found.place}, not due later", id=invocation_id)
-    return answers.json(schemas.Moved(invocation_id, "due"))
+    return answers.json(schemas.invocations.Moved(invocation_id, "due"))
 
 
 async def _unsettled(request: web.Request, invocation_id: str) -> whereabouts.Whereabouts:

@@ -74,7 +74,7 @@ async def invoke_batch(request: web.Request) -> web.Response:
         for event in events
     ]
     refusals = await _send_all(request.app[state.CALLS], invocations, calling.delay_ms(request.headers))
-    return answers.json(schemas.Batch(tuple(map(_item, invocations, refusals))), status=202)
+    return answers.json(schemas.invocations.Batch(tuple(map(_item, invocations, refusals))), status=202)
 
 
 async def _send_all(
@@ -87,10 +87,12 @@ async def _send_all(
         return [error] * len(invocations)
 
 
-def _item(invocation: model.Invocation, refusal: errors.FaasError | None) -> schemas.BatchItem:
+def _item(invocation: model.Invocation, refusal: errors.FaasError | None) -> schemas.invocations.BatchItem:
     if refusal is not None:
-        return schemas.BatchItem("refused", error=schemas.ErrorDetail(code=refusal.code, message=refusal.message))
-    return schemas.BatchItem("accepted", invocation.id, calling.status_url(invocation.id))
+        return schemas.invocations.BatchItem(
+            "refused", error=schemas.failures.ErrorDetail(code=refusal.code, message=refusal.message)
+        )
+    return schemas.invocations.BatchItem("accepted", invocation.id, calling.status_url(invocation.id))
 
 
 def _chain(request: web.Request) -> calling.Chain:
@@ -108,7 +110,7 @@ async def _run(
             await calls.send(invocation, call.delay_ms)
         else:
             accepted = await calls.send_once(once, invocation, call.delay_ms)
-        told = schemas.Accepted(accepted, calling.status_url(accepted))
+        told = schemas.invocations.Accepted(accepted, calling.status_url(accepted))
         return answers.json(told, status=202, headers={headers.INVOCATION_ID: accepted})
     if once is None:
         outcome = await calls.outcome(invocation, config)

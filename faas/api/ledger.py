@@ -49,7 +49,7 @@ async def list_records(request: web.Request) -> web.Response:
         asked.order,
     )
     return answers.json(
-        schemas.Attempts(
+        schemas.attempts.Attempts(
             records=tuple(views.attempt(record, currency) for record in found),
             next=_next(found[-1]) if len(found) == asked.limit and asked.order == "ended" else None,
         )

@@ -24,7 +24,7 @@ async def log_in(request: web.Request) -> web.Response:
         own.guesses.wrong(address, clock.steady_s())
         raise _wrong(asked)
     begun = own.key.begin(clock.now_ms())
-    answer = answers.json(schemas.Session(begun.expires_at_ms))
+    answer = answers.json(schemas.sessions.Session(begun.expires_at_ms))
     answer.set_cookie(
         own.cookie(request),
         own.key.sign(begun),
@@ -43,13 +43,13 @@ async def offer_code(request: web.Request) -> web.Response:
         raise errors.Forbidden("codes are made by the token, not by a session", hint="`faas open` makes one")
     code = secrets.token_urlsafe(32)
     await request.app[door.DOOR].told.offer(sessions.digest(code), sessions.CODE_LASTS_MS)
-    return answers.json(schemas.LoginCode(code, clock.now_ms() + sessions.CODE_LASTS_MS))
+    return answers.json(schemas.sessions.LoginCode(code, clock.now_ms() + sessions.CODE_LASTS_MS))
 
 
 async def session(request: web.Request) -> web.Response:
     """Until when the caller is logged in."""
     found = request.get(door.SESSION)
-    return answers.json(schemas.Session(None if found is None else found.expires_at_ms))
+    return answers.json(schemas.sessions.Session(None if found is None else found.expires_at_ms))
 
 
 async def log_out(request: web.Request) -> web.Response:
@@ -62,7 +62,7 @@ async def log_out(request: web.Request) -> web.Response:
     return answer
 
 
-async def _asked(request: web.Request) -> schemas.Login:
+async def _asked(request: web.Request) -> schemas.sessions.Login:
     if request.content_type != "application/json":  # what a form of another page could send without asking
         raise errors.BadRequest(f"the body: found {request.content_type}, expected application/json")
     body = await request.content.read(_MAX_BODY_BYTES + 1)
@@ -71,7 +71,7 @@ async def _asked(request: web.Request) -> schemas.Login:
     if len(body) > _MAX_BODY_BYTES:
         raise errors.TooLarge(f"a login is over {_MAX_BODY_BYTES} bytes", limit=_MAX_BODY_BYTES)
     try:
-        asked = msgspec.json.decode(body, type=schemas.Login)
+        asked = msgspec.json.decode(body, type=schemas.sessions.Login)
     except unreadable.ERRORS as error:
         raise errors.BadRequest(f"the body: {json_words.why(error)}") from error
     if (asked.token is None) == (asked.code is None):
@@ -79,14 +79,14 @@ async def _asked(request: web.Request) -> schemas.Login:
     return asked
 
 
-async def _is_good(own: door.PageSessions, asked: schemas.Login) -> bool:
+async def _is_good(own: door.PageSessions, asked: schemas.sessions.Login) -> bool:
     if asked.code is not None:
         return await own.told.take(sessions.digest(asked.code))
     given = (asked.token or "").strip().encode(errors="replace")
     return hmac.compare_digest(given, own.token.encode())
 
 
-def _wrong(asked: schemas.Login) -> errors.Unauthorized:
+def _wrong(asked: schemas.sessions.Login) -> errors.Unauthorized:
     if asked.code is not None:
         return errors.Unauthorized(
             "this link was used already, or is over a minute old", hint="`faas open` makes a new one; or use the token"

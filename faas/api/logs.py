@@ -66,7 +66,7 @@ async def log_lines_of(request: web.Request) -> web.Response:
     return answers.json(await _after(request.app, asked, wanted))
 
 
-async def _after(app: web.Application, asked: LogsQuery, wanted: filters.LogFilter) -> schemas.LogLines:
+async def _after(app: web.Application, asked: LogsQuery, wanted: filters.LogFilter) -> schemas.logs.LogLines:
     """Lines after a place, as soon as there are some or the time is up."""
     at = live_lines.place(asked.after) if asked.after is not None else live_lines.Place(asked.after_id or 0)
     live = app[live_lines.LIVE]
@@ -87,12 +87,12 @@ async def _after(app: web.Application, asked: LogsQuery, wanted: filters.LogFilt
         await (live.wait(at, wanted, pause_s) if asked.live else asyncio.sleep(pause_s))
 
 
-async def _tail(app: web.Application, asked: LogsQuery, wanted: filters.LogFilter, most: int) -> schemas.LogLines:
+async def _tail(app: web.Application, asked: LogsQuery, wanted: filters.LogFilter, most: int) -> schemas.logs.LogLines:
     # Asked first: what is written between the two questions is among the lines, or comes after the id.
     last_id = await asyncio.to_thread(app[state.LOGS].last_id)
     then = app[live_lines.LIVE].place(last_id)
     if not most:
-        return schemas.LogLines(lines=(), next_id=last_id, next=str(then))
+        return schemas.logs.LogLines(lines=(), next_id=last_id, next=str(then))
     after = live_lines.place(asked.after).id if asked.after is not None else asked.after_id or 0
     found = await asyncio.to_thread(
         app[state.LOGS].find, wanted, after_id=after, before_id=asked.before, limit=most, newest=True
@@ -101,8 +101,8 @@ async def _tail(app: web.Application, asked: LogsQuery, wanted: filters.LogFilte
     return _answer(list(found.lines), found, next_id, str(msgspec.structs.replace(then, id=next_id)))
 
 
-def _answer(lines: list[logs.LogRow], found: logs.FoundLines, next_id: int, then: str) -> schemas.LogLines:
-    return schemas.LogLines(
+def _answer(lines: list[logs.LogRow], found: logs.FoundLines, next_id: int, then: str) -> schemas.logs.LogLines:
+    return schemas.logs.LogLines(
         lines=tuple(lines),
         next_id=next_id,
         next=then,

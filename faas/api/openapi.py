@@ -44,7 +44,7 @@ def path(row: routes.Route) -> str:
 
 
 def _schemas(rows: list[routes.Route]) -> tuple[dict[Any, dict[str, Any]], dict[str, Any]]:
-    kinds: list[Any] = [schemas.ErrorBody]
+    kinds: list[Any] = [schemas.failures.ErrorBody]
     for row in rows:
         bodies = [response.type for response in row.responses] + ([row.body.type] if row.body else [])
         queries = [hint for _, hint in _query_fields(row)]
@@ -83,7 +83,7 @@ def _response(response: routes.Response, schema_of: dict[Any, dict[str, Any]]) -
 
 
 def _errors(row: routes.Route, schema_of: dict[Any, dict[str, Any]]) -> dict[str, Any]:
-    content = {routes.JSON: {"schema": schema_of[schemas.ErrorBody]}}
+    content = {routes.JSON: {"schema": schema_of[schemas.failures.ErrorBody]}}
     always = _ALWAYS_IF_OPEN if row.path in middleware.OPEN_PATHS else _ALWAYS
     statuses = sorted({*always, *row.errors})
     return {str(status): {"description": HTTPStatus(status).phrase, "content": content} for status in statuses}

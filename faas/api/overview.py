@@ -82,7 +82,7 @@ async def overview(request: web.Request) -> web.Response:
     return answers.json(made)
 
 
-async def _at_work(app: web.Application) -> Mapping[str, schemas.Places] | None:
+async def _at_work(app: web.Application) -> Mapping[str, schemas.functions.Places] | None:
     """What waits and runs, by function; None while Redis is away: what was recorded is shown all the same."""
     try:
         return views.places(await app[state.CALLS].active_places(), ())
@@ -95,8 +95,8 @@ def _answer(
     asked: OverviewQuery,
     since_ms: int,
     until_ms: int,
-    at_work: Mapping[str, schemas.Places] | None,
-) -> schemas.Overview:
+    at_work: Mapping[str, schemas.functions.Places] | None,
+) -> schemas.stats.Overview:
     book, revisions = app[state.ROLLUPS], app[state.FUNCTIONS].numbers()
     names = found(revisions, asked.search)
     ranks = app[KEPT].get(asked.since, asked.sort, lambda: _ranks(book, asked.sort, since_ms, until_ms))
@@ -106,7 +106,7 @@ def _answer(
     step_ms = step(until_ms - since_ms)
     lines = _lines(book, shown, since_ms, until_ms, step_ms)
     firing = app[state.ALARMS].firing()
-    return schemas.Overview(
+    return schemas.stats.Overview(
         total=len(ordered),
         since_ms=since_ms,
         until_ms=until_ms,
@@ -168,13 +168,13 @@ def _row(
     name: str,
     revision: int,
     figures: rollups.Figures,
-    at_work: Mapping[str, schemas.Places] | None,
+    at_work: Mapping[str, schemas.functions.Places] | None,
     *,
     alarms: int,
     line: tuple[int, ...],
-) -> schemas.OverviewRow:
+) -> schemas.stats.OverviewRow:
     places = None if at_work is None else at_work.get(name)
-    return schemas.OverviewRow(
+    return schemas.stats.OverviewRow(
         name=name,
         revision=revision,
         count=figures.count,

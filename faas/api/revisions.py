@@ -33,10 +33,10 @@ async def difference(request: web.Request) -> web.Response:
         raise errors.NotFound(f"no revisions of {name}")
     compared = await asyncio.to_thread(_compared, request.app[state.DATA].root, before, after)
     return answers.json(
-        schemas.Difference(
+        schemas.functions.Difference(
             function=name,
-            before=schemas.RevisionSide(before.number, before.artifact, before.created_at_ms),
-            after=schemas.RevisionSide(after.number, after.artifact, after.created_at_ms),
+            before=schemas.functions.RevisionSide(before.number, before.artifact, before.created_at_ms),
+            after=schemas.functions.RevisionSide(after.number, after.artifact, after.created_at_ms),
             config=tuple(config_changes(before.config, after.config)),
             files=compared.files,
             is_cut=compared.is_cut,
@@ -60,12 +60,14 @@ def _compared(root: Path, before: model.Revision, after: model.Revision) -> comp
         return comparing.compare(old, new, _MOST_FILES)
 
 
-def config_changes(before: model.FunctionConfig, after: model.FunctionConfig) -> Iterator[schemas.ConfigChange]:
+def config_changes(
+    before: model.FunctionConfig, after: model.FunctionConfig
+) -> Iterator[schemas.functions.ConfigChange]:
     """Each value that differs, under its dotted name. Lists are compared whole."""
     had, has = _flat(msgspec.to_builtins(before)), _flat(msgspec.to_builtins(after))
     for name in sorted(had.keys() | has.keys()):
         if had.get(name) != has.get(name):
-            yield schemas.ConfigChange(name, had.get(name), has.get(name))
+            yield schemas.functions.ConfigChange(name, had.get(name), has.get(name))
 
 
 def _flat(value: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

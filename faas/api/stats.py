@@ -46,19 +46,19 @@ async def stats(request: web.Request) -> web.Response:
     return answers.json(await asyncio.to_thread(_answer, request.app[state.ROLLUPS], asked))
 
 
-def _answer(book: rollups.Rollups, asked: StatsQuery) -> schemas.StatsAnswer:
+def _answer(book: rollups.Rollups, asked: StatsQuery) -> schemas.stats.StatsAnswer:
     since_ms, until_ms = _times(asked, clock.now_ms())
     total, found = _summaries(book, asked, since_ms, until_ms)
     times = book.times(since_ms, until_ms)
     every_ms: int | None = None
-    series: tuple[schemas.Series, ...] = ()
+    series: tuple[schemas.stats.Series, ...] = ()
     if asked.every is not None:
         every_ms = book.times(since_ms, until_ms, moments.span_ms(asked.every)).every_ms or 0
         _require_few(len(found), (times.until_ms - times.since_ms) // every_ms + 1)
         names = [each.name for each in found] if asked.by == "function" else asked.function
         drawn = book.series(since_ms, until_ms, every_ms, asked.by, names, with_quantiles=asked.quantiles)
         series = tuple(views.series(each) for each in drawn)
-    return schemas.StatsAnswer(
+    return schemas.stats.StatsAnswer(
         since_ms=times.since_ms,
         until_ms=times.until_ms,
         every_ms=every_ms,

@@ -16,7 +16,7 @@ from faas.store import kept
 
 async def health(request: web.Request) -> web.Response:
     """The process answers; says nothing of Redis or SQL."""
-    return answers.json(schemas.Health())
+    return answers.json(schemas.status.Health())
 
 
 async def platform_status(request: web.Request) -> web.Response:
@@ -28,7 +28,7 @@ async def platform_status(request: web.Request) -> web.Response:
     now_ms = clock.now_ms()
     reached = await asyncio.to_thread(request.app[state.BUDGETS].reached, now_ms)
     return answers.json(
-        schemas.PlatformStatus(
+        schemas.status.PlatformStatus(
             version=metadata.version("faas"),
             catalog=await asyncio.to_thread(functions.catalog_version),
             # Without signs, or what one revision misses would make up for what another has twice.
@@ -41,13 +41,13 @@ async def platform_status(request: web.Request) -> web.Response:
     )
 
 
-def shown_nodes(said: Mapping[str, catalog.NodeState]) -> tuple[schemas.Node, ...]:
+def shown_nodes(said: Mapping[str, catalog.NodeState]) -> tuple[schemas.status.Node, ...]:
     """The nodes by their names, each with its sandboxes by state."""
     return tuple(_node(name, each) for name, each in sorted(said.items()))
 
 
-def _node(name: str, said: catalog.NodeState) -> schemas.Node:
-    return schemas.Node(
+def _node(name: str, said: catalog.NodeState) -> schemas.status.Node:
+    return schemas.status.Node(
         name=name,
         host=said.host,
         pid=said.pid,

@@ -27,7 +27,6 @@ from faas.api import (
     scraping,
     stats,
     status,
-    trace_schemas,
     traces,
     undelivered,
 )
@@ -68,14 +67,14 @@ FUNCTIONS = (
         path=f"{_V1}/functions",
         handler=functions.list_functions,
         summary="List the functions.",
-        responses=(_gives(schemas.FunctionList, "All functions, by name."),),
+        responses=(_gives(schemas.functions.FunctionList, "All functions, by name."),),
     ),
     routes.Route(
         method="GET",
         path=f"{_V1}/functions/{{name}}",
         handler=functions.describe_function,
         summary="Describe a function.",
-        responses=(_gives(schemas.Description, "Its configuration, revisions and places."),),
+        responses=(_gives(schemas.functions.Description, "Its configuration, revisions and places."),),
         errors=(404,),
     ),
     routes.Route(
@@ -91,7 +90,7 @@ FUNCTIONS = (
         path=f"{_V1}/functions/{{name}}",
         handler=functions.remove_function,
         summary="Remove a function.",
-        responses=(_gives(schemas.Removed, "It is gone; its records and logs stay."),),
+        responses=(_gives(schemas.functions.Removed, "It is gone; its records and logs stay."),),
         errors=(404,),
     ),
     routes.Route(
@@ -102,8 +101,11 @@ FUNCTIONS = (
         headers=_INVOKE_HEADERS,
         body=routes.Body(required=False, description="The event: any JSON; `{}` when empty."),
         responses=(
-            _gives(schemas.Report, "The attempt has ended; `status` says how. `Faas-Error` says whose fault it was."),
-            _gives(schemas.Accepted, "Accepted; it will run.", status=202),
+            _gives(
+                schemas.invocations.Report,
+                "The attempt has ended; `status` says how. `Faas-Error` says whose fault it was.",
+            ),
+            _gives(schemas.invocations.Accepted, "Accepted; it will run.", status=202),
         ),
         errors=(404, 413, 422, 504),
     ),
@@ -114,7 +116,7 @@ FUNCTIONS = (
         summary="Send many events at once, async.",
         headers={name: _INVOKE_HEADERS[name] for name in (headers.DELAY, tracing.PARENT)},
         body=routes.Body(description="A JSON array of at most 1,000 events."),
-        responses=(_gives(schemas.Batch, "One outcome for each event, in order.", status=202),),
+        responses=(_gives(schemas.invocations.Batch, "One outcome for each event, in order.", status=202),),
         errors=(404, 413),
     ),
 )
@@ -131,7 +133,7 @@ DEPLOYMENTS = (
             " function, or the `source` that functions have. One may be left out that has been built before and is"
             " called by the SHA-256 of its tar.",
         ),
-        responses=(_gives(schemas.DeploymentId, "Queued; read its progress.", status=202),),
+        responses=(_gives(schemas.deployments.DeploymentId, "Queued; read its progress.", status=202),),
         errors=(409, 413, 422),
     ),
     routes.Route(
@@ -152,14 +154,16 @@ LEDGER = (
         handler=ledger.list_records,
         summary="List records, newest first.",
         query=ledger.RecordsQuery,
-        responses=(_gives(schemas.Attempts, "The records that fit."),),
+        responses=(_gives(schemas.attempts.Attempts, "The records that fit."),),
     ),
     routes.Route(
         method="GET",
         path=f"{_V1}/invocations/{{id}}",
         handler=inquiries.invocation,
         summary="Ask where an invocation is, and for its records and result.",
-        responses=(_gives(schemas.InvocationState, "Its place, its records (one per attempt), its result."),),
+        responses=(
+            _gives(schemas.invocations.InvocationState, "Its place, its records (one per attempt), its result."),
+        ),
         errors=(404,),
     ),
     routes.Route(
@@ -167,7 +171,7 @@ LEDGER = (
         path=f"{_V1}/invocations/{{id}}/cancel",
         handler=inquiries.cancel_invocation,
         summary="Take an async invocation back that is waiting or due later.",
-        responses=(_gives(schemas.Moved, "It will not run (again)."),),
+        responses=(_gives(schemas.invocations.Moved, "It will not run (again)."),),
         errors=(404, 409),
     ),
     routes.Route(
@@ -175,7 +179,7 @@ LEDGER = (
         path=f"{_V1}/invocations/{{id}}/retry",
         handler=inquiries.retry_invocation,
         summary="Let an invocation that is due later run now.",
-        responses=(_gives(schemas.Moved, "It is due."),),
+        responses=(_gives(schemas.invocations.Moved, "It is due."),),
         errors=(404, 409),
     ),
     routes.Route(
@@ -184,7 +188,9 @@ LEDGER = (
         handler=inquiries.list_invocations,
         summary="List the newest invocations of a function.",
         query=inquiries.ListQuery,
-        responses=(_gives(schemas.InvocationList, "The newest that are in their queues or in the ledger."),),
+        responses=(
+            _gives(schemas.invocations.InvocationList, "The newest that are in their queues or in the ledger."),
+        ),
     ),
     routes.Route(
         method="GET",
@@ -192,14 +198,14 @@ LEDGER = (
         handler=dead_letters.list_dead_letters,
         summary="List what failed for good, newest first.",
         query=dead_letters.LettersQuery,
-        responses=(_gives(schemas.DeadLetterList, "The dead letters that fit, without their events."),),
+        responses=(_gives(schemas.dead_letters.DeadLetterList, "The dead letters that fit, without their events."),),
     ),
     routes.Route(
         method="GET",
         path=f"{_V1}/dead-letters/{{id}}",
         handler=dead_letters.dead_letter,
         summary="Look at a dead letter.",
-        responses=(_gives(schemas.DeadLetter, "Its event, its error, its records."),),
+        responses=(_gives(schemas.dead_letters.DeadLetter, "Its event, its error, its records."),),
         errors=(404,),
     ),
     routes.Route(
@@ -207,7 +213,7 @@ LEDGER = (
         path=f"{_V1}/dead-letters/{{id}}/retry",
         handler=dead_letters.retry_dead_letter,
         summary="Send a dead letter's event to the function again, once.",
-        responses=(_gives(schemas.Retried, "The same new invocation however often this is asked."),),
+        responses=(_gives(schemas.dead_letters.Retried, "The same new invocation however often this is asked."),),
         errors=(404,),
     ),
     routes.Route(
@@ -215,7 +221,7 @@ LEDGER = (
         path=f"{_V1}/dead-letters/{{id}}",
         handler=dead_letters.drop_dead_letter,
         summary="Forget a dead letter.",
-        responses=(_gives(schemas.Moved, "It is forgotten; its records stay."),),
+        responses=(_gives(schemas.invocations.Moved, "It is forgotten; its records stay."),),
         errors=(404,),
     ),
     routes.Route(
@@ -224,14 +230,14 @@ LEDGER = (
         handler=undelivered.list_undelivered,
         summary="List records that could not be delivered to their destination, newest first.",
         query=dead_letters.LettersQuery,
-        responses=(_gives(schemas.UndeliveredList, "Those that fit, without their events."),),
+        responses=(_gives(schemas.undelivered.UndeliveredList, "Those that fit, without their events."),),
     ),
     routes.Route(
         method="GET",
         path=f"{_V1}/undelivered/{{id}}",
         handler=undelivered.undelivered_record,
         summary="Look at an undelivered record, by its invocation.",
-        responses=(_gives(schemas.Undelivered, "Why, the event, the result."),),
+        responses=(_gives(schemas.undelivered.Undelivered, "Why, the event, the result."),),
         errors=(404,),
     ),
     routes.Route(
@@ -239,7 +245,7 @@ LEDGER = (
         path=f"{_V1}/undelivered/{{id}}/retry",
         handler=undelivered.retry_undelivered,
         summary="Try to deliver it again.",
-        responses=(_gives(schemas.Moved, "It is on its way."),),
+        responses=(_gives(schemas.invocations.Moved, "It is on its way."),),
         errors=(404,),
     ),
     routes.Route(
@@ -247,7 +253,7 @@ LEDGER = (
         path=f"{_V1}/undelivered/{{id}}",
         handler=undelivered.drop_undelivered,
         summary="Forget an undelivered record.",
-        responses=(_gives(schemas.Moved, "It is forgotten."),),
+        responses=(_gives(schemas.invocations.Moved, "It is forgotten."),),
         errors=(404,),
     ),
     routes.Route(
@@ -256,7 +262,7 @@ LEDGER = (
         handler=stats.stats,
         summary="Counts and percentiles, also over time.",
         query=stats.StatsQuery,
-        responses=(_gives(schemas.StatsAnswer, "One entry per function, or per name of what `by` says."),),
+        responses=(_gives(schemas.stats.StatsAnswer, "One entry per function, or per name of what `by` says."),),
     ),
     routes.Route(
         method="GET",
@@ -264,21 +270,21 @@ LEDGER = (
         handler=bills.bill,
         summary="Add up what is billed.",
         query=bills.BillQuery,
-        responses=(_gives(schemas.Bill, "The statement."),),
+        responses=(_gives(schemas.bills.Bill, "The statement."),),
     ),
     routes.Route(
         method="GET",
         path=f"{_V1}/budgets",
         handler=budgets.list_budgets,
         summary="What is spent of every budget.",
-        responses=(_gives(schemas.BudgetList, "The budgets in their periods of now."),),
+        responses=(_gives(schemas.budgets.BudgetList, "The budgets in their periods of now."),),
     ),
     routes.Route(
         method="POST",
         path=f"{_V1}/budgets/{{name}}/lift",
         handler=budgets.lift_budget,
         summary="Let what a budget stops run on until its period is over.",
-        responses=(_gives(schemas.Lifted, "It stops nothing for the rest of these periods."),),
+        responses=(_gives(schemas.budgets.Lifted, "It stops nothing for the rest of these periods."),),
         errors=(404,),
     ),
     routes.Route(
@@ -287,7 +293,7 @@ LEDGER = (
         handler=logs.log_lines_of,
         summary="Read log lines and search them; follow them by long poll.",
         query=logs.LogsQuery,
-        responses=(_gives(schemas.LogLines, "Lines in order."),),
+        responses=(_gives(schemas.logs.LogLines, "Lines in order."),),
     ),
 )
 
@@ -297,7 +303,7 @@ BUCKETS = (
         path="/buckets",
         handler=buckets.list_buckets,
         summary="List the buckets, and who uses them.",
-        responses=(_gives(schemas.BucketList, "All buckets, by name."),),
+        responses=(_gives(schemas.buckets.BucketList, "All buckets, by name."),),
     ),
     routes.Route(
         method="GET",
@@ -305,7 +311,7 @@ BUCKETS = (
         handler=buckets.list_objects,
         summary="List objects in the order of their keys.",
         query=buckets.ObjectsQuery,
-        responses=(_gives(schemas.ObjectList, "The objects that fit."),),
+        responses=(_gives(schemas.buckets.ObjectList, "The objects that fit."),),
         errors=(404,),
     ),
     routes.Route(
@@ -314,7 +320,7 @@ BUCKETS = (
         handler=buckets.put_object,
         summary="Write an object.",
         body=routes.Body(media=_BYTES, description="The object. Slashes in its key may stand as they are."),
-        responses=(_gives(schemas.Object, "It is written, in place of any other of its key."),),
+        responses=(_gives(schemas.buckets.Object, "It is written, in place of any other of its key."),),
         errors=(404, 409, 413),
     ),
     routes.Route(
@@ -352,14 +358,16 @@ TRACES = (
         handler=traces.list_traces,
         summary="List chains of invocations that follow from one another.",
         query=traces.TracesQuery,
-        responses=(_gives(trace_schemas.TraceList, "The chains that fit."),),
+        responses=(_gives(schemas.traces.TraceList, "The chains that fit."),),
     ),
     routes.Route(
         method="GET",
         path=f"{_V1}/traces/{{id}}",
         handler=traces.trace,
         summary="Show the chain that an invocation belongs to.",
-        responses=(_gives(trace_schemas.Trace, "All that followed from its first invocation, as far as it is known."),),
+        responses=(
+            _gives(schemas.traces.Trace, "All that followed from its first invocation, as far as it is known."),
+        ),
         errors=(404,),
     ),
 )
@@ -370,7 +378,7 @@ PLATFORM = (
         path=f"{_V1}/status",
         handler=status.platform_status,
         summary="Where all invocations are, and the nodes.",
-        responses=(_gives(schemas.PlatformStatus, "One instant."),),
+        responses=(_gives(schemas.status.PlatformStatus, "One instant."),),
     ),
     routes.Route(
         method="GET",
@@ -378,7 +386,7 @@ PLATFORM = (
         handler=health.platform_health,
         summary="How everything is: facts, and what to do about them.",
         query=health.HealthQuery,
-        responses=(_gives(schemas.Facts, "The facts. Something may have failed all the same: see `ok`."),),
+        responses=(_gives(schemas.status.Facts, "The facts. Something may have failed all the same: see `ok`."),),
     ),
     routes.Route(
         method="GET",
@@ -392,7 +400,7 @@ PLATFORM = (
         path="/healthz",
         handler=status.health,
         summary="Whether the control API answers. Needs no token.",
-        responses=(_gives(schemas.Health, "It does."),),
+        responses=(_gives(schemas.status.Health, "It does."),),
     ),
 )
 
@@ -403,7 +411,7 @@ PAGE = (
         handler=overview.overview,
         summary="The functions with figures of a time, what is at work and a line each; sorted and searched.",
         query=overview.OverviewQuery,
-        responses=(_gives(schemas.Overview, "Those that fit."),),
+        responses=(_gives(schemas.stats.Overview, "Those that fit."),),
     ),
     routes.Route(
         method="GET",
@@ -419,7 +427,7 @@ PAGE = (
         path=f"{_V1}/functions/{{name}}/revisions/{{pair}}",
         handler=revisions.difference,
         summary="What differs between two revisions, written as `3..5`: configuration and files.",
-        responses=(_gives(schemas.Difference, "What is not the same."),),
+        responses=(_gives(schemas.functions.Difference, "What is not the same."),),
         errors=(404,),
     ),
     routes.Route(
@@ -427,8 +435,8 @@ PAGE = (
         path=f"{_V1}/login",
         handler=login.log_in,
         summary="Begin a session of the page, by the token or a one-time code. Sets its cookie.",
-        body=routes.Body(type=schemas.Login),
-        responses=(_gives(schemas.Session, "It has begun."),),
+        body=routes.Body(type=schemas.sessions.Login),
+        responses=(_gives(schemas.sessions.Session, "It has begun."),),
         errors=(401, 403, 413, 421, 429, 503),
     ),
     routes.Route(
@@ -436,7 +444,7 @@ PAGE = (
         path=f"{_V1}/login-codes",
         handler=login.offer_code,
         summary="Make a one-time code by which a browser logs in within a minute. Takes the token, no session.",
-        responses=(_gives(schemas.LoginCode, "The code; `/login#code=CODE` of the page takes it."),),
+        responses=(_gives(schemas.sessions.LoginCode, "The code; `/login#code=CODE` of the page takes it."),),
         errors=(403,),
     ),
     routes.Route(
@@ -444,7 +452,7 @@ PAGE = (
         path=f"{_V1}/session",
         handler=login.session,
         summary="Whether and until when the caller is logged in.",
-        responses=(_gives(schemas.Session, "Logged in, or with the token."),),
+        responses=(_gives(schemas.sessions.Session, "Logged in, or with the token."),),
         errors=(403,),
     ),
     routes.Route(
@@ -464,14 +472,14 @@ ALARMS = (
         handler=alarms.list_alarms,
         summary="List the alarms as they stand, those that fire first.",
         query=alarms.AlarmsQuery,
-        responses=(_gives(schemas.AlarmList, "The alarms that fit."),),
+        responses=(_gives(schemas.alarms.AlarmList, "The alarms that fit."),),
     ),
     routes.Route(
         method="GET",
         path=f"{_V1}/alarms/{{name}}",
         handler=alarms.describe_alarm,
         summary="Describe an alarm.",
-        responses=(_gives(schemas.AlarmDescription, "As it was declared, and as it stands."),),
+        responses=(_gives(schemas.alarms.AlarmDescription, "As it was declared, and as it stands."),),
         errors=(404,),
     ),
     routes.Route(
@@ -480,7 +488,7 @@ ALARMS = (
         handler=alarms.alarm_history,
         summary="Read what came to pass with an alarm.",
         query=alarms.HistoryQuery,
-        responses=(_gives(schemas.AlarmHistory, "The newest first."),),
+        responses=(_gives(schemas.alarms.AlarmHistory, "The newest first."),),
         errors=(404,),
     ),
     routes.Route(
@@ -489,7 +497,7 @@ ALARMS = (
         handler=alarms.silence_alarm,
         summary="Let an alarm tell nobody for a while.",
         body=routes.Body(type=alarms.Silence, description="For how long."),
-        responses=(_gives(schemas.AlarmSilence, "It is silent."),),
+        responses=(_gives(schemas.alarms.AlarmSilence, "It is silent."),),
         errors=(404,),
     ),
     routes.Route(
@@ -498,7 +506,7 @@ ALARMS = (
         handler=alarms.unsilence_alarm,
         summary="Let an alarm tell again.",
         query=alarms.FunctionQuery,
-        responses=(_gives(schemas.AlarmSilence, "It tells."),),
+        responses=(_gives(schemas.alarms.AlarmSilence, "It tells."),),
         errors=(404,),
     ),
     routes.Route(
@@ -506,7 +514,7 @@ ALARMS = (
         path=f"{_V1}/alarms/{{name}}/test",
         handler=alarms.try_alarm,
         summary="Send a test to wherever an alarm is told.",
-        responses=(_gives(schemas.AlarmTest, "It is on its way."),),
+        responses=(_gives(schemas.alarms.AlarmTest, "It is on its way."),),
         errors=(404,),
     ),
 )

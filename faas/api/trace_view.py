@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from faas.api import schemas, trace_schemas, views
+from faas.api import schemas, views
 from faas.core import ids, model
 from faas.core.calls import tracing
 from faas.core.money import billing
@@ -29,7 +29,7 @@ def trace(
     now_ms: int,
     currency: str,
     is_cut: bool,
-) -> trace_schemas.Trace:
+) -> schemas.traces.Trace:
     """The chain that began with an invocation. The same record may be among them twice."""
     held = {each.invocation.id: each for each in looked.unsettled if each.invocation is not None}
     attempts: dict[str, dict[int, model.Record]] = {}
@@ -50,7 +50,7 @@ def trace(
     every = [attempt for one in kept for attempt in one.attempts]
     pico = sum(attempt.cost_pico for attempt in every)
     traced = next((record.trace for of in attempts.values() for record in of.values() if record.trace), None)
-    return trace_schemas.Trace(
+    return schemas.traces.Trace(
         root_id=root_id,
         trace_id=tracing.trace_id(root_id, traced),
         count=len(kept),
@@ -65,13 +65,13 @@ def trace(
     )
 
 
-def _ended_at_ms(shown: Sequence[trace_schemas.TraceInvocation]) -> int | None:
+def _ended_at_ms(shown: Sequence[schemas.traces.TraceInvocation]) -> int | None:
     if any(one.state not in _SETTLED or one.delivering for one in shown):
         return None
     return max((attempt.ended_at_ms for one in shown for attempt in one.attempts), default=None)
 
 
-def _order(one: trace_schemas.TraceInvocation) -> tuple[int, int, str]:
+def _order(one: schemas.traces.TraceInvocation) -> tuple[int, int, str]:
     # What is known by its id alone was accepted before what follows from it, which says that it is there.
     return (0 if one.accepted_at_ms is None else one.accepted_at_ms, one.depth, one.id)
 
@@ -82,14 +82,14 @@ def _invocation(
     held: whereabouts.Whereabouts | None,
     told: tuple[str | None, undelivered.Undelivered | None],
     now_ms: int,
-) -> trace_schemas.TraceInvocation:
+) -> schemas.traces.TraceInvocation:
     last = records[-1] if records else None
     # What was in a queue a moment ago may have its last record by now.
     is_settled = last is not None and last.final
     waits = None if held is None or is_settled else held
     origin = last if last is not None else (held.invocation if held is not None else None)
     since_ms = None if waits is None or waits.running_ms is None else now_ms - waits.running_ms
-    return trace_schemas.TraceInvocation(
+    return schemas.traces.TraceInvocation(
         id=id,
         parent_id=origin.parent_id if origin else None,
         function=origin.function if origin else None,
@@ -116,8 +116,8 @@ def _state(last: model.Record | None, waits: whereabouts.Whereabouts | None) -> 
 
 
 def _missing(
-    root_id: str, known: Sequence[trace_schemas.TraceInvocation], now_ms: int
-) -> Iterator[trace_schemas.TraceInvocation]:
+    root_id: str, known: Sequence[schemas.traces.TraceInvocation], now_ms: int
+) -> Iterator[schemas.traces.TraceInvocation]:
     """Invocations that others follow from and that nothing else is known of.
 
     Most likely one was handed off and runs; or its records have had their time.
@@ -125,7 +125,7 @@ def _missing(
     there = {one.id for one in known}
     depths = {one.parent_id or root_id: max(one.depth - 1, 0) for one in known if one.id != root_id}
     for id in sorted(depths.keys() - there):
-        yield trace_schemas.TraceInvocation(
+        yield schemas.traces.TraceInvocation(
             id=id,
             parent_id=None if id == root_id else root_id,
             function=None,
@@ -145,9 +145,9 @@ def _likely(id: str, now_ms: int) -> whereabouts.Place:
     return whereabouts.Place.RUNNING if now_ms - made_at_ms < _RUNS_FOR_MS else whereabouts.Place.DONE
 
 
-def _attempt(record: model.Record) -> trace_schemas.TraceAttempt:
+def _attempt(record: model.Record) -> schemas.traces.TraceAttempt:
     failure = record.error
-    return trace_schemas.TraceAttempt(
+    return schemas.traces.TraceAttempt(
         attempt=record.attempt,
         status=record.status,
         started_at_ms=record.started_at_ms,
@@ -160,14 +160,14 @@ def _attempt(record: model.Record) -> trace_schemas.TraceAttempt:
         billed_ms=record.billed_ms,
         cost_pico=record.cost_pico,
         span_id=tracing.attempt_span_id(record.invocation_id, record.attempt),
-        error=schemas.Failure(failure.type, failure.message, failure.stack) if failure else None,
+        error=schemas.attempts.Failure(failure.type, failure.message, failure.stack) if failure else None,
     )
 
 
-def _given_up(found: undelivered.Undelivered | None) -> trace_schemas.TraceDestination | None:
+def _given_up(found: undelivered.Undelivered | None) -> schemas.traces.TraceDestination | None:
     if found is None:
         return None
-    return trace_schemas.TraceDestination(
+    return schemas.traces.TraceDestination(
         destination=found.destination,
         reason=found.reason,
         attempts=found.attempts,
@@ -175,9 +175,9 @@ def _given_up(found: undelivered.Undelivered | None) -> trace_schemas.TraceDesti
     )
 
 
-def line(chain: chains.ChainSums) -> trace_schemas.TraceLine:
+def line(chain: chains.ChainSums) -> schemas.traces.TraceLine:
     """A chain as a line of a list."""
-    return trace_schemas.TraceLine(
+    return schemas.traces.TraceLine(
         root_id=chain.root_id,
         function=chain.function or None,
         trigger=chain.trigger or None,

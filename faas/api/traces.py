@@ -9,7 +9,7 @@ from typing import Annotated
 import msgspec
 from aiohttp import web
 
-from faas.api import answers, beginnings, state, trace_schemas, trace_view
+from faas.api import answers, beginnings, schemas, state, trace_view
 from faas.core import clock, errors, model
 from faas.store import chains
 
@@ -27,7 +27,7 @@ async def list_traces(request: web.Request) -> web.Response:
     asked = answers.query(request, TracesQuery)
     found = await asyncio.to_thread(request.app[state.CHAINS].find, asked.order, asked.since_ms, asked.limit)
     return answers.json(
-        trace_schemas.TraceList(
+        schemas.traces.TraceList(
             currency=request.app[state.PRICES].currency, traces=tuple(trace_view.line(chain) for chain in found)
         )
     )

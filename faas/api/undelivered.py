@@ -20,7 +20,7 @@ async def list_undelivered(request: web.Request) -> web.Response:
     """The newest that fit, without their events."""
     asked = answers.query(request, dead_letters.LettersQuery)
     found = await asyncio.to_thread(request.app[state.UNDELIVERED].find, asked.function, asked.limit)
-    return answers.json(schemas.UndeliveredList(tuple(_line(each) for each in found)))
+    return answers.json(schemas.undelivered.UndeliveredList(tuple(_line(each) for each in found)))
 
 
 async def undelivered_record(request: web.Request) -> web.Response:
@@ -28,7 +28,7 @@ async def undelivered_record(request: web.Request) -> web.Response:
     found = await _found(request)
     settled = _settled(found.settled)
     return answers.json(
-        schemas.Undelivered(
+        schemas.undelivered.Undelivered(
             **msgspec.structs.asdict(_line(found)),
             event=msgspec.Raw(found.invocation.event),
             result=None if settled.is_bytes else msgspec.Raw(json_text.standard(settled.body)),
@@ -41,14 +41,14 @@ async def retry_undelivered(request: web.Request) -> web.Response:
     found = await _found(request)
     await request.app[state.CALLS].put_back(_settled(found.settled), found.invocation, found.given_up_at_ms)
     await _forget(request, found)
-    return answers.json(schemas.Moved(found.invocation.id, "sending"))
+    return answers.json(schemas.invocations.Moved(found.invocation.id, "sending"))
 
 
 async def drop_undelivered(request: web.Request) -> web.Response:
     """Forget one."""
     found = await _found(request)
     await _forget(request, found)
-    return answers.json(schemas.Moved(found.invocation.id, "dropped"))
+    return answers.json(schemas.invocations.Moved(found.invocation.id, "dropped"))
 
 
 async def _forget(request: web.Request, found: undelivered.Undelivered) -> None:
@@ -69,8 +69,8 @@ async def _found(request: web.Request) -> undelivered.Undelivered:
     return found
 
 
-def _line(found: undelivered.Undelivered) -> schemas.UndeliveredLine:
-    return schemas.UndeliveredLine(
+def _line(found: undelivered.Undelivered) -> schemas.undelivered.UndeliveredLine:
+    return schemas.undelivered.UndeliveredLine(
         invocation_id=found.invocation.id,
         function=found.invocation.function,
         revision=found.invocation.revision,

@@ -30,7 +30,7 @@ def test_no_two_classes_have_one_name_but_for_those_that_are_listed() -> None:
     found: dict[str, list[str]] = collections.defaultdict(list)
     for path in (path for top in ("faas", "triggers", "runners") for path in sorted((ROOT / top).rglob("*.py"))):
         # The control API's schemas have the names of what they show; the agent is a program of its own.
-        if path.name == "schemas.py" or "agent" in path.parts:
+        if "schemas" in path.parts or "agent" in path.parts:
             continue
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):

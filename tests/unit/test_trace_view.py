@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from faas.api import trace_schemas, trace_view
+from faas.api import schemas, trace_view
 from faas.core import ids, model
 from faas.queue import whereabouts
 from tests import samples
@@ -18,7 +18,7 @@ def view(
     unsettled: list[whereabouts.Whereabouts] | None = None,
     now_ms: int | None = None,
     delivering: dict[str, str] | None = None,
-) -> trace_schemas.Trace:
+) -> schemas.traces.Trace:
     look = whereabouts.ChainLook(tuple(unsettled or ()), delivering or {})
     now = int(root_id[:8] + root_id[9:13], 16) if now_ms is None else now_ms
     return trace_view.trace(root_id, records, look, {}, now_ms=now, currency="USD", is_cut=False)

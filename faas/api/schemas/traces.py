@@ -6,7 +6,7 @@ from typing import Annotated
 
 import msgspec
 
-from faas.api import schemas
+from faas.api.schemas import attempts
 from faas.core import model
 from faas.queue import whereabouts
 
@@ -23,14 +23,14 @@ class TraceAttempt(msgspec.Struct, frozen=True, kw_only=True):
     queue_ms: int
     init_ms: int
     steps: Annotated[
-        tuple[schemas.ColdStartStep, ...], _Doc(description="What `init_ms` was spent on; they add up to it.")
+        tuple[attempts.ColdStartStep, ...], _Doc(description="What `init_ms` was spent on; they add up to it.")
     ]
     cold_start: model.ColdStart
     duration_us: int
     billed_ms: int
     cost_pico: int
     span_id: Annotated[str, _Doc(description="Its span, as tracing tools know it.")]
-    error: schemas.Failure | None = None
+    error: attempts.Failure | None = None
 
 
 class TraceDestination(msgspec.Struct, frozen=True, kw_only=True):
