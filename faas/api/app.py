@@ -15,9 +15,7 @@ from faas.api import (
     answers,
     calls,
     deployments,
-    door,
     events,
-    guarding,
     live_lines,
     middleware,
     openapi,
@@ -28,6 +26,7 @@ from faas.api import (
     state,
     table,
 )
+from faas.api.entry import door, guarding
 from faas.core import settings as settings_module
 from faas.core.http import hosts
 from faas.core.money import budgets as core_budgets

@@ -15,7 +15,8 @@ import msgspec
 from aiohttp import web
 
 from faas import buckets
-from faas.api import answers, door, holding, schemas, state
+from faas.api import answers, holding, schemas, state
+from faas.api.entry import door
 from faas.core import errors, model, spelling
 
 _CHUNK_BYTES = 1 << 20

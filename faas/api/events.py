@@ -8,7 +8,8 @@ from typing import Literal
 import msgspec
 from aiohttp import web
 
-from faas.api import answers, door, happening, live
+from faas.api import answers, happening, live
+from faas.api.entry import door
 
 HUB = web.AppKey("hub", live.Hub)
 

@@ -8,7 +8,8 @@ import secrets
 import msgspec
 from aiohttp import web
 
-from faas.api import answers, door, schemas, sessions
+from faas.api import answers, schemas
+from faas.api.entry import door, sessions
 from faas.core import clock, errors
 from faas.core.values import json_words, unreadable
 

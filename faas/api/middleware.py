@@ -8,7 +8,8 @@ from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
-from faas.api import answers, door, pages, speaking
+from faas.api import answers, pages, speaking
+from faas.api.entry import door
 from faas.core import errors
 from faas.core.http import hosts
 

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping
 
 from aiohttp import web
 
-from faas.api import guarding
+from faas.api.entry import guarding
 from faas.core import errors
 from faas.web import files
 

@@ -9,7 +9,8 @@ from collections.abc import AsyncIterator
 import aiohttp
 import pytest
 
-from faas.api import app, guarding, middleware, openapi, sessions
+from faas.api import app, middleware, openapi
+from faas.api.entry import guarding, sessions
 from faas.core import events, model
 from faas.core import settings as settings_module
 from tests.served_api import ControlApi, serving

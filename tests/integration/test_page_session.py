@@ -11,7 +11,7 @@ import aiohttp
 import pytest
 import yarl
 
-from faas.api import guarding, guessing, sessions
+from faas.api.entry import guarding, guessing, sessions
 from faas.core import settings as settings_module
 from faas.web import files
 from tests.served_api import ControlApi, serving

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from faas.api import guessing
+from faas.api.entry import guessing
 from faas.core import errors
 
 

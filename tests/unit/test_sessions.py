@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from faas.api import sessions
+from faas.api.entry import sessions
 from faas.core import errors
 
 NOW = 1_700_000_000_000

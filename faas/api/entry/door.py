@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 
 from aiohttp import web
 
-from faas.api import guessing, sessions
+from faas.api.entry import guessing, sessions
 from faas.cluster import sessions as shared
 from faas.core import clock, errors, groups
 from faas.core.http import addresses
