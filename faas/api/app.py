@@ -16,7 +16,6 @@ from faas.api import (
     calls,
     deployments,
     events,
-    live_lines,
     middleware,
     openapi,
     overview,
@@ -27,6 +26,7 @@ from faas.api import (
     table,
 )
 from faas.api.entry import door, guarding
+from faas.api.live import live_lines
 from faas.core import settings as settings_module
 from faas.core.http import hosts
 from faas.core.money import budgets as core_budgets

@@ -8,10 +8,11 @@ from typing import Literal
 import msgspec
 from aiohttp import web
 
-from faas.api import answers, happening, live
+from faas.api import answers
 from faas.api.entry import door
+from faas.api.live import happening, hub
 
-HUB = web.AppKey("hub", live.Hub)
+HUB = web.AppKey("hub", hub.Hub)
 
 _HEARTBEAT_S = 10.0
 _OPENING = b"retry: 2000\n: events of faas\n\n"
@@ -51,10 +52,10 @@ async def events(request: web.Request) -> web.StreamResponse:
         return response
 
 
-def _wish(asked: EventsQuery) -> live.EventWish:
+def _wish(asked: EventsQuery) -> hub.EventWish:
     of_one = asked.function is not None or asked.invocation is not None
-    types: frozenset[str] = frozenset(asked.types) or (live.TYPES if of_one else _UNASKED)
-    return live.EventWish(types, asked.function, asked.invocation)
+    types: frozenset[str] = frozenset(asked.types) or (hub.TYPES if of_one else _UNASKED)
+    return hub.EventWish(types, asked.function, asked.invocation)
 
 
 async def _has_ended(request: web.Request) -> bool:

@@ -8,7 +8,8 @@ from typing import Annotated, Literal
 import msgspec
 from aiohttp import web
 
-from faas.api import answers, beginnings, live_lines, schemas, state
+from faas.api import answers, beginnings, schemas, state
+from faas.api.live import live_lines
 from faas.core import clock, durations, errors, model
 from faas.core.logs import filters, log_lines
 from faas.store import logs

@@ -12,7 +12,7 @@ import aiohttp
 import msgspec
 import pytest
 
-from faas.api import live
+from faas.api.live import hub
 from faas.core import model
 from faas.core import settings as settings_module
 from tests import samples
@@ -138,7 +138,7 @@ async def test_listeners_end_at_once_when_the_control_api_does(settings: setting
 
 
 async def test_more_listeners_than_there_may_be_are_refused(api: ControlApi, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(live, "MOST_LISTENERS", 1)
+    monkeypatch.setattr(hub, "MOST_LISTENERS", 1)
     async with listening(api) as stream:
         await stream.next("status")
         async with api.session.get(f"{api.url}/api/v1/events") as answer:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from faas.api import live
+from faas.api.live import hub as live
 from faas.core import errors
 from tests.eventually import eventually
 

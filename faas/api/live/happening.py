@@ -8,7 +8,9 @@ import functools
 import msgspec
 from aiohttp import web
 
-from faas.api import live, live_lines, schemas, state, status, views
+from faas.api import schemas, state, status, views
+from faas.api.live import hub as live
+from faas.api.live import live_lines
 from faas.core import clock, model
 from faas.core.logs import filters
 from faas.core.money import billing

@@ -1,0 +1,1 @@
+"""What happens, told as it happens: where events come from, lines as they are printed, and who is told."""
