@@ -10,7 +10,8 @@ from typing import Any
 from aiohttp import web
 
 from faas import builds
-from faas.api import app, events, scraping, speaking
+from faas.api import app, events, speaking
+from faas.api.prometheus import scraping
 from faas.core import errors, groups
 from faas.core import settings as settings_module
 from faas.health import checks, facts

@@ -24,12 +24,12 @@ from faas.api import (
     revisions,
     routes,
     schemas,
-    scraping,
     stats,
     status,
     traces,
     undelivered,
 )
+from faas.api.prometheus import scraping
 from faas.core.calls import tracing
 from faas.core.http import headers
 

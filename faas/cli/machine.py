@@ -14,7 +14,7 @@ from faas.core.processes import living
 from faas.health import facts
 
 if TYPE_CHECKING:
-    from faas.api import metrics_platform
+    from faas.api.prometheus import metrics_platform
     from runners.engines.docker import abilities
 
 
@@ -45,7 +45,7 @@ def processes(settings: settings_module.Settings) -> Iterator[facts.Fact]:
 
 def uses(data: groups.Data) -> list[metrics_platform.Process]:
     """What the processes of the `faas up` that runs on the data directory use, for `/metrics`."""
-    from faas.api import metrics_platform
+    from faas.api.prometheus import metrics_platform
 
     if platform_dir.running(data.root) is None:
         return []

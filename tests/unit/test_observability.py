@@ -12,7 +12,7 @@ import pytest
 import yaml
 from prometheus_client import parser
 
-from faas.api import metrics, metrics_platform
+from faas.api.prometheus import metrics, metrics_platform
 from faas.cluster import catalog
 from faas.core import model
 from faas.core.processes import living

@@ -9,7 +9,8 @@ import sqlalchemy as sa
 from aiohttp import web
 from prometheus_client import exposition
 
-from faas.api import metrics, metrics_platform, state
+from faas.api import state
+from faas.api.prometheus import metrics, metrics_platform
 from faas.core import clock
 from faas.store import kept
 

@@ -13,7 +13,7 @@ import msgspec
 import prometheus_client
 from prometheus_client import core, registry
 
-from faas.api import metrics_platform
+from faas.api.prometheus import metrics_platform
 from faas.cluster import catalog
 from faas.core import model
 from faas.queue import census, outbox, unfit

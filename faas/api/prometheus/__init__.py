@@ -1,0 +1,1 @@
+"""/metrics: what is scraped, from SQL, Redis and this machine, in the format of Prometheus."""
