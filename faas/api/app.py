@@ -11,10 +11,11 @@ from importlib import metadata
 from aiohttp import web
 
 from faas import buckets, builds
-from faas.api import answers, calls, deployments, events, middleware, openapi, overview, pages, routes, state, table
+from faas.api import answers, calls, middleware, openapi, pages, routes, state, table
 from faas.api.entry import door, guarding
 from faas.api.live import live_lines
 from faas.api.prometheus import scraping
+from faas.api.resources import deployments, events, overview
 from faas.core import settings as settings_module
 from faas.core.http import hosts
 from faas.core.money import budgets as core_budgets

@@ -10,8 +10,9 @@ from typing import Any
 from aiohttp import web
 
 from faas import builds
-from faas.api import app, events, speaking
+from faas.api import app, speaking
 from faas.api.prometheus import scraping
+from faas.api.resources import events
 from faas.core import errors, groups
 from faas.core import settings as settings_module
 from faas.health import checks, facts

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from faas import builds
-from faas.api import (
+from faas.api import routes, schemas
+from faas.api.prometheus import scraping
+from faas.api.resources import (
     alarms,
     bills,
     buckets,
@@ -22,14 +24,11 @@ from faas.api import (
     logs,
     overview,
     revisions,
-    routes,
-    schemas,
     stats,
     status,
     traces,
     undelivered,
 )
-from faas.api.prometheus import scraping
 from faas.core.calls import tracing
 from faas.core.http import headers
 

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from faas import artifacts
-from faas.api import revisions
+from faas.api.resources import revisions
 from faas.artifacts import comparing
 from faas.core import errors, model
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from faas.api import overview
+from faas.api.resources import overview
 from faas.core import clock
 
 NAMES = {"thumbs": 3, "Alpha": 1, "beta": 2, "alpha-2": 9}

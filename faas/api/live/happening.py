@@ -8,9 +8,10 @@ import functools
 import msgspec
 from aiohttp import web
 
-from faas.api import schemas, state, status, views
+from faas.api import schemas, state, views
 from faas.api.live import hub as live
 from faas.api.live import live_lines
+from faas.api.resources import status
 from faas.core import clock, model
 from faas.core.logs import filters
 from faas.core.money import billing

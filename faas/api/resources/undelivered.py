@@ -7,7 +7,8 @@ import asyncio
 import msgspec
 from aiohttp import web
 
-from faas.api import answers, beginnings, dead_letters, schemas, state
+from faas.api import answers, beginnings, schemas, state
+from faas.api.resources import dead_letters
 from faas.core import errors
 from faas.core.values import json_text
 from faas.queue import destined

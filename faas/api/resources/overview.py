@@ -14,7 +14,8 @@ from typing import Annotated, Literal
 import msgspec
 from aiohttp import web
 
-from faas.api import answers, schemas, state, stats, views
+from faas.api import answers, schemas, state, views
+from faas.api.resources import stats
 from faas.core import clock, errors, moments
 from faas.store import rollups
 

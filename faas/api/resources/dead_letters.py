@@ -8,7 +8,8 @@ from typing import Annotated
 import msgspec
 from aiohttp import web
 
-from faas.api import answers, beginnings, invocations, schemas, state, views
+from faas.api import answers, beginnings, schemas, state, views
+from faas.api.resources import invocations
 from faas.core import clock, errors, ids, model
 from faas.core.calls import calling
 from faas.queue import guards

@@ -11,7 +11,8 @@ import msgspec
 from aiohttp import web
 
 from faas import artifacts
-from faas.api import answers, invocations, schemas, state
+from faas.api import answers, schemas, state
+from faas.api.resources import invocations
 from faas.artifacts import comparing
 from faas.core import errors, model
 from faas.core.values import numbers

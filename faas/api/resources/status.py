@@ -8,7 +8,8 @@ from importlib import metadata
 
 from aiohttp import web
 
-from faas.api import answers, budgets, schemas, state, views
+from faas.api import answers, schemas, state, views
+from faas.api.resources import budgets
 from faas.cluster import catalog
 from faas.core import clock
 from faas.store import kept

@@ -8,7 +8,8 @@ from typing import Any
 from aiohttp import web
 
 from faas import artifacts
-from faas.api import answers, invocations, schemas, state, views
+from faas.api import answers, schemas, state, views
+from faas.api.resources import invocations
 from faas.artifacts import sbom
 from faas.core import model
 
