@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
-from faas.api import answers, pages, speaking
+from faas.api import answers, pages, refusals
 from faas.api.entry import door
 from faas.core import errors
 from faas.core.http import hosts
@@ -36,19 +36,14 @@ async def errors_as_json(request: web.Request, handler: Handler) -> web.StreamRe
         # A redirect is raised, too, and is no error.
         if error.status < 400:
             raise
-        return answers.failure(_translated(request, error), _kept(error))
+        return refusals.answer(request, error)
     except web.RequestPayloadError as error:  # the body is not as its header says
-        return answers.failure(speaking.error_of(error.__cause__))
+        return answers.failure(refusals.of_parser(error.__cause__))
     except ConnectionResetError:  # the client has gone: there is nobody to answer, and nothing is wrong here
         raise
     except Exception:  # the last line of defence: the stack goes to the log, the caller gets a plain 500
         log.exception("request_failed", extra={"method": request.method, "path": request.path})
         return answers.failure(errors.FaasError("the control API failed", hint="its log says why"))
-
-
-def shaped(request: web.BaseRequest, error: web.HTTPException) -> web.Response:
-    """An error of aiohttp's own in the one shape, where no middleware sees it: an ``Expect`` that is not known."""
-    return answers.failure(_translated(request, error), _kept(error))
 
 
 @web.middleware
@@ -85,18 +80,3 @@ def _authorized(request: web.Request) -> bool:
     expected = request.app[TOKEN].encode()
     # In a time that does not tell how much of it was right.
     return scheme.lower() == "bearer" and hmac.compare_digest(given.strip().encode(errors="replace"), expected)
-
-
-def _translated(request: web.BaseRequest, error: web.HTTPException) -> errors.FaasError:
-    if isinstance(error, web.HTTPNotFound):
-        return errors.NotFound(f"no such path: {request.path}", hint="see /api/v1/openapi.json")
-    if isinstance(error, web.HTTPMethodNotAllowed):
-        allowed = ", ".join(sorted(error.allowed_methods))
-        return errors.MethodNotAllowed(f"{request.path} does not take {request.method}", hint=f"it takes {allowed}")
-    if isinstance(error, web.HTTPRequestEntityTooLarge):
-        return errors.TooLarge("the body of the request is too large", hint="see max_event_bytes in the settings")
-    return errors.of_status(error.status)(error.reason)
-
-
-def _kept(error: web.HTTPException) -> dict[str, str]:
-    return {name: error.headers[name] for name in ("Allow", "Content-Range", "Retry-After") if name in error.headers}

@@ -10,7 +10,7 @@ from typing import Any
 
 from aiohttp import http_exceptions, web, web_protocol
 
-from faas.api import answers, middleware
+from faas.api import answers, refusals
 from faas.core import errors
 
 _log = logging.getLogger(__name__)
@@ -35,7 +35,7 @@ class Speaking(web_protocol.RequestHandler):
         is_ours = status >= 500 and not isinstance(exc, UnicodeEncodeError)
         if is_ours:
             _log.error("request_broken", exc_info=exc)
-        answer = answers.failure(errors.FaasError("the control API failed") if is_ours else error_of(exc))
+        answer = answers.failure(errors.FaasError("the control API failed") if is_ours else refusals.of_parser(exc))
         answer.force_close()
         return answer
 
@@ -44,35 +44,13 @@ class Speaking(web_protocol.RequestHandler):
     ) -> tuple[web.StreamResponse, bool]:
         """See aiohttp. What it answers before any middleware has the shape of errors, too."""
         if isinstance(resp, web.HTTPException) and resp.status >= 400:
-            resp = middleware.shaped(request, resp)
+            resp = refusals.answer(request, resp)
         return await super().finish_response(request, resp, start_time)
 
     def log_exception(self, *args: Any, **kw: Any) -> None:
         """See `aiohttp.web.RequestHandler`. What a client sent badly is not worth a stack."""
         if not isinstance(kw.get("exc_info"), web.RequestPayloadError | http_exceptions.HttpProcessingError):
             super().log_exception(*args, **kw)
-
-
-def error_of(exc: BaseException | None) -> errors.FaasError:
-    """What is wrong with a request that could not be read, or with its body."""
-    if isinstance(exc, http_exceptions.LineTooLong):
-        return _too_long(exc)
-    if isinstance(exc, http_exceptions.ContentEncodingError):
-        return errors.BadRequest("the body is not packed as its Content-Encoding says")
-    if isinstance(exc, http_exceptions.TransferEncodingError | http_exceptions.ContentLengthError):
-        return errors.BadRequest("the body does not come as its header says")
-    if isinstance(exc, http_exceptions.BadHttpMethod):
-        return errors.BadRequest("no HTTP request: it begins with no method of HTTP")
-    return errors.BadRequest("no HTTP request: its lines are not those of HTTP/1.1")
-
-
-def _too_long(exc: http_exceptions.LineTooLong) -> errors.TooLarge:
-    line, limit = exc.args[0], exc.args[1]
-    # By its parser aiohttp hands over the bytes, or the text that Python shows of them.
-    begin = line if isinstance(line, bytes | bytearray) else str(line).encode()
-    if begin.lstrip(b"b'\"").startswith((b"/", b"http:", b"https:")):
-        return errors.TargetTooLong(f"the request line is over {limit} bytes", limit=int(limit))
-    return errors.HeadTooLarge(f"a header field of the request is over {limit} bytes", limit=int(limit))
 
 
 def speaking(protocol: web_protocol.RequestHandler) -> web_protocol.RequestHandler:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 import msgspec
 
 from faas.api import schemas
+from faas.cluster import catalog
 from faas.core import model
 from faas.core.money import billing
 from faas.core.values import json_text
@@ -154,3 +155,21 @@ def places(found: Mapping[str, census.Places], names: Iterable[str]) -> dict[str
 
 _PLACES = schemas.functions.Places.__struct_fields__
 _UNSETTLED = ("waiting", "running", "retrying", "drift")
+
+
+def nodes(said: Mapping[str, catalog.NodeState]) -> tuple[schemas.status.Node, ...]:
+    """The nodes by their names, each with its sandboxes by state."""
+    return tuple(_node(name, each) for name, each in sorted(said.items()))
+
+
+def _node(name: str, said: catalog.NodeState) -> schemas.status.Node:
+    return schemas.status.Node(
+        name=name,
+        host=said.host,
+        pid=said.pid,
+        catalog=said.catalog,
+        memory_mb=said.memory_mb,
+        memory_used_mb=said.memory_used_mb,
+        engine=said.engine,
+        sandboxes=said.sandboxes,
+    )

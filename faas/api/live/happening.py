@@ -11,7 +11,6 @@ from aiohttp import web
 from faas.api import schemas, state, views
 from faas.api.live import hub as live
 from faas.api.live import live_lines
-from faas.api.resources import status
 from faas.core import clock, model
 from faas.core.logs import filters
 from faas.core.money import billing
@@ -116,7 +115,7 @@ async def _status(app: web.Application, tell: live.Tell) -> None:
             waiting=sum(each.waiting for each in at_work.values()),
             running=sum(each.running for each in at_work.values()),
             functions=dict(list(at_work.items())[:_MOST_FUNCTIONS]),
-            nodes=status.shown_nodes(nodes),
+            nodes=views.nodes(nodes),
         )
         tell(live.ServerEvent("status", msgspec.json.encode(told)))
         await asyncio.sleep(_STATUS_EVERY_S)

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
 from importlib import metadata
 
 from aiohttp import web
 
 from faas.api import answers, schemas, state, views
 from faas.api.resources import budgets
-from faas.cluster import catalog
 from faas.core import clock
 from faas.store import kept
 
@@ -35,26 +33,8 @@ async def platform_status(request: web.Request) -> web.Response:
             # Without signs, or what one revision misses would make up for what another has twice.
             drift=sum(abs(place.counts.drift) for place in places.values()),
             functions=views.places(places, [revision.function for revision in revisions]),
-            nodes=shown_nodes(nodes),
+            nodes=views.nodes(nodes),
             kept=views.keeping(await asyncio.to_thread(kept.read, request.app[state.ENGINE])),
             budgets=tuple(budgets.told(one, now_ms) for one in reached),
         )
-    )
-
-
-def shown_nodes(said: Mapping[str, catalog.NodeState]) -> tuple[schemas.status.Node, ...]:
-    """The nodes by their names, each with its sandboxes by state."""
-    return tuple(_node(name, each) for name, each in sorted(said.items()))
-
-
-def _node(name: str, said: catalog.NodeState) -> schemas.status.Node:
-    return schemas.status.Node(
-        name=name,
-        host=said.host,
-        pid=said.pid,
-        catalog=said.catalog,
-        memory_mb=said.memory_mb,
-        memory_used_mb=said.memory_used_mb,
-        engine=said.engine,
-        sandboxes=said.sandboxes,
     )
