@@ -37,20 +37,6 @@ class _Tail(click.ParamType[int]):
             self.fail(f"{value!r} is neither `all` nor a number from 0 to {_MOST_TAIL}", param, ctx)
 
 
-class ShownLine(msgspec.Struct, frozen=True):
-    """A line as the control API tells it; ``id`` is 0 until it is recorded."""
-
-    id: int
-    at_ms: int
-    function: str
-    revision: int
-    invocation_id: str
-    attempt: int
-    text: str
-    level: str | None = None
-    fields: log_lines.Fields | None = None
-
-
 class _Shown(msgspec.Struct, frozen=True):
     """How lines are shown."""
 
@@ -186,7 +172,7 @@ def _query(functions: Sequence[str], asked: Mapping[str, Any]) -> dict[str, Any]
     }
 
 
-def _stored(api: client.Client, query: dict[str, Any], tail: int) -> Iterator[ShownLine]:
+def _stored(api: client.Client, query: dict[str, Any], tail: int) -> Iterator[log_lines.LogRow]:
     pages = _pages(api, query) if tail < 0 else iter([_last(api, query, tail)])
     some = is_cut = False
     for page in pages:
@@ -226,11 +212,11 @@ def _last(api: client.Client, query: dict[str, Any], tail: int) -> dict[str, Any
     return page
 
 
-def _lines(page: dict[str, Any]) -> list[ShownLine]:
-    return msgspec.convert(page["lines"], list[ShownLine])
+def _lines(page: dict[str, Any]) -> list[log_lines.LogRow]:
+    return msgspec.convert(page["lines"], list[log_lines.LogRow])
 
 
-def _follow(api: client.Client, query: dict[str, Any], tail: int) -> Iterator[ShownLine]:
+def _follow(api: client.Client, query: dict[str, Any], tail: int) -> Iterator[log_lines.LogRow]:
     """Lines as they come, each once; a platform that is away for a while is waited for."""
     after: str | None = None
     is_away = False
@@ -255,7 +241,7 @@ def _follow(api: client.Client, query: dict[str, Any], tail: int) -> Iterator[Sh
         after = page["next"]
 
 
-def _show_all(lines: Sequence[ShownLine], shown: _Shown) -> None:
+def _show_all(lines: Sequence[log_lines.LogRow], shown: _Shown) -> None:
     """All lines at once: as one array, as a table where columns are asked for, or one by one."""
     if shown.as_json:
         output.emit([msgspec.to_builtins(line) for line in lines])
@@ -265,7 +251,7 @@ def _show_all(lines: Sequence[ShownLine], shown: _Shown) -> None:
         _show_each(iter(lines), shown)
 
 
-def _show_each(lines: Iterator[ShownLine], shown: _Shown) -> None:
+def _show_each(lines: Iterator[log_lines.LogRow], shown: _Shown) -> None:
     for line in lines:
         if shown.as_json:
             output.line_of_json(msgspec.json.encode(line).decode())
@@ -273,12 +259,12 @@ def _show_each(lines: Iterator[ShownLine], shown: _Shown) -> None:
             output.line(_text(line, shown), raw=shown.raw)
 
 
-def _table(lines: Sequence[ShownLine], shown: _Shown) -> None:
+def _table(lines: Sequence[log_lines.LogRow], shown: _Shown) -> None:
     head = ("time", *(("function",) if shown.named else ()), "invocation", "level", *shown.columns, "message")
     output.table(head, [_row(line, shown) for line in lines])
 
 
-def _row(line: ShownLine, shown: _Shown) -> tuple[Any, ...]:
+def _row(line: log_lines.LogRow, shown: _Shown) -> tuple[Any, ...]:
     facts = log_lines.read(line.text)
     return (
         output.moment(line.at_ms),
@@ -295,7 +281,7 @@ def _cell(value: log_lines.Scalar) -> str:
     return "" if value is None else value if isinstance(value, str) else msgspec.json.encode(value).decode()
 
 
-def _text(line: ShownLine, shown: _Shown) -> str:
+def _text(line: log_lines.LogRow, shown: _Shown) -> str:
     who = f"{line.function}@{line.revision} " if shown.named else ""
     begin = f"{output.moment(line.at_ms)} {who}{output.short_id(line.invocation_id)} "
     if not shown.columns:

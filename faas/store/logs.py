@@ -37,30 +37,13 @@ _FEW = 20_000
 """Lines of a function that are rather read than looked up among those of all."""
 
 
-class LogRow(msgspec.Struct, frozen=True, kw_only=True):
-    """One line; ``id`` grows, so a follower asks for what is after the last one it has.
-
-    ``level`` is None where the line says none, ``fields`` where it has none (`faas.core.logs.log_lines`).
-    """
-
-    id: int
-    at_ms: int
-    function: str
-    revision: int
-    invocation_id: str
-    attempt: int
-    text: str
-    level: str | None = None
-    fields: log_lines.Fields | None = None
-
-
 class FoundLines(msgspec.Struct, frozen=True, kw_only=True):
     """What a search found, in order. Up to ``reached_id`` everything was looked at, in the direction of the search.
 
     ``is_cut`` says that its time was up before it came to the end; ``reached_ms`` is then when that line was printed.
     """
 
-    lines: Sequence[LogRow]
+    lines: Sequence[log_lines.LogRow]
     reached_id: int
     is_cut: bool = False
     reached_ms: int | None = None
@@ -94,7 +77,7 @@ class Logs:
 
     def lines(
         self, function: str | None = None, *, after_id: int = 0, limit: int = 1000, search: str | None = None
-    ) -> Sequence[LogRow]:
+    ) -> Sequence[log_lines.LogRow]:
         """The first ``limit`` rows after a line: of one function, or all; that hold a text, or all."""
         wanted = filters.LogFilter(functions=() if function is None else (function,), grep=search)
         return self.find(wanted, after_id=after_id, limit=limit).lines
@@ -117,8 +100,8 @@ class _Search:
         self._newest = newest
         self._until_s = until_s
         self._needles = [each for each in needles(wanted) if len(each) >= log_index.SHORTEST]
-        self._rows: list[LogRow] = []
-        self._lines: list[LogRow] = []
+        self._rows: list[log_lines.LogRow] = []
+        self._lines: list[log_lines.LogRow] = []
         self._reached = 0
 
     def through(self, bounds: log_index.IdRange, index: log_index.LogIndex | None) -> FoundLines:
@@ -218,14 +201,14 @@ class _Search:
                 if len(self._rows) >= self._limit:
                     return
 
-    def _fitting(self, row: sa.Row[tuple[object, ...]]) -> list[LogRow]:
+    def _fitting(self, row: sa.Row[tuple[object, ...]]) -> list[log_lines.LogRow]:
         """The lines of a row that fit."""
         found = []
         for text in log_lines.each_of(row.text):
             facts = log_lines.read(text)
             if not self._wanted.reads_text or self._wanted.wants_text(text, facts):
                 found.append(
-                    LogRow(
+                    log_lines.LogRow(
                         id=row.id,
                         at_ms=row.at_ms,
                         function=row.function,

@@ -12,10 +12,9 @@ import msgspec
 import pytest
 
 from faas import recorder
-from faas.cli import logs as cli_logs
 from faas.core import clock, model
 from faas.core import settings as settings_module
-from faas.core.logs import repeats
+from faas.core.logs import log_lines, repeats
 from faas.queue import keys as keyring
 from faas.queue import live_lines
 from faas.store import logs
@@ -55,7 +54,7 @@ class Follower:
     """Asks as `faas logs -f` does. It knows of each line when it came."""
 
     def __init__(self, api: ControlApi, **query: Any) -> None:
-        self.lines: list[tuple[float, cli_logs.ShownLine]] = []
+        self.lines: list[tuple[float, log_lines.LogRow]] = []
         self._api = api
         self._query = query
         self._seen = repeats.SeenLines()
@@ -71,7 +70,7 @@ class Follower:
             page = await self._api.get("/api/v1/logs", after=after, wait_ms=5_000, live="true", **self._query)
             after = page["next"]
             came = clock.now_ns() / 1e9
-            fresh = self._seen.fresh(msgspec.convert(page["lines"], list[cli_logs.ShownLine]))
+            fresh = self._seen.fresh(msgspec.convert(page["lines"], list[log_lines.LogRow]))
             self.lines += [(came, line) for line in fresh]
 
     async def close(self) -> None:
@@ -239,6 +238,6 @@ async def test_a_follower_that_is_slow_gets_what_it_missed_from_the_ledger(
         texts: list[str] = []
         while len(texts) < 7:
             page = await api.get("/api/v1/logs", after=page["next"], live="true", limit=2, wait_ms=2_000)
-            texts += [line.text for line in seen.fresh(msgspec.convert(page["lines"], list[cli_logs.ShownLine]))]
+            texts += [line.text for line in seen.fresh(msgspec.convert(page["lines"], list[log_lines.LogRow]))]
         assert texts[0] == "imported"
         assert len(texts) == len(set(texts)) + 2  # each call ends with the same line

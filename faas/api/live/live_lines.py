@@ -20,7 +20,6 @@ from faas.core import clock, errors, groups
 from faas.core.logs import filters, log_lines, repeats
 from faas.queue import keys as keyring
 from faas.queue import live_lines
-from faas.store import logs
 
 _MOST_BYTES = 8 * 1024 * 1024
 _LINE_BYTES = 200
@@ -42,7 +41,7 @@ class Heard(msgspec.Struct, frozen=True):
 
     number: int
     root_id: str
-    row: logs.LogRow
+    row: log_lines.LogRow
     facts: log_lines.LineFacts
 
 
@@ -100,7 +99,7 @@ class LineHearing:
         if self._working is None or self._working.done():
             self._working = asyncio.create_task(self._work(), name="live lines")
 
-    def since(self, seen: Place, wanted: filters.LogFilter) -> list[logs.LogRow]:
+    def since(self, seen: Place, wanted: filters.LogFilter) -> list[log_lines.LogRow]:
         """The lines after a place that fit. Of a place in another process all that is here is after it."""
         after = seen.number if seen.heard_by == self._me else 0
         if wanted.statuses or after >= self._number:  # how an attempt ends nobody knows while it runs
@@ -165,7 +164,7 @@ class LineHearing:
     def _take(self, printed: live_lines.PrintedNow) -> None:
         for line in printed.lines:
             facts = log_lines.read(line.text)
-            row = logs.LogRow(
+            row = log_lines.LogRow(
                 id=0,
                 at_ms=line.at_ms,
                 function=printed.function,
@@ -198,7 +197,7 @@ async def heard(app: web.Application) -> AsyncIterator[None]:
 
 async def follow(
     app: web.Application, wanted: filters.LogFilter, after_id: int | None = None
-) -> AsyncIterator[Sequence[logs.LogRow]]:
+) -> AsyncIterator[Sequence[log_lines.LogRow]]:
     """The lines that fit, as they are printed or recorded, each once; from now on, or from after a line.
 
     It goes on until it is closed. Raises `errors.Unavailable` when the ledger cannot be read.

@@ -102,7 +102,7 @@ async def _tail(app: web.Application, asked: LogsQuery, wanted: filters.LogFilte
     return _answer(list(found.lines), found, next_id, str(msgspec.structs.replace(then, id=next_id)))
 
 
-def _answer(lines: list[logs.LogRow], found: logs.FoundLines, next_id: int, then: str) -> schemas.logs.LogLines:
+def _answer(lines: list[log_lines.LogRow], found: logs.FoundLines, next_id: int, then: str) -> schemas.logs.LogLines:
     return schemas.logs.LogLines(
         lines=tuple(lines),
         next_id=next_id,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from faas.store import logs
+from faas.core.logs import log_lines
 
 
 class LogLines(msgspec.Struct, frozen=True, kw_only=True):
@@ -15,7 +15,7 @@ class LogLines(msgspec.Struct, frozen=True, kw_only=True):
     A line whose ``id`` is 0 has just been printed, and comes once more when it is recorded.
     """
 
-    lines: tuple[logs.LogRow, ...]
+    lines: tuple[log_lines.LogRow, ...]
     next_id: int
     next: str
     is_cut: bool = False

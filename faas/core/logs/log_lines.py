@@ -48,6 +48,23 @@ _BASIC = re.compile(r"(DEBUG|INFO|WARNING|ERROR|CRITICAL):[^:\s]*:")
 _decode = msgspec.json.Decoder(dict[str, object]).decode
 
 
+class LogRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One line, as it is stored, told and shown. ``id`` grows: a follower asks for what is after the last one it has.
+
+    It is 0 until the line is recorded. ``level`` is None where the line says none, ``fields`` where it has none.
+    """
+
+    id: int
+    at_ms: int
+    function: str
+    revision: int
+    invocation_id: str
+    attempt: int
+    text: str
+    level: str | None = None
+    fields: Fields | None = None
+
+
 class LineFacts:
     """What one line says. ``level`` is None where it says none; its fields are looked for when somebody asks."""
 
