@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import click
 
-from faas.core import clock, moments
+from faas.core import clock, durations
 from faas.core import settings as settings_module
 
 _DATA_DIR = "data_dir"
@@ -120,7 +120,7 @@ class Moment(click.ParamType[int]):
         """Unix milliseconds."""
         if isinstance(value, int):
             return value
-        age_ms = moments.age_ms(value)
+        age_ms = durations.age_ms(value)
         return self._moment(value, param, ctx) if age_ms is None else clock.now_ms() - age_ms
 
     def _moment(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> int:

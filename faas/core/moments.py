@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import datetime
-import re
 
-from faas.core import errors
+from faas.core import durations, errors
 
-_AGE = re.compile(r"\s*([0-9]{1,12}(?:\.[0-9]{1,6})?)\s*(ms|s|m|h|d|w)\s*")
-_UNIT_MS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
 LATEST_MS = 253_402_300_799_999
 """The last millisecond of the year 9999."""
 
 
 def span_ms(text: str) -> int:
     """A length of time: ``90s``, ``1h``, or whole milliseconds. Raises `errors.BadRequest`."""
-    found = int(text) if text.isascii() and text.isdigit() and len(text) <= len(str(LATEST_MS)) else age_ms(text)
+    found = (
+        int(text) if text.isascii() and text.isdigit() and len(text) <= len(str(LATEST_MS)) else durations.age_ms(text)
+    )
     if found is None or not 0 < found <= LATEST_MS:
         raise errors.BadRequest(f"{text!r} is no length of time: write 90s, 10m, 1h or 7d")
     return found
@@ -29,17 +28,11 @@ def moment_ms(text: str, now_ms: int) -> int:
     if text.isascii() and text.isdigit() and len(text) <= len(str(LATEST_MS)):
         found = int(text)
     else:
-        age = age_ms(text)
+        age = durations.age_ms(text)
         found = _iso_ms(text) if age is None else max(now_ms - age, 0)
     if not 0 <= found <= LATEST_MS:
         raise errors.BadRequest(f"{text!r} is no time: write an age (90s, 10m, 7d) or a moment (2026-01-31T12:00)")
     return found
-
-
-def age_ms(text: str) -> int | None:
-    """An age in whole milliseconds; None for what is none."""
-    age = _AGE.fullmatch(text)
-    return int(float(age[1]) * _UNIT_MS[age[2]]) if age else None
 
 
 def _iso_ms(text: str) -> int:

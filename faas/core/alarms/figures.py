@@ -9,6 +9,8 @@ from decimal import Decimal
 
 import msgspec
 
+from faas.core import durations
+
 FACT = "doctor."
 """What the name of a figure begins with that is a fact of `faas doctor`."""
 
@@ -25,7 +27,7 @@ _PPM = 1_000_000
 _PICO = 10**12
 _NUMBER = r"([0-9]{1,18}(?:\.[0-9]{1,12})?)"
 _DURATION = re.compile(rf"{_NUMBER}(us|ms|s|m|min|h)")
-_UNIT_US = {"us": 1, "ms": 1_000, "s": 1_000_000, "m": 60_000_000, "min": 60_000_000, "h": 3_600_000_000}
+_UNIT_US = {"us": 1, **{unit: ms * 1_000 for unit, ms in durations.UNIT_MS.items()}}
 _LARGEST = 10**18 - 1
 
 

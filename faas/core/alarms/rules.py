@@ -28,10 +28,9 @@ DEFAULT_HOLD_MS = 60_000
 EXAMPLE = "error_rate > 5% for 5m"
 """What is shown to whoever wrote no rule."""
 
-_DAY_MS = 86_400_000
+_DAY_MS = durations.UNIT_MS["d"]
 _SPANS = {"over": (60_000, _DAY_MS), "for": (0, _DAY_MS), "hold": (0, _DAY_MS)}
 _SPAN = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,3})?)(ms|s|m|min|h|d)")
-_UNIT_MS = {"ms": 1, "s": 1_000, "m": 60_000, "min": 60_000, "h": 3_600_000, "d": _DAY_MS}
 _TOKEN = re.compile(r"[<>=!]+|[^\s<>=!]+")
 
 
@@ -117,7 +116,7 @@ def written(rule: AlarmRule) -> str:
 def span_ms(text: str) -> int | None:
     """A span as it is written, in whole milliseconds; None for what is none."""
     found = _SPAN.fullmatch(text)
-    ms = Decimal(found[1]) * _UNIT_MS[found[2]] if found else None
+    ms = Decimal(found[1]) * durations.UNIT_MS[found[2]] if found else None
     return int(ms) if ms is not None and ms == int(ms) else None
 
 

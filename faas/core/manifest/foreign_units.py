@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from decimal import Decimal
 
-_UNITS_MS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
+from faas.core import durations
+
 _LONG = (
     (r"ms|msecs?|millis|milliseconds?", "ms"),
     (r"s|secs?|seconds?", "s"),
@@ -26,9 +27,7 @@ def duration(text: str) -> str:
     whole_ms = _iso_ms(text) or _clock_ms(text) or _words_ms(text)
     if not whole_ms:
         return ""
-    # The largest in which it is whole.
-    unit = next(unit for unit in ("d", "h", "m", "s", "ms") if whole_ms % _UNITS_MS[unit] == 0)
-    return f"write {whole_ms // _UNITS_MS[unit]}{unit}"
+    return f"write {durations.written(whole_ms)}"
 
 
 def size(text: str) -> str:
@@ -42,14 +41,14 @@ def _iso_ms(text: str) -> int:
     found = re.fullmatch(pattern, text.strip(), re.IGNORECASE)
     if found is None:
         return 0
-    return sum(int(each or 0) * _UNITS_MS[unit] for each, unit in zip(found.groups(), "dhms", strict=True))
+    return sum(int(each or 0) * durations.UNIT_MS[unit] for each, unit in zip(found.groups(), "dhms", strict=True))
 
 
 def _clock_ms(text: str) -> int:
     found = re.fullmatch(r"(?:(\d{1,4}):)?(\d{1,2}):(\d{2})", text.strip())
     if found is None:
         return 0
-    return sum(int(each or 0) * _UNITS_MS[unit] for each, unit in zip(found.groups(), "hms", strict=True))
+    return sum(int(each or 0) * durations.UNIT_MS[unit] for each, unit in zip(found.groups(), "hms", strict=True))
 
 
 def _words_ms(text: str) -> int:
@@ -62,4 +61,4 @@ def _words_ms(text: str) -> int:
 
 
 def _ms(word: str) -> int:
-    return next((_UNITS_MS[unit] for pattern, unit in _LONG if re.fullmatch(pattern, word)), 0)
+    return next((durations.UNIT_MS[unit] for pattern, unit in _LONG if re.fullmatch(pattern, word)), 0)

@@ -23,10 +23,8 @@ _VARIABLE = shapes.Text("a name of letters, digits and underscores", pattern=r"[
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 _METHOD = shapes.Choice(_METHODS, patterns.method_hint)
 _KIB = Decimal(1024)
-_DURATIONS = {
-    "ms": Decimal(1), "s": Decimal(1000), "m": Decimal(60_000), "min": Decimal(60_000), "h": Decimal(3_600_000),
-    "d": Decimal(86_400_000),
-}  # fmt: skip
+# Without weeks, as every bound of a manifest is told in days.
+_DURATIONS = {unit: Decimal(ms) for unit, ms in durations.UNIT_MS.items() if unit != "w"}
 _DEFAULTS = msgspec.structs.asdict(model.FunctionConfig(runtime="", handler=""))
 
 
