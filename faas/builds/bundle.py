@@ -21,6 +21,20 @@ from faas.runtimes import children
 _FORMAT = 1
 
 
+class BundleOrder(msgspec.Struct, frozen=True):
+    """One artifact that is wanted: of which code for which runtime, and with what it is made.
+
+    ``work`` is a folder that goes when the deployment ends, and ``programs`` run what the runtime needs.
+    """
+
+    function: model.FunctionSpec
+    source: sources.Source
+    runtime: runtimes.Available
+    work: Path
+    steps: progress.Progress
+    programs: children.Programs
+
+
 class Bundler:
     """Makes artifacts. What the same source, requirements and runtime gave before is found again.
 
@@ -45,26 +59,18 @@ class Bundler:
             self._layers.keep(note.layer)
         return note.artifact
 
-    def bundle(
-        self,
-        function: model.FunctionSpec,
-        source: sources.Source,
-        runtime: runtimes.Available,
-        work: Path,
-        steps: progress.Progress,
-        programs: children.Programs,
-    ) -> notes.Note:
+    def bundle(self, order: BundleOrder) -> notes.Note:
         """The artifact, and its layer. Raises `errors.BuildFailed` in the user's words, `errors.Unavailable`."""
-        layer = self._resolve(function, source, runtime, work, steps, programs)
-        key = _key(source, layer, runtime)
+        layer = self._resolve(order)
+        key = _key(order.source, layer, order.runtime)
         # Of two deploys of the same files one compiles, and the other finds what it made.
         with folders.held(self._places.lock("bundle", key)):
             known = self._of_files.find(key)
             if known is not None:
-                steps.skip({(function.name, step): "unchanged" for step in ("compile", "pack")})
+                order.steps.skip({(order.function.name, step): "unchanged" for step in ("compile", "pack")})
                 return known
-            folder = self._compile(function, source, runtime, work, steps, programs)
-            with steps.step(function.name, "pack") as note:
+            folder = self._compile(order)
+            with order.steps.step(order.function.name, "pack") as note:
                 made = notes.Note(
                     self._pack([layer.folder, folder] if layer else [folder], note), layer.key if layer else None
                 )
@@ -77,39 +83,25 @@ class Bundler:
         """Let `known` find what a tar gave. Raises `errors.Unavailable` when the disk is full."""
         self._of_tars.write(_tar_key(function, sha256, runtime), made)
 
-    def _resolve(
-        self,
-        function: model.FunctionSpec,
-        source: sources.Source,
-        runtime: runtimes.Available,
-        work: Path,
-        steps: progress.Progress,
-        programs: children.Programs,
-    ) -> layers.Layer | None:
-        if function.requirements is None:
-            steps.skip({(function.name, "resolve"): "no requirements"})
+    def _resolve(self, order: BundleOrder) -> layers.Layer | None:
+        if order.function.requirements is None:
+            order.steps.skip({(order.function.name, "resolve"): "no requirements"})
             return None
-        with steps.step(function.name, "resolve") as note:
-            asked = runtime.runtime.build.packages(source.folder, function.requirements, runtime.has)
-            layer = self._layers.layer(asked, work, programs)
+        with order.steps.step(order.function.name, "resolve") as note:
+            asked = order.runtime.runtime.build.packages(
+                order.source.folder, order.function.requirements, order.runtime.has
+            )
+            layer = self._layers.layer(asked, order.work, order.programs)
             note(f"{len(layer.packages)} packages{', cached' if layer.cached else ''}")
             return layer
 
-    def _compile(
-        self,
-        function: model.FunctionSpec,
-        source: sources.Source,
-        runtime: runtimes.Available,
-        work: Path,
-        steps: progress.Progress,
-        programs: children.Programs,
-    ) -> Path:
+    def _compile(self, order: BundleOrder) -> Path:
         """A copy of the source, compiled: functions that share a source may have different runtimes."""
-        with steps.step(function.name, "compile") as note, artifacts.out_of_space():
-            folder = Path(tempfile.mkdtemp(prefix="compiled-", dir=work))
+        with order.steps.step(order.function.name, "compile") as note, artifacts.out_of_space():
+            folder = Path(tempfile.mkdtemp(prefix="compiled-", dir=order.work))
             # Links, as compiling adds files and changes none.
-            shutil.copytree(source.folder, folder, dirs_exist_ok=True, copy_function=os.link)
-            compiled = runtime.runtime.build.compile(function, folder, runtime.has, programs)
+            shutil.copytree(order.source.folder, folder, dirs_exist_ok=True, copy_function=os.link)
+            compiled = order.runtime.runtime.build.compile(order.function, folder, order.runtime.has, order.programs)
             note(compiled.note)
             if compiled.fault is not None:
                 raise compiled.fault

@@ -338,7 +338,8 @@ class _Build:
             steps.skip({(function.name, step): "unchanged" for step in ("resolve", "compile", "pack")})
             return known
         source = self._uploads.unpack(upload)
-        made = self._bundler.bundle(function, source, runtime, self._work, steps, self._programs)
+        order = bundle.BundleOrder(function, source, runtime, self._work, steps, self._programs)
+        made = self._bundler.bundle(order)
         self._bundler.remember(function, upload.sha256, runtime, made)
         return made.artifact
 
