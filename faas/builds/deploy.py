@@ -19,6 +19,7 @@ import msgspec
 from faas import artifacts
 from faas.builds import alarms, bundle, checks, folders, ports, progress, runtimes, sources
 from faas.core import bucket_places, clock, errors, groups, model
+from faas.core.processes import locks
 from faas.core.values import unreadable
 from faas.runtimes import bounds, children
 from faas.store import alarm_changes
@@ -381,7 +382,7 @@ class _Made:
         referred = {revision.artifact for revision in self._catalog.revisions(*names)}
         for digest in self._digests - referred:
             # Shared by whoever builds with it: that it can be had alone means that nobody else does.
-            if folders.claimed(self._held[self._places.lock("artifact", digest)]):
+            if locks.taken(self._held[self._places.lock("artifact", digest)]):
                 self._store.remove(digest)
 
 

@@ -24,6 +24,7 @@ from pathlib import Path
 import msgspec
 
 from faas.core import ids
+from faas.core.processes import locks
 
 
 class BuildFolders(msgspec.Struct, frozen=True):
@@ -93,15 +94,6 @@ def held_if_free(path: Path) -> Iterator[bool]:
         yield False
         return
     try:
-        yield claimed(descriptor)
+        yield locks.taken(descriptor)
     finally:
         os.close(descriptor)
-
-
-def claimed(descriptor: int) -> bool:
-    """Make a lock exclusive if nobody else has it."""
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True

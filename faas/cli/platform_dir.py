@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import secrets
 import stat
@@ -14,7 +13,7 @@ from typing import Any
 import msgspec
 
 from faas.core import errors, settings
-from faas.core.processes import living
+from faas.core.processes import living, locks
 from faas.core.values import unreadable
 
 PLATFORM_FILE = "platform.json"
@@ -92,15 +91,13 @@ def held(root: Path) -> Any:
     """Hold the data directory for this process. Raises `errors.Conflict` naming the process that holds it already."""
     descriptor = os.open(root / _LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
+        if not locks.taken(descriptor):
             # What is written there is for people; that somebody holds the lock is what counts.
             owner = _owner(os.pread(descriptor, 200, 0))
             who = f"process {owner.pid}" if owner else "another process"
             raise errors.Conflict(
                 f"a platform runs on {root} already ({who})", hint="`faas down` ends it", pid=owner and owner.pid
-            ) from error
+            )
         # Through the descriptor: the file must stay the one that is locked.
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, msgspec.json.encode(Owner(os.getpid(), living.started_at(os.getpid()) or 0)), 0)
@@ -118,12 +115,9 @@ def running(root: Path) -> Owner | None:
     except OSError as error:
         raise errors.Unavailable(f"{root / _LOCK_FILE} cannot be read: {error.strerror}") from error
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return _owner(os.pread(descriptor, 200, 0))
+        return None if locks.taken(descriptor, shared=True) else _owner(os.pread(descriptor, 200, 0))
     finally:
         os.close(descriptor)
-    return None
 
 
 def is_alive(owner: Owner) -> bool:

@@ -17,6 +17,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from faas.core import errors
+from faas.core.processes import locks
 
 _SHARE = 0.8
 _log = logging.getLogger(__name__)
@@ -155,9 +156,6 @@ def _is_free(path: Path) -> bool:
     except OSError:
         return False
     try:
-        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
+        return locks.taken(file, shared=True)
     finally:
         os.close(file)
-    return True

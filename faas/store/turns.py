@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 from collections.abc import Iterator
 from pathlib import Path
 
 import sqlalchemy as sa
+
+from faas.core.processes import locks
 
 _RETENTION = 0x66616174
 """By which PostgreSQL knows this lock among those of the whole server's database."""
@@ -29,12 +30,7 @@ def indexing(root: Path) -> contextlib.AbstractContextManager[bool]:
 @contextlib.contextmanager
 def _of_file(path: Path) -> Iterator[bool]:
     with path.open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-            return
-        yield True
+        yield locks.taken(file.fileno())
 
 
 @contextlib.contextmanager

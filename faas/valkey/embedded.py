@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
-import fcntl
 import logging
 import os
 import re
@@ -21,7 +20,7 @@ from pathlib import Path
 import msgspec
 
 from faas.core import errors
-from faas.core.processes import living, tether
+from faas.core.processes import living, locks, tether
 from faas.core.values import unreadable
 from faas.valkey import append_only, programs, syncing
 
@@ -204,7 +203,7 @@ class EmbeddedServer:
             os.close(self._lock)
         self._lock = os.open(self.folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         until = asyncio.get_running_loop().time() + self._lock_within_s
-        while not _try_lock(self._lock):
+        while not locks.taken(self._lock):
             self._end_orphaned_rewrite(self._lock)
             if asyncio.get_running_loop().time() > until:
                 owner = os.pread(self._lock, 20, 0).partition(b"\n")[0].decode(errors="replace").strip() or "unknown"
@@ -304,11 +303,3 @@ class EmbeddedServer:
 def _owner(server: living.ProcessIdentity | None) -> bytes:
     """What the lock says: a line with our process id, for people, and the server for whoever comes after it."""
     return f"{os.getpid()}\n".encode() + (msgspec.json.encode(server) if server else b"")
-
-
-def _try_lock(descriptor: int) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True

@@ -28,6 +28,7 @@ from pathlib import Path
 import msgspec
 
 from faas.core import clock
+from faas.core.processes import locks
 from runners.sandbox import base
 
 _SANDBOX = re.compile(r"^([0-9a-f]{12})-\d+$")
@@ -237,13 +238,9 @@ def _is_live(root: Path, runner: str) -> bool:
     except FileNotFoundError:
         return False
     try:
-        # Shared, so that several who look at once do not take one another for the runner.
-        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
+        return not locks.taken(lock, shared=True)
     finally:
         os.close(lock)
-    return False
 
 
 def _lock(path: Path) -> int:

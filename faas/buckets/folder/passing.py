@@ -13,6 +13,7 @@ import re
 import secrets
 
 from faas.buckets.folder import tree
+from faas.core.processes import locks
 
 _NAME = re.compile(r"\.faas-[0-9a-f]{16}")
 
@@ -77,10 +78,11 @@ def _remove_if_free(folder: int, passing: str) -> bool:
         return False
     try:
         # Whoever publishes it holds it shared, so this succeeds only when nobody does.
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        os.unlink(passing, dir_fd=folder)
+        is_free = locks.taken(fd)
+        if is_free:
+            os.unlink(passing, dir_fd=folder)
     except OSError:
         return False
     finally:
         os.close(fd)
-    return True
+    return is_free
