@@ -35,8 +35,6 @@ def ls_command(*, functions: tuple[str, ...], limit: int, as_json: bool) -> None
     """List dead letters, newest first."""
     api = client.connect()
     found = listed(api, _PATH, "dead_letters", functions, limit, "died_at_ms")
-    if not found:
-        names.require(api, *functions)
     if as_json:
         output.emit(found)
         return
@@ -58,9 +56,14 @@ def ls_command(*, functions: tuple[str, ...], limit: int, as_json: bool) -> None
 def listed(
     api: client.Client, path: str, what: str, functions: Sequence[str], limit: int, order: str
 ) -> list[dict[str, Any]]:
-    """What is kept of these functions (of all, when none is named), newest first."""
+    """What is kept of these functions (of all, when none is named), newest first. Raises `errors.NotFound` for those.
+
+    That a function exists is asked only where nothing was found: one that was removed may have left something.
+    """
     asked = dict.fromkeys(functions) or (None,)
     found = [each for name in asked for each in api.get(path, function=name, limit=limit)[what]]
+    if not found:
+        names.require(api, *functions)
     return sorted(found, key=lambda each: each[order], reverse=True)[:limit]
 
 
@@ -185,7 +188,4 @@ def require_a_choice(functions: Sequence[str], is_all: bool) -> None:
 
 def _kept(api: client.Client, functions: Sequence[str], is_all: bool) -> list[dict[str, Any]]:
     require_a_choice(functions, is_all)
-    found = listed(api, _PATH, "dead_letters", functions, MOST, "died_at_ms")
-    if not found:
-        names.require(api, *functions)
-    return found
+    return listed(api, _PATH, "dead_letters", functions, MOST, "died_at_ms")

@@ -2,27 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import click
 
-from faas.cli import client, layout, names, options, output
-
-_STATUSES = ("ok", "error", "timeout", "oom", "init_error", "lost", "rejected")
-_FAILED = "failed"
+from faas.cli import client, ended, layout, names, options, output
 
 
 @click.command()
 @click.argument("name", required=False, shell_complete=names.functions)
 @options.since_option
-@click.option(
-    "--status",
-    "statuses",
-    type=click.Choice([*_STATUSES, _FAILED]),
-    multiple=True,
-    help="Only attempts that ended so; several add up, and failed is all but ok.",
-)
+@ended.option
 @click.option("--root", "root_id", metavar="INVOCATION_ID", help="Only of the chain that began with this invocation.")
 @click.option(
     "--sort",
@@ -54,8 +44,8 @@ def records_command(
     """
     api = client.connect()
     found = api.get(
-        "/api/v1/invocations", function=name, since_ms=since_ms, status=_meant(statuses), root_id=root_id, limit=limit,
-        order="duration" if slowest else sort,
+        "/api/v1/invocations", function=name, since_ms=since_ms, status=ended.meant(statuses), root_id=root_id,
+        limit=limit, order="duration" if slowest else sort,
     )["records"]  # fmt: skip
     if not found:
         names.require(api, name)
@@ -78,12 +68,6 @@ def records_command(
         [_record(record) for record in found],
     )
     output.say_cut(len(found), limit)
-
-
-def _meant(statuses: Sequence[str]) -> list[str]:
-    """The statuses of records that were asked for."""
-    failed = [status for status in _STATUSES if status != "ok"] if _FAILED in statuses else []
-    return sorted({*failed, *statuses} - {_FAILED})
 
 
 def _record(record: dict[str, Any]) -> tuple[Any, ...]:

@@ -9,8 +9,8 @@ from typing import Any
 import click
 import msgspec
 
-from faas.cli import client, names, options, output
-from faas.core import clock, errors, model
+from faas.cli import client, ended, names, options, output
+from faas.core import clock, errors
 from faas.core.logs import log_lines, repeats
 
 _PAGE = 1_000
@@ -18,8 +18,6 @@ _WAIT_MS = 20_000
 _TRY_AGAIN_S = 1.0
 _TAIL = 100
 _MOST_TAIL = 9_999
-_FAILED = "failed"
-_STATUSES = tuple(str(status) for status in model.Status)
 
 
 class _Tail(click.ParamType[int]):
@@ -57,13 +55,7 @@ class _Shown(msgspec.Struct, frozen=True):
 @click.option("--invocation", metavar="ID", help="Only lines of this invocation.")
 @click.option("--root", metavar="ID", help="Only of the chain that this invocation belongs to.")
 @click.option("--level", type=click.Choice(list(log_lines.LEVELS)), help="Only lines of this level, or a graver one.")
-@click.option(
-    "--status",
-    "statuses",
-    type=click.Choice([*_STATUSES, _FAILED]),
-    multiple=True,
-    help="Only of attempts that ended so; several add up, and failed is all but ok.",
-)
+@ended.option
 @click.option("--grep", "--search", "grep", metavar="TEXT", help="Only lines that contain this text, in any case.")
 @click.option(
     "--where",
@@ -157,13 +149,12 @@ def _check(
 
 def _query(functions: Sequence[str], asked: Mapping[str, Any]) -> dict[str, Any]:
     """What is asked of the control API."""
-    failed = [status for status in _STATUSES if status != "ok"] if _FAILED in asked["statuses"] else []
     return {
         "function": list(functions),
         "invocation": asked["invocation"],
         "root": asked["root"],
         "level": asked["level"],
-        "status": sorted({*failed, *asked["statuses"]} - {_FAILED}),
+        "status": ended.meant(asked["statuses"]),
         "grep": asked["grep"],
         "where": list(asked["where"]),
         "since": asked["since_ms"],

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from faas.cli import asking, client, dlq, layout, lazy, names, options, output, showing
+from faas.cli import asking, client, dlq, layout, lazy, options, output, showing
 
 _PATH = "/api/v1/undelivered"
 
@@ -32,8 +32,6 @@ def ls_command(*, functions: tuple[str, ...], limit: int, as_json: bool) -> None
     """List what could not be delivered, newest first, and why."""
     api = client.connect()
     found = dlq.listed(api, _PATH, "undelivered", functions, limit, "given_up_at_ms")
-    if not found:
-        names.require(api, *functions)
     if as_json:
         output.emit(found)
         return
@@ -101,7 +99,4 @@ def drop_command(
 
 def _kept(api: client.Client, functions: Sequence[str], is_all: bool) -> list[dict[str, Any]]:
     dlq.require_a_choice(functions, is_all)
-    found = dlq.listed(api, _PATH, "undelivered", functions, dlq.MOST, "given_up_at_ms")
-    if not found:
-        names.require(api, *functions)
-    return found
+    return dlq.listed(api, _PATH, "undelivered", functions, dlq.MOST, "given_up_at_ms")
