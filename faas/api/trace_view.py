@@ -146,7 +146,6 @@ def _likely(id: str, now_ms: int) -> whereabouts.Place:
 
 
 def _attempt(record: model.Record) -> schemas.traces.TraceAttempt:
-    failure = record.error
     return schemas.traces.TraceAttempt(
         attempt=record.attempt,
         status=record.status,
@@ -160,7 +159,7 @@ def _attempt(record: model.Record) -> schemas.traces.TraceAttempt:
         billed_ms=record.billed_ms,
         cost_pico=record.cost_pico,
         span_id=tracing.attempt_span_id(record.invocation_id, record.attempt),
-        error=schemas.attempts.Failure(failure.type, failure.message, failure.stack) if failure else None,
+        error=views.failure(record),
     )
 
 

@@ -38,8 +38,7 @@ def report(outcome: model.Outcome, currency: str) -> schemas.invocations.Report:
 
 def _fields(record: model.Record, currency: str) -> dict[str, object]:
     fields = {name: getattr(record, name) for name in _SAME}
-    failure = record.error
-    fields["error"] = schemas.attempts.Failure(failure.type, failure.message, failure.stack) if failure else None
+    fields["error"] = failure(record)
     fields["cold_start"] = record.cold_start is not model.ColdStart.NONE
     fields["cold_start_kind"] = record.cold_start
     fields["duration_ms"] = record.duration_us / 1000
@@ -48,6 +47,12 @@ def _fields(record: model.Record, currency: str) -> dict[str, object]:
     fields["currency"] = currency
     fields["steps"] = steps(record.steps)
     return fields
+
+
+def failure(record: model.Record) -> schemas.attempts.Failure | None:
+    """Why an attempt failed; None when it did not."""
+    error = record.error
+    return schemas.attempts.Failure(error.type, error.message, error.stack) if error else None
 
 
 def steps(found: Iterable[model.ColdStartStep]) -> tuple[schemas.attempts.ColdStartStep, ...]:

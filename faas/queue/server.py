@@ -28,9 +28,9 @@ _SCRIPTS = (
 )  # fmt: skip
 _BEGIN = {
     **dict.fromkeys(("recorded", "let_go"), ("yet_to_commit",)),
-    **dict.fromkeys(("finish", "refuse", "release", "retry", "settle_lost"), ("unrecorded",)),
-    **dict.fromkeys(("abandon", "cancel", "pass_on"), ("share", "unrecorded")),
-    "put_away": ("share",),
+    **dict.fromkeys(("finish", "settle_lost"), ("unrecorded",)),
+    **dict.fromkeys(("abandon", "cancel", "pass_on", "refuse", "release", "retry"), ("share", "unrecorded")),
+    **dict.fromkeys(("put_away", "put_back"), ("share",)),
 }
 """What scripts begin with that share a part."""
 

@@ -97,8 +97,6 @@ def _line(letter: dead_letters.DeadLetter) -> schemas.dead_letters.DeadLetterLin
         status=record.status,
         attempts=record.attempt,
         died_at_ms=record.ended_at_ms,
-        error=schemas.attempts.Failure(record.error.type, record.error.message, record.error.stack)
-        if record.error
-        else None,
+        error=views.failure(record),
         retried_as=letter.retried_as,
     )

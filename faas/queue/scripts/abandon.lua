@@ -6,10 +6,7 @@ if #redis.call('XPENDING', KEYS[1], 'runners', ARGV[1], ARGV[1], 1) > 0 then ret
 local entry = redis.call('XRANGE', KEYS[1], ARGV[1], ARGV[1])[1]
 if not entry then return 0 end
 redis.call('XDEL', KEYS[1], ARGV[1])
-redis.call('HINCRBY', KEYS[4], 'entries', -1)
-redis.call('HINCRBY', KEYS[4], 'bytes', -#entry[2][2])
-share(KEYS[4], ARGV[3], -1, -#entry[2][2])
-if ARGV[4] ~= '' then share(KEYS[4], '@' .. ARGV[4], -1, -#entry[2][2]) end
+hold(KEYS[4], ARGV[3], ARGV[4], -1, -#entry[2][2])
 redis.call('HINCRBY', KEYS[2], 'done', 1)
 redis.call('XADD', KEYS[3], '*', 'r', ARGV[2])
 unrecorded(KEYS[4], ARGV[3], #ARGV[2])

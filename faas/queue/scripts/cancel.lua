@@ -15,10 +15,7 @@ else
   if #redis.call('XPENDING', KEYS[5], 'runners', entry, entry, 1) > 0 then return 0 end
   redis.call('XDEL', KEYS[5], entry)
 end
-redis.call('HINCRBY', KEYS[7], 'entries', -1)
-redis.call('HINCRBY', KEYS[7], 'bytes', -#ARGV[4])
-share(KEYS[7], ARGV[7], -1, -#ARGV[4])
-if ARGV[8] ~= '' then share(KEYS[7], '@' .. ARGV[8], -1, -#ARGV[4]) end
+hold(KEYS[7], ARGV[7], ARGV[8], -1, -#ARGV[4])
 redis.call('HINCRBY', KEYS[3], 'done', 1)
 redis.call('XADD', KEYS[4], '*', 'r', ARGV[3])
 unrecorded(KEYS[7], ARGV[7], #ARGV[3])

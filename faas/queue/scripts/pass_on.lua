@@ -19,16 +19,12 @@ if redis.call('SADD', KEYS[5], ARGV[2]) == 1 then
   redis.pcall('XGROUP', 'CREATE', KEYS[3], 'runners', '0', 'MKSTREAM')
   redis.pcall('XGROUP', 'CREATE', KEYS[4], 'runners', '0', 'MKSTREAM')
 end
-redis.call('HINCRBY', KEYS[2], 'entries', -1)
-redis.call('HINCRBY', KEYS[2], 'bytes', -#entry[2][2] - #entry[2][4])
-share(KEYS[2], ARGV[7], -1, -#entry[2][2] - #entry[2][4])
+hold(KEYS[2], ARGV[7], '', -1, -#entry[2][2] - #entry[2][4])
 redis.call('HINCRBY', KEYS[6], 'accepted', 1)
 if ARGV[6] == '' then
   local queued = redis.call('XADD', KEYS[3], '*', 'i', ARGV[3])
   redis.call('SADD', KEYS[5] .. ':active', ARGV[2])
-  redis.call('HINCRBY', KEYS[2], 'entries', 1)
-  redis.call('HINCRBY', KEYS[2], 'bytes', #ARGV[3])
-  share(KEYS[2], ARGV[8], 1, #ARGV[3])
+  hold(KEYS[2], ARGV[8], '', 1, #ARGV[3])
   redis.call('HSET', KEYS[9], 'ref', ARGV[2], 'entry', queued)
   if redis.call('SET', KEYS[8], '1', 'NX', 'PX', 1000) then
     redis.call('XADD', KEYS[7], '*', 'ref', ARGV[2], 'why', 'waiting')
@@ -43,8 +39,6 @@ if KEYS[11] then
     redis.pcall('XGROUP', 'CREATE', KEYS[11], 'destinations', '0', 'MKSTREAM')
   end
   redis.call('XADD', KEYS[11], '*', 's', ARGV[9], 'i', ARGV[3])
-  redis.call('HINCRBY', KEYS[2], 'entries', 1)
-  redis.call('HINCRBY', KEYS[2], 'bytes', #ARGV[9] + #ARGV[3])
-  share(KEYS[2], ARGV[8], 1, #ARGV[9] + #ARGV[3])
+  hold(KEYS[2], ARGV[8], '', 1, #ARGV[9] + #ARGV[3])
 end
 return {'ok'}

@@ -6,7 +6,5 @@ local entry = redis.call('XRANGE', KEYS[1], ARGV[1], ARGV[1])[1]
 if not entry then return 0 end
 redis.call('XACK', KEYS[1], 'destinations', ARGV[1])
 redis.call('XDEL', KEYS[1], ARGV[1])
-redis.call('HINCRBY', KEYS[2], 'entries', -1)
-redis.call('HINCRBY', KEYS[2], 'bytes', -#entry[2][2] - #entry[2][4])
-if ARGV[2] ~= '' then share(KEYS[2], ARGV[2], -1, -#entry[2][2] - #entry[2][4]) end
+hold(KEYS[2], ARGV[2], '', -1, -#entry[2][2] - #entry[2][4])
 return 1

@@ -7,8 +7,5 @@ if redis.call('SADD', KEYS[2], ARGV[3]) == 1 then
   redis.pcall('XGROUP', 'CREATE', KEYS[1], 'destinations', '0', 'MKSTREAM')
 end
 redis.call('XADD', KEYS[1], '*', 's', ARGV[1], 'i', ARGV[2])
-redis.call('HINCRBY', KEYS[3], 'entries', 1)
-redis.call('HINCRBY', KEYS[3], 'bytes', #ARGV[1] + #ARGV[2])
-redis.call('HINCRBY', KEYS[3] .. ':shares', ARGV[4] .. ' n', 1)
-redis.call('HINCRBY', KEYS[3] .. ':shares', ARGV[4], #ARGV[1] + #ARGV[2])
+hold(KEYS[3], ARGV[4], '', 1, #ARGV[1] + #ARGV[2])
 return 1

@@ -19,9 +19,6 @@ if KEYS[8] then
     redis.pcall('XGROUP', 'CREATE', KEYS[8], 'destinations', '0', 'MKSTREAM')
   end
   redis.call('XADD', KEYS[8], '*', 's', ARGV[7], 'i', ARGV[6])
-  redis.call('HINCRBY', KEYS[7], 'entries', 1)
-  redis.call('HINCRBY', KEYS[7], 'bytes', #ARGV[7] + #ARGV[6])
-  redis.call('HINCRBY', KEYS[7] .. ':shares', ARGV[9] .. ' n', 1)
-  redis.call('HINCRBY', KEYS[7] .. ':shares', ARGV[9], #ARGV[7] + #ARGV[6])
+  hold(KEYS[7], ARGV[9], '', 1, #ARGV[7] + #ARGV[6])
 end
 return 1

@@ -6,13 +6,7 @@
 if redis.call('XACK', KEYS[1], 'runners', ARGV[1]) == 0 then return 0 end
 local entry = redis.call('XRANGE', KEYS[1], ARGV[1], ARGV[1])[1]
 redis.call('XDEL', KEYS[1], ARGV[1])
-redis.call('HINCRBY', KEYS[5], 'entries', entry and 0 or 1)
-redis.call('HINCRBY', KEYS[5], 'bytes', #ARGV[2] - (entry and #entry[2][2] or 0))
-local shares = KEYS[5] .. ':shares'
-for _, of in ipairs(ARGV[6] == '' and {ARGV[5]} or {ARGV[5], '@' .. ARGV[6]}) do
-  redis.call('HINCRBY', shares, of .. ' n', entry and 0 or 1)
-  redis.call('HINCRBY', shares, of, #ARGV[2] - (entry and #entry[2][2] or 0))
-end
+hold(KEYS[5], ARGV[5], ARGV[6], entry and 0 or 1, #ARGV[2] - (entry and #entry[2][2] or 0))
 local again = redis.call('XADD', KEYS[1], '*', 'i', ARGV[2])
 redis.call('SADD', KEYS[6] .. ':active', ARGV[4])
 if KEYS[7] then redis.call('HSET', KEYS[7], 'entry', again) end

@@ -10,13 +10,7 @@ local finished = redis.call('XACK', KEYS[1], 'runners', ARGV[1])
 if finished == 1 then
   local entry = redis.call('XRANGE', KEYS[1], ARGV[1], ARGV[1])[1]
   redis.call('XDEL', KEYS[1], ARGV[1])
-  redis.call('HINCRBY', KEYS[7], 'entries', entry and 0 or 1)
-  redis.call('HINCRBY', KEYS[7], 'bytes', #ARGV[4] - (entry and #entry[2][2] or 0))
-  local shares = KEYS[7] .. ':shares'
-  for _, of in ipairs(ARGV[9] == '' and {ARGV[8]} or {ARGV[8], '@' .. ARGV[9]}) do
-    redis.call('HINCRBY', shares, of .. ' n', entry and 0 or 1)
-    redis.call('HINCRBY', shares, of, #ARGV[4] - (entry and #entry[2][2] or 0))
-  end
+  hold(KEYS[7], ARGV[8], ARGV[9], entry and 0 or 1, #ARGV[4] - (entry and #entry[2][2] or 0))
   redis.call('XADD', KEYS[2], '*', 'r', ARGV[2])
   unrecorded(KEYS[7], ARGV[8], #ARGV[2])
   local time = redis.call('TIME')

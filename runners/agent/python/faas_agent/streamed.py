@@ -14,8 +14,8 @@ PIECE_BYTES = 1 << 18
 """The most of one frame."""
 
 
-class Reading(io.RawIOBase):
-    """An object that is open for reading, of ``size`` bytes. ``store`` asks the runner."""
+class _Placed(io.RawIOBase):
+    """An object with a place in it at which the next read or write goes on. ``store`` asks the runner."""
 
     def __init__(self, store: Any, what: str, number: int, size: int) -> None:
         super().__init__()
@@ -25,10 +25,6 @@ class Reading(io.RawIOBase):
         self._size = size
         self._at = 0
 
-    def readable(self) -> bool:
-        """It is."""
-        return True
-
     def seekable(self) -> bool:
         """It is."""
         return True
@@ -37,6 +33,14 @@ class Reading(io.RawIOBase):
         """See `io.IOBase.seek`."""
         self._at = _place(offset, whence, self._at, self._size)
         return self._at
+
+
+class Reading(_Placed):
+    """An object that is open for reading, of ``size`` bytes."""
+
+    def readable(self) -> bool:
+        """It is."""
+        return True
 
     def readinto(self, buffer: Any) -> int:
         """See `io.RawIOBase.readinto`."""
@@ -66,28 +70,15 @@ class Reading(io.RawIOBase):
         return data
 
 
-class Writing(io.RawIOBase):
+class Writing(_Placed):
     """An object that is being written. Whoever owns it has it published or discarded."""
 
     def __init__(self, store: Any, what: str, number: int) -> None:
-        super().__init__()
-        self._store = store
-        self._what = what
-        self._number = number
-        self._at = self._size = 0
+        super().__init__(store, what, number, 0)
 
     def writable(self) -> bool:
         """It is."""
         return True
-
-    def seekable(self) -> bool:
-        """It is."""
-        return True
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """See `io.IOBase.seek`."""
-        self._at = _place(offset, whence, self._at, self._size)
-        return self._at
 
     def write(self, data: Any) -> int:
         """See `io.RawIOBase.write`: as much as one frame takes."""
