@@ -23,51 +23,28 @@ _TEXT_TYPES = {
 
 def http(
     *,
-    method: str,
     raw_path: str,
     raw_query: str,
     headers: Iterable[tuple[str, str]],
     body: bytes,
-    source_ip: str,
-    protocol: str,
-    invocation_id: str,
     route_key: str,
     path_parameters: dict[str, str],
-    domain: str,
-    stage: str = "$default",
-    time_ms: int,
+    **about: Any,
 ) -> bytes:
-    """One HTTP request in the payload format 2.0, as JSON.
+    """One HTTP request in the payload format 2.0, as JSON; ``about`` is what `_context` takes besides.
 
     ``raw_path`` and ``raw_query`` are as sent, ``headers`` in the order and case they came in, repeated ones included.
     Keys that the format calls optional are absent when there is nothing to put there.
     """
     named, cookies = _named_headers(headers)
-    prefix = domain.partition(".")[0]
+    agent = named.get("user-agent", "")
     event: dict[str, Any] = {
         "version": "2.0",
         "routeKey": route_key,
         "rawPath": raw_path,
         "rawQueryString": raw_query,
         "headers": named,
-        "requestContext": {
-            "accountId": "000000000000",
-            "apiId": prefix,
-            "domainName": domain,
-            "domainPrefix": prefix,
-            "http": {
-                "method": method,
-                "path": raw_path,
-                "protocol": protocol,
-                "sourceIp": source_ip,
-                "userAgent": named.get("user-agent", ""),
-            },
-            "requestId": invocation_id,
-            "routeKey": route_key,
-            "stage": stage,
-            "time": time.strftime("%d/%b/%Y:%H:%M:%S +0000", time.gmtime(time_ms // 1000)),
-            "timeEpoch": time_ms,
-        },
+        "requestContext": _context(path=raw_path, route_key=route_key, user_agent=agent, **about),
         "isBase64Encoded": False,
     }
     if cookies:
@@ -83,6 +60,40 @@ def http(
         return msgspec.json.encode(event)
     except UnicodeEncodeError:
         return msgspec.json.encode(_without_surrogates(event))
+
+
+def _context(
+    *,
+    method: str,
+    path: str,
+    protocol: str,
+    source_ip: str,
+    user_agent: str,
+    domain: str,
+    route_key: str,
+    invocation_id: str,
+    time_ms: int,
+    stage: str = "$default",
+) -> dict[str, Any]:
+    prefix = domain.partition(".")[0]
+    return {
+        "accountId": "000000000000",
+        "apiId": prefix,
+        "domainName": domain,
+        "domainPrefix": prefix,
+        "http": {
+            "method": method,
+            "path": path,
+            "protocol": protocol,
+            "sourceIp": source_ip,
+            "userAgent": user_agent,
+        },
+        "requestId": invocation_id,
+        "routeKey": route_key,
+        "stage": stage,
+        "time": time.strftime("%d/%b/%Y:%H:%M:%S +0000", time.gmtime(time_ms // 1000)),
+        "timeEpoch": time_ms,
+    }
 
 
 def _named_headers(headers: Iterable[tuple[str, str]]) -> tuple[dict[str, str], list[str]]:

@@ -198,90 +198,107 @@ def a_shipment(chance: random.Random, start: int) -> shipping.Shipment:
     return shipping.Shipment("journal", start, start + 1, packed, counts, sizes)
 
 
+class Moves:
+    """What may happen to invocations, each thing chosen and done by chance; the names of its methods say what."""
+
+    def __init__(self, queue: invocations.Queue, ledger: records.RecordsReader, chance: random.Random) -> None:
+        self._queue = queue
+        self._ledger = ledger
+        self._chance = chance
+        self._claims: list[invocations.Claim] = []
+        self._waiting: list[tuple[str, model.Invocation]] = []
+
+    async def some(self) -> str:
+        """Do one thing; which."""
+        most_wait = (self.come, self.come, self.claim, self.end, self.end)
+        others = (self.come_later, self.go_back, self.retry, self.fall_due, self.cancel, self.leave)
+        beside = (self.deliver, self.ship, self.read_records, self.refuse)
+        do = self._chance.choice((*most_wait, *others, *beside))
+        await do()
+        return do.__name__
+
+    async def come(self) -> None:
+        await self._enqueue(self._chance.choice(tuple(model.Mode)), 0)
+
+    async def come_later(self) -> None:
+        await self._enqueue(model.Mode.ASYNC, HOUR_MS)
+
+    async def _enqueue(self, mode: model.Mode, delay_ms: int) -> None:
+        choose = self._chance.choice
+        one = an_invocation(self._chance.randint(1, 900), choose("abc"), choose((MALLORY, ALICE, None)), mode)
+        self._waiting.append((await self._queue.enqueue(one, delay_ms=delay_ms) or "", one))
+
+    async def claim(self) -> None:
+        self._claims += await self._queue.claim("n", f"{self._chance.choice('abc')}@1", 3)
+
+    def _claimed(self) -> invocations.Claim | None:
+        """Now and then one that has ended."""
+        return self._chance.choice(self._claims) if self._claims else None
+
+    async def end(self) -> None:
+        if one := self._claimed():
+            ended = record(one.invocation)
+            settled = destined.settled(ended, model.Condition.SUCCESS)
+            batch = [invocations.Finish(one.invocation, one.entry, ended, settled=settled, size=one.size)]
+            await self._queue.send_finishes(one.invocation.ref, "n", batch, 0)
+
+    async def go_back(self) -> None:
+        if one := self._claimed():
+            await self._queue.release(
+                one,
+                record=self._chance.choice((None, record(one.invocation))),
+                again=self._chance.choice((None, msgspec.structs.replace(one.invocation, attempt=300))),
+            )
+
+    async def retry(self) -> None:
+        if one := self._claimed():
+            again = msgspec.structs.replace(one.invocation, attempt=300)
+            await retrying.send(self._queue, one, record(again), again, self._chance.choice((0, HOUR_MS)))
+
+    async def fall_due(self) -> None:
+        await retrying.move_due(self._queue)
+
+    async def cancel(self) -> None:
+        if self._waiting:
+            one = self._chance.choice(self._waiting)[1]
+            found = await whereabouts.find(self._queue, one.id)
+            if found is not None and found.invocation is not None:
+                await whereabouts.cancel(self._queue, found.invocation, found.packed, unrun.cancelled(one, 1))
+
+    async def leave(self) -> None:
+        if self._waiting:
+            entry, one = self._chance.choice(self._waiting)
+            if entry and one.mode is model.Mode.SYNC:
+                await accepting.abandon(self._queue, entry, one, unrun.rejected(one, 1, 1))
+
+    async def deliver(self) -> None:
+        await _deliver(self._queue, self._chance)
+
+    async def ship(self) -> None:
+        shipment = a_shipment(self._chance, await shipping.mark(self._queue, "journal"))
+        await shipping.send(self._queue, shipment)
+        await shipping.send(self._queue, shipment)
+
+    async def read_records(self) -> None:
+        await self._ledger.done(await self._ledger.read(self._chance.randint(1, 30), 1))
+
+    async def refuse(self) -> None:
+        deep = an_invocation(9, self._chance.choice("abc"))
+        dead = unrun.too_deep(deep, 1, 1, most=16)
+        told = destined.settled(dead, model.Condition.CHAIN_TOO_DEEP)
+        await accepting.refuse(self._queue, deep, dead, guards.NONE, self._chance.choice((None, told)))
+
+
 @pytest.mark.parametrize("seed", range(6))
 async def test_shares_never_drift_whatever_happens_in_whatever_order(
     queue: invocations.Queue, redis_url: str, seed: int
 ) -> None:
-    chance = random.Random(seed)
     ledger = await records.RecordsReader.open(redis_url, queue.keys.prefix, "r")
-    claims: list[invocations.Claim] = []
-    waiting: list[tuple[str, model.Invocation]] = []
+    moves = Moves(queue, ledger, random.Random(seed))
     for _ in range(150):
-        do = chance.choice(
-            (
-                "in",
-                "in",
-                "later",
-                "claim",
-                "end",
-                "end",
-                "back",
-                "retry",
-                "due",
-                "cancel",
-                "leave",
-                "out",
-                "ship",
-                "ledger",
-                "refuse",
-            )
-        )
-        if do in ("in", "later"):
-            one = an_invocation(
-                chance.randint(1, 900),
-                chance.choice("abc"),
-                chance.choice((MALLORY, ALICE, None)),
-                model.Mode.ASYNC if do == "later" else chance.choice(tuple(model.Mode)),
-            )
-            entry = await queue.enqueue(one, delay_ms=HOUR_MS if do == "later" else 0)
-            waiting.append((entry or "", one))
-        elif do == "claim":
-            claims += await queue.claim("n", f"{chance.choice('abc')}@1", 3)
-        elif do == "end" and claims:
-            one_claim = chance.choice(claims)  # now and then for the second time
-            ended = record(one_claim.invocation)
-            settled = destined.settled(ended, model.Condition.SUCCESS)
-            batch = [
-                invocations.Finish(one_claim.invocation, one_claim.entry, ended, settled=settled, size=one_claim.size)
-            ]
-            await queue.send_finishes(one_claim.invocation.ref, "n", batch, 0)
-        elif do == "back" and claims:
-            one_claim = chance.choice(claims)
-            await queue.release(
-                one_claim,
-                record=chance.choice((None, record(one_claim.invocation))),
-                again=chance.choice((None, msgspec.structs.replace(one_claim.invocation, attempt=300))),
-            )
-        elif do == "retry" and claims:
-            one_claim = chance.choice(claims)
-            again = msgspec.structs.replace(one_claim.invocation, attempt=300)
-            await retrying.send(queue, one_claim, record(again), again, chance.choice((0, HOUR_MS)))
-        elif do == "due":
-            await retrying.move_due(queue)
-        elif do == "cancel" and waiting:
-            one = chance.choice(waiting)[1]
-            found = await whereabouts.find(queue, one.id)
-            if found is not None and found.invocation is not None:
-                await whereabouts.cancel(queue, found.invocation, found.packed, unrun.cancelled(one, 1))
-        elif do == "leave" and waiting:
-            entry, one = chance.choice(waiting)
-            if entry and one.mode is model.Mode.SYNC:
-                await accepting.abandon(queue, entry, one, unrun.rejected(one, 1, 1))
-        elif do == "out":
-            await _deliver(queue, chance)
-        elif do == "ship":
-            shipment = a_shipment(chance, await shipping.mark(queue, "journal"))
-            await shipping.send(queue, shipment)
-            await shipping.send(queue, shipment)
-        elif do == "ledger":
-            await ledger.done(await ledger.read(chance.randint(1, 30), 1))
-        elif do == "refuse":
-            deep = an_invocation(9, chance.choice("abc"))
-            dead = unrun.too_deep(deep, 1, 1, most=16)
-            told = destined.settled(dead, model.Condition.CHAIN_TOO_DEEP)
-            await accepting.refuse(queue, deep, dead, guards.NONE, chance.choice((None, told)))
-        assert await shares(queue) == await counted(queue), do
-        assert await census.unrecorded_shares(queue) == await counted_unrecorded(queue), do
+        done = await moves.some()
+        assert await shares(queue) == await counted(queue), done
+        assert await census.unrecorded_shares(queue) == await counted_unrecorded(queue), done
     await ledger.close()
 
 
