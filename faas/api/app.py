@@ -37,9 +37,11 @@ from faas.store import (
 from faas.web import files
 
 MIDDLEWARES = (
+    # Outermost, so that what all the others refuse has the one shape.
     middleware.errors_as_json,
     guarded.watched,
     middleware.strangers_refused,
+    # Before the token is asked for: the page holds nothing of this platform, and it is where people log in.
     pages.opened,
     middleware.token_required,
     middleware.nul_refused,
@@ -76,6 +78,7 @@ def create_app(
     app.cleanup_ctx.append(
         functools.partial(door.hang, token=token, redis=settings.redis, proxies=settings.listening.trusted_proxies)
     )
+    # These end in the reverse order: whoever reads stores and links is gone before they are closed.
     app.cleanup_ctx.append(_stores)
     app.cleanup_ctx.append(_links)
     app.cleanup_ctx.append(deployments.sweep)

@@ -159,6 +159,7 @@ class Calls:
         """`outcome` with an idempotency key: that of the first call that had it. Raises `errors.KeyReused` too."""
         within_ms = self._queues.max_queue_wait_ms + config.timeout_ms
         run = functools.partial(self.outcome, invocation, config)
+        # Not within `_answered`: the first call that has the key may run for as long as its function.
         return await idempotency.answer(await self.queue(), asked, invocation.id, run, within_ms=within_ms)
 
     async def find(self, invocation_id: str) -> whereabouts.Whereabouts | None:

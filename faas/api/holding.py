@@ -68,4 +68,5 @@ async def held(opened: Callable[[], C]) -> AsyncIterator[Held[C]]:
         await asyncio.to_thread(holding.open)
         yield holding
     finally:
+        # Shielded, since a request that is cancelled must not leave a descriptor open.
         await asyncio.shield(asyncio.to_thread(holding.close))

@@ -59,6 +59,7 @@ async def opened(request: web.Request, handler: Handler) -> web.StreamResponse:
 
 
 def _is_address(request: web.Request) -> bool:
+    # Browsers ask so for what a person opens; `fetch` and curl do not, and get what the control API says.
     if request.method not in ("GET", "HEAD") or "text/html" not in request.headers.get("Accept", ""):
         return False
     if request.path.startswith(_API):
@@ -75,6 +76,7 @@ def _is_listing(request: web.Request) -> bool:
 
 
 def _answer(request: web.Request, found: files.File, caching: str, more: Mapping[str, str] = _NONE) -> web.Response:
+    # `Accept`, as one address is a page for people and JSON for programs: a cache must not give one for the other.
     headers = {"ETag": f'"{found.etag}"', "Cache-Control": caching, "Vary": "Accept-Encoding, Accept", **more}
     if any(tag.value in ("*", found.etag) for tag in request.if_none_match or ()):
         return web.Response(status=304, headers=headers)

@@ -141,6 +141,7 @@ def _missing(
 
 
 def _likely(id: str, now_ms: int) -> whereabouts.Place:
+    # The first 48 bits of a UUIDv7 are Unix milliseconds (RFC 9562, section 5.7).
     made_at_ms = int(id[:8] + id[9:13], 16) if ids.is_id(id) else 0
     return whereabouts.Place.RUNNING if now_ms - made_at_ms < _RUNS_FOR_MS else whereabouts.Place.DONE
 

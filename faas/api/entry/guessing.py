@@ -21,7 +21,10 @@ class Guesses:
         """Raise `errors.Throttled` when an address, or all together, have been wrong too often."""
         while self._wrong and now_s - self._wrong[0][0] >= WINDOW_S:
             self._wrong.popleft()
+        # Looked through each time: there are `MOST_OF_ALL` at most, and a table by address could be filled by
+        # strangers.
         own = [at_s for at_s, who in self._wrong if who == address]
+        # In all, too: who has many addresses guesses no faster.
         if len(own) < MOST_OF_ONE and len(self._wrong) < MOST_OF_ALL:
             return
         first_s = own[0] if len(own) >= MOST_OF_ONE else self._wrong[0][0]

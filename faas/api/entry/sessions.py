@@ -44,6 +44,7 @@ class SessionKey(msgspec.Struct, frozen=True):
     @classmethod
     def of(cls, token: str) -> SessionKey:
         """The key of a token. Two platforms on one host have cookies of different names: ports do not part cookies."""
+        # Derived: what is signed, and the cookie's name that everybody sees, tell nothing of the token.
         secret = _mac(token.encode(), b"faas session")
         return cls(secret, headers.SESSION_COOKIE + _mac(secret, b"name").hex()[:8])
 
@@ -62,6 +63,7 @@ class SessionKey(msgspec.Struct, frozen=True):
         expected = _mac(self.secret, told.encode(errors="replace"))
         if len(value) > _LONGEST or not hmac.compare_digest(_bytes(signature), expected):
             return None
+        # Only now: what we have not signed is compared, and never read.
         expires, _, id = told.partition(".")
         session = Session(id, int(expires))
         return session if now_ms < session.expires_at_ms else None
@@ -81,6 +83,7 @@ def refuse_forged(method: str, sent: Mapping[str, str]) -> None:
         raise errors.Forbidden("a page of another address may not use this session", hint="open the page itself")
     if method in _SAFE:
         return
+    # A form cannot send a field of its own, and a script of another origin has to ask first, which nobody allows.
     if "Origin" not in sent or headers.PAGE not in sent:
         raise errors.Forbidden(
             f"a change by session needs Origin and {headers.PAGE}: 1", hint="send `Authorization: Bearer <token>`"

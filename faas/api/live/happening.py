@@ -48,6 +48,7 @@ async def _records(app: web.Application, tell: live.Tell) -> None:
                 tell(live.ServerEvent("record", _figures(record), record.function, record.invocation_id))
             if seen.is_cut or len(seen.records) > _MOST_RECORDS:
                 tell(live.missed(None))
+            # However fast attempts end, the stream is read ten times a second.
             await asyncio.sleep(_GATHER_S)
     finally:
         await following.close()

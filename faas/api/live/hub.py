@@ -83,6 +83,7 @@ class EventClient:
         """Let it have an event, if it wishes and there is room."""
         if not event.fits(self.wish):
             return
+        # What is new is left out and not what waits, so a gap has one place, and its size is told behind it.
         if len(self._waiting) < MOST_WAITING:
             self._waiting.append(frame)
         else:
@@ -99,6 +100,7 @@ class EventClient:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(within_s):
                 await self._news.wait()
+                # A burst goes out in one write; each event alone would be a packet, and work for the page.
                 if not self.is_over:
                     await asyncio.sleep(_GATHER_S)
         self._news.clear()

@@ -154,6 +154,8 @@ class LineHearing:
             functions = None if () in self._wanted else tuple({name for key in self._wanted for name in key})
             await lines.want(live_lines.Want(self._me, functions, int(live_lines.WANTED_FOR_S * 1000)))
             with contextlib.suppress(TimeoutError):
+                # Said again in time: a want lapses by itself, so that one of a killed process costs the nodes nothing
+                # for long.
                 await asyncio.wait_for(self._new_want.wait(), _SAY_EVERY_S)
 
     async def _hear(self, lines: live_lines.HeardLines) -> None:
@@ -205,6 +207,8 @@ async def follow(
     live, store, seen = app[LIVE], app[state.LOGS], repeats.SeenLines()
     at = live.place(await asyncio.to_thread(store.last_id) if after_id is None else after_id)
     while True:
+        # Before the ledger is read: what is printed meanwhile comes by this way or by the other, and `seen` lets none
+        # pass twice.
         live.want(wanted.functions)
         found = await asyncio.to_thread(store.find, wanted, after_id=at.id, limit=_PAGE)
         heard_now, number = live.since(at, wanted), live.now

@@ -61,6 +61,7 @@ class Scrape(msgspec.Struct, frozen=True, kw_only=True):
 
 def render(seen: Scrape) -> bytes:
     """The body of /metrics."""
+    # One for this scrape: the registry of the library adds figures of this process, which differ by who is asked.
     collecting = prometheus_client.CollectorRegistry(auto_describe=False)
     collecting.register(_Collector(seen))
     return prometheus_client.generate_latest(collecting)
@@ -118,7 +119,10 @@ def _counter(
     for total in totals:
         sums[tuple(getattr(total, label) for label in labels)] += amount(total)
     family = core.CounterMetricFamily(
-        name, text, labels=["kind" if label == "cold_start" else label for label in labels]
+        # The metric's name says already that it counts cold starts; the label says of which kind.
+        name,
+        text,
+        labels=["kind" if label == "cold_start" else label for label in labels],
     )
     for values, added in sorted(sums.items()):
         family.add_metric(values, added / divisor)
@@ -155,6 +159,8 @@ def _steps(found: Sequence[histograms.Histogram]) -> core.Metric:
 
 
 def _le(bound_us: int) -> str:
+    # A bound is a label, so it must be the same text in every scrape: `repr` gives the shortest that is the same
+    # float.
     return "+Inf" if bound_us == histograms.NO_BOUND_US else repr(bound_us / _US_PER_S)
 
 
@@ -234,6 +240,7 @@ def _nodes(found: Mapping[str, catalog.NodeState]) -> Iterator[core.Metric]:
         family.add_metric([name], count)
     yield family
     slots = core.GaugeMetricFamily("faas_slots", "Slots of all nodes, by whether an attempt runs.", labels=["state"])
+    # A node says "idle" of a sandbox; of a slot people ask whether it is free.
     for name, state in (("busy", "busy"), ("free", "idle")):
         slots.add_metric([name], states[state])
     yield slots

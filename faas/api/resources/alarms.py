@@ -91,6 +91,7 @@ async def alarm_history(request: web.Request) -> web.Response:
     asked, name = answers.query(request, HistoryQuery), request.match_info["name"]
     store = request.app[state.ALARMS]
     found = await asyncio.to_thread(store.history, name, asked.limit, asked.before)
+    # Only then is it asked whether there is such an alarm: the history of one that is gone can be read.
     if not found:
         await _declared(request)
     events = tuple(msgspec.convert(each, schemas.alarms.AlarmEvent, from_attributes=True) for _, each in found)
@@ -123,6 +124,7 @@ async def try_alarm(request: web.Request) -> web.Response:
     alarm = (await _declared(request)).alarm
     standing = alarms.Standing(alarm=alarm.name, function=alarm.function or "")
     made = messages.of_test(alarm, standing, clock.now_ms())
+    # By the same ways as a real one: a test that takes another tells nothing.
     for message in made:
         if isinstance(message.to, model.ToLog):
             _log.error("alarm_told", extra={"message_id": message.id, "body": message.body.decode()})
@@ -149,6 +151,7 @@ def rows(
 def _row(
     alarm: model.Alarm, standing: alarms.Standing, silences: Mapping[alarms.Key, int], now_ms: int
 ) -> schemas.alarms.Alarm:
+    # A silence of the whole alarm counts for each of its functions.
     until_ms = max(silences.get(key, 0) for key in (standing.key, (alarm.name, "")))
     return schemas.alarms.Alarm(
         name=alarm.name,

@@ -104,6 +104,7 @@ def _item(line: bills.BillLine, price: comparing.ListPrice | None) -> schemas.bi
 def _sums(lines: Iterable[schemas.bills.BillItem], price: comparing.ListPrice | None) -> dict[str, Any]:
     lines = tuple(lines)
     added = {name: sum(getattr(line, name) for line in lines) for name in _ADDED}
+    # Of the lines and not of all uses together: a total that is not the sum of its lines would be called wrong.
     there = None if price is None else sum(line.there_pico or 0 for line in lines)
     return {**added, "cost_decimal": billing.decimal(added["cost_pico"]), **_there(there)}
 

@@ -156,6 +156,7 @@ async def _save(part: BodyPartReader, path: Path, max_bytes: int) -> int:
     """Write a part to disk as it arrives; how many bytes it had. Raises `errors.TooLarge`."""
     size = 0
     with path.open("xb") as file:
+        # The bytes are counted as they come: what the client says of their number is its word.
         while chunk := await _chunk(part):
             size += len(chunk)
             if size > max_bytes:

@@ -119,6 +119,7 @@ async def list_invocations(request: web.Request) -> web.Response:
     limit = answers.query(request, ListQuery).limit
     waiting = await request.app[state.CALLS].unsettled(name, limit)
     unrecorded = await request.app[state.CALLS].unrecorded(name)
+    # By records and not by invocations: each may have several, so more are read than are shown.
     records = await asyncio.to_thread(request.app[state.LEDGER].find, name, None, (), limit * _ATTEMPTS_EACH)
     lines = {
         each.id: schemas.invocations.InvocationLine(each.id, each.place, each.attempts, each.accepted_at_ms)

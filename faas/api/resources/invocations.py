@@ -126,6 +126,7 @@ def _once(request: web.Request, call: calling.Asked, invocation: model.Invocatio
     """What the idempotency key stands for: the mode, the event and the client context."""
     if call.key is None:
         return None
+    # The mode, too: the answer of an async call is another than that of a sync one.
     what = (str(invocation.mode).encode(), invocation.event, (invocation.client_context or "").encode())
     return idempotency.asked(call.key, invocation.function, _CALLER, what, request.app[state.RESULTS].keep_answers_ms)
 
@@ -157,6 +158,7 @@ async def _event(request: web.Request) -> bytes:
         body += chunk
         if len(body) > limit:
             raise calling.too_large(limit)
+    # What is small is checked here; a thread for it would cost more than the check.
     if len(body) <= large_json.LARGE_BYTES:
         return calling.json_event(bytes(body) or b"{}", _HINT)
     event = bytes(body)

@@ -20,6 +20,7 @@ async def log_in(request: web.Request) -> web.Response:
     """Begin a session. Raises `errors.Unauthorized` for a wrong token or code, and `errors.Throttled` for many."""
     asked, own = await _asked(request), request.app[door.DOOR]
     address = request.remote or ""
+    # Before the token is compared: after too many wrong ones a right one is refused, too, and says nothing.
     own.guesses.refuse(address, clock.steady_s())
     if not await _is_good(own, asked):
         own.guesses.wrong(address, clock.steady_s())
@@ -41,6 +42,7 @@ async def log_in(request: web.Request) -> web.Response:
 async def offer_code(request: web.Request) -> web.Response:
     """A new one-time code, for who has the token: a session cannot prolong itself by one."""
     if door.SESSION in request:
+        # Otherwise who has a session for a moment could have one for ever.
         raise errors.Forbidden("codes are made by the token, not by a session", hint="`faas open` makes one")
     code = secrets.token_urlsafe(32)
     await request.app[door.DOOR].told.offer(sessions.digest(code), sessions.CODE_LASTS_MS)
@@ -56,6 +58,7 @@ async def session(request: web.Request) -> web.Response:
 async def log_out(request: web.Request) -> web.Response:
     """End the session of the cookie; with the token there is none to end."""
     own, found = request.app[door.DOOR], request.get(door.SESSION)
+    # With the cookie alone gone, a copy of it would be good until it is over.
     if found is not None:
         await own.end(found)
     answer = web.Response(status=204)

@@ -98,6 +98,7 @@ async def _tail(app: web.Application, asked: LogsQuery, wanted: filters.LogFilte
     found = await asyncio.to_thread(
         app[state.LOGS].find, wanted, after_id=after, before_id=asked.before, limit=most, newest=True
     )
+    # Lines written after the first question may be among those found; a follower must not get them again.
     next_id = max(last_id, found.lines[-1].id) if found.lines and asked.before is None else last_id
     return _answer(list(found.lines), found, next_id, str(msgspec.structs.replace(then, id=next_id)))
 
@@ -141,6 +142,7 @@ async def _root(app: web.Application, given: str) -> str:
 def _moment(name: str, text: str) -> int:
     """Unix milliseconds, or an age."""
     if text.isdecimal() and len(text) <= len(str(answers.LATEST_MS)):
+        # An upper bound that is too late means "up to the end", so it is no mistake.
         return min(int(text), answers.LATEST_MS)
     age_ms = durations.age_ms(text)
     if age_ms is None:

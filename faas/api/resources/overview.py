@@ -45,6 +45,7 @@ class KeptRanks:
     def get(self, since: str, sort: Sort, make: Callable[[], Ranks]) -> Ranks:
         """Those for a time, as it was written, and a figure; made by one while others wait, when they are too old."""
         with self._lock:
+            # Taken out and put in again at the end, so the first of the dict is what nobody has asked for longest.
             made_s, ranks = self._of.pop((since, sort), (-_KEPT_S, {}))
             if clock.steady_s() - made_s >= _KEPT_S:
                 made_s, ranks = clock.steady_s(), make()

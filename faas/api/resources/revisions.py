@@ -54,6 +54,7 @@ def _pair(text: str) -> tuple[int, int]:
 
 
 def _compared(root: Path, before: model.Revision, after: model.Revision) -> comparing.Compared:
+    # An artifact is named for the SHA-256 of what is in it.
     if before.artifact == after.artifact:
         return comparing.Compared((), False)
     store = artifacts.Artifacts(root)

@@ -53,6 +53,7 @@ def _answer(book: rollups.Rollups, asked: StatsQuery) -> schemas.stats.StatsAnsw
     every_ms: int | None = None
     series: tuple[schemas.stats.Series, ...] = ()
     if asked.every is not None:
+        # Not simply what was asked for: of long ago only hours or days are kept.
         every_ms = book.times(since_ms, until_ms, moments.span_ms(asked.every)).every_ms or 0
         _require_few(len(found), (times.until_ms - times.since_ms) // every_ms + 1)
         names = [each.name for each in found] if asked.by == "function" else asked.function

@@ -40,6 +40,8 @@ async def undelivered_record(request: web.Request) -> web.Response:
 async def retry_undelivered(request: web.Request) -> web.Response:
     """Put it into its outbox again, once however often this is asked."""
     found = await _found(request)
+    # First put back, then forgotten: after a crash in between it is still listed, and is sent once all the same
+    # (`put_back.lua`).
     await request.app[state.CALLS].put_back(_settled(found.settled), found.invocation, found.given_up_at_ms)
     await _forget(request, found)
     return answers.json(schemas.invocations.Moved(found.invocation.id, "sending"))
