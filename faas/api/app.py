@@ -29,6 +29,7 @@ from faas.store import (
     database,
     dead_letters,
     functions,
+    keep_rules,
     ledger,
     logs,
     rollups,
@@ -102,6 +103,7 @@ def _groups(app: web.Application, settings: settings_module.Settings) -> None:
     app[state.PRICES] = settings.prices
     app[state.BUDGET_OF_ALL] = core_budgets.of_all(settings.budgets)
     app[state.TELEMETRY] = settings.telemetry
+    app[state.RETENTION] = settings.retention
 
 
 def _served(route: routes.Route) -> middleware.Handler:
@@ -128,6 +130,7 @@ async def _stores(app: web.Application) -> AsyncIterator[None]:
     app[state.LOGS] = logs.Logs(engine)
     app[state.BUDGETS] = budgets.ReachedBudgets(engine)
     app[state.ALARMS] = alarms.Alarms(engine)
+    app[state.KEEP_RULES] = keep_rules.KeepRules(engine)
     app[state.ENGINE] = engine
     yield
     await asyncio.to_thread(engine.dispose)

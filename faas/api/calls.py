@@ -22,6 +22,7 @@ from faas.queue import (
     guards,
     idempotency,
     invocations,
+    kept_results,
     lag,
     outbox,
     replies,
@@ -80,6 +81,11 @@ class Calls:
         """Bytes of records that wait for the ledger. Raises `errors.Unavailable`."""
         async with _answered():
             return await census.unrecorded_bytes(await self.queue())
+
+    async def kept_results(self) -> kept_results.KeptResults:
+        """What Redis keeps of results and answers. Raises `errors.Unavailable`."""
+        async with _answered():
+            return await kept_results.kept_results(await self.queue())
 
     async def sink_lags_ms(self) -> dict[str, int]:
         """For how long each sink's oldest record has waited for it. Raises `errors.Unavailable`."""

@@ -9,7 +9,19 @@ from faas import buckets, builds
 from faas.api import calls
 from faas.core import groups, model
 from faas.health import looks
-from faas.store import alarms, budgets, chains, counters, dead_letters, functions, ledger, logs, rollups, undelivered
+from faas.store import (
+    alarms,
+    budgets,
+    chains,
+    counters,
+    dead_letters,
+    functions,
+    keep_rules,
+    ledger,
+    logs,
+    rollups,
+    undelivered,
+)
 
 DATA = web.AppKey("data", groups.Data)
 REDIS = web.AppKey("redis", groups.Redis)
@@ -18,6 +30,8 @@ RESULTS = web.AppKey("results", groups.Results)
 SANDBOXES = web.AppKey("sandboxes", groups.Sandboxes)
 BUILDING = web.AppKey("building", groups.Building)
 PRICES = web.AppKey("prices", groups.Prices)
+RETENTION = web.AppKey("retention", groups.Retention)
+KEEP_RULES = web.AppKey("keep_rules", keep_rules.KeepRules)
 TELEMETRY = web.AppKey("telemetry", groups.Telemetry)
 FUNCTIONS = web.AppKey("functions", functions.Functions)
 ROLLUPS = web.AppKey("rollups", rollups.Rollups)

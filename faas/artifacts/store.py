@@ -105,6 +105,13 @@ class Artifacts:
                     found[digest] = self._tar(digest).stat().st_size * (2 if digest in found else 1)
         return found
 
+    def size(self, digest: str) -> int:
+        """The bytes that one takes, packed and unpacked; 0 when it is not here."""
+        try:
+            return self._tar(digest).stat().st_size * (2 if (self._code / digest).is_dir() else 1)
+        except OSError:
+            return 0
+
     def remove(self, digest: str) -> None:
         """Forget a bundle and its unpacked files. It is no error when there is none."""
         self._tar(_checked(digest)).unlink(missing_ok=True)

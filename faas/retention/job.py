@@ -13,12 +13,12 @@ from collections.abc import Awaitable, Callable
 import sqlalchemy as sa
 
 from faas.cluster import catalog
-from faas.core import clock, errors
+from faas.core import clock, errors, keeping
 from faas.core import settings as settings_module
 from faas.queue import keys as keyring
 from faas.queue import server as servers
 from faas.retention import ledger, revisions, steps
-from faas.store import database, kept, past, removal, rolling, turns
+from faas.store import database, keep_rules, kept, past, removal, rolling, turns
 
 _FIRST_AFTER_S = 30.0
 """A platform that starts has other things to do."""
@@ -67,6 +67,7 @@ class Job:
         self._versions = versions
         self._notes = kept.RemovalNotes(engine)
         self._past = past.Past(engine)
+        self._rules = keep_rules.KeepRules(engine)
         taking = steps.Steps(stop)
         root = settings.data.root
         self._ledger = ledger.OldRecords(
@@ -94,14 +95,16 @@ class Job:
             if not is_ours:
                 return
             now_ms = clock.now_ms()
+            # Anew at each look: somebody may have set one while the platform runs.
+            terms = keeping.Terms(self._settings.retention, await asyncio.to_thread(self._rules.all))
             with contextlib.suppress(errors.Unavailable):  # each part says so itself, and some need no Redis
                 await self._server.reopen()
             await self._each(
-                lambda: self._ledger.logs(now_ms),
-                lambda: self._ledger.rollups(now_ms),
-                lambda: self._ledger.letters(now_ms),
-                lambda: self._ledger.records(now_ms),
-                lambda: self._old_revisions(now_ms),
+                lambda: self._ledger.logs(now_ms, terms),
+                lambda: self._ledger.rollups(now_ms, terms),
+                lambda: self._ledger.letters(now_ms, terms),
+                lambda: self._ledger.records(now_ms, terms),
+                lambda: self._old_revisions(now_ms, terms),
                 lambda: asyncio.to_thread(self._bundles.look),
             )
             await asyncio.to_thread(self._notes.looked, now_ms)
@@ -113,11 +116,11 @@ class Job:
             except errors.Unavailable as error:
                 _log.warning("retention_waits", extra={"reason": error.message})
 
-    async def _old_revisions(self, now_ms: int) -> None:
+    async def _old_revisions(self, now_ms: int, terms: keeping.Terms) -> None:
         """A node that does not know the catalog as it is may still send to what is no longer current."""
         version = await asyncio.to_thread(self._past.catalog_version)
         if all(node.catalog >= version for node in (await self._versions.nodes()).values()):
-            await self._revisions.look(now_ms)
+            await self._revisions.look(now_ms, terms)
 
     async def close(self) -> None:
         """Drop the connections."""

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from faas import artifacts
 from faas.builds import bundle, folders
-from faas.core import clock, groups
+from faas.core import clock, groups, keeping
 from faas.core.values import numbers
 from faas.queue import retiring
 from faas.queue import server as servers
@@ -49,10 +49,14 @@ class Revisions:
         self._places = folders.BuildFolders(root)
         self._since: dict[str, float] = {}
 
-    async def look(self, now_ms: int) -> None:
+    async def look(self, now_ms: int, terms: keeping.Terms) -> None:
         """Remove old revisions, and what Redis still has of those that are gone. Raises `errors.Unavailable`."""
         rows = await asyncio.to_thread(self._past.all)
-        found = policy.superfluous(rows, self._retention.keep_revisions, self._retention.keep_revisions_days, now_ms)
+
+        def keep_ms(function: str) -> int:
+            return terms.of_function(keeping.KeepKind.REVISIONS, function).keep_ms
+
+        found = policy.superfluous(rows, self._retention.keep_revisions, keep_ms, now_ms)
         for row in self._for_a_while(found):
             await self._remove(row)
         await self._forget_the_gone(rows)

@@ -23,7 +23,7 @@ class Steps:
             went = await asyncio.to_thread(step, rows)
             if not went.count:
                 return
-            rows = policy.next_rows(rows, went.held_s)
+            rows = policy.next_rows(rows, went.held_s, first_rows)
             await self.pause(policy.pause_s(went.held_s))
 
     async def pause(self, seconds: float) -> None:

@@ -6,7 +6,8 @@ seconds. Artifacts are counted by the job that removes them, whenever it looks. 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import functools
+from collections.abc import Iterable, Mapping
 
 import msgspec
 import sqlalchemy as sa
@@ -18,7 +19,11 @@ REVISIONS, ARTIFACTS = "revisions", "artifacts"
 KINDS = (RECORDS, LOGS, DEAD_LETTERS, UNDELIVERED, REVISIONS, ARTIFACTS)
 """The kinds of what is kept."""
 
+COUNTED = (RECORDS, LOGS)
+"""Those that are counted, of all functions and of each, in the transactions that add and remove."""
+
 _K = schema.kept
+_F = schema.kept_by_function
 _COUNTED = {
     DEAD_LETTERS: sa.select(sa.func.count()).select_from(schema.dead_letters),
     UNDELIVERED: sa.select(sa.func.count()).select_from(schema.undelivered),
@@ -65,9 +70,24 @@ def read(engine: sa.Engine) -> Keeping:
 
 def add_freed(connection: sa.Connection, kind: str, count: int, size: int) -> None:
     """Note in the transaction that removes it what goes. Of a kind that is counted, it is kept no longer."""
-    counted = kind in (RECORDS, LOGS)
+    counted = kind in COUNTED
     row: bulk.Row = (kind, -count if counted else 0, -size if counted else 0, count, size, 0)
-    bulk.added(connection.dialect, _K).put(connection, [row])
+    _adding(connection.dialect, _K).put(connection, [row])
+
+
+def take_shares(connection: sa.Connection, kind: str, gone: Iterable[tuple[str, int]]) -> None:
+    """Take what goes, functions and bytes, from what is kept of each function, where that is counted."""
+    if kind not in COUNTED:
+        return
+    sums: dict[str, list[int]] = {}
+    for function, size in gone:
+        held = sums.setdefault(function, [0, 0])
+        held[0] -= 1
+        held[1] -= size
+    rows: list[bulk.Row] = [(kind, function, count, size) for function, (count, size) in sums.items()]
+    _adding(connection.dialect, _F).put(connection, rows)
+    # Functions come and go: a row of one that has nothing left would stay for ever.
+    connection.execute(_F.delete().where(_F.c.kind == kind, _F.c.function.in_(list(sums)), _F.c.count <= 0))
 
 
 class RemovalNotes:
@@ -85,15 +105,21 @@ class RemovalNotes:
         """Note how much is there of a kind that is not in SQL."""
         with self._engine.begin() as connection:
             # Nothing is added, but the row is there then.
-            bulk.added(connection.dialect, _K).put(connection, [(kind, 0, 0, 0, 0, 0)])
+            _adding(connection.dialect, _K).put(connection, [(kind, 0, 0, 0, 0, 0)])
             # Set and not added: this is what was found, whatever was thought before.
             connection.execute(_K.update().where(_K.c.kind == kind).values(count=count, bytes=size))
 
     def looked(self, at_ms: int) -> None:
         """Note when a look at everything has ended."""
         with self._engine.begin() as connection:
-            bulk.added(connection.dialect, _K).put(connection, [(RECORDS, 0, 0, 0, 0, 0)])
+            _adding(connection.dialect, _K).put(connection, [(RECORDS, 0, 0, 0, 0, 0)])
             connection.execute(_K.update().where(_K.c.kind == RECORDS).values(looked_at_ms=at_ms))
+
+
+@functools.lru_cache(maxsize=8)
+def _adding(dialect: sa.Dialect, table: sa.Table) -> bulk.Rows:
+    """The statement, compiled once for a database: while a step that removes compiles it, no recorder can write."""
+    return bulk.added(dialect, table)
 
 
 def _kept(row: sa.Row[tuple[object, ...]] | None) -> Kept:

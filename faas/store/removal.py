@@ -35,17 +35,95 @@ class Went(msgspec.Struct, frozen=True):
     ids: Sequence[str] = ()
 
 
+Place = tuple[int, str, int]
+"""A record's place by the moment it ended."""
+
+LinePlace = tuple[int, int]
+"""A line's place by the moment it was printed."""
+
+
+class Passed(msgspec.Struct, frozen=True):
+    """Records that were looked at, with their functions, and the place of the last."""
+
+    found: Sequence[tuple[str, Key]]
+    place: Place
+
+
+class PassedLines(msgspec.Struct, frozen=True):
+    """Lines that were looked at, with their functions, and the place of the last."""
+
+    found: Sequence[tuple[str, int]]
+    place: LinePlace
+
+
+class Whose(msgspec.Struct, frozen=True):
+    """Of which functions: of one, or of all but some."""
+
+    function: str | None = None
+    but: Sequence[str] = ()
+
+    def of(self, table: sa.Table) -> list[sa.ColumnElement[bool]]:
+        """The conditions on a table that has functions."""
+        one = [table.c.function == self.function] if self.function is not None else []
+        return [*one, *([table.c.function.not_in(self.but)] if self.but else [])]
+
+
+_ANYBODYS = Whose()
+
+
 class Removal:
     """Finds and removes. Each method that removes is one transaction."""
 
     def __init__(self, engine: sa.Engine) -> None:
         self._engine = engine
 
-    def old_records(self, before_ms: int, most: int) -> list[Key]:
+    def old_records(self, before_ms: int, most: int, function: str | None = None) -> list[Key]:
         """The records that ended before then, oldest first. They are only looked up: no lock is held."""
         query = sa.select(_R.c.invocation_id, _R.c.attempt).where(_R.c.ended_at_ms < before_ms)
+        if function is not None:
+            query = query.where(_R.c.function == function)
         with self._engine.connect() as connection:
             return [Key(*row) for row in connection.execute(query.order_by(_R.c.ended_at_ms).limit(most))]
+
+    def pass_records(self, place: Place, before_ms: int, most: int) -> Passed:
+        """Of so many records behind a place, that ended before then: each with its function, and the place to go on.
+
+        For when some functions keep theirs longer: what stays is passed once, and not at each step again.
+        """
+        at = sa.tuple_(_R.c.ended_at_ms, _R.c.invocation_id, _R.c.attempt)
+        query = sa.select(_R.c.ended_at_ms, _R.c.invocation_id, _R.c.attempt, _R.c.function)
+        # The first is for the index; the second for those of the same millisecond.
+        query = query.where(_R.c.ended_at_ms >= place[0], _R.c.ended_at_ms < before_ms)
+        query = query.where(at > place)
+        query = query.order_by(_R.c.ended_at_ms, _R.c.invocation_id, _R.c.attempt).limit(most)
+        with self._engine.connect() as connection:
+            rows = connection.execute(query).all()
+        found = tuple((str(row[3]), Key(row[1], row[2])) for row in rows)
+        return Passed(found, (rows[-1][0], rows[-1][1], rows[-1][2]) if rows else place)
+
+    def pass_logs(self, place: LinePlace, before_ms: int, most: int) -> PassedLines:
+        """The same of lines, by their ids."""
+        query = sa.select(_L.c.at_ms, _L.c.id, _L.c.function)
+        query = query.where(_L.c.at_ms >= place[0], _L.c.at_ms < before_ms)
+        query = query.where(sa.tuple_(_L.c.at_ms, _L.c.id) > place)
+        with self._engine.connect() as connection:
+            rows = connection.execute(query.order_by(_L.c.at_ms, _L.c.id).limit(most)).all()
+        return PassedLines(
+            tuple((str(row[2]), int(row[1])) for row in rows), (rows[-1][0], rows[-1][1]) if rows else place
+        )
+
+    def drop_lines(self, ids: Sequence[int]) -> Went:
+        """Remove these lines."""
+        return self._drop(kept.LOGS, _L.delete().where(_L.c.id.in_(ids)), self._octets()) if ids else Went()
+
+    def drop_logs_of(self, function: str, before_ms: int, most: int) -> Went:
+        """Remove lines of one function that were printed before then, of the ``most`` that were stored first.
+
+        Lines are stored about in the order in which they were printed. One that is not goes at a later look.
+        """
+        first = sa.select(_L.c.id, _L.c.at_ms).where(_L.c.function == function).order_by(_L.c.id).limit(most).subquery()
+        old = sa.select(first.c.id).where(first.c.at_ms < before_ms)
+        return self._drop(kept.LOGS, _L.delete().where(_L.c.id.in_(old)), self._octets())
 
     def drop_records(self, keys: Sequence[Key]) -> Went:
         """Remove these records. Their logs have a time of their own."""
@@ -82,16 +160,17 @@ class Removal:
         first = sa.select(_L.c.id).order_by(_L.c.id).limit(max(1, min(most, worth)))
         return self._drop(kept.LOGS, _L.delete().where(_L.c.id.in_(first)), self._octets())
 
-    def drop_letters(self, before_ms: int, most: int) -> Went:
+    def drop_letters(self, before_ms: int, most: int, whose: Whose = _ANYBODYS) -> Went:
         """Remove dead letters of invocations that failed before then; with their ids."""
-        old = sa.select(_D.c.invocation_id).where(_D.c.died_at_ms < before_ms).order_by(_D.c.died_at_ms).limit(most)
+        old = sa.select(_D.c.invocation_id).where(_D.c.died_at_ms < before_ms, *whose.of(_D))
+        old = old.order_by(_D.c.died_at_ms).limit(most)
         size = sa.func.length(_D.c.invocation) + sa.func.length(_D.c.record)
         return self._drop(kept.DEAD_LETTERS, _D.delete().where(_D.c.invocation_id.in_(old)), size, _D.c.invocation_id)
 
-    def drop_undelivered(self, before_ms: int, most: int) -> Went:
+    def drop_undelivered(self, before_ms: int, most: int, whose: Whose = _ANYBODYS) -> Went:
         """Remove records that were given up before then."""
         given_up = _U.c.given_up_at_ms
-        old = sa.select(_U.c.invocation_id).where(given_up < before_ms).order_by(given_up).limit(most)
+        old = sa.select(_U.c.invocation_id).where(given_up < before_ms, *whose.of(_U)).order_by(given_up).limit(most)
         size = sa.func.length(_U.c.invocation) + sa.func.length(_U.c.settled)
         return self._drop(kept.UNDELIVERED, _U.delete().where(_U.c.invocation_id.in_(old)), size)
 
@@ -102,10 +181,11 @@ class Removal:
             connection.execute(schema.catalog.update().values(version=schema.catalog.c.version))
             began = time.monotonic()
             # The sizes come back from the delete itself: to ask for them before would read each row twice.
-            rows = connection.execute(delete.returning(size, *id)).all()
+            rows = connection.execute(delete.returning(size, delete.table.c.function, *id)).all()
             if rows:
                 kept.add_freed(connection, kind, len(rows), sum(row[0] for row in rows))
-        return Went(len(rows), time.monotonic() - began, tuple(str(row[1]) for row in rows if id))
+                kept.take_shares(connection, kind, [(row[1], row[0]) for row in rows])
+        return Went(len(rows), time.monotonic() - began, tuple(str(row[2]) for row in rows if id))
 
     def _octets(self) -> sa.ColumnElement[int]:
         if self._engine.dialect.name == "sqlite":  # whose `octet_length` came with 3.43

@@ -290,3 +290,20 @@ chains = sa.Table(
     sa.Index("chains_by_cost", "cost_pico"),
     sa.Index("chains_open", "root_id", sqlite_where=_IS_OPEN, postgresql_where=_IS_OPEN),
 )
+kept_by_function = sa.Table(
+    "kept_by_function",
+    metadata,
+    sa.Column("kind", sa.Text, primary_key=True),
+    sa.Column("function", sa.Text, primary_key=True),
+    sa.Column("count", sa.BigInteger, nullable=False),
+    sa.Column("bytes", sa.BigInteger, nullable=False),
+)
+keep_rules = sa.Table(
+    "keep_rules",
+    metadata,
+    sa.Column("kind", sa.Text, primary_key=True),
+    # Empty: for all functions.
+    sa.Column("function", sa.Text, primary_key=True),
+    sa.Column("keep_ms", sa.BigInteger, nullable=False),
+    sa.Column("set_at_ms", sa.BigInteger, nullable=False),
+)

@@ -28,6 +28,7 @@ _SUMMED = ("billed_ms", "cost_pico", "duration_us", "queue_ms", "init_ms")
 _CHUNK = 500
 _BODY = _R.c.keys().index("body")
 _TEXT = schema.logs.c.keys().index("text") - 1  # rows of lines have no id yet
+_FUNCTION_OF_LINE = schema.logs.c.keys().index("function") - 1
 _encode = msgspec.msgpack.Encoder().encode
 
 
@@ -44,6 +45,7 @@ class BatchWriter:
         self._logs = bulk.inserted(dialect, schema.logs)
         self._letters = bulk.inserted(dialect, schema.dead_letters)
         self._kept = bulk.added(dialect, schema.kept)
+        self._kept_by_function = bulk.added(dialect, schema.kept_by_function)
         self._parts = bulk.inserted(dialect, schema.rollup_parts)
         self._chains = chains.ChainWriter(dialect)
 
@@ -82,7 +84,9 @@ class BatchWriter:
         self._logs.put(connection, lines)
         if letters:
             self._letters.put(connection, list(_dead(batch, letters)))
-        self._kept.put(connection, list(_kept(rows, lines)))
+        shares = _kept_shares(groups, lines)
+        self._kept_by_function.put(connection, shares)
+        self._kept.put(connection, _kept_sums(shares))
 
     def _roll_up(self, connection: sa.Connection, groups: Sequence[RecordGroup]) -> None:
         """Write what the batch adds to figures over time as one part, which is merged later (`faas.store.rolling`)."""
@@ -173,12 +177,31 @@ def _logs(records: Iterable[model.Record]) -> Iterator[bulk.Row]:
             yield line.at_ms, *of, *_text_and_level(line.text)
 
 
-def _kept(rows: Sequence[bulk.Row], lines: Sequence[bulk.Row]) -> Iterator[bulk.Row]:
-    """What a batch adds to what is kept: counting it when somebody asks would take as long as there is much."""
-    if rows:
-        yield kept.RECORDS, len(rows), sum([len(cast(bytes, row[_BODY])) for row in rows]), 0, 0, 0
-    if lines:
-        yield kept.LOGS, len(lines), sum([_octets(cast(str, line[_TEXT])) for line in lines]), 0, 0, 0
+def _kept_shares(groups: Sequence[RecordGroup], lines: Sequence[bulk.Row]) -> list[bulk.Row]:
+    """What a batch adds to what is kept of each function: counting it when asked would take as long as there is much.
+
+    Rows of `schema.kept_by_function`.
+    """
+    sums: dict[tuple[str, str], list[int]] = {}
+    for group in groups:
+        held = sums.setdefault((kept.RECORDS, group.key[0]), [0, 0])
+        held[0] += len(group.rows)
+        held[1] += sum([len(cast(bytes, row[_BODY])) for row in group.rows])
+    for line in lines:
+        held = sums.setdefault((kept.LOGS, cast(str, line[_FUNCTION_OF_LINE])), [0, 0])
+        held[0] += 1
+        held[1] += _octets(cast(str, line[_TEXT]))
+    return [(kind, function, count, size) for (kind, function), (count, size) in sums.items()]
+
+
+def _kept_sums(shares: Sequence[bulk.Row]) -> list[bulk.Row]:
+    """What all functions add together, by kind. Rows of `schema.kept`."""
+    sums: dict[str, list[int]] = {}
+    for kind, _, count, size in shares:
+        held = sums.setdefault(cast(str, kind), [0, 0])
+        held[0] += cast(int, count)
+        held[1] += cast(int, size)
+    return [(kind, count, size, 0, 0, 0) for kind, (count, size) in sums.items()]
 
 
 def _octets(text: str) -> int:

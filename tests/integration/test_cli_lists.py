@@ -57,6 +57,7 @@ def letters(api: ControlApi) -> dead_letters.DeadLetters:
         ("ls",), ("describe", "hello"), ("records",), ("stats",), ("bill",), ("invocations", "ls"), ("dlq", "ls"),
         ("undelivered", "ls"), ("status",), ("doctor",), ("buckets",), ("ls", "photos"), ("records", "--slowest"),
         ("bill", "--as", "aws-lambda"), ("bill", "--by", "root"), ("budget", "ls"),
+        ("kept", "ls"), ("kept", "ls", "hello"),
     ],
 )  # fmt: skip
 async def test_no_line_of_a_list_is_wider_than_its_terminal(api: ControlApi, command: tuple[str, ...]) -> None:

@@ -175,6 +175,8 @@ def test_what_was_stored_before_retention_is_counted_and_its_letters_know_their_
     with opened.connect() as connection:
         assert set(connection.scalars(sa.select(schema.dead_letters.c.revision))) == {7}
         assert set(connection.scalars(sa.select(schema.undelivered.c.revision))) == {1}
+        shares = {tuple(row) for row in connection.execute(sa.select(schema.kept_by_function))}
+    assert shares == {(kept.RECORDS, "hello", 250, 1_250), (kept.LOGS, "hello", 250, 1_000)}
     ledger.Ledger(opened).commit([samples.ended()])
     assert kept.read(opened).kinds[kept.RECORDS].count == 251
     opened.dispose()

@@ -20,12 +20,12 @@ def rows(function: str, days_ago: list[int], current: int | None) -> list[past.R
 
 
 def found(made: list[past.Row], keep: int = 2, days: int = 30) -> list[str]:
-    return [row.ref for row in policy.superfluous(made, keep, days, NOW_MS)]
+    return [row.ref for row in policy.superfluous(made, keep, lambda _: days * DAY_MS, NOW_MS)]
 
 
 def test_what_is_kept_for_no_days_is_kept_for_ever() -> None:
     assert policy.cut_ms(NOW_MS, 0) is None
-    assert policy.cut_ms(NOW_MS, 3) == NOW_MS - 3 * DAY_MS
+    assert policy.cut_ms(NOW_MS, 3 * DAY_MS) == NOW_MS - 3 * DAY_MS
 
 
 def test_old_revisions_go_but_for_the_last_ones() -> None:
@@ -64,3 +64,12 @@ def test_a_step_that_took_long_is_followed_by_a_smaller_one_and_a_longer_pause()
     assert policy.next_rows(20, took_s=9.0) == policy.FEWEST_ROWS
     assert policy.pause_s(0.02) == pytest.approx(0.08)
     assert policy.pause_s(60.0) == 1.0
+
+
+def test_a_step_that_is_long_for_what_it_costs_besides_its_rows_does_not_shrink_the_next_ones_to_nothing() -> None:
+    rows = policy.FIRST_ROWS
+    for _ in range(20):
+        rows = policy.next_rows(rows, took_s=0.06)
+    assert rows == policy.FIRST_ROWS
+    assert policy.next_rows(policy.FEWEST_ROWS, took_s=0.06) == 2 * policy.FEWEST_ROWS
+    assert policy.next_rows(policy.FEWEST_ROWS, took_s=0.06, usual=policy.FEWEST_ROWS) == policy.FEWEST_ROWS
