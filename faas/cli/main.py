@@ -43,6 +43,8 @@ COMMANDS = {
     "open": Entry("faas.cli.open", "open_command", "Open the page in a browser, logged in.", _PLATFORM),
     "down": Entry("faas.cli.up", "down_command", "Stop the platform.", _PLATFORM),
     "status": Entry("faas.cli.status", "status_command", "Show where the invocations are, and the nodes.", _PLATFORM),
+    "backup": Entry("faas.cli.backup", "backup_command", "Write a backup, while the platform runs.", _PLATFORM),
+    "restore": Entry("faas.cli.backup", "restore_command", "Make a data directory from a backup.", _PLATFORM),
     "kept": Entry("faas.cli.kept", "kept_group", "Show and set what is kept, and for how long.", _PLATFORM),
     "doctor": Entry("faas.cli.doctor", "doctor_command", "Establish the facts, one line each.", _PLATFORM),
     "help": Entry("faas.cli.help", "help_command", "Show help, also of a command: faas help logs.", _PLATFORM),

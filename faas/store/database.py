@@ -29,13 +29,7 @@ def open_database(data: groups.Data) -> sa.Engine:
 
     Whatever is done with it raises `errors.Unavailable` when the database is locked, full, damaged or away.
     """
-    url = data.database_url or f"sqlite:///{data.root / 'ledger.db'}"
-    # A server that was restarted has closed the pool's connections; a file has not.
-    engine = sa.create_engine(url, pool_pre_ping=not url.startswith("sqlite"))
-    sa.event.listen(engine, "handle_error", _translated, retval=True)
-    if engine.dialect.name == "sqlite":
-        sa.event.listen(engine, "connect", _prepare_sqlite)
-        engine.dialect.statement_compiler = _HintedCompiler
+    engine = as_it_is(data)
     try:
         # Two that migrate one file at once would both begin by reading, and then one of them could not write.
         with _file_lock(data.root / "ledger.lock"):
@@ -47,6 +41,18 @@ def open_database(data: groups.Data) -> sa.Engine:
     except BaseException:
         engine.dispose()
         raise
+    return engine
+
+
+def as_it_is(data: groups.Data) -> sa.Engine:
+    """The engine of a database whose tables are left as they are."""
+    url = data.database_url or f"sqlite:///{data.root / 'ledger.db'}"
+    # A server that was restarted has closed the pool's connections; a file has not.
+    engine = sa.create_engine(url, pool_pre_ping=not url.startswith("sqlite"))
+    sa.event.listen(engine, "handle_error", _translated, retval=True)
+    if engine.dialect.name == "sqlite":
+        sa.event.listen(engine, "connect", _prepare_sqlite)
+        engine.dialect.statement_compiler = _HintedCompiler
     return engine
 
 

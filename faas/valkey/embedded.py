@@ -189,8 +189,11 @@ class EmbeddedServer:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     def _sweep(self) -> None:
-        """Remove what rewrites that a killed server had begun have left: it may be as large as all its data."""
-        for left in self.folder.glob("temp-*"):
+        """Remove what rewrites that a killed server had begun have left, and killed backups: as large as all its data.
+
+        A server with an append-only file does not read ``dump.rdb``.
+        """
+        for left in (*self.folder.glob("temp-*"), *self.folder.glob("dump.rdb")):
             left.unlink()
 
     async def _hold_lock(self) -> None:

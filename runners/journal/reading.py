@@ -53,6 +53,11 @@ def ended(folder: Path, mark: int, up_to: int, most_bytes: int) -> list[EndedCal
     return found
 
 
+def last_end(folder: Path, mark: int) -> int:
+    """The position behind the last call that has ended, ``mark`` when none has since. Raises `OSError`."""
+    return max((one.end for one in _from(folder, mark) if one.is_end), default=mark)
+
+
 def _from(folder: Path, mark: int) -> Iterator[form.JournalEntry]:
     """The entries of the segment in which the mark lies, and of those after it."""
     kept = form.segments(folder)
