@@ -189,3 +189,16 @@ def test_lines_are_filtered_and_earlier_ones_fetched(seen: Seen, works: platform
     expect(seen.page.get_by_role("button", name="Earlier lines")).to_have_count(0)
     seen.page.get_by_label("Until").fill("2020-01-01T00:00")
     expect(seen.page.get_by_text("No line fits.").or_(seen.page.get_by_role("alert"))).to_be_visible()
+
+
+def test_how_long_logs_of_a_function_are_kept_is_set_on_the_page(seen: Seen, works: platforms.Platform) -> None:
+    page = seen.page
+    seen.open("/kept")
+    page.get_by_role("combobox", name="Keep", exact=True).select_option("logs")
+    page.get_by_role("combobox", name="For", exact=True).select_option("7 days")
+    page.get_by_role("textbox", name="Of", exact=True).fill("obeys")
+    page.get_by_role("button", name="Set", exact=True).click()
+    page.get_by_role("button", name="Set it").click()
+    expect(page.get_by_text("It counts from the next look on.")).to_be_visible()
+    (obeys,) = works.json("kept", "ls", "obeys")["functions"]
+    assert obeys["keep"]["logs"] == {"keep_ms": 7 * 86_400_000, "origin": "function"}

@@ -54,6 +54,14 @@ export const silence = (name, forMs) => post(V1 + path`/alarms/${name}/silence`,
 export const unsilence = (name) => remove(V1 + path`/alarms/${name}/silence`);
 export const testAlarm = (name) => post(V1 + path`/alarms/${name}/test`);
 
+export const kept = (signal) => get(`${V1}/kept`, signal);
+export const keep = (kind, keepMs, name) =>
+  ask(V1 + path`/kept/${kind}`, {
+    method: "PUT",
+    body: JSON.stringify({ keep_ms: keepMs, function: name || null }),
+    headers: { "Content-Type": "application/json" },
+  });
+
 export const status = (signal) => get(`${V1}/status`, signal);
 export const health = (isThorough, signal) => get(query(`${V1}/health`, { thorough: isThorough ? "true" : "" }), signal);
 
