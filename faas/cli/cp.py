@@ -55,6 +55,7 @@ def cp_command(*, source: str, target: str, recursive: bool, as_json: bool) -> N
     faas cp -r thumbs: ./thumbs
     """
     here, there = parse(source), parse(target)
+    # Both would write to stdout, and what reads it could part neither from the other.
     if as_json and target == "-":
         raise errors.BadRequest("stdout takes either the object or --json", hint="copy into a file")
     api = client.connect()
@@ -91,6 +92,7 @@ def _put_all(api: client.Client, folder: Path, there: Remote) -> Iterator[Copied
     if not folder.is_dir():
         raise errors.BadRequest(f"{folder} is no folder", hint="copy a file without -r")
     prefix = there.key if not there.key or there.key.endswith("/") else f"{there.key}/"
+    # Sorted, so that two copies of a folder put objects, and start functions, in one order.
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
         below = path.relative_to(folder)
         # Half-written objects have such names, and so no object has.
@@ -215,6 +217,7 @@ def _pour(source: _Source, target: IO[bytes], name: str) -> int:
             target.write(chunk)
             passed.add(len(chunk))
     target.flush()
+    # A connection that broke leaves a rest; an answer without a length cannot be judged so.
     if source.length:
         raise errors.Unavailable(f"{name}: {source.length} bytes did not come", hint="copy it again")
     return passed.size

@@ -83,6 +83,7 @@ def deploy_command(*, path: Path, agrees: bool, as_json: bool) -> None:
             output.say(line)
     found = _wait(api, deployment, as_json)
     if found["state"] == "failed":
+        # No status: the request went well, and what failed is a deployment.
         error = client.error_of(0, msgspec.json.encode({"error": found["error"]}))
         if not as_json:
             _tell(error)
@@ -136,6 +137,7 @@ def _pack(
     missing: dict[str, list[str]],
 ) -> dict[str, Tar]:
     """Pack each distinct source folder once, one after the other in the spool; each folder's tar."""
+    # A data directory or a bucket may lie in the project; sent along, each deploy would be larger than the last.
     leave_out = [settings.data.root, declared_in, *(Path(bucket.path) for bucket in project.buckets if bucket.path)]
     tars: dict[str, Tar] = {}
     for function in project.functions:
@@ -150,6 +152,7 @@ def _pack(
             )
             for reason, names in found.items():
                 missing.setdefault(reason, []).extend(names)
+            # One spool for all: a project may have hundreds of sources, and descriptors are few.
             tars[function.source] = Tar(start, spool.tell(), _sha256(spool, start))
     return tars
 
@@ -230,6 +233,7 @@ def _tell(error: errors.FaasError) -> None:
     """Print what the function's own code printed and raised as it was loaded; its log may hold the traceback, too."""
     logs = "\n".join(showing.without_repeats(error.data.get("logs", ()), error.message))
     stack = "\n".join(str(frame).rstrip("\n") for frame in error.data.get("stack", ()))
+    # A function's log mostly holds the traceback already, as Python prints it.
     for text in (logs, "" if stack in logs else stack):
         if text:
             output.say(text)

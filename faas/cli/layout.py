@@ -58,6 +58,7 @@ def lines(table: Table, width: int | None) -> list[str]:
     found = [_line(row, widths, right) for row in (names, *fitting.rows, *_totals(fitting))]
     if width is None:
         return found
+    # What cannot give way is cut here: a line that wraps breaks the columns of all the others.
     found = [cut(line, width) for line in found]
     rule = "─" * min(max(sum(widths) + len(_GAP) * (len(widths) - 1), 0), width)
     found.insert(1, rule)
@@ -68,6 +69,7 @@ def lines(table: Table, width: int | None) -> list[str]:
 
 def fitted(table: Table, width: int) -> Table:
     """The table as wide as ``width`` at most, as far as its columns can give way."""
+    # In this order: a shortened id still names its thing, a column that is left out tells nothing.
     if _width(table) > width:
         table = _with_short_ids(table)
     while _needed(table) > width and (droppable := _droppable(table)):

@@ -103,6 +103,7 @@ def read(process: str, texts: Iterable[str], before: PlatformLine | None = None)
 def last(process: str, log: Path, wanted: PlatformFilter, most: int) -> list[PlatformLine]:
     """The last lines of a process that are wanted, in order. Files are read from their end, no further than need be."""
     found: list[PlatformLine] = []
+    # The newer file first, and the one that was set aside only when that has too few.
     for path in (log, aside(log)):
         rest = b""
         for block, is_first in _blocks_from_end(path):
@@ -183,6 +184,7 @@ class LogFollower:
     def read(self) -> list[PlatformLine]:
         """The whole lines that have come since the last time."""
         data = self._part
+        # Shorter than what was read: it was set aside, so its rest is in the other file.
         if _size(self._log) < self._at:
             data += _from(aside(self._log), self._at)
             self._at = 0

@@ -124,6 +124,7 @@ def logs_command(
         return
     names_of_fields = tuple(filter(None, (fields or "").split(",")))
     shown = _Shown(named=len(functions) != 1, raw=raw, as_json=as_json, columns=names_of_fields)
+    # A name that nobody knows would be followed for ever without a line.
     if follow:
         names.require(api, *functions)
         _show_each(_follow(api, query, tail), shown)
@@ -169,6 +170,7 @@ def _stored(api: client.Client, query: dict[str, Any], tail: int) -> Iterator[lo
     for page in pages:
         some, is_cut = some or bool(page["lines"]), is_cut or page["is_cut"]
         yield from _lines(page)
+    # Nothing was found, and that was all: most likely a name or an id is wrong, which costs a question only now.
     if some or is_cut or not tail:
         return
     for invocation in filter(None, (query["invocation"], query["root"])):
@@ -179,6 +181,7 @@ def _stored(api: client.Client, query: dict[str, Any], tail: int) -> Iterator[lo
 def _pages(api: client.Client, query: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """All that fits, from the first line. A search that is cut goes on where it was."""
     after: str | None = None
+    # It is where a search among the last lines goes on, and this one goes forward.
     query = {**query, "before": None}
     while True:
         page: dict[str, Any] = api.get("/api/v1/logs", **query, after=after, limit=_PAGE)
@@ -222,6 +225,7 @@ def _follow(api: client.Client, query: dict[str, Any], tail: int) -> Iterator[lo
         try:
             page = api.get("/api/v1/logs", **query, after=after, limit=_PAGE, wait_ms=_WAIT_MS, live="true")
         except errors.Unavailable as error:
+            # Said once, and not each second that it lasts.
             if not is_away:
                 output.say(f"faas: {error.message}; waiting for it")
             is_away = True

@@ -49,6 +49,7 @@ async def run(settings: settings_module.Settings, stop: asyncio.Event, ready: Re
     async with contextlib.AsyncExitStack() as stack:
         queue = await invocations.Queue.of(settings.redis, settings.queues, settings.results)
         stack.callback(queue.close)
+        # What is opened first is closed last: the engine ends before the links by which it tells what ended.
         answers = await replies.Replies.open(settings.redis.redis_url, settings.redis.redis_prefix)
         stack.push_async_callback(answers.close)
         database_engine = await asyncio.to_thread(database.open_database, settings.data)
@@ -60,6 +61,7 @@ async def run(settings: settings_module.Settings, stop: asyncio.Event, ready: Re
         if engine is None:
             return
         stack.push_async_callback(engine.close)
+        # Only the engine that was chosen says so, so this cannot be asked with the other settings.
         _refuse_to_expose(settings, isolates=engine.isolates)
         node = await nodes.Node.start(settings, engine, queue, store)
         ending = _Ending(settings.runners.grace_ms / 1000)
@@ -74,6 +76,7 @@ async def run(settings: settings_module.Settings, stop: asyncio.Event, ready: Re
             _beside(follower.follow(), _keep_clean(known_buckets)),
             _serving(settings, served) as url,
         ):
+            # Last before the first call: what is made until here lives as long as the node.
             _keep_what_is_there()
             # A thread that reads a huge bucket, say, lets the loop go on after that, and not after ten times as long.
             sys.setswitchinterval(THREADS_TAKE_TURNS_EVERY_S)
@@ -112,6 +115,7 @@ async def _engine(
                     break
             # What is deployed meanwhile is accepted, too, and runs when the engine is back.
             await closed.catch_up()
+            # Still away: nothing is logged, as it is asked each second.
             with contextlib.suppress(base.EngineUnavailable):
                 engine = await choose.choose(
                     settings.data.root,
@@ -276,6 +280,7 @@ async def _keep_clean(known_buckets: buckets.Known) -> None:
 
 def _refuse_to_expose(settings: settings_module.Settings, *, isolates: bool) -> None:
     """Functions that nothing contains are not offered to other machines."""
+    # A name that every machine resolves to itself (RFC 6761, section 6.3).
     if isolates or settings.listening.host == "localhost":
         return
     try:

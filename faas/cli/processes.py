@@ -100,6 +100,7 @@ def serve(run: Run, ready_fd: int | None) -> None:
     settings_module.place_rq(settings.redis)
     log_format.start(settings.platform_logs)
     fitness.require(settings.redis, settings.queues, settings.results)
+    # Checked before the loop starts: a server that does not fit ends the process with a reason, not a task of it.
     uvloop.run(_until_stopped(run, settings, _teller(ready_fd)))
 
 

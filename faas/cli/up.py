@@ -73,6 +73,7 @@ def up_command(*, detach: bool, quiet: bool, as_json: bool, ready_fd: int | None
     # Before anything is made: a file that was open for a moment may have been opened.
     platform_dir.keep_to_owner()
     platform_dir.prepare(settings.data.root, output.say)
+    # Only the process that stays reads the settings of its logs; this one ends when the other is ready.
     if detach:
         uvloop.run(_detached(settings, as_json))
         return
@@ -101,6 +102,7 @@ def down_command(*, as_json: bool) -> None:
     settings = options.settings()
     owner = platform_dir.running(settings.data.root)
     if owner is not None:
+        # Each of the three phases in which the tree ends may take a grace period.
         uvloop.run(_end(owner, settings.data.root, settings.runners.grace_ms / 1000 * 3 + _DOWN_MARGIN_S))
     if as_json:
         output.emit({"stopped": owner.pid if owner else None})
@@ -111,6 +113,7 @@ def down_command(*, as_json: bool) -> None:
 async def _up(settings: settings_module.Settings, announce: Any) -> None:
     from runners.engines import choose
 
+    # First of all, so that a machine without Docker is told so before a server or a file is made.
     await choose.check_engine(settings.data.root, settings.sandboxes)
     root = settings.data.root
     with (
@@ -252,6 +255,7 @@ def _specs(settings: settings_module.Settings) -> list[child.ChildSpec]:
         ("node" if number == 1 else f"node-{number}", "node") for number in range(1, settings.runners.node_count + 1)
     ]
     rest = [(name, name) for name in ("scheduler", "builder", "api", "recorder")]
+    # What brings work ends first and the recorder last: it takes in what the nodes write as they end.
     phases = {"node": _NODES, "recorder": _STOPS_LAST}
     return [
         child.ChildSpec(
@@ -273,6 +277,7 @@ def _stop_on_signals(tree: supervisor.Supervisor) -> asyncio.Event:
             tree.kill()
         stop.set()
 
+    # SIGHUP, too: a terminal that is closed ends what was started in it.
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         asyncio.get_running_loop().add_signal_handler(number, asked)
     return stop
@@ -311,6 +316,7 @@ async def _detached(settings: settings_module.Settings, as_json: bool) -> None:
         started = _spawn_detached(settings, log_path, writing)
     finally:
         os.close(writing)
+    # Our end of the pipe is closed by now, so its end is read when the platform dies before it is ready.
     told = await child.read_ready(reading)
     if told is None:
         raise errors.Unavailable("the platform ended before it was ready", hint=f"see {log_path}")
@@ -331,6 +337,7 @@ def _spawn_detached(settings: settings_module.Settings, log_path: Path, ready: i
             stdout=log,
             stderr=log,
             pass_fds=(ready,),
+            # Ctrl-C in this terminal is not meant for it.
             start_new_session=True,
         )
 
