@@ -113,7 +113,7 @@ def down_command(*, as_json: bool) -> None:
 async def _up(settings: settings_module.Settings, announce: Any) -> None:
     from runners.engines import choose
 
-    # First of all, so that a machine without Docker is told so before a server or a file is made.
+    # First, so that a machine without Docker is told so before a server is started.
     await choose.check_engine(settings.data.root, settings.sandboxes)
     root = settings.data.root
     with (

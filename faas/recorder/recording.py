@@ -42,6 +42,7 @@ async def run(
     # Past half of what may wait for the ledger there is no room for what others may miss.
     source = following.RecordSource(redis.redis_url, redis.redis_prefix, queues.max_unrecorded_bytes // 2)
     places = {cursors.of(sink.name, may_miss=sink.may_miss): sink for sink in beside}
+    # A cursor is known by its name.
     if len(places) < len(beside):
         raise ValueError(f"two sinks have one name: {sorted(sink.name for sink in beside)}")
     async with asyncio.TaskGroup() as running:
@@ -61,6 +62,7 @@ async def _keep_room(source: following.RecordSource, wanted: list[cursors.Cursor
                     await _tell(client, keys, wanted)
                     await cursors.let_go(client, keys, source.room_bytes)
                     is_told = True
+                # Only sinks that may miss records are swept for: for the ledger all is kept.
                 elif any(cursor.may_miss for cursor in wanted):
                     await _make_room(client, keys, source.room_bytes)
                 else:

@@ -53,6 +53,7 @@ class Spending:
 
     def committed(self, records: Sequence[model.Record]) -> None:
         """Count what was just written."""
+        # Most platforms have none, and this is called for every batch.
         if not self._budgets:
             return
         added: dict[str, int] = {}
@@ -92,6 +93,7 @@ class Spending:
         elif not self._budgets:
             return None
         has_changed = is_new and self._withdraw(reached, now_ms)
+        # What was just read holds the fresh records, too: added once more they would count twice.
         if is_new or self._is_stale(now_ms):
             self._read(reached, now_ms)
         else:
@@ -143,6 +145,7 @@ class Spending:
         """Say that a budget is reached, if the database says so too; whether that stops something."""
         budget, period = self._budgets[name], self._periods[self._budgets[name].per]
         spent = self._spent[name] = reached.spent_pico(name, period)
+        # The count in memory was too high: a batch may have been counted that was there already.
         if spent < budget.amount_pico:
             return False
         found = budgets.Reached(

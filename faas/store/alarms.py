@@ -152,6 +152,7 @@ class Alarms:
             row = connection.execute(sa.select(_N.c.serial, _N.c.slot)).one()
             declared = declared_in(connection)
             named = sa.select(schema.functions.c.name)
+            # Names are read only where they matter: there may be ten thousand.
             is_each = any(each.alarm.each for each in declared)
             return BegunLook(
                 serial=int(row.serial),
@@ -166,6 +167,7 @@ class Alarms:
         """End a look, whole or not at all; False, and nothing is changed, when another came first."""
         with self._engine.begin() as connection:
             this = (_N.c.id == 1, _N.c.serial == begun.serial)
+            # The serial says that nobody looked in between; without a lock, several schedulers look, and one writes.
             taken = connection.execute(_N.update().where(*this).values(serial=begun.serial + 1, slot=slot, at_ms=at_ms))
             if taken.rowcount != 1:
                 return False
@@ -311,6 +313,7 @@ def _event(row: sa.Row[tuple[object, ...]]) -> AlarmEvent:
 def _put(connection: sa.Connection, outcome: LookOutcome) -> None:
     keys = [*outcome.gone, *(each.key for each in outcome.standings)]
     this = (_S.c.alarm == sa.bindparam("of_alarm"), _S.c.function == sa.bindparam("of_function"))
+    # Deleted and put in anew, as "insert or update" is another statement for each database.
     if keys:
         connection.execute(_S.delete().where(*this), [{"of_alarm": key[0], "of_function": key[1]} for key in keys])
     _insert(connection, _S, (msgspec.structs.asdict(each) for each in outcome.standings))

@@ -90,6 +90,8 @@ def rows(records: Iterable[model.Record]) -> list[bulk.Row]:
         if held is None:
             held = sums[key] = [0] * len(_SUMS)
         held[0] += 1
+        # Requests that are billed: a handler that did not run costs nothing, and other clouds charge by such a
+        # number, too.
         held[1] += record.billed_ms > 0
         held[2] += record.billed_ms
         held[3] += record.cost_pico
@@ -127,6 +129,7 @@ def spent_pico(connection: sa.Connection, since_ms: int, until_ms: int, function
 def _days(since_ms: int, until_ms: int | None) -> Iterator[sa.ColumnElement[bool]]:
     yield _B.c.day >= day(since_ms)
     if until_ms is not None:
+        # A statement that ends at midnight ends with the day before.
         yield _B.c.day <= day(max(until_ms - 1, 0))
 
 
@@ -161,6 +164,7 @@ def roots(
     found: list[RootLine] = []
     left, last = _MOST_RECORDS, before
     for ended_at_ms, invocation_id, attempt, root_id in seen:
+        # Bounded in records as well: a page of chains of ten thousand invocations each would read a million rows.
         if len(found) >= limit or left <= 0:
             return RootPage(found, last)
         last = (ended_at_ms, invocation_id, attempt)

@@ -79,6 +79,7 @@ def added(known: ChainSums | None, records: Sequence[model.Record]) -> ChainSums
         if record.invocation_id == root_id:
             first = record
             is_open = is_open and not record.final
+        # Attempts that another follows cost, but are no invocation of their own.
         if record.final:
             count += 1
             if status == _OK:

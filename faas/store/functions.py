@@ -68,8 +68,10 @@ class Functions:
         named = [(ref, *_parse(ref)) for ref in refs]
         with self._engine.begin() as connection:
             _lock(connection)
+            # All of them: a project is a good part of what there is, and a list of names has a bound in SQL.
             rows = connection.execute(sa.select(_F.c.name, _F.c.current)).all()
             current = {row[0]: row[1] for row in rows}
+            # Forgotten, but not deleted: a number that came again would be another revision of the same name.
             for ref, name, number in named:
                 if current.get(name) == number:
                     raise errors.Conflict(f"{ref} is the current revision", revision=ref)

@@ -132,6 +132,7 @@ class Ledger:
         sums = [sa.func.sum(_T.c[name]) for name in _SUMS]
         with self._engine.connect() as connection:
             rows = connection.execute(sa.select(*keys, *sums).group_by(*keys)).all()
+        # `int`, as PostgreSQL sums integers to decimals.
         names = (*_KEYS[1:], *_SUMS)
         return [msgspec.convert(dict(zip(names, (*row[:4], *map(int, row[4:])), strict=True)), Total) for row in rows]
 

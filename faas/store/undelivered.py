@@ -50,6 +50,7 @@ class UndeliveredRecords:
             "revision": given_up.invocation.revision,
         }
         with self._engine.begin() as connection:
+            # The same may be given up twice, when a scheduler dies between this and the outbox.
             connection.execute(_U.delete().where(_U.c.invocation_id == given_up.invocation.id))
             connection.execute(_U.insert().values(row))
 
@@ -75,6 +76,7 @@ class UndeliveredRecords:
         """Those of some invocations, by their ids."""
         found: dict[str, Undelivered] = {}
         with self._engine.connect() as connection:
+            # A statement takes a bounded number of values.
             for start in range(0, len(invocation_ids), _CHUNK):
                 query = sa.select(_U).where(_U.c.invocation_id.in_(invocation_ids[start : start + _CHUNK]))
                 found.update((row.invocation_id, _read(row)) for row in connection.execute(query))
