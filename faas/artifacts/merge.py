@@ -52,8 +52,10 @@ def _listed(folder: Path) -> dict[str, Path]:
     entries: dict[str, Path] = {}
     for place, folders, files in os.walk(folder):
         here = Path(place)
+        # A folder that holds something is made with it; only an empty one needs an entry.
         if not folders and not files and here != folder:
             entries[here.relative_to(folder).as_posix()] = here
+        # `os.walk` counts a link to a folder as a folder, and does not go into it.
         for name in [*files, *(name for name in folders if (here / name).is_symlink())]:
             path = here / name
             if not stat.S_ISREG(path.lstat().st_mode):

@@ -155,6 +155,8 @@ class Artifacts:
 
     def _publish(self, file: BinaryIO, partial: Path, digest: str) -> tuple[str, Path]:
         file.flush()
+        # The ledger will name it, and keeps its own word through a power cut: so must the file, and its name in the
+        # folder.
         os.fsync(file.fileno())
         path = self._tar(digest)
         os.fchmod(file.fileno(), 0o644)
@@ -171,6 +173,7 @@ class Artifacts:
             _read_tar(bundle, partial)
             partial.rename(code)
         except OSError as error:
+            # Another process was quicker: what it unpacked is the same.
             if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
                 raise
         finally:
@@ -194,6 +197,7 @@ class _Hashing:
 
 def _write_tar(entries: Mapping[str, Path], file: _Hashing) -> None:
     with tarfile.open(fileobj=file, mode="w|", format=tarfile.PAX_FORMAT, encoding="utf-8") as tar:  # type: ignore[call-overload]
+        # Sorted, and without times or owners: the same files give the same digest, and so the same artifact.
         for name in sorted(entries):
             _add(tar, name, entries[name])
 
@@ -230,6 +234,7 @@ def _read_tar(bundle: BinaryIO, folder: Path) -> None:
                 raise errors.Unavailable(f"the artifact holds {entry.name}, which is no file", hint="deploy again")
             with content, path.open("xb") as file:
                 shutil.copyfileobj(content, file, _CHUNK_BYTES)
+            # Read-only, as sandboxes share these files by hard links.
             path.chmod(0o555 if entry.mode & 0o100 else 0o444)
 
 
@@ -246,6 +251,7 @@ def _sync(folder: Path) -> None:
 
 
 def _checked(digest: str) -> str:
+    # A digest becomes a part of a path, whoever sent it.
     if _DIGEST.fullmatch(digest) is None:
         raise _missing(digest)
     return digest

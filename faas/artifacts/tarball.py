@@ -87,6 +87,7 @@ def _write_file(tar: tarfile.TarFile, member: tarfile.TarInfo, folder: Path, pat
         raise BadTar(
             f"the source holds {member.name}, which is {_kind(member)}", hint="put plain files into the source folder"
         )
+    # By what the header says, before a byte is written; the size is compared again at the end.
     if member.size > room:
         raise errors.TooLarge(f"the source is too large: {member.name} does not fit any more")
     with _content(tar, member) as source, _create(path, executable=bool(member.mode & 0o111)) as target:
@@ -120,6 +121,7 @@ def _create(path: Path, *, executable: bool) -> BinaryIO:
     """A fresh file; of two members with one name the later one counts."""
     if path.is_file():
         path.unlink()
+    # Never through a link, and never into a file that is there: what was unpacked before decides nothing.
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
     os.fchmod(descriptor, 0o755 if executable else 0o644)
     return os.fdopen(descriptor, "wb")
@@ -133,6 +135,7 @@ def _parts(name: str) -> list[str]:
     parts = [part for part in name.split("/") if part not in ("", ".")]
     if name.startswith("/") or ".." in parts or "\0" in name:
         raise BadTar(f"the source holds a name that leads out of its folder: {name!r}")
+    # Linux takes names of 255 bytes; paths are bounded below its 4,096, as the folder's own comes before them.
     if len(encoded) > _PATH_BYTES or any(len(part.encode()) > 255 for part in parts):
         raise BadTar(f"the source holds a name that is too long: {name[:80]}…")
     return parts

@@ -76,6 +76,7 @@ class Catalog:
         with redis_client.translated():
             members = await self._client.smembers(self._keys.nodes)
             names = sorted(streams.text(member) for member in members)
+            # One question for all leases: `None` for a node whose lease has lapsed and that nobody has buried yet.
             held = await self._client.mget([self._keys.node(name) for name in names]) if names else []
         said = {name: _state(state) for name, state in zip(names, held, strict=True) if state is not None}
         return {name: state for name, state in said.items() if state is not None}

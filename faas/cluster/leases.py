@@ -84,6 +84,7 @@ async def _bury(queue: invocations.Queue, node: str, lease: bytes) -> None:
 
 async def _claimed(queue: invocations.Queue, node: str, stream: str) -> int:
     taken = 0
+    # Page by page, and the consumer last: one that is deleted with entries takes them along.
     while not await forget(queue, node, stream):
         page = await queue.link.call("XPENDING", stream, keyring.GROUP, "-", "+", _PAGE, node)
         for entry, *_ in page:
@@ -95,6 +96,7 @@ async def _claimed(queue: invocations.Queue, node: str, stream: str) -> int:
 async def _requeue(queue: invocations.Queue, node: str, stream: str, entry: str) -> None:
     found = await queue.link.call("XRANGE", stream, entry, entry)
     if not found:
+        # Its entry was deleted, and only the claim is left.
         await queue.link.call("XACK", stream, keyring.GROUP, entry)
         return
     for claim in await _read(queue, stream, found):

@@ -56,6 +56,7 @@ class ToFunctions:
             raise errors.NotFound(f"no function is called {to.function}", function=to.function)
         stops = await asyncio.to_thread(self._store.stops)
         budgets.refuse(target.function, budgets.stop_of(stops, target.function), clock.now_ms())
+        # A record holds the event and the result: two that fit may be too large together.
         if len(parcel.body) > self._max_event_bytes:
             raise errors.TooLarge(f"the record has {len(parcel.body)} bytes, over {self._max_event_bytes}")
         invocation = invocation_of(parcel, target, clock.now_ms())

@@ -108,6 +108,8 @@ class Deliveries:
         self._senders = {box: sender for box, sender in self._senders.items() if sender.held or box in filled}
 
     async def _keep(self) -> None:
+        # As often as nodes renew their leases: saying it at each look would be ten commands a second for every
+        # outbox.
         if clock.steady_s() < self._keep_at:
             return
         for sender in self._senders.values():
@@ -226,6 +228,7 @@ class Sender:
     async def fill(self) -> None:
         """Take as many as can be tried at once now. Raises `errors.Unavailable`."""
         awake = len(self.held) - self._asleep
+        # Those that sleep until their next try take no place of those that can be tried now, up to a bound on memory.
         room = min(AT_ONCE - awake, MOST_HELD - len(self.held))
         if room <= 0:
             return

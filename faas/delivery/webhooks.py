@@ -53,6 +53,8 @@ def signature(secret: str, at_s: int, body: bytes) -> str:
 def session(timeout_ms: int) -> aiohttp.ClientSession:
     """A client for `post`; close it. How many requests are under way at once is the caller's affair."""
     return aiohttp.ClientSession(
+        # Without the library's own bound: `AT_ONCE` is one for each destination, so that a slow one holds up no
+        # other.
         connector=aiohttp.TCPConnector(limit=0),
         cookie_jar=aiohttp.DummyCookieJar(),
         timeout=aiohttp.ClientTimeout(total=timeout_ms / 1000),

@@ -91,6 +91,8 @@ async def gathered(checks: Sequence[Check], settings: settings_module.Settings) 
         asked = [loop.run_in_executor(pool, functools.partial(established, check, settings)) for check in checks]
         await asyncio.wait(asked, timeout=_WITHIN_S)
     finally:
+        # A check that hangs in a thread cannot be ended; whoever asked is told that it hangs, and does not hang with
+        # it.
         pool.shutdown(wait=False, cancel_futures=True)
     return tuple(fact for check, found in zip(checks, asked, strict=True) for fact in (_facts_of(check, found)))
 

@@ -77,6 +77,7 @@ def _is_there(data: groups.Data) -> bool:
 
 @contextlib.contextmanager
 def _opened(data: groups.Data) -> Iterator[sa.Engine]:
+    # Read-only, so that a look never makes the file.
     url = data.database_url or f"sqlite:///file:{data.root / 'ledger.db'}?mode=ro&uri=true"
     limit = {} if url.startswith("sqlite") else {"connect_timeout": _CONNECTS_WITHIN_S}
     engine = sa.create_engine(url, connect_args=limit)

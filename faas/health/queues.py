@@ -35,6 +35,7 @@ def bounds_counted(redis: groups.Redis, queues: groups.Queues) -> Iterator[facts
 def conservation(redis: groups.Redis) -> Iterator[facts.Fact]:
     """The fact ``conservation``: every invocation that was accepted is in one place."""
     places = asking.asked(redis, census.places)
+    # Without signs: what one revision misses must not make up for what another has twice.
     if drift := sum(abs(place.counts.drift) for place in places.values()):
         text = f"{drift} invocations are in no place or in two"
         yield facts.Fact("conservation", facts.Severity.FAILED, text, "`faas status` shows the function")

@@ -70,6 +70,7 @@ def _durability(
 def _clock(redis_ms: int) -> facts.Fact:
     skew_ms = clock.now_ms() - redis_ms
     wall_ns, steady_s = clock.now_ns(), clock.steady_s()
+    # Two clocks are compared over this time: a wall clock that is being corrected runs at another rate.
     time.sleep(0.05)
     drift_ms = abs((clock.now_ns() - wall_ns) / 1e6 - (clock.steady_s() - steady_s) * 1000)
     if abs(skew_ms) > _SKEW_MS or drift_ms > _DRIFT_MS:

@@ -38,6 +38,7 @@ async def run(settings: settings_module.Settings, stop: asyncio.Event) -> None:
             if stop.is_set():
                 return
             try:
+                # Opened at the first look, so that a recorder begins without a Redis or a database that is away.
                 job = job or await Job.open(settings, stop)
                 await job.look()
             except (errors.FaasError, sa.exc.SQLAlchemyError, OSError) as error:
@@ -99,6 +100,7 @@ class Job:
             terms = keeping.Terms(self._settings.retention, await asyncio.to_thread(self._rules.all))
             with contextlib.suppress(errors.Unavailable):  # each part says so itself, and some need no Redis
                 await self._server.reopen()
+            # Bundles last: a revision that goes may have been the last that needed one.
             await self._each(
                 lambda: self._ledger.logs(now_ms, terms),
                 lambda: self._ledger.rollups(now_ms, terms),

@@ -64,6 +64,7 @@ class Revisions:
     def _for_a_while(self, found: Iterable[past.Row]) -> list[past.Row]:
         """The artifacts that were superfluous a while ago, too."""
         now = clock.steady_s()
+        # By the steady clock of this process: after a restart it waits anew, which costs some minutes of disk.
         self._since = {row.ref: self._since.get(row.ref, now) for row in found}
         return [row for row in found if now - self._since[row.ref] >= self._grace_s]
 
@@ -74,6 +75,7 @@ class Revisions:
             # Asked again under the lock: a deploy may have made it current since the list was read.
             if not no_deploy or await asyncio.to_thread(self._past.is_needed, row):
                 return
+            # Redis first: it refuses while something of the revision waits or runs, and then the row stays, too.
             if await retiring.retire(self._server, row.ref, counted_on=row.current is not None):
                 await asyncio.to_thread(self._past.drop, row)
 

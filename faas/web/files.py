@@ -81,15 +81,18 @@ def _bodies(home: Path) -> Iterator[tuple[str, bytes]]:
 def _digest(bodies: Mapping[str, bytes]) -> str:
     whole = hashlib.sha256()
     for path, body in bodies.items():
+        # With the lengths: without them the same bytes could be cut into files in another way.
         whole.update(f"{path}\0{len(body)}\0".encode() + body)
     return whole.hexdigest()[:16]
 
 
 def _pointed(shell: bytes, digest: str) -> bytes:
+    # By the address alone a browser knows a new version: it need not ask again for any file that it has.
     return shell.replace(b'"' + PREFIX.encode(), f'"{PREFIX}{digest}/'.encode())
 
 
 def _file(path: str, body: bytes) -> File:
+    # Packed once, at the start; without a time in it, so that every process has the same bytes.
     packed = gzip.compress(body, mtime=0)
     return File(
         media=_media(path),
