@@ -59,6 +59,7 @@ def waited(accepted_at_ms: int, birth: Birth | None, started_at_ms: int) -> Wait
     all_ms = max(started_at_ms - accepted_at_ms, 0)
     if birth is None or birth.ready_at_ms <= accepted_at_ms:
         return Waited(started_at_ms, all_ms)
+    # Bounded on both sides, as these are moments of a wall clock that may have jumped in between.
     init_ms = min(max(birth.ready_at_ms - max(accepted_at_ms, birth.begun_at_ms), 0), all_ms)
     return Waited(started_at_ms, all_ms - init_ms, init_ms, birth.kind, steps(birth, init_ms))
 

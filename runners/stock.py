@@ -90,6 +90,7 @@ class Stock:
         held = self._ready.get(kind)
         if not held:
             return None
+        # Whoever fills the stock is woken before anybody waits for the next one.
         self._changed[kind.runtime].set()
         self._memory.take_back(self._memory_mb)
         return held.pop(0)
@@ -111,6 +112,7 @@ class Stock:
 
     def give_up(self) -> base.Sandbox:
         """One whose memory somebody needs more; the caller closes it."""
+        # The one that is missed least.
         fullest = max(self._ready, key=lambda kind: len(self._ready[kind]))
         self._memory.take_back(self._memory_mb)
         return self._ready[fullest].pop()
@@ -129,9 +131,11 @@ class Stock:
         `base.EngineUnavailable` and `base.SandboxLost`.
         """
         async with self._turns.turn(who, has):
+            # Starts take turns, and what was wanted at the beginning of a burst may be served by now.
             if not is_wanted():
                 return None
             sandbox = await self._start(self._spec(kind))
+        # A mean that forgets: a machine that was busy for a minute is not taken for slow for long.
         self.start_ms += (sandbox.started_ms - self.start_ms) / 4
         return sandbox
 

@@ -118,6 +118,7 @@ class Scheduler:
             if field not in self._timers and now - (numbers.whole(due) or 0) > _FORGET_MS
         ]
         try:
+            # One by one, as there are few: a timer goes with a deploy.
             for field in gone:
                 await self._door.call(functools.partial(_drop, field=field))
         except errors.Unavailable:
@@ -135,6 +136,7 @@ class Scheduler:
         ready = []
         while self._moments and self._moments[0][0] <= now:
             ready.append(heapq.heappop(self._moments)[2])
+        # Many come due at the same full minute; so many are asked about at once, and the rest a moment later.
         for start in range(0, len(ready), _AT_ONCE):
             await asyncio.gather(*(self._look(timer, now) for timer in ready[start : start + _AT_ONCE]))
 
@@ -146,6 +148,7 @@ class Scheduler:
         try:
             for due in schedule.to_fire(timer.trigger, timer.last_ms, now):
                 await self._fire(timer, due)
+                # Set after each, so that a failure in between goes on with the next and fires none twice.
                 timer.last_ms = due
         except (errors.Throttled, errors.Unavailable) as error:
             _log.warning("timer_waits", extra={"function": timer.revision.function, "reason": str(error)})
@@ -170,6 +173,7 @@ class Scheduler:
             _log.info("timer_skipped", extra={"function": function, "due_ms": due})
             return
         invocation = invocation_of(timer, due, self._clock(), self._sandboxes.region)
+        # Monotonic: a scheduler whose clock is behind must not fire again what another has fired.
         guard = guards.Guard(key=GUARD, field=timer.field, value=str(due), monotonic=True)
         accepted = await self._door.call(lambda queue: queue.enqueue(invocation, guard))
         extra = {"function": timer.revision.function, "invocation_id": invocation.id, "due_ms": due}
@@ -244,6 +248,7 @@ async def _drop(queue: invocations.Queue, field: str) -> None:
 def _field(function: str, trigger: model.TimerTrigger, taken: Mapping[str, Timer]) -> str:
     what = f"{trigger.cron}\x1f{trigger.every_ms}\x1f{trigger.timezone}"
     plain = f"{function}/{hashlib.sha256(what.encode()).hexdigest()[:12]}"
+    # A function may have the same timer twice; both are to fire.
     numbered = (f"{plain}#{number}" for number in itertools.count(2))
     return next(field for field in itertools.chain([plain], numbered) if field not in taken)
 
@@ -253,6 +258,7 @@ def _id_of(timer: Timer, due_ms: int) -> str:
 
 
 def _given(trigger: model.TimerTrigger) -> bytes | None:
+    # `input: null` is an event, too, and no input at all is a scheduled one.
     has_input = trigger.is_input_null or trigger.input is not None
     return msgspec.json.encode(trigger.input) if has_input else None
 

@@ -63,6 +63,7 @@ class BucketTrigger:
     async def run(self) -> None:
         """Watch first and compare then, so that nothing falls between."""
         async with asyncio.TaskGroup() as tasks:
+            # One that fails ends the others, and whoever owns this begins anew.
             tasks.create_task(self._watching())
             tasks.create_task(self._comparing())
             tasks.create_task(self._looking())
@@ -228,6 +229,7 @@ class BucketTrigger:
             self._again(look, _LONGEST_S)
 
     def _again(self, look: backlog.Look, most_s: float) -> None:
+        # Twice as long each time, so that a file that grows for an hour is not looked at a thousand times a minute.
         later = msgspec.structs.replace(look, tries=look.tries + 1)
         self._want(later, min(_SOON_S * 2.0 ** min(look.tries, 16), most_s))
 

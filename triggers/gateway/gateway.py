@@ -74,6 +74,7 @@ class Gateway:
     def asked(self, head: request.Head, client_ip: str) -> Resolved:
         """What a head asks for. Raises `errors.FaasError` for what is refused whatever its body is."""
         table = self.table()
+        # Before hosts are compared: whoever balances load asks by an address that no name stands for.
         if head.path in _HEALTH:
             return Resolved(head, table)
         if head.path == "*":
@@ -87,6 +88,7 @@ class Gateway:
         # Known only now: it was found by the name, and the prefix is to be told.
         if match.path is not None:
             seen = forwarded.seen(head, client_ip, self.limits.trusted_proxies, route.path)
+        # By what the head says, before a byte of the body is taken.
         if head.length > self.limits.max_event_bytes:
             raise self.too_large()
         call = calling.asked(head.first)
@@ -154,6 +156,7 @@ class Gateway:
                 one.say(asked.reply or self._health(asked.head.path))
                 return
             event = events.http_event(given, body, invocation_id=one.invocation_id, time_ms=one.begun_ms)
+            # Once more: as JSON a body may be a third larger than it came (base64), and headers come to it.
             if len(event) > self.limits.max_event_bytes:
                 raise self.too_large()
             self._invoke(one, asked, route, event, body)
