@@ -206,6 +206,7 @@ def test_a_child_that_a_handler_forks_gives_no_second_result(
     frame = agent.invoke(event)
     assert frame.result == result
     assert printed in frame.output
+    assert "faas_agent" not in frame.output
     assert agent.invoke("exits_in_child").result == {"child": 7}
 
 

@@ -140,6 +140,12 @@ def test_an_empty_message_is_allowed(agent: Agent) -> None:
     assert frame.output.startswith("[ERROR] MyError\nTraceback")
 
 
+def test_an_error_without_frames_is_told_once(agent: Agent) -> None:
+    agent.load(FUNCTIONS / "raises", "app.takes_one")
+    line = "[ERROR] TypeError: takes_one() takes 1 positional argument but 2 were given\n"
+    assert agent.invoke().output == line
+
+
 def test_the_log_tells_what_led_to_an_error(agent: Agent) -> None:
     agent.load(FUNCTIONS / "raises")
     frame = agent.invoke("chained")
@@ -154,6 +160,9 @@ def test_the_log_tells_what_led_to_an_error(agent: Agent) -> None:
         ("huge", "MyError", "\x01"),
         ("huge_and_deep", "MyError", "\x01"),
         ("unprintable", "Unprintable", "<str() of this Unprintable raised RuntimeError>"),
+        ("leaving_text", "Leaving", "<str() of this Leaving raised SystemExit>"),
+        ("stopping_text", "Stopping", "<str() of this Stopping raised KeyboardInterrupt>"),
+        ("nameless", "Nameless", "without a name"),
         ("surrogate", "MyError", "?"),
         ("named_at_length", "X" * 500, ""),
         ("interrupt", "KeyboardInterrupt", ""),
@@ -188,6 +197,8 @@ def test_the_parts_of_an_exception_group_are_in_the_log(agent: Agent) -> None:
         (0, "RequestId: the-id Error: Runtime exited without providing a reason"),
         ("nothing", "RequestId: the-id Error: Runtime exited without providing a reason"),
         ("text", "RequestId: the-id Error: Runtime exited with error: exit status 1"),
+        ("unprintable", "RequestId: the-id Error: Runtime exited with error: exit status 1"),
+        (1 << 80, "RequestId: the-id Error: Runtime exited with error: exit status 255"),
     ],
 )
 def test_sys_exit_is_an_exit_error_and_ends_the_process(agent: Agent, event: Any, message: str) -> None:

@@ -4,6 +4,11 @@ import os
 import sys
 
 
+class Unprintable:
+    def __str__(self):
+        raise RuntimeError("no text")
+
+
 def handler(event, context):
     print("before the exit")
     if event == "nothing":
@@ -12,6 +17,8 @@ def handler(event, context):
         os._exit(4)
     if event == "text":
         sys.exit("the reason")
+    if event == "unprintable":
+        sys.exit(Unprintable())
     if event is not None:
         sys.exit(event)
     return "stayed"

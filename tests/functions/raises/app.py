@@ -12,6 +12,26 @@ class Unprintable(Exception):
         raise RuntimeError("no text")
 
 
+class Leaving(Exception):
+    def __str__(self):
+        raise SystemExit(3)
+
+
+class Stopping(Exception):
+    def __str__(self):
+        raise KeyboardInterrupt
+
+
+class NamelessType(type):
+    @property
+    def __name__(cls):
+        raise RuntimeError("no name")
+
+
+class Nameless(Exception, metaclass=NamelessType):
+    pass
+
+
 def handler(event, context):
     return KINDS[event](context)
 
@@ -56,6 +76,18 @@ def unprintable(context):
     raise Unprintable
 
 
+def leaving_text(context):
+    raise Leaving
+
+
+def stopping_text(context):
+    raise Stopping
+
+
+def nameless(context):
+    raise Nameless("without a name")
+
+
 def surrogate(context):
     raise MyError("\ud800")
 
@@ -94,6 +126,10 @@ def grouped(context):
 
 def wrong_arguments(context):
     return plain(context, 1)
+
+
+def takes_one(event):
+    return event
 
 
 KINDS = {name: value for name, value in list(globals().items()) if callable(value)}

@@ -16,6 +16,7 @@ MAX_FRAMES = 40
 
 _AGENT = os.path.dirname(os.path.abspath(__file__)) + os.sep
 _CALLERS = tuple(os.path.join(os.path.dirname(os.__file__), name, "") for name in ("asyncio", "importlib"))
+_NAME_OF: Any = type.__dict__["__name__"]
 _NO_ROUTE = frozenset({errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN})
 
 
@@ -35,22 +36,41 @@ def describe(error: BaseException) -> dict[str, Any]:
     """The ``error`` object of a frame: type, message, and the frames from the user's handler inwards."""
     shown = _cause_of(error)
     frames = _formatted(shown, lambda seen: seen.stack.format()) if shown else []
-    if isinstance(shown, SyntaxError):
+    if isinstance(shown, SyntaxError) and shown.filename:
         frames.append(f'  File "{shown.filename}", line {shown.lineno}\n    {(shown.text or "").strip()}\n')
-    told = {"type": _kind(error)[:MAX_KIND_CHARS], "message": _message(error)[:MAX_MESSAGE_CHARS]}
+    told = {"type": _kind(error)[:MAX_KIND_CHARS], "message": text_of(error)[:MAX_MESSAGE_CHARS]}
     return {**{key: _text(value) for key, value in told.items()}, "stack": [_text(each) for each in _clipped(frames)]}
 
 
 def as_log(error: BaseException, network: str) -> str:
     """The error as it goes to the log: ``[ERROR] Type: message``, then the traceback with what led to it."""
-    message = _message(error)
+    message = text_of(error)
     lines = [f"[ERROR] {_kind(error)}: {message}\n" if message else f"[ERROR] {_kind(error)}\n"]
     shown = _cause_of(error)
     if shown is not None:
-        lines += _formatted(shown, lambda seen: list(seen.format()))
+        lines += _formatted(shown, _told_behind)
     if network == "none" and any(_is_unreachable(link) for link in _chain(error)):
         lines.append("[HINT] this function has no network; write `network: outbound` in faas.yaml to give it one\n")
     return "".join(lines)
+
+
+def as_traceback(error: BaseException) -> str:
+    """The error as Python shows it, without the platform's frames."""
+    return "".join(_formatted(error, lambda seen: list(seen.format())))
+
+
+def text_of(value: object) -> str:
+    """``str`` of an object of the user's, whose ``__str__`` may raise anything, also what ends a process."""
+    try:
+        return str(value)
+    except BaseException as failure:  # noqa: BLE001 - the attempt has failed already
+        return f"<str() of this {_name(value)} raised {_name(failure)}>"
+
+
+def _told_behind(seen: traceback.TracebackException) -> list[str]:
+    """What stands behind the line of an error; nothing when that would be the same line once more."""
+    lines = list(seen.format())
+    return [] if len(lines) == 1 and lines == list(seen.format_exception_only()) else lines
 
 
 def _cause_of(error: BaseException) -> BaseException | None:
@@ -58,14 +78,12 @@ def _cause_of(error: BaseException) -> BaseException | None:
 
 
 def _kind(error: BaseException) -> str:
-    return error.kind if isinstance(error, Fault) else type(error).__name__
+    return error.kind if isinstance(error, Fault) else _name(error)
 
 
-def _message(error: BaseException) -> str:
-    try:
-        return str(error)
-    except Exception as failure:  # noqa: BLE001 - the user's __str__ may raise anything; the attempt failed already
-        return f"<str() of this {type(error).__name__} raised {type(failure).__name__}>"
+def _name(value: object) -> str:
+    # Not by the attribute, which a metaclass of the user's may have its own of.
+    return str(_NAME_OF.__get__(type(value)))
 
 
 def _formatted(shown: BaseException, form: Callable[[traceback.TracebackException], list[str]]) -> list[str]:

@@ -5,9 +5,7 @@ from __future__ import annotations
 import atexit
 import json
 import os
-import sys
 import time
-import traceback
 from typing import Any
 
 from . import (
@@ -30,6 +28,8 @@ from .context import ContextMaker
 _decoder: Any = json.JSONDecoder()
 _decode, _scan = _decoder.decode, _decoder.scan_once
 _now_ns = time.monotonic_ns
+_CODE_OF: Any = vars(SystemExit)["code"]
+"""Of whatever class a `SystemExit` is: a subclass may have a property of that name."""
 
 
 class Server:
@@ -157,7 +157,7 @@ class Server:
         if os.getpid() == self._pid:
             return
         if error is not None and not isinstance(error, SystemExit):
-            traceback.print_exception(type(error), error, error.__traceback__)
+            output.say(faults.as_traceback(error))
         output.flush()
         os._exit(_exit_status(error))
 
@@ -190,10 +190,16 @@ def _as_exit(error: BaseException, request_id: Any) -> tuple[BaseException, bool
 def _exit_status(error: Any) -> int:
     if not isinstance(error, SystemExit):
         return 0 if error is None else 1
-    if error.code is None or isinstance(error.code, int):
-        return int(error.code or 0) & 0xFF
-    print(error.code, file=sys.stderr)
+    code = _CODE_OF.__get__(error)
+    if code is None or isinstance(code, int):
+        return _low_byte(code or 0)
+    output.say(faults.text_of(code) + "\n")
     return 1
+
+
+def _low_byte(code: int) -> int:
+    """What the kernel keeps of an exit status. A number that C has no room for is -1 to Python."""
+    return code & 0xFF if -(1 << 63) <= code < 1 << 63 else 0xFF
 
 
 def _error_header(header: Header, error: BaseException) -> bytes:
