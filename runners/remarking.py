@@ -21,7 +21,7 @@ class Remarks:
         if invocation.trigger != replies.TRIGGER or ran.is_bytes or ran.status is not model.Status.OK:
             return ()
         is_large = len(ran.body) > large_json.LARGE_BYTES
-        found = ran.remarks if is_large else replies.remarks(ran.body)
+        found = ran.remarks or (() if is_large else replies.remarks(ran.body))
         return self._fresh(invocation.ref, found, at_ms) if found else ()
 
     def _fresh(self, ref: str, found: tuple[str, ...], at_ms: int) -> tuple[model.LogLine, ...]:

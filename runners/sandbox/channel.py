@@ -296,11 +296,17 @@ class Channel:
             awaited.deadline_ns += _LOOKED_THROUGH_WITHIN_NS
             self._spawn(self._look_through(awaited, header, body, elapsed_us))
             return
+        elif header.bytes or json_text.is_json(body):
+            ran = self._judged(awaited, header, body, passes=True, too_deep=False)
         else:
-            passes = header.bytes or json_text.is_result(body)
-            too_deep = not passes and json_text.is_too_deep(body)
-            ran = self._judged(awaited, header, body, passes, too_deep)
+            ran = self._judged_of_python(awaited, header, body)
         self._over = awaited.then, ran
+
+    def _judged_of_python(self, awaited: _Awaited, header: frames.Result, body: bytes) -> base.Ran:
+        """What a small result is that is no JSON, but may be Python's. Raises `frames.BrokenProtocol`."""
+        passes = json_text.is_result(body)
+        ran = self._judged(awaited, header, body, passes, not passes and json_text.is_too_deep(body))
+        return msgspec.structs.replace(ran, remarks=replies.all_remarks(body)) if awaited.is_request else ran
 
     async def _look_through(self, awaited: _Awaited, header: frames.Result, body: bytes, elapsed_us: int) -> None:
         """Have a large result looked through apart; the next attempt begins after that."""
@@ -308,7 +314,7 @@ class Channel:
         too_deep = not passes and await large_json.apart(large_json.is_too_deep, body)
         remarks: tuple[str, ...] = ()
         if passes and awaited.is_request:
-            remarks = await large_json.apart(replies.remarks, body)
+            remarks = await large_json.apart(replies.all_remarks, body)
         # The thread could not be stopped, and whoever closed the channel has told of the end already.
         if self._awaited is not awaited:  # closed meanwhile
             return

@@ -90,6 +90,17 @@ async def test_it_is_recorded_once_however_often_it_is_read(settings: settings_m
         assert [line.text for line in ledger.lines("f")] == ["one", "two"]
 
 
+async def test_an_answer_that_is_no_json_is_remarked_on_in_the_log_of_its_attempt(bench: node_bench.Bench) -> None:
+    function = bench.function(CODE.parent / "results", "app.handler")
+    await bench.node()
+    assert (await bench.call(function, "nan")).body == b"NaN"
+    (record,) = await bench.records(1)
+    assert [line.text for line in record.logs] == [
+        "faas: the answer to this request: result is not JSON: it holds NaN, Infinity or half a character, which Python"
+        " writes and JSON does not have"
+    ]
+
+
 async def test_there_is_a_bound_on_what_waits(bench: node_bench.Bench) -> None:
     printed = model.Printed(
         function="f", revision=1, invocation_id="i", attempt=1, lines=(model.LogLine(5, "x" * 500),)

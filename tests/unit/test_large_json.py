@@ -22,6 +22,7 @@ BODIES = st.one_of(
 def test_values_are_judged_alike(body: bytes) -> None:
     assert large_json.is_json(body) == json_text.is_json(body)
     assert large_json.is_result(body) == json_text.is_result(body)
+    assert large_json.is_pythons(body) == json_text.is_pythons(body)
     if not json_text.is_result(body):
         assert not large_json.is_too_deep(body)
 

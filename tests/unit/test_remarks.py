@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 
 import msgspec
+import pytest
 
 from faas.core import model
+from faas.core.http import replies
 from runners import remarking
 from runners.sandbox import base
 
@@ -57,3 +59,23 @@ def test_what_is_remembered_is_bounded() -> None:
         invocation = _invocation(number)
         remarks.of(invocation, _ran({"statusCode": 200, "x": 1}), 1)
     assert len(remarks._said) <= 10_001
+
+
+@pytest.mark.parametrize("key", ["statuscode", "StatusCode", "status_code", "status-code"])
+def test_a_status_under_another_name_is_said_to_be_none(key: str) -> None:
+    (line,) = remarking.Remarks().of(_invocation(), _ran({key: 404, "body": "x"}), 1)
+    assert f"it has {key} and no statusCode, so all of it is the body, with status 200" in line.text
+
+
+@pytest.mark.parametrize("value", [{"status": 404}, {"state": {"statuscode": 1}}, ["statuscode"], "status_code", None])
+def test_a_value_that_is_no_answer_by_mistake_has_no_remark(value: object) -> None:
+    assert remarking.Remarks().of(_invocation(), _ran(value), 1) == ()
+
+
+@pytest.mark.parametrize("value", [float("nan"), {"statusCode": 200, "body": [float("-inf")]}, ["\ud800"] * 20_000])
+def test_what_only_python_takes_for_json_is_said_to_be_none(value: object) -> None:
+    told = replies.all_remarks(json.dumps(value).encode())
+    assert told == (
+        "result is not JSON: it holds NaN, Infinity or half a character, which Python writes and JSON does not have",
+    )
+    assert replies.all_remarks(b'["NaN", "\\\\ud800"]') == ()

@@ -27,7 +27,7 @@ from typing import Any
 import msgspec
 
 from faas.core import errors
-from faas.core.values import json_words, large_json, unreadable
+from faas.core.values import json_text, json_words, large_json, unreadable
 
 _HINT = 'return {"statusCode": 200, "headers": {...}, "body": "text"}, or any JSON value without "statusCode"'
 TEXT = ("content-type", "text/plain; charset=utf-8")
@@ -46,6 +46,8 @@ _LARGE_BYTES = large_json.LARGE_BYTES
 _SHOWN = 200
 """How much of a wrong value is told."""
 
+_NO_JSON = "result is not JSON"
+_PYTHONS = "it holds NaN, Infinity or half a character, which Python writes and JSON does not have"
 _NO_BODY = frozenset({204, 205, 304})
 _NOT_THE_HANDLERS = frozenset(
     {
@@ -149,21 +151,39 @@ def http_reply(body: bytes, is_bytes: bool) -> Reply:
             return Reply(200, [JSON], _text(body).encode())
         return _plain(body)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise _malformed(json_words.why(error), "result is not JSON") from error
+        raise _malformed(_PYTHONS if json_text.is_pythons(body) else json_words.why(error), _NO_JSON) from error
     except large_json.Malformed as error:
         raise _malformed("it is nested too deeply, or no JSON", "result cannot be read") from error
     except RecursionError as error:
         raise _malformed("it is nested too deeply", "result cannot be read") from error
 
 
+def all_remarks(body: bytes) -> tuple[str, ...]:
+    """`remarks`, also of a result that is no JSON but to Python, or a large one: those are looked at once more."""
+    return (f"{_NO_JSON}: {_PYTHONS}",) if large_json.is_pythons(body) else remarks(body)
+
+
 def remarks(body: bytes) -> tuple[str, ...]:
     """What is to be said in a function's log of a result that is sent as an HTTP response, or cannot be."""
-    if _STATUS not in body or _is_plainly_right(body):
+    if _STATUS not in body:
+        return _of_value(body)
+    if _is_plainly_right(body):
         return ()
     try:
         return http_reply(body, is_bytes=False).remarks
     except errors.FunctionFailed as error:
         return (error.message,)
+
+
+def _of_value(body: bytes) -> tuple[str, ...]:
+    # One look, as this is on the path of every call.
+    if b"tatus" not in body or len(body) > _LARGE_BYTES or not body.startswith(b"{"):
+        return ()
+    try:
+        meant = next((key for key in _keys(body) if key.replace("_", "").replace("-", "").lower() == "statuscode"), "")
+    except unreadable.ERRORS:
+        return ()
+    return (f"it has {meant} and no statusCode, so all of it is the body, with status 200",) if meant else ()
 
 
 def _is_plainly_right(body: bytes) -> bool:

@@ -54,6 +54,11 @@ def is_result(body: bytes) -> bool:
     return _passes(body) or (json_text.may_be_pythons(body) and _passes(json_text.plain(body)))
 
 
+def is_pythons(body: bytes) -> bool:
+    """See `json_text.is_pythons`."""
+    return json_text.may_be_pythons(body) and not is_json(body)
+
+
 def is_too_deep(result: bytes) -> bool:
     """See `json_text.is_too_deep`; of what is no result."""
     return _is_valid(json_text.plain(result)) or json_text.is_too_deep(result)
