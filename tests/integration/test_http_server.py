@@ -437,6 +437,7 @@ async def test_a_target_and_a_host_may_be_written_in_several_ways(
     [
         "GET hello/x HTTP/1.1\r\nHost: h", "GET * HTTP/1.1\r\nHost: h", "GET /hello/x HTTP/1.1\r\nHost: a b",
         "GET /hello/x HTTP/1.1\r\nHost: ::1", "GET /hello/x HTTP/1.1\r\nHost: h:port",
+        "GET /hello/x HTTP/1.1\r\nHost: h:65536",
         "CONNECT h:80 HTTP/1.1\r\nHost: h",
         "GET /hello/x HTTP/1.1\r\nHost: <script>", "GET /hello/x HTTP/1.1", "GET /\xff HTTP/1.1\r\nHost: h",
         "BREW /hello/x HTTP/1.1\r\nHost: h", "GET /hello/x HTTP/3.0\r\nHost: h", "GET /hello/x HTTP/1.1\r\nHo st: h",

@@ -55,6 +55,14 @@ def test_a_stranger_is_believed_nothing() -> None:
     assert (seen.client_ip, seen.host) == ("203.0.113.5", "h.example")
 
 
+@pytest.mark.parametrize("peer", ["203.0.113.5", PROXY])
+def test_no_claim_passes_with_underscores_that_a_wsgi_application_takes_for_hyphens(peer: str) -> None:
+    disguised = [f"{name.replace('-', '_')}: {value}" for name, value in (each.split(": ") for each in CLAIMS[:-2])]
+    plain = told(forwarded.seen(head("X_Mine: 1"), peer, TRUSTED))
+    assert told(forwarded.seen(head("X_Mine: 1", "X_Real-IP: 1", *disguised), peer, TRUSTED)) == plain
+    assert plain["x_mine"] == "1"
+
+
 def test_a_trusted_proxy_is_believed_and_added_to_those_who_passed_it_on() -> None:
     seen = forwarded.seen(head(*CLAIMS), PROXY, TRUSTED)
     assert (seen.client_ip, seen.host) == ("198.51.100.7", "shop.example")

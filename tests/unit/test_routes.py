@@ -46,6 +46,8 @@ TABLE = routes.Routes(
         ("GET", "/files/a", "files", {"path": "a"}),
         ("GET", "/files/a/b%2Fc//d/", "files", {"path": "a/b/c//d"}),
         ("GET", "/files/%7Eme/.ssh", "files", {"path": "~me/.ssh"}),
+        ("GET", "/files//a", "files", {"path": "/a"}),
+        ("GET", "/files///a//", "files", {"path": "//a"}),
         ("GET", "/files/list", "list", {}),
         ("GET", "/files/list/x", "files", {"path": "list/x"}),
         ("GET", "/%74humb/n%65w", "new", {}),
@@ -75,6 +77,7 @@ def test_a_request_finds_its_function(method: str, path: str, function: str, par
         "/fn",
         "/files",
         "/files/",
+        "/files//",
         "/thumb%2Fnew",
         "/thumb//new",
         "/fn/show/../none",
@@ -183,10 +186,10 @@ def rank(segment: str) -> int:
 def parameters(declared: list[str], given: list[str]) -> dict[str, str] | None:
     found = {}
     for at, segment in enumerate(declared):
-        if at == len(given) or (rank(segment) and not given[at]) or (not rank(segment) and segment != given[at]):
+        if at == len(given) or (rank(segment) == 1 and not given[at]) or (not rank(segment) and segment != given[at]):
             return None
         if rank(segment) == 2:
-            return {**found, segment[1:-2]: "/".join(given[at:])}
+            return {**found, segment[1:-2]: "/".join(given[at:])} if given[-1] else None
         if rank(segment) == 1:
             found[segment[1:-1]] = given[at]
     return found if len(declared) == len(given) else None

@@ -54,7 +54,7 @@ def seen(head: request.Head, peer_ip: str, trusted: tuple[addresses.Network, ...
     """
     if not addresses.is_within(peer_ip, trusted):
         return _of_stranger(head, peer_ip, prefix)
-    fields = [field for field in head.fields if field[0] not in _OWN and field[0] not in _OF_THE_CONNECTION]
+    fields = [field for field in head.fields if _may_pass_trusted(field[0])]
     claims = _claims(head.fields)
     scheme = claims.scheme if claims.scheme in _USUAL_PORTS else "http"
     host, port = _place(head, claims.host)
@@ -79,7 +79,15 @@ def _of_stranger(head: request.Head, peer_ip: str, prefix: str) -> Forwarded:
 
 @functools.lru_cache(maxsize=1024)
 def _may_pass(name: str) -> bool:
+    # To a WSGI application an underscore is a hyphen.
+    name = name.replace("_", "-")
     return not (name in _OF_THE_CONNECTION or name in _CLAIMS or name.startswith("x-forwarded-"))
+
+
+@functools.lru_cache(maxsize=1024)
+def _may_pass_trusted(name: str) -> bool:
+    """Whether a field goes on that a trusted proxy sent: those that it sets have hyphens, others are its client's."""
+    return name not in _OWN and name not in _OF_THE_CONNECTION and ("_" not in name or _may_pass(name))
 
 
 def _claims(fields: list[tuple[str, str]]) -> Claims:

@@ -19,6 +19,7 @@ from triggers.gateway import limits
 END = b"\r\n\r\n"
 _ABSOLUTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://([^/?#]*)(.*)", re.DOTALL).fullmatch
 _AUTHORITY = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~!$&'()*+,;=%\-]*)(?::([0-9]{0,5}))?").fullmatch
+_LAST_PORT = 65_535
 _TLS, _HTTP2 = b"\x16\x03", b"PRI * HTTP/2"
 _REASONS = (
     ("method", "it begins with no method of HTTP"),
@@ -117,7 +118,7 @@ def refuse_what_is_no_head(begin: bytes) -> None:
 def host_and_port(authority: str) -> tuple[str, str]:
     """A host without the dot that may end it, and its port; '' for what is not there. Raises `errors.BadRequest`."""
     found = _AUTHORITY(authority)
-    if found is None:
+    if found is None or int(found[2] or 0) > _LAST_PORT:
         raise _no_http("its Host is none")
     return found[1].rstrip("."), found[2] or ""
 

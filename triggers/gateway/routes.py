@@ -175,8 +175,8 @@ class Routes:
                 yield from branch.routes
                 continue
             segment = segments[at]
-            # What is to be looked at first goes on top.
-            if branch.rest and segment:
+            # What is to be looked at first goes on top. The last segment is empty in the path `/` alone.
+            if branch.rest and segments[-1]:
                 open_ones.append((branch.rest, at))
             if branch.parameter is not None and segment:
                 open_ones.append((branch.parameter, at + 1))
