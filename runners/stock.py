@@ -111,7 +111,7 @@ class Stock:
         return [self._memory_mb] * self.ready
 
     def give_up(self) -> base.Sandbox:
-        """One whose memory somebody needs more; the caller closes it."""
+        """A sandbox of the stock whose memory somebody needs more; the caller closes it."""
         # The one that is missed least.
         fullest = max(self._ready, key=lambda kind: len(self._ready[kind]))
         self._memory.take_back(self._memory_mb)

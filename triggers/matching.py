@@ -82,7 +82,7 @@ def skipped_value(found: buckets.Object) -> str:
 
 
 def below(prefixes: Collection[str], fields: Iterable[str]) -> list[str]:
-    """Those guard fields whose keys start with one of the prefixes."""
+    """The guard fields whose keys start with one of the prefixes."""
     starts = tuple(events.form_key(prefix) for prefix in prefixes)
     return [field for field in fields if key_of(field).startswith(starts)]
 

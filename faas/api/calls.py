@@ -63,7 +63,7 @@ class Calls:
             return census.with_handed_off(counted, [said.handed_off for said in nodes.values()])
 
     async def active_places(self) -> dict[str, census.Places]:
-        """The same of those revisions alone whose queues hold something: the cost is that of what is at work."""
+        """Where the invocations of those revisions are whose queues hold something: it costs what is at work."""
         async with _answered():
             counted = await census.active_places(await self.queue())
             nodes = await self._catalog.nodes()

@@ -33,7 +33,7 @@ class Package(msgspec.Struct, frozen=True, kw_only=True, order=True):
 
     @property
     def purl(self) -> str:
-        """Its package URL."""
+        """The package URL of a package."""
         return f"pkg:pypi/{self.name}@{self.version}"
 
 

@@ -158,7 +158,7 @@ def _pack(
 
 
 def _sha256(spool: IO[bytes], start: int) -> str:
-    """Of what the spool holds from there on."""
+    """The SHA-256 of what the spool holds from a place on."""
     spool.seek(start)
     digest = hashlib.sha256()
     while chunk := spool.read(_CHUNK_BYTES):

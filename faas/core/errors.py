@@ -285,7 +285,7 @@ class NothingRuns(Unavailable):
 
 
 class TimedOut(FaasError):
-    """It has not ended in time: the function's own timeout passed, or nothing came to run it."""
+    """The call has not ended in time: the function's own timeout passed, or nothing came to run it."""
 
     http_status = 504
     code = "timed_out"

@@ -424,7 +424,7 @@ class LogLine(msgspec.Struct, frozen=True, array_like=True):
 
 
 def each_line(logs: Iterable[LogLine]) -> Iterator[LogLine]:
-    """The same with every line by itself."""
+    """What was printed, with every line by itself."""
     for line in logs:
         if "\n" not in line.text:
             yield line

@@ -72,6 +72,6 @@ async def unrecorded_bytes(server: servers.RedisServer) -> int:
 
 
 async def unrecorded_shares(server: servers.RedisServer) -> dict[str, int]:
-    """The same of each function that has some. Raises `errors.Unavailable`."""
+    """Bytes of records that wait for the ledger, by function. Raises `errors.Unavailable`."""
     flat = await server.link.call("HGETALL", f"{server.keys.held}:unrecorded")
     return {name.decode(): int(size) for name, size in zip(flat[::2], flat[1::2], strict=True)}

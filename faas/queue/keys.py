@@ -170,7 +170,7 @@ class Keys(msgspec.Struct, frozen=True):
         return f"{self.prefix}:call:{invocation_id}"
 
     def call_of(self, invocation: model.Invocation) -> tuple[str, ...]:
-        """That key, where the invocation has one."""
+        """The key of an invocation's call, where it has one."""
         return (self.call(invocation.id),) if invocation.mode is model.Mode.ASYNC else ()
 
     def once(self, name: str) -> str:

@@ -188,7 +188,7 @@ async def unrecorded(queue: invocations.Queue, function: str) -> list[model.Reco
 
 
 async def unrecorded_of_chain(queue: invocations.Queue, root_id: str) -> list[model.Record]:
-    """The same for the records of one chain; ask for them after `of_chain`."""
+    """Records of one chain that the ledger may not have yet; ask for them after `of_chain`."""
     return await _unrecorded(queue, lambda record: root_id in (record.root_id, record.invocation_id))
 
 

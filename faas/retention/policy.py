@@ -26,7 +26,7 @@ def cut_ms(now_ms: int, keep_ms: int) -> int | None:
 
 
 def rollups_cut_ms(now_ms: int, keep_ms: int) -> int | None:
-    """The same for figures by the minute and by the hour: only whole days of them go, which have sums of their own."""
+    """Up to when figures by the minute and hour go: only whole days of them, which have sums of their own."""
     before_ms = cut_ms(now_ms, keep_ms)
     return None if before_ms is None else before_ms // DAY_MS * DAY_MS
 

@@ -37,7 +37,7 @@ class ReachedBudgets:
         return {line.name: line.cost_pico for line in lines}
 
     def reached(self, now_ms: int) -> list[budgets.Reached]:
-        """Those of periods that are not over, by function; lifted ones too."""
+        """The budgets reached in periods that are not over, by function; lifted ones too."""
         query = sa.select(_P).where(_P.c.until_ms > now_ms).order_by(_P.c.function, _P.c.period)
         with self._engine.connect() as connection:
             return [_reached(row) for row in connection.execute(query)]

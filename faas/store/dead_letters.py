@@ -17,7 +17,7 @@ _record = msgspec.msgpack.Decoder(model.Record).decode
 
 
 class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
-    """One of them: what was to be run, the record of its last attempt, and what it was sent again as."""
+    """One dead letter: what was to be run, the record of its last attempt, and what it was sent again as."""
 
     invocation: model.Invocation
     record: model.Record
@@ -60,7 +60,7 @@ class DeadLetters:
             connection.execute(_D.update().where(_D.c.invocation_id == invocation_id).values(retried_as=retried_as))
 
     def drop(self, invocation_id: str) -> bool:
-        """Forget it; False when it is not there."""
+        """Forget a dead letter; False when there is none."""
         with self._engine.begin() as connection:
             return connection.execute(_D.delete().where(_D.c.invocation_id == invocation_id)).rowcount > 0
 

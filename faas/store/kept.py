@@ -129,7 +129,7 @@ def _kept(row: sa.Row[tuple[object, ...]] | None) -> Kept:
 
 
 def _database(connection: sa.Connection) -> tuple[int, int]:
-    """Its bytes, and those of its pages that nothing is in. PostgreSQL does not say the latter in short."""
+    """The bytes of the database, and those of its empty pages. PostgreSQL does not say the latter in short."""
     if connection.dialect.name != "sqlite":
         return int(connection.scalar(sa.select(sa.func.pg_database_size(sa.func.current_database()))) or 0), 0
     pages, free, size = (

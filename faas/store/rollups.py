@@ -67,7 +67,7 @@ class ExactFigures(msgspec.Struct, frozen=True):
 
     @classmethod
     def of(cls, figures: Figures) -> ExactFigures:
-        """Those of some figures."""
+        """What is exact of some figures."""
         return cls(figures.count, figures.errors, figures.cold_starts, figures.billed_ms, figures.cost_pico)
 
 

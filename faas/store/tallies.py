@@ -50,7 +50,7 @@ class TallyGroup(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
     @property
     def kind(self) -> RecordKind:
-        """Its kind."""
+        """What these attempts are told apart by."""
         return RecordKind(self.revision, self.trigger, self.status, self.cold_start)
 
     @property
@@ -173,7 +173,7 @@ class Tally:
         return self.count, self.errors, self.cold_starts, self.billed_ms, self.cost_pico
 
     def flats(self) -> tuple[Flat, Flat, Flat]:
-        """Its sketches, packed."""
+        """The sketches of durations and waits, packed."""
         return sketches.packed(self.duration), sketches.packed(self.queue), sketches.packed(self.init)
 
 

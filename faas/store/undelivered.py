@@ -37,7 +37,7 @@ class UndeliveredRecords:
         self._engine = engine
 
     def keep(self, given_up: Undelivered) -> None:
-        """Keep one, in place of what was kept of the same invocation before."""
+        """Keep an undelivered record, in place of what was kept of the same invocation before."""
         row = {
             "invocation_id": given_up.invocation.id,
             "function": given_up.invocation.function,
@@ -67,13 +67,13 @@ class UndeliveredRecords:
         return beginnings.ids(self._engine, _U.c.invocation_id, text, most)
 
     def get(self, invocation_id: str) -> Undelivered | None:
-        """The one of an invocation."""
+        """The undelivered record of an invocation."""
         with self._engine.connect() as connection:
             row = connection.execute(sa.select(_U).where(_U.c.invocation_id == invocation_id)).first()
         return None if row is None else _read(row)
 
     def of(self, invocation_ids: Sequence[str]) -> dict[str, Undelivered]:
-        """Those of some invocations, by their ids."""
+        """The undelivered records of some invocations, by their ids."""
         found: dict[str, Undelivered] = {}
         with self._engine.connect() as connection:
             # A statement takes a bounded number of values.
@@ -83,7 +83,7 @@ class UndeliveredRecords:
         return found
 
     def drop(self, invocation_id: str, given_up_at_ms: int) -> bool:
-        """Forget it; False when it is not there. One that was given up again meanwhile stays."""
+        """Forget a record; False when it is not there. One that was given up again meanwhile stays."""
         this = (_U.c.invocation_id == invocation_id, _U.c.given_up_at_ms == given_up_at_ms)
         with self._engine.begin() as connection:
             return connection.execute(_U.delete().where(*this)).rowcount > 0

@@ -37,7 +37,7 @@ class Languages:
         self.installed = tuple(installed.Installed(name=one.has, machine=platform.machine()) for one in each)
 
     def of(self, spec: base.Spec) -> Language:
-        """The one that a sandbox is asked for. Raises `base.EngineUnavailable` when it is not here."""
+        """The language that a sandbox is asked for. Raises `base.EngineUnavailable` when it is not here."""
         found = self._by_name.get(spec.runtime)
         if found is None:
             names = ", ".join(one.name for one in self.installed) or "none"

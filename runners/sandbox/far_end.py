@@ -15,7 +15,7 @@ PLACED_WITHIN_S = 60.0
 
 
 class FarEnd:
-    """One such sandbox, as its channel hears it."""
+    """A sandbox on another machine, as its channel hears it."""
 
     def __init__(self, printed: framed_output.FramedOutput) -> None:
         self.exited: verdicts.Exited | None = None

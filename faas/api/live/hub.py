@@ -91,7 +91,7 @@ class EventClient:
         self._news.set()
 
     def end(self) -> None:
-        """Nothing comes any more."""
+        """Say that nothing comes any more."""
         self.is_over = True
         self._news.set()
 

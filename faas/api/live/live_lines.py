@@ -120,7 +120,7 @@ class LineHearing:
                     await self._news.wait()
 
     async def close(self) -> None:
-        """Hear nothing more."""
+        """Stop hearing of lines."""
         if self._working is not None:
             self._working.cancel()
             await asyncio.wait({self._working})

@@ -147,7 +147,7 @@ def _distributions(found: Sequence[histograms.Histogram]) -> Iterator[core.Metri
 
 
 def _steps(found: Sequence[histograms.Histogram]) -> core.Metric:
-    """Of all functions together: with each of them there would be a hundred lines a function."""
+    """The parts of cold starts, of all functions together: by function there would be a hundred lines for each."""
     family = core.HistogramMetricFamily(
         "faas_cold_start_step_seconds", "Parts of cold starts that took a millisecond or more.", labels=["step"]
     )

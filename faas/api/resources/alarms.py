@@ -112,7 +112,7 @@ async def silence_alarm(request: web.Request) -> web.Response:
 
 
 async def unsilence_alarm(request: web.Request) -> web.Response:
-    """Let an alarm tell again."""
+    """End the silence of an alarm."""
     asked, declared = answers.query(request, FunctionQuery), await _declared(request)
     key = (declared.alarm.name, _of(declared, asked.function))
     await asyncio.to_thread(request.app[state.ALARMS].silence, key, None, clock.now_ms())

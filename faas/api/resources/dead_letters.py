@@ -33,7 +33,7 @@ async def list_dead_letters(request: web.Request) -> web.Response:
 
 
 async def dead_letter(request: web.Request) -> web.Response:
-    """One with its event and its history."""
+    """One dead letter, with its event and the records of its attempts."""
     letter = await _found(request)
     records = await asyncio.to_thread(request.app[state.LEDGER].get, letter.invocation.id)
     currency = request.app[state.PRICES].currency
@@ -63,7 +63,7 @@ async def retry_dead_letter(request: web.Request) -> web.Response:
 
 
 async def drop_dead_letter(request: web.Request) -> web.Response:
-    """Forget one. Its records and logs stay."""
+    """Forget a dead letter. Its records and logs stay."""
     letter = await _found(request)
     await asyncio.to_thread(request.app[state.DEAD_LETTERS].drop, letter.invocation.id)
     await request.app[state.CALLS].forget_guard(_GUARD, letter.invocation.id)

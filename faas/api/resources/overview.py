@@ -43,7 +43,7 @@ class KeptRanks:
         self._of: dict[tuple[str, Sort], tuple[float, Ranks]] = {}
 
     def get(self, since: str, sort: Sort, make: Callable[[], Ranks]) -> Ranks:
-        """Those for a time, as it was written, and a figure; made by one while others wait, when they are too old."""
+        """The ranks by a figure for a time, as that was written; one makes them anew while others wait."""
         with self._lock:
             # Taken out and put in again at the end, so the first of the dict is what nobody has asked for longest.
             made_s, ranks = self._of.pop((since, sort), (-_KEPT_S, {}))

@@ -25,7 +25,7 @@ async def list_undelivered(request: web.Request) -> web.Response:
 
 
 async def undelivered_record(request: web.Request) -> web.Response:
-    """One with its event and its result."""
+    """One undelivered record, with the event and the result of its invocation."""
     found = await _found(request)
     settled = _settled(found.settled)
     return answers.json(
@@ -38,7 +38,7 @@ async def undelivered_record(request: web.Request) -> web.Response:
 
 
 async def retry_undelivered(request: web.Request) -> web.Response:
-    """Put it into its outbox again, once however often this is asked."""
+    """Put an undelivered record into its outbox again, once however often this is asked."""
     found = await _found(request)
     # First put back, then forgotten: after a crash in between it is still listed, and is sent once all the same
     # (`put_back.lua`).
@@ -48,7 +48,7 @@ async def retry_undelivered(request: web.Request) -> web.Response:
 
 
 async def drop_undelivered(request: web.Request) -> web.Response:
-    """Forget one."""
+    """Forget an undelivered record."""
     found = await _found(request)
     await _forget(request, found)
     return answers.json(schemas.invocations.Moved(found.invocation.id, "dropped"))

@@ -59,7 +59,7 @@ def after(cause: model.Invocation) -> Chain:
 
 
 def traced(chain: Chain, fields: Iterable[tuple[str, str]]) -> Chain:
-    """The same place in the trace that the header fields of a request bring, if they do. Names are in lower case."""
+    """A chain in the trace that the header fields of a request bring, if they do. Names are in lower case."""
     trace = tracing.read(fields)
     return chain if trace is None else msgspec.structs.replace(chain, trace=trace)
 

@@ -40,7 +40,7 @@ class SeenLines:
         self._stored: collections.OrderedDict[int, int] = collections.OrderedDict()
 
     def fresh(self, lines: Iterable[T]) -> list[T]:
-        """Those that were not shown yet, which count as shown from now on."""
+        """The lines that were not shown yet, which count as shown from now on."""
         return [line for line in lines if self._is_fresh(line)]
 
     def _is_fresh(self, line: AskedLine) -> bool:

@@ -119,7 +119,7 @@ def faults(manifest: Given) -> Iterator[AlarmFault]:
 
 
 def platform_faults(declared: Mapping[str, Given]) -> Iterator[AlarmFault]:
-    """The same of alarms that belong to no function, by themselves."""
+    """The faults of alarms that belong to no function, each by itself."""
     for name, given in declared.items():
         yield from _faults(("alarms", name), given)
 

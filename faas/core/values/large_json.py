@@ -35,7 +35,7 @@ _NOT_THERE = b",null]"
 
 
 class Malformed(ValueError):
-    """It is no JSON."""
+    """The text is no JSON."""
 
 
 async def apart(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:

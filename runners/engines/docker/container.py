@@ -134,7 +134,7 @@ class DockerHost:
         self._folder.place(self._code.unpack(artifact))
 
     def rest(self) -> freezing.Rest | None:
-        """Its cgroup, where this host lets us freeze it."""
+        """The container's control group, where this host lets us freeze it."""
         return freezing.Rest(self._freezer) if self._freezer is not None and self._freezer.works else None
 
     def cpu_us(self) -> int | None:

@@ -97,7 +97,7 @@ class Home:
         fcntl.flock(self._held, fcntl.LOCK_SH)  # what cleans up old files passes over a folder that is locked
 
     def close(self) -> None:
-        """Let go of it, and remove it when nobody else holds it and no sandbox is left in it."""
+        """Let go of the folder, and remove it when nobody else holds it and no sandbox is left in it."""
         if self._held < 0:
             return
         with contextlib.suppress(BlockingIOError):

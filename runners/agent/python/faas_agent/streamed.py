@@ -26,7 +26,7 @@ class _Placed(io.RawIOBase):
         self._at = 0
 
     def seekable(self) -> bool:
-        """It is."""
+        """Whether a place in it can be chosen: always."""
         return True
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
@@ -39,7 +39,7 @@ class Reading(_Placed):
     """An object that is open for reading, of ``size`` bytes."""
 
     def readable(self) -> bool:
-        """It is."""
+        """Whether it can be read: always."""
         return True
 
     def readinto(self, buffer: Any) -> int:
@@ -77,7 +77,7 @@ class Writing(_Placed):
         super().__init__(store, what, number, 0)
 
     def writable(self) -> bool:
-        """It is."""
+        """Whether it can be written: always."""
         return True
 
     def write(self, data: Any) -> int:
