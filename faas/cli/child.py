@@ -87,6 +87,7 @@ class Child:
 
     async def stop(self, within_s: float) -> None:
         """Ask it to end, and end it by force after ``within_s``. Safe to call twice."""
+        # Set first, so that its end is not taken for a death.
         self._stopping.set()
         self._signal(signal.SIGTERM)
         try:
@@ -166,6 +167,7 @@ class Child:
 
     def _last_words(self) -> str:
         with self.log_path.open("rb") as log:
+            # From the end: a log may have a hundred megabytes.
             log.seek(max(0, log.seek(0, os.SEEK_END) - _TAIL_BYTES))
             lines = [line.strip() for line in log.read().decode(errors="replace").splitlines()]
         told = [line for line in lines if line]

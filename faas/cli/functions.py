@@ -85,6 +85,7 @@ def _objects(api: client.Client, place: places.KeyPlace, limit: int) -> Any:
     try:
         yield from places.objects(api, place, limit)
     except errors.NotFound as error:
+        # Asked only after the bucket was not found: who lists a function's name mostly wants the function.
         if any(each["name"] == place.bucket for each in api.get("/api/v1/functions")["functions"]):
             hint = f"{place.bucket} is a function: see `faas describe {place.bucket}`"
             raise errors.NotFound(error.message, hint=hint) from error
@@ -153,6 +154,7 @@ def _urls(gateway: str, function: dict[str, Any]) -> list[str]:
 
 def _next_due(triggers: list[dict[str, Any]]) -> int | None:
     """The moment at which the first of its timers is due."""
+    # Here and not above: cron lines need the tables of time zones, which other commands need not wait for.
     from triggers import schedule
 
     now_ms = clock.now_ms()

@@ -35,6 +35,7 @@ def processes(settings: settings_module.Settings) -> Iterator[facts.Fact]:
         return
     for process in (platform_dir.published(settings.data.root) or {}).get("processes", ()):
         name = f"process {process['name']}"
+        # The published list is of a moment ago: a process may have died since.
         if process["pid"] is not None and living.started_at(process["pid"]) is not None:
             text = f"process {process['pid']}, started again {process['restarts']} times"
             yield facts.Fact(name, facts.Severity.OK, text)
@@ -80,6 +81,7 @@ def docker(settings: settings_module.Settings) -> Iterator[facts.Fact]:
     if chosen == choose.DOCKER:
         bad, hint = facts.Severity.FAILED, "functions run in containers here, or not at all: start the Docker daemon"
     try:
+        # An engine that hangs is as good as none.
         with contextlib.closing(sdk.from_env(timeout=5)) as client:
             has = abilities.parse(client.info())
             yield facts.Fact("docker", facts.Severity.OK, promises.described(has, settings.sandboxes.sandbox_runtime))

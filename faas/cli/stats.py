@@ -62,6 +62,7 @@ def stats_command(
     faas stats --slowest --limit 5
     """
     api = client.connect()
+    # A hundred functions over a month would be thousands of rows.
     if every is not None and options.is_default("limit") and name is None:
         limit = _OVER_TIME_LIMIT
     wants_sparks = every is None and not as_json and sys.stdout.isatty()

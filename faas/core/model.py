@@ -498,6 +498,8 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     error: Failure | None = None
     logs: tuple[LogLine, ...] = ()
     logs_cut: bool = False
+    # From here on as they came: an array in the ledger, in journals and in Redis is read by places, so what is new is
+    # last.
     cost_pico: int = 0
     parent_id: str | None = None
     root_id: str | None = None
