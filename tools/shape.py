@@ -1,4 +1,5 @@
-"""Prints the shape of the code: median file, longest function by name, and own-line comments in 100 lines of code.
+"""Prints the shape of the code: median file, longest function by name, and own-line comments in 100 lines of code, of
+all and of each room.
 
     python tools/shape.py faas triggers runners
 
@@ -13,7 +14,7 @@ import io
 import statistics
 import sys
 import tokenize
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -75,20 +76,35 @@ def summary(shapes: Iterable[Shape]) -> str:
         return "shape: no file"
     functions = sorted(function for shape in files for function in shape.functions) or [Function(0, "none")]
     lengths = [function.lines for function in functions]
-    comments, code = sum(shape.comments for shape in files), sum(shape.code for shape in files)
     return (
         f"shape: {len(files)} files, median {statistics.median(shape.lines for shape in files):.0f} lines,"
         f" longest {max(shape.lines for shape in files)};"
         f" functions: median {statistics.median(lengths):.0f}, p90 {lengths[len(lengths) * 9 // 10]},"
         f" longest {functions[-1].lines}: {functions[-1].name};"
-        f" own-line comments in 100 lines of code: {100 * comments / max(code, 1):.1f}"
+        f" own-line comments in 100 lines of code: {share(files):.1f}"
     )
 
 
+def share(shapes: Iterable[Shape]) -> float:
+    """Own-line comments in 100 lines of code."""
+    counted = [(shape.comments, shape.code) for shape in shapes]
+    return 100 * sum(comments for comments, _ in counted) / max(sum(code for _, code in counted), 1)
+
+
+def of_rooms(shapes: Mapping[Path, Shape]) -> str:
+    """The share of each room: a folder of the two uppermost levels (``faas/api``, ``runners/sandbox``)."""
+    rooms: dict[str, list[Shape]] = {}
+    for path, shape in shapes.items():
+        rooms.setdefault("/".join(path.parent.parts[:2]), []).append(shape)
+    return "comments of rooms: " + ", ".join(f"{name} {share(rooms[name]):.1f}" for name in sorted(rooms))
+
+
 def main(folders: list[str]) -> None:
-    """Print the line for all Python files below some folders."""
+    """Print the lines for all Python files below some folders."""
     paths = sorted(path for folder in folders for path in Path(folder).rglob("*.py"))
-    print(summary(measured(path.read_text(), str(path)) for path in paths))
+    shapes = {path: measured(path.read_text(), str(path)) for path in paths}
+    print(summary(shapes.values()))
+    print(of_rooms(shapes))
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ import msgspec
 
 from faas.core import errors
 
+# The unit of `st_blocks`, whatever blocks the file system has (stat(2)).
 _BLOCK = 512
 _LEAST_FILE_BYTES = 32 * 1024 * 1024
 _NAMED = 3
@@ -72,6 +73,7 @@ def taken(folder: Path, enough_bytes: int, enough_files: int) -> DiskUse:
                     size, files = size + _size(entry), files + 1
                     if entry.is_dir(follow_symlinks=False):
                         left.append(entry.path)
+                    # Counted no further: what is too much may be millions of files.
                     if size > enough_bytes or files > enough_files:
                         return DiskUse(size, files)
         except (FileNotFoundError, NotADirectoryError):  # it was renamed or removed meanwhile

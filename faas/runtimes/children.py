@@ -144,6 +144,7 @@ class Here:
             "RLIMIT_FSIZE": bound.file_bytes,
             "RLIMIT_DATA": MEMORY_BYTES,
             "RLIMIT_CORE": 0,
+            # Processor time of all its threads: the deadline ends it sooner, unless we are gone by then.
             "RLIMIT_CPU": int(longest_s * 2) + 1,
         }
         limited = [sys.executable, "-I", "-S", "-c", _LIMIT, msgspec.json.encode(limits).decode(), *job.command]

@@ -1,4 +1,4 @@
-"""What happens, told to all who watch: one task a source, whoever many listen, and none while nobody does.
+"""What happens, told to all who watch: one task a source, however many listen, and none while nobody does.
 
 ::
 

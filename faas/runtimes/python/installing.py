@@ -25,6 +25,7 @@ from faas.runtimes.python import target as targets
 
 _FORMAT = 2
 _MEMORY_MB = children.MEMORY_BYTES // 1024**2
+# SIGABRT and SIGKILL, as `subprocess` tells them, and as a shell does (128 and the signal).
 _ENDED_FOR_MEMORY = (-6, -9, 134, 137)
 _INSTALLED = re.compile(r"^ \+ (\S+)", re.MULTILINE)
 
@@ -43,6 +44,7 @@ class Packages:
         asked = self._asked
         wheels = [_sha256(self._source / wheel) for wheel in asked.wheels]
         lines = [[line.text for line in lines] for lines in (asked.lines, asked.constraints)]
+        # A host without that version of Python installs without bytecode: another layer than one with it.
         compiled = bytecode.compiler(self._target.python) is not None
         made_from = [_FORMAT, lines, asked.options, wheels, self._target, compiled]
         return hashlib.sha256(msgspec.json.encode(made_from)).hexdigest()
@@ -53,6 +55,7 @@ class Packages:
         ended = programs.run(self._job(files, work))
         if ended.code != 0:
             raise self._failed(ended, work, programs.bound)
+        # Before it is compiled and packed: a wheel of the source may have pulled in a file of this machine by its path.
         clean.check_origins(files, self._source)
         clean.clean(files)
         bytecode.compile_tree(files, self._target.python, programs)

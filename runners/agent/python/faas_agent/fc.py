@@ -81,6 +81,7 @@ class Adapter:
     def __init__(self, load: Header, identity: Identity) -> None:
         env = {**os.environ}
         keys = ("ALIBABA_CLOUD_ACCESS_KEY_ID", "ALIBABA_CLOUD_ACCESS_KEY_SECRET", "ALIBABA_CLOUD_SECURITY_TOKEN")
+        # In whole seconds there; a time-out below one must not read as none.
         seconds = max(1, int(load.get("timeout_ms", 0)) // 1000)
         function = FunctionMeta(
             identity.function,

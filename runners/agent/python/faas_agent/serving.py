@@ -27,6 +27,7 @@ from .context import ContextMaker
 
 _decoder: Any = json.JSONDecoder()
 _decode, _scan = _decoder.decode, _decoder.scan_once
+# Held here: user code may put something else in the place of `time.monotonic_ns`, for a test say.
 _now_ns = time.monotonic_ns
 _CODE_OF: Any = vars(SystemExit)["code"]
 """Of whatever class a `SystemExit` is: a subclass may have a property of that name."""

@@ -52,6 +52,7 @@ def environ(event: bytes, context: Any) -> dict[str, Any]:
         "wsgi.url_scheme": headers.get("x-forwarded-proto", "http"),
         "wsgi.input": io.BytesIO(body),
         "wsgi.errors": sys.stderr,
+        # One attempt at a time in a process (PEP 3333).
         "wsgi.multithread": False,
         "wsgi.multiprocess": False,
         "wsgi.run_once": False,
