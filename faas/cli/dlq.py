@@ -28,7 +28,7 @@ def dlq_group() -> None:
 
 
 @dlq_group.command("ls")
-@options.functions_option
+@names.functions_option
 @options.limit_option(100, MOST)
 @options.json_option
 def ls_command(*, functions: tuple[str, ...], limit: int, as_json: bool) -> None:
@@ -108,7 +108,7 @@ def chosen(command: Any) -> Any:
     """Which of what is kept: by id, by function, or all."""
     for option in (
         click.argument("invocation_ids", nargs=-1, metavar="[INVOCATION_ID...]"),
-        options.functions_option,
+        names.functions_option,
         click.option("--all", "is_all", is_flag=True, help="All there are."),
         options.json_option,
     ):

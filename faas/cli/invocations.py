@@ -22,7 +22,7 @@ def invocations_group() -> None:
 
 
 @invocations_group.command("ls")
-@options.functions_option
+@names.functions_option
 @options.limit_option(20, 1_000)
 @options.json_option
 def ls_command(*, functions: tuple[str, ...], limit: int, as_json: bool) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import click
 import msgspec
 
-from faas.cli import client, ended, names, options, output
+from faas.cli import client, ended, given, names, options, output
 from faas.core import clock, errors
 from faas.core.logs import log_lines, repeats
 
@@ -196,7 +196,7 @@ def _last(api: client.Client, query: dict[str, Any], tail: int) -> dict[str, Any
     page: dict[str, Any] = api.get("/api/v1/logs", **query, tail=tail + 1 if tail else 0)
     if len(page["lines"]) > tail:
         page["lines"] = page["lines"][1:]
-        if options.is_default("tail"):
+        if given.is_default("tail"):
             output.say(f"faas: lines before the last {tail} are left out; --tail all prints all")
     elif page["is_cut"]:
         reached = f" of {output.moment(page['reached_ms'])}" if page["reached_ms"] is not None else ""

@@ -71,11 +71,31 @@ Exit codes:
 """
 
 
+def _version_option() -> click.Option:
+    """The option ``--version`` of `faas` itself."""
+    return click.Option(
+        ["--version", "-V"],
+        is_flag=True,
+        expose_value=False,
+        is_eager=True,
+        callback=_show_version,
+        help="Print the version and exit.",
+    )
+
+
+def _show_version(ctx: click.Context, _param: click.Parameter, value: bool) -> None:
+    if value and not ctx.resilient_parsing:
+        from faas.cli import output, version
+
+        output.line(version.line())
+        ctx.exit()
+
+
 @click.group(
     cls=LazyGroup,
     entries=COMMANDS,
     epilog=EPILOG,
-    params=[options.data_dir_option(), options.version_option()],
+    params=[options.data_dir_option(), _version_option()],
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120},
 )
 def group() -> None:

@@ -1,11 +1,16 @@
-"""Names of functions: which ones a shell may complete, and what is said of one that nobody knows."""
+"""Names of functions: the option that takes them, what a shell may complete, and what is said of an unknown one."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import click
 
 from faas.cli import client
 from faas.core import errors
+
+Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 def functions(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
@@ -16,6 +21,18 @@ def functions(ctx: click.Context, _param: click.Parameter, incomplete: str) -> l
     except errors.FaasError:
         return []
     return [each["name"] for each in listed if each["name"].startswith(incomplete)]
+
+
+def functions_option(command: Command) -> Command:
+    """The option ``--function``, which adds up: only what is of these."""
+    return click.option(
+        "--function",
+        "functions",
+        metavar="NAME",
+        multiple=True,
+        shell_complete=functions,
+        help="Only of this function; several add up.",
+    )(command)
 
 
 def require(api: client.Client, *names: str | None) -> None:

@@ -26,26 +26,6 @@ def data_dir_option() -> click.Option:
     )
 
 
-def version_option() -> click.Option:
-    """The option ``--version`` of `faas` itself."""
-    return click.Option(
-        ["--version", "-V"],
-        is_flag=True,
-        expose_value=False,
-        is_eager=True,
-        callback=_show_version,
-        help="Print the version and exit.",
-    )
-
-
-def _show_version(ctx: click.Context, _param: click.Parameter, value: bool) -> None:
-    if value and not ctx.resilient_parsing:
-        from faas.cli import output, version
-
-        output.line(version.line())
-        ctx.exit()
-
-
 def _remember_data_dir(ctx: click.Context, _param: click.Parameter, value: str | None) -> None:
     if value is not None:
         ctx.ensure_object(dict)[_DATA_DIR] = value
@@ -80,35 +60,11 @@ def until_option(command: Command) -> Command:
     )(command)
 
 
-def functions_option(command: Command) -> Command:
-    """The option ``--function``, which adds up: only what is of these."""
-    return click.option(
-        "--function",
-        "functions",
-        metavar="NAME",
-        multiple=True,
-        shell_complete=_functions,
-        help="Only of this function; several add up.",
-    )(command)
-
-
-def _functions(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
-    from faas.cli import names
-
-    return names.functions(ctx, param, incomplete)
-
-
 def limit_option(default: int, most: int) -> Callable[[Command], Command]:
     """The option ``--limit``: how many at most."""
     return click.option(
         "--limit", "-n", type=click.IntRange(1, most), default=default, show_default=True, help="How many at most."
     )
-
-
-def is_default(option: str) -> bool:
-    """Whether nobody chose the value of an option of the command that runs."""
-    source = click.get_current_context().get_parameter_source(option)
-    return source is click.core.ParameterSource.DEFAULT
 
 
 class Moment(click.ParamType[int]):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from faas.cli import layout, options, terminal
+from faas.cli import given, layout, terminal
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -90,7 +90,7 @@ def width() -> int | None:
 
 def say_cut(count: int, limit: int) -> None:
     """Say on stderr that a list may go on, when it is as long as the default limit."""
-    if count >= limit and options.is_default("limit"):
+    if count >= limit and given.is_default("limit"):
         say(f"faas: the first {limit} are shown; --limit shows more")
 
 

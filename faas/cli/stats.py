@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from faas.cli import client, layout, names, options, output, sparks
+from faas.cli import client, given, layout, names, options, output, sparks
 from faas.core import clock, moments
 
 _DAY_MS = 86_400_000
@@ -63,7 +63,7 @@ def stats_command(
     """
     api = client.connect()
     # A hundred functions over a month would be thousands of rows.
-    if every is not None and options.is_default("limit") and name is None:
+    if every is not None and given.is_default("limit") and name is None:
         limit = _OVER_TIME_LIMIT
     wants_sparks = every is None and not as_json and sys.stdout.isatty()
     answer = api.get(

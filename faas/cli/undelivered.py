@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from faas.cli import asking, client, dlq, layout, lazy, options, output, showing
+from faas.cli import asking, client, dlq, layout, lazy, names, options, output, showing
 
 _PATH = "/api/v1/undelivered"
 
@@ -25,7 +25,7 @@ def undelivered_group() -> None:
 
 
 @undelivered_group.command("ls")
-@options.functions_option
+@names.functions_option
 @options.limit_option(100, dlq.MOST)
 @options.json_option
 def ls_command(*, functions: tuple[str, ...], limit: int, as_json: bool) -> None:
