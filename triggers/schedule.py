@@ -2,9 +2,9 @@
 
 - ``every`` is due at the multiples of its period since 1970-01-01T00:00:00Z, so that all schedulers agree.
 - ``cron`` is due at wall-clock times of its zone. A line that names minute and hour runs once a day through every
-  change of the clocks: a time in the gap of spring runs at the gap's end, a time that comes twice in autumn runs the
-  first time only. A line with ``*`` or ``*/n`` for minute or hour follows real time: nothing in the gap, both hours of
-  the fold.
+  change of the clocks: times in the gap of spring run together, once, at the gap's end, a time that comes twice in
+  autumn runs the first time only. A line with ``*`` or ``*/n`` for minute or hour follows real time: nothing in the
+  gap, both hours of the fold.
 
 Every function here raises `errors.BadRequest` for a cron line or a zone that cannot be read.
 
@@ -13,6 +13,7 @@ A due time is **missed** when it is noticed later than `LATE_MS`; up to then it 
 
 from __future__ import annotations
 
+import bisect
 import datetime
 import zoneinfo
 from collections.abc import Iterator
@@ -80,10 +81,47 @@ def _dues(trigger: model.TimerTrigger, start: datetime.datetime, *, reverse: boo
         simulation = cronsim.CronSim(line, start, reverse=reverse)
     except cronsim.CronSimError as error:
         raise errors.BadRequest(f"cron line {line!r}: {error}") from error
-    fields = line.split()
-    if len(fields) == 6 and start.tzinfo is not datetime.UTC and not any(f.startswith("*") for f in fields[1:3]):
-        # cronsim keeps its care for fixed times of day to lines of five fields; ours is for both.
-        simulation.fixup_tz = start.tzinfo
-        simulation.dt = simulation.dt.replace(tzinfo=None)
+    minute_and_hour = line.split()[-5:-3]
+    if start.tzinfo is None or start.tzinfo is datetime.UTC or any(f.startswith("*") for f in minute_and_hour):
+        return (int(moment.timestamp()) * 1000 for moment in simulation)
+    return _of_fixed_times(simulation, start.tzinfo)
+
+
+def _of_fixed_times(simulation: cronsim.CronSim, zone: datetime.tzinfo) -> Iterator[int]:
+    """The due times of a line that names minute and hour, which is read by the clock on the wall.
+
+    cronsim's own way through a gap goes minute by minute for each time in it, and from behind it turns round for ever
+    where the seconds are not 0.
+    """
+    simulation.fixup_tz = None
+    simulation.dt = simulation.dt.replace(tzinfo=None)
+    last_s = None
     for moment in simulation:
-        yield int(moment.timestamp()) * 1000
+        due_s = int(moment.replace(tzinfo=zone).timestamp())
+        if gap := _gap_around(moment, zone):
+            due_s = int(gap[1].replace(tzinfo=zone).timestamp())
+            # All other times in the gap are this one, too: a search that went through them has no end in sight.
+            simulation.dt = gap[0 if simulation.tick_direction < 0 else 1]
+        if due_s != last_s:
+            yield due_s * 1000
+        last_s = due_s
+
+
+def _gap_around(moment: datetime.datetime, zone: datetime.tzinfo) -> tuple[datetime.datetime, datetime.datetime] | None:
+    """From when to when clocks are put forward, past a time that they never show; None for a time that they show."""
+    gap = _skipped(moment, zone)
+    if not gap:
+        return None
+    later = [moment + datetime.timedelta(minutes=minutes) for minutes in range(int(gap.total_seconds()) // 60 + 2)]
+    past = later[bisect.bisect_left(later, True, key=lambda each: not _skipped(each, zone))]
+    # Clocks are changed at whole minutes.
+    end = past.replace(second=0)
+    return end - gap, end
+
+
+def _skipped(moment: datetime.datetime, zone: datetime.tzinfo) -> datetime.timedelta:
+    """How much time the clocks leave out around a time that they never show; none for others."""
+    before, after = (moment.replace(tzinfo=zone, fold=fold).utcoffset() for fold in (0, 1))
+    return (
+        max(after - before, datetime.timedelta()) if before is not None and after is not None else datetime.timedelta()
+    )
