@@ -11,7 +11,7 @@ from importlib import metadata
 from aiohttp import web
 
 from faas import buckets, builds
-from faas.api import answers, calls, middleware, openapi, pages, routes, state, table
+from faas.api import answers, calls, middleware, openapi, pages, routes, slow, state, table
 from faas.api.entry import door, guarding
 from faas.api.live import live_lines
 from faas.api.prometheus import scraping
@@ -81,6 +81,7 @@ def create_app(
     )
     # These end in the reverse order: whoever reads stores and links is gone before they are closed.
     app.cleanup_ctx.append(_stores)
+    app.cleanup_ctx.append(slow.threads)
     app.cleanup_ctx.append(_links)
     app.cleanup_ctx.append(deployments.sweep)
     app.cleanup_ctx.append(_looks)

@@ -17,6 +17,8 @@ ENOUGH = 6
 """Ids that are looked for: more than are named where a beginning is that of several."""
 
 _MOST_UNSETTLED = 1_000
+_MOST_FUNCTIONS = 20
+"""Functions whose queues are looked through, one question each: a beginning is for a person, who has few at work."""
 
 Find = Callable[[str], Awaitable[Iterable[str]]]
 
@@ -61,7 +63,8 @@ async def _unsettled(app: web.Application, text: str) -> list[str]:
     calls = app[state.CALLS]
     # One question for each function that has any, and none for all the others.
     busy = {ref.rpartition("@")[0] for ref, places in (await calls.places()).items() if _is_busy(places.counts)}
-    found = [line.id for name in sorted(busy) for line in await calls.unsettled(name, _MOST_UNSETTLED)]
+    looked = sorted(busy)[:_MOST_FUNCTIONS]
+    found = [line.id for name in looked for line in await calls.unsettled(name, _MOST_UNSETTLED)]
     return [each for each in found if each.startswith(text)]
 
 

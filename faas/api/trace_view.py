@@ -24,7 +24,7 @@ def trace(
     root_id: str,
     records: Iterable[model.Record],
     looked: whereabouts.ChainLook,
-    given_up: Mapping[str, undelivered.Undelivered],
+    given_up: Mapping[str, undelivered.GivenUp],
     *,
     now_ms: int,
     currency: str,
@@ -80,7 +80,7 @@ def _invocation(
     id: str,
     records: Sequence[model.Record],
     held: whereabouts.Whereabouts | None,
-    told: tuple[str | None, undelivered.Undelivered | None],
+    told: tuple[str | None, undelivered.GivenUp | None],
     now_ms: int,
 ) -> schemas.traces.TraceInvocation:
     last = records[-1] if records else None
@@ -164,7 +164,7 @@ def _attempt(record: model.Record) -> schemas.traces.TraceAttempt:
     )
 
 
-def _given_up(found: undelivered.Undelivered | None) -> schemas.traces.TraceDestination | None:
+def _given_up(found: undelivered.GivenUp | None) -> schemas.traces.TraceDestination | None:
     if found is None:
         return None
     return schemas.traces.TraceDestination(

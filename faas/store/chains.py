@@ -15,7 +15,7 @@ import msgspec
 import sqlalchemy as sa
 
 from faas.core import model
-from faas.store import bulk, schema
+from faas.store import bulk, ledger, schema
 
 _C = schema.chains
 _R = schema.records
@@ -219,14 +219,23 @@ class Chains:
             sa.select(_C).where(_C.c.ended_at_ms >= since_ms).order_by((_FIRST[order] + 0).desc()).limit(limit)
         )
 
-    def records(self, root_id: str, most: int) -> list[model.Record]:
-        """Up to ``most`` records of a chain, of its first invocation and of what follows from it, in no order."""
+    def records(self, root_id: str, most: int) -> tuple[list[model.Record], bool]:
+        """Up to ``most`` records of a chain, of its first invocation and of what follows from it, in no order.
+
+        There are fewer when these are more than `ledger.MOST_BYTES`; also says whether there may be more.
+        """
         found: list[model.Record] = []
+        left = ledger.MOST_BYTES
         with self._engine.connect() as connection:
             for its in (sa.and_(_R.c.invocation_id == root_id, _R.c.root_id.is_(None)), _R.c.root_id == root_id):
                 query = sa.select(_R.c.body).where(its).limit(most - len(found))
-                found += [_decode(body) for body in connection.scalars(query)]
-        return found
+                with connection.execute(query, execution_options={"yield_per": 100}) as result:
+                    for (body,) in result:
+                        found.append(_decode(body))
+                        left -= len(body)
+                        if left <= 0:
+                            return found, True
+        return found, len(found) >= most
 
     def _read(self, query: sa.Select[tuple[Any, ...]]) -> list[ChainSums]:
         with self._engine.connect() as connection:

@@ -24,19 +24,30 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
     retried_as: str | None
 
 
+class DeadLetterLine(msgspec.Struct, frozen=True, kw_only=True):
+    """One without what was to be run, whose event may have megabytes."""
+
+    record: model.Record
+    retried_as: str | None
+
+
 class DeadLetters:
     """Reads, marks and drops them."""
 
     def __init__(self, engine: sa.Engine) -> None:
         self._engine = engine
 
-    def find(self, function: str | None, limit: int) -> list[DeadLetter]:
-        """The latest, newest first."""
-        query = sa.select(_D).order_by(_D.c.died_at_ms.desc(), _D.c.invocation_id.desc()).limit(limit)
+    def find(self, function: str | None, limit: int) -> list[DeadLetterLine]:
+        """The latest, newest first, without their events."""
+        query = (
+            sa.select(_D.c.record, _D.c.retried_as)
+            .order_by(_D.c.died_at_ms.desc(), _D.c.invocation_id.desc())
+            .limit(limit)
+        )
         if function is not None:
             query = query.where(_D.c.function == function)
         with self._engine.connect() as connection:
-            return [_letter(row) for row in connection.execute(query)]
+            return [DeadLetterLine(record=_record(row[0]), retried_as=row[1]) for row in connection.execute(query)]
 
     def counts_since(self, since_ms: int) -> dict[str, int]:
         """How many came since then, by function. It costs as much as there are of these."""

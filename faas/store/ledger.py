@@ -23,6 +23,10 @@ _decode = msgspec.msgpack.Decoder(model.Record).decode
 Order = Literal["ended", "duration", "queue", "init"]
 _FIRST = {"duration": _R.c.duration_us, "queue": _R.c.queue_ms, "init": _R.c.init_ms}
 _NONE: Mapping[writing.Key, bytes] = {}
+_BY_AND_BY = {"yield_per": 100}
+
+MOST_BYTES = 8 * 1024 * 1024
+"""Of the records of a page: what a function says of an error may have 64 KiB in each of them."""
 
 
 class PagePlace(NamedTuple):
@@ -88,10 +92,45 @@ class Ledger:
         root_id: str | None = None,
         order: Order = "ended",
     ) -> list[model.Record]:
+        """All records of a `page`, however large they are."""
+        return self._read(self._query(function, since_ms, status, limit, before, root_id, order))
+
+    def page(
+        self,
+        function: str | None = None,
+        since_ms: int | None = None,
+        status: Collection[model.Status] = (),
+        limit: int = 100,
+        before: PagePlace | None = None,
+        root_id: str | None = None,
+        order: Order = "ended",
+    ) -> tuple[list[model.Record], bool]:
         """The latest records that fit (and are older than ``before``), newest first; or in another ``order``.
 
-        ``status`` are those to find; all, when it is empty.
+        ``status`` are those to find; all, when it is empty. There are ``limit`` of them at most, and fewer when these
+        are more than `MOST_BYTES`; also says whether there may be more.
         """
+        found: list[model.Record] = []
+        left = MOST_BYTES
+        query = self._query(function, since_ms, status, limit, before, root_id, order)
+        with self._engine.connect() as connection, connection.execute(query, execution_options=_BY_AND_BY) as result:
+            for (body,) in result:
+                found.append(_decode(body))
+                left -= len(body)
+                if left <= 0:
+                    return found, True
+        return found, len(found) == limit
+
+    def _query(
+        self,
+        function: str | None,
+        since_ms: int | None,
+        status: Collection[model.Status],
+        limit: int,
+        before: PagePlace | None,
+        root_id: str | None,
+        order: Order,
+    ) -> sa.Select[bytes]:
         columns = (*([_FIRST[order]] if order in _FIRST else ()), *_PLACE)
         query = sa.select(_R.c.body).order_by(*(column.desc() for column in columns)).limit(limit)
         if before is not None:
@@ -106,7 +145,7 @@ class Ledger:
         if root_id is not None:
             # The first invocation of a chain names no root: it is the root.
             query = query.where(sa.or_(_R.c.root_id == root_id, _R.c.invocation_id == root_id))
-        return self._read(query)
+        return query
 
     def ids(self, text: str, most: int) -> list[str]:
         """Up to ``most`` invocations' ids that begin so."""

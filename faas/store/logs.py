@@ -22,13 +22,16 @@ from faas.store import log_index, schema
 WITHIN_S = 0.7
 """How long one search may take, give or take a step."""
 
+MOST_BYTES = 4 * 1024 * 1024
+"""Characters of what one search finds: an attempt may print 256 KiB in a line."""
+
 _L = schema.logs
 _R = schema.records
 _ERROR = log_lines.LEVELS["error"]
 _FIRST_STEP = 10_000
 _LONGEST_STEP = 1 << 24
 _QUICK_S, _SLOW_S = 0.03, 0.12
-_AT_ONCE = 500
+_AT_ONCE = 50
 _NEAR = 20_000
 _LATE_MS = 3_600_000
 """By how much later than it was printed a line may be recorded, and still be found by ``until_ms``."""
@@ -40,7 +43,8 @@ _FEW = 20_000
 class FoundLines(msgspec.Struct, frozen=True, kw_only=True):
     """What a search found, in order. Up to ``reached_id`` everything was looked at, in the direction of the search.
 
-    ``is_cut`` says that its time was up before it came to the end; ``reached_ms`` is then when that line was printed.
+    ``is_cut`` says that its time was up before it came to the end, or that it had found `MOST_BYTES`; ``reached_ms`` is
+    then when that line was printed.
     """
 
     lines: Sequence[log_lines.LogRow]
@@ -103,6 +107,9 @@ class _Search:
         self._rows: list[log_lines.LogRow] = []
         self._lines: list[log_lines.LogRow] = []
         self._reached = 0
+        self._left = MOST_BYTES
+        self._is_over = False
+        """Whether it stopped at a row, up to which it came."""
 
     def through(self, bounds: log_index.IdRange, index: log_index.LogIndex | None) -> FoundLines:
         """Search the ids of a range."""
@@ -116,15 +123,19 @@ class _Search:
     def _take_all(self, bounds: log_index.IdRange, index: log_index.LogIndex | None) -> bool:
         """Whether the search came to its end: there are enough, or there is nothing more."""
         if self._wanted.invocation_id is not None or self._wanted.root_id is not None:
-            # Few lines, which an index has by the invocation.
-            self._take(self._within(bounds))
-            return True
+            # Lines that an index has by the invocation: few as a rule, but a chain may be long.
+            is_whole = self._take(self._within(bounds))
+            if len(self._rows) >= self._limit:
+                self._reached = self._rows[-1].id
+            return is_whole
         for piece, segment in self._pieces(bounds, index):
             steps = self._looked_up(piece, segment) if segment is not None else self._read(piece)
             for reached in steps:
                 if len(self._rows) >= self._limit:
                     self._reached = self._rows[-1].id
                     return True
+                if self._is_over:
+                    return False
                 self._reached = reached
                 if clock.steady_s() >= self._until_s:
                     break
@@ -164,6 +175,9 @@ class _Search:
             began_s = clock.steady_s()
             self._take(self._within(step))
             took_s = clock.steady_s() - began_s
+            if self._is_over:
+                yield self._reached
+                return
             width = min(width * 4, _LONGEST_STEP) if took_s < _QUICK_S else width // 2 if took_s > _SLOW_S else width
             yield step.first if self._newest else step.last
 
@@ -187,8 +201,8 @@ class _Search:
     def _within(self, step: log_index.IdRange) -> sa.ColumnElement[bool]:
         return _L.c.id.between(step.first, step.last)
 
-    def _take(self, range_: sa.ColumnElement[bool]) -> None:
-        """Take rows of a range that fit, as far as there is room."""
+    def _take(self, range_: sa.ColumnElement[bool]) -> bool:
+        """Take rows of a range that fit, as far as there is room; False when time or bytes were over before its end."""
         read = query(self._wanted, range_, self._connection.dialect.name, newest=self._newest)
         if not self._wanted.reads_text:
             read = read.limit(self._limit - len(self._rows))
@@ -198,8 +212,13 @@ class _Search:
                 if lines:
                     self._rows.append(lines[0])
                     self._lines += lines[::-1] if self._newest else lines
+                    self._left -= sum(map(_size, lines))
                 if len(self._rows) >= self._limit:
-                    return
+                    return True
+                if self._left <= 0 or clock.steady_s() >= self._until_s + _SLOW_S:
+                    self._reached, self._is_over = row.id, True
+                    return False
+        return True
 
     def _fitting(self, row: sa.Row[tuple[object, ...]]) -> list[log_lines.LogRow]:
         """The lines of a row that fit."""
@@ -226,6 +245,11 @@ class _Search:
         """When the line was printed that the search came to, or the next that there is."""
         query = sa.select(_L.c.at_ms).where(_L.c.id >= self._reached).order_by(_L.c.id).limit(1)
         return self._connection.scalar(query)
+
+
+def _size(line: log_lines.LogRow) -> int:
+    """Characters that an answer has of a line. Paths of fields repeat what stands in its text once."""
+    return len(line.text) + sum(map(len, line.fields or ()))
 
 
 def query(

@@ -157,8 +157,8 @@ def test_the_records_of_a_chain_are_bounded(engine: sa.Engine) -> None:
     below = [samples.ended(root_id=first.invocation_id, parent_id=first.invocation_id) for _ in range(30)]
     ledger.Ledger(engine).commit([first, *below])
     reader = chains.Chains(engine)
-    assert len(reader.records(first.invocation_id, 10)) == 10
-    assert sorted(map(msgspec.msgpack.encode, reader.records(first.invocation_id, 100))) == sorted(
+    assert len(reader.records(first.invocation_id, 10)[0]) == 10
+    assert sorted(map(msgspec.msgpack.encode, reader.records(first.invocation_id, 100)[0])) == sorted(
         msgspec.msgpack.encode(msgspec.structs.replace(record, logs=())) for record in (first, *below)
     )
 

@@ -337,7 +337,7 @@ async def test_what_can_never_be_delivered_is_kept_where_people_find_it(
     async with stage.scheduler():
         await eventually(stage.is_empty)
     (kept,) = stage.given_up.find("source", 9)
-    assert (kept.invocation.id, kept.attempts) == (name, 1)
+    assert (kept.invocation_id, kept.attempts) == (name, 1)
     assert why in kept.reason
     assert "record_undelivered" in caplog.messages
 

@@ -102,6 +102,54 @@ def test_the_lines_of_a_chain_and_of_an_invocation(engine: sa.Engine) -> None:
     assert found(engine, Filter(invocation_id=second.invocation_id)) == ["child"]
 
 
+def test_an_invocation_with_more_lines_than_a_page_is_read_to_its_end(engine: sa.Engine) -> None:
+    texts = [f"{number:03} {'x' * 200}" for number in range(50)]
+    made = record(engine, *texts)
+    record(engine, "of another one")
+    for wanted in (Filter(invocation_id=made.invocation_id), Filter(root_id=made.invocation_id)):
+        seen: list[str] = []
+        at = logs.FoundLines(lines=(), reached_id=0)
+        while len(at.lines) == 20 or not at.reached_id:
+            at = logs.Logs(engine).find(wanted, after_id=at.reached_id, limit=20)
+            seen += [line.text for line in at.lines]
+        assert seen == texts
+
+
+@pytest.mark.parametrize("newest", [False, True])
+@pytest.mark.parametrize("of", ["all", "text", "index", "invocation"])
+def test_a_search_that_finds_much_is_cut_and_goes_on_without_gap(
+    engine: sa.Engine, newest: bool, of: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logs, "MOST_BYTES", 10_000)
+    texts = [f"{number:03} needle {'x' * 1_000}" for number in range(50)]
+    made = record(engine, *texts)
+    if of == "index":
+        indexed(engine)
+    wanted = Filter(
+        grep="needle" if of in ("text", "index") else None,
+        invocation_id=made.invocation_id if of == "invocation" else None,
+    )
+    seen: list[str] = []
+    place: dict[str, int] = {}
+    is_cut = True
+    while is_cut:
+        at = logs.Logs(engine).find(wanted, newest=newest, **place)
+        assert sum(len(line.text) for line in at.lines) < 12_000
+        lines = [line.text for line in at.lines]
+        seen = [*lines, *seen] if newest else [*seen, *lines]
+        is_cut, place = at.is_cut, {"before_id" if newest else "after_id": at.reached_id}
+    assert seen == texts
+
+
+def test_paths_of_fields_count_as_what_is_found(engine: sa.Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(logs, "MOST_BYTES", 20_000)
+    leaves = ", ".join(f'"{number}": 1' for number in range(99))
+    deep = "".join(f'{{"{"x" * 190}{level}": ' for level in range(7)) + f"{{{leaves}}}" + "}" * 7
+    record(engine, deep, deep, deep)
+    at = logs.Logs(engine).find(Filter())
+    assert (len(deep) < 3_000, len(at.lines), at.is_cut) == (True, 1, True)
+
+
 @pytest.mark.parametrize("with_index", [False, True])
 def test_a_part_of_a_word_is_found_whatever_its_case(engine: sa.Engine, with_index: bool) -> None:
     record(engine, "It Timed Out", "100% of ten_percent", "größer ÄRGER", 'say "no"', "错误发生", "tab\tnul \0")

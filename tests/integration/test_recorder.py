@@ -257,7 +257,9 @@ async def test_a_dead_one_leaves_its_letter_once_though_a_recorder_died_before_i
         await last.done(batch)
     await last.close()
     await ends.all_is_recorded_once()
-    (letter,) = dead_letters.DeadLetters(ends.engine).find(None, 10)
+    (line,) = dead_letters.DeadLetters(ends.engine).find(None, 10)
+    letter = dead_letters.DeadLetters(ends.engine).get(line.record.invocation_id)
+    assert letter is not None
     assert letter.invocation == made
     assert letter.record == msgspec.structs.replace(dead, logs=())
 

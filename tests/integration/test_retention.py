@@ -308,7 +308,7 @@ async def test_dead_letters_go_by_age_with_the_mark_of_what_they_were_sent_again
         undelivered.UndeliveredRecords(platform.engine).keep(samples.undelivered(given_up_at_ms=days_ago(days)))
     await platform.look()
     (left,) = dead_letters.DeadLetters(platform.engine).find(None, 10)
-    assert await platform.queue.link.call("HKEYS", marks) == [left.invocation.id.encode()]
+    assert await platform.queue.link.call("HKEYS", marks) == [left.record.invocation_id.encode()]
     assert platform.count(schema.undelivered) == 1
     assert (platform.kept(kept.DEAD_LETTERS).count, platform.kept(kept.DEAD_LETTERS).freed) == (1, 1)
 

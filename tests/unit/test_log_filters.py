@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import hypothesis
 import pytest
 from hypothesis import strategies as st
@@ -90,3 +92,12 @@ def test_the_text_of_a_line_is_looked_through_whatever_its_case() -> None:
     assert wanted.wants_text(LINE, FACTS)
     assert not filters.LogFilter(level=50).wants_text(LINE, FACTS)
     assert not filters.LogFilter(grep="timed  out").wants_text(LINE, FACTS)
+
+
+def test_a_condition_with_many_spaces_is_judged_at_once() -> None:
+    began_s = time.process_time()
+    for _ in range(100):
+        with pytest.raises(errors.BadRequest):
+            filters.condition(f"a{' ' * 990}!x")
+    # It took 0.7 s when each space could begin the operator.
+    assert time.process_time() - began_s < 0.2

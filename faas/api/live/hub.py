@@ -24,6 +24,8 @@ from faas.core import errors
 MOST_LISTENERS = 200
 MOST_WAITING = 1_000
 """Events that wait for one listener to take them."""
+MOST_BYTES = 1024 * 1024
+"""Bytes of these: a line that a function printed may have 256 KiB, and all that wait are put together to be sent."""
 _GATHER_S = 0.05
 """What happens within this is sent in one piece."""
 _PAUSE_S = 1.0
@@ -75,6 +77,7 @@ class EventClient:
     def __init__(self, wish: EventWish) -> None:
         self.wish = wish
         self._waiting: collections.deque[bytes] = collections.deque()
+        self._waiting_bytes = 0
         self._missed = 0
         self._news = asyncio.Event()
         self.is_over = False
@@ -84,8 +87,10 @@ class EventClient:
         if not event.fits(self.wish):
             return
         # What is new is left out and not what waits, so a gap has one place, and its size is told behind it.
-        if len(self._waiting) < MOST_WAITING:
+        has_room = self._waiting_bytes + len(frame) <= MOST_BYTES or not self._waiting
+        if has_room and len(self._waiting) < MOST_WAITING:
             self._waiting.append(frame)
+            self._waiting_bytes += len(frame)
         else:
             self._missed += 1
         self._news.set()
@@ -106,6 +111,7 @@ class EventClient:
         self._news.clear()
         frames = list(self._waiting)
         self._waiting.clear()
+        self._waiting_bytes = 0
         if self._missed:
             frames.append(missed(self._missed).frame())
             self._missed = 0

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterable, Sequence
 from typing import Annotated, Any, Literal
 
 import msgspec
 from aiohttp import web
 
-from faas.api import answers, list_prices, page_places, schemas, state
+from faas.api import answers, list_prices, page_places, schemas, slow, state
 from faas.core import errors
 from faas.core.money import billing, comparing
 from faas.store import bills
@@ -37,16 +36,20 @@ async def bill(request: web.Request) -> web.Response:
     asked = answers.query(request, BillQuery)
     price = None if asked.as_ is None else list_prices.of(asked.as_)
     _check(asked)
-    ledger, currency = request.app[state.LEDGER], request.app[state.PRICES].currency
+    return await slow.json(request.app, lambda: _answer(request.app, asked, price))
+
+
+def _answer(app: web.Application, asked: BillQuery, price: comparing.ListPrice | None) -> schemas.bills.Bill:
+    ledger, currency = app[state.LEDGER], app[state.PRICES].currency
     since_ms, following = asked.since_ms or 0, None
     lines: Sequence[bills.BillLine]
     if asked.by == "root":
         before = None if asked.before is None else page_places.parsed(asked.before)
-        page = await asyncio.to_thread(ledger.bill_of_chains, since_ms, asked.until_ms, asked.limit, before)
+        page = ledger.bill_of_chains(since_ms, asked.until_ms, asked.limit, before)
         lines, following = page.lines, None if page.next is None else page_places.text(page.next)
     else:
-        lines = await asyncio.to_thread(ledger.bill, since_ms, asked.by, asked.until_ms, asked.tag)
-    return answers.json(statement(asked, lines, currency, price, following))
+        lines = ledger.bill(since_ms, asked.by, asked.until_ms, asked.tag)
+    return statement(asked, lines, currency, price, following)
 
 
 def _check(asked: BillQuery) -> None:

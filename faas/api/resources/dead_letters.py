@@ -8,7 +8,7 @@ from typing import Annotated
 import msgspec
 from aiohttp import web
 
-from faas.api import answers, beginnings, schemas, state, views
+from faas.api import answers, beginnings, schemas, slow, state, views
 from faas.api.resources import invocations
 from faas.core import clock, errors, ids, model
 from faas.core.calls import calling
@@ -28,8 +28,13 @@ class LettersQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 async def list_dead_letters(request: web.Request) -> web.Response:
     """The newest that fit, without their events."""
     asked = answers.query(request, LettersQuery)
-    found = await asyncio.to_thread(request.app[state.DEAD_LETTERS].find, asked.function, asked.limit)
-    return answers.json(schemas.dead_letters.DeadLetterList(tuple(_line(letter) for letter in found)))
+    letters = request.app[state.DEAD_LETTERS]
+
+    def made() -> schemas.dead_letters.DeadLetterList:
+        found = letters.find(asked.function, asked.limit)
+        return schemas.dead_letters.DeadLetterList(tuple(_line(each) for each in found))
+
+    return await slow.json(request.app, made)
 
 
 async def dead_letter(request: web.Request) -> web.Response:
@@ -87,7 +92,7 @@ def _again(dead: model.Invocation, revision: model.Revision) -> model.Invocation
     return calling.again(dead, revision, id=again_id, at_ms=clock.now_ms())
 
 
-def _line(letter: dead_letters.DeadLetter) -> schemas.dead_letters.DeadLetterLine:
+def _line(letter: dead_letters.DeadLetter | dead_letters.DeadLetterLine) -> schemas.dead_letters.DeadLetterLine:
     record = letter.record
     return schemas.dead_letters.DeadLetterLine(
         invocation_id=record.invocation_id,

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Annotated
 
 import msgspec
 from aiohttp import web
 
-from faas.api import answers, beginnings, page_places, schemas, state, views
+from faas.api import answers, beginnings, page_places, schemas, slow, state, views
 from faas.core import errors, model
 from faas.store import ledger
 
@@ -38,22 +37,18 @@ async def list_records(request: web.Request) -> web.Response:
     before = ledger.PagePlace(*page_places.parsed(asked.before)) if asked.before is not None else None
     if before is not None and asked.order != "ended":
         raise errors.BadRequest(f"query: before: pages are in the order of `ended`, not of {asked.order!r}")
-    found = await asyncio.to_thread(
-        request.app[state.LEDGER].find,
-        asked.function,
-        asked.since_ms,
-        asked.status,
-        asked.limit,
-        before,
-        root_id,
-        asked.order,
-    )
-    return answers.json(
-        schemas.attempts.Attempts(
-            records=tuple(views.attempt(record, currency) for record in found),
-            next=_next(found[-1]) if len(found) == asked.limit and asked.order == "ended" else None,
+    book = request.app[state.LEDGER]
+
+    def made() -> schemas.attempts.Attempts:
+        found, is_cut = book.page(
+            asked.function, asked.since_ms, asked.status, asked.limit, before, root_id, asked.order
         )
-    )
+        return schemas.attempts.Attempts(
+            records=tuple(views.attempt(record, currency) for record in found),
+            next=_next(found[-1]) if is_cut and asked.order == "ended" else None,
+        )
+
+    return await slow.json(request.app, made)
 
 
 def _next(record: model.Record) -> str:

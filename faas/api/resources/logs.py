@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import msgspec
 from aiohttp import web
 
-from faas.api import answers, beginnings, schemas, state
+from faas.api import answers, beginnings, schemas, slow, state
 from faas.api.live import live_lines
 from faas.core import clock, durations, errors, model
 from faas.core.logs import filters, log_lines
@@ -63,8 +63,10 @@ async def log_lines_of(request: web.Request) -> web.Response:
     asked = answers.query(request, LogsQuery)
     wanted = await _wanted(request.app, asked)
     if asked.tail is not None:
-        return answers.json(await _tail(request.app, asked, wanted, asked.tail))
-    return answers.json(await _after(request.app, asked, wanted))
+        lines = await _tail(request.app, asked, wanted, asked.tail)
+    else:
+        lines = await _after(request.app, asked, wanted)
+    return await slow.json(request.app, lambda: lines)
 
 
 async def _after(app: web.Application, asked: LogsQuery, wanted: filters.LogFilter) -> schemas.logs.LogLines:
@@ -75,7 +77,7 @@ async def _after(app: web.Application, asked: LogsQuery, wanted: filters.LogFilt
     while True:
         if asked.live:
             live.want(wanted.functions)
-        found = await asyncio.to_thread(app[state.LOGS].find, wanted, after_id=at.id, limit=asked.limit)
+        found = await slow.asked(app, app[state.LOGS].find, wanted, after_id=at.id, limit=asked.limit)
         heard, number = (live.since(at, wanted), live.now) if asked.live else ([], at.number)
         left_s = until_s - clock.steady_s()
         reached = max(at.id, found.reached_id)
@@ -95,8 +97,8 @@ async def _tail(app: web.Application, asked: LogsQuery, wanted: filters.LogFilte
     if not most:
         return schemas.logs.LogLines(lines=(), next_id=last_id, next=str(then))
     after = live_lines.place(asked.after).id if asked.after is not None else asked.after_id or 0
-    found = await asyncio.to_thread(
-        app[state.LOGS].find, wanted, after_id=after, before_id=asked.before, limit=most, newest=True
+    found = await slow.asked(
+        app, app[state.LOGS].find, wanted, after_id=after, before_id=asked.before, limit=most, newest=True
     )
     # Lines written after the first question may be among those found; a follower must not get them again.
     next_id = max(last_id, found.lines[-1].id) if found.lines and asked.before is None else last_id

@@ -6,7 +6,6 @@ are made for the few that are shown; only an order by quantiles needs those of a
 
 from __future__ import annotations
 
-import asyncio
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Literal
@@ -14,7 +13,7 @@ from typing import Annotated, Literal
 import msgspec
 from aiohttp import web
 
-from faas.api import answers, schemas, state, views
+from faas.api import answers, schemas, slow, state, views
 from faas.api.resources import stats
 from faas.core import clock, errors, moments
 from faas.store import rollups
@@ -80,8 +79,7 @@ async def overview(request: web.Request) -> web.Response:
     if since_ms > now_ms:
         raise errors.BadRequest("query: since: it is in the future")
     at_work = await _at_work(request.app)
-    made = await asyncio.to_thread(_answer, request.app, asked, since_ms, now_ms, at_work)
-    return answers.json(made)
+    return await slow.json(request.app, lambda: _answer(request.app, asked, since_ms, now_ms, at_work))
 
 
 async def _at_work(app: web.Application) -> Mapping[str, schemas.functions.Places] | None:

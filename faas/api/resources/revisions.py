@@ -11,7 +11,7 @@ import msgspec
 from aiohttp import web
 
 from faas import artifacts
-from faas.api import answers, schemas, state
+from faas.api import answers, schemas, slow, state
 from faas.api.resources import invocations
 from faas.artifacts import comparing
 from faas.core import errors, model
@@ -32,7 +32,7 @@ async def difference(request: web.Request) -> web.Response:
             raise errors.NotFound(f"no revision {name}@{number}", hint="`faas describe` lists them", function=name)
     if before is None or after is None:  # the type checker cannot see that both are there
         raise errors.NotFound(f"no revisions of {name}")
-    compared = await asyncio.to_thread(_compared, request.app[state.DATA].root, before, after)
+    compared = await slow.asked(request.app, _compared, request.app[state.DATA].root, before, after)
     return answers.json(
         schemas.functions.Difference(
             function=name,

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Annotated, Literal
 
 import msgspec
 from aiohttp import web
 
-from faas.api import answers, schemas, state, views
+from faas.api import answers, schemas, slow, state, views
 from faas.core import clock, errors, moments
 from faas.store import rollups
 
@@ -43,7 +42,7 @@ class StatsQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 async def stats(request: web.Request) -> web.Response:
     """Counts and percentiles by name, and, with ``every``, over time."""
     asked = answers.query(request, StatsQuery)
-    return answers.json(await asyncio.to_thread(_answer, request.app[state.ROLLUPS], asked))
+    return await slow.json(request.app, lambda: _answer(request.app[state.ROLLUPS], asked))
 
 
 def _answer(book: rollups.Rollups, asked: StatsQuery) -> schemas.stats.StatsAnswer:
@@ -55,7 +54,9 @@ def _answer(book: rollups.Rollups, asked: StatsQuery) -> schemas.stats.StatsAnsw
     if asked.every is not None:
         # Not simply what was asked for: of long ago only hours or days are kept.
         every_ms = book.times(since_ms, until_ms, moments.span_ms(asked.every)).every_ms or 0
-        _require_few(len(found), (times.until_ms - times.since_ms) // every_ms + 1)
+        # Of functions those alone are drawn that are shown; of all else whatever there is, so that all of it counts.
+        drawn_names = len(found) if asked.by == "function" else total
+        _require_few(drawn_names, (times.until_ms - times.since_ms) // every_ms + 1)
         names = [each.name for each in found] if asked.by == "function" else asked.function
         drawn = book.series(since_ms, until_ms, every_ms, asked.by, names, with_quantiles=asked.quantiles)
         series = tuple(views.series(each) for each in drawn)

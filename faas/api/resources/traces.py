@@ -9,7 +9,7 @@ from typing import Annotated
 import msgspec
 from aiohttp import web
 
-from faas.api import answers, beginnings, schemas, state, trace_view
+from faas.api import answers, beginnings, schemas, slow, state, trace_view
 from faas.core import clock, errors, model
 from faas.store import chains
 
@@ -25,11 +25,13 @@ class TracesQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 async def list_traces(request: web.Request) -> web.Response:
     """Chains of more than one invocation."""
     asked = answers.query(request, TracesQuery)
-    found = await asyncio.to_thread(request.app[state.CHAINS].find, asked.order, asked.since_ms, asked.limit)
-    return answers.json(
-        schemas.traces.TraceList(
-            currency=request.app[state.PRICES].currency, traces=tuple(trace_view.line(chain) for chain in found)
-        )
+    book, currency = request.app[state.CHAINS], request.app[state.PRICES].currency
+    return await slow.json(
+        request.app,
+        lambda: schemas.traces.TraceList(
+            currency=currency,
+            traces=tuple(trace_view.line(chain) for chain in book.find(asked.order, asked.since_ms, asked.limit)),
+        ),
     )
 
 
@@ -41,23 +43,25 @@ async def trace(request: web.Request) -> web.Response:
     # In the order in which invocations move on, so that what does meanwhile is seen at least once.
     looked = await app[state.CALLS].of_chain(root_id)
     unrecorded = await app[state.CALLS].unrecorded_of_chain(root_id)
-    found = await asyncio.to_thread(app[state.CHAINS].records, root_id, trace_view.MOST + 1)
+    found, is_cut = await slow.asked(app, app[state.CHAINS].records, root_id, trace_view.MOST + 1)
     if not (looked.unsettled or unrecorded or found):
         raise errors.NotFound(
             f"no invocation {invocation_id}",
             hint="async ones are known at once, sync ones when their first attempt has ended",
             id=invocation_id,
         )
-    seen = trace_view.trace(
-        root_id,
-        (*unrecorded, *found),
-        looked,
-        await asyncio.to_thread(app[state.UNDELIVERED].of, _failed(found)),
-        now_ms=clock.now_ms(),
-        currency=app[state.PRICES].currency,
-        is_cut=looked.was_cut or len(found) > trace_view.MOST,
+    return await slow.json(
+        app,
+        lambda: trace_view.trace(
+            root_id,
+            (*unrecorded, *found),
+            looked,
+            app[state.UNDELIVERED].of(_failed(found)),
+            now_ms=clock.now_ms(),
+            currency=app[state.PRICES].currency,
+            is_cut=looked.was_cut or is_cut,
+        ),
     )
-    return answers.json(seen)
 
 
 def _failed(records: Iterable[model.Record]) -> list[str]:

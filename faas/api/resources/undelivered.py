@@ -7,7 +7,7 @@ import asyncio
 import msgspec
 from aiohttp import web
 
-from faas.api import answers, beginnings, schemas, state
+from faas.api import answers, beginnings, schemas, slow, state
 from faas.api.resources import dead_letters
 from faas.core import errors
 from faas.core.values import json_text
@@ -20,8 +20,13 @@ _settled = msgspec.msgpack.Decoder(destined.Settled).decode
 async def list_undelivered(request: web.Request) -> web.Response:
     """The newest that fit, without their events."""
     asked = answers.query(request, dead_letters.LettersQuery)
-    found = await asyncio.to_thread(request.app[state.UNDELIVERED].find, asked.function, asked.limit)
-    return answers.json(schemas.undelivered.UndeliveredList(tuple(_line(each) for each in found)))
+    kept = request.app[state.UNDELIVERED]
+
+    def made() -> schemas.undelivered.UndeliveredList:
+        found = kept.find(asked.function, asked.limit)
+        return schemas.undelivered.UndeliveredList(tuple(_listed(each) for each in found))
+
+    return await slow.json(request.app, made)
 
 
 async def undelivered_record(request: web.Request) -> web.Response:
@@ -70,6 +75,19 @@ async def _found(request: web.Request) -> undelivered.Undelivered:
             f"no undelivered record {invocation_id}", hint="`faas undelivered ls` lists them", id=invocation_id
         )
     return found
+
+
+def _listed(found: undelivered.UndeliveredLine) -> schemas.undelivered.UndeliveredLine:
+    return schemas.undelivered.UndeliveredLine(
+        invocation_id=found.invocation_id,
+        function=found.record.function,
+        revision=found.record.revision,
+        condition=found.condition,
+        destination=found.destination,
+        attempts=found.attempts,
+        reason=found.reason,
+        given_up_at_ms=found.given_up_at_ms,
+    )
 
 
 def _line(found: undelivered.Undelivered) -> schemas.undelivered.UndeliveredLine:

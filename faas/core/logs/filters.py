@@ -24,7 +24,7 @@ MOST_CONDITIONS = 20
 MOST_TEXT = 1_000
 """Characters of a condition, and of a text that is looked for."""
 
-_CONDITION = re.compile(r"(?P<name>[^=<>!~]+?)\s*(?P<op>!=|>=|<=|==|=|>|<|~)\s*(?P<value>.*)", re.DOTALL)
+_CONDITION = re.compile(r"(?P<name>[^=<>!~]+)(?P<op>!=|>=|<=|==|=|>|<|~)\s*(?P<value>.*)", re.DOTALL)
 _NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,3})?")
 _PLAIN = re.compile(r"(?![0-9]+$)[A-Za-z0-9_-]+")
 _HINT = "write NAME=VALUE, or != > >= < <= and ~ (contains) in place of =; NAME alone: it is there"
