@@ -76,7 +76,7 @@ class Courier:
 
 
 def in_words(to: model.Destination) -> str:
-    """A destination for people."""
+    """A destination for people, without what of a URL may be a secret."""
     if isinstance(to, model.ToFunction):
         return f"function {to.function}"
-    return f"bucket {to.bucket}" if isinstance(to, model.ToBucket) else to.url
+    return f"bucket {to.bucket}" if isinstance(to, model.ToBucket) else webhooks.in_words(to.url)

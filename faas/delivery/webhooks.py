@@ -6,17 +6,25 @@ not followed, of the answer nothing but the head is read, and no cookie, proxy o
 
 from __future__ import annotations
 
+import asyncio
 import email.utils
 import enum
 import hashlib
 import hmac
+import socket
+import urllib.parse
 from collections.abc import Mapping
+from concurrent import futures
 
 import aiohttp
 import msgspec
+from aiohttp import abc
 
 from faas.core import clock
 from faas.core.http import headers as names
+
+LOOKUPS_AT_ONCE = 16
+"""Names that are looked up at once. One that many destinations have is looked up once."""
 
 LONGEST_WAIT_MS = 3_600_000
 """The most that a receiver's Retry-After can ask for."""
@@ -50,12 +58,47 @@ def signature(secret: str, at_s: int, body: bytes) -> str:
     return f"t={at_s},v1={mac.hexdigest()}"
 
 
+class NamesApart(abc.AbstractResolver):
+    """Looks names up in threads of its own.
+
+    A look-up may take half a minute, and nothing ends it. In the threads that asyncio has for everything, some names
+    whose servers do not answer would keep timers, alarms and the database waiting.
+    """
+
+    def __init__(self) -> None:
+        self._threads = futures.ThreadPoolExecutor(LOOKUPS_AT_ONCE, thread_name_prefix="names")
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[abc.ResolveResult]:
+        """See `aiohttp.abc.AbstractResolver`."""
+        found = await asyncio.get_running_loop().run_in_executor(self._threads, _addresses, host, port, family)
+        numeric = socket.AI_NUMERICHOST | socket.AI_NUMERICSERV
+        return [
+            abc.ResolveResult(hostname=host, host=address, port=port, family=kind, proto=proto, flags=numeric)
+            for kind, proto, address in found
+        ]
+
+    async def close(self) -> None:
+        """See `aiohttp.abc.AbstractResolver`. A look-up that is under way is not waited for."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+
+def _addresses(host: str, port: int, family: socket.AddressFamily) -> list[tuple[socket.AddressFamily, int, str]]:
+    found = socket.getaddrinfo(host, port, family=family, type=socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG)
+    # With the name of its interface, where the address is of one link only.
+    return [
+        (kind, proto, socket.getnameinfo(address, socket.NI_NUMERICHOST | socket.NI_NUMERICSERV)[0])
+        for kind, _, proto, _, address in found
+    ]
+
+
 def session(timeout_ms: int) -> aiohttp.ClientSession:
     """A client for `post`; close it. How many requests are under way at once is the caller's affair."""
     return aiohttp.ClientSession(
         # Without the library's own bound: `AT_ONCE` is one for each destination, so that a slow one holds up no
         # other.
-        connector=aiohttp.TCPConnector(limit=0),
+        connector=aiohttp.TCPConnector(limit=0, resolver=NamesApart()),
         cookie_jar=aiohttp.DummyCookieJar(),
         timeout=aiohttp.ClientTimeout(total=timeout_ms / 1000),
         auto_decompress=False,
@@ -73,11 +116,23 @@ async def post(
         async with client.post(url, data=body, headers=sent, allow_redirects=False) as response:
             return judged(response.status, response.headers.get("Retry-After"), now_s)
     except (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError, ValueError) as error:
-        return Tried(Verdict.NEVER, f"{url!r} is no URL that can be sent to: {error}")
+        # The error names the whole URL.
+        return Tried(Verdict.NEVER, f"{in_words(url)} is no URL that can be sent to: {type(error).__name__}")
     except TimeoutError:
         return Tried(Verdict.LATER, "the receiver did not answer in time")
     except (aiohttp.ClientError, OSError) as error:
         return Tried(Verdict.LATER, f"{type(error).__name__}: {error}")
+
+
+def in_words(url: str) -> str:
+    """A URL for people and logs: its scheme and host. Of many webhooks the rest is the secret that lets one in."""
+    try:
+        parts = urllib.parse.urlsplit(url)
+        host = parts.netloc.rpartition("@")[2]
+    except ValueError:
+        return "a URL that cannot be read"
+    has_more = parts.path not in ("", "/") or parts.query
+    return f"{parts.scheme}://{host}/{'…' if has_more else ''}"
 
 
 def judged(status: int, retry_after: str | None, now_s: int) -> Tried:

@@ -391,7 +391,7 @@ async def test_a_receiver_that_is_away_is_given_up_after_the_set_number_of_attem
     async with stage.scheduler(destination_max_attempts=3):
         await eventually(stage.is_empty)
     (kept,) = stage.given_up.find(None, 9)
-    assert (kept.attempts, kept.destination) == (3, "http://127.0.0.1:1/hook")
+    assert (kept.attempts, kept.destination) == (3, "http://127.0.0.1:1/…")
 
 
 async def test_what_is_too_old_is_given_up(stage: Stage) -> None:
