@@ -198,6 +198,38 @@ async def test_many_wrong_logins_are_slowed_and_the_session_goes_on(
     assert (await asked(browser, "GET", f"{api.url}/api/v1/functions"))[0] == 200
 
 
+async def test_who_has_a_code_gets_in_while_somebody_of_his_address_tries_tokens(
+    api: ControlApi, browser: aiohttp.ClientSession
+) -> None:
+    for _ in range(guessing.MOST_OF_ONE):
+        assert (await log_in(api, browser, token="wrong"))[0] == 401
+    assert (await log_in(api, browser))[0] == 429
+    code = (await api.call("POST", "/api/v1/login-codes"))[1]["code"]
+    assert (await log_in(api, browser, code="wrong"))[0] == 401
+    assert (await log_in(api, browser, code=code))[0] == 200
+
+
+async def test_behind_a_proxy_that_is_believed_each_client_has_wrong_tokens_of_his_own(
+    settings: settings_module.Settings, home: Path
+) -> None:
+    trusting = settings_module.changed(settings, trusted_proxies="127.0.0.1")
+
+    async def status(api: ControlApi, of: dict[str, str], token: str) -> int:
+        async with aiohttp.ClientSession() as browser:
+            body = {"token": token}
+            return (await asked(browser, "POST", f"{api.url}/api/v1/login", json=body, headers=of))[0]
+
+    async with serving(trusting) as api:
+        for number in range(guessing.MOST_OF_ONE):
+            # What he says of himself comes before what the proxy adds, and an IPv6 network is one customer's.
+            away = {"X-Forwarded-For": f"10.0.0.{number}, 2001:db8:0:1::{number:x}"}
+            assert await status(api, away, "wrong") == 401
+        assert await status(api, {"X-Forwarded-For": "2001:db8:0:1::ffff"}, api.token) == 429
+        assert await status(api, {"Forwarded": 'for="[2001:db8:0:1::fffe]"'}, api.token) == 429
+        assert await status(api, {"X-Forwarded-For": "198.51.100.7"}, api.token) == 200
+        assert await status(api, {"X-Forwarded-For": "2001:db8:0:2::1"}, api.token) == 200
+
+
 @pytest.mark.parametrize(
     "https", [{"X-Forwarded-Proto": "http, HTTPS"}, {"Forwarded": "for=10.0.0.1;proto=http, for=10.0.0.2;proto=https"}]
 )

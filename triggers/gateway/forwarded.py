@@ -63,7 +63,7 @@ def seen(head: request.Head, peer_ip: str, trusted: tuple[addresses.Network, ...
     if prefix:
         outer = _last(fields, _PREFIX)
         fields = [field for field in fields if field[0] != _PREFIX] + [(_PREFIX, outer.rstrip("/") + prefix)]
-    return Forwarded(_client(peer_ip, claims.hops, trusted), host, fields)
+    return Forwarded(addresses.client(peer_ip, claims.hops, trusted), host, fields)
 
 
 def _of_stranger(head: request.Head, peer_ip: str, prefix: str) -> Forwarded:
@@ -115,17 +115,6 @@ def _place(head: request.Head, claimed: str) -> tuple[str, str]:
     if not host:
         raise errors.BadRequest("the proxy in front names no host")
     return host, port
-
-
-def _client(peer_ip: str, hops: list[str], trusted: tuple[addresses.Network, ...]) -> str:
-    """The nearest address that is not one of the proxies; each proxy says who asked it."""
-    client = peer_ip
-    for hop in reversed(hops):
-        found = addresses.read(hop)
-        if found is None or not addresses.is_within(client, trusted):
-            break
-        client = str(found)
-    return client
 
 
 def _is_port(text: str) -> bool:

@@ -6,13 +6,12 @@ could be it. A field too many costs a caller no more than an answer that is made
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from collections.abc import Iterable
 
+from faas.core.http import addresses
+
 _OF_THIS_MACHINE = frozenset({"", "127.0.0.1", "::1", "::ffff:127.0.0.1"})
-_OF_ONE_CUSTOMER = 64
-"""The leading bits of an IPv6 address; the others are the customer's own to vary."""
 
 _TELLS = re.compile(
     r"auth|cookie|token|api-?key|access-?key|secret|password|session|credential|signature|cert|jwt|bearer|oidc|saml"
@@ -28,13 +27,7 @@ def of_address(address: str) -> str | None:
     """
     if address in _OF_THIS_MACHINE:
         return None
-    if ":" not in address:
-        return address
-    try:
-        whole = ipaddress.IPv6Address(address.partition("%")[0])
-    except ValueError:
-        return address
-    return str(whole.ipv4_mapped or ipaddress.IPv6Network((whole, _OF_ONE_CUSTOMER), strict=False))
+    return addresses.customer(address)
 
 
 def of_fields(fields: Iterable[tuple[str, str]]) -> bytes:

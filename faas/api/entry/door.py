@@ -43,6 +43,16 @@ class PageSessions:
         told = request.forwarded[-1].get("proto", "") if request.forwarded else ""
         return "https" in (said.lower(), told.lower())
 
+    def address(self, request: web.Request) -> str:
+        """By what wrong tokens are counted: the client's address, by what proxies say of it that are believed."""
+        peer = request.remote or ""
+        if not addresses.is_within(peer, self._proxies):
+            return addresses.customer(peer)
+        hops = ",".join(request.headers.getall("X-Forwarded-For", ())).split(",")
+        if not any(map(str.strip, hops)):
+            hops = [said["for"] for said in request.forwarded if "for" in said]
+        return addresses.customer(addresses.client(peer, hops, self._proxies))
+
     def cookie(self, request: web.Request) -> str:
         """The name of the cookie. A browser takes this prefix for a promise that no other host, and no http, set it."""
         return f"__Host-{self.key.cookie}" if self.is_secure(request) else self.key.cookie

@@ -19,12 +19,15 @@ _MAX_BODY_BYTES = 4_096
 async def log_in(request: web.Request) -> web.Response:
     """Begin a session. Raises `errors.Unauthorized` for a wrong token or code, and `errors.Throttled` for many."""
     asked, own = await _asked(request), request.app[door.DOOR]
-    address = request.remote or ""
-    # Before the token is compared: after too many wrong ones a right one is refused, too, and says nothing.
-    own.guesses.refuse(address, clock.steady_s())
-    if not await _is_good(own, asked):
-        own.guesses.wrong(address, clock.steady_s())
-        raise _wrong(asked)
+    if asked.code is not None:
+        # Nobody guesses a code, so that who has one gets in while somebody from his address tries tokens.
+        if not await own.told.take(sessions.digest(asked.code)):
+            raise errors.Unauthorized(
+                "this link was used already, or is over a minute old",
+                hint="`faas open` makes a new one; or use the token",
+            )
+    else:
+        _check_token(own, asked.token or "", own.address(request))
     begun = own.key.begin(clock.now_ms())
     answer = answers.json(schemas.sessions.Session(begun.expires_at_ms))
     answer.set_cookie(
@@ -83,16 +86,9 @@ async def _asked(request: web.Request) -> schemas.sessions.Login:
     return asked
 
 
-async def _is_good(own: door.PageSessions, asked: schemas.sessions.Login) -> bool:
-    if asked.code is not None:
-        return await own.told.take(sessions.digest(asked.code))
-    given = (asked.token or "").strip().encode(errors="replace")
-    return hmac.compare_digest(given, own.token.encode())
-
-
-def _wrong(asked: schemas.sessions.Login) -> errors.Unauthorized:
-    if asked.code is not None:
-        return errors.Unauthorized(
-            "this link was used already, or is over a minute old", hint="`faas open` makes a new one; or use the token"
-        )
-    return errors.Unauthorized("this is not the platform's token", hint="`faas up` prints where its file is")
+def _check_token(own: door.PageSessions, token: str, address: str) -> None:
+    # Before the token is compared: after too many wrong ones a right one is refused, too, and says nothing.
+    own.guesses.refuse(address, clock.steady_s())
+    if not hmac.compare_digest(token.strip().encode(errors="replace"), own.token.encode()):
+        own.guesses.wrong(address, clock.steady_s())
+        raise errors.Unauthorized("this is not the platform's token", hint="`faas up` prints where its file is")

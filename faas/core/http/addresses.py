@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import functools
 import ipaddress
+from collections.abc import Sequence
 
 from faas.core import errors
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+_OF_ONE_CUSTOMER = 64
+"""The leading bits of an IPv6 address; the others are the customer's own to vary."""
 
 
 def networks(listed: str, setting: str) -> tuple[Network, ...]:
@@ -38,6 +42,27 @@ def read(text: str) -> Address | None:
     except ValueError:
         return None
     return (found.ipv4_mapped or found) if isinstance(found, ipaddress.IPv6Address) else found
+
+
+def customer(address: str) -> str:
+    """What is one client's own of an address: of IPv6 the network of 64 bits that one customer has whole."""
+    if ":" not in address:
+        return address
+    found = read(address)
+    if found is None:
+        return address
+    return str(found if found.version == 4 else ipaddress.IPv6Network((found, _OF_ONE_CUSTOMER), strict=False))
+
+
+def client(peer: str, hops: Sequence[str], proxies: tuple[Network, ...]) -> str:
+    """The nearest address that is not one of the proxies; each proxy says who asked it. The nearest hop is the last."""
+    nearest = peer
+    for hop in reversed(hops):
+        found = read(hop)
+        if found is None or not is_within(nearest, proxies):
+            break
+        nearest = str(found)
+    return nearest
 
 
 def is_within(address: str, among: tuple[Network, ...]) -> bool:
