@@ -17,7 +17,7 @@ from importlib import metadata
 import msgspec
 
 from faas.core import errors, groups
-from faas.core.values import unreadable
+from faas.core.values import numbers, unreadable
 from faas.queue import batches
 from faas.recorder import spans
 
@@ -72,7 +72,9 @@ class OtlpSink:
         elif status != http.HTTPStatus.OK:
             raise errors.Unavailable(f"the collector at {self._where} answers {status}: {_text(said)}")
         elif (rejected := _rejected(said)) is not None:
-            _log.warning("spans_refused", extra={"spans": rejected.rejected_spans, "reason": rejected.error_message})
+            _log.warning(
+                "spans_refused", extra={"spans": rejected.rejected_spans, "reason": rejected.error_message[:200]}
+            )
 
     def _posted(self, body: bytes) -> tuple[int, bytes]:
         """The answer's status, and what it says. A connection that was kept may have died meanwhile: then once more."""
@@ -131,7 +133,8 @@ def _rejected(said: bytes) -> _Rejected | None:
         found = msgspec.json.decode(said, type=_Answer).partial_success
     except unreadable.ERRORS:
         return None
-    return found if found is not None and int(found.rejected_spans) else None
+    # Whole numbers of 64 bits are texts in protobuf's JSON; other texts say nothing.
+    return found if found is not None and numbers.whole(str(found.rejected_spans)) else None
 
 
 def _text(said: bytes) -> str:

@@ -150,8 +150,13 @@ def test_what_a_collector_will_never_take_is_left_out_and_said(
         made.commit(batch(samples.ended()))
         receiver.status, receiver.answer = 200, b'{"partialSuccess": {"rejectedSpans": "2", "errorMessage": "old"}}'
         made.commit(batch(samples.ended()))
-        receiver.answer = b"not json"
-        made.commit(batch(samples.ended()))
+        for nothing in (
+            b"not json",
+            b'{"partialSuccess": {"rejectedSpans": "many"}}',
+            b'{"partialSuccess": {"rejectedSpans": -1}}',
+        ):
+            receiver.answer = nothing
+            made.commit(batch(samples.ended()))
     made.close()
     assert [record.getMessage() for record in caplog.records] == ["spans_refused", "spans_refused"]
 
