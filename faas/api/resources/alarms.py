@@ -54,7 +54,12 @@ class Silence(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 async def list_alarms(request: web.Request) -> web.Response:
     """How all alarms stand, those that fire first."""
     asked = answers.query(request, AlarmsQuery)
-    found, watch = await asyncio.to_thread(_all, request.app[state.ALARMS])
+    return await asyncio.to_thread(_listed, request.app[state.ALARMS], asked)
+
+
+def _listed(store: alarms.Alarms, asked: AlarmsQuery) -> web.Response:
+    """Also the encoding is for a thread: there may be one of each of ten thousand functions."""
+    found, watch = _all(store)
     fitting = [
         each
         for each in found

@@ -12,12 +12,17 @@ from faas.api import answers, schemas, state, views
 from faas.api.resources import invocations
 from faas.artifacts import sbom
 from faas.core import model
+from faas.store import functions
 
 
 async def list_functions(request: web.Request) -> web.Response:
     """Every function by its current revision."""
-    revisions = await asyncio.to_thread(request.app[state.FUNCTIONS].list_current)
-    listed = sorted((views.function(revision) for revision in revisions), key=lambda function: function.name)
+    return await asyncio.to_thread(_listed, request.app[state.FUNCTIONS])
+
+
+def _listed(store: functions.Functions) -> web.Response:
+    """Also the encoding is for a thread: ten thousand functions would hold up everybody else."""
+    listed = sorted(map(views.function, store.list_current()), key=lambda function: function.name)
     return answers.json(schemas.functions.FunctionList(tuple(listed)))
 
 
