@@ -30,6 +30,8 @@ FILES = ("token", "faas.toml", "alarms.yaml")
 _TOPS = frozenset(("ledger.db", "redis", "journals", "artifacts", *FILES))
 _CHUNK_BYTES = 1 << 20
 _MOST_MANIFEST_BYTES = 1 << 28
+_BROKEN = (tarfile.TarError, EOFError, RecursionError, ValueError, LookupError, OverflowError)
+"""What reading a tar raises whose numbers and names mean nothing."""
 _AGAIN = "take the backup again, or use another one"
 
 
@@ -123,7 +125,7 @@ def unpack(file: Path, into: Path, told: Callable[[str], None] = lambda name: No
                     continue
                 told(entry.name)
                 found.append(_unpack_one(file, tar, entry, into))
-    except tarfile.TarError as error:
+    except _BROKEN as error:
         raise _damaged(file, f"it was cut, or is no backup ({error})") from error
     if manifest is None:
         raise _damaged(file, "it was cut: its end is missing")
@@ -141,6 +143,8 @@ def _unpack_one(file: Path, tar: tarfile.TarFile, entry: tarfile.TarInfo, into: 
     # An artifact is addressed by what it holds; others of the user may read it where it is unpacked anyway.
     mode = 0o644 if entry.name.startswith("artifacts/") else 0o600
     hashing = _HashingReader(content)
+    if path.exists():
+        raise _damaged(file, f"it holds {entry.name[:80]!r} twice")
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode), "wb") as written:
         # Whatever the umask: the store gives it this mode, too.
         os.fchmod(written.fileno(), mode)
@@ -159,7 +163,8 @@ def is_name(name: str) -> bool:
 
 
 def _content(file: Path, tar: tarfile.TarFile, entry: tarfile.TarInfo) -> IO[bytes]:
-    content = tar.extractfile(entry) if entry.isreg() else None
+    # One with holes could say that it is as large as it likes; what is written here is never larger than the file.
+    content = tar.extractfile(entry) if entry.isreg() and not entry.issparse() else None
     if content is None:
         raise _damaged(file, f"{entry.name[:80]!r} in it is no file")
     return content

@@ -13,6 +13,7 @@ import errno
 import fcntl
 import os
 import shutil
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
@@ -33,6 +34,10 @@ def beside(place: Path) -> Iterator[Path]:
         _sweep(place.parent)
         folder = place.parent / f".{place.name}{_SUFFIX}"
         folder.mkdir(mode=0o700, exist_ok=True)
+        if not _is_ours(folder):
+            raise errors.Conflict(
+                f"{folder} is not this user's alone", hint="remove it, or write into a folder where nobody else may"
+            )
         lock = _locked(folder)
         if lock is None:
             raise errors.Conflict(f"another process is making {place} just now", hint="wait for it to end")
@@ -66,16 +71,22 @@ def sync_file(file: IO[bytes]) -> None:
 
 def _sweep(parent: Path) -> None:
     for folder in parent.glob(f".*{_SUFFIX}"):
-        lock = None if folder.is_symlink() else _locked(folder)
+        lock = _locked(folder) if _is_ours(folder) else None
         if lock is not None:
             shutil.rmtree(folder, ignore_errors=True)
             os.close(lock)
 
 
+def _is_ours(folder: Path) -> bool:
+    """Whether nobody else can write into it: somebody may have made it where everybody may make folders."""
+    found = folder.lstat()
+    return stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid() and not found.st_mode & 0o077
+
+
 def _locked(folder: Path) -> int | None:
     """The descriptor of its lock; None when somebody else holds it."""
     try:
-        descriptor = os.open(folder / "lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        descriptor = os.open(folder / "lock", os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     except (FileNotFoundError, NotADirectoryError):  # somebody swept it meanwhile
         return None
     try:
