@@ -212,7 +212,7 @@ class _Search:
                 if lines:
                     self._rows.append(lines[0])
                     self._lines += lines[::-1] if self._newest else lines
-                    self._left -= sum(map(_size, lines))
+                    self._left -= sum(line.characters for line in lines)
                 if len(self._rows) >= self._limit:
                     return True
                 if self._left <= 0 or clock.steady_s() >= self._until_s + _SLOW_S:
@@ -245,11 +245,6 @@ class _Search:
         """When the line was printed that the search came to, or the next that there is."""
         query = sa.select(_L.c.at_ms).where(_L.c.id >= self._reached).order_by(_L.c.id).limit(1)
         return self._connection.scalar(query)
-
-
-def _size(line: log_lines.LogRow) -> int:
-    """Characters that an answer has of a line. Paths of fields repeat what stands in its text once."""
-    return len(line.text) + sum(map(len, line.fields or ()))
 
 
 def query(

@@ -12,8 +12,11 @@ import pytest
 import sqlalchemy as sa
 
 from faas.api.live import hub as live
+from faas.api.live import live_lines
 from faas.core import clock, model
 from faas.core import settings as settings_module
+from faas.core.logs import filters, log_lines
+from faas.queue import live_lines as queue_lines
 from faas.store import database, dead_letters, ledger, logs, schema
 from tests import samples
 from tests.served_api import ControlApi, serving
@@ -111,3 +114,39 @@ async def test_what_waits_for_a_slow_listener_is_bounded_in_bytes() -> None:
         # One that is larger than all that may wait comes all the same.
         hub.tell(live.ServerEvent("log", b"x" * (2 * live.MOST_BYTES)))
         assert len(await slow.next(1)) > live.MOST_BYTES
+
+
+async def test_conditions_on_many_lines_that_were_just_printed_are_looked_at_in_a_thread(
+    api: ControlApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text, where = '{"a": 1}', set[str]()
+    facts = log_lines.read(text)
+    row = log_lines.LogRow(id=0, at_ms=1, function="f", revision=1, invocation_id="i", attempt=1, text=text)
+    heard = [live_lines.Heard(number, "", row, facts) for number in range(live_lines.FEW + 1)]
+    fitting = live_lines.fitting
+
+    def seen(*args: Any) -> list[log_lines.LogRow]:
+        where.add(threading.current_thread().name.partition("_")[0])
+        return fitting(*args)
+
+    monkeypatch.setattr(live_lines.LineHearing, "newer", lambda *args: heard)
+    monkeypatch.setattr(live_lines, "fitting", seen)
+    found = await api.get("/api/v1/logs", live="true", where="a=1")
+    assert (len(found["lines"]), where) == (len(heard), {"slow"})
+
+
+async def test_lines_that_are_kept_for_followers_are_bounded_with_their_fields(
+    settings: settings_module.Settings,
+) -> None:
+    leaves = ", ".join(f'"{number}": 1' for number in range(99))
+    deep = "".join(f'{{"{"x" * 190}{level}": ' for level in range(7)) + f"{{{leaves}}}" + "}" * 7
+    hearing = live_lines.LineHearing(settings.redis)
+    line = queue_lines.PrintedNow(
+        function="f", revision=1, invocation_id="i", attempt=1, root_id="i", lines=(model.LogLine(1, deep),)
+    )
+    for _ in range(200):
+        hearing._take(line)
+    kept = hearing.newer(live_lines.Place(), filters.LogFilter())
+    # 200 of them have 28 MB of paths.
+    assert 0 < sum(each.row.characters for each in kept) <= live_lines._MOST_BYTES
+    assert len(kept) < 100

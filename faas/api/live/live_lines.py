@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import collections
 import contextlib
+import itertools
 import secrets
 from collections.abc import AsyncIterator, Iterator, Sequence
 
@@ -34,6 +35,9 @@ LOOK_EVERY_S = 0.2
 """The recorder that writes lines is another process, so a follower looks into the ledger this often."""
 
 _PAGE = 1_000
+
+FEW = 500
+"""Lines that are looked at on the event loop; twenty conditions on each of more take longer than others may wait."""
 
 
 class Heard(msgspec.Struct, frozen=True):
@@ -99,24 +103,25 @@ class LineHearing:
         if self._working is None or self._working.done():
             self._working = asyncio.create_task(self._work(), name="live lines")
 
-    def since(self, seen: Place, wanted: filters.LogFilter) -> list[log_lines.LogRow]:
-        """The lines after a place that fit. Of a place in another process all that is here is after it."""
+    def newer(self, seen: Place, wanted: filters.LogFilter) -> list[Heard]:
+        """What was heard after a place, in order. Of a place in another process all that is here is after it."""
         after = seen.number if seen.heard_by == self._me else 0
         if wanted.statuses or after >= self._number:  # how an attempt ends nobody knows while it runs
             return []
-        found = []
-        for heard in self._newest_first():
-            if heard.number <= after:
-                break
-            if _fits(heard, wanted):
-                found.append(heard.row)
+        found = list(itertools.takewhile(lambda heard: heard.number > after, self._newest_first()))
         return found[::-1]
+
+    def since(self, seen: Place, wanted: filters.LogFilter) -> list[log_lines.LogRow]:
+        """The lines after a place that fit, if there are few to look at: see `FEW`."""
+        return fitting(self.newer(seen, wanted), wanted)
 
     async def wait(self, seen: Place, wanted: filters.LogFilter, within_s: float) -> None:
         """Until there is something after a place that fits, so long at most."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(within_s):
                 while not self.since(seen, wanted):
+                    # What does not fit is not looked at again.
+                    seen = self.place(seen.id)
                     await self._news.wait()
 
     async def close(self) -> None:
@@ -179,9 +184,9 @@ class LineHearing:
             )
             self._number += 1
             self._heard.append(Heard(self._number, printed.root_id, row, facts))
-            self._bytes += len(line.text) + _LINE_BYTES
+            self._bytes += row.characters + _LINE_BYTES
         while self._bytes > _MOST_BYTES:
-            self._bytes -= len(self._heard.popleft().row.text) + _LINE_BYTES
+            self._bytes -= self._heard.popleft().row.characters + _LINE_BYTES
         # Whoever waits is woken, and whoever comes later waits for what comes later.
         self._news.set()
         self._news.clear()
@@ -217,6 +222,11 @@ async def follow(
             yield lines
         elif not found.is_cut:
             await live.wait(at, wanted, LOOK_EVERY_S)
+
+
+def fitting(heard: Sequence[Heard], wanted: filters.LogFilter) -> list[log_lines.LogRow]:
+    """Those that fit."""
+    return [each.row for each in heard if _fits(each, wanted)]
 
 
 def _fits(heard: Heard, wanted: filters.LogFilter) -> bool:

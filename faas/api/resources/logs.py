@@ -78,7 +78,7 @@ async def _after(app: web.Application, asked: LogsQuery, wanted: filters.LogFilt
         if asked.live:
             live.want(wanted.functions)
         found = await slow.asked(app, app[state.LOGS].find, wanted, after_id=at.id, limit=asked.limit)
-        heard, number = (live.since(at, wanted), live.now) if asked.live else ([], at.number)
+        heard, number = await _heard(app, at, wanted) if asked.live else ([], at.number)
         left_s = until_s - clock.steady_s()
         reached = max(at.id, found.reached_id)
         if found.lines or heard or found.is_cut or left_s <= 0:
@@ -88,6 +88,16 @@ async def _after(app: web.Application, asked: LogsQuery, wanted: filters.LogFilt
         at = msgspec.structs.replace(live.place(reached), number=number) if asked.live else live_lines.Place(reached)
         pause_s = min(live_lines.LOOK_EVERY_S, left_s)
         await (live.wait(at, wanted, pause_s) if asked.live else asyncio.sleep(pause_s))
+
+
+async def _heard(
+    app: web.Application, at: live_lines.Place, wanted: filters.LogFilter
+) -> tuple[list[log_lines.LogRow], int]:
+    """The lines that were printed after a place and fit, and the number up to which was looked."""
+    newer, number = app[live_lines.LIVE].newer(at, wanted), app[live_lines.LIVE].now
+    if len(newer) <= live_lines.FEW:
+        return live_lines.fitting(newer, wanted), number
+    return await slow.asked(app, live_lines.fitting, newer, wanted), number
 
 
 async def _tail(app: web.Application, asked: LogsQuery, wanted: filters.LogFilter, most: int) -> schemas.logs.LogLines:

@@ -64,6 +64,11 @@ class LogRow(msgspec.Struct, frozen=True, kw_only=True):
     level: str | None = None
     fields: Fields | None = None
 
+    @property
+    def characters(self) -> int:
+        """What an answer has of it. Paths of fields repeat what stands in its text once."""
+        return len(self.text) + sum(map(len, self.fields or ()))
+
 
 class LineFacts:
     """What one line says. ``level`` is None where it says none; its fields are looked for when somebody asks."""
