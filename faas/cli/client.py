@@ -14,7 +14,7 @@ from typing import IO, Any, NamedTuple
 
 import msgspec
 
-from faas.cli import endpoint, options
+from faas.cli import endpoint, older, options
 from faas.core import errors
 from faas.core.values import unreadable
 
@@ -110,7 +110,7 @@ class Client:
         response = connection.getresponse()
         # Its body is read here, before the connection is closed.
         if response.status >= 400:
-            raise error_of(response.status, response.read())
+            raise older.in_place_of(error_of(response.status, response.read()), target, self.where.api)
         return response
 
     def _away(self, error: Exception) -> errors.Unavailable:

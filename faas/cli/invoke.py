@@ -16,7 +16,7 @@ from faas.core.http import headers
 
 _KEYS = (
     "invocation_id", "status", "result", "error", "cold_start", "queue_ms", "init_ms", "duration_ms", "billed_ms",
-    "memory_mb", "cost_pico", "cost_decimal", "currency", "result_is_base64",
+    "memory_mb", "cost_pico", "cost_decimal", "currency", "result_is_base64", "cpu_us",
 )  # fmt: skip
 
 
@@ -97,7 +97,7 @@ def _accepted(answer: dict[str, Any], as_json: bool) -> None:
 
 def _ended(answer: dict[str, Any], as_json: bool, raw: bool) -> None:
     if as_json:
-        output.emit({key: answer[key] for key in _KEYS})
+        output.emit({key: answer.get(key) for key in _KEYS})
     else:
         _print(answer, raw)
     if answer["status"] != "ok":

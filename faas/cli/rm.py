@@ -18,7 +18,8 @@ from faas.core import errors, spelling
 def rm_command(*, things: tuple[str, ...], recursive: bool, agrees: bool, as_json: bool) -> None:
     """Remove functions by NAME, or objects by BUCKET/KEY. It asks first.
 
-    The records, logs and objects of a function stay. An object is gone for good, and nothing runs because of that.
+    The records, logs and objects of a function stay; the alarms of its block go with it, and are named. An object is
+    gone for good, and nothing runs because of that.
 
     \b
     faas rm hello
@@ -37,9 +38,10 @@ def rm_command(*, things: tuple[str, ...], recursive: bool, agrees: bool, as_jso
         _require(api, functions)
         asking.sure(f"{_listed(functions)}", agrees=agrees)
     chosen = _chosen(api, objects, agrees=agrees) if recursive else _single(objects, agrees=agrees)
-    removed = [*_functions(api, functions), *_objects(api, chosen)]
+    alarms: list[str] = []
+    removed = [*_functions(api, functions, alarms), *_objects(api, chosen)]
     if as_json:
-        output.emit({"removed": removed})
+        output.emit({"removed": removed, "alarms_removed": alarms})
 
 
 def _require(api: client.Client, functions: Sequence[str]) -> None:
@@ -79,11 +81,16 @@ def _chosen(api: client.Client, starts: Sequence[places.KeyPlace], *, agrees: bo
     return found
 
 
-def _functions(api: client.Client, functions: Sequence[str]) -> list[str]:
+def _functions(api: client.Client, functions: Sequence[str], alarms: list[str]) -> list[str]:
+    """Remove functions; their names. ``alarms`` gets the names of the alarms that went with them."""
     removed = []
     for name in functions:
-        removed.append(str(api.send("DELETE", f"/api/v1/functions/{client.quote(name)}").value["name"]))
+        gone = api.send("DELETE", f"/api/v1/functions/{client.quote(name)}").value
+        removed.append(str(gone["name"]))
         output.say(f"removed {name}")
+        for alarm in gone.get("alarms", ()):
+            output.say(f"removed the alarm {alarm} with it")
+            alarms.append(alarm)
     return removed
 
 

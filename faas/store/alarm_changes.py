@@ -37,14 +37,15 @@ def make(connection: sa.Connection, changes: AlarmChanges) -> None:
     _declare(connection, changes.declared)
 
 
-def end_of_function(connection: sa.Connection, function: str) -> None:
-    """Remove the alarms of a function that has ended, and those of manifests of which no function is left."""
+def end_of_function(connection: sa.Connection, function: str) -> tuple[str, ...]:
+    """Remove the alarms of a function that has ended, and those of manifests of which no function is left; which."""
     gone = without(alarms.declared_in(connection), set(connection.scalars(sa.select(schema.functions.c.name))))
     own = schema.alarm_states.c.function == function
     if gone or connection.execute(sa.select(schema.alarm_states.c.alarm).where(own).limit(1)).first():
         _changed(connection)
         _forget(connection, gone)
         connection.execute(schema.alarm_states.delete().where(own))
+    return tuple(gone)
 
 
 def without(declared: Sequence[alarms.Declared], serving: Collection[str]) -> list[str]:

@@ -235,3 +235,14 @@ def test_json_of_a_manifest_with_alarms_goes_through_the_api(tmp_path: Path) -> 
     sent = model.Project(functions=(), alarms=(ERRORS, EACH))
     assert msgspec.json.decode(msgspec.json.encode(sent), type=model.Project) == sent
     assert json.loads(msgspec.json.encode(sent))["alarms"][0]["notify"][1] == {"kind": "log"}
+
+
+async def test_rm_names_the_alarms_that_go_with_a_function(api: ControlApi) -> None:
+    api.deploy("other")
+    together = model.Alarm(name="both", rule="errors > 5", functions=("hello", "other"))
+    declare(api, alarms.AlarmKind.PROJECT, together)
+    ran = await faas(api.settings.data.root, "rm", "hello", "--yes")
+    assert ran.err.splitlines() == ["removed hello", "removed the alarm hello.errors with it"]
+    ran = await faas(api.settings.data.root, "rm", "other", "--yes", "--json")
+    assert ran.json == {"removed": ["other"], "alarms_removed": ["both"]}
+    assert [each["name"] for each in (await api.get("/api/v1/alarms"))["alarms"]] == ["slow"]

@@ -81,7 +81,7 @@ async def test_rm_removes_all_that_are_named_or_none(api: ControlApi) -> None:
     assert (ran.code, ran.out) == (4, "")
     assert ran.err.splitlines()[0] == "faas: no function is called nobody"
     ran = await faas(api.settings.data.root, "rm", "hello", "second", "--json", "--yes")
-    assert (ran.code, ran.json) == (0, {"removed": ["hello", "second"]})
+    assert (ran.code, ran.json) == (0, {"removed": ["hello", "second"], "alarms_removed": []})
     assert (await ok(api, "ls", "--json")).json == []
 
 

@@ -17,7 +17,7 @@ from tests.served_api import ControlApi, serving
 
 PROMISED = [
     "invocation_id", "status", "result", "error", "cold_start", "queue_ms", "init_ms", "duration_ms", "billed_ms",
-    "memory_mb", "cost_pico", "cost_decimal", "currency", "result_is_base64",
+    "memory_mb", "cost_pico", "cost_decimal", "currency", "result_is_base64", "cpu_us",
 ]  # fmt: skip
 
 
@@ -48,13 +48,14 @@ async def test_the_result_goes_to_stdout_and_the_talk_to_stderr(api: ControlApi)
 
 
 async def test_with_json_there_is_one_object_with_exactly_what_is_promised(api: ControlApi) -> None:
-    figures = {"cold_start": model.ColdStart.FULL, "init_ms": 320, "cost_pico": 2_500_000}
+    figures = {"cold_start": model.ColdStart.FULL, "init_ms": 320, "cost_pico": 2_500_000, "cpu_us": 640}
     ran, call = await called(api, "--json", result=[1, None], **figures)
     assert list(ran.json) == PROMISED
     assert ran.json == {
         "invocation_id": call.id, "status": "ok", "result": [1, None], "error": None, "cold_start": True,
         "queue_ms": 1, "init_ms": 320, "duration_ms": 0.9, "billed_ms": 1, "memory_mb": 12,
         "cost_pico": 2_500_000, "cost_decimal": "0.0000025", "currency": "USD", "result_is_base64": False,
+        "cpu_us": 640,
     }  # fmt: skip
     assert (ran.code, ran.err) == (0, "")
 

@@ -231,8 +231,8 @@ async def test_buckets_and_their_objects_are_listed_and_objects_removed(api: Con
     assert (await faas(api.settings.data.root, "rm", "photos/in/b.jpg")).code == 5, "nobody was asked"
     assert (folder / "in/b.jpg").exists()
     assert (await faas(api.settings.data.root, "rm", "photos/in/a b.jpg", "--yes", "--json")).json == {
-        "removed": ["photos/in/a b.jpg"]
-    }
+        "removed": ["photos/in/a b.jpg"], "alarms_removed": [],
+    }  # fmt: skip
     assert (await faas(api.settings.data.root, "rm", "photos/in/", "--yes")).code == 2
     assert (await faas(api.settings.data.root, "rm", "photos/nothing", "--yes")).code == 4
     assert (await faas(api.settings.data.root, "rm", "-r", "photos/nothing", "--yes")).code == 4

@@ -52,7 +52,7 @@ async def remove_function(request: web.Request) -> web.Response:
     """Take the function out of the catalog and tell the nodes; records and logs stay."""
     revision = await invocations.current(request)
     await request.app[state.CALLS].queue()  # nothing is removed while the nodes cannot be told
-    version = await asyncio.to_thread(request.app[state.FUNCTIONS].remove, revision.function)
+    ended = await asyncio.to_thread(request.app[state.FUNCTIONS].remove, revision.function)
     # Gone from the catalog already: nodes that do not hear of it look by themselves a little later.
-    await request.app[state.CALLS].announce(version)
-    return answers.json(schemas.functions.Removed(revision.function))
+    await request.app[state.CALLS].announce(ended.version)
+    return answers.json(schemas.functions.Removed(revision.function, ended.alarms))

@@ -55,9 +55,10 @@ class Description(Function, frozen=True, kw_only=True):
 
 
 class Removed(msgspec.Struct, frozen=True):
-    """The function that is gone."""
+    """The function that is gone, and the alarms that went with it."""
 
     name: str
+    alarms: tuple[str, ...] = ()
 
 
 class RevisionSide(msgspec.Struct, frozen=True):
