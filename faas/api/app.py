@@ -15,6 +15,7 @@ from faas.api import answers, calls, middleware, openapi, pages, routes, slow, s
 from faas.api.entry import door, guarding
 from faas.api.live import live_lines
 from faas.api.prometheus import scraping
+from faas.api.resources import budgets as api_budgets
 from faas.api.resources import deployments, events, overview
 from faas.core import settings as settings_module
 from faas.core.http import hosts
@@ -72,6 +73,7 @@ def create_app(
     app[state.LOOKS] = looks.Looks(settings, health)
     app[scraping.PROCESSES] = processes
     app[scraping.SCRAPES] = scraping.Scrapes()
+    app[api_budgets.DECLARED] = api_budgets.Declared()
     app[middleware.TOKEN] = token
     app[pages.FILES] = files.load()
     app[overview.KEPT] = overview.KeptRanks()

@@ -7,7 +7,7 @@ records themselves, while those are kept.
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any, Literal, NamedTuple, cast
 
 import msgspec
@@ -124,6 +124,15 @@ def spent_pico(connection: sa.Connection, since_ms: int, until_ms: int, function
     """What a function, or all of them together, cost in whole days of the period."""
     query = sa.select(sa.func.sum(_B.c.cost_pico)).where(*_days(since_ms, until_ms))
     return int(connection.scalar(query if function is None else query.where(_B.c.function == function)) or 0)
+
+
+def spent_by(connection: sa.Connection, since_ms: int, until_ms: int, functions: Collection[str]) -> dict[str, int]:
+    """What some functions cost, by name, in whole days up to the last millisecond before ``until_ms``."""
+    # Each day by its name: by a range of days the rows of all functions would be read.
+    days = [day(at_ms) for at_ms in range(since_ms, until_ms, _DAY_MS)]
+    query = sa.select(_B.c.function, sa.func.sum(_B.c.cost_pico)).where(_B.c.day.in_(days))
+    rows = connection.execute(query.where(_B.c.function.in_(functions)).group_by(_B.c.function))
+    return {name: int(pico) for name, pico in rows}
 
 
 def _days(since_ms: int, until_ms: int | None) -> Iterator[sa.ColumnElement[bool]]:

@@ -6,7 +6,7 @@ change of the catalog, whose followers hear of it as they do of a deploy.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 import msgspec
 import sqlalchemy as sa
@@ -35,6 +35,11 @@ class ReachedBudgets:
         with self._engine.connect() as connection:
             lines = bills.lines(connection, "function", period.since_ms, period.until_ms)
         return {line.name: line.cost_pico for line in lines}
+
+    def spent_of(self, functions: Collection[str], period: budgets.Period) -> dict[str, int]:
+        """What these functions cost in a period, at a cost that grows with their number alone."""
+        with self._engine.connect() as connection:
+            return bills.spent_by(connection, period.since_ms, period.until_ms, functions)
 
     def reached(self, now_ms: int) -> list[budgets.Reached]:
         """The budgets reached in periods that are not over, by function; lifted ones too."""

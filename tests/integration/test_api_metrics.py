@@ -19,7 +19,9 @@ from faas.cli import platform_dir
 from faas.cluster import catalog
 from faas.core import clock, model
 from faas.core import settings as settings_module
+from faas.core.money import budgets
 from faas.queue import destined, outbox, skips, unfit
+from faas.store import budgets as reached_budgets
 from faas.store import counters, database, ledger
 from tests import samples
 from tests.served_api import ControlApi, serving
@@ -310,6 +312,7 @@ async def test_a_name_with_quotes_and_line_ends_breaks_no_line(api: ControlApi) 
 
 async def test_every_metric_and_its_labels_are_documented(api: ControlApi) -> None:
     api.functions.activate([api.deploy()], [model.Bucket(name="photos")])
+    api.deploy("limited", limited(10, model.Per.DAY))
     await api.call("POST", "/api/v1/functions/hello/invocations", headers={"Faas-Invocation-Type": "async"})
     steps = (model.ColdStartStep("import", 5),)
     api.record(cold_start=model.ColdStart.FULL, steps=steps, init_ms=5, final=False, dead=True)
@@ -337,3 +340,61 @@ async def test_every_metric_and_its_labels_are_documented(api: ControlApi) -> No
     page = Path(__file__).parents[2] / "docs" / "reference" / "metrics.md"
     rows = [line.split("|") for line in page.read_text().splitlines() if line.startswith("| `faas_")]
     assert {row[1].strip(" `"): set(re.findall("`(\\w+)`", row[3])) for row in rows} == shown
+
+
+# -- budgets
+
+
+def limited(amount_pico: int, per: model.Per, then: model.Then = model.Then.STOP) -> model.FunctionConfig:
+    budget = model.CostBudget(amount_pico=amount_pico, per=per, then=then)
+    return model.FunctionConfig(runtime="python3", handler="app.handler", budget=budget)
+
+
+async def test_budgets_are_told_with_what_is_spent_of_them(settings: settings_module.Settings) -> None:
+    changed = settings_module.changed(settings, budget_amount="3", budget_per="month", budget_then="warn")
+    now_ms = clock.now_ms()
+    async with serving(changed) as api:
+        api.deploy("shop", limited(2 * 10**12, model.Per.DAY))
+        api.deploy("mail", limited(10**12, model.Per.MONTH))
+        api.deploy("free", model.FunctionConfig(runtime="python3", handler="app.handler"))
+        before = await scraped(api)
+        assert of(before, "faas_budget_spent", function="shop", per="day") == 0
+        assert of(before, "faas_budgets", state="under") == 3
+        for function, cost_pico in (("shop", 5 * 10**11), ("shop", 25 * 10**10), ("free", 10**12)):
+            api.record(function=function, cost_pico=cost_pico, ended_at_ms=now_ms)
+        api.record(function="shop", cost_pico=10**15, ended_at_ms=now_ms - 40 * 86_400_000)
+        found = await scraped(api)
+        assert {key: value for key, value in found.items() if key[0].startswith("faas_budget_")} == {
+            ("faas_budget_amount", frozenset({("function", "*"), ("per", "month")})): 3,
+            ("faas_budget_spent", frozenset({("function", "*"), ("per", "month")})): 1.75,
+            ("faas_budget_amount", frozenset({("function", "shop"), ("per", "day")})): 2,
+            ("faas_budget_spent", frozenset({("function", "shop"), ("per", "day")})): 0.75,
+            ("faas_budget_amount", frozenset({("function", "mail"), ("per", "month")})): 1,
+            ("faas_budget_spent", frozenset({("function", "mail"), ("per", "month")})): 0,
+        }
+        listed = {each["function"]: each["spent_pico"] for each in (await api.get("/api/v1/budgets"))["budgets"]}
+        assert listed == {"*": 1_750 * 10**9, "shop": 750 * 10**9, "mail": 0}
+
+
+async def test_budgets_are_counted_by_state_and_those_without_a_name_are_not_shown(
+    settings: settings_module.Settings,
+) -> None:
+    async with serving(settings_module.changed(settings, metrics_functions=1)) as api:
+        for name in ("a", "b", "c"):
+            api.deploy(name, limited(10, model.Per.DAY))
+        api.record(function="a", cost_pico=10, ended_at_ms=clock.now_ms())
+        reached = reached_budgets.ReachedBudgets(api.functions._engine)
+        period = budgets.period(model.Per.DAY, clock.now_ms())
+        for function in ("a", "b", "gone"):
+            reached.note(
+                budgets.Reached(
+                    function=function, period=period.name, per=model.Per.DAY, then=model.Then.STOP, amount_pico=10,
+                    spent_pico=10, at_ms=clock.now_ms(), until_ms=period.until_ms,
+                )
+            )  # fmt: skip
+        reached.lift("b", clock.now_ms())
+        found = await scraped(api)
+        assert [of(found, "faas_budgets", state=each) for each in ("under", "reached", "stopped", "lifted")] == [
+            1, 0, 1, 1,
+        ]  # fmt: skip
+        assert [dict(key[1])["function"] for key in found if key[0] == "faas_budget_spent"] == ["a"]

@@ -12,7 +12,8 @@ import pytest
 import yaml
 from prometheus_client import parser
 
-from faas.api.prometheus import metrics, metrics_platform
+from faas.api import schemas
+from faas.api.prometheus import metrics, metrics_budgets, metrics_platform
 from faas.cluster import catalog
 from faas.core import model
 from faas.core.processes import living
@@ -38,6 +39,12 @@ def total(**changes: Any) -> ledger.Total:
     return ledger.Total(**{**names, **figures, **changes})
 
 
+def budget() -> schemas.budgets.BudgetState:
+    amounts = {"amount_pico": 2, "amount_decimal": "", "spent_pico": 1, "spent_decimal": ""}
+    kind = {"per": model.Per.DAY, "then": model.Then.STOP, "period": "2026-11-29", "until_ms": 1}
+    return schemas.budgets.BudgetState(function="f", state="under", reached_at_ms=None, **amounts, **kind)
+
+
 def seen() -> metrics.Scrape:
     """A scrape in which each family has something."""
     figures = ("duration", "queue", "init", histograms.RETRIED, histograms.DEAD, f"{histograms.STEP}import")
@@ -54,6 +61,7 @@ def seen() -> metrics.Scrape:
         unfit={"photos": unfit.Told(1)},
         skipped={"f": 1},
         alarms={"firing": 1},
+        budgets=metrics_budgets.Gauged({"under": 1}, [budget()]),
         platform=metrics_platform.Platform(
             sink_lags_ms={"ledger": 5}, processes=[metrics_platform.Process("node", 1, living.ProcessUse(1.0, 2))]
         ),

@@ -13,7 +13,7 @@ import msgspec
 import prometheus_client
 from prometheus_client import core, registry
 
-from faas.api.prometheus import metrics_platform
+from faas.api.prometheus import metrics_budgets, metrics_platform
 from faas.cluster import catalog
 from faas.core import model
 from faas.queue import census, outbox, unfit
@@ -54,6 +54,7 @@ class Scrape(msgspec.Struct, frozen=True, kw_only=True):
     unfit: Mapping[str, unfit.Told] = {}
     skipped: Mapping[str, int] = {}
     alarms: Mapping[str, int] = {}
+    budgets: metrics_budgets.Gauged = metrics_budgets.Gauged()
     platform: metrics_platform.Platform = metrics_platform.Platform()
     name_of: Callable[[str], str] = _itself
     """The name under which a function's figures stand."""
@@ -86,6 +87,7 @@ class _Collector(registry.Collector):
         yield _unfit(seen.unfit)
         yield _skipped(seen.skipped, seen.name_of)
         yield _alarms(seen.alarms)
+        yield from metrics_budgets.families(seen.budgets)
 
 
 def _counters(totals: Sequence[ledger.Total]) -> Iterator[core.Metric]:

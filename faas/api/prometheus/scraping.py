@@ -11,6 +11,7 @@ from prometheus_client import exposition
 
 from faas.api import state
 from faas.api.prometheus import metrics, metrics_platform
+from faas.api.resources import budgets
 from faas.core import clock
 from faas.store import kept
 
@@ -67,6 +68,7 @@ async def _scraped(app: web.Application) -> bytes:
         name_of=counters.name_of,
         skipped=await calls.skipped(),
         alarms=await asyncio.to_thread(app[state.ALARMS].counts),
+        budgets=await asyncio.to_thread(budgets.gauged, app, counters.name_of, clock.now_ms()),
     )
     # With some hundred functions that is half a second of a processor, which others need not wait for.
     return await asyncio.to_thread(metrics.render, seen)
