@@ -12,7 +12,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import msgspec
 
@@ -66,10 +66,10 @@ class Platform:
             done.args, done.returncode, done.stdout.decode(), done.stderr.decode(errors="replace")
         )
 
-    def begin(self, *arguments: str) -> subprocess.Popen[bytes]:
+    def begin(self, *arguments: str, stdout: IO[bytes] | None = None) -> subprocess.Popen[bytes]:
         """Start a command that goes on. Whoever starts it ends it."""
         command = [sys.executable, "-m", "faas.cli.main", *arguments]
-        return subprocess.Popen(command, env=self._environ, stderr=subprocess.DEVNULL)
+        return subprocess.Popen(command, env=self._environ, stdout=stdout, stderr=subprocess.DEVNULL)
 
     def json(self, *arguments: str) -> Any:
         """What a command prints with ``--json``; fails when it does."""

@@ -10,6 +10,7 @@ import signal
 import socket
 import time
 import urllib.parse
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -29,18 +30,25 @@ def waits(event, context):
 
 def flood(event, context):
     time.sleep(0.004)
+
+def prints(event, context):
+    for number in range(3):
+        print(f"{event['id']}-{number}", flush=True)
+        time.sleep(0.05)
 """
 PYTHON = {"runtime": "python3", "timeout": "60s", "memory": "64MB"}
 MANIFEST: dict[str, Any] = {
     "functions": {
         "waits": {**PYTHON, "handler": "app.waits", "triggers": [{"http": {"path": "/waits/{seconds}"}}]},
         "flood": {**PYTHON, "handler": "app.flood"},
+        "prints": {**PYTHON, "handler": "app.prints"},
     }
 }
 ASYNC = {"Faas-Invocation-Type": "async"}
 CLOSING = {"Connection": "close"}
 LEASE_S = 2
 FLOOD = 20_000
+PRINTING = 120
 
 
 @pytest.fixture
@@ -194,3 +202,56 @@ def _records(platform: platforms.Platform, invocation_id: str) -> list[dict[str,
 def _waiting(platform: platforms.Platform, function: str) -> int:
     count: int = platform.json("status")["functions"][function]["waiting"]
     return count
+
+
+def test_a_follower_of_logs_misses_no_line_and_sees_none_twice_when_a_node_is_killed(
+    platform: platforms.Platform, tmp_path: Path
+) -> None:
+    shown = tmp_path / "shown"
+    with shown.open("wb") as out:
+        follower = platform.begin("logs", "prints", "-f", "--tail", "0", "--json", stdout=out)
+    try:
+        eventually_sync(lambda: _printed(platform) and _lines(shown), within=60)
+        _begin_printing(platform)
+        eventually_sync(lambda: len(_lines(shown)) > PRINTING // 4, within=60)
+        before = _lines(shown)
+        os.kill(platform.processes()["node"], signal.SIGKILL)
+        eventually_sync(lambda: len(_lines(shown)) > len(before) + PRINTING, within=60)
+        eventually_sync(platform.conserved, within=120)
+        recorded = _counted(platform.json("logs", "prints", "--tail", "all", "--since", "1h"))
+        assert recorded.total() >= 3 * PRINTING
+        eventually_sync(lambda: not recorded - _counted(_lines(shown)), within=60)
+        assert follower.poll() is None
+    finally:
+        follower.terminate()
+        follower.wait(30)
+    more = _counted(_lines(shown)) - recorded
+    assert set(more.values()) <= {1}
+    # What was shown and never recorded had been printed by the node that died, and was printed again elsewhere.
+    assert {text for _, _, text in more} <= {text for _, _, text in recorded}
+
+
+def _printed(platform: platforms.Platform) -> bool:
+    """Let one call print and end: whoever follows from now on may have begun after it."""
+    return platform.api("/api/v1/functions/prints/invocations", b'{"id": "first"}', "POST").status == 200
+
+
+def _begin_printing(platform: platforms.Platform) -> None:
+    batch = json.dumps([{"id": number} for number in range(PRINTING)]).encode()
+    answer = platform.api("/api/v1/functions/prints/invocations:batch", batch, "POST")
+    assert answer.status == 202, answer
+
+
+def _lines(shown: Path) -> list[dict[str, Any]]:
+    """What was shown in whole lines."""
+    whole, _, _ = shown.read_bytes().rpartition(b"\n")
+    return [json.loads(line) for line in whole.splitlines()]
+
+
+def _counted(lines: list[dict[str, Any]]) -> Counter[tuple[str, int, str]]:
+    """Lines by invocation, attempt and text, but for those that came before anybody followed."""
+    return Counter(
+        (line["invocation_id"], line["attempt"], line["text"])
+        for line in lines
+        if not line["text"].startswith("first-")
+    )
