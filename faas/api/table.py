@@ -396,6 +396,7 @@ PLATFORM = (
         path=f"{_V1}/status",
         handler=status.platform_status,
         summary="Where all invocations are, and the nodes.",
+        query=status.StatusQuery,
         responses=(_gives(schemas.status.PlatformStatus, "One instant."),),
     ),
     routes.Route(

@@ -103,3 +103,14 @@ async def test_a_function_tells_how_many_of_its_alarms_fire(
             connection.execute(schema.alarm_states.insert().values(**row))
     engine.dispose()
     assert [row["alarms"] for row in await rows(api)] == [2]
+
+
+async def test_the_status_of_what_is_at_work_leaves_out_who_is_idle(api: ControlApi) -> None:
+    for name in ("hello", "idle"):
+        api.deploy(name)
+    status, _ = await api.call("POST", "/api/v1/functions/hello/invocations", headers={"Faas-Invocation-Type": "async"})
+    assert status == 202
+    assert set((await api.get("/api/v1/status"))["functions"]) == {"hello", "idle"}
+    found = await api.get("/api/v1/status", at_work="true")
+    assert {name: each["waiting"] for name, each in found["functions"].items()} == {"hello": 1}
+    assert found["drift"] == 0

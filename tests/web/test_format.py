@@ -45,6 +45,8 @@ def test_integers_that_no_number_holds_stay_exact(module: Any) -> None:
 def test_durations_and_sizes_are_short(module: Any) -> None:
     times = module("format.js", "[0, 0.412, 8.25, 999, 1240, 61000, 3700000, 90000000].map(m.ms)")
     assert times == ["0 ms", "0.41 ms", "8.25 ms", "999 ms", "1.24 s", "1 min 1 s", "1 h 2 min", "1 d 1 h"]
+    turns = module("format.js", "[999.7, 59970, 119600, 3599700, 86399000, 172790000].map(m.ms)")
+    assert turns == ["1.00 s", "1 min 0 s", "2 min 0 s", "1 h 0 min", "1 d 0 h", "2 d 0 h"]
     assert module("format.js", "[0, 999, 1500, 25_000_000].map(m.bytes)") == ["0 B", "999 B", "1.50 KB", "25 MB"]
     assert module("format.js", "[m.share(0, 0), m.share(1, 5000), m.share(1, 3), m.share(0, 9)]") == [
         "–",

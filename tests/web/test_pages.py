@@ -10,8 +10,11 @@ from axe_playwright_python import sync_playwright as axe
 from playwright import sync_api
 from playwright.sync_api import expect
 
+from faas.core import groups
+from faas.store import database, ledger
 from tests import browser as browsers
 from tests import platform as platforms
+from tests import samples
 from tests.browser import Seen
 from tests.eventually import eventually_sync
 
@@ -25,6 +28,7 @@ def handler(event, context):
     return {"price": 12345678901234567890}
 """
 MANY = 60
+BILLED = 130
 
 
 @pytest.fixture(scope="module")
@@ -158,14 +162,33 @@ def test_many_functions_are_searched_ordered_and_paged(seen: Seen, shop: dict[st
     expect(names).to_have_count(50)
     seen.page.get_by_role("button", name="Function").click()
     expect(names.first).to_have_text("f000")
-    seen.page.get_by_role("button", name="Next").click()
+    seen.page.get_by_role("button", name="Next").focus()
+    seen.page.keyboard.press("Enter")
     expect(names.first).to_have_text("f050")
+    # There is no next page, and who turns pages by the keyboard goes on from the other button.
+    expect(seen.page.get_by_role("button", name="Previous")).to_be_focused()
     seen.page.get_by_label("Search").fill("f05")
     expect(names).to_have_count(10)
     seen.page.reload()
     expect(names).to_have_count(10)
     seen.page.get_by_label("Search").fill("nothing like it")
     expect(seen.page.get_by_text("No function is called like that.")).to_be_visible()
+
+
+def test_a_long_bill_begins_with_what_cost_most_and_has_pages(
+    seen: Seen, shop: dict[str, str], platform: platforms.Platform
+) -> None:
+    billed = [samples.ended(function=f"b{number:03}", cost_pico=number * 10**9) for number in range(1, BILLED + 1)]
+    engine = database.open_database(groups.Data(data_dir=str(platform.data)))
+    ledger.Ledger(engine).commit(billed)
+    engine.dispose()
+    seen.open("/bill?since=all")
+    names = seen.page.get_by_role("table", name="Bill", exact=True).locator("tbody tr td:first-child a")
+    expect(names.first).to_have_text(f"b{BILLED:03}")
+    expect(names).to_have_count(100)
+    expect(seen.page.get_by_text("faas bill --by function --html")).to_be_visible()
+    seen.page.get_by_role("button", name="Next").click()
+    expect(names.first).to_have_text(f"b{BILLED - 100:03}")
 
 
 def test_the_difference_of_two_revisions_is_shown(seen: Seen, shop: dict[str, str]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from importlib import metadata
 
+import msgspec
 from aiohttp import web
 
 from faas.api import answers, schemas, state, views
@@ -18,11 +19,25 @@ async def health(request: web.Request) -> web.Response:
     return answers.json(schemas.status.Health())
 
 
+class StatusQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Of which functions: all, or with ``at_work`` those that have something in a queue, or had lately.
+
+    To count all of 10,000 functions keeps Redis from other work for some 50 ms; those at work cost what they are.
+    """
+
+    at_work: bool = False
+
+
 async def platform_status(request: web.Request) -> web.Response:
     """Counts per function at one instant, the nodes whose lease holds, and what is kept."""
-    functions = request.app[state.FUNCTIONS]
-    revisions = await asyncio.to_thread(functions.list_current)
-    places = await request.app[state.CALLS].places()
+    asked = answers.query(request, StatusQuery)
+    functions, calls = request.app[state.FUNCTIONS], request.app[state.CALLS]
+    if asked.at_work:
+        places = await calls.active_places()
+        names = {ref.rpartition("@")[0] for ref in places}
+    else:
+        names = set(await asyncio.to_thread(functions.names))
+        places = await calls.places()
     nodes = await request.app[state.CALLS].nodes()
     now_ms = clock.now_ms()
     reached = await asyncio.to_thread(request.app[state.BUDGETS].reached, now_ms)
@@ -32,7 +47,7 @@ async def platform_status(request: web.Request) -> web.Response:
             catalog=await asyncio.to_thread(functions.catalog_version),
             # Without signs, or what one revision misses would make up for what another has twice.
             drift=sum(abs(place.counts.drift) for place in places.values()),
-            functions=views.places(places, [revision.function for revision in revisions]),
+            functions=views.places(places, names),
             nodes=views.nodes(nodes),
             kept=views.keeping(await asyncio.to_thread(kept.read, request.app[state.ENGINE])),
             budgets=tuple(budgets.told(one, now_ms) for one in reached),

@@ -62,7 +62,8 @@ export const keep = (kind, keepMs, name) =>
     headers: { "Content-Type": "application/json" },
   });
 
-export const status = (signal) => get(`${V1}/status`, signal);
+/** Of functions at work alone: a page asks every few seconds, however many others there are. */
+export const status = (signal) => get(query(`${V1}/status`, { at_work: "true" }), signal);
 export const health = (isThorough, signal) => get(query(`${V1}/health`, { thorough: isThorough ? "true" : "" }), signal);
 
 export const buckets = (signal) => get("/buckets", signal);

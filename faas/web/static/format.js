@@ -22,14 +22,17 @@ function three(number) {
   return number.toFixed(number >= 10 ? 1 : 2);
 }
 
-/** A duration given in milliseconds. */
+/** A duration given in milliseconds. It is rounded before it is parted, or there would be minutes of 60 seconds. */
 export function ms(value) {
   if (value === null || value === undefined) return "–";
-  if (value < SECOND) return `${three(value)} ms`;
-  if (value < MINUTE) return `${three(value / SECOND)} s`;
-  if (value < HOUR) return `${Math.floor(value / MINUTE)} min ${Math.round((value % MINUTE) / SECOND)} s`;
-  if (value < DAY) return `${Math.floor(value / HOUR)} h ${Math.round((value % HOUR) / MINUTE)} min`;
-  return `${Math.floor(value / DAY)} d ${Math.round((value % DAY) / HOUR)} h`;
+  if (value < SECOND - 0.5) return `${three(value)} ms`;
+  if (value < MINUTE - 50) return `${three(value / SECOND)} s`;
+  return parted(value, MINUTE, "min", SECOND, "s", HOUR) ?? parted(value, HOUR, "h", MINUTE, "min", DAY) ?? parted(value, DAY, "d", HOUR, "h");
+}
+
+function parted(value, large, largeName, small, smallName, below = Infinity) {
+  const whole = Math.round(value / small) * small;
+  return whole < below ? `${Math.floor(whole / large)} ${largeName} ${(whole % large) / small} ${smallName}` : null;
 }
 
 /** A duration given in microseconds. */

@@ -210,16 +210,28 @@ export function input(label, value, onChange, { type = "text", placeholder, sear
   );
 }
 
-/** Buttons of the pages of a list. */
-export function pager({ offset, limit, total, onGo }) {
-  const button = (text, to, can) =>
-    h("button", { type: "button", disabled: !can, on: { click: () => onGo(to) } }, text);
-  return h(
-    "nav.pager", { "aria-label": "Pages of the list" },
-    button("Previous", Math.max(0, offset - limit), offset > 0),
-    h("span", {}, total ? `${format.count(offset + 1)}–${format.count(Math.min(offset + limit, total))} of ${format.count(total)}` : "0"),
-    button("Next", offset + limit, offset + limit < total),
-  );
+/** Buttons of the pages of a list, hidden while there is one page. They stay the same ones, and so keep the focus. */
+export function pager({ limit, onGo }) {
+  let at = 0;
+  const button = (text, by) => h("button", { type: "button", on: { click: () => onGo(Math.max(0, at + by)) } }, text);
+  const [back, on] = [button("Previous", -limit), button("Next", limit)];
+  const place = h("span");
+  const element = h("nav.pager", { "aria-label": "Pages of the list" }, back, place, on);
+
+  /** Show where in how many the list is. */
+  function update(offset, total) {
+    at = offset;
+    element.hidden = total <= limit;
+    refill(place, total ? `${format.count(offset + 1)}–${format.count(Math.min(offset + limit, total))} of ${format.count(total)}` : "0");
+    const focused = document.activeElement;
+    back.disabled = offset <= 0;
+    on.disabled = offset + limit >= total;
+    // A button that can do no more loses the focus, which goes to the other one.
+    if (focused?.disabled && element.contains(focused)) (focused === on ? back : on).focus();
+  }
+
+  update(0, 0);
+  return { element, update };
 }
 
 /** Ask before something that cannot be taken back. Resolves to whether the person wants it. */

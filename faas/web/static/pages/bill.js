@@ -9,6 +9,7 @@ import { budgets } from "./bill/budgets.js";
 
 const BY = [["function", "Function"], ["trigger", "Trigger"], ["day", "Day"], ["tag", "Tag"], ["root", "Event"]];
 const SINCE = [["month", "This month"], ["last", "Last 30 days"], ["all", "Everything"]];
+const LIMIT = 100;
 const ELSEWHERE = [["", "nothing"], ["aws-lambda", "AWS Lambda"], ["alibaba-fc", "Alibaba FC"]];
 
 export default function bill(page) {
@@ -19,7 +20,7 @@ export default function bill(page) {
     tag: page.query.get("tag") ?? "",
     as: page.query.get("as") ?? "",
   };
-  const found = parts.region(page, load, statement, { lines: 8, label: "Bill" });
+  const found = parts.region(page, load, (answer) => statement(answer, asked), { lines: 8, label: "Bill" });
   const tag = h("div");
 
   function load(signal) {
@@ -63,16 +64,33 @@ function sinceMs(since) {
   return since === "last" ? Date.now() - format.SPANS["30d"].ms : "";
 }
 
-function statement(answer) {
+function statement(answer, asked) {
   const list = lines(answer);
-  list.update(answer.lines);
+  const all = ordered(answer);
+  const pager = parts.pager({ limit: LIMIT, onGo: show });
+
+  function show(offset) {
+    list.update(all.slice(offset, offset + LIMIT));
+    pager.update(offset, all.length);
+  }
+
+  show(0);
   return h(
     "div.card", {},
     list.element,
+    pager.element,
     answer.lines.length ? total(answer) : null,
     answer.next ? h("p.faint", {}, `These are the newest ${answer.lines.length}. All of them: `, h("code", {}, "faas bill --by root")) : null,
+    all.length > LIMIT ? h("p.faint", {}, "Print prints what is shown. All lines as a statement: ", h("code", {}, `faas bill --by ${asked.by} --html`)) : null,
     answer.compared ? compared(answer.compared) : null,
   );
+}
+
+/** What cost most comes first; days and events stay in the order of time. */
+function ordered({ by, lines: all }) {
+  if (by === "day" || by === "root") return all;
+  const cost = (line) => BigInt(line.cost_pico);
+  return [...all].sort((one, other) => (cost(one) < cost(other) ? 1 : cost(one) > cost(other) ? -1 : 0));
 }
 
 function lines(answer) {

@@ -3,7 +3,7 @@
 import * as calls from "../calls.js";
 import * as format from "../format.js";
 import { spark } from "../charts.js";
-import { h, refill } from "../dom.js";
+import { h } from "../dom.js";
 import * as parts from "../parts.js";
 import { table } from "../table.js";
 
@@ -18,7 +18,7 @@ export default function functions(page) {
     desc: page.query.get("desc") ?? "true",
     offset: Number(page.query.get("offset") ?? 0),
   };
-  const pages = h("div");
+  const pager = parts.pager({ limit: LIMIT, onGo: (offset) => change({ offset }) });
   const list = table({
     label: "Functions",
     key: (row) => row.name,
@@ -35,8 +35,7 @@ export default function functions(page) {
 
   function show({ total, functions: rows }) {
     list.update(rows);
-    const pager = parts.pager({ offset: asked.offset, limit: LIMIT, total, onGo: (offset) => change({ offset }) });
-    refill(pages, total > LIMIT ? pager : null);
+    pager.update(asked.offset, total);
     return whole;
   }
 
@@ -46,7 +45,7 @@ export default function functions(page) {
     found.reload();
   }
 
-  const whole = h("div.card", {}, list.element, pages);
+  const whole = h("div.card", {}, list.element, pager.element);
   found.reload();
   page.refresh(found.reload, { types: ["status", "alarm"], atMostMs: 3000 });
   return h(

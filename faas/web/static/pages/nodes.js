@@ -33,7 +33,7 @@ export default function nodes(page) {
       ["Waiting", format.count(total("waiting"))],
       ["Retrying", format.count(total("retrying"))],
       ["Nodes", format.count(status.nodes.length)],
-      ["Drift", h(status.drift ? "span.text-bad" : "span", { title: "Accepted less what is in a place: always 0" }, format.count(status.drift))],
+      ["Drift", h(status.drift ? "span.text-bad" : "span", { title: "Of functions at work: accepted less what is in a place, always 0" }, format.count(status.drift))],
       ["Version", status.version],
     ]));
     list.update(status.nodes);

@@ -32,7 +32,7 @@ function queueList(page) {
       { title: "Done", number: true, wide: true, cell: (row) => format.count(row.done) },
       { title: "Accepted", number: true, wide: true, cell: (row) => format.count(row.accepted) },
     ],
-    empty: () => parts.empty("Nothing waits, runs or failed.", "Queues are shown while they hold something."),
+    empty: () => parts.empty("Nothing waits, runs or failed.", "Queues are shown while they hold something, and a while longer."),
   });
   const found = parts.region(page, (signal) => calls.status(signal), ({ functions }) => list.update(busy(functions)), { lines: 4, label: "Work now" });
   found.reload();
