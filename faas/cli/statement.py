@@ -9,6 +9,8 @@ from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
+from faas.core.money import billing
+
 _SAME = ("count", "billed_count", "billed_ms", "mb_ms", "cpu_us", "cost_pico", "cost_decimal")
 _THERE = ("there_pico", "there_decimal")
 _ROOT = ("function", "trigger", "object", "ended_at_ms")
@@ -21,11 +23,13 @@ h1 { font-size: 1.6rem; margin: 0 0 .25rem; }
 p { margin: .25rem 0; color: #444; }
 table { border-collapse: collapse; width: 100%; margin: 1.5rem 0; font-variant-numeric: tabular-nums; }
 th, td { padding: .35rem .6rem; text-align: right; border-bottom: 1px solid #ddd; white-space: nowrap; }
-th.name, td.name { text-align: left; white-space: normal; overflow-wrap: anywhere; }
+thead th { white-space: normal; vertical-align: bottom; }
+th.name, td.name { text-align: left; white-space: normal; overflow-wrap: anywhere; min-width: 8rem; }
 thead th { border-bottom: 2px solid #1a1a1a; }
 tfoot td { border-top: 2px solid #1a1a1a; border-bottom: 0; font-weight: 600; }
 @media print {
-  body { margin: 0; max-width: none; padding: 0; font-size: 10pt; }
+  body { margin: 0; max-width: none; padding: 0; font-size: 9pt; }
+  th, td { padding: .3rem .4rem; }
   thead { display: table-header-group; }
   tfoot { display: table-row-group; }
   tr { break-inside: avoid; }
@@ -122,8 +126,8 @@ def _row(named: Iterable[str], amount: dict[str, Any], compared: dict[str, Any] 
         f"{amount['billed_ms']:,}",
         f"{amount['mb_ms'] / 1_024_000:,.3f}",
         f"{amount['cpu_us'] / 1_000_000:,.3f}",
-        amount["cost_decimal"],
-        *([] if compared is None else [amount["there_decimal"]]),
+        billing.aligned(amount["cost_pico"]),
+        *([] if compared is None else [billing.aligned(amount["there_pico"])]),
     ]
     head = "".join(f'<td class="name">{_text(each)}</td>' for each in named)
     return f"<tr>{head}{''.join(f'<td>{_text(each)}</td>' for each in cells)}</tr>\n"

@@ -160,7 +160,7 @@ def _attempt(at_ms: int | None, name: str, one: dict[str, Any], each: dict[str, 
         each["queue_ms"],
         each["init_ms"] if each["cold_start"] != "none" else None,
         f"{each['duration_us'] / 1000:.2f}",
-        billing.decimal(each["cost_pico"]),
+        billing.aligned(each["cost_pico"]),
         ", ".join(f"{step['name']} {step['ms']}" for step in each["steps"]),
     )
 

@@ -35,7 +35,9 @@ def fact(reached: Sequence[budgets.Reached], now_ms: int) -> facts.Fact:
     """What is said of budgets that are reached. Pure."""
     held = [one for one in reached if one.lifted_at_ms is None]
     if not held:
-        return facts.Fact("budgets", facts.Severity.OK, "none is reached")
+        lifted = ", ".join(one.function for one in reached[:_MOST_NAMED])
+        told = f"none holds anybody up; lifted: {lifted}" if lifted else "none is reached"
+        return facts.Fact("budgets", facts.Severity.OK, told)
     named = ", ".join(_named(one, now_ms) for one in held[:_MOST_NAMED])
     more = f" and {len(held) - _MOST_NAMED} more" if len(held) > _MOST_NAMED else ""
     hint = "`faas budget ls` shows them, `faas budget lift NAME` lets one run on"

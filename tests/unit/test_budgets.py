@@ -113,7 +113,8 @@ def test_a_budget_that_was_changed_is_another() -> None:
 
 
 def test_a_fact_names_some_of_what_is_reached_and_none_that_was_lifted() -> None:
-    assert spending.fact([reached(lifted_at_ms=7)], 50).state is facts.Severity.OK
+    lifted = spending.fact([reached(lifted_at_ms=7)], 50)
+    assert (lifted.state, "lifted: " in lifted.text) == (facts.Severity.OK, True)
     found = spending.fact([reached(function=f"f{n}", then=model.Then.WARN) for n in range(7)], 50)
     assert found.state is facts.Severity.WARNING
     assert found.text.startswith("reached: f0 (0.000000000005 a month), f1 (")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -54,6 +55,16 @@ def test_durations_and_sizes_are_short(module: Any) -> None:
         "33 %",
         "0 %",
     ]
+
+
+def test_what_a_line_of_logging_says_is_told_without_what_stands_beside_it(module: Any) -> None:
+    lines = {
+        "[INFO]\t2026-11-29T18:46:43.190Z\t01a2\tcharged\t{'order': 5}": "charged",
+        "[WARNING]\t2026-11-29T18:46:43.190Z\t01a2\ttwo\ttabs\nand a line": "two\ttabs\nand a line",
+        "[ERROR] ValueError: no": "[ERROR] ValueError: no",
+        "plain": "plain",
+    }
+    assert module("format.js", f"{json.dumps(list(lines))}.map(m.said)") == list(lines.values())
 
 
 def test_keys_become_folders(module: Any) -> None:

@@ -189,6 +189,8 @@ def test_a_long_bill_begins_with_what_cost_most_and_has_pages(
     expect(seen.page.get_by_text("faas bill --by function --html")).to_be_visible()
     seen.page.get_by_role("button", name="Next").click()
     expect(names.first).to_have_text(f"b{BILLED - 100:03}")
+    seen.open("/bill?since=all&by=trigger")
+    expect(seen.page.get_by_role("navigation", name="Pages of the list")).to_be_hidden()
 
 
 def test_the_difference_of_two_revisions_is_shown(seen: Seen, shop: dict[str, str]) -> None:

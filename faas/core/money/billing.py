@@ -56,6 +56,12 @@ def decimal(pico: int) -> str:
     return f"{whole}.{digits:0<2}"
 
 
+def aligned(pico: int) -> str:
+    """The same with all of its twelve digits, for columns: the points of amounts stand below one another."""
+    whole, rest = divmod(pico, 10**12)
+    return f"{whole:,}.{rest:012d}"
+
+
 def report_line(record: model.Record) -> str:
     """The line after each attempt, in the shape that Lambda users know."""
     parts = [

@@ -133,3 +133,6 @@ export const SPANS = {
   "7d": { text: "7 days", ms: 7 * DAY, every: "2h", everyMs: 2 * HOUR },
   "30d": { text: "30 days", ms: 30 * DAY, every: "12h", everyMs: 12 * HOUR },
 };
+
+/** What a line of `logging` says, without the level, moment, id and fields that stand beside it; other lines as they are. */
+export const said = (line) => /^\[[A-Z]+\]\t[^\t]+\t[^\t]+\t([^]*?)(?:\t\{[^]*\})?$/.exec(line)?.[1] ?? line;

@@ -168,13 +168,13 @@ function line(row, { withFunction = false, bare = false } = {}) {
     h("time.line-at", { datetime: new Date(row.at_ms).toISOString(), title: format.stamp(row.at_ms) }, format.time(row.at_ms)),
     !bare && row.invocation_id ? parts.invocationLink(row.invocation_id, withFunction ? row.function : "↗") : null,
     row.level ? h("span.line-level", {}, row.level) : null,
-    h("span.line-text", { title: row.fields ? row.text : null }, row.fields ? fieldsOf(row) : row.text),
+    h("span.line-text", { title: format.said(row.text) === row.text ? null : row.text }, row.fields ? fieldsOf(row) : format.said(row.text)),
   );
 }
 
 /** What it says, then its fields; a line that is JSON says what its message is. */
 function fieldsOf(row) {
-  const text = row.text.startsWith("{") ? (row.fields.message ?? "") : row.text;
+  const text = row.text.startsWith("{") ? (row.fields.message ?? "") : format.said(row.text);
   const named = Object.entries(row.fields).filter(([name]) => !["level", "message"].includes(name));
   return [text, named.map(fieldShown)];
 }

@@ -32,7 +32,7 @@ function queueList(page) {
       { title: "Done", number: true, wide: true, cell: (row) => format.count(row.done) },
       { title: "Accepted", number: true, wide: true, cell: (row) => format.count(row.accepted) },
     ],
-    empty: () => parts.empty("Nothing waits, runs or failed.", "Queues are shown while they hold something, and a while longer."),
+    empty: () => parts.empty("Nothing waits or runs.", "Queues are shown while they hold something. What failed for good is below."),
   });
   const found = parts.region(page, (signal) => calls.status(signal), ({ functions }) => list.update(busy(functions)), { lines: 4, label: "Work now" });
   found.reload();
@@ -46,10 +46,13 @@ function busy(functions) {
   return rows.filter((row) => work(row) || row.dead).sort((one, other) => work(other) - work(one) || other.dead - one.dead).slice(0, 200);
 }
 
+const MOST = 200;
+
 const DEAD = {
   label: "Dead letters",
+  command: "faas dlq ls --limit 1000",
   one: "Dead letter",
-  load: (signal) => calls.deadLetters({ limit: 200 }, signal),
+  load: (signal) => calls.deadLetters({ limit: MOST }, signal),
   rows: (answer) => answer.dead_letters,
   look: calls.deadLetter,
   retry: calls.retryDead,
@@ -66,8 +69,9 @@ const DEAD = {
 
 const UNDELIVERED = {
   label: "Undelivered",
+  command: "faas undelivered ls --limit 1000",
   one: "Undelivered record",
-  load: (signal) => calls.undelivered({ limit: 200 }, signal),
+  load: (signal) => calls.undelivered({ limit: MOST }, signal),
   rows: (answer) => answer.undelivered,
   look: calls.undeliveredOne,
   retry: calls.retryUndelivered,
@@ -94,7 +98,15 @@ function letterList(page, kind) {
     ],
     empty: kind.empty,
   });
-  const found = parts.region(page, kind.load, (answer) => list.update(kind.rows(answer)), { lines: 3, label: kind.label });
+  const cut = h("p.faint", {}, `The newest ${MOST} are shown. `, h("code", {}, kind.command), " lists more.");
+  const shown = h("div", {}, list.element, cut);
+  const found = parts.region(page, kind.load, show, { lines: 3, label: kind.label });
+
+  function show(answer) {
+    list.update(kind.rows(answer));
+    cut.hidden = kind.rows(answer).length < MOST;
+    return shown;
+  }
 
   function buttons(letter) {
     const id = letter.invocation_id;
