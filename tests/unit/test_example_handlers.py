@@ -195,3 +195,16 @@ def test_grey_of_sixteen_bits_keeps_its_shades(context: FolderContext, ending: s
     with Image.open(context.root / "thumbs" / "full" / f"ramp.{ending}.webp") as photo:
         shades = [photo.convert("L").getpixel((5, at)) for at in (2, 128, 253)]
     assert [abs(int(shade) - wanted) < 12 for shade, wanted in zip(shades, (2, 128, 253), strict=True)] == [True] * 3
+
+
+def test_a_charge_fails_for_as_many_of_a_hundred_orders_as_it_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FAILING", "30")
+    shop, failed = load("observe/shop"), 0
+    for order in range(200):
+        try:
+            shop.charge({"body": json.dumps({"order": order, "cents": 5})}, None)
+        except shop.BankIsAway:
+            failed += 1
+    assert failed == 60
+    quoted = {shop.quote({"pathParameters": {"item": "tea"}}, None)["cents"] for _ in range(2)}
+    assert len(quoted) == 1
