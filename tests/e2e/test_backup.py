@@ -27,7 +27,11 @@ def slow(event, context):
 PYTHON = {"runtime": "python3", "memory": "64MB"}
 MANIFEST: dict[str, Any] = {
     "functions": {
-        "quick": {**PYTHON, "handler": "app.quick", "triggers": [{"http": {"path": "/q", "methods": ["POST"]}}]},
+        "quick": {
+            **PYTHON,
+            "handler": "app.quick",
+            "triggers": [{"http": {"path": "/q", "methods": ["POST"], "max_delay": "2h"}}],
+        },
         "slow": {**PYTHON, "handler": "app.slow", "triggers": [{"http": {"path": "/s", "methods": ["POST"]}}]},
     }
 }
@@ -55,7 +59,7 @@ def test_platforms_that_are_made_of_backups_go_on_where_the_first_was(tmp_path: 
     with running(tmp_path / "rested") as second:
         assert resting.bill == second.json("bill")
         assert resting.places == second.json("status")["functions"]
-        assert second.api(f"/api/v1/invocations/{resting.later}").json()["state"] == "scheduled"
+        assert second.api(f"/api/v1/invocations/{resting.later}").json()["status"] == "scheduled"
         assert (tmp_path / "rested" / "token").read_text() == (tmp_path / "data" / "token").read_text()
     with running(tmp_path / "moved") as third:
         # What was accepted before the backup runs, if it had not; what had ended before is in the ledger.
