@@ -9,7 +9,7 @@ import msgspec
 
 from faas.cli import client, layout, options, output, places
 from faas.cli import names as known
-from faas.core import clock, errors, model
+from faas.core import clock, durations, errors, model
 from faas.core.money import billing
 
 _OBJECTS = 1_000
@@ -179,6 +179,7 @@ def _facts(function: dict[str, Any]) -> list[tuple[str, str]]:
     facts += [("on success", _destination(config["on_success"]))] if config["on_success"] else []
     facts += [("on failure", _destination(config["on_failure"]))] if config["on_failure"] else []
     facts += [("budget", _budget(config["budget"]))] if config["budget"] else []
+    facts += [("keep", _keep(config["keep"]))] if config["keep"] else []
     facts += [("tag", f"{key}={value}") for key, value in sorted(config["tags"].items())]
     facts += [("env", f"{key}={value}") for key, value in sorted(config["env"].items())]
     facts += [("bucket", f"{bucket}: {access}") for bucket, access in sorted(config["buckets"].items())]
@@ -201,6 +202,10 @@ def _retries(retries: dict[str, Any], *, idempotent: bool) -> str:
 
 def _budget(budget: dict[str, Any]) -> str:
     return f"{billing.decimal(budget['amount_pico'])} a {budget['per']}, then {budget['then']}"
+
+
+def _keep(said: dict[str, int]) -> str:
+    return ", ".join(f"{kind} {durations.written(ms) if ms else 'ever'}" for kind, ms in said.items())
 
 
 def _destination(found: dict[str, Any]) -> str:

@@ -35,7 +35,7 @@ def kept_group() -> None:
     """Show what is kept, for how long and how much room it takes, and set for how long.
 
     What is set here counts above faas.toml, the environment and flags, at once and for all processes; what is set for
-    a function counts above what is set for all.
+    a function counts above its manifest (`keep:`), and that above what is set for all.
 
     \b
     faas kept ls
@@ -51,9 +51,9 @@ def kept_group() -> None:
 def ls_command(*, function: str | None, limit: int, as_json: bool) -> None:
     """List what is kept of all functions by kind, and of those that keep most bytes; or of one FUNCTION.
 
-    FOR is how long it is kept, BY who says so: settings, all (set for all functions) or function. FREED is what was
-    removed because its time had come. An artifact that functions share counts for each of them. A dash stands for
-    what is not counted.
+    FOR is how long it is kept, BY who says so: settings, all (set for all functions), manifest or function. FREED is
+    what was removed because its time had come. An artifact that functions share counts for each of them. A dash stands
+    for what is not counted.
 
     \b
     faas kept ls
@@ -167,7 +167,7 @@ def set_command(*, kind: str, time: int, function: str | None, as_json: bool) ->
 @_function_option
 @options.json_option
 def unset_command(*, kind: str, function: str | None, as_json: bool) -> None:
-    """Forget what was set for KIND: what is set for all functions counts again, or else the settings.
+    """Forget what was set for KIND: the function's manifest counts again, what is set for all, or else the settings.
 
     \b
     faas kept unset logs --function shop

@@ -2,7 +2,7 @@
 
 The most particular wins::
 
-    a rule of the function  >  a rule for all functions  >  flags, environment, faas.toml, defaults
+    a rule of the function  >  its manifest  >  a rule for all functions  >  flags, environment, faas.toml, defaults
 """
 
 from __future__ import annotations
@@ -47,17 +47,29 @@ _SETTING = {
 }
 
 
+class RuleOrigin(enum.StrEnum):
+    """Where a rule comes from: somebody set it while the platform ran, or the function's manifest says it."""
+
+    SET = "set"
+    MANIFEST = "manifest"
+
+
 class KeepRule(msgspec.Struct, frozen=True):
-    """What somebody set: how long (ms, 0 is for ever), for one function or for `ALL`."""
+    """How long (ms, 0 is for ever), for one function or for `ALL`."""
 
     kind: KeepKind
     function: str
     keep_ms: int
     set_at_ms: int = 0
+    origin: RuleOrigin = RuleOrigin.SET
 
 
 class Term(msgspec.Struct, frozen=True):
-    """For how long something is kept (ms, 0 is for ever), and who says so: ``function``, ``all`` or ``settings``."""
+    """For how long something is kept (ms, 0 is for ever), and who says so.
+
+    ``origin`` is ``function`` or ``all`` where somebody set it while the platform ran, else ``manifest`` or
+    ``settings``.
+    """
 
     keep_ms: int
     origin: str
@@ -72,7 +84,9 @@ class Terms:
 
     def __init__(self, retention: groups.Retention, rules: Iterable[KeepRule] = ()) -> None:
         self._retention = retention
-        self._rules = {(rule.kind, rule.function): rule for rule in rules}
+        # What was set comes last, so that it takes the place of what a manifest says of the same.
+        last = sorted(rules, key=lambda rule: rule.origin is RuleOrigin.SET)
+        self._rules = {(rule.kind, rule.function): rule for rule in last}
 
     def of_all(self, kind: KeepKind) -> Term:
         """For functions that have no rule of their own."""
@@ -84,20 +98,22 @@ class Terms:
     def of_function(self, kind: KeepKind, function: str) -> Term:
         """For one function."""
         rule = self._rules.get((kind, function)) if function != ALL else None
-        return self.of_all(kind) if rule is None else Term(rule.keep_ms, "function")
+        return self.of_all(kind) if rule is None else _own(rule)
 
     def own(self, kind: KeepKind) -> Mapping[str, Term]:
         """The functions that have a rule of their own."""
         return {
-            rule.function: Term(rule.keep_ms, "function")
-            for rule in self._rules.values()
-            if rule.kind is kind and rule.function != ALL
+            rule.function: _own(rule) for rule in self._rules.values() if rule.kind is kind and rule.function != ALL
         }
 
     def longest_ms(self, kind: KeepKind) -> int:
         """The longest time of any function, 0 when one is kept for ever."""
         times = [self.of_all(kind).keep_ms, *(term.keep_ms for term in self.own(kind).values())]
         return 0 if 0 in times else max(times)
+
+
+def _own(rule: KeepRule) -> Term:
+    return Term(rule.keep_ms, "function" if rule.origin is RuleOrigin.SET else "manifest")
 
 
 def setting(kind: KeepKind) -> str:

@@ -278,6 +278,8 @@ class FunctionConfig(msgspec.Struct, frozen=True, kw_only=True):
     pre_stop: str | None = None
     tags: dict[str, str] = {}
     budget: CostBudget | None = None
+    keep: dict[str, int] = {}
+    """For how long kinds of what ended are kept (ms, 0 is for ever), by the words of `faas.core.keeping`."""
 
     @property
     def max_delay_ms(self) -> int:

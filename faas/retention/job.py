@@ -109,6 +109,7 @@ class Job:
                 lambda: self._old_revisions(now_ms, terms),
                 lambda: asyncio.to_thread(self._bundles.look),
             )
+            await asyncio.to_thread(self._rules.forget_gone)
             await asyncio.to_thread(self._notes.looked, now_ms)
 
     async def _each(self, *parts: Callable[[], Awaitable[None]]) -> None:

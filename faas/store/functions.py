@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from faas.core import errors, model
 from faas.core.money import budgets, tags
 from faas.core.values import numbers
-from faas.store import alarm_changes, alarms, schema
+from faas.store import alarm_changes, alarms, keep_rules, schema
 from faas.store import budgets as reached_budgets
 
 _R = schema.revisions
@@ -101,6 +101,9 @@ class Functions:
             for some in _some([revision.function for revision in revisions]):
                 # Not "insert or update", which SQLAlchemy has for each database apart.
                 connection.execute(_F.delete().where(_F.c.name.in_(some)))
+            for start in range(0, len(revisions), _NAMES_AT_ONCE):
+                some_of_them = revisions[start : start + _NAMES_AT_ONCE]
+                keep_rules.declare(connection, some_of_them, time.time_ns() // 1_000_000)
             rows = [{"name": revision.function, "current": revision.number} for revision in revisions]
             if rows:
                 connection.execute(_F.insert(), rows)

@@ -301,6 +301,7 @@ kept_by_function = sa.Table(
 keep_rules = sa.Table(
     "keep_rules",
     metadata,
+    # `logs` as somebody set it while the platform ran, `manifest:logs` as the function's manifest says.
     sa.Column("kind", sa.Text, primary_key=True),
     # Empty: for all functions.
     sa.Column("function", sa.Text, primary_key=True),

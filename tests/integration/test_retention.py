@@ -264,6 +264,39 @@ async def test_a_rule_counts_from_the_next_look_on_and_a_forgotten_one_no_longer
     await looking.close()
 
 
+async def test_what_a_manifest_says_counts_as_long_as_a_revision_serves_that_says_so(platform: Platform) -> None:
+    saying = msgspec.structs.replace(CONFIG, keep={"logs": 3 * policy.DAY_MS, "records": 0})
+    artifact = platform.artifact("shop")
+    first = platform.catalog.add_revision("shop", artifact, saying)
+    platform.catalog.activate([first], [])
+    platform.book.commit([ended(days, function=function) for days in (9, 100) for function in ("shop", "other")])
+    await platform.look()
+    assert platform.days_left(schema.logs, "at_ms", "shop") == []
+    assert platform.days_left(schema.records, "ended_at_ms", "shop") == [9, 100]
+    assert platform.days_left(schema.logs, "at_ms", "other") == [9]
+    platform.rule(keeping.KeepKind.RECORDS, 50, "shop")
+    platform.catalog.activate([platform.catalog.add_revision("shop", artifact, CONFIG)], [])
+    assert [rule.origin for rule in keep_rules.KeepRules(platform.engine).all()] == [keeping.RuleOrigin.SET]
+    platform.catalog.activate([first], [])
+    assert len(keep_rules.KeepRules(platform.engine).all()) == 3
+
+
+async def test_the_rules_of_a_function_that_has_ended_go_with_the_last_that_is_left_of_it(platform: Platform) -> None:
+    platform.deploy("shop", [90])
+    platform.rule(keeping.KeepKind.LOGS, 50, "shop")
+    platform.rule(keeping.KeepKind.RECORDS, 50, "shop")
+    platform.rule(keeping.KeepKind.RECORDS, 60)
+    platform.book.commit([ended(40, function="shop")])
+    platform.catalog.remove("shop")
+    await platform.look()
+    rules = keep_rules.KeepRules(platform.engine)
+    assert len(rules.all()) == 3
+    platform.rule(keeping.KeepKind.LOGS, 30, "shop")
+    platform.rule(keeping.KeepKind.RECORDS, 30, "shop")
+    await platform.look()
+    assert [rule.function for rule in rules.all()] == [keeping.ALL]
+
+
 async def test_the_oldest_lines_go_when_all_are_more_than_may_be(platform: Platform) -> None:
     text = "ü" * 1_000  # two bytes each
     many = [samples.ended(ended_at_ms=NOW_MS, logs=(model.LogLine(NOW_MS, text),) * 100) for _ in range(20)]

@@ -23,6 +23,15 @@ def test_a_rule_of_a_function_wins_over_one_for_all_and_that_over_the_settings()
     assert terms(own).of_function(keeping.KeepKind.RECORDS, "shop").origin == "settings"
 
 
+def test_what_is_set_for_a_function_wins_over_its_manifest_and_that_over_what_is_set_for_all() -> None:
+    said = keeping.KeepRule(LOGS, "shop", 9 * DAY_MS, origin=keeping.RuleOrigin.MANIFEST)
+    of_all, own = keeping.KeepRule(LOGS, keeping.ALL, 7 * DAY_MS), keeping.KeepRule(LOGS, "shop", 3 * DAY_MS)
+    assert terms(of_all, said).of_function(LOGS, "shop") == keeping.Term(9 * DAY_MS, "manifest")
+    for rules in ((of_all, said, own), (own, said, of_all)):
+        assert terms(*rules).of_function(LOGS, "shop") == keeping.Term(3 * DAY_MS, "function")
+        assert terms(*rules).own(LOGS) == {"shop": keeping.Term(3 * DAY_MS, "function")}
+
+
 def test_what_is_kept_for_ever_has_no_end_and_is_the_longest() -> None:
     ever = terms(keeping.KeepRule(LOGS, "shop", 0))
     assert ever.of_function(LOGS, "shop").cut_ms(10 * DAY_MS) is None

@@ -568,3 +568,30 @@ def test_a_budget_is_an_exact_amount(folder: Path, line: str, expected: model.Co
 )
 def test_a_budget_that_means_nothing_is_refused(folder: Path, budget: str, fault: str) -> None:
     assert fault in "\n".join(_faults(folder, _function(f"budget: {budget}")))
+
+
+# -- what is kept
+
+
+def test_a_function_says_for_how_long_what_it_leaves_is_kept(folder: Path) -> None:
+    line = "keep: {logs: 14d, records: 90d, dead_letters: ever, revisions: 1h}"
+    days = 86_400_000
+    expected = {"logs": 14 * days, "records": 90 * days, "dead_letters": 0, "revisions": 3_600_000}
+    assert _config(folder, line).keep == expected
+    assert not _schema_says(_function(line))
+
+
+@pytest.mark.parametrize(
+    ("keep", "fault"),
+    [
+        ("{logs: 59min}", "1h to 36500d, or `ever`"),
+        ("{logs: 36501d}", "1h to 36500d, or `ever`"),
+        ("{logs: 0}", "1h to 36500d, or `ever`"),
+        ("{logs: Ever}", "1h to 36500d, or `ever`"),
+        ("{logs: [ever]}", "1h to 36500d, or `ever`"),
+        ("{minutes: 3d}", "minutes"),
+        ("14d", "expected a mapping"),
+    ],
+)
+def test_a_time_that_nothing_can_be_kept_for_is_refused(folder: Path, keep: str, fault: str) -> None:
+    assert fault in "\n".join(_faults(folder, _function(f"keep: {keep}")))

@@ -17,7 +17,8 @@ class KeepChange(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 class KeepTerm(msgspec.Struct, frozen=True, kw_only=True):
     """For how long something is kept (0 is for ever), and by whose word.
 
-    ``origin`` is `function` or `all` where somebody set it while the platform ran, else `settings`; the first wins.
+    ``origin`` is `function` or `all` where somebody set it while the platform ran, else `manifest` or `settings`. What
+    is set for the function wins, then its manifest, then what is set for all.
     """
 
     keep_ms: int

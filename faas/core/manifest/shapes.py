@@ -182,10 +182,14 @@ class Amount(msgspec.Struct, frozen=True):
     """What a number without a unit counts; None refuses it."""
     translate: Callable[[str], str] | None = None
     """Says what to write in place of an amount in another tool's words; "" when it does not know."""
+    words: Mapping[str, int] = {}
+    """Words that stand for an amount, whatever the bounds."""
 
     def read(self, node: yaml.Node, at: Path, reader: Reader) -> Any:
         """The whole number of steps."""
         kind = yaml_tree.kind(node)
+        if kind == "str" and node.value in self.words:
+            return self.words[node.value]
         match = re.fullmatch(r"([0-9]{1,12}(?:\.[0-9]{1,9})?) ?([A-Za-z]*)", str(node.value))
         if kind not in ("str", "int", "float") or match is None:
             return reader.wrong(node, at, self.expected, self._hint(node))
@@ -205,7 +209,11 @@ class Amount(msgspec.Struct, frozen=True):
 
     def schema(self) -> dict[str, Any]:
         """A string with a unit, and a number where one may stand alone."""
-        text = {"type": "string", "pattern": rf"^[0-9]{{1,12}}(\.[0-9]{{1,9}})? ?({'|'.join(self.units)})$"}
+        written = rf"[0-9]{{1,12}}(\.[0-9]{{1,9}})? ?({'|'.join(self.units)})"
+        text = {
+            "type": "string",
+            "pattern": f"^({'|'.join((written, *self.words))})$" if self.words else f"^{written}$",
+        }
         if self.bare is None:
             return text
         bounds = {"minimum": float(self.at_least / self.bare), "maximum": float(self.at_most / self.bare)}

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from faas.core import durations, model, spelling
+from faas.core import durations, keeping, model, spelling
 from faas.core.manifest import alarms, cron_lines, foreign_units, patterns, shapes
 from faas.core.money import tags
 from faas.core.objects import globs
@@ -68,7 +68,7 @@ def _alarms() -> shapes.Mapped:
 
 
 def _function() -> shapes.Fields:
-    parts = (_code(), _attempts(), _reach(), _work(), _style(), _money())
+    parts = (_code(), _attempts(), _reach(), _work(), _style(), _money(), _kept())
     return shapes.Fields({key: field for part in parts for key, field in part.fields.items()})
 
 
@@ -214,6 +214,22 @@ def _money() -> shapes.Fields:
             "budget": field(_budget(), "What the function may cost in a day or month, and what follows then."),
         }
     )
+
+
+def _kept() -> shapes.Fields:
+    duration = _duration(keeping.LEAST_MS, keeping.MOST_MS, "")
+    long = msgspec.structs.replace(duration, expected="a duration from 1h to 36500d, or `ever`", words={"ever": 0})
+    meanings = {
+        keeping.KeepKind.LOGS: "Its log lines.",
+        keeping.KeepKind.RECORDS: "Its records. Bills and totals stay.",
+        keeping.KeepKind.DEAD_LETTERS: "Its dead letters, and records that could not be delivered.",
+        keeping.KeepKind.REVISIONS: "Its revisions that do not serve, but for the last ones (keep_revisions).",
+    }
+    fields = {kind.value: shapes.Field(long, meaning) for kind, meaning in meanings.items()}
+    meaning = (
+        "For how long is kept what the function leaves behind. What `faas kept set --function` sets counts above it."
+    )
+    return shapes.Fields({"keep": shapes.Field(shapes.Fields(fields), meaning)})
 
 
 def _budget() -> shapes.Fields:

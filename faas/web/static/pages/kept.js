@@ -11,6 +11,7 @@ const DAY = 24 * HOUR;
 const SET_BY = {
   settings: (row) => [h("span.faint", {}, "settings "), row.setting ? h("code", {}, row.setting) : null],
   all: () => "set here",
+  manifest: () => "its manifest",
   function: () => "set for the function",
 };
 const KINDS = ["logs", "records", "dead_letters", "revisions", "minutes", "hours"];
@@ -98,7 +99,7 @@ function setting(reload) {
 
 const word = (kind) => NAMES[kind] ?? kind.replaceAll("_", " ");
 const known = (number, text) => (number === null || number === undefined ? "–" : text(number));
-const own = (term) => (term?.origin === "function" ? h("strong", {}, long(term.keep_ms)) : h("span.faint", {}, term ? long(term.keep_ms) : "–"));
+const own = (term) => (["function", "manifest"].includes(term?.origin) ? h("strong", {}, long(term.keep_ms)) : h("span.faint", {}, term ? long(term.keep_ms) : "–"));
 
 function long(ms) {
   if (ms === 0) return "ever";
