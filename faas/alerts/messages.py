@@ -53,6 +53,12 @@ def of_test(alarm: model.Alarm, now: alarms.Standing, at_ms: int) -> tuple[alarm
     )
 
 
+def log_fields(message: alarms.AlarmMessage) -> dict[str, str]:
+    """What stands in the line of a message that is told to the log: first what it says, for whoever reads the log."""
+    text: str = msgspec.json.decode(message.body)["text"]
+    return {"text": text, "message_id": message.id, "body": message.body.decode()}
+
+
 def _named(alarm: model.Alarm, now: alarms.Standing) -> str:
     is_in_name = not now.function or alarm.name.startswith(f"{now.function}.")
     return alarm.name if is_in_name else f"{alarm.name} of {now.function}"

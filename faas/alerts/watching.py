@@ -145,7 +145,7 @@ class AlarmWatcher:
     async def _posted(self, message: alarms.AlarmMessage) -> bool:
         """Whether it is on its way now, or was before."""
         if isinstance(message.to, model.ToLog):
-            _log.error("alarm_told", extra={"message_id": message.id, "body": message.body.decode()})
+            _log.error("alarm_told", extra=messages.log_fields(message))
             return True
         sent, to = delivery.Message(id=message.id, of=messages.SENDER, body=message.body), message.to
         try:

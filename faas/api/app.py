@@ -11,11 +11,10 @@ from importlib import metadata
 from aiohttp import web
 
 from faas import buckets, builds
-from faas.api import answers, calls, middleware, openapi, pages, routes, slow, state, table
+from faas.api import answers, budget_states, calls, middleware, openapi, pages, routes, slow, state, table
 from faas.api.entry import door, guarding
 from faas.api.live import live_lines
 from faas.api.prometheus import scraping
-from faas.api.resources import budgets as api_budgets
 from faas.api.resources import deployments, events, overview
 from faas.core import settings as settings_module
 from faas.core.http import hosts
@@ -73,7 +72,7 @@ def create_app(
     app[state.LOOKS] = looks.Looks(settings, health)
     app[scraping.PROCESSES] = processes
     app[scraping.SCRAPES] = scraping.Scrapes()
-    app[api_budgets.DECLARED] = api_budgets.Declared()
+    app[budget_states.DECLARED] = budget_states.DeclaredBudgets()
     app[middleware.TOKEN] = token
     app[pages.FILES] = files.load()
     app[overview.KEPT] = overview.KeptRanks()

@@ -117,7 +117,7 @@ def check_destinations(function: model.FunctionSpec, functions: Collection[str],
         if isinstance(to, model.ToUrl) and not (function.config.env.get(to.secret, "") if to.secret else secret):
             raise errors.BadRequest(
                 f"{function.name}: nothing to sign with what goes to {to.url}",
-                hint="name a key of env as `secret`, or set FAAS_DESTINATION_SECRET",
+                hint="name a key of env as `secret`, or set FAAS_DESTINATION_SECRET before `faas up`",
                 function=function.name,
             )
 
@@ -154,7 +154,7 @@ def _alarm_faults(
         if isinstance(to, model.ToBucket) and to.bucket not in buckets:
             yield f"it tells the bucket {to.bucket}, which the project does not have"
         if isinstance(to, model.ToUrl) and not secret:
-            yield f"nothing to sign with what goes to {to.url}; set FAAS_DESTINATION_SECRET"
+            yield f"nothing to sign with what goes to {to.url}; set FAAS_DESTINATION_SECRET before `faas up`"
 
 
 def check_buckets(wanted: Sequence[model.Bucket], existing: Sequence[model.Bucket], used_by: Collection[str]) -> None:

@@ -24,7 +24,7 @@ _NAMES_AT_ONCE = 500
 _config = msgspec.json.Decoder(model.FunctionConfig).decode
 
 
-class Ended(msgspec.Struct, frozen=True):
+class EndedFunction(msgspec.Struct, frozen=True):
     """What the end of a function made: the catalog's version, and the names of the alarms that went with it."""
 
     version: int
@@ -147,14 +147,14 @@ class Functions:
         with self._engine.connect() as connection:
             return _last_numbers(connection, names)
 
-    def remove(self, name: str) -> Ended:
+    def remove(self, name: str) -> EndedFunction:
         """End a function; its revisions stay, so that numbers never repeat. Raises `errors.NotFound`."""
         with self._engine.begin() as connection:
             # First, as it takes the write lock.
             version = _bump(connection)
             if connection.execute(_F.delete().where(_F.c.name == name)).rowcount == 0:
                 raise errors.NotFound(f"no function {name}", function=name)
-            return Ended(version, alarm_changes.end_of_function(connection, name))
+            return EndedFunction(version, alarm_changes.end_of_function(connection, name))
 
     def catalog_version(self) -> int:
         """How many times the catalog has changed."""

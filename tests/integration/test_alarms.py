@@ -336,6 +336,7 @@ async def test_an_alarm_that_tells_the_log_is_a_line_in_it(bench: Bench, caplog:
     await bench.watcher().look()
     (line,) = log_lines(caplog, "alarm_told")
     assert json.loads(line.__dict__["body"])["kind"] == "firing"
+    assert line.__dict__["text"].startswith("FIRING: hello.errors: errors of hello is 10")
     assert bench.store.messages(1) == []
 
 

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import collections
 from collections.abc import Callable, Sequence
 
 import sqlalchemy as sa
 from aiohttp import web
 from prometheus_client import exposition
 
-from faas.api import state
-from faas.api.prometheus import metrics, metrics_platform
-from faas.api.resources import budgets
+from faas.api import budget_states, state
+from faas.api.prometheus import metrics, metrics_budgets, metrics_platform
 from faas.core import clock
+from faas.core.money import budgets
 from faas.store import kept
 
 Processes = Callable[[], Sequence[metrics_platform.Process]]
@@ -68,7 +69,7 @@ async def _scraped(app: web.Application) -> bytes:
         name_of=counters.name_of,
         skipped=await calls.skipped(),
         alarms=await asyncio.to_thread(app[state.ALARMS].counts),
-        budgets=await asyncio.to_thread(budgets.gauged, app, counters.name_of, clock.now_ms()),
+        budgets=await asyncio.to_thread(_budgets, app, counters.name_of, clock.now_ms()),
     )
     # With some hundred functions that is half a second of a processor, which others need not wait for.
     return await asyncio.to_thread(metrics.render, seen)
@@ -82,6 +83,18 @@ async def _platform(app: web.Application) -> metrics_platform.Platform:
         sink_lags_ms=await calls.sink_lags_ms(),
         sql_latency_s=await asyncio.to_thread(_sql_latency_s, app[state.ENGINE]),
         processes=await asyncio.to_thread(app[PROCESSES]),
+    )
+
+
+def _budgets(app: web.Application, name_of: Callable[[str], str], now_ms: int) -> metrics_budgets.Gauged:
+    """How many budgets are in which state, and how far those are whose function has a name in metrics. Blocks."""
+    named, reached = budget_states.named(app), budget_states.reached(app, now_ms)
+    counts = collections.Counter(budget_states.how(one, now_ms) for one in reached.values() if one.function in named)
+    counts["under"] = len(named) - counts.total()
+    shown = {name: each for name, each in named.items() if name == budgets.ALL or name_of(name) == name}
+    spent = budget_states.spent(app[state.BUDGETS], shown, now_ms)
+    return metrics_budgets.Gauged(
+        counts, [budget_states.state_of(name, shown[name], spent[name], reached, now_ms) for name in shown]
     )
 
 

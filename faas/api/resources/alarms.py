@@ -132,7 +132,7 @@ async def try_alarm(request: web.Request) -> web.Response:
     # By the same ways as a real one: a test that takes another tells nothing.
     for message in made:
         if isinstance(message.to, model.ToLog):
-            _log.error("alarm_told", extra={"message_id": message.id, "body": message.body.decode()})
+            _log.error("alarm_told", extra=messages.log_fields(message))
         else:
             sent = delivery.Message(id=message.id, of=messages.SENDER, body=message.body)
             await delivery.post(await request.app[state.CALLS].queue(), sent, message.to)

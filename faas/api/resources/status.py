@@ -8,8 +8,7 @@ from importlib import metadata
 import msgspec
 from aiohttp import web
 
-from faas.api import answers, schemas, state, views
-from faas.api.resources import budgets
+from faas.api import answers, budget_states, schemas, state, views
 from faas.core import clock
 from faas.store import kept
 
@@ -50,6 +49,6 @@ async def platform_status(request: web.Request) -> web.Response:
             functions=views.places(places, names),
             nodes=views.nodes(nodes),
             kept=views.keeping(await asyncio.to_thread(kept.read, request.app[state.ENGINE])),
-            budgets=tuple(budgets.told(one, now_ms) for one in reached),
+            budgets=tuple(budget_states.told(one, now_ms) for one in reached),
         )
     )
