@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -18,6 +17,7 @@ _log = logging.getLogger(__name__)
 _READY_WITHIN_S = 600.0
 _SLOW_AFTER_S = 5.0
 _MARGIN_S = 5.0
+_CANCEL_AGAIN_S = 0.2
 
 
 class Supervisor:
@@ -86,9 +86,7 @@ class Supervisor:
             await asyncio.gather(*(one.stop(self._grace_s + _MARGIN_S) for one in ending))
         for keeper in (self._file_keeper, self._server_keeper):
             if keeper is not None:
-                keeper.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await keeper
+                await ended(keeper)
         if self._server is not None:
             await self._server.stop()
 
@@ -126,6 +124,14 @@ class Supervisor:
                 self._on_change()
             except errors.FaasError as error:
                 _log.error("redis_does_not_start", extra={"reason": error.message, "hint": error.hint})
+
+
+async def ended(task: asyncio.Task[None]) -> None:
+    """Cancel a task until it has ended. What it raises is not asked for."""
+    while not task.done():
+        task.cancel()
+        # Once is not always enough: redis-py tells a cancel that meets it as it connects as an error of the connection.
+        await asyncio.wait({task}, timeout=_CANCEL_AGAIN_S)
 
 
 def _first(group: BaseExceptionGroup[errors.Unavailable]) -> errors.Unavailable:
