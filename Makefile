@@ -43,7 +43,7 @@ test-wheels: setup ## deploy and run some twenty packages that hold compiled cod
 test-cgroup2: ## sandboxes on version 2 of cgroups, systemd and Debian trixie, in an emulator (root; ONLY='tests/...')
 	@sh tests/guest/run.sh $(ONLY)
 
-bench: setup ## time against other platforms, as ratios (ONLY='cpu http cold queue observe' ROUNDS=5 NODES=1,2,4 WRITE=1; needs wrk)
+bench: setup ## time against other platforms, as ratios (ONLY='cpu http cold queue growth observe' ROUNDS=5 NODES=1,2,4 WRITE=1; needs wrk)
 	@$(PY) -m tests.bench --rounds $(ROUNDS) $(addprefix --only ,$(ONLY)) $(addprefix --nodes ,$(NODES)) \
 		$(addprefix --clients ,$(CLIENTS)) $(addprefix --seconds ,$(SECONDS)) $(addprefix --rows ,$(ROWS)) $(if $(WRITE),--write)
 

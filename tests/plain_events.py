@@ -119,7 +119,8 @@ def _query_parameters(raw_query: str) -> dict[str, str]:
 
 def _text_or_bytes(body: bytes, headers: dict[str, str]) -> str | bytes:
     """The body as text, or unchanged when it is to travel as base64 (which is how bytes are encoded)."""
-    if "content-encoding" in headers or not _is_text(headers.get("content-type", "")):
+    packed = headers.get("content-encoding", "identity") not in ("identity", "")
+    if packed or not _is_text(headers.get("content-type", "")):
         return body
     try:
         return body.decode()

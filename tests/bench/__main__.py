@@ -13,13 +13,14 @@ from typing import Any
 
 import click
 
-from tests.bench import cold_part, cpu_part, http_part, observe_part, page, queue_part, report, wanted
+from tests.bench import cold_part, cpu_part, growth_part, http_part, observe_part, page, queue_part, report, wanted
 
 PARTS = {
     "cpu": ("Processor time of a call, of all processes", cpu_part),
     "http": ("Warm HTTP calls: POST of a small JSON", http_part),
     "cold": ("Cold starts: wall time of a call, as its caller sees it", cold_part),
     "queue": ("Empty async jobs", queue_part),
+    "growth": ("What merely exists", growth_part),
     "observe": ("What people look at, on a ledger that has much in it", observe_part),
 }
 

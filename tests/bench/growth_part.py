@@ -153,8 +153,8 @@ def _doctor(home: Path, sizes: Sizes, asked: wanted.Wanted) -> Iterator[_Case]:
 
 
 _ROOMY = {
-    "max_waiting_async": "2000000", "max_waiting_total": "4000000", "max_waiting_bytes": str(4 << 30),
-    "max_event_bytes": str(8 << 20),
+    "max_waiting_async": "2000000", "max_waiting_total": "4000000",
+    "max_waiting_bytes": str(1_200 << 20), "redis_memory_mb": "4096", "max_event_bytes": str(8 << 20),
 }  # fmt: skip
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import urllib.parse
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -44,6 +45,11 @@ class Platform:
     def ask(self, path: str) -> Any:
         """The JSON at a path of the control API."""
         return msgspec.json.decode(self._get(f"/api/v1/{path}"))
+
+    def objects(self, bucket: str, after: str, most: int) -> Any:
+        """A page of the objects of a bucket: those behind a key."""
+        asked = urllib.parse.urlencode({"limit": most, "after": after})
+        return msgspec.json.decode(self._get(f"/buckets/{bucket}?{asked}"))
 
     def sandboxes(self) -> dict[str, int]:
         """How many sandboxes its nodes have in each state, as of their last heartbeats."""
