@@ -60,6 +60,18 @@ async def test_what_is_set_says_so_and_is_forgotten_again(api: ControlApi) -> No
     assert (await put(api, "logs", keep_ms=None))[1] == {"keep_ms": 14 * DAY_MS, "origin": "settings"}
 
 
+async def test_what_was_set_for_a_function_that_has_gone_can_be_forgotten_and_a_name_that_nobody_has_is_told(
+    api: ControlApi,
+) -> None:
+    await put(api, "logs", keep_ms=DAY_MS)
+    await put(api, "logs", keep_ms=DAY_MS, function="hello")
+    assert (await api.call("DELETE", "/api/v1/functions/hello"))[0] == 200
+    assert (await put(api, "logs", keep_ms=None, function="hello"))[1]["origin"] == "all"
+    for name in ("hello", "helo", ""):
+        assert (await put(api, "logs", keep_ms=None, function=name))[0] == 404
+    assert (await api.get("/api/v1/kept"))["kinds"]["logs"]["keep"]["origin"] == "all"
+
+
 @pytest.mark.parametrize(
     ("kind", "body", "status"),
     [

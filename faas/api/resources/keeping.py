@@ -70,13 +70,15 @@ def _set(
     app: web.Application, kind: keeping.KeepKind, function: str, asked: schemas.kept.KeepChange
 ) -> schemas.kept.KeepTerm:
     rules = app[state.KEEP_RULES]
-    if asked.keep_ms is None:
-        rules.unset(kind, function)
-    else:
+    # An empty name is that of all, which nobody may mean by it.
+    is_no_name = asked.function is not None and function == keeping.ALL
+    if asked.keep_ms is not None:
         keeping.checked(kind, function, asked.keep_ms)
-        # An empty name is that of all, which nobody may mean by it.
-        if asked.function is not None:
-            _require(app, asked.function)
+    # What was set for a function that has gone since can be forgotten.
+    is_forgotten = asked.keep_ms is None and not is_no_name and rules.unset(kind, function)
+    if asked.function is not None and not is_forgotten:
+        _require(app, asked.function)
+    if asked.keep_ms is not None:
         rules.set(keeping.KeepRule(kind, function, asked.keep_ms, clock.now_ms()))
     return _term(_terms(app).of_function(kind, function))
 
