@@ -129,7 +129,7 @@ def checked(kind: KeepKind, function: str, keep_ms: int) -> None:
     if keep_ms and not least <= keep_ms <= MOST_MS:
         raise errors.BadRequest(
             f"{kind}: found {durations.written(keep_ms)}, expected {durations.written(least)} to"
-            f" {durations.written(MOST_MS)}, or 0 for ever"
+            f" {durations.written(MOST_MS)}, or for ever (0; at the command line `ever`)"
         )
 
 
