@@ -71,7 +71,7 @@ export default function kept(page) {
     h("div.head", {}, h("h1", {}, "What is kept")),
     found.element,
     parts.card("Set for how long", setting(found.reload)),
-    h("p.faint", {}, "What is set here counts above ", h("code", {}, "faas.toml"), " and the environment, and what is set for a function above what is set for all."),
+    h("p.faint", {}, "What is set here counts above ", h("code", {}, "faas.toml"), " and the environment; what is set for a function counts above its manifest, and that above what is set for all."),
   );
 }
 
