@@ -179,7 +179,24 @@ FOREIGN = {
         ("@reboot", ""),
         ("*/0 * * * *", "minute"),
         ("0 0 * * 5L/2", "day-of-week"),
-        ("every 5 minutes", "fields"),
+        ("every 5 minutes", "every: 5m"),
+        ("PT5M", "every: 5m"),
+        ("1 week", "every: 7d"),
+        ("daily", '"0 0 * * *"'),
+        ("@Monthly", '"0 0 1 * *"'),
+        ("0 0 12 ? * 2-6", '"0 0 12 * * MON-FRI"'),
+        ("0 0 12 ? * 1,7 2027", '"0 0 12 * * SUN,SAT" (there is no field for the year)'),
+        ("0 12 ? * 6", '"0 12 * * 6"'),
+        ("cron(15 10 ? * 6L 2027)", '"15 10 * * 5L" (there is no field'),
+        ("cron(15 10 ? * 6#3 *)", '"15 10 * * FRI#3"'),
+        ("0 0 L-3 * *", "Quartz"),
+        ("0 22-2 * * *", "write 22-23,0-2"),
+        ("55-5 * * * *", "write 55-59,0-5"),
+        ("0 0 28-3 * *", "write 28-31,1-3"),
+        ("0 0 * NOV-FEB *", "NOV,DEC,JAN,FEB"),
+        ("0 0 * * 5-1", "write 5-6,0-1"),
+        ("0 0 * * 6-0", "write 6,0"),
+        ("0 5 * * * Europe/Berlin", "'Europe/Berlin' is not from 0 to 7"),
         ("0 0 0 * * * *", "year"),
     ],
 }
@@ -359,7 +376,7 @@ def test_a_route_that_is_taken_answers_a_request(text: str) -> None:
 
 
 _FIELDS = st.sampled_from(
-    ["*", "0", "5", "*/5", "*/90", "0/7", "1-5", "1-5/2", "L", "LW", "?", "MON", "FRI-MON", "5L", "H", "59/3"]
+    ["*", "0", "5", "*/5", "*/90", "0/7", "1-5", "1-5/2", "L", "LW", "?", "MON", "FRI-MON", "5L", "6L", "H", "59/3"]
 )
 _LINES = st.lists(_FIELDS, min_size=4, max_size=7).map(" ".join) | st.text(max_size=20)
 
@@ -369,6 +386,13 @@ _LINES = st.lists(_FIELDS, min_size=4, max_size=7).map(" ".join) | st.text(max_s
 def test_a_cron_line_that_is_taken_comes_due(line: str) -> None:
     if not cron_lines.fault(line):
         assert schedule.next_due(model.TimerTrigger(cron=line), 1_800_000_000_000) is not None
+
+
+@hypothesis.settings(max_examples=500, deadline=None)
+@hypothesis.given(_LINES | _LINES.map("cron({})".format))
+def test_a_cron_line_that_is_advised_is_taken(line: str) -> None:
+    if written := re.search(r'write "([^"]*)"', cron_lines.fault(line)):
+        assert cron_lines.fault(written[1]) == ""
 
 
 @hypothesis.settings(max_examples=300, deadline=None)
@@ -399,6 +423,11 @@ def test_no_text_takes_long_to_judge(judge: Callable[[str], str], text: str) -> 
         ("every 5 minutes", "5m"),
         ("PT5M", "5m"),
         ("P1D", "1d"),
+        ("P1W", "7d"),
+        ("1 week 2 days", "9d"),
+        ("hourly", "1h"),
+        ("@weekly", "7d"),
+        ("every day", "1d"),
         ("PT1H30M", "90m"),
         ("1h30m", "90m"),
         ("00:05:00", "5m"),

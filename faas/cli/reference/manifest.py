@@ -72,8 +72,9 @@ _PATTERNS = (
                 "`timer.cron`",
                 "5 fields, or 6 with seconds first; `*`, `a-b`, `a,b`, `*/n`, `a/n`, `MON`, `JAN`, `L`, `LW`, `5L`,"
                 " `MON#2`; days of the week from 0 or 7 (Sunday)",
-                "a step past the end of its field (`*/90`, `*/60`), `?`, `W`, a year, `@daily`, `@every 5m`, `rate(…)`,"
-                " `cron(…)`, `H/15`, `TZ=…`, `FRI-MON`, what never comes (`0 0 30 2 *`)",
+                "a step past the end of its field (`*/90`, `*/60`), `?`, `W`, `L-3`, a year, `@daily`, `daily`,"
+                " `@every 5m`, `PT5M`, `rate(…)`, `cron(…)`, `H/15`, `TZ=…`, `FRI-MON`, `22-2`, what never comes"
+                " (`0 0 30 2 *`)",
             ),
             (
                 "`timer.every` and other durations",

@@ -11,6 +11,8 @@ from datetime import UTC, datetime
 
 import cronsim
 
+from faas.core.manifest import foreign_units
+
 EXPECTED = "a cron line of 5 fields (minute hour day month weekday), or 6 with seconds first"
 
 _FIELDS = (
@@ -22,6 +24,8 @@ _MACROS = {
     "daily": "0 0 * * *", "midnight": "0 0 * * *", "hourly": "0 * * * *",
 }  # fmt: skip
 _DAYS = ("SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT")
+_MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
+_NAMES = {"month": _MONTHS, "day-of-week": _DAYS}
 
 
 def fault(line: str) -> str:
@@ -35,10 +39,14 @@ def _foreign(line: str) -> str:
     text = line.strip()
     if found := re.fullmatch(r"@every\s+(.+)|rate\((.+)\)", text, re.IGNORECASE):
         return f"a period stands under `every`, like every: 5m, not {found[1] or found[2]!r} under `cron`"
-    if found := re.fullmatch(r"@([a-z]+)", text, re.IGNORECASE):
-        return f"write {_quoted(_MACROS[found[1].lower()])}" if found[1].lower() in _MACROS else f"{text} is none"
+    # systemd has the words without the sign.
+    if (word := text.removeprefix("@").lower()) in _MACROS:
+        return f"write {_quoted(_MACROS[word])}"
+    if re.fullmatch(r"@[a-z]+", text, re.IGNORECASE):
+        return f"{text} is none"
     if found := re.fullmatch(r"cron\((.*)\)", text, re.IGNORECASE):
-        return f"write {_quoted(_from_aws(found[1]))}" if len(found[1].split()) == 6 else "no cron(…) around it"
+        fields = found[1].split()
+        return "no cron(…) around it" + (_with_days_from_one(fields[:-1], fields[-1]) if len(fields) == 6 else "")
     if found := re.match(r"(?:CRON_)?TZ=(\S+)\s+", text):
         return f"the zone stands beside it, as timezone: {found[1]}"
     if re.search(r"\.\.|\d:\d|\*-", text):
@@ -46,17 +54,35 @@ def _foreign(line: str) -> str:
     if re.search(r"(?:^|\s)H(?:[/(]\S*)?(?=\s|$)", text):
         return "H is Jenkins's; write a number"
     if "?" in text:
-        return f"? is Quartz's; write {_quoted(text.replace('?', '*'))}"
+        return f"? is Quartz's{_from_quartz(text.split())}"
+    if re.search(r"(?:^|[\s,])(?:\d+W|L-\d+)(?=[\s,]|$)", text, re.IGNORECASE):
+        return "a working day near another (15W) and a day before the last (L-3) are Quartz's"
     if "~" in text:
         return "~ is no range here; write a number"
-    return ""
+    instead = foreign_units.duration(text) if len(text.split()) not in (5, 6) else ""
+    return f"a period stands under `every`, like every: {instead.removeprefix('write ')}" if instead else ""
 
 
-def _from_aws(inner: str) -> str:
-    """AWS has a year behind, and counts the days of the week from 1."""
-    *others, weekday, _year = inner.replace("?", "*").split()
-    named = re.sub(r"(?<![#/\d])[1-7](?!\d)", lambda day: _DAYS[int(day[0]) - 1], weekday)
-    return " ".join([*others, named])
+def _from_quartz(fields: list[str]) -> str:
+    # Without seconds it is another's who takes the sign for a star, and counts the days as here.
+    return _advice(fields) if len(fields) < 6 else _with_days_from_one(fields[:6], *fields[6:])
+
+
+def _with_days_from_one(fields: list[str], year: str = "*") -> str:
+    """What to write for a line whose days of the week begin with 1 for Sunday, as AWS and Quartz have it."""
+    shifted = re.sub(r"(?<![#/\w])([1-7])(L?)(?!\w)", _day_from_one, fields[-1])
+    return _advice([*fields[:-1], shifted]) + ("" if year in ("*", "?") else " (there is no field for the year)")
+
+
+def _day_from_one(found: re.Match[str]) -> str:
+    # The last Friday is 5L, and has no name.
+    return f"{int(found[1]) - 1}L" if found[2] else _DAYS[int(found[1]) - 1]
+
+
+def _advice(fields: list[str]) -> str:
+    """The line to write in place of another; none when that would be as wrong."""
+    line = " ".join(fields).replace("?", "*")
+    return "" if fault(line) else f"; write {_quoted(line)}"
 
 
 def _wrong_fields(line: str) -> Iterator[str]:
@@ -68,7 +94,7 @@ def _wrong_fields(line: str) -> Iterator[str]:
     for field, (name, first, last) in zip(fields, _FIELDS[-len(fields) :], strict=True):
         for item in field.split(","):
             yield from _wrong_step(item, name, first, last)
-            yield from _wrong_range(item, name)
+            yield from _wrong_range(item, name, first, last)
 
 
 def _wrong_step(item: str, name: str, first: int, last: int) -> Iterator[str]:
@@ -94,19 +120,23 @@ def _period(step: int, name: str) -> str:
     return f"{step * days}{unit}"
 
 
-def _wrong_range(item: str, name: str) -> Iterator[str]:
+def _wrong_range(item: str, name: str, first: int, last: int) -> Iterator[str]:
     found = re.match(r"([A-Za-z]{4,})", item)
-    if found and name in ("month", "day-of-week"):
+    if found and found[1][:3].upper() in _NAMES.get(name, ()):
         yield f"bad {name}: {found[1]!r} has three letters, {found[1][:3].upper()}"
-    found = re.fullmatch(r"([A-Za-z]{3})-([A-Za-z]{3})", item)
-    days = [day.upper() for day in found.groups()] if found else []
-    if name == "day-of-week" and days and all(day in _DAYS for day in days) and _around(*days):
-        yield f"bad {name}: {item!r} ends before it begins, write {','.join(_around(*days))}"
+    found = re.fullmatch(r"(\w{1,3})-(\w{1,3})", item)
+    if found and (instead := _around(found[1], found[2], _NAMES.get(name, ()), first, 6 if last == 7 else last)):
+        yield f"bad {name}: {item!r} ends before it begins, write {instead}"
 
 
-def _around(first: str, last: str) -> list[str]:
-    begin, end = _DAYS.index(first), _DAYS.index(last)
-    return [*_DAYS[begin:], *_DAYS[: end + 1]] if end < begin else []
+def _around(begin: str, end: str, names: tuple[str, ...], first: int, last: int) -> str:
+    """What a range is that goes on at the other end of its field; "" for any other."""
+    if begin.upper() in names and end.upper() in names:
+        at, until = names.index(begin.upper()), names.index(end.upper())
+        return ",".join([*names[at:], *names[: until + 1]]) if until < at else ""
+    if not (begin.isdecimal() and end.isdecimal() and first <= int(end) < int(begin) <= last):
+        return ""
+    return ",".join(str(a) if a == b else f"{a}-{b}" for a, b in ((int(begin), last), (first, int(end))))
 
 
 def _never_due(line: str) -> str:

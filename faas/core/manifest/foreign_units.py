@@ -7,12 +7,14 @@ from decimal import Decimal
 
 from faas.core import durations
 
+_EACH = {"hourly": "h", "daily": "d", "weekly": "w"}
 _LONG = (
     (r"ms|msecs?|millis|milliseconds?", "ms"),
     (r"s|secs?|seconds?", "s"),
     (r"m|mins?|minutes?", "m"),
     (r"h|hrs?|hours?", "h"),
     (r"d|days?", "d"),
+    (r"w|wks?|weeks?", "w"),
 )
 
 
@@ -24,7 +26,7 @@ def duration(text: str) -> str:
     # Five or six words, none of them a long one: "every 5 minutes and 3 seconds" is no cron line.
     if re.fullmatch(r"\S+(?:\s+\S+){4,5}", text.strip()) and not re.search(r"[a-z]{4}", text):
         return f'a cron line stands under `cron`: cron: "{text.strip()}"'
-    whole_ms = _iso_ms(text) or _clock_ms(text) or _words_ms(text)
+    whole_ms = _iso_ms(text) or _clock_ms(text) or _words_ms(_EACH.get(text.strip().lstrip("@").lower(), text))
     if not whole_ms:
         return ""
     return f"write {durations.written(whole_ms)}"
@@ -37,11 +39,11 @@ def size(text: str) -> str:
 
 
 def _iso_ms(text: str) -> int:
-    pattern = r"P(?:(\d{1,9})D)?(?:T(?:(\d{1,9})H)?(?:(\d{1,9})M)?(?:(\d{1,9})S)?)?"
+    pattern = r"P(?:(\d{1,9})W)?(?:(\d{1,9})D)?(?:T(?:(\d{1,9})H)?(?:(\d{1,9})M)?(?:(\d{1,9})S)?)?"
     found = re.fullmatch(pattern, text.strip(), re.IGNORECASE)
     if found is None:
         return 0
-    return sum(int(each or 0) * durations.UNIT_MS[unit] for each, unit in zip(found.groups(), "dhms", strict=True))
+    return sum(int(each or 0) * durations.UNIT_MS[unit] for each, unit in zip(found.groups(), "wdhms", strict=True))
 
 
 def _clock_ms(text: str) -> int:
@@ -53,6 +55,8 @@ def _clock_ms(text: str) -> int:
 
 def _words_ms(text: str) -> int:
     bare = re.sub(r"^\s*@?every\s+|^\s*rate\(|\)\s*$", "", text.lower())
+    # A unit alone is one of it: every hour.
+    bare = f"1{bare}" if bare.isalpha() and _ms(bare) else bare
     parts = re.findall(r"([0-9]{1,12}(?:\.[0-9]{1,9})?)\s*([a-z]+)", bare)
     if not parts or re.sub(r"[0-9.]+\s*[a-z]+|[\s,]|and", "", bare):
         return 0
