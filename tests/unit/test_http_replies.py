@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from faas.core import errors, events
 from faas.core.http import replies
+from triggers.gateway import answering
 
 
 def _reply(result: Any) -> events.Reply:
@@ -304,3 +305,16 @@ def test_no_cookie_is_kept_whose_name_is_written_in_escapes() -> None:
     body = b'{"statusCode":200,"c\\u006fokies":["a=1"],"headers":{"Set\\u002dCook\\u0069e":"b=1","X":"y"}}'
     reply = replies.http_reply(replies.without_cookies(body), is_bytes=False)
     assert reply.headers == [("X", "y")]
+
+
+@pytest.mark.parametrize(
+    ("told", "sent", "to_head"),
+    [("12345", 0, 12345), (12345, 0, 12345), ("-1", 0, 0), ("²", 0, 0), ("1" * 19, 0, 0), ("", 0, 0), (None, 0, 0)],
+)
+def test_to_head_the_length_is_told_that_a_result_without_a_body_names(told: object, sent: int, to_head: int) -> None:
+    for part in ({"headers": {"Content-Length": told}}, {"multiValueHeaders": {"content-length": [told]}}):
+        reply = replies.http_reply(json.dumps({"statusCode": 200, **part}).encode(), False)
+        assert f"Content-Length: {sent}\r\n".encode() in answering.encoded(reply, "id")
+        assert f"Content-Length: {to_head}\r\n".encode() in answering.encoded(reply, "id", to_head=True)
+    whole = replies.http_reply(b'{"statusCode":200,"headers":{"content-length":"9"},"body":"abc"}', False)
+    assert b"Content-Length: 3\r\n" in answering.encoded(whole, "id", to_head=True)

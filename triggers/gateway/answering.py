@@ -93,7 +93,8 @@ def encoded(
             line = "" if is_ours else f"{field[0]}: {field[1]}\r\n"
         fields += line
     if reply.status not in _WITHOUT_LENGTH:
-        fields += f"Content-Length: {len(body)}\r\n"
+        told = reply.head_bytes if to_head else None
+        fields += f"Content-Length: {len(body) if told is None else told}\r\n"
     if invocation_id:
         fields += f"{_ID}: {invocation_id}\r\n"
     fields += crossing

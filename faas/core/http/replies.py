@@ -47,12 +47,13 @@ _SHOWN = 200
 """How much of a wrong value is told."""
 
 _NO_JSON = "result is not JSON"
-_PYTHONS = "it holds NaN, Infinity or half a character, which Python writes and JSON does not have"
+_LENGTH = "content-length"
+_MOST_DIGITS = 18
 _NO_BODY = frozenset({204, 205, 304})
 _NOT_THE_HANDLERS = frozenset(
     {
         "connection",
-        "content-length",
+        _LENGTH,
         "keep-alive",
         "proxy-authenticate",
         "proxy-authorization",
@@ -80,13 +81,15 @@ _Scalar = str | int | float | bool | None
 class Reply(msgspec.Struct, frozen=True):
     """An HTTP response ready to send. Lengths and connection headers are the server's business, so none are here.
 
-    ``remarks`` say what of the result was taken for something else, or left out.
+    ``remarks`` say what of the result was taken for something else, or left out. ``head_bytes`` is how long the body is
+    by what a result without one says: web frameworks answer HEAD so.
     """
 
     status: int
     headers: list[tuple[str, str]]
     body: bytes
     remarks: tuple[str, ...] = ()
+    head_bytes: int | None = None
 
 
 class _Answer(msgspec.Struct, forbid_unknown_fields=True):
@@ -151,7 +154,9 @@ def http_reply(body: bytes, is_bytes: bool) -> Reply:
             return Reply(200, [JSON], _text(body).encode())
         return _plain(body)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise _malformed(_PYTHONS if json_text.is_pythons(body) else json_words.why(error), _NO_JSON) from error
+        raise _malformed(
+            json_text.PYTHONS if json_text.is_pythons(body) else json_words.why(error), _NO_JSON
+        ) from error
     except large_json.Malformed as error:
         raise _malformed("it is nested too deeply, or no JSON", "result cannot be read") from error
     except RecursionError as error:
@@ -160,7 +165,7 @@ def http_reply(body: bytes, is_bytes: bool) -> Reply:
 
 def all_remarks(body: bytes) -> tuple[str, ...]:
     """`remarks`, also of a result that is no JSON but to Python, or a large one: those are looked at once more."""
-    return (f"{_NO_JSON}: {_PYTHONS}",) if large_json.is_pythons(body) else remarks(body)
+    return (f"{_NO_JSON}: {json_text.PYTHONS}",) if large_json.is_pythons(body) else remarks(body)
 
 
 def remarks(body: bytes) -> tuple[str, ...]:
@@ -248,7 +253,7 @@ def _response(body: bytes) -> Reply | None:
     if not parts.statusCode:
         return None
     reply = _respond(_made_of(parts, said))
-    return Reply(reply.status, reply.headers, reply.body, tuple(said))
+    return msgspec.structs.replace(reply, remarks=tuple(said))
 
 
 def _large_parts(body: bytes) -> _Parts:
@@ -345,11 +350,16 @@ def _respond(answer: _Answer) -> Reply:
         headers.append(("set-cookie", _sendable(cookie, "a cookie")))
     # A client would take a body for the beginning of its next answer.
     if not answer.body or status in _NO_BODY:
-        return Reply(status, headers, b"")
+        return Reply(status, headers, b"", head_bytes=_told_bytes(given) if given else None)
     encoded = answer.isBase64Encoded is True
     if not has_type:
         headers.append(BYTES if encoded else TEXT)
     return Reply(status, headers, _decoded(answer.body) if encoded else answer.body.encode())
+
+
+def _told_bytes(given: Iterable[tuple[str, _Scalar]]) -> int | None:
+    told = next((str(value) for name, value in given if name.lower() == _LENGTH), "")
+    return int(told) if told.isascii() and told.isdigit() and len(told) <= _MOST_DIGITS else None
 
 
 def _merged(single: dict[str, _Scalar] | None, many: dict[str, list[_Scalar]]) -> list[tuple[str, _Scalar]]:

@@ -15,6 +15,7 @@ import msgspec
 
 from faas.core.values import json_words, unreadable
 
+PYTHONS = "it holds NaN, Infinity or half a character, which Python writes and JSON does not have"
 MOST_NESTED = 500
 """So many arrays and objects within one another pass everywhere; what is nested deeper may be refused."""
 
@@ -83,6 +84,8 @@ def standard(result: bytes) -> bytes:
 
 def why_not(body: bytes) -> str:
     """What keeps a body from being one JSON value, for people."""
+    if may_be_pythons(body) and is_json(plain(body)):
+        return PYTHONS
     try:
         body.decode()
         _skip(body)
