@@ -201,11 +201,14 @@ class UploadTrigger(msgspec.Struct, frozen=True, kw_only=True, tag="upload", tag
 UNFINISHED = (
     "*~", "*.tmp", "*.temp", "*.part", "*.partial", "*.filepart", "*.crdownload", "*.opdownload", "*.download",
     "*.incomplete", "*.inprogress", "*.aria2", "*.!qb", "*.!ut", "*.!sync", "*.lftp-pget-status", "*.gdownload",
+    "*.fdmdownload", "*.dtapart", "*.part-frag*", "*.ytdl", "*.xltd", "*.downloading", "*.!bt", "*.bc!", "*_.gstmp",
     "*.sw[nopx]", "#*#", "~$*", "*.sb-????????-??????", "*___jb_tmp___", "*___jb_old___", "thumbs.db", "desktop.ini",
+    "*:zone.identifier", "@eadir/", "#recycle/", "$recycle.bin/", "system volume information/", "lost+found/",
+    "__macosx/",
 )  # fmt: skip
 """Patterns of what no upload trigger wants: what editors, browsers and programs that copy call a file that is not
-finished, and what file managers leave behind. Names that start with a dot are no keys at all, which covers rsync,
-Dropbox, Syncthing, lftp, ProFTPD and iCloud."""
+finished, and what file managers, Windows, macOS and network storages leave behind. Names that start with a dot are no
+keys at all, which covers rsync, Dropbox, Syncthing, lftp, ProFTPD and iCloud."""
 
 
 Trigger = HttpTrigger | TimerTrigger | UploadTrigger

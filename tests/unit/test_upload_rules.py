@@ -41,11 +41,31 @@ def test_prefix_and_suffix_choose_keys(key: str, meets: bool) -> None:
         "a~", "a.tmp", "a.PART", "a.crdownload", ".a.swp", "a.swp", "d/a.partial", "x.pdf.filepart", "x.opdownload",
         "a.pdf.download/a.pdf", "~$report.docx", "#a#", "report.docx.sb-1a2b3c4d-XyZ123", "d/Thumbs.db",
         "x.ocTransferId12.part", "~syncthing~a.tmp", ".syncthing.a.tmp", ".a.jpg.Xy12Ab", ".dropbox.cache/a", "a.!sync",
-        "a.part/b",
+        "a.part/b", "v.mp4.part-Frag12", "v.mp4.ytdl", "v.mkv.xltd", "a.iso.fdmdownload", "a.zip.dtapart",
+        "data.csv_.gstmp",
+        "a.jpg:Zone.Identifier", "p/@eaDir/a.jpg/SYNOPHOTO_THUMB_M.jpg", "#recycle/a.jpg", "$RECYCLE.BIN/S-1-5/a.jpg",
+        "System Volume Information/x", "lost+found/#12", "__MACOSX/a.jpg",
     ],
 )  # fmt: skip
 def test_names_of_unfinished_files_are_ignored(name: str) -> None:
     assert matching.matching(_rules(model.UploadTrigger(bucket="b")), name) == []
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "a.zone.identifier.jpg",
+        "@eadir",
+        "recycle/a",
+        "lost+found.txt",
+        "gstmp",
+        "a.xltd.jpg",
+        "part-frag",
+        "#1 hit.mp3",
+    ],
+)
+def test_names_that_only_look_a_little_like_those_are_not(name: str) -> None:
+    assert len(matching.matching(_rules(model.UploadTrigger(bucket="b")), name)) == 1
 
 
 def test_what_else_is_ignored_stands_in_the_manifest_and_a_default_can_be_taken_back() -> None:
