@@ -19,6 +19,7 @@ import msgspec
 from faas.cli import child, log_format, options, output, platform_dir, platform_logs, ports, supervisor, watching
 from faas.core import errors
 from faas.core import settings as settings_module
+from faas.link import address
 from faas.valkey import embedded, fitness, syncing
 
 _log = logging.getLogger(__name__)
@@ -70,6 +71,7 @@ def up_command(*, detach: bool, quiet: bool, as_json: bool, ready_fd: int | None
     import uvloop
 
     settings = options.settings(**flags)
+    _refuse_urls(settings)
     # Before anything is made: a file that was open for a moment may have been opened.
     platform_dir.keep_to_owner()
     platform_dir.prepare(settings.data.root, output.say)
@@ -87,6 +89,16 @@ def up_command(*, detach: bool, quiet: bool, as_json: bool, ready_fd: int | None
             # To whoever detached us and waits: our own stderr goes to a log that nobody looks at.
             os.write(ready_fd, msgspec.json.encode(told) + b"\n")
         raise
+
+
+def _refuse_urls(settings: settings_module.Settings) -> None:
+    """Raise `errors.BadRequest` for URLs that lead nowhere: each process would say so otherwise, and start again."""
+    if settings.redis.redis_url:
+        address.parse(settings.redis.redis_url)
+    if settings.data.database_url:
+        from faas.store import urls  # SQLAlchemy takes long to be imported
+
+        urls.read(settings.data.database_url)
 
 
 @click.command()

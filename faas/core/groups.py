@@ -20,7 +20,9 @@ class Data(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """Where the platform keeps what outlives its processes: the data directory, the ledger, the buckets."""
 
     data_dir: Annotated[str, _Doc(description="Folder of everything the platform keeps.")] = "~/.faas"
-    database_url: Annotated[str, _Doc(description="SQLAlchemy URL; empty is SQLite in the data directory.")] = ""
+    database_url: Annotated[
+        str, _Doc(description="URL of a PostgreSQL, or of a SQLite file; empty is `ledger.db` in the data directory.")
+    ] = ""
     bucket_roots: Annotated[
         str,
         _Doc(

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from faas.core import errors, groups, model
 from faas.health import facts
-from faas.store import functions
+from faas.store import functions, urls
 
 _CONNECTS_WITHIN_S = 5
 
@@ -54,6 +54,8 @@ def _fact(data: groups.Data, question: str, text: str) -> facts.Fact:
     try:
         with _opened(data) as engine, engine.connect() as connection:
             verdict = str(connection.execute(sa.text(question)).scalar())
+    except errors.BadRequest as error:
+        return facts.Fact("ledger", facts.Severity.FAILED, error.message, error.hint)
     except sa.exc.SQLAlchemyError as error:
         return facts.Fact("ledger", facts.Severity.FAILED, f"cannot be read: {error}".splitlines()[0])
     if verdict not in ("1", "ok"):
@@ -78,8 +80,9 @@ def _is_there(data: groups.Data) -> bool:
 @contextlib.contextmanager
 def _opened(data: groups.Data) -> Iterator[sa.Engine]:
     # Read-only, so that a look never makes the file.
-    url = data.database_url or f"sqlite:///file:{data.root / 'ledger.db'}?mode=ro&uri=true"
-    limit = {} if url.startswith("sqlite") else {"connect_timeout": _CONNECTS_WITHIN_S}
+    own = f"sqlite:///file:{data.root / 'ledger.db'}?mode=ro&uri=true"
+    url = urls.read(data.database_url) if data.database_url else sa.make_url(own)
+    limit = {} if url.get_backend_name() == "sqlite" else {"connect_timeout": _CONNECTS_WITHIN_S}
     engine = sa.create_engine(url, connect_args=limit)
     try:
         yield engine

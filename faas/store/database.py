@@ -18,6 +18,7 @@ from alembic.runtime import migration
 from sqlalchemy.dialects import sqlite
 
 from faas.core import errors, groups
+from faas.store import urls
 
 _BUSY_TIMEOUT_MS = 15_000
 _MIGRATION_LOCK = 0x66616173
@@ -27,7 +28,8 @@ _OUR_FAULT = (sa.exc.IntegrityError, sa.exc.DataError, sa.exc.ProgrammingError, 
 def open_database(data: groups.Data) -> sa.Engine:
     """The engine, its tables made or migrated. Many processes may open at once: one migrates, the others wait.
 
-    Whatever is done with it raises `errors.Unavailable` when the database is locked, full, damaged or away.
+    Raises `errors.BadRequest` for a URL of no database that this takes. Whatever is done with it raises
+    `errors.Unavailable` when the database is locked, full, damaged or away.
     """
     engine = as_it_is(data)
     try:
@@ -46,9 +48,9 @@ def open_database(data: groups.Data) -> sa.Engine:
 
 def as_it_is(data: groups.Data) -> sa.Engine:
     """The engine of a database whose tables are left as they are."""
-    url = data.database_url or f"sqlite:///{data.root / 'ledger.db'}"
+    url = urls.of(data)
     # A server that was restarted has closed the pool's connections; a file has not.
-    engine = sa.create_engine(url, pool_pre_ping=not url.startswith("sqlite"))
+    engine = sa.create_engine(url, pool_pre_ping=url.get_backend_name() != "sqlite")
     sa.event.listen(engine, "handle_error", _translated, retval=True)
     if engine.dialect.name == "sqlite":
         sa.event.listen(engine, "connect", _prepare_sqlite)
