@@ -126,7 +126,9 @@ def connect() -> Client:
 
 
 def quote(name: str) -> str:
-    """A name as one segment of a path."""
+    """A name as one segment of a path. Raises `errors.BadRequest` for an empty one, which would be another path."""
+    if not name:
+        raise errors.BadRequest("the name or id is empty", hint="a variable of the shell that is not set?")
     return urllib.parse.quote(name, safe="")
 
 

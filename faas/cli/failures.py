@@ -5,6 +5,7 @@ A traceback of the platform's own is never shown: it goes to ``logs/cli.log`` in
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import sys
@@ -17,6 +18,9 @@ import click
 from faas.cli import exits, terminal
 from faas.core import errors
 from faas.core import settings as settings_module
+
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
+"""Why a write fails whatever is written; those of files that are opened by name say which."""
 
 
 class ReaderGone(Exception):
@@ -42,6 +46,9 @@ def report(error: BaseException, *, as_json: bool, data_dir: str | None = None) 
         return _say(exits.USAGE, _usage(error), as_json)
     if isinstance(error, errors.FaasError):
         return _say(error.exit_code, error.body()["error"], as_json)
+    if isinstance(error, OSError) and error.errno in _FULL and error.filename is None:
+        _give_up_stdout()
+        return _say(exits.INTERNAL, {"code": "internal", "message": f"cannot write: {error.strerror}"}, as_json)
     if isinstance(error, SystemExit):
         return error.code if isinstance(error.code, int) else exits.OK
     return _say(exits.INTERNAL, _unexpected(error, data_dir), as_json)
@@ -56,9 +63,13 @@ def _alone(error: BaseException) -> BaseException:
 
 def _reader_has_gone() -> int:
     """Whoever read our stdout (``head``) has read enough: that is no error, and Python must not complain at exit."""
+    _give_up_stdout()
+    return exits.OK
+
+
+def _give_up_stdout() -> None:
     # What Python still holds for stdout is written at its end, and would fail there once more.
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return exits.OK
 
 
 def _usage(error: click.ClickException) -> dict[str, Any]:

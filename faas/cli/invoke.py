@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import sys
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from faas.cli import client, names, options, output, showing
 from faas.core import errors, model
 from faas.core.calls import calling, faults
 from faas.core.http import headers
+from faas.core.values import texts
 
 _KEYS = (
     "invocation_id", "status", "result", "error", "cold_start", "queue_ms", "init_ms", "duration_ms", "billed_ms",
@@ -85,6 +87,9 @@ def _event(given: str | None) -> bytes:
 
 
 def _checked(event: bytes) -> bytes:
+    # Files and pipes of Windows begin with a mark, and may be UTF-16.
+    with contextlib.suppress(UnicodeDecodeError):
+        event = texts.decoded(event).encode()
     return calling.json_event(event, "text needs quotes: --data '\"hello\"'")
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import click
 
-from faas.cli import exits, failures, options
+from faas.cli import exits, failures, options, terminal
 from faas.cli.lazy import Entry, LazyGroup
 
 _PROJECT = "Project"
@@ -115,6 +115,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 def run(arguments: list[str]) -> int:
     """Run one command and return its exit code; errors become one line (or one JSON object) on stderr."""
     chosen: dict[str, str] = {}
+    terminal.open_streams()
     try:
         result = group.main(arguments, prog_name="faas", standalone_mode=False, obj=chosen)
         sys.stdout.flush()

@@ -49,6 +49,7 @@ def since_option(command: Command) -> Command:
         "since_ms",
         type=Moment(),
         metavar="TIME",
+        callback=_in_order,
         help="Only what is newer: an age (90s, 10m, 24h, 7d) or a moment (2026-01-31, 2026-01-31T12:00:00+01:00).",
     )(command)
 
@@ -56,8 +57,22 @@ def since_option(command: Command) -> Command:
 def until_option(command: Command) -> Command:
     """The option ``--until``: as ``--since``, for the other end."""
     return click.option(
-        "--until", "until_ms", type=Moment(), metavar="TIME", help="Only what is older, written as for --since."
+        "--until",
+        "until_ms",
+        type=Moment(),
+        metavar="TIME",
+        callback=_in_order,
+        help="Only what is older, written as for --since.",
     )(command)
+
+
+def _in_order(ctx: click.Context, param: click.Parameter, value: int | None) -> int | None:
+    """Refuse a time that nothing lies in. Of the two options the one that is read last knows both."""
+    given = {**ctx.params, str(param.name): value}
+    since_ms, until_ms = given.get("since_ms"), given.get("until_ms")
+    if since_ms is not None and until_ms is not None and until_ms < since_ms:
+        raise click.BadParameter("--until is before --since, so nothing lies between", ctx, param)
+    return value
 
 
 def limit_option(default: int, most: int) -> Callable[[Command], Command]:

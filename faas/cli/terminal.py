@@ -7,8 +7,14 @@ text in another order than it is read in. In a pipe nothing is changed.
 
 from __future__ import annotations
 
+import io
+import os
 import re
-from typing import TextIO
+import sys
+from typing import Any, TextIO
+
+_FIRST_FREE = 3
+"""The first descriptor that is none of the three streams."""
 
 _ORDERS = re.compile(
     "["
@@ -21,6 +27,23 @@ _ORDERS = re.compile(
     "\U000e0000-\U000e0fff"
     "]"
 )
+
+
+def open_streams() -> None:
+    """Have three streams that can be written to, whatever of them the caller has closed and what it can encode.
+
+    Else the first file that is opened would be standard output to whoever prints, and be written over.
+    """
+    while (opened := os.open(os.devnull, os.O_RDWR)) < _FIRST_FREE:
+        pass
+    os.close(opened)
+    streams: Any = sys
+    for number, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
+        if getattr(sys, name) is None:
+            setattr(streams, name, open(number, mode, closefd=False))  # noqa: SIM115 - as long as the process
+    # A terminal of another encoding than UTF-8 shows what it has no character for as Python writes it.
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def shown(text: str, stream: TextIO) -> str:

@@ -14,6 +14,7 @@ LENGTH = 36
 _DRAWN_BYTES = 8_192
 _DIGITS = 19
 _ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
+_BEGINNING = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f-]*")
 # Two bits of this digit are given, so that four digits are left, each as likely as the others.
 _VARIANT = dict(zip("0123456789abcdef", "89ab" * 4, strict=True))
 
@@ -33,6 +34,11 @@ def derived_id(at_ms: int, *parts: str) -> str:
 def is_id(text: str) -> bool:
     """Whether a text, which may come from anybody, has the form of an id."""
     return _ID.fullmatch(text) is not None
+
+
+def is_beginning(text: str) -> bool:
+    """Whether a text is an id, or as much of one as lists show."""
+    return len(text) <= LENGTH and _BEGINNING.fullmatch(text) is not None
 
 
 class Ids:

@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 from faas.core import errors, groups
-from faas.core.values import unreadable
+from faas.core.values import texts, unreadable
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -115,7 +115,7 @@ def _home(chosen: str) -> Path:
 
 def _from_file(file: Path) -> dict[str, Any]:
     try:
-        table = tomllib.loads(file.read_text("utf-8"))
+        table = tomllib.loads(texts.decoded(file.read_bytes()))
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
         return {}
     except OSError as error:

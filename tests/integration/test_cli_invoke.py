@@ -71,6 +71,8 @@ async def test_the_event_comes_from_an_argument_a_file_or_stdin_and_is_empty_wit
         (("--data", f"@{file}"), b"", b'["file"]'),
         (("--data", "-"), b'"stdin"\n', b'"stdin"\n'),
         (("-",), b"2", b"2"),
+        (("-",), b"\xef\xbb\xbf[3]", b"[3]"),
+        (("-",), '["ü"]'.encode("utf-16"), '["ü"]'.encode()),
     ):
         ran, call = await called(api, *arguments, stdin=stdin)
         assert (ran.code, call.event) == (0, event)
@@ -129,6 +131,9 @@ async def test_an_async_call_prints_its_id_and_waits(api: ControlApi) -> None:
     [
         (("nobody",), 4, "no function is called nobody"),
         (("hello", "{'a': 1}"), 2, "the payload is not JSON"),
+        (("hello", "[NaN]"), 2, "it holds NaN, Infinity or half a character"),
+        (("hello", r'["\ud800"]'), 2, "it holds NaN, Infinity or half a character"),
+        (("01a228a7-8b88-708c",), 4, "no function is called 01a228a7-8b88-708c"),
         (("hello", "--data", "@/nowhere/event.json"), 2, "/nowhere/event.json: No such file or directory"),
         (("hello", "--data", "@/"), 2, "/: Is a directory"),
         (("hello", "1", "--data", "2"), 2, "given twice"),

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import click
+import click.testing
 import pytest
 
 from faas.cli import exits, failures, main, options
@@ -147,6 +148,29 @@ def test_a_reader_that_has_read_enough_is_no_error(tmp_path: Path) -> None:
     assert (ran.returncode, ran.stderr) == (0, "")
 
 
+@pytest.mark.parametrize(
+    ("command", "code", "told"),
+    [
+        ("version >/dev/full", 1, "faas: cannot write: No space left on device\n"),
+        (
+            "version --json >/dev/full",
+            1,
+            '{"error": {"code": "internal", "message": "cannot write: No space left on device"}}\n',
+        ),
+        ("version >&-", 0, ""),
+        ("version <&- >&- 2>&-", 0, ""),
+        ("help nosuch 2>&-", 2, ""),
+    ],
+)
+def test_what_its_caller_does_to_its_streams_is_no_unexpected_error(
+    command: str, code: int, told: str, tmp_path: Path
+) -> None:
+    env = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "FAAS_DATA_DIR": str(tmp_path)}
+    line = f"{sys.executable} -m faas.cli.main {command}"
+    ran = subprocess.run(["bash", "-c", line], env=env, capture_output=True, text=True, timeout=60, check=False)
+    assert (ran.returncode, ran.stdout, ran.stderr) == (code, "", told)
+
+
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_completion_prints_a_script_for(shell: str, tmp_path: Path) -> None:
     ran = faas("completion", shell, root=tmp_path)
@@ -172,6 +196,37 @@ def test_a_moment_is_an_age_or_a_date() -> None:
 def test_what_is_no_moment_is_refused() -> None:
     with pytest.raises(click.BadParameter, match="no time"):
         convert("yesterday")
+
+
+@pytest.mark.parametrize(
+    "times", [("--since", "1h", "--until", "2h"), ("--until", "2026-01-01", "--since", "2026-01-02")]
+)
+@pytest.mark.parametrize("command", ["logs", "stats", "bill"])
+def test_a_time_that_ends_before_it_begins_is_refused(command: str, times: tuple[str, ...], tmp_path: Path) -> None:
+    shown = click.testing.CliRunner().invoke(main.group, [command, *times, "--data-dir", str(tmp_path)]).output
+    assert "--until is before --since, so nothing lies between" in shown
+
+
+def test_an_empty_name_is_no_path_of_its_own(tmp_path: Path) -> None:
+    ran = faas("describe", "", root=tmp_path)
+    assert (ran.returncode, ran.stderr.splitlines()[0]) == (2, "faas: the name or id is empty")
+
+
+@pytest.mark.parametrize(
+    ("setting", "told"),
+    [
+        ({"FAAS_REDIS_URL": "127.0.0.1:6379"}, "faas: the Redis URL cannot be used: "),
+        ({"FAAS_DATABASE_URL": "mysql://a@b/c"}, "faas: database_url cannot be used: it is for 'mysql'"),
+    ],
+)
+@pytest.mark.parametrize("how", [(), ("--detach",)])
+def test_a_url_that_leads_nowhere_is_refused_before_anything_starts(
+    setting: dict[str, str], told: str, how: tuple[str, ...], tmp_path: Path
+) -> None:
+    ran = faas("up", "--engine", "process", *how, root=tmp_path, **setting)
+    assert (ran.returncode, ran.stdout) == (2, "")
+    assert ran.stderr.startswith(told)
+    assert len(ran.stderr.splitlines()) == 2
 
 
 def test_the_version_is_that_of_the_package(tmp_path: Path) -> None:

@@ -13,6 +13,12 @@ from faas.core import ids
 MOMENTS = st.integers(0, 2**48 - 1)
 
 
+@hypothesis.given(MOMENTS, st.integers(15, ids.LENGTH))
+def test_what_lists_show_of_an_id_is_known_as_one(now_ms: int, length: int) -> None:
+    assert ids.is_beginning(ids.Ids().at(now_ms)[:length])
+    assert not any(map(ids.is_beginning, ("", "hello", "2026-01-31", "deadbeef-cafe-1", ids.new_id() + "0")))
+
+
 @hypothesis.given(MOMENTS)
 def test_an_id_is_a_uuid_of_version_7_of_its_moment(now_ms: int) -> None:
     made = uuid.UUID(ids.Ids().at(now_ms))

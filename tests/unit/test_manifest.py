@@ -210,6 +210,12 @@ def test_a_billion_laughs_end_at_once(folder: Path) -> None:
     assert "anchors unfolded" in _faults(folder, "\n".join(lines))[0]
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-32"])
+def test_a_manifest_may_be_written_as_editors_of_windows_write_text(folder: Path, encoding: str) -> None:
+    (folder / "faas.yaml").write_bytes(_function("env: {NAME: ü}").encode(encoding))
+    assert loading.load(folder).functions[0].config.env == {"NAME": "ü"}
+
+
 def test_text_that_is_not_utf8_is_named_with_its_byte(folder: Path) -> None:
     (folder / "faas.yaml").write_bytes(b"functions:\n  a: \xff")
     with pytest.raises(errors.ManifestErrors, match=r"faas.yaml:2:6: \(the file\): found byte 0xff, expected UTF-8"):

@@ -49,6 +49,12 @@ def test_a_child_process_gets_exactly_these_settings(tmp_path: Path) -> None:
     assert settings_module.load(environ, file=tmp_path / "none") == chosen
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_the_file_may_be_written_as_editors_of_windows_write_text(tmp_path: Path, encoding: str) -> None:
+    (tmp_path / "faas.toml").write_bytes("port = 1\n".encode(encoding))
+    assert settings_module.load({"FAAS_DATA_DIR": str(tmp_path)}).listening.port == 1
+
+
 def test_flags_win_over_the_environment_and_that_over_the_file(tmp_path: Path) -> None:
     (tmp_path / "faas.toml").write_text('port = 1\napi_port = 2\nhost = "::1"\ndata_dir = "/elsewhere"\n')
     environ = {"FAAS_DATA_DIR": str(tmp_path), "FAAS_API_PORT": "3", "FAAS_HOST": "::2", "FAAS_NO_SETTING": "1"}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,15 @@ class Terminal(io.StringIO):
 
     def isatty(self) -> bool:
         return True
+
+
+def test_what_a_stream_has_no_character_for_is_written_as_its_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    raw = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(raw, encoding="latin-1"))
+    terminal.open_streams()
+    sys.stdout.write("ü 日")
+    sys.stdout.flush()
+    assert raw.getvalue() == b"\xfc \\u65e5"
 
 
 @pytest.mark.parametrize(

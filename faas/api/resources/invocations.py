@@ -144,6 +144,8 @@ async def current(request: web.Request) -> model.Revision:
     if revision is None:
         close = spelling.did_you_mean(name, await asyncio.to_thread(request.app[state.FUNCTIONS].names))
         hint = f"{close} `faas ls` lists them".strip()
+        if ids.is_beginning(name):
+            hint = "this is the id of an invocation: see `faas invocations show` and `faas logs --invocation`"
         raise errors.NotFound(f"no function is called {name}", hint=hint, function=name)
     return revision
 

@@ -13,6 +13,8 @@ from typing import Any
 import msgspec
 import yaml
 
+from faas.core.values import texts
+
 MAX_BYTES = 1024 * 1024
 MAX_DEPTH = 40
 MAX_NODES = 100_000
@@ -143,8 +145,7 @@ def _json_key(key: yaml.Node) -> str:
 
 def _decoded(raw: bytes) -> str:
     try:
-        # Editors of Windows put a mark before the text.
-        return raw.decode("utf-8-sig")
+        return texts.decoded(raw)
     except UnicodeDecodeError as error:
         before = error.object[: error.start].decode("utf-8", "replace")
         raise Broken(_place_of(before, len(before)), f"byte 0x{error.object[error.start]:02x}", "UTF-8 text") from error
