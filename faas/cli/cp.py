@@ -6,7 +6,6 @@ import contextlib
 import os
 import stat
 import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Protocol
@@ -14,7 +13,7 @@ from typing import IO, Protocol
 import click
 import msgspec
 
-from faas.cli import client, left_out, options, output, places, transfer
+from faas.cli import client, left_out, options, output, places, transfer, written
 from faas.core import errors
 
 _CHUNK_BYTES = 1 << 20
@@ -174,26 +173,21 @@ def _keys(api: client.Client, here: Remote) -> Iterator[str]:
 
 
 def _get(api: client.Client, here: Remote, path: Path) -> Copied:
-    """Download beside the target and rename, so that nobody sees half a file."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with api.open("GET", _path(here)) as response:
-            descriptor, name = tempfile.mkstemp(prefix=".faas-", dir=path.parent)
-            try:
-                with os.fdopen(descriptor, "wb") as file:
-                    size = _pour(response, file, str(here))
-                # A temporary file is its owner's alone; this one is to be as any other that is made here.
-                Path(name).chmod(0o666 & ~_umask())
-                # So that a deploy from this folder does not send what came out of a bucket.
-                left_out.mark_copied(Path(name))
-                Path(name).replace(path)
-            except BaseException:
-                Path(name).unlink(missing_ok=True)
-                raise
+        with api.open("GET", _path(here)) as response, written.whole(path, _as_made_here) as file:
+            size = _pour(response, file, str(here))
     except OSError as error:
         raise errors.BadRequest(f"{path}: {error.strerror or error}") from error
     output.say(f"{here} -> {path} ({size} bytes)")
     return Copied(str(here), str(path), size)
+
+
+def _as_made_here(path: Path) -> None:
+    # A temporary file is its owner's alone; this one is to be as any other that is made here.
+    path.chmod(0o666 & ~_umask())
+    # So that a deploy from this folder does not send what came out of a bucket.
+    left_out.mark_copied(path)
 
 
 def _umask() -> int:

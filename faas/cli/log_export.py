@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import IO, Any
 
 import msgspec
 
-from faas.cli import client, cp, output, places, transfer
+from faas.cli import client, cp, output, places, transfer, written
 from faas.core import errors
 
 Pages = Iterable[dict[str, Any]]
@@ -42,22 +40,9 @@ def write(api: client.Client, target: str, pages: Callable[[], Pages]) -> None:
 
 
 def _to_file(path: Path, pages: Callable[[], Pages]) -> int:
-    with _whole(path) as file:
-        return _pour(pages(), file, str(path))
-
-
-@contextlib.contextmanager
-def _whole(path: Path) -> Iterator[IO[bytes]]:
-    """A file beside the target that takes its place at the end of the block."""
     try:
-        descriptor, name = tempfile.mkstemp(prefix=".faas-", dir=path.parent)
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                yield file
-            Path(name).replace(path)
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
+        with written.whole(path) as file:
+            return _pour(pages(), file, str(path))
     except OSError as error:
         raise errors.BadRequest(f"{path}: {error.strerror or error}") from error
 

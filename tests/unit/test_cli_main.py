@@ -12,7 +12,7 @@ import click
 import click.testing
 import pytest
 
-from faas.cli import exits, failures, main, options
+from faas.cli import client, exits, failures, main, options
 from faas.core import errors
 from faas.core import settings as settings_module
 
@@ -207,9 +207,9 @@ def test_a_time_that_ends_before_it_begins_is_refused(command: str, times: tuple
     assert "--until is before --since, so nothing lies between" in shown
 
 
-def test_an_empty_name_is_no_path_of_its_own(tmp_path: Path) -> None:
-    ran = faas("describe", "", root=tmp_path)
-    assert (ran.returncode, ran.stderr.splitlines()[0]) == (2, "faas: the name or id is empty")
+def test_an_empty_name_is_no_path_of_its_own() -> None:
+    with pytest.raises(errors.BadRequest, match="the name or id is empty"):
+        client.quote("")
 
 
 @pytest.mark.parametrize(
