@@ -1,8 +1,9 @@
 """The records on their way to the sinks: a stream whose entries leave only when every sink has committed them.
 
 An entry holds one record (``r``, with the invocation ``i`` of a dead one) or many (``b``), or what a sandbox printed
-between attempts (``o``). A recorder that comes back
-finds what it had read before; what one that stays away had read, another takes over.
+between attempts (``o``). A recorder that comes back finds what it had read before; what one that stays away had read,
+another takes over. So two that live may not read under one name, and who takes long over a batch says that it is still
+at work on it (`RecordsReader.holding`).
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ from faas.queue import keys as keyring
 
 _ABANDONED_MS = 60_000
 _ANSWERS_WITHIN_S = 5
+# A claim is renewed when so much of the time has gone after which another recorder takes it over.
+_RENEW_AT = 4
 # Beside another sink each entry costs Redis some microseconds, in which it serves nobody else.
 _DONE_AT_ONCE = 1_000
 # What an entry is taken to hold until some were seen. It may be one record or hundreds, and what is read is in memory.
@@ -61,6 +64,7 @@ class RecordsReader:
         self._recovered = False
         self._abandoned_ms = abandoned_ms
         self._look_again_at = 0.0
+        self._read_at_s = 0.0
         self._waiting: deque[batches.Entry] = deque()
         self._per_entry = _PER_ENTRY
 
@@ -77,8 +81,9 @@ class RecordsReader:
     ) -> RecordsReader:
         """Connect and make sure of the cursor. Raises `errors.Unavailable`.
 
-        What another recorder read ``abandoned_ms`` ago and has not called done is this one's. Past ``room_bytes`` of
-        records nothing stays in the stream for sinks that may miss some.
+        No other that lives may be the same ``consumer``: it would be given what that one is at work on. What another
+        recorder read ``abandoned_ms`` ago and has not called done, nor held since, is this one's. Past ``room_bytes``
+        of records nothing stays in the stream for sinks that may miss some.
         """
         keys = keyring.Keys(prefix)
         client = redis_client.connect(redis_url)
@@ -101,14 +106,56 @@ class RecordsReader:
             async with _answered(block_ms):
                 return await self._read(count, block_ms)
         except errors.Unavailable:
-            self._recovered = False
-            self._waiting.clear()
+            self._begin_again()
             raise
 
+    def _begin_again(self) -> None:
+        self._recovered = False
+        self._waiting.clear()
+
+    @contextlib.asynccontextmanager
+    async def holding(self, batch: batches.Batch) -> AsyncIterator[None]:
+        """A time in which a batch is committed: however long it takes, no other recorder takes over what was read."""
+        renewing = asyncio.create_task(self._renew(batch), name=f"claims of {self._consumer}")
+        try:
+            yield
+        finally:
+            renewing.cancel()
+            await asyncio.wait([renewing])
+
+    async def _renew(self, batch: batches.Batch) -> None:
+        while True:
+            await asyncio.sleep(self._abandoned_ms / 1000 / _RENEW_AT)
+            # Redis is away: whether the batch is still ours shows when it is called done.
+            with contextlib.suppress(errors.Unavailable):
+                async with _answered():
+                    await self._keeps(batch)
+
+    async def _keeps(self, batch: batches.Batch) -> bool:
+        """Whether all that was read is still this recorder's; from now on it is for as long as after a read."""
+        began_s = clock.steady_s()
+        ids = [*batch.entries, *(entry.decode() for entry, _ in self._waiting)]
+        own = 0
+        for first in range(0, len(ids), _DONE_AT_ONCE):
+            some = _encode(ids[first : first + _DONE_AT_ONCE])
+            own += await scripted.run(self._client, "hold", [self._stream], self._group, self._consumer, some)
+        self._read_at_s = began_s
+        return own == len(ids)
+
     async def _read(self, count: int, block_ms: int) -> batches.Batch:
+        batch = await self._next_batch(count, block_ms)
+        is_old = clock.steady_s() - self._read_at_s > self._abandoned_ms / 1000 / _RENEW_AT
+        if batch.entries and is_old and not await self._keeps(batch):
+            # Another has taken some of it over. What is still ours comes again.
+            self._begin_again()
+            return batches.Batch(more=True)
+        return batch
+
+    async def _next_batch(self, count: int, block_ms: int) -> batches.Batch:
         batch = batches.Batch(more=True)
         if not self._waiting:
             asked = -(-count // self._per_entry)
+            self._read_at_s = clock.steady_s()
             self._waiting.extend(await self._fetch(asked, block_ms))
             # As many as were asked for: others wait behind them, most likely.
             batch.more = len(self._waiting) >= asked

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import socket
 
 import msgspec
 
@@ -21,16 +20,20 @@ _log = logging.getLogger("faas.recorder")
 
 
 class RecordSource(msgspec.Struct, frozen=True):
-    """Where records come from. Past ``room_bytes`` of them sinks that may miss some do."""
+    """Where records come from. Past ``room_bytes`` of them sinks that may miss some do.
+
+    ``recorder`` is the name of the one who reads, which no other that lives has (`faas.recorder.places`).
+    """
 
     redis_url: str
     prefix: str
     room_bytes: int
+    recorder: str
 
     async def reader(self, cursor: cursors.Cursor) -> records.RecordsReader:
         """A sink's view of the stream. It starts with what the one before it read and did not commit."""
         return await records.RecordsReader.open(
-            self.redis_url, self.prefix, socket.gethostname(), cursor=cursor, room_bytes=self.room_bytes
+            self.redis_url, self.prefix, self.recorder, cursor=cursor, room_bytes=self.room_bytes
         )
 
 
@@ -80,7 +83,8 @@ async def _commit(reader: records.RecordsReader, sink: port.Sink) -> batches.Bat
     if batch.missed:
         _log.warning("records_missed", extra={"sink": sink.name, "entries": batch.missed})
     if batch.records or batch.printed:
-        await asyncio.to_thread(sink.commit, batch)
+        async with reader.holding(batch):
+            await asyncio.to_thread(sink.commit, batch)
     await reader.done(batch)
     return batch
 

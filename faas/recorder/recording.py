@@ -18,7 +18,7 @@ from faas.core import errors, groups
 from faas.link import client as redis_client
 from faas.queue import cursors
 from faas.queue import keys as keyring
-from faas.recorder import following, ledger, port
+from faas.recorder import following, ledger, places, port
 
 _SWEEP_EVERY_S = 2.0
 _log = logging.getLogger("faas.recorder")
@@ -40,15 +40,17 @@ async def run(
     ValueError when two have one name: they would share a cursor, and each would get a part.
     """
     # Past half of what may wait for the ledger there is no room for what others may miss.
-    source = following.RecordSource(redis.redis_url, redis.redis_prefix, queues.max_unrecorded_bytes // 2)
-    places = {cursors.of(sink.name, may_miss=sink.may_miss): sink for sink in beside}
+    room_bytes = queues.max_unrecorded_bytes // 2
+    sinks = {cursors.of(sink.name, may_miss=sink.may_miss): sink for sink in beside}
     # A cursor is known by its name.
-    if len(places) < len(beside):
+    if len(sinks) < len(beside):
         raise ValueError(f"two sinks have one name: {sorted(sink.name for sink in beside)}")
-    async with asyncio.TaskGroup() as running:
-        for cursor, sink in (cursors.LEDGER, ledger.LedgerSink(data, on_committed)), *places.items():
-            running.create_task(following.follow(source, sink, cursor, stop), name=f"sink {sink.name}")
-        running.create_task(_keep_room(source, list(places), stop), name="room for records")
+    with places.taken(data.root) as name:
+        source = following.RecordSource(redis.redis_url, redis.redis_prefix, room_bytes, name)
+        async with asyncio.TaskGroup() as running:
+            for cursor, sink in (cursors.LEDGER, ledger.LedgerSink(data, on_committed)), *sinks.items():
+                running.create_task(following.follow(source, sink, cursor, stop), name=f"sink {sink.name}")
+            running.create_task(_keep_room(source, list(sinks), stop), name="room for records")
 
 
 async def _keep_room(source: following.RecordSource, wanted: list[cursors.Cursor], stop: asyncio.Event) -> None:

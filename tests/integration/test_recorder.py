@@ -19,7 +19,7 @@ import redis.asyncio
 import sqlalchemy as sa
 
 from faas import recorder
-from faas.core import errors, model
+from faas.core import clock, errors, model
 from faas.core import settings as settings_module
 from faas.queue import census, invocations, keys, records
 from faas.store import database, dead_letters, ledger
@@ -333,6 +333,45 @@ async def test_what_a_recorder_that_stays_away_had_read_another_stores(ends: Rec
 
     await eventually(all_were_found)
     assert set(found) == {record.invocation_id for record in ends.sent}
+    await other.close()
+
+
+async def test_what_a_recorder_is_at_work_on_no_other_takes_over_however_long_it_takes(ends: Recording) -> None:
+    await ends.send(5)
+    of = (ends.settings.redis.redis_url, ends.settings.redis.redis_prefix)
+    slow = await records.RecordsReader.open(*of, "slow", 200)
+    other = await records.RecordsReader.open(*of, "other", 200)
+    batch = await slow.read(100, 10)
+    assert len(batch.records) == 5
+    began_s, taken_over = clock.steady_s(), []
+
+    async def took_long() -> bool:
+        taken_over.extend((await other.read(10, 10)).records)
+        return clock.steady_s() - began_s > 0.7
+
+    async with slow.holding(batch):
+        await eventually(took_long)
+    assert taken_over == []
+    await slow.done(batch)
+    assert await ends.client.xlen(ends.stream) == 0
+    await slow.close()
+    await other.close()
+
+
+async def test_what_another_recorder_has_taken_over_is_not_committed_again(ends: Recording) -> None:
+    for _ in range(3):
+        await ends.send_together(30)
+    of = (ends.settings.redis.redis_url, ends.settings.redis.redis_prefix)
+    slow = await records.RecordsReader.open(*of, "slow", 4)
+    other = await records.RecordsReader.open(*of, "other", 1)
+    assert len((await slow.read(50, 10)).entries) == 2, "the third is in memory, and was read too"
+
+    async def took_over() -> bool:
+        return len((await other.read(100, 10)).entries) == 3
+
+    await eventually(took_over)
+    assert not (await slow.read(50, 10)).entries
+    await slow.close()
     await other.close()
 
 

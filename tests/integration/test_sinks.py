@@ -257,6 +257,32 @@ async def test_several_recorders_give_each_sink_each_record_once(bench: Bench) -
     assert sorted(found) == sorted((record.invocation_id, record.attempt) for record in bench.sent)
 
 
+async def test_a_recorder_that_starts_is_not_given_what_another_of_the_same_machine_is_at_work_on(
+    bench: Bench,
+) -> None:
+    slow, other = Held(bench.path), lines_sink.LinesSink(bench.path.with_suffix(".other"))
+    async with running(bench, slow):
+        try:
+            await bench.send(30)
+            await eventually(lambda: bench.in_ledger() == 30)
+            async with running(bench, other):
+                await bench.send(30)
+
+                async def all_but_what_is_held_is_there() -> bool:
+                    return len(other.keys()) + 3 * await bench.waiting() == len(bench.sent) == bench.in_ledger()
+
+                await eventually(all_but_what_is_held_is_there)
+        finally:
+            slow.go_on.set()
+
+        async def none_waits() -> bool:
+            return await bench.waiting() == 0
+
+        await eventually(none_waits, within=60)
+    found = [*bench.lines().keys(), *other.keys()]
+    assert sorted(found) == sorted((record.invocation_id, record.attempt) for record in bench.sent)
+
+
 _A_RECORDER = """
 import asyncio, pathlib, sys
 from faas import recorder
