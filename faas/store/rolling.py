@@ -75,7 +75,8 @@ class Merger:
             if not taken.count:
                 return 0
             sums = added(taken.groups(), rollups.gone_before(connection))
-            rows = [row for cell, by_function in sums.items() for row in _merged(connection, cell, by_function)]
+            made: dict[int, tallies.KindsRow] = {}
+            rows = [row for cell, by_function in sums.items() for row in _merged(connection, cell, by_function, made)]
         with self._engine.begin() as connection:
             _lock(connection)
             if connection.execute(_P.delete().where(_P.c.id <= taken.last)).rowcount != taken.count:
@@ -145,8 +146,10 @@ def _longer(shorter: Sums, span_ms: int) -> Sums:
     return found
 
 
-def _merged(connection: sa.Connection, cell: Cell, by_function: dict[str, tallies.Kinds]) -> list[bulk.Row]:
-    """The rows of one span as they are with what is added."""
+def _merged(
+    connection: sa.Connection, cell: Cell, by_function: dict[str, tallies.Kinds], made: dict[int, tallies.KindsRow]
+) -> list[bulk.Row]:
+    """The rows of one span as they are with what is added. ``made`` are those of sums that serve for several spans."""
     held = _held(connection, cell, sorted(by_function))
     rows: list[bulk.Row] = []
     for name in sorted(by_function):
@@ -154,7 +157,12 @@ def _merged(connection: sa.Connection, cell: Cell, by_function: dict[str, tallie
         if name in held:
             kinds = tallies.kinds(*held[name])
             tallies.merge(kinds, by_function[name])
-        rows.append((*cell, name, *tallies.row(kinds)))
+            row = tallies.row(kinds)
+        elif (row_made := made.get(id(kinds))) is not None:
+            row = row_made
+        else:
+            row = made[id(kinds)] = tallies.row(kinds)
+        rows.append((*cell, name, *row))
     return rows
 
 

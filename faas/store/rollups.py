@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from typing import Any, Literal, NamedTuple, TypeVar
+from typing import Literal, NamedTuple, TypeVar
 
 import msgspec
 import sqlalchemy as sa
 
 from faas.core import clock, sketches
-from faas.store import schema, spans, tallies
+from faas.store import ranking, schema, spans, tallies
 
 By = Literal["function", "revision", "trigger", "status", "cold_start", "all"]
 Functions = str | Collection[str] | None
@@ -29,7 +29,7 @@ _CHUNK = 500
 GONE = "gone:"
 """With the length of a span, the name of the moment before which such spans were removed."""
 
-EVERYTHING = ""
+EVERYTHING = ranking.EVERYTHING
 """The function of rows that all functions are added up in."""
 
 
@@ -139,16 +139,10 @@ class Rollups:
 
     def durations(self, since_ms: int, until_ms: int, per_mille: int) -> dict[str, int]:
         """How long (µs) so many in a thousand attempts of each function took at most; for putting the slowest first."""
-        held: dict[str, sketches.Sketch] = {}
         with _snapshot(self._engine) as connection:
             pieces = spans.pieces(*_times(gone_before(connection), since_ms, until_ms, None)[:2])
-            for piece in pieces:
-                query = _within(sa.select(_U.c.function, _U.c.sketches), piece).where(_U.c.function != EVERYTHING)
-                for name, body in connection.execute(query):
-                    sketches.add(held.setdefault(name, {}), tallies.durations(body))
-            for bit in _pending(connection, pieces, "function", None):
-                sketches.add(held.setdefault(bit.name, {}), bit.flats[0])
-        return {name: sketches.quantiles(sketch, [per_mille])[0] for name, sketch in held.items()}
+            waiting = [(bit.name, bit.flats[0]) for bit in _pending(connection, pieces, "function", None)]
+            return ranking.durations(connection, pieces, per_mille, waiting)
 
     def series(
         self,
@@ -228,7 +222,7 @@ def _stored(
     # An empty text in place of what nobody wants: large values are not read from their pages then.
     kinds = sa.literal(b"") if is_whole else _U.c.kinds
     flats = _U.c.sketches if with_flats or not is_whole else sa.literal(b"")
-    query = _within(sa.select(_U.c.function, _U.c.at_ms, *_SUMS, flats, kinds), piece)
+    query = ranking.within(sa.select(_U.c.function, _U.c.at_ms, *_SUMS, flats, kinds), piece)
     named = _namer(by, chosen)
     if chosen is not None or by not in ("function", "revision"):
         query = query.with_hint(_U, "INDEXED BY rollups_by_function", "sqlite")
@@ -245,14 +239,10 @@ def _stored(
 def _added_up(connection: sa.Connection, piece: spans.Piece) -> Iterator[_Bit]:
     """The counts of each function in a piece of time."""
     sums = [sa.func.sum(column) for column in _SUMS]
-    query = _within(sa.select(_U.c.function, *sums), piece)
+    query = ranking.within(sa.select(_U.c.function, *sums), piece)
     for name, *counts in connection.execute(query.where(_U.c.function != EVERYTHING).group_by(_U.c.function)):
         # PostgreSQL gives sums as decimals.
         yield _Bit(name, piece.since_ms, tuple(map(int, counts)), ())  # type: ignore[arg-type]
-
-
-def _within(query: sa.Select[Any], piece: spans.Piece) -> sa.Select[Any]:
-    return query.where(_U.c.span_ms == piece.span_ms, _U.c.at_ms >= piece.since_ms, _U.c.at_ms < piece.until_ms)
 
 
 def _of_functions(by: By, chosen: set[str] | None) -> Iterable[sa.ColumnElement[bool]]:

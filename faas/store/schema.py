@@ -159,6 +159,8 @@ rollups = sa.Table(
     sa.Column("cost_pico", sa.BigInteger, nullable=False),
     sa.Column("sketches", sa.LargeBinary, nullable=False),
     sa.Column("kinds", sa.LargeBinary, nullable=False),
+    # The upper end of the durations (`faas.core.slowest`); null in rows of before it was kept.
+    sa.Column("slowest", sa.LargeBinary),
     sa.Index("rollups_by_function", "function", "span_ms", "at_ms"),
     sqlite_with_rowid=False,
 )

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from faas.core import model, sketches
+from faas.core import model, sketches, slowest
 
 MINUTE_MS = 60_000
 _OK = model.Status.OK.value
@@ -82,6 +82,8 @@ _decode_flats = msgspec.msgpack.Decoder(tuple[Flat, Flat, Flat]).decode
 def group(minute: int, records: Sequence[model.Record]) -> TallyGroup:
     """What records of one function, kind and minute add."""
     first, count = records[0], len(records)
+    if count == 1:  # as nearly all, where a batch is of many functions
+        return _group_of_one(minute, first)
     status, cold_start = first.status._value_, first.cold_start._value_
     flats: list[Flat] = [[], [], []]
     if status in _RAN:
@@ -97,14 +99,32 @@ def group(minute: int, records: Sequence[model.Record]) -> TallyGroup:
         status,
         cold_start,
         count,
-        first.billed_ms if count == 1 else sum([record.billed_ms for record in records]),
-        first.cost_pico if count == 1 else sum([record.cost_pico for record in records]),
+        sum([record.billed_ms for record in records]),
+        sum([record.cost_pico for record in records]),
         *flats,
     )
 
 
+def _group_of_one(minute: int, record: model.Record) -> TallyGroup:
+    status, cold_start = record.status._value_, record.cold_start._value_
+    return TallyGroup(
+        minute,
+        record.function,
+        record.revision,
+        record.trigger,
+        status,
+        cold_start,
+        1,
+        record.billed_ms,
+        record.cost_pico,
+        [sketches.bin_of(record.duration_us), 1] if status in _RAN else [],
+        [sketches.bin_of(record.queue_ms), 1],
+        [sketches.bin_of(record.init_ms), 1] if cold_start != _WARM else [],
+    )
+
+
 def _flat(values: list[int]) -> Flat:
-    return [sketches.bin_of(values[0]), 1] if len(values) == 1 else sketches.packed(sketches.of(values))
+    return sketches.packed(sketches.of(values))
 
 
 def part(groups: Sequence[TallyGroup]) -> bytes:
@@ -154,6 +174,9 @@ class Tally:
         """Add another sum."""
         self.add_counts(other.count, other.errors, other.cold_starts, other.billed_ms, other.cost_pico)
         for mine, its in zip(self._sketches(), other._sketches(), strict=True):
+            if not mine:
+                mine.update(its)
+                continue
             for place, count in its.items():
                 mine[place] = mine.get(place, 0) + count
 
@@ -184,8 +207,9 @@ Kinds = dict[RecordKind, Tally]
 Counts = tuple[int, int, int, int, int]
 """What is exact: attempts, errors, cold starts, billed ms, cost."""
 
-KindsRow = tuple[int, int, int, int, int, bytes, bytes]
-"""How `Kinds` are stored: the counts and the sketches of all kinds, and the kinds in a column of their own."""
+KindsRow = tuple[int, int, int, int, int, bytes, bytes, bytes]
+"""How `Kinds` are stored: the counts and the sketches of all kinds, the kinds in a column of their own, and the upper
+end of the durations."""
 
 
 def by_kind(groups: Iterable[TallyGroup]) -> dict[tuple[int, str, RecordKind], Tally]:
@@ -204,12 +228,12 @@ def by_kind(groups: Iterable[TallyGroup]) -> dict[tuple[int, str, RecordKind], T
 def of_all(functions: Iterable[Kinds]) -> Kinds:
     """The sums of all functions, kind by kind. Their revisions say nothing there."""
     found: Kinds = {}
+    of: dict[RecordKind, Tally] = {}
     for kinds in functions:
         for kind, tally in kinds.items():
-            everywhere = kind._replace(revision=0)
-            held = found.get(everywhere)
+            held = of.get(kind)
             if held is None:
-                held = found[everywhere] = Tally()
+                held = of[kind] = found.setdefault(kind._replace(revision=0), Tally())
             held.add(tally)
     return found
 
@@ -225,7 +249,8 @@ def row(kinds: Kinds) -> KindsRow:
         for kind, tally in sorted(kinds.items()):
             total.add(tally)
             bodies.append(_KindBody(*kind, tally.count, tally.billed_ms, tally.cost_pico, *tally.flats()))
-    return (*total.counts, _encode(total.flats()), _encode(bodies))
+    flats = total.flats()
+    return (*total.counts, _encode(flats), _encode(bodies), slowest.upper_end(flats[0]))
 
 
 def flats(body: bytes) -> tuple[Flat, Flat, Flat]:

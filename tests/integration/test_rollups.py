@@ -126,6 +126,17 @@ def test_figures_are_those_of_the_records_before_and_after_they_are_merged(engin
     adds_up(engine, records + more, NOW_MS - 26 * HOUR)
 
 
+def test_rows_of_before_upper_ends_were_kept_are_read_through(engine: sa.Engine) -> None:
+    book, records = ledger.Ledger(engine), some(400)
+    book.commit(records[:300])
+    all_merged(engine)
+    with engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE rollups SET slowest = NULL WHERE span_ms = 3600000 OR at_ms % 7 = 0")
+    book.commit(records[300:])
+    for since_ms in (0, NOW_MS - DAY, NOW_MS - 3 * HOUR):
+        adds_up(engine, records, since_ms)
+
+
 def test_one_function_is_told_apart_by_what_is_asked_for(engine: sa.Engine) -> None:
     records = some(200)
     ledger.Ledger(engine).commit(records)
