@@ -1,4 +1,4 @@
-"""A ledger that has much in it, written fast: functions, roll-ups of thirty days and log lines. SQLite only.
+"""A ledger that has much in it, written fast: functions, roll-ups of thirty days, records, log lines. SQLite only.
 
 It is kept between runs, and made anew when another size is asked for or its tables have changed. What is in it reads
 like what the platform writes; sums of days are not those of their hours.
@@ -14,35 +14,19 @@ import sqlite3
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 import msgspec
 
-from faas.core import clock, groups, ids, model
-from faas.store import database, rollups, spans, tallies
+from faas.core import clock, groups, model
+from faas.store import database, log_index, rollups, spans, tallies
+from tests.bench import observe_records
+from tests.bench.observe_records import Making
 
-FUNCTIONS = 10_000
-DAYS = 30
 _MINUTES_DAYS = 3
 _MARK = "observe.json"
-_LINES_AT_ONCE = 50_000
+_LINES_AT_ONCE = 20_000
 _ARTIFACT = "0" * 64
 _CONFIG = model.FunctionConfig(runtime="python3", handler="app.handler")
-
-
-class Making(NamedTuple):
-    """What a maker works with: ``rows`` are records, and lines of logs."""
-
-    connection: sqlite3.Connection
-    rows: int
-    now_ms: int
-    chance: random.Random
-    say: Callable[[str], None]
-
-
-def name_of(number: int) -> str:
-    """The name of a function; the lower the number, the more it was called."""
-    return f"fn-{number:05d}"
 
 
 def ensure(root: Path, rows: int, say: Callable[[str], None]) -> None:
@@ -68,7 +52,18 @@ def ensure(root: Path, rows: int, say: Callable[[str], None]) -> None:
         connection.execute("COMMIT")
     connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     connection.close()
+    say("observe: making the index of log lines")
+    _index(root)
     mark.write_text(json.dumps(wanted))
+
+
+def _index(root: Path) -> None:
+    indexer = log_index.Indexer(root / "ledger.db")
+    engine = database.open_database(groups.Data(data_dir=str(root)))
+    indexer.tidy(engine)
+    engine.dispose()
+    while indexer.step(_LINES_AT_ONCE) == _LINES_AT_ONCE:
+        pass
 
 
 def _migrations() -> Iterator[Path]:
@@ -77,7 +72,10 @@ def _migrations() -> Iterator[Path]:
 
 def _functions(making: Making) -> None:
     config = msgspec.json.encode(_CONFIG)
-    rows = [(name_of(n), 1, _ARTIFACT, config, making.now_ms - DAYS * spans.DAY_MS) for n in range(FUNCTIONS)]
+    rows = [
+        (observe_records.NAMES[n], 1, _ARTIFACT, config, making.now_ms - observe_records.DAYS * spans.DAY_MS)
+        for n in range(observe_records.FUNCTIONS)
+    ]
     making.connection.executemany(
         "INSERT INTO revisions (function, number, artifact, config, created_at_ms) VALUES (?, ?, ?, ?, ?)", rows
     )
@@ -87,26 +85,26 @@ def _functions(making: Making) -> None:
 def _rollups(making: Making) -> None:
     making.connection.execute("DROP INDEX rollups_by_function")
     today_ms = making.now_ms // spans.DAY_MS * spans.DAY_MS
-    per_ms = making.rows / (DAYS * spans.DAY_MS)
+    per_ms = making.rows / (observe_records.DAYS * spans.DAY_MS)
     row_of = _Rows(making.chance)
-    for span_ms, days in ((spans.DAY_MS, DAYS), (spans.HOUR_MS, DAYS), (spans.MINUTE_MS, _MINUTES_DAYS)):
+    for span_ms, days in (
+        (spans.DAY_MS, observe_records.DAYS),
+        (spans.HOUR_MS, observe_records.DAYS),
+        (spans.MINUTE_MS, _MINUTES_DAYS),
+    ):
         for at_ms in range(today_ms - days * spans.DAY_MS, making.now_ms, span_ms):
             called = _called(making.chance, round(per_ms * span_ms))
             counts = {**called, rollups.EVERYTHING: sum(called.values())}
             making.connection.executemany(
-                f"INSERT INTO rollups VALUES ({', '.join('?' * 10)})",
+                f"INSERT INTO rollups VALUES ({', '.join('?' * 11)})",
                 [(span_ms, at_ms, function, *row_of(counts[function])) for function in sorted(counts)],
             )
     making.connection.execute("CREATE INDEX rollups_by_function ON rollups (function, span_ms, at_ms)")
 
 
-_WEIGHTS = [1 / (number + 50) ** 0.7 for number in range(FUNCTIONS)]
-_NAMES = [name_of(number) for number in range(FUNCTIONS)]
-
-
 def _called(chance: random.Random, count: int) -> Counter[str]:
     """Which functions were called how often: some much more than others."""
-    return Counter(chance.choices(_NAMES, _WEIGHTS, k=count))
+    return Counter(chance.choices(observe_records.NAMES, observe_records.WEIGHTS, k=count))
 
 
 class _Rows:
@@ -148,31 +146,39 @@ class _Rows:
         return tallies.group(0, records)
 
 
-def _lines(making: Making) -> None:
-    """Lines of the last thirty days in order of time, three an invocation."""
-    step_ms = DAYS * spans.DAY_MS / making.rows
-    first_ms = making.now_ms - DAYS * spans.DAY_MS
-    indexes = _dropped(making.connection, "logs")
-    for start in range(0, making.rows, _LINES_AT_ONCE):
-        count = min(_LINES_AT_ONCE, making.rows - start)
-        functions = making.chance.choices(_NAMES, _WEIGHTS, k=count // 3 + 1)
-        made = [ids.new_id() for _ in functions]
-        making.connection.executemany(
-            "INSERT INTO logs (at_ms, function, revision, invocation_id, attempt, text) VALUES (?, ?, 1, ?, 1, ?)",
-            [
-                (
-                    int(first_ms + (start + n) * step_ms),
-                    functions[n // 3],
-                    made[n // 3],
-                    _text(start + n, functions[n // 3]),
-                )
-                for n in range(count)
-            ],
+def _sums(making: Making) -> None:
+    """What bills and metrics read, of the same days."""
+    of = (
+        "SELECT date(at_ms / 1000, 'unixepoch'), function",
+        f"FROM rollups WHERE span_ms = {spans.DAY_MS} AND function != ''",
+    )
+    making.connection.execute(
+        f"INSERT INTO billed {of[0]}, 1, 'http', 128, count, count, billed_ms, cost_pico, count * 900 {of[1]}"
+    )
+    for status, cold_start, count in (("ok", "none", "count - errors"), ("error", "none", "errors")):
+        sums = ", ".join(f"{count} * {each}" for each in (30, 70_000_000, 22_026, 3, 0))
+        making.connection.execute(
+            f"INSERT INTO totals {of[0]}, 'http', '{status}', '{cold_start}', {count}, {sums} {of[1]} AND {count} > 0"
         )
+    making.connection.executemany(
+        "INSERT INTO histograms VALUES (?, ?, ?, 1000, 22026000)",
+        [
+            (name, figure, bound_us)
+            for name in observe_records.NAMES
+            for figure in ("queue", "duration")
+            for bound_us in (1_000, 5_000, 10_000, 25_000, 50_000, 100_000)
+        ],
+    )
+
+
+def _records(making: Making) -> None:
+    """Records of the last thirty days in order of time, with chains, dead letters and lines."""
+    tables = ("records", "logs", "chains", "dead_letters")
+    indexes = [sql for table in tables for sql in _dropped(making.connection, table)]
+    sizes = observe_records.make(making)
     for index in indexes:
         making.connection.execute(index)
-    size = making.connection.execute("SELECT coalesce(sum(length(text)), 0) FROM logs").fetchone()[0]
-    making.connection.execute("UPDATE kept SET count = ?, bytes = ? WHERE kind = 'logs'", (making.rows, size))
+    observe_records.count(making, sizes)
 
 
 def _dropped(connection: sqlite3.Connection, table: str) -> list[str]:
@@ -185,17 +191,10 @@ def _dropped(connection: sqlite3.Connection, table: str) -> list[str]:
     return [sql for _, sql in found]
 
 
-def _text(number: int, function: str) -> str:
-    return (
-        f"[INFO]\tstarted {function} for customer {number % 9_973}",
-        f'{{"level": "info", "message": "read object", "size": {number % 100_003}, "function": "{function}"}}',
-        f"done, request {number:08x} took {number % 977} ms",
-    )[number % 3]
-
-
 MAKERS: tuple[tuple[str, Callable[[Making], None]], ...] = (
     ("functions", _functions),
     ("roll-ups", _rollups),
-    ("log lines", _lines),
+    ("sums", _sums),
+    ("records and log lines", _records),
 )
 """What is made, in order, each in a transaction of its own."""
