@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import ipaddress
 import logging
 import os
@@ -22,6 +21,7 @@ from faas.core import clock, errors
 from faas.core import settings as settings_module
 from faas.core.calls import dispatch
 from faas.core.http import addresses, hosts
+from faas.core.processes import garbage
 from faas.queue import invocations, replies
 from faas.serving import port
 from faas.store import database, functions
@@ -34,7 +34,6 @@ from triggers.gateway import gateway, limits, routes, server
 Ready = Callable[[dict[str, Any]], None]
 
 _BUCKETS_SWEPT_EVERY_S = 600.0
-_GARBAGE_LOOKED_FOR_EVERY = 10_000
 THREADS_TAKE_TURNS_EVERY_S = 0.0005
 _ENGINE_ASKED_EVERY_S = 1.0
 
@@ -77,7 +76,7 @@ async def run(settings: settings_module.Settings, stop: asyncio.Event, ready: Re
             _serving(settings, served) as url,
         ):
             # Last before the first call: what is made until here lives as long as the node.
-            _keep_what_is_there()
+            garbage.keep_what_is_there()
             # A thread that reads a huge bucket, say, lets the loop go on after that, and not after ten times as long.
             sys.setswitchinterval(THREADS_TAKE_TURNS_EVERY_S)
             ready({"pid": os.getpid(), "gateway": url, "node": node.node, "engine": engine.name})
@@ -163,16 +162,6 @@ class _Closed:
         found = await catalog.newer(self._store, self._known)
         if found is not self._known:
             self._known, self._table = found, routes.Routes(found.revisions, found.stops)
-
-
-def _keep_what_is_there() -> None:
-    """Let the collector of cyclic garbage look no more at what has been made until now, and seldom at the rest.
-
-    Modules and tables stay for as long as the process does; to go through them took a tenth of a call's time.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(_GARBAGE_LOOKED_FOR_EVERY, 10, 10)
 
 
 class _Ending:

@@ -175,12 +175,14 @@ async def _record(settings: settings_module.Settings, stop: asyncio.Event, ready
     from faas import recorder
     from faas.cluster import catalog
     from faas.core.money import budgets
+    from faas.core.processes import garbage
     from faas.recorder import indexing, otlp, rolling_up
     from faas.retention import job
 
     spending = recorder.Spending(settings.data, budgets.of_all(settings.budgets))
     versions = await catalog.Catalog.open(settings.redis.redis_url, settings.redis.redis_prefix)
     beside = [otlp.OtlpSink(settings.telemetry)] if settings.telemetry.otlp_endpoint else []
+    garbage.keep_what_is_there()
     ready({"pid": os.getpid()})
     try:
         async with asyncio.TaskGroup() as running:

@@ -7,6 +7,7 @@ records themselves, while those are kept.
 from __future__ import annotations
 
 import datetime
+import functools
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any, Literal, NamedTuple, cast
 
@@ -75,7 +76,12 @@ class RootPage(NamedTuple):
 
 def day(at_ms: int) -> str:
     """The UTC day that holds a moment."""
-    return (_EPOCH + datetime.timedelta(at_ms // _DAY_MS)).isoformat()
+    return _name(at_ms // _DAY_MS)
+
+
+@functools.lru_cache(maxsize=64)  # a recorder asks for a day's thousands of times a second
+def _name(number: int) -> str:
+    return (_EPOCH + datetime.timedelta(number)).isoformat()
 
 
 # -- written with the records

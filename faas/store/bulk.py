@@ -65,9 +65,9 @@ def added(dialect: sa.Dialect, table: sa.Table) -> Rows:
 
 
 def replaced(dialect: sa.Dialect, table: sa.Table) -> Rows:
-    """Rows take the place of those of the same primary key; new ones are inserted."""
+    """Rows take the place of those of the same primary key; new ones are inserted. No two may have the same key."""
     insert = (sqlite if dialect.name == "sqlite" else postgresql).insert(table)
     keys = [column.name for column in table.primary_key]
     values = {column.name: insert.excluded[column.name] for column in table.c if column.name not in keys}
     upsert = insert.on_conflict_do_update(index_elements=keys, set_=values)
-    return Rows(_Statement(dialect, upsert, table.c.keys(), 1))
+    return Rows(*(_Statement(dialect, upsert, table.c.keys(), rows) for rows in (_AT_ONCE, 1)))

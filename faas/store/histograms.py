@@ -52,6 +52,9 @@ def rows(group: Sequence[model.Record]) -> Iterator[tuple[str, str, int, int, in
     in particular, each step of a cold start. ``retried`` and ``dead`` only count attempts that another followed, and
     invocations that failed for good.
     """
+    if len(group) == 1:  # as most, where a batch is of many functions
+        yield from _rows_of_one(group[0])
+        return
     function, status, cold_start = group[0].function, group[0].status, group[0].cold_start
     yield from _counted(function, "queue", [record.queue_ms * _MS for record in group])
     if status in _RAN:
@@ -61,6 +64,18 @@ def rows(group: Sequence[model.Record]) -> Iterator[tuple[str, str, int, int, in
         yield from _steps(group)
     yield from _number(function, RETRIED, sum([not record.final for record in group]))
     yield from _number(function, DEAD, sum([record.dead for record in group]))
+
+
+def _rows_of_one(record: model.Record) -> Iterator[tuple[str, str, int, int, int]]:
+    function, queue_us = record.function, record.queue_ms * _MS
+    yield function, "queue", _bound(queue_us), 1, queue_us
+    if record.status in _RAN:
+        yield function, "duration", _bound(record.duration_us), 1, record.duration_us
+    if record.cold_start is not model.ColdStart.NONE:
+        yield function, "init", _bound(record.init_ms * _MS), 1, record.init_ms * _MS
+        yield from _steps([record])
+    yield from _number(function, RETRIED, int(not record.final))
+    yield from _number(function, DEAD, int(record.dead))
 
 
 def _steps(group: Sequence[model.Record]) -> Iterator[tuple[str, str, int, int, int]]:

@@ -13,6 +13,7 @@ import msgspec
 import sqlalchemy as sa
 
 from faas.core import clock, model
+from faas.core.processes import garbage
 from faas.store import bulk, removal, rollups, schema, spans, tallies
 
 _P = schema.rollup_parts
@@ -70,7 +71,8 @@ class Merger:
 
         It is 0 also when another has merged them meanwhile.
         """
-        with self._engine.connect() as connection:
+        # Sums of ten thousand functions are 100,000 objects: to go through them again and again took half the time.
+        with garbage.left(), self._engine.connect() as connection:
             taken = _take(connection, most_groups)
             if not taken.count:
                 return 0

@@ -220,7 +220,14 @@ def by_kind(groups: Iterable[TallyGroup]) -> dict[tuple[int, str, RecordKind], T
         tally = held.get(key)
         if tally is None:
             tally = held[key] = Tally()
-        tally.add_counts(*each.counts)
+        count = each.count
+        tally.count += count
+        tally.billed_ms += each.billed_ms
+        tally.cost_pico += each.cost_pico
+        if each.status != _OK:
+            tally.errors += count
+        if each.cold_start != _WARM:
+            tally.cold_starts += count
         tally.add_flats(each.duration, each.queue, each.init)
     return {(key[0], key[1], RecordKind(*key[2:])): tally for key, tally in held.items()}
 

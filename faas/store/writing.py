@@ -151,6 +151,10 @@ def _body(record: model.Record, packed: bytes) -> bytes:
 
 def _total(group: RecordGroup) -> bulk.Row:
     *named, minute, _ = group.key
+    if len(group.records) == 1:
+        (one,) = group.records
+        sums_of_one = (1, one.billed_ms, one.cost_pico, one.duration_us, one.queue_ms, one.init_ms)
+        return bills.day(minute * tallies.MINUTE_MS), *named, *sums_of_one
     sums = (sum([getattr(record, name) for record in group.records]) for name in _SUMMED)
     return bills.day(minute * tallies.MINUTE_MS), *named, len(group.records), *sums
 
