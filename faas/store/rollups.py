@@ -266,9 +266,7 @@ def _pending(
         for group in tallies.groups(body):
             at_ms = group.minute * spans.MINUTE_MS
             if first <= at_ms < last and (chosen is None or group.function in chosen):
-                yield _Bit(
-                    named(group.function, group.kind), at_ms, group.counts, (group.duration, group.queue, group.init)
-                )
+                yield _Bit(named(group.function, group.kind), at_ms, group.counts, group.flats)
 
 
 def _namer(by: By, chosen: set[str] | None) -> Callable[[str, tallies.RecordKind | None], str]:

@@ -19,6 +19,10 @@ Flat = list[int]
 """A packed sketch (`faas.core.sketches`)."""
 
 
+Short = int | list[int] | None
+"""The same as parts have it: of one attempt just its bin, None of none."""
+
+
 class RecordKind(NamedTuple):
     """What attempts of one function are told apart by. ``revision`` is 0 where functions are added up."""
 
@@ -44,9 +48,9 @@ class TallyGroup(msgspec.Struct, frozen=True, array_like=True, gc=False):
     count: int
     billed_ms: int
     cost_pico: int
-    duration: Flat
-    queue: Flat
-    init: Flat
+    duration: Short
+    queue: Short
+    init: Short
 
     @property
     def kind(self) -> RecordKind:
@@ -58,6 +62,11 @@ class TallyGroup(msgspec.Struct, frozen=True, array_like=True, gc=False):
         """What is exact of it."""
         errors, cold_starts = (0 if self.status == _OK else self.count), (0 if self.cold_start == _WARM else self.count)
         return self.count, errors, cold_starts, self.billed_ms, self.cost_pico
+
+    @property
+    def flats(self) -> tuple[Flat, Flat, Flat]:
+        """Its sketches: duration, queue, init."""
+        return _lengthened(self.duration), _lengthened(self.queue), _lengthened(self.init)
 
 
 class _KindBody(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -117,10 +126,21 @@ def _group_of_one(minute: int, record: model.Record) -> TallyGroup:
         1,
         record.billed_ms,
         record.cost_pico,
-        [sketches.bin_of(record.duration_us), 1] if status in _RAN else [],
-        [sketches.bin_of(record.queue_ms), 1],
-        [sketches.bin_of(record.init_ms), 1] if cold_start != _WARM else [],
+        sketches.bin_of(record.duration_us) if status in _RAN else None,
+        sketches.bin_of(record.queue_ms),
+        sketches.bin_of(record.init_ms) if cold_start != _WARM else None,
     )
+
+
+def _lengthened(short: Short) -> Flat:
+    return [short, 1] if isinstance(short, int) else short or []
+
+
+def _add_short(into: sketches.Sketch, short: Short) -> None:
+    if isinstance(short, int):
+        into[short] = into.get(short, 0) + 1
+    elif short:
+        sketches.add(into, short)
 
 
 def _flat(values: list[int]) -> Flat:
@@ -228,7 +248,10 @@ def by_kind(groups: Iterable[TallyGroup]) -> dict[tuple[int, str, RecordKind], T
             tally.errors += count
         if each.cold_start != _WARM:
             tally.cold_starts += count
-        tally.add_flats(each.duration, each.queue, each.init)
+        _add_short(tally.duration, each.duration)
+        _add_short(tally.queue, each.queue)
+        if each.init is not None:
+            _add_short(tally.init, each.init)
     return {(key[0], key[1], RecordKind(*key[2:])): tally for key, tally in held.items()}
 
 
