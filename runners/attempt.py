@@ -16,6 +16,7 @@ from runners.sandbox import base
 INVOKE = "invoke"
 """The trigger of calls by the control API."""
 
+_OK = model.Status.OK
 _HANDLER_RAN = frozenset({model.Status.OK, model.Status.ERROR, model.Status.TIMEOUT, model.Status.OOM})
 
 
@@ -103,39 +104,41 @@ def record(
     if billed:
         pico = billing.cost_pico(billed, config.memory_mb, place.price_gb_s_micro, place.price_request_nano)
         pico += billing.cpu_pico(cpu_us, place.price_cpu_s_micro)
+    # Those that every record has stand in their order: each of so many keywords is looked for among all fields, which
+    # costs 0.9 us a call.
     return model.Record(
-        invocation_id=invocation.id,
-        attempt=invocation.attempt,
-        function=invocation.function,
-        revision=invocation.revision,
-        trigger=invocation.trigger,
-        mode=invocation.mode,
-        status=ran.status,
-        accepted_at_ms=invocation.accepted_at_ms,
-        started_at_ms=waited.started_at_ms,
-        ended_at_ms=ended_at_ms,
-        queue_ms=waited.queue_ms,
-        init_ms=waited.init_ms,
-        duration_us=ran.duration_us,
-        billed_ms=billed,
-        memory_limit_mb=config.memory_mb,
-        memory_peak_mb=ran.memory_peak_mb,
-        cold_start=waited.cold_start,
-        cost_micro=billing.cost_micro(pico),
-        cost_pico=pico,
-        node=place.node,
-        sandbox=sandbox,
+        invocation.id,
+        invocation.attempt,
+        invocation.function,
+        invocation.revision,
+        invocation.trigger,
+        invocation.mode,
+        ran.status,
+        invocation.accepted_at_ms,
+        waited.started_at_ms,
+        ended_at_ms,
+        waited.queue_ms,
+        waited.init_ms,
+        ran.duration_us,
+        billed,
+        config.memory_mb,
+        ran.memory_peak_mb,
+        waited.cold_start,
+        billing.cost_micro(pico),
+        place.node,
+        sandbox,
         depth=invocation.depth,
-        parent_id=invocation.parent_id,
-        root_id=invocation.root_id,
-        object=invocation.object,
-        trace=invocation.trace,
-        dead=ran.status is not model.Status.OK and invocation.mode is model.Mode.ASYNC,
+        dead=ran.status is not _OK and invocation.mode is model.Mode.ASYNC,
         error=ran.error,
         logs=ran.logs,
         logs_cut=ran.logs_cut,
+        cost_pico=pico,
+        parent_id=invocation.parent_id,
+        root_id=invocation.root_id,
+        object=invocation.object,
         cpu_us=cpu_us,
         steps=waited.steps,
+        trace=invocation.trace,
     )
 
 

@@ -43,7 +43,7 @@ class Budget:
         """Whether one more may wait in a line that holds so much."""
         size = len(invocation.event)
         free = self.most_bytes - self.used_bytes - size
-        of_caller = 0 if invocation.caller is None else self.of_callers[invocation.caller]
+        of_caller = 0 if invocation.caller is None else self.of_callers.get(invocation.caller, 0)
         return (not line_bytes or line_bytes + size <= free) and (not of_caller or 2 * (of_caller + size) <= free)
 
     def add(self, invocation: model.Invocation, factor: int) -> None:
@@ -106,8 +106,8 @@ class Line:
         # A line that holds nothing takes one in, whatever others hold: whoever has nothing finds room.
         if not waiting:
             return
+        of_caller = 0 if invocation.caller is None else self._of_callers.get(invocation.caller, 0)
         turns = min(self._limits.calls, int(self._limits.wait_ms / turn_ms) if turn_ms else self._limits.calls)
-        of_caller = 0 if invocation.caller is None else self._of_callers[invocation.caller]
         if of_caller and 2 * of_caller >= turns - waiting:
             raise errors.Throttled(
                 f"this caller has {of_caller} calls of {invocation.function} waiting: the other {turns - waiting} turns"
@@ -186,6 +186,8 @@ class Line:
 
 def _count(counter: collections.Counter[str], name: str, more: int) -> None:
     """Add to a counter, in which nobody stays who has nothing."""
-    counter[name] += more
-    if counter[name] <= 0:
-        del counter[name]
+    # `get`, as for a name that a Counter does not have it runs a function of its own.
+    if (count := counter.get(name, 0) + more) > 0:
+        counter[name] = count
+    else:
+        counter.pop(name, None)

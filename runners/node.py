@@ -85,6 +85,7 @@ class Node:
         self.memory = memories.Memory(memory_mb, node_count, self._part, engine.room)
         self.settler = settle.Settler(queue, self.node, settings.queues.max_unrecorded_bytes)
         self._settings = settings
+        self._is_strict = settings.redis.is_strict
         self._engine = engine
         self._store = store
         self._signals = signals
@@ -231,10 +232,6 @@ class Node:
         Whether its record would find room is asked by the lane (`settle.Settler.ledger_keeps_up`).
         """
         return self._journal.is_fit and not self._is_strict
-
-    @property
-    def _is_strict(self) -> bool:
-        return self._settings.redis.is_strict
 
     @contextlib.asynccontextmanager
     async def _use_seat(self, ref: str) -> AsyncIterator[seats.Seat | None]:

@@ -7,6 +7,7 @@ from faas.core.http import replies
 from faas.core.values import large_json
 from runners.sandbox import base
 
+_OK = model.Status.OK
 _MOST_KNOWN = 10_000
 
 
@@ -18,7 +19,7 @@ class Remarks:
 
     def of(self, invocation: model.Invocation, ran: base.Ran, at_ms: int) -> tuple[model.LogLine, ...]:
         """The lines for the log of an attempt; nearly always none."""
-        if invocation.trigger != replies.TRIGGER or ran.is_bytes or ran.status is not model.Status.OK:
+        if invocation.trigger != replies.TRIGGER or ran.is_bytes or ran.status is not _OK:
             return ()
         is_large = len(ran.body) > large_json.LARGE_BYTES
         found = ran.remarks or (() if is_large else replies.remarks(ran.body))

@@ -39,6 +39,8 @@ class Settler:
     def __init__(self, queue: invocations.Queue, node: str, most_unrecorded_bytes: int) -> None:
         self.unrecorded_bytes = 0
         """Bytes of records that wait for the ledger, by the last answer."""
+        self.ledger_lags = False
+        """Whether so much waits for the ledger that a function may have had its share."""
         self._own_bytes: dict[str, int] = {}
         self._queue = queue
         self._node = node
@@ -48,11 +50,6 @@ class Settler:
         self._kept = kept.Keeper(lambda: queue.link.is_open, self._settle_kept)
         self._tasks: set[asyncio.Task[None]] = set()
         self._encode = msgspec.msgpack.Encoder().encode
-
-    @property
-    def ledger_lags(self) -> bool:
-        """Whether so much waits for the ledger that a function may have had its share."""
-        return 2 * self.unrecorded_bytes >= self._most_unrecorded_bytes
 
     def ledger_keeps_up(self, function: str) -> bool:
         """Whether calls of a function are accepted, as far as the records of those before them go."""
@@ -77,13 +74,18 @@ class Settler:
 
     def heard(self, unrecorded_bytes: int, own_bytes: Mapping[str, int]) -> None:
         """Hear how many bytes of records wait for the ledger, of all, and of some functions."""
-        self.unrecorded_bytes = unrecorded_bytes
+        self._hear(unrecorded_bytes)
         self._own_bytes.update(own_bytes)
 
     async def ask(self) -> None:
         """Ask Redis what waits for the ledger. Raises `errors.Unavailable`."""
-        self.unrecorded_bytes = await census.unrecorded_bytes(self._queue)
+        self._hear(await census.unrecorded_bytes(self._queue))
         self._own_bytes = await census.unrecorded_shares(self._queue) if self.ledger_lags else {}
+
+    def _hear(self, unrecorded_bytes: int) -> None:
+        self.unrecorded_bytes = unrecorded_bytes
+        # Found out at each answer of Redis and not at each call, for which it is looked at several times.
+        self.ledger_lags = 2 * unrecorded_bytes >= self._most_unrecorded_bytes
 
     def settle(self, revision: model.Revision, ended: Ends, claim_next: int, then: Then) -> None:
         """Send the ends of attempts of one revision, and claim so many along with them.

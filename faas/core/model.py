@@ -466,7 +466,7 @@ class ColdStartStep(msgspec.Struct, frozen=True, array_like=True):
     ms: int
 
 
-class Record(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+class Record(msgspec.Struct, frozen=True, array_like=True):
     """What one attempt leaves behind. The ledger is all records; (invocation_id, attempt) is unique.
 
     ``queue_ms`` and ``init_ms`` never overlap: together they are what passed from acceptance to the handler's start.

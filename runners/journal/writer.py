@@ -100,6 +100,12 @@ class Journal:
         self._ends.append((self._size, f"{record.function}@{record.revision}", text))
         self._thens.append(then)
 
+    def write_now(self) -> None:
+        """Write what this turn has brought so far, and answer: nothing else is about to come that could go along."""
+        # While the disk is full only the timer tries, or each turn would.
+        if self._parts and not self._is_stuck and not self._is_closed:
+            self._write()
+
     def shipped(self, mark: int) -> None:
         """Redis has all up to a mark: what lies before it is given back to the disk."""
         self.mark = max(self.mark, mark)
@@ -129,9 +135,7 @@ class Journal:
 
     def _flush(self) -> None:
         self._is_due = False
-        # While the disk is full only the timer tries, or each turn would.
-        if self._parts and not self._is_stuck and not self._is_closed:
-            self._write()
+        self.write_now()
 
     def _write(self) -> None:
         """Write what has come since the last time, or keep it until there is room."""

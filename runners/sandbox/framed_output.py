@@ -33,7 +33,7 @@ class FramedOutput:
         self._last = 0
         self._left = self._most
 
-    def begin(self) -> None:
+    def begin(self, *, at_once: bool = False) -> None:
         """An attempt begins: what comes of an earlier one was printed before it."""
         self._between.tell()
         self._number += 1

@@ -230,9 +230,13 @@ class Output:
         self._ended = False
         loop.add_reader(pipe, self._on_readable)
 
-    def begin(self) -> None:
-        """An attempt begins: what is in the pipe was printed before it."""
-        self._empty()
+    def begin(self, *, at_once: bool = False) -> None:
+        """An attempt begins: what is in the pipe was printed before it.
+
+        The pipe of one that begins ``at_once``, in the same step as the one before it ended, was looked at just now.
+        """
+        if not at_once:
+            self._empty()
         self._between.tell()
         self._turn_to(self._attempt)
         if self._between.first is not None:

@@ -58,13 +58,13 @@ class Wire:
     def send(self, head: bytes, body: bytes) -> None:
         """Send now what the socket takes, and the rest when it takes more. Raises `OSError` when the peer has gone."""
         # To copy what is small costs no more than a call with two parts; to copy what is large does.
-        parts = [head + body] if len(body) < LARGE_BODY_BYTES else [head, body]
+        is_small = len(body) < LARGE_BODY_BYTES
         try:
-            sent = self._socket.send(parts[0]) if len(parts) == 1 else self._socket.sendmsg(parts)
+            sent = self._socket.send(head + body) if is_small else self._socket.sendmsg([head, body])
         except BlockingIOError:
             sent = 0
         if sent < len(head) + len(body):
-            self._keep(parts, sent)
+            self._keep([head, body], sent)
 
     async def deliver(self, head: bytes, body: bytes, descriptor: int | None) -> None:
         """Send a frame, with a descriptor if there is one, and wait until the socket has taken all of it.

@@ -13,6 +13,7 @@ from faas.core.calls import calling, faults
 from faas.core.http import headers, replies
 from faas.core.values import large_json
 
+_OK = model.Status.OK
 _ID = headers.INVOCATION_ID
 _ID_KEY = _ID.lower()
 _DATE = "date"
@@ -32,7 +33,7 @@ _CROSSING_KEYS = frozenset(f"access-control-{what}" for what in ("allow-origin",
 def of_outcome(outcome: model.Outcome) -> replies.Reply:
     """The answer that the outcome of a call is."""
     record = outcome.record
-    if record.status is not model.Status.OK:
+    if record.status is not _OK:
         return of_error(_failure(record), record.invocation_id)
     try:
         return replies.http_reply(outcome.body, outcome.is_bytes)
@@ -42,7 +43,7 @@ def of_outcome(outcome: model.Outcome) -> replies.Reply:
 
 def takes_long(outcome: model.Outcome) -> bool:
     """Whether `of_outcome` would keep the event loop: then it is for `of_any_outcome`."""
-    return outcome.record.status is model.Status.OK and replies.takes_long(outcome.body, outcome.is_bytes)
+    return outcome.record.status is _OK and replies.takes_long(outcome.body, outcome.is_bytes)
 
 
 async def of_any_outcome(outcome: model.Outcome) -> replies.Reply:
