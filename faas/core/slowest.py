@@ -17,8 +17,9 @@ from faas.core import sketches
 LEAST_PER_MILLE = 990
 """From this rank on the upper ends tell of a sum what the sketches would, nearly always."""
 
-_SHARE = 10
-"""One in so many values is in the upper end, and all that share a bin with it."""
+_SHARE = 4
+"""One in so many values is in the upper end, and all that share a bin with it. Of a month of which two days were slow,
+as a whole, the p99 lies in the upper sixth of these."""
 
 _BITS = 48
 _MASK = (1 << _BITS) - 1
@@ -31,7 +32,7 @@ def upper_end(flat: Sequence[int]) -> bytes:
     if len(flat) <= 2:
         return _packed([flat[0] << _BITS | flat[1]]) if flat else _NO_RECORD
     left = sum(flat[1::2])
-    wanted = left - left // _SHARE
+    wanted = left - -(-left // _SHARE)
     place, at, records = sum(flat[::2]), len(flat) - 2, []
     while at >= 0 and left >= wanted:
         records.append(place << _BITS | flat[at + 1])
@@ -66,8 +67,8 @@ def quantile(records: list[int], per_mille: int) -> int | None:
         return 0
     records.sort()
     floors, rests = bisect.bisect_left(records, _FLOOR), bisect.bisect_left(records, _REST)
-    rest = sum(records[rests:]) - _REST * (len(records) - rests)
-    count = sum([record & _MASK for record in records[:floors]]) + rest
+    # Bins are a multiple of the mask's size: what is left of a sum is the sum of the counts.
+    count = (sum(records[:floors]) & _MASK) + (sum(records[rests:]) & _MASK)
     # How many values there are from this one on.
     left = count + 1 - -(-count * per_mille // 1000)
     for record in reversed(records[:floors]):

@@ -20,14 +20,15 @@ INTERVAL_S = 15
 """How often alarms are looked at, by default."""
 
 _SOURCE = Path(__file__).with_name("watched")
+_RUN = f"{time.time_ns() // 1_000_000_000:x}"
 _LINES = 20
 _CALLS = 3_000
 _WITHIN_S = 60
 
 
 def name(number: int) -> str:
-    """The function of a round. Each has its own: an alarm that fired stays so for a while."""
-    return f"watched-{number}"
+    """The function of a round. Each has its own, in each run: an alarm that fired may stay so for long."""
+    return f"watched-{_RUN}-{number}"
 
 
 def deploy(on: observe_on.On, home: Path, rounds: int) -> None:
