@@ -264,14 +264,14 @@ async def test_a_recorder_that_starts_is_not_given_what_another_of_the_same_mach
     async with running(bench, slow):
         try:
             await bench.send(30)
-            await eventually(lambda: bench.in_ledger() == 30)
+            await eventually(lambda: bench.in_ledger() == 30, within=60)
             async with running(bench, other):
                 await bench.send(30)
 
                 async def all_but_what_is_held_is_there() -> bool:
                     return len(other.keys()) + 3 * await bench.waiting() == len(bench.sent) == bench.in_ledger()
 
-                await eventually(all_but_what_is_held_is_there)
+                await eventually(all_but_what_is_held_is_there, within=60)
         finally:
             slow.go_on.set()
 
