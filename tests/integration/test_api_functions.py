@@ -58,7 +58,7 @@ async def test_a_removed_function_is_gone_and_the_nodes_are_told(api: ControlApi
     async with redis.asyncio.from_url(api.settings.redis.redis_url) as client, client.pubsub() as heard:
         await heard.subscribe(keys.Keys(api.settings.redis.redis_prefix).catalog)
         assert await eventually(lambda: heard.get_message(timeout=0.1))
-        assert await api.call("DELETE", "/api/v1/functions/hello") == (200, {"name": "hello"})
+        assert await api.call("DELETE", "/api/v1/functions/hello") == (200, {"name": "hello", "alarms": []})
         message = await eventually(lambda: heard.get_message(ignore_subscribe_messages=True, timeout=0.1))
     assert int(message["data"]) == api.functions.catalog_version() == 2
     assert await api.get("/api/v1/functions") == {"functions": []}
