@@ -46,7 +46,7 @@ HOSTILE = {
     "blanks": b" " * (6 * MB - 100) + b"{}",
     "base64": b'{"statusCode":200,"isBase64Encoded":true,"body":"' + base64.b64encode(b"x" * 4 * MB) + b'"}',
 }  # fmt: skip
-REMARKED = ("cookies", "status", "body of numbers", "cookie and numbers", "words")
+REMARKED = ("cookies", "status", "body of numbers", "cookie and numbers", "words", "halves")
 ONLY_RESULTS = {
     "some depth": b'{"statusCode":200,"body":[' + b"1," * (2 * MB) + b"[" * 900 + b"]" * 900 + b"]}",
     "words": b'{"statusCode":200,"more":[' + b"NaN," * MB + b"1]}",
