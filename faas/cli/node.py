@@ -21,7 +21,7 @@ from faas.core import clock, errors
 from faas.core import settings as settings_module
 from faas.core.calls import dispatch
 from faas.core.http import addresses, hosts
-from faas.core.processes import garbage
+from faas.core.processes import garbage, precedence
 from faas.queue import invocations, replies
 from faas.serving import port
 from faas.store import database, functions
@@ -77,6 +77,9 @@ async def run(settings: settings_module.Settings, stop: asyncio.Event, ready: Re
         ):
             # Last before the first call: what is made until here lives as long as the node.
             garbage.keep_what_is_there()
+            # Containers are children of the engine's daemon, processes of this one.
+            if engine.isolates:
+                precedence.come_first()
             # A thread that reads a huge bucket, say, lets the loop go on after that, and not after ten times as long.
             sys.setswitchinterval(THREADS_TAKE_TURNS_EVERY_S)
             ready({"pid": os.getpid(), "gateway": url, "node": node.node, "engine": engine.name})
