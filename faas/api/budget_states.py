@@ -83,19 +83,19 @@ def state_of(
         amount_decimal=billing.decimal(budget.amount_pico),
         spent_pico=spent_pico,
         spent_decimal=billing.decimal(spent_pico),
-        state="under" if one is None else how(one, now_ms),
+        state="under" if one is None else state_name(one, now_ms),
         reached_at_ms=None if one is None else one.at_ms,
     )
 
 
-def how(one: core_budgets.Reached, now_ms: int) -> str:
+def state_name(one: core_budgets.Reached, now_ms: int) -> str:
     """The state of a budget that is reached, in one word."""
     if one.lifted_at_ms is not None:
         return "lifted"
     return "stopped" if one.stops(now_ms) else "reached"
 
 
-def told(one: core_budgets.Reached, now_ms: int) -> schemas.budgets.BudgetState:
+def at_its_reaching(one: core_budgets.Reached, now_ms: int) -> schemas.budgets.BudgetState:
     """A budget that is reached, with what was spent when it was."""
     return schemas.budgets.BudgetState(
         function=one.function,
@@ -107,6 +107,6 @@ def told(one: core_budgets.Reached, now_ms: int) -> schemas.budgets.BudgetState:
         amount_decimal=billing.decimal(one.amount_pico),
         spent_pico=one.spent_pico,
         spent_decimal=billing.decimal(one.spent_pico),
-        state=how(one, now_ms),
+        state=state_name(one, now_ms),
         reached_at_ms=one.at_ms,
     )

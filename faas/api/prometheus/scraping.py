@@ -89,7 +89,9 @@ async def _platform(app: web.Application) -> metrics_platform.Platform:
 def _budgets(app: web.Application, name_of: Callable[[str], str], now_ms: int) -> metrics_budgets.Gauged:
     """How many budgets are in which state, and how far those are whose function has a name in metrics. Blocks."""
     named, reached = budget_states.named(app), budget_states.reached(app, now_ms)
-    counts = collections.Counter(budget_states.how(one, now_ms) for one in reached.values() if one.function in named)
+    counts = collections.Counter(
+        budget_states.state_name(one, now_ms) for one in reached.values() if one.function in named
+    )
     counts["under"] = len(named) - counts.total()
     shown = {name: each for name, each in named.items() if name == budgets.ALL or name_of(name) == name}
     spent = budget_states.spent(app[state.BUDGETS], shown, now_ms)

@@ -49,6 +49,6 @@ async def platform_status(request: web.Request) -> web.Response:
             functions=views.places(places, names),
             nodes=views.nodes(nodes),
             kept=views.keeping(await asyncio.to_thread(kept.read, request.app[state.ENGINE])),
-            budgets=tuple(budget_states.told(one, now_ms) for one in reached),
+            budgets=tuple(budget_states.at_its_reaching(one, now_ms) for one in reached),
         )
     )
